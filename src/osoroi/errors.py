@@ -1,0 +1,149 @@
+"""What can go wrong, and what each error is to a shell and to a browser.
+
+::
+
+    OsoroiError                 anything below
+    ├── BadPhoto                a file, bytes or box that gives no crop
+    ├── BadDataset              a table, folder or annotation that cannot be read as what it claims to be
+    ├── BadEncoder              a file that is no encoder, or one that does not fit the crops or the dial asked of it
+    ├── BadIndex                vectors or a snapshot that do not fit the index
+    ├── BadFilter               a `where` that does not parse, or names a column that is not there
+    ├── BadCatalog              a folder that is no catalog, or one of a newer format, or damaged
+    │   ├── OtherEncoder        vectors of an encoder that the catalog was not made with
+    │   └── Busy                another writer holds the catalog
+    ├── BadRequest              arguments that contradict each other or leave their range
+    ├── NotFound                an id that the catalog does not hold
+    ├── TooMuch                 more than the limits allow: bytes, time, waiting requests
+    ├── BadRun                  training that cannot start, go on or be resumed
+    ├── Unlike                  two things that must agree and do not: an export, a result made again
+    └── MissingExtra            an optional dependency that is not installed
+
+Every message says what is wrong, where, and what to do about it. ``hint`` is the last part alone, where an error
+keeps it apart.
+"""
+
+import importlib
+from types import ModuleType
+
+
+class OsoroiError(Exception):
+    """Base of all errors this package raises on purpose.
+
+    >>> error = OsoroiError("no photo at coat.jpg", hint="check the path")
+    >>> str(error)
+    'no photo at coat.jpg; check the path'
+    >>> error.what, error.hint
+    ('no photo at coat.jpg', 'check the path')
+    """
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(f"{what}; {hint}" if hint else what)
+        self.what = what
+        self.hint = hint
+
+
+class BadPhoto(OsoroiError):
+    """A file, bytes or box that gives no crop."""
+
+
+class BadDataset(OsoroiError):
+    """A table, folder or annotation that cannot be read as what it claims to be."""
+
+
+class BadEncoder(OsoroiError):
+    """A file that is no encoder, or one that does not fit what is asked of it."""
+
+
+class BadIndex(OsoroiError):
+    """Vectors or a snapshot that do not fit the index."""
+
+
+class BadFilter(OsoroiError):
+    """A ``where`` that does not parse, or names a column that is not there."""
+
+
+class BadCatalog(OsoroiError):
+    """A folder that is no catalog, one of a newer format, or a damaged one."""
+
+
+class OtherEncoder(BadCatalog):
+    """Vectors of an encoder that the catalog was not made with."""
+
+
+class Busy(BadCatalog):
+    """Another writer holds the catalog."""
+
+
+class BadRequest(OsoroiError):
+    """Arguments that contradict each other or leave their range."""
+
+
+class NotFound(OsoroiError):
+    """An id that the catalog does not hold."""
+
+
+class TooMuch(OsoroiError):
+    """More than the limits allow: bytes, time or waiting requests."""
+
+
+class BadRun(OsoroiError):
+    """Training that cannot start, go on or be resumed."""
+
+
+class Unlike(OsoroiError):
+    """Two things that must agree and do not."""
+
+
+class MissingExtra(OsoroiError):
+    """An optional dependency that is not installed."""
+
+
+USAGE = 2
+"""Exit code of a command that was called wrongly, as click gives it."""
+
+OUTCOMES: dict[type[OsoroiError], tuple[int, int]] = {
+    BadPhoto: (1, 422),
+    BadDataset: (1, 422),
+    BadEncoder: (1, 422),
+    BadIndex: (1, 500),
+    BadFilter: (1, 400),
+    BadCatalog: (1, 500),
+    OtherEncoder: (1, 409),
+    Busy: (1, 503),
+    BadRequest: (USAGE, 400),
+    NotFound: (1, 404),
+    TooMuch: (1, 503),
+    BadRun: (1, 500),
+    Unlike: (1, 500),
+    MissingExtra: (1, 501),
+    OsoroiError: (1, 500),
+}
+"""Error -> (exit code, HTTP status). The only such table."""
+
+
+def outcome(error: OsoroiError) -> tuple[int, int]:
+    """Exit code and HTTP status of an error: its own row, or its nearest ancestor's.
+
+    >>> outcome(Busy("another writer holds shop/"))
+    (1, 503)
+    """
+    return next(OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES)
+
+
+def extra(module: str, name: str) -> ModuleType:
+    """Import a module that only the extra ``name`` brings, or say how to install that extra.
+
+    >>> extra("json", "train").__name__
+    'json'
+    >>> extra("no_such_module", "train")
+    Traceback (most recent call last):
+    osoroi.errors.MissingExtra: this needs the module 'no_such_module'; install it with: pip install 'osoroi[train]'
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module + ".").startswith(error.name + "."):
+            raise  # the module is there, and something it needs is not: that is not ours to explain
+        raise MissingExtra(
+            f"this needs the module {module!r}", hint=f"install it with: pip install 'osoroi[{name}]'"
+        ) from error

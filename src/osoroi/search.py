@@ -1,0 +1,69 @@
+"""The line a query takes: pixels, vector, weights, products."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Float32
+
+from osoroi import images
+from osoroi.catalogs import Catalog
+from osoroi.encoder import Encoder
+from osoroi.errors import OtherEncoder
+from osoroi.records import Box, Hit, Source
+
+
+class Searcher:
+    """An encoder and a catalog of its vectors. Searching changes neither."""
+
+    def __init__(self, encoder: Encoder, catalog: Catalog) -> None:
+        if encoder.fingerprint != catalog.fingerprint:
+            raise OtherEncoder(
+                f"the catalog holds vectors of encoder {catalog.fingerprint[:12]}, "
+                f"and the queries would be made by encoder {encoder.fingerprint[:12]}",
+                hint="search with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+            )
+        self.encoder = encoder
+        self.catalog = catalog
+
+    def search(
+        self,
+        photo: Source,
+        *,
+        box: Box | None = None,
+        k: int = 10,
+        where: str | None = None,
+        detail: float | None = None,
+    ) -> list[Hit]:
+        """The k best distinct products for a street photo, best first.
+
+        ``detail`` in [0, 1] replaces the encoder's own weight of colour and pattern. Raises BadPhoto, BadFilter and,
+        for a ``detail`` the encoder cannot follow, BadRequest.
+        """
+        crop = images.crop(photo, box, self.encoder.views["street"])  # uint8 [h w 3]
+        vector = self.encoder.encode([crop])  # [1 d], parts of unit length
+        query = self.encoder.weigh(vector, detail)  # [1 d], its weights or the dial's
+        hits = self.catalog.nearest(query, k, where=where)  # distinct products
+        return self.explain(hits, vector)
+
+    def similar(
+        self, product_id: str, *, k: int = 10, where: str | None = None, detail: float | None = None
+    ) -> list[Hit]:
+        """The k products most like one that the catalog holds, itself left out. Its first crop asks."""
+        first = self.catalog.crops(product_id)[0].crop_id
+        vector = self.catalog.vectors([first])
+        query = self.encoder.weigh(vector, detail)
+        hits = self.catalog.nearest(query, k, where=where, without=[product_id])
+        return self.explain(hits, vector)
+
+    def explain(self, hits: Sequence[Hit], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
+        """Hits with the plain cosine of each part, whatever the weights were."""
+        if not hits:
+            return []
+        stored = self.catalog.vectors([hit.crop_id for hit in hits])
+        cosines = self.encoder.by_part(stored * vector)
+        return [
+            replace(hit, parts=MappingProxyType({name: float(column[row]) for name, column in cosines.items()}))
+            for row, hit in enumerate(hits)
+        ]
