@@ -7,7 +7,6 @@ sums of cosines, in [-1, 1], higher is better. Ids are strings, keys are 64-bit 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 Domain = Literal["street", "shop"]
@@ -72,7 +71,7 @@ class Product:
     currency: str | None = None
     url: str | None = None
     design_id: str | None = None
-    attributes: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    attributes: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,4 +105,4 @@ class Hit:
     score: float
     crop_id: str
     product: Product
-    parts: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[str, float] = field(default_factory=dict)

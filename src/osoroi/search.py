@@ -1,8 +1,8 @@
 """The line a query takes: pixels, vector, weights, products."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from types import MappingProxyType
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -64,6 +64,16 @@ class Searcher:
         stored = self.catalog.vectors([hit.crop_id for hit in hits])
         cosines = self.encoder.by_part(stored * vector)
         return [
-            replace(hit, parts=MappingProxyType({name: float(column[row]) for name, column in cosines.items()}))
+            replace(hit, parts={name: float(column[row]) for name, column in cosines.items()})
             for row, hit in enumerate(hits)
         ]
+
+
+def answer(hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s: float) -> dict[str, Any]:
+    """Hits as plain data, the one form that ``osoroi search --json`` prints and the service sends."""
+    return {
+        "hits": [{"rank": rank} | asdict(hit) for rank, hit in enumerate(hits, start=1)],
+        "encoder": encoder,
+        "detail": detail,
+        "took_s": round(took_s, 6),
+    }

@@ -1,0 +1,59 @@
+# Two commands for a stranger: `make demo` and `make test`. `make` alone lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+DEMO   ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types layers tests slow torture docs clean browser
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.serving ## draw a small shop, fill a catalog, search it, write a result grid (no torch)
+	$(BIN)/osoroi demo $(DEMO)
+
+test: lint types layers tests ## install what tests need; lint, types, layers, documentation, tests
+
+lint: $(VENV)/.testing ## ruff: style and formatting
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools
+
+types: $(VENV)/.testing ## mypy, strict
+	$(BIN)/mypy
+
+layers: $(VENV)/.testing ## imports point only downwards
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.testing browser ## every unmarked test, doctest and README command
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not network"
+
+slow: $(VENV)/.testing ## the tests that take longer than ten seconds each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+torture: $(VENV)/.testing ## kill the writer of a catalog at 1,000 points; nothing acknowledged may be lost
+	$(BIN)/python benchmarks/torture.py --kills 1000
+
+docs: $(VENV)/.testing ## write the generated pages docs/cli.md and docs/api.md anew
+	$(BIN)/python tools/make_docs.py
+
+clean: ## remove the environment, caches and the demo
+	rm -rf $(VENV) $(DEMO) node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "osoroi needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "no virtual environment could be made; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.testing: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@ $(VENV)/.serving
+
+browser:
+	@tools/browser.sh

@@ -1,0 +1,66 @@
+"""``osoroi search``: a photo in, products out."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from osoroi import grids
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.cli import _options
+from osoroi.encoder import Encoder
+from osoroi.records import Box, Hit
+from osoroi.search import Searcher, answer
+
+
+@click.command()
+@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("photo", type=click.Path(path_type=Path))
+@_options.box
+@_options.k
+@_options.where
+@_options.detail
+@click.option("--grid", type=click.Path(path_type=Path), help="Write the query and what was found as one picture.")
+@_options.encoder
+@_options.as_json
+def command(
+    catalog: Path,
+    photo: Path,
+    box: Box | None,
+    k: int,
+    where: str | None,
+    detail: float | None,
+    grid: Path | None,
+    encoder: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the products of CATALOG that look like the garment in PHOTO.
+
+    \b
+    osoroi search shop snap.jpg --box 40,12,300,420 --where 'price <= 5000'
+    """
+    with LocalCatalog.open(catalog, readonly=True) as products:
+        searcher = Searcher(Encoder.open(encoder), products)
+        start = time.perf_counter()
+        hits = searcher.search(photo, box=box, k=k, where=where, detail=detail)
+        took_s = time.perf_counter() - start
+        if grid:
+            grids.write(grid, grids.of_search(photo, box, hits, products))
+    if as_json:
+        click.echo(json.dumps(answer(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s), ensure_ascii=False))
+    else:
+        click.echo(table(hits) if hits else "nothing in the catalog matches")
+
+
+def table(hits: Sequence[Hit]) -> str:
+    """Hits as aligned columns: rank, score, the parts' cosines, id, title, price."""
+    names = list(hits[0].parts)
+    rows = [["rank", "score", *names, "product", "title", "price"]]
+    for rank, hit in enumerate(hits, start=1):
+        price = "" if hit.product.price is None else f"{hit.product.price:g} {hit.product.currency or ''}".strip()
+        cosines = [f"{hit.parts[name]:.3f}" for name in names]
+        rows.append([str(rank), f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
