@@ -76,7 +76,10 @@ class Product:
 
 @dataclass(frozen=True)
 class Crop:
-    """One garment in one photo. Without a box the whole photo is meant."""
+    """One garment in one photo. Without a box the whole photo is meant.
+
+    ``sha256`` is that of the photo's bytes, in hexadecimal, once somebody has read them.
+    """
 
     crop_id: str
     product_id: str
@@ -84,6 +87,7 @@ class Crop:
     photo: Source
     box: Box | None = None
     split: str | None = None
+    sha256: str | None = None
 
 
 class Row(NamedTuple):
