@@ -20,6 +20,13 @@ class Entry(NamedTuple):
     vectors: Float32[np.ndarray, "n d"]
 
 
+class Held(NamedTuple):
+    """A product as a catalog holds it; its crops carry the ``sha256`` of their photos."""
+
+    product: Product
+    crops: list[Crop]
+
+
 @runtime_checkable
 class Catalog(Protocol):
     """Products, crops and vectors of one encoder. Whatever a method has returned from is kept."""
@@ -50,6 +57,10 @@ class Catalog(Protocol):
 
     def get(self, product_id: str) -> Product:
         """One product; raises NotFound."""
+        ...
+
+    def held(self, product_ids: Iterable[str]) -> dict[str, Held]:
+        """Those of these products that are held, by id: what ``add`` needs to see what changed, in one look."""
         ...
 
     def products(self, *, where: str | None = None) -> Iterator[Product]:
