@@ -1,0 +1,84 @@
+"""``osoroi embed``: a table of photos to an array of vectors."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from osoroi import images
+from osoroi.cli import _options, _progress
+from osoroi.encoder import Encoder
+from osoroi.errors import BadPhoto, BadRequest
+from osoroi.ingest import name_of
+from osoroi.readers import READERS, open_dataset
+from osoroi.records import Row
+
+BATCH = 32
+
+
+@click.command()
+@click.argument("table")
+@click.argument("out", metavar="OUT.npz", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--side",
+    type=click.Choice(["query", "shop"]),
+    required=True,
+    help="query: street crops, weighed, so that the plain inner product with a shop vector is the score.",
+)
+@_options.encoder
+@_options.detail
+@_options.threads
+def command(table: str, out: Path, side: str, encoder: Path | None, detail: float | None, threads: int) -> None:
+    """Write one vector for each row of TABLE (a file, or name:path) into OUT.npz.
+
+    The file holds the arrays ids [n], vectors float32 [n d], parts (names and sizes) and fingerprint. A photo that
+    cannot be read is named, and has no row.
+
+    \b
+    osoroi embed queries.csv queries.npz --side query
+    """
+    if side == "shop" and detail is not None:
+        raise BadRequest("--detail weighs queries, and --side is shop", hint="leave --detail out, or use --side query")
+    model = Encoder.open(encoder, threads=threads)
+    dataset = table if table.split(":")[0] in READERS else f"table:{table}"
+    ids: list[str] = []
+    vectors: list[Float32[np.ndarray, "b d"]] = []
+    with _progress.counting("crops") as show:
+        for names, crops in _batches(iter(open_dataset(dataset).rows()), model, side):
+            batch = model.encode(crops)
+            vectors.append(model.weigh(batch, detail) if side == "query" else batch)
+            ids.extend(names)
+            show(len(ids))
+    if not ids:
+        raise BadRequest(f"{table} gave no crop that could be read", hint="see the reasons above")
+    parts = np.array([(part.name, part.size) for part in model.parts], dtype=[("name", "U32"), ("size", "i8")])
+    write(out, ids=np.array(ids), vectors=np.concatenate(vectors), parts=parts, fingerprint=np.array(model.fingerprint))
+    click.echo(f"{len(ids)} vectors of {model.dim} numbers: {out}", err=True)
+
+
+def _batches(
+    rows: Iterator[Row], model: Encoder, side: str
+) -> Iterator[tuple[list[str], list[UInt8[np.ndarray, "h w 3"]]]]:
+    """Crop ids and pixels, BATCH at a time; what cannot be read is said and passed over."""
+    view = model.views["street" if side == "query" else "shop"]
+    while chunk := list(islice(rows, BATCH)):
+        names, crops = [], []
+        for _, crop in chunk:
+            try:
+                crops.append(images.crop(crop.photo, crop.box, view))
+                names.append(crop.crop_id)
+            except BadPhoto as error:
+                click.echo(f"left out: {name_of(crop)}: {error}", err=True)
+        if crops:
+            yield names, crops
+
+
+def write(out: Path, **arrays: np.ndarray) -> None:
+    """Write an .npz in one step."""
+    beside = out.with_name(out.name + ".part")
+    with beside.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    beside.replace(out)
