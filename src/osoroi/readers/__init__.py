@@ -1,9 +1,12 @@
 """One data set format per file; each yields rows of product and crop, and holds no more than it must.
 
-A data set is named ``name:path``, for instance ``table:shop.csv``, ``drawn:200`` or ``viton:data/viton``.
+A data set is named ``name:path``, for instance ``table:shop.csv``, ``drawn:200`` or ``viton:data/viton``. Options
+follow a question mark, as in an address: ``table:manifest.csv?recipe=hm&split=8:1:1``. Where the path itself holds a
+question mark, end it with another: ``table:what?.csv?``.
 """
 
 import importlib
+import inspect
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
@@ -15,7 +18,8 @@ READERS = {
     "drawn": "garments drawn by us: drawn:200 draws 200 products, drawn:200:7 with seed 7",
     "viton": "the folder of the VITON pairs: street and shop photos of tops",
 }
-"""Name -> what its path is. Each stands in the module of its name and has ``open_reader(path) -> Reader``."""
+"""Name -> what its path is. Each stands in the module of its name and has
+``open_reader(path, *, option="default") -> Reader``; every keyword of it is an option, given as text."""
 
 
 @runtime_checkable
@@ -28,15 +32,46 @@ class Reader(Protocol):
 
 
 def open_dataset(dataset: str) -> Reader:
-    """The reader of ``name:path``.
+    """The reader of ``name:path?key=value&key=value``.
 
     >>> open_dataset("atlas:shop")
     Traceback (most recent call last):
     osoroi.errors.BadDataset: no reader is called 'atlas'; a data set is name:path with one of: table, drawn, viton
+    >>> open_dataset("table:shop.csv?recipes=hm")
+    Traceback (most recent call last):
+    osoroi.errors.BadDataset: table has no option 'recipes'; its options: recipe, split, seed
     """
-    name, _, path = dataset.partition(":")
+    name, _, rest = dataset.partition(":")
+    path, options = parsed(rest)
     if name not in READERS or not path:
         problem = f"no reader is called {name!r}" if name not in READERS else f"{dataset!r} names no path"
         raise BadDataset(problem, hint=f"a data set is name:path with one of: {', '.join(READERS)}")
-    reader: Reader = importlib.import_module(f"osoroi.readers.{name}").open_reader(path)
+    open_reader = importlib.import_module(f"osoroi.readers.{name}").open_reader
+    parameters = inspect.signature(open_reader).parameters.values()
+    known = [option.name for option in parameters if option.kind is option.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise BadDataset(f"{name} has no option {option!r}", hint=f"its options: {', '.join(known) or 'none'}")
+    reader: Reader = open_reader(path, **options)
     return reader
+
+
+def parsed(rest: str) -> tuple[str, dict[str, str]]:
+    """Path and options of what follows the reader's name.
+
+    >>> parsed("s2s?protocol=vasily&category=bags")
+    ('s2s', {'protocol': 'vasily', 'category': 'bags'})
+    >>> parsed("what?.csv?")
+    ('what?.csv', {})
+    """
+    path, mark, after = rest.rpartition("?")
+    if not mark:
+        return rest, {}
+    options: dict[str, str] = {}
+    for pair in filter(None, after.split("&")):
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not value or key in options:
+            hint = "options are key=value, each once, joined by &; end a path that holds a question mark with another"
+            raise BadDataset(f"{pair!r} in {rest!r} is no option", hint=hint)
+        options[key] = value
+    return path, options

@@ -1,0 +1,214 @@
+"""Files of named cells, line by line: CSV, JSON Lines, Parquet. What several readers need to read theirs.
+
+A line says where it stands (``line 4`` of a text, ``row 3`` of a Parquet file), so that an error can name it. Cells of
+CSV are text; JSON Lines and Parquet bring their own types. An empty cell is None.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from osoroi.errors import BadDataset, extra
+from osoroi.records import Box, Value
+
+LONGEST = 1 << 20
+"""Bytes of the longest line: what has longer ones is no table (a photo, an unclosed quote)."""
+
+BATCH = 4096
+"""Rows of a Parquet file that are held at a time."""
+
+
+class Line(NamedTuple):
+    """One line of a file, and where it stands."""
+
+    path: Path
+    place: str
+    cells: Mapping[str, Value]
+
+    def refuse(self, problem: str, *, hint: str = "") -> NoReturn:
+        """Raise the BadDataset that names file and line."""
+        raise BadDataset(f"{self.path}, {self.place}: {problem}", hint=hint)
+
+    def text(self, name: str) -> str | None:
+        """A cell as text; numbers as a person would write them, so that an id 7.0 of a Parquet file is ``7``.
+
+        >>> Line(Path("shop.csv"), "line 2", {"product_id": 7.0}).text("product_id")
+        '7'
+        """
+        value = self.cells.get(name)
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, float):
+            return f"{value:.0f}" if value.is_integer() else repr(value)
+        return value
+
+    def need(self, name: str) -> str:
+        """A cell that must not be empty, as text."""
+        text = self.text(name)
+        return self.refuse(f"no {name}", hint=f"every line must name its {name}") if text is None else text
+
+    def number(self, name: str) -> float | None:
+        """A cell as a finite number.
+
+        >>> Line(Path("shop.csv"), "line 2", {"price": "12,50"}).number("price")
+        Traceback (most recent call last):
+        osoroi.errors.BadDataset: shop.csv, line 2: price '12,50' is no number; write it like 1234.5
+        """
+        value = self.cells.get(name)
+        if value is None:
+            return None
+        try:
+            number = float(value) if not isinstance(value, bool) else math.nan
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            self.refuse(f"{name} {value!r} is no number", hint="write it like 1234.5")
+        return number
+
+    def box(self, names: tuple[str, str, str, str]) -> Box | None:
+        """Four cells as whole numbers (fractions are rounded), or None where all are empty."""
+        sides = [self.number(name) for name in names]
+        if all(side is None for side in sides):
+            return None
+        whole = [round(side) for side in sides if side is not None]
+        if len(whole) < 4:
+            missing = ", ".join(name for name, side in zip(names, sides, strict=True) if side is None)
+            self.refuse(f"a box of {len(whole)} values: {missing} is empty", hint="give all four or none")
+        return Box(*whole)
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Every line of a CSV (also by ``;`` or tab), JSON Lines or Parquet file, told apart by its suffix."""
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise BadDataset(f"{path} is no table", hint=f"a table's name ends in one of: {', '.join(FORMATS)}")
+    if not path.is_file():
+        raise BadDataset(f"there is no table {path}", hint="check the path")
+    yield from FORMATS[suffix](path)
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 text with their numbers; a byte order mark is dropped."""
+    with path.open("rb") as file:
+        number = 0
+        while raw := file.readline(LONGEST):
+            number += 1
+            here = f"{path}, line {number}"
+            if len(raw) == LONGEST:
+                raise BadDataset(f"{here}: longer than {LONGEST} bytes", hint="is this a table at all?")
+            try:
+                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                problem = f"byte {raw[error.start]:#04x} is not UTF-8"
+                raise BadDataset(f"{here}: {problem}", hint="save the table as UTF-8") from error
+            if "\0" in text:
+                raise BadDataset(f"{here}: a zero byte", hint="save the table as UTF-8 text")
+            yield number, text
+
+
+def csv_lines(path: Path) -> Iterator[Line]:
+    """A header, then one line each; columns without a name (pandas writes one) are passed over."""
+    source = texts(path)
+    _, head = next(source, (0, ""))
+    delimiter = max(",;\t", key=head.count)
+    names: list[str] | None = None
+    reader = csv.reader((text for _, text in _again((1, head), source)), delimiter=delimiter, strict=True)
+    start = 1
+    try:
+        for cells in reader:
+            line = Line(path, f"line {start}", {})
+            start = reader.line_num + 1
+            if names is None:
+                names = header(line, cells)
+            elif cells:
+                if len(cells) != len(names):
+                    line.refuse(f"{len(cells)} values for {len(names)} columns", hint="quote values that hold commas")
+                filled = zip(names, (cell.strip() or None for cell in cells), strict=True)
+                yield line._replace(cells={name: cell for name, cell in filled if name})
+    except csv.Error as error:
+        hint = "close every quote, and double a quote inside quotes"
+        raise BadDataset(f"{path}, line {start}: {error}", hint=hint) from error
+
+
+def _again(first: tuple[int, str], rest: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    yield first
+    yield from rest
+
+
+def header(line: Line, cells: list[str]) -> list[str]:
+    """Names of columns, each once."""
+    names = [cell.strip() for cell in cells]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        line.refuse(f"the header names {', '.join(twice)} twice", hint="name every column once")
+    if not any(names):
+        line.refuse("no header", hint="the first line names the columns")
+    return names
+
+
+def json_lines(path: Path) -> Iterator[Line]:
+    """One JSON object a line; empty lines are passed over."""
+    for number, text in texts(path):
+        line = Line(path, f"line {number}", {})
+        if not text.strip():
+            continue
+        try:
+            found = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            raise BadDataset(f"{path}, line {number}: no JSON: {error}", hint="one object a line") from error
+        if not isinstance(found, dict):
+            line.refuse(f"{type(found).__name__} instead of an object", hint="one object a line")
+        yield line._replace(cells={name: cell(line, name, value) for name, value in found.items()})
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def parquet_lines(path: Path) -> Iterator[Line]:
+    """Rows of a Parquet file, a few thousand at a time."""
+    parquet, arrow = extra("pyarrow.parquet", "parquet"), extra("pyarrow", "parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            header(Line(path, "header", {}), list(file.schema_arrow.names))
+            number = 0
+            for batch in file.iter_batches(batch_size=BATCH):
+                for found in batch.to_pylist():
+                    number += 1
+                    line = Line(path, f"row {number}", {})
+                    yield line._replace(cells={name: cell(line, name, value) for name, value in found.items()})
+    except (arrow.ArrowException, OSError) as error:
+        raise BadDataset(f"{path} is no readable Parquet file: {error}", hint="write it again") from error
+
+
+def cell(line: Line, name: str, value: object) -> Value:
+    """A typed value as an attribute may hold it; what is no single value is refused."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return float(value) if abs(value) < 2**53 else str(value)
+    if isinstance(value, float | Decimal):
+        return None if math.isnan(value) else float(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return line.refuse(f"{name} is a {type(value).__name__}", hint="a cell is text, a number, true, false or empty")
+
+
+FORMATS: dict[str, Callable[[Path], Iterator[Line]]] = {
+    ".csv": csv_lines,
+    ".tsv": csv_lines,
+    ".jsonl": json_lines,
+    ".ndjson": json_lines,
+    ".parquet": parquet_lines,
+}
+"""Suffix -> how a file of that kind is read."""
