@@ -13,7 +13,10 @@
     │   └── Busy                another writer holds the catalog
     ├── BadRequest              arguments that contradict each other or leave their range
     ├── NotFound                an id that the catalog does not hold
+    ├── NoKey                   a service that asks for a key was asked without the right one
     ├── TooMuch                 more than the limits allow: bytes, time, waiting requests
+    │   ├── TooLarge            a body with more bytes than the service takes
+    │   └── TooSlow             a body that did not arrive in time
     ├── BadRun                  training that cannot start, go on or be resumed
     ├── Unlike                  two things that must agree and do not: an export, a result made again
     └── MissingExtra            an optional dependency that is not installed
@@ -86,6 +89,18 @@ class TooMuch(OsoroiError):
     """More than the limits allow: bytes, time or waiting requests."""
 
 
+class TooLarge(TooMuch):
+    """A body with more bytes than the service takes."""
+
+
+class TooSlow(TooMuch):
+    """A body that did not arrive in time."""
+
+
+class NoKey(OsoroiError):
+    """A service that asks for a key was asked without the right one."""
+
+
 class BadRun(OsoroiError):
     """Training that cannot start, go on or be resumed."""
 
@@ -112,7 +127,10 @@ OUTCOMES: dict[type[OsoroiError], tuple[int, int]] = {
     Busy: (1, 503),
     BadRequest: (USAGE, 400),
     NotFound: (1, 404),
+    NoKey: (1, 401),
     TooMuch: (1, 503),
+    TooLarge: (1, 413),
+    TooSlow: (1, 408),
     BadRun: (1, 500),
     Unlike: (1, 500),
     MissingExtra: (1, 501),
