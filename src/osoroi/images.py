@@ -1,0 +1,174 @@
+"""A photo, wherever its bytes come from -> upright sRGB -> crop -> ``uint8 [h w 3]``; nothing else knows pixels.
+
+The order is: upright, then the box with its margin (or the plain border cut off), then squashed to the view. A photo
+that gives no such crop is a BadPhoto that names the file, what is wrong with it, and what to do.
+"""
+
+import io
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from osoroi.decoding import Decoded, Shrink, decode, whole
+from osoroi.errors import BadPhoto
+from osoroi.records import Box, Source, View
+
+RESAMPLING = Image.Resampling.BICUBIC
+
+Photo = UInt8[np.ndarray, "h w 3"]
+"""Upright sRGB."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a photo may be: at most so many pixels and bytes, and at least so many pixels on its shorter side."""
+
+    pixels: int = 50_000_000
+    bytes: int = 64 * 2**20
+    side: int = 16
+
+
+LIMITS = Limits()
+
+Area = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels, fractions allowed."""
+
+
+def load(source: Source, *, limits: Limits = LIMITS) -> bytes:
+    """The bytes of a photo file, unread beyond the limit; raises BadPhoto for what is missing, no file, or too big.
+
+    >>> load(b"any bytes")
+    b'any bytes'
+    """
+    if isinstance(source, bytes):
+        return _within(source, name_of(source), limits)
+    try:
+        if not isinstance(source, Path):
+            return _within(source.read(), name_of(source), limits)
+        state = source.stat()
+        if not stat.S_ISREG(state.st_mode):
+            what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
+            raise BadPhoto(f"{source} is {what}", hint="give the path of one photo")
+        with source.open("rb") as file:
+            return _within(file.read(limits.bytes + 1), name_of(source), limits, max(state.st_size, 0))
+    except FileNotFoundError as error:
+        raise BadPhoto(f"there is no photo at {source}", hint="check the path") from error
+    except PermissionError as error:
+        raise BadPhoto(f"{name_of(source)} may not be read", hint="give yourself permission to read it") from error
+    except (OSError, ValueError) as error:
+        raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
+
+
+def _within(data: bytes, name: str, limits: Limits, size: int = 0) -> bytes:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise BadPhoto(f"{name} gives {type(data).__name__}, not bytes", hint="open files with mode 'rb'")
+    if len(data) > limits.bytes:
+        raise BadPhoto(
+            f"{name} has {max(size, len(data)):,} bytes, more than the {limits.bytes:,} allowed",
+            hint="make the photo smaller, or allow more with Limits(bytes=...)",
+        )
+    return bytes(data)
+
+
+def name_of(source: Source) -> str:
+    """What messages call a photo: its path, or what little is known of it."""
+    if isinstance(source, bytes):
+        return f"the photo of {len(source):,} bytes"
+    return str(source) if isinstance(source, Path) else str(getattr(source, "name", None) or "the photo that was sent")
+
+
+def read(source: Source, *, limits: Limits = LIMITS) -> Photo:
+    """The whole photo, upright and in sRGB."""
+    return _pixels(_decode(load(source, limits=limits), source, limits).picture)
+
+
+def crop(source: Source, box: Box | None, view: View, *, limits: Limits = LIMITS) -> Photo:
+    """The encoder's input: upright -> box with the view's margin, or plain border off -> squashed to the view.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 where what is cut out still has at least as many pixels as the view asks.
+    """
+    data, name = load(source, limits=limits), name_of(source)
+
+    def room(width: int, height: int) -> int:
+        left, top, right, bottom = _area(box, view, width, height, name)
+        spare = 2 if box is None and view.trim else 1  # what is left of a trimmed photo is often half as wide
+        return int(max(1, min((right - left) / (view.width * spare), (bottom - top) / (view.height * spare))))
+
+    photo = _decode(data, source, limits, room)
+    if box is not None or not view.trim:
+        return _squash(photo, _area(box, view, photo.width, photo.height, name), view)
+    found = content(_pixels(photo.picture))
+    if photo.scale > 1 and (found.right - found.left < view.width or found.bottom - found.top < view.height):
+        photo = _decode(data, source, limits)
+        found = content(_pixels(photo.picture))
+    left, top, right, bottom = (side * photo.scale for side in found)
+    return _squash(photo, (left, top, min(right, photo.width), min(bottom, photo.height)), view)
+
+
+def _area(box: Box | None, view: View, width: int, height: int, name: str) -> Area:
+    """The part of an upright photo that a view shows."""
+    if box is None:
+        return 0, 0, width, height
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        problem = "has no area" if right <= left or bottom <= top else f"does not fit a photo of {width} x {height}"
+        raise BadPhoto(
+            f"box {tuple(box)} {problem} ({name})",
+            hint="boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside",
+        )
+    wider, higher = view.margin * (right - left), view.margin * (bottom - top)
+    return max(0, left - wider), max(0, top - higher), min(width, right + wider), min(height, bottom + higher)
+
+
+def _squash(photo: Decoded, area: Area, view: View) -> Photo:
+    left, top, right, bottom = (side / photo.scale for side in area)
+    width, height = photo.picture.size
+    inside = (left, top, min(right, width), min(bottom, height))
+    return _pixels(photo.picture.resize((view.width, view.height), RESAMPLING, inside))
+
+
+def _decode(data: bytes, source: Source, limits: Limits, shrink: Shrink = whole) -> Decoded:
+    return decode(data, name_of(source), pixels=limits.pixels, side=limits.side, shrink=shrink)
+
+
+def _pixels(picture: Image.Image) -> Photo:
+    return np.asarray(picture).copy()
+
+
+def content(photo: Photo) -> Box:
+    """The smallest box outside which the photo is a plain border.
+
+    Each side has its own colour, the median of the outermost line; a line belongs to the border while nearly all its
+    pixels are near that colour. A photo with no such border, or with nothing else, stays whole.
+    """
+    height, width, _ = photo.shape
+    top, bottom = _plain(photo), _plain(photo[::-1])
+    if top == height:
+        return Box(0, 0, width, height)
+    across = photo[top : height - bottom].swapaxes(0, 1)
+    left, right = _plain(across), _plain(across[::-1])
+    if left == width or left + right >= width or top + bottom >= height:
+        return Box(0, 0, width, height)
+    return Box(left, top, width - right, height - bottom)
+
+
+def _plain(lines: Photo) -> int:
+    """How many lines from the first on are plain."""
+    colour = np.median(lines[0], axis=0).astype(np.int16)
+    off = np.abs(lines.astype(np.int16) - colour).max(axis=2) > 12
+    busy = off.sum(axis=1) > 0.005 * lines.shape[1]
+    return int(np.argmax(busy)) if busy.any() else len(lines)
+
+
+def thumbnail(source: Source, width: int, *, limits: Limits = LIMITS) -> bytes:
+    """A small JPEG of the upright photo, ``width`` pixels wide or as wide as the photo is where that is less."""
+    photo = _decode(load(source, limits=limits), source, limits, lambda across, down: max(1, across // width))
+    across = min(width, photo.width)
+    down = max(1, round(photo.height * across / photo.width))
+    file = io.BytesIO()
+    photo.picture.resize((across, down), RESAMPLING).save(file, "JPEG", quality=85)
+    return file.getvalue()
