@@ -1,0 +1,30 @@
+"""sRGB to CIE Lab, where equal distances look about equally far apart."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+"""Linear sRGB to XYZ; each row is divided by its sum, the white point D65."""
+
+KNEE = 6 / 29
+
+
+def lab(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    r"""CIE 1976 L*a*b* of sRGB in [0, 1]: L in [0, 100], a and b within about [-110, 110]; greys have a = b = 0.
+
+    .. math:: L = 116 f(Y) - 16, \; a = 500 (f(X) - f(Y)), \; b = 200 (f(Y) - f(Z))
+
+    with f(t) = t^(1/3), continued by its tangent below (6/29)^3. IEC 61966-2-1 and CIE 15:2004, white point D65.
+
+    >>> red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
+    >>> [round(value, 1) for value in lab(red).flatten().tolist()]
+    [53.2, 80.1, 67.2]
+    """
+    linear = torch.where(images > 0.04045, ((images.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, images / 12.92)
+    matrix = torch.tensor(TO_XYZ, dtype=images.dtype, device=images.device)
+    matrix = matrix / matrix.sum(1, keepdim=True)
+    xyz = torch.nn.functional.conv2d(linear, matrix[:, :, None, None])
+    root = torch.where(xyz > KNEE**3, xyz.clamp(min=KNEE**3) ** (1 / 3), xyz / (3 * KNEE**2) + 4 / 29)
+    x, y, z = root.unbind(1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)

@@ -1,0 +1,97 @@
+"""One deep network per file, one protocol: pixels in, the feature maps of every block out.
+
+A trunk prepares its pixels itself, because its checkpoint decides how; so every trunk takes the same images. Weights
+load by the names of the usual public checkpoints, from a safetensors file or a pickled state dict, and loading never
+runs code from the file.
+"""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from osoroi.errors import BadRun, extra
+
+TRUNKS = {
+    "efficientnet_lite0": "efficientnet_lite",
+    "efficientnet_lite1": "efficientnet_lite",
+    "efficientnet_lite2": "efficientnet_lite",
+}
+"""Name -> the module of this folder that has ``build(name) -> Trunk``."""
+
+
+class Maps(NamedTuple):
+    """What a trunk saw: the output of each block, finest first, and the maps whose mean is its deep feature."""
+
+    blocks: list[Float[Tensor, "b _ _ _"]]
+    last: Float[Tensor, "b c y x"]
+
+
+@runtime_checkable
+class Trunk(Protocol):
+    """A deep network without its classifier."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each block's map, in the order of ``Maps.blocks``."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Channels of ``Maps.last``."""
+        ...
+
+    def __call__(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
+        """Maps of RGB images in [0, 1]."""
+        ...
+
+
+def build(name: str, weights: Path | None = None) -> nn.Module:
+    """A trunk by name, in evaluation mode; without a file of weights it starts at random from torch's generator.
+
+    >>> build("alexnet")
+    Traceback (most recent call last):
+    osoroi.errors.BadRun: no trunk is called 'alexnet'; one of: efficientnet_lite0, ...
+    """
+    if name not in TRUNKS:
+        raise BadRun(f"no trunk is called {name!r}", hint=f"one of: {', '.join(TRUNKS)}")
+    trunk: nn.Module = importlib.import_module(f"osoroi.trunks.{TRUNKS[name]}").build(name)
+    if weights is not None:
+        fill(trunk, read_weights(weights), str(weights))
+    return trunk.eval()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a ``.safetensors`` file, or from a state dict that torch saved; never runs its code."""
+    if not path.is_file():
+        raise BadRun(f"no weights at {path}", hint="check the path")
+    if path.suffix == ".safetensors":
+        safetensors = extra("safetensors.torch", "train")
+        named: dict[str, Tensor] = safetensors.load_file(path)
+        return named
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise BadRun(f"{path} is no state dict of tensors", hint="save model.state_dict() alone") from error
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load every weight the module has by its name; the source may hold more (a classifier), never less."""
+    wanted = {name: weights[name] for name in module.state_dict() if name in weights}
+    absent = [name for name in module.state_dict() if name not in weights]
+    if absent:
+        raise BadRun(
+            f"{source} lacks {len(absent)} of {len(module.state_dict())} weights, the first {absent[0]!r}",
+            hint="give the checkpoint of the trunk that the recipe names",
+        )
+    odd = [name for name, value in module.state_dict().items() if value.shape != wanted[name].shape]
+    if odd:
+        shapes = f"{tuple(wanted[odd[0]].shape)}, not {tuple(module.state_dict()[odd[0]].shape)}"
+        raise BadRun(f"{source} has {odd[0]!r} of shape {shapes}", hint="give the checkpoint of this very trunk")
+    module.load_state_dict(wanted)
