@@ -34,7 +34,7 @@ def hit(ranks: Ranks, k: int) -> Values:
     >>> hit(np.array([[3.0, 1.0], [6.0, np.nan]]), 5)
     array([1., 0.])
     """
-    return (_first(ranks) <= k).astype(np.float64)
+    return (_found(ranks, k) > 0).astype(np.float64)
 
 
 def recall(ranks: Ranks, k: int) -> Values:
