@@ -8,7 +8,17 @@ import grimp
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "osoroi"
-HEAVY = ("torch", "onnx", "onnxscript", "safetensors", "scipy", "pytorch_metric_learning", "fastapi", "uvicorn", "pyarrow")
+HEAVY = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "scipy",
+    "pytorch_metric_learning",
+    "fastapi",
+    "uvicorn",
+    "pyarrow",
+)
 
 
 def ours_reached_from(module: str) -> set[str]:
@@ -36,7 +46,9 @@ def test_training_reaches_at_most_sixteen_modules() -> None:
     assert len(reached) <= 16, sorted(reached)
 
 
-@pytest.mark.parametrize("line", ["import osoroi.search, osoroi.catalogs.local, osoroi.ingest", "import osoroi.cli.search"])
+@pytest.mark.parametrize(
+    "line", ["import osoroi.search, osoroi.catalogs.local, osoroi.ingest", "import osoroi.cli.search"]
+)
 def test_searching_imports_nothing_that_only_training_needs(line: str) -> None:
     code = f"import sys; {line}; print([name for name in {HEAVY!r} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

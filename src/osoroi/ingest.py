@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +62,16 @@ class Look(NamedTuple):
     problem: Problem | None
 
 
+class Loaded(NamedTuple):
+    """Bytes that were read once, under the name they came from."""
+
+    name: str
+    data: bytes
+
+    def read(self) -> bytes:
+        return self.data
+
+
 def add(
     rows: Iterable[Row],
     catalog: Catalog,
@@ -87,12 +98,15 @@ def add(
     with ThreadPoolExecutor(threads) as pool:
         for chunk in _chunks(rows, count):
             held = catalog.held([product.product_id for product, _ in chunk])
-            chunk = [_join(product, crops, held, seen) for product, crops in chunk]
-            crops = [crop for _, crops in chunk for crop in crops]
-            looks = list(pool.map(lambda crop: look(crop, held, encoder, limits or Limits()), crops))
-            count.unreadable += _report(looks, on_problem)
+            whole = [_join(product, crops, held, seen) for product, crops in chunk]
+            read = partial(look, held=held, encoder=encoder, limits=limits or Limits())
+            looks = list(pool.map(read, [crop for _, crops in whole for crop in crops]))
+            for one in looks:
+                if one.problem is not None:
+                    on_problem(one.problem)
+            count.unreadable += sum(one.problem is not None for one in looks)
             count.embedded += sum(one.pixels is not None for one in looks)
-            entries = list(_entries([product for product, _ in chunk], looks, held, count, catalog, encoder))
+            entries = list(_entries([product for product, _ in whole], looks, held, count, catalog, encoder))
             if entries:
                 catalog.put(entries, fingerprint=encoder.fingerprint)
             on_progress(count)
@@ -120,9 +134,7 @@ def _chunks(rows: Iterable[Row], count: Count) -> Iterator[list[tuple[Product, l
         yield list(chunk.values())
 
 
-def _join(
-    product: Product, crops: list[Crop], held: Mapping[str, Held], seen: set[str]
-) -> tuple[Product, list[Crop]]:
+def _join(product: Product, crops: list[Crop], held: Mapping[str, Held], seen: set[str]) -> tuple[Product, list[Crop]]:
     """A product that this run met before keeps its crops of then beside those of now."""
     if product.product_id in seen and product.product_id in held:
         now = {crop.crop_id for crop in crops}
@@ -140,17 +152,10 @@ def look(crop: Crop, held: Mapping[str, Held], encoder: Encoder, limits: Limits)
         hashed = replace(crop, sha256=hashlib.sha256(data).hexdigest())
         if before is not None and (before.sha256, before.box) == (hashed.sha256, hashed.box):
             return Look(hashed, None, None)
-        source = crop.photo if isinstance(crop.photo, Path) else data  # a path gives errors their name
-        return Look(hashed, images.crop(source, crop.box, encoder.views["shop"], limits=limits), None)
+        photo = Loaded(images.name_of(crop.photo), data)
+        return Look(hashed, images.crop(photo, crop.box, encoder.views["shop"], limits=limits), None)
     except BadPhoto as error:
-        return Look(before, None, Problem(crop.product_id, crop.crop_id, name_of(crop), str(error)))
-
-
-def _report(looks: Sequence[Look], on_problem: Callable[[Problem], None]) -> int:
-    problems = [look.problem for look in looks if look.problem is not None]
-    for problem in problems:
-        on_problem(problem)
-    return len(problems)
+        return Look(before, None, Problem(crop.product_id, crop.crop_id, images.name_of(crop.photo), str(error)))
 
 
 def _entries(
@@ -187,7 +192,7 @@ def _same(now: Sequence[Crop], before: Sequence[Crop]) -> bool:
     return len(now) == len(before) and all(
         (new.crop_id, new.sha256, new.box) == (old.crop_id, old.sha256, old.box)
         and (not isinstance(new.photo, Path) or new.photo.absolute() == old.photo)
-        for new, old in zip(now, before)
+        for new, old in zip(now, before, strict=True)
     )
 
 
@@ -198,10 +203,3 @@ def _vectors(looks: Sequence[Look], catalog: Catalog, encoder: Encoder) -> dict[
     new = encoder.encode([one.pixels for one in fresh if one.pixels is not None])
     named = {one.crop.crop_id: row for one, row in zip(fresh, new, strict=True) if one.crop is not None}
     return named | dict(zip(kept, catalog.vectors(kept), strict=True))
-
-
-def name_of(crop: Crop) -> str:
-    """What people call a crop's photo."""
-    if isinstance(crop.photo, Path):
-        return str(crop.photo)
-    return str(getattr(crop.photo, "name", crop.crop_id))

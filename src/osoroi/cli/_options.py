@@ -8,7 +8,7 @@ import click
 from osoroi.records import Box
 
 
-class BoxType(click.ParamType):
+class BoxType(click.ParamType[Box]):
     """``L,T,R,B`` in pixels of the upright photo."""
 
     name = "L,T,R,B"

@@ -12,7 +12,6 @@ from osoroi import images
 from osoroi.cli import _options, _progress
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest
-from osoroi.ingest import name_of
 from osoroi.readers import READERS, open_dataset
 from osoroi.records import Row
 
@@ -43,7 +42,7 @@ def command(table: str, out: Path, side: str, encoder: Path | None, detail: floa
     if side == "shop" and detail is not None:
         raise BadRequest("--detail weighs queries, and --side is shop", hint="leave --detail out, or use --side query")
     model = Encoder.open(encoder, threads=threads)
-    dataset = table if table.split(":")[0] in READERS else f"table:{table}"
+    dataset = table if table.partition(":")[0] in READERS else f"table:{table}"
     ids: list[str] = []
     vectors: list[Float32[np.ndarray, "b d"]] = []
     with _progress.counting("crops") as show:
@@ -71,7 +70,7 @@ def _batches(
                 crops.append(images.crop(crop.photo, crop.box, view))
                 names.append(crop.crop_id)
             except BadPhoto as error:
-                click.echo(f"left out: {name_of(crop)}: {error}", err=True)
+                click.echo(f"left out: {images.name_of(crop.photo)}: {error}", err=True)
         if crops:
             yield names, crops
 

@@ -49,7 +49,11 @@ def command(
         if grid:
             grids.write(grid, grids.of_search(photo, box, hits, products))
     if as_json:
-        click.echo(json.dumps(answer(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s), ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                answer(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s), ensure_ascii=False
+            )
+        )
     else:
         click.echo(table(hits) if hits else "nothing in the catalog matches")
 
@@ -63,4 +67,6 @@ def table(hits: Sequence[Hit]) -> str:
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
         rows.append([str(rank), f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

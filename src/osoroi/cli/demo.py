@@ -1,0 +1,70 @@
+"""``osoroi demo``: the whole line on a drawn shop, with nothing to download."""
+
+from pathlib import Path
+
+import click
+
+from osoroi import grids, images, ingest
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.cli import _progress
+from osoroi.cli.search import table
+from osoroi.encoder import Encoder
+from osoroi.errors import BadRequest
+from osoroi.readers import open_dataset
+from osoroi.records import Row
+from osoroi.search import Searcher
+
+ASKED = 4
+"""Street photos that search the drawn shop."""
+
+SHOWN = 5
+"""Products found for each."""
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default="demo")
+@click.option("--products", type=click.IntRange(min=ASKED), default=120, show_default=True, help="Products to draw.")
+def command(folder: Path, products: int) -> None:
+    """Draw a small shop, fill the catalog FOLDER/shop, search it with street photos, write FOLDER/results.png.
+
+    \b
+    osoroi demo
+    """
+    encoder = Encoder.open(None, threads=2)
+    rows = list(open_dataset(f"drawn:{products}").rows())
+    with LocalCatalog.open_or_create(folder / "shop", encoder) as catalog:
+        with _progress.counting("products", total=products) as show:
+            count = ingest.add(rows, catalog, encoder, on_progress=lambda so_far: show(so_far.held))
+        click.echo(f"{folder / 'shop'}: {count.held} products drawn and embedded\n")
+        searcher = Searcher(encoder, catalog)
+        sheet = [search(searcher, row, folder / "street") for row in queries(rows)]
+    grids.write(folder / "results.png", grids.sheet(sheet))
+    click.echo(f"what was found, as a picture: {folder / 'results.png'}")
+    click.echo(f"ask it yourself: osoroi search {folder / 'shop'} {sorted((folder / 'street').iterdir())[0]}")
+    click.echo(f"open the page:   osoroi serve {folder / 'shop'}")
+
+
+def queries(rows: list[Row]) -> list[Row]:
+    """The first street crop of ASKED products of different categories."""
+    found: dict[str | None, Row] = {}
+    for row in rows:
+        if row.crop.domain == "street":
+            found.setdefault(row.product.category, row)
+    if len(found) < ASKED:
+        raise BadRequest(f"the drawn shop has street photos of {len(found)} categories", hint="draw more products")
+    return list(found.values())[:ASKED]
+
+
+def search(searcher: Searcher, row: Row, street: Path) -> list[grids.Cell]:
+    """Write the street photo, print what it finds, and frame the right product in its row of the picture."""
+    box = row.crop.box
+    street.mkdir(parents=True, exist_ok=True)
+    photo = street / f"{row.product.product_id}.jpg"
+    photo.write_bytes(images.load(row.crop.photo))
+    hits = searcher.search(photo, box=box, k=SHOWN)
+    where = f" --box {','.join(map(str, box))}" if box else ""
+    click.echo(f"{photo}{where}  (she wears {row.product.product_id}, {row.product.title})")
+    click.echo(table(hits) + "\n")
+    cells = grids.search_row(photo, box, hits, searcher.catalog)
+    right = [grids.GREEN if hit.product_id == row.product.product_id else None for hit in hits]
+    return [cells[0], *(cell._replace(frame=frame) for cell, frame in zip(cells[1:], right, strict=True))]

@@ -1,0 +1,54 @@
+"""``osoroi info``: what a catalog or an encoder holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.cli import _options
+from osoroi.encoder import Encoder
+
+
+@click.command()
+@click.argument("path", metavar="CATALOG|ENCODER", type=click.Path(path_type=Path))
+@_options.as_json
+def command(path: Path, as_json: bool) -> None:
+    """Say what a catalog (a folder) or an encoder (a file) holds, from what, since when.
+
+    \b
+    osoroi info shop
+    """
+    facts = of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        width = max(len(name) for name in facts)
+        for name, value in facts.items():
+            click.echo(f"{name.replace('_', ' '):{width}}  {_plain(value)}")
+
+
+def of_encoder(encoder: Encoder) -> dict[str, Any]:
+    """What the encoder file says about itself."""
+    return {
+        "kind": "encoder",
+        "fingerprint": encoder.fingerprint,
+        "parts": {part.name: {"size": part.size, "weight": part.weight} for part in encoder.parts},
+        "input": f"{encoder.views['street'].height} x {encoder.views['street'].width}",
+        "recipe": encoder.recipe,
+        "training": encoder.training,
+        "licence": encoder.licence,
+    }
+
+
+def of_catalog(folder: Path) -> dict[str, Any]:
+    """What the catalog holds, and the state of its index."""
+    with LocalCatalog.open(folder, readonly=True) as catalog:
+        return {"kind": "catalog", **catalog.info()}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
+    return str(value)
