@@ -197,11 +197,12 @@ def cell(line: Line, name: str, value: object) -> Value:
         return value
     if isinstance(value, int):
         return float(value) if abs(value) < 2**53 else str(value)
-    if isinstance(value, float | Decimal):
+    if isinstance(value, float | Decimal) and not math.isinf(value):
         return None if math.isnan(value) else float(value)
     if isinstance(value, date):
         return value.isoformat()
-    return line.refuse(f"{name} is a {type(value).__name__}", hint="a cell is text, a number, true, false or empty")
+    hint = "a cell is text, a finite number, true, false or empty"
+    return line.refuse(f"{name} is no single value: {value!r:.60}", hint=hint)
 
 
 FORMATS: dict[str, Callable[[Path], Iterator[Line]]] = {

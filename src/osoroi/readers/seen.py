@@ -17,7 +17,7 @@ class Seen:
     >>> from osoroi.records import Crop, Product
     >>> row = Row(Product("coat"), Crop("c1", "coat", "shop", b""))
     >>> seen = Seen()
-    >>> seen.add(row, "coat.jpg"), seen.add(row, "coat.jpg")
+    >>> seen.add(row), seen.add(row)
     (None, "crop_id 'c1' stands twice")
     """
 
@@ -25,7 +25,7 @@ class Seen:
         self.recent: set[int] = set()
         self.sorted: UInt64[np.ndarray, " n"] = np.empty(0, np.uint64)
 
-    def add(self, row: Row, photo: str) -> str | None:
+    def add(self, row: Row) -> str | None:
         """Note a crop; what is wrong with it, if anything.
 
         A shop crop may come once. A street crop may come again with another product, on the same photo and box.
@@ -34,7 +34,7 @@ class Seen:
         same = key("id", crop.crop_id)
         if crop.domain == "shop":
             return None if self.note(same) else f"crop_id {crop.crop_id!r} stands twice"
-        where = key("where", crop.crop_id, photo, str(crop.box))
+        where = key("where", crop.crop_id, str(crop.photo), str(crop.box))
         fresh = self.note(same)
         if self.note(where) and not fresh:
             return f"crop_id {crop.crop_id!r} stands for another photo or box already"
@@ -44,7 +44,7 @@ class Seen:
 
     def note(self, new: int) -> bool:
         """Whether a key is new; it is kept."""
-        at = np.searchsorted(self.sorted, np.uint64(new))
+        at = self.sorted.searchsorted(np.uint64(new))
         if new in self.recent or (at < len(self.sorted) and int(self.sorted[at]) == new):
             return False
         self.recent.add(new)

@@ -54,6 +54,8 @@ class TableRecipe:
         >>> dict(hm.ours(line).cells)
         {'photo': 'a.jpg', 'kind': 'Blouse', 'category': 'tops'}
         """
+        if self == TableRecipe():
+            return line
         theirs = (*self.columns.values(), *self.keep)
         missing = sorted({name for name in theirs if name not in line.cells})
         if missing:
@@ -81,12 +83,16 @@ def read_recipe(name: str) -> TableRecipe:
         found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadDataset(f"the recipe {path} is no TOML: {error}", hint="see docs/datasets/table.md") from error
-    known = TableRecipe.__dataclass_fields__
-    for part, value in found.items():
-        if part not in known or not isinstance(value, dict):
-            hint = f"a recipe holds the tables {', '.join(known)}; see docs/datasets/table.md"
-            raise BadDataset(f"the recipe {path} has {part!r}, which is none of its tables", hint=hint)
+    for part, held in found.items():
+        wanted, known = PARTS.get(part), isinstance(held, dict)
+        if not known or wanted is None or not all(isinstance(value, wanted) for value in held.values()):
+            hint = "a recipe holds the tables columns, values, set and keep; see docs/datasets/table.md"
+            raise BadDataset(f"the recipe {path}: {part} is none of its tables, or not filled as it must be", hint=hint)
     return TableRecipe(**found)
+
+
+PARTS: dict[str, Any] = {"columns": str, "values": dict, "set": str | int | float | bool, "keep": list}
+"""Table of a recipe -> what each of its entries is."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Table:
             ours = self.recipe.ours(line)
             if self.recipe.keeps(line):
                 row = self.row(ours)
-                problem = seen.add(row, str(ours.cells.get("photo")))
+                problem = seen.add(row)
                 if problem:
                     ours.refuse(problem, hint="crop_ids must be unique; leave the column out and they are made")
                 yield row
