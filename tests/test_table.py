@@ -246,6 +246,7 @@ def test_what_is_wrong_with_a_table_is_told_with_file_and_line(tmp_path: Path, n
         ('{"photo": "a.jpg"}\n\n["b.jpg"]\n', r"line 3: list instead of an object"),
         ('{"photo": "a.jpg", "sizes": [1, 2]}\n', r"line 1: sizes is no single value: \[1, 2\]"),
         ('{"photo": "a.jpg", "photo": "b.jpg"}\n', r"line 1: no JSON: a name stands twice"),
+        ('{"photo": "a.jpg", "title": "\\ud800"}\n', r"line 1: title holds half a character"),
         ('{"photo": null}\n', r"line 1: no photo"),
         ('{"photo": "a.jpg", "price": true}\n', r"line 1: price True is no number"),
         ('{"photo": "a.jpg", "mine": Infinity}\n', r"line 1: mine is no single value: inf"),

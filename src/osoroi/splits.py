@@ -25,7 +25,7 @@ def place(product: Product, seed: str = "0") -> float:
     (True, False)
     """
     told = ("product", product.product_id) if product.design_id is None else ("design", product.design_id)
-    digest = blake2b(repr((seed, *told)).encode(), digest_size=8).digest()
+    digest = blake2b(ascii((seed, *told)).encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 

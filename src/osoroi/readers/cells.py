@@ -192,6 +192,8 @@ def parquet_lines(path: Path) -> Iterator[Line]:
 def cell(line: Line, name: str, value: object) -> Value:
     """A typed value as an attribute may hold it; what is no single value is refused."""
     if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            line.refuse(f"{name} holds half a character", hint="write the table as UTF-8")
         return value.strip() or None
     if value is None or isinstance(value, bool):
         return value

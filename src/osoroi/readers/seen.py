@@ -61,4 +61,4 @@ def key(*told: str) -> int:
     >>> key("a", "bc") == key("ab", "c")
     False
     """
-    return int.from_bytes(blake2b(repr(told).encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(ascii(told).encode(), digest_size=8).digest(), "big")

@@ -161,7 +161,7 @@ def made_id(product_id: str, domain: Domain, photo: str, box: Box | None) -> str
     True
     """
     whose = product_id if domain == "shop" else ""
-    told = repr((whose, domain, photo, None if box is None else tuple(box)))
+    told = ascii((whose, domain, photo, None if box is None else tuple(box)))
     return blake2b(told.encode(), digest_size=10).hexdigest()
 
 
