@@ -42,9 +42,11 @@ def spoil(photo: UInt8[np.ndarray, "h w 3"], box: Box | None, *, seed: int, crop
     gain, contrast = draw.uniform(1 - LIGHT, 1 + LIGHT, 2)
     balance = draw.uniform(1 - BALANCE, 1 + BALANCE, 3)
     mean = photo.mean()
-    pixels = gain * balance * (mean + contrast * (photo - mean))
+    change = gain * balance[:, None] * (mean + contrast * (np.arange(256) - mean))  # [3 256]
+    tables = np.clip(change + 0.5, 0, 255).astype(np.uint8)
+    worse = np.stack([table[photo[..., channel]] for channel, table in enumerate(tables)], axis=-1)
     file = io.BytesIO()
-    Image.fromarray(np.clip(pixels + 0.5, 0, 255).astype(np.uint8)).save(file, format="JPEG", quality=QUALITY)
+    Image.fromarray(worse).save(file, format="JPEG", quality=QUALITY)
     return file.getvalue(), worse_box
 
 
