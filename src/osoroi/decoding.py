@@ -105,7 +105,7 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     (x, y) covers the ``scale`` x ``scale`` pixels from (x * scale, y * scale), cut at the photo's edge.
     """
     kind = wholeness.kind_of(data, name)
-    wholeness.require(data, kind, name)
+    data = wholeness.require(data, kind, name)
     with _faults(kind, name):
         image = _open(kind, data)
     width, height = image.size

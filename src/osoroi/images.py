@@ -17,7 +17,11 @@ from osoroi.decoding import Decoded, Shrink, decode, whole
 from osoroi.errors import BadPhoto
 from osoroi.records import Box, Source, View
 
-RESAMPLING = Image.Resampling.BICUBIC
+RESAMPLING = Image.Resampling.LANCZOS
+"""Nearest to the ideal low pass of the filters that do not alias; measured in docs/log.md."""
+
+GAP = 2.0
+"""A picture more than so many times too large is first reduced by a whole number: half the time, same quality."""
 
 Photo = UInt8[np.ndarray, "h w 3"]
 """Upright sRGB."""
@@ -128,7 +132,7 @@ def _squash(photo: Decoded, area: Area, view: View) -> Photo:
     left, top, right, bottom = (side / photo.scale for side in area)
     width, height = photo.picture.size
     inside = (left, top, min(right, width), min(bottom, height))
-    return _pixels(photo.picture.resize((view.width, view.height), RESAMPLING, inside))
+    return _pixels(photo.picture.resize((view.width, view.height), RESAMPLING, inside, GAP))
 
 
 def _decode(data: bytes, source: Source, limits: Limits, shrink: Shrink = whole) -> Decoded:
@@ -140,28 +144,51 @@ def _pixels(picture: Image.Image) -> Photo:
 
 
 def content(photo: Photo) -> Box:
-    """The smallest box outside which the photo is a plain border.
+    """The box outside which the photo is a plain border: the product without the white around it.
 
-    Each side has its own colour, the median of the outermost line; a line belongs to the border while nearly all its
-    pixels are near that colour. A photo with no such border, or with nothing else, stays whole.
+    Each side has its own colour, the median of a line near the edge; the border reaches inwards while all but .5% of a
+    line's pixels are within 12 of 255 of that colour, so noise of JPEG and a soft shade belong to it. A photo with no
+    such border, or with nothing else, stays whole. Photos above 512 pixels on the shorter side are judged smaller.
+
+    >>> photo = np.full((40, 30, 3), 250, np.uint8)
+    >>> photo[10:25, 4:21] = 90
+    >>> content(photo)
+    Box(left=4, top=10, right=21, bottom=25)
     """
     height, width, _ = photo.shape
-    top, bottom = _plain(photo), _plain(photo[::-1])
-    if top == height:
+    step = max(1, min(height, width) // 256)
+    small = _pixels(Image.fromarray(photo).reduce(step)) if step > 1 else photo
+    top, bottom = _border(small), _border(small[::-1])
+    if top + bottom >= len(small):
         return Box(0, 0, width, height)
-    across = photo[top : height - bottom].swapaxes(0, 1)
-    left, right = _plain(across), _plain(across[::-1])
-    if left == width or left + right >= width or top + bottom >= height:
+    across = small[top : len(small) - bottom].swapaxes(0, 1)
+    left, right = _border(across), _border(across[::-1])
+    if left + right >= len(across):
         return Box(0, 0, width, height)
-    return Box(left, top, width - right, height - bottom)
+    inside = Box(left, top, len(across) - right, len(small) - bottom)
+    return Box(
+        inside.left * step,
+        inside.top * step,
+        min(width, inside.right * step),
+        min(height, inside.bottom * step),
+    )
 
 
-def _plain(lines: Photo) -> int:
-    """How many lines from the first on are plain."""
-    colour = np.median(lines[0], axis=0).astype(np.int16)
-    off = np.abs(lines.astype(np.int16) - colour).max(axis=2) > 12
-    busy = off.sum(axis=1) > 0.005 * lines.shape[1]
-    return int(np.argmax(busy)) if busy.any() else len(lines)
+def _border(lines: Photo) -> int:
+    """How many lines from the first on are plain.
+
+    The outermost 1% are not judged, nor the ends of a line: cutting and resizing leave a seam there that the eye does
+    not see.
+    """
+    seam, end = len(lines) // 100 + (len(lines) > 64), lines.shape[1] // 100 + (lines.shape[1] > 64)
+    judged = lines[seam:, end : lines.shape[1] - end].astype(np.int16)
+    colour = np.median(judged[0], axis=0).astype(np.int16)
+    off = np.abs(judged - colour).max(axis=2) > 12
+    busy = off.sum(axis=1) > 0.005 * off.shape[1]
+    if not busy.any():
+        return len(lines)
+    first = int(np.argmax(busy))
+    return first + seam if first else 0
 
 
 def thumbnail(source: Source, width: int, *, limits: Limits = LIMITS) -> bytes:
@@ -170,5 +197,5 @@ def thumbnail(source: Source, width: int, *, limits: Limits = LIMITS) -> bytes:
     across = min(width, photo.width)
     down = max(1, round(photo.height * across / photo.width))
     file = io.BytesIO()
-    photo.picture.resize((across, down), RESAMPLING).save(file, "JPEG", quality=85)
+    photo.picture.resize((across, down), RESAMPLING, None, GAP).save(file, "JPEG", quality=85)
     return file.getvalue()

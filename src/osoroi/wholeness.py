@@ -14,6 +14,15 @@ READABLE = "a photo is a JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP or TIFF file"
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """The next JPEG marker inside compressed pixels: not a stuffed byte, not a restart, not padding."""
 
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""JPEG markers that start a frame and say how it is coded."""
+
+SEQUENTIAL = (0xC0, 0xC1)
+"""Frames in one pass: baseline and extended, Huffman coded."""
+
+LOOKAHEAD = bytes(16)
+"""libjpeg reads up to 8 bytes ahead of the bits it uses."""
+
 
 def kind_of(data: bytes, name: str) -> str:
     """The kind of file by its first bytes; raises BadPhoto for none, for text and for what is no photo."""
@@ -59,41 +68,48 @@ def _looks_like(data: bytes) -> str:
     return " of a kind known here" if b"\0" in data[:1024] else " but text"
 
 
-def require(data: bytes, kind: str, name: str) -> None:
-    """Raise BadPhoto where the end of the file is not there.
+def require(data: bytes, kind: str, name: str) -> bytes:
+    """The bytes to decode of a file whose end is there; raises BadPhoto where it is not.
 
-    GIF, BMP and TIFF have no such check: their decoders miss every byte of pixels that is not there.
+    BMP, TIFF, AVIF and HEIF need no check here: their decoders miss every byte of pixels that is not there. So does
+    that of GIF, for the first frame, which is all that is read.
     """
-    match kind:
-        case "JPEG":
-            whole = _jpeg_is_whole(data)
-        case "PNG":
-            whole = _png_is_whole(data)
-        case "WebP":
-            whole = len(data) >= 8 + int.from_bytes(data[4:8], "little")
-        case _:
-            whole = True
-    if not whole:
+    whole: bytes | None = data
+    if kind == "JPEG":
+        whole = _jpeg(data)
+    elif kind == "PNG":
+        whole = data if _png_is_whole(data) else None
+    elif kind == "WebP":
+        whole = data if len(data) >= 8 + int.from_bytes(data[4:8], "little") else None
+    if whole is None:
         raise BadPhoto(
             f"{name} is a truncated or damaged {kind} file ({len(data):,} bytes)",
             hint="replace it by a whole copy of the photo",
         )
+    return whole
 
 
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Whether the markers lead from the start to an end-of-image after at least one scan."""
-    at, scans = 2, 0
-    while True:
-        found = MARKER.search(data, at)
-        if found is None:
-            return False
+def _jpeg(data: bytes) -> bytes | None:
+    """The bytes to decode of a JPEG whose markers lead to an end-of-image, else None.
+
+    Where a scan breaks off, libjpeg goes on in grey and only warns, which Pillow does not pass on: a file that lost its
+    second half and got an end mark would come out as a picture. Of a file with one sequential scan the end mark is
+    therefore taken away: a whole scan never misses it, a broken one runs out of bytes, and that is an error.
+    """
+    at, scans, frame = 2, 0, 0
+    while (found := MARKER.search(data, at)) is not None:
         at, marker = found.end(), data[found.end() - 1]
         if marker == 0xD9:
-            return scans > 0
+            if not scans:
+                return None
+            return data[: found.start()] + LOOKAHEAD if scans == 1 and frame in SEQUENTIAL else data
         if marker in (0x01, 0xD8):
             continue
+        if marker in FRAMES:
+            frame = marker
         scans += marker == 0xDA
         at += int.from_bytes(data[at : at + 2], "big")
+    return None
 
 
 def _png_is_whole(data: bytes) -> bool:
