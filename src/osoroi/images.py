@@ -38,7 +38,7 @@ class Limits:
 
 LIMITS = Limits()
 
-Area = tuple[float, float, float, float]
+Area = tuple[int | float, int | float, int | float, int | float]
 """Left, top, right, bottom in pixels, fractions allowed."""
 
 
