@@ -70,13 +70,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors by name from a ``.safetensors`` file, or from a state dict that torch saved; never runs its code."""
     if not path.is_file():
         raise BadRun(f"no weights at {path}", hint="check the path")
-    if path.suffix == ".safetensors":
-        safetensors = extra("safetensors.torch", "train")
-        named: dict[str, Tensor] = safetensors.load_file(path)
-        return named
+    safetensors = extra("safetensors", "train")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
+        if path.suffix == ".safetensors":
+            state = extra("safetensors.torch", "train").load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, safetensors.SafetensorError) as error:
         raise BadRun(f"{path} is no state dict of tensors", hint="save model.state_dict() alone") from error
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
