@@ -12,7 +12,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 from PIL import (
@@ -51,6 +51,19 @@ FAULTS = (
 )
 """What decoders throw at a damaged file."""
 
+
+def _heif(file: io.BytesIO) -> Image.Image:
+    """HEIF where its decoder is installed; without it such a photo cannot be read, and all others can."""
+    try:
+        opened: Image.Image = importlib.import_module("pillow_heif").HeifImageFile(file)
+    except ModuleNotFoundError as error:
+        raise BadPhoto(
+            "this is a HEIF photo, and the decoder for it is missing",
+            hint="install it with: pip install pillow-heif, or save the photo as JPEG",
+        ) from error
+    return opened
+
+
 DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -59,6 +72,7 @@ DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
+    "HEIF": _heif,
 }
 
 TURNS = {
@@ -72,25 +86,26 @@ TURNS = {
 }
 """EXIF orientation -> what makes the picture upright."""
 
-ACROSS = (
-    Image.Transpose.TRANSPOSE,
-    Image.Transpose.ROTATE_270,
-    Image.Transpose.TRANSVERSE,
-    Image.Transpose.ROTATE_90,
-)
-"""Those that swap width and height."""
+SWAPPED, FROM_RIGHT, FROM_BOTTOM = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
+"""Orientations that swap width and height; whose upright left was an end as stored; whose upright top was one."""
 
 Shrink = Callable[[int, int], int]
 """Upright width and height of a photo -> the greatest whole number it may be reduced by (1: not at all)."""
 
 
 class Decoded(NamedTuple):
-    """A whole photo: its upright sRGB picture, reduced by ``scale``, and its own upright size."""
+    """A whole photo: its upright sRGB picture, reduced by ``scale``, and its own upright size.
+
+    The reduced pixel (i, j) covers ``scale`` x ``scale`` pixels from (i * scale - left, j * scale - top): decoders
+    begin at the first pixel stored, so the last one overhangs, and turning may bring that one to the left or top.
+    """
 
     picture: Image.Image
     scale: int
     width: int
     height: int
+    left: int = 0
+    top: int = 0
 
 
 def whole(width: int, height: int) -> int:
@@ -101,31 +116,38 @@ def whole(width: int, height: int) -> int:
 def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = whole) -> Decoded:
     """A photo of at most ``pixels`` pixels and at least ``side`` on its shorter side; ``name`` is for messages.
 
-    Only JPEG can be decoded at a reduced scale (1/2, 1/4, 1/8); other kinds come whole, ``scale`` 1. A reduced pixel
-    (x, y) covers the ``scale`` x ``scale`` pixels from (x * scale, y * scale), cut at the photo's edge.
+    Only JPEG can be decoded at a reduced scale (1/2, 1/4, 1/8); other kinds come whole, ``scale`` 1.
     """
     kind = wholeness.kind_of(data, name)
     data = wholeness.require(data, kind, name)
-    with _faults(kind, name):
-        image = _open(kind, data)
+    with _faults(kind, name), _hush():
+        image = DECODERS[kind](io.BytesIO(data))
     width, height = image.size
     _within(width, height, name, pixels=pixels, side=side)
     if kind != "JPEG":
-        with _faults(kind, name):
-            image.load()  # a PNG may say its orientation after its pixels
-    turn = TURNS.get(_orientation(image))
-    if turn in ACROSS:
+        _load(image, kind, name)  # a PNG may say its orientation after its pixels
+    orientation = _orientation(image)
+    if orientation in SWAPPED:
         width, height = height, width
     scale = _draft(image, shrink(width, height)) if isinstance(image, JpegImagePlugin.JpegImageFile) else 1
-    with _faults(kind, name):
+    _load(image, kind, name)
+    left, top = -width % scale * (orientation in FROM_RIGHT), -height % scale * (orientation in FROM_BOTTOM)
+    return Decoded(_upright(image, orientation, name), scale, width, height, left, top)
+
+
+def _load(image: Image.Image, kind: str, name: str) -> None:
+    with _faults(kind, name), _hush() if kind == "TIFF" else nullcontext():
         image.load()
+
+
+def _upright(image: Image.Image, orientation: int, name: str) -> Image.Image:
     try:
         picture = profiles.to_srgb(image)
     except (ValueError, OSError, MemoryError) as error:
         raise BadPhoto(
             f"{name} has pixels that cannot be brought to sRGB: {_reason(error)}", hint="save it as a plain RGB photo"
         ) from error
-    return Decoded(picture if turn is None else picture.transpose(turn), scale, width, height)
+    return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
 
 
 @contextmanager
@@ -140,31 +162,18 @@ def _faults(kind: str, name: str) -> Iterator[None]:
         ) from error
 
 
-_HUSH = threading.Lock()
+_LOCK = threading.Lock()
 
 
-def _open(kind: str, data: bytes) -> Image.Image:
-    """The header of a file, read by its own decoder; what Pillow would warn of is no news to anybody here."""
-    file = io.BytesIO(data)
-    if kind == "HEIF":
-        return _heif()(file)
-    if kind not in ("PNG", "TIFF"):
-        return DECODERS[kind](file)
-    with _HUSH, warnings.catch_warnings():  # the switch is one for all threads: only the two kinds that warn take it
+@contextmanager
+def _hush() -> Iterator[None]:
+    """Without Pillow's warnings of odd metadata, which say nothing about the pixels.
+
+    Python's switch for warnings is one for all threads, so only one thread of ours may turn it at a time.
+    """
+    with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return DECODERS[kind](file)
-
-
-def _heif() -> Callable[[io.BytesIO], Image.Image]:
-    """The decoder of HEIF where it is installed; without it such a photo cannot be read, and the others can."""
-    try:
-        decoder: Callable[[io.BytesIO], Image.Image] = importlib.import_module("pillow_heif").HeifImageFile
-    except ModuleNotFoundError as error:
-        raise BadPhoto(
-            "this is a HEIF photo, and the decoder for it is missing",
-            hint="install it with: pip install pillow-heif, or save the photo as JPEG",
-        ) from error
-    return decoder
+        yield
 
 
 def _within(width: int, height: int, name: str, *, pixels: int, side: int) -> None:

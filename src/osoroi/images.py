@@ -67,7 +67,7 @@ def load(source: Source, *, limits: Limits = LIMITS) -> bytes:
         raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
 
 
-def _within(data: bytes, name: str, limits: Limits, size: int = 0) -> bytes:
+def _within(data: object, name: str, limits: Limits, size: int = 0) -> bytes:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise BadPhoto(f"{name} gives {type(data).__name__}, not bytes", hint="open files with mode 'rb'")
     if len(data) > limits.bytes:
@@ -109,8 +109,7 @@ def crop(source: Source, box: Box | None, view: View, *, limits: Limits = LIMITS
     if photo.scale > 1 and (found.right - found.left < view.width or found.bottom - found.top < view.height):
         photo = _decode(data, source, limits)
         found = content(_pixels(photo.picture))
-    left, top, right, bottom = (side * photo.scale for side in found)
-    return _squash(photo, (left, top, min(right, photo.width), min(bottom, photo.height)), view)
+    return _shrunk(photo, found, view)
 
 
 def _area(box: Box | None, view: View, width: int, height: int, name: str) -> Area:
@@ -129,10 +128,16 @@ def _area(box: Box | None, view: View, width: int, height: int, name: str) -> Ar
 
 
 def _squash(photo: Decoded, area: Area, view: View) -> Photo:
-    left, top, right, bottom = (side / photo.scale for side in area)
-    width, height = photo.picture.size
-    inside = (left, top, min(right, width), min(bottom, height))
-    return _pixels(photo.picture.resize((view.width, view.height), RESAMPLING, inside, GAP))
+    """An area of the upright photo, whatever the scale it was decoded at."""
+    left, top, right, bottom = area
+    reduced = (left + photo.left, top + photo.top, right + photo.left, bottom + photo.top)
+    return _shrunk(photo, tuple(side / photo.scale for side in reduced), view)
+
+
+def _shrunk(photo: Decoded, area: tuple[int | float, ...], view: View) -> Photo:
+    """An area of the decoded picture, squashed to the view."""
+    left, top, right, bottom = area
+    return _pixels(photo.picture.resize((view.width, view.height), RESAMPLING, (left, top, right, bottom), GAP))
 
 
 def _decode(data: bytes, source: Source, limits: Limits, shrink: Shrink = whole) -> Decoded:
