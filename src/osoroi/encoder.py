@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
@@ -54,7 +54,7 @@ class Encoder:
         self.columns = {p.name: slice(s, e) for p, s, e in zip(card.parts, starts, ends, strict=True)}
 
     @classmethod
-    def open(cls, path: Path | None = None, *, threads: int = 1) -> Self:
+    def open(cls, path: Path | None = None, *, threads: int = 1) -> "Encoder":
         """The encoder in a file, by default the one that ships; raises BadEncoder where it is none, or was altered."""
         path = DEFAULT if path is None else path
         try:
