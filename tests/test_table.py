@@ -343,8 +343,11 @@ def test_a_folder_that_can_be_read_two_ways_or_none_is_refused(
 # Recipes
 
 
+THEIRS = "path,type,role,adult\na.jpg,Blouse,model,no\nb.jpg,Bag,packshot,no\nc.jpg,Top,packshot,no\n"
+
+
 def test_a_recipe_renames_then_replaces_then_sets_and_keeps_lines_by_their_own_names(tmp_path: Path) -> None:
-    path = text(tmp_path, "path,type,role\na.jpg,Blouse,model\nb.jpg,Bag,packshot\nc.jpg,Top,packshot\n", "theirs.csv")
+    path = text(tmp_path, THEIRS, "theirs.csv")
     recipe = tmp_path / "theirs.toml"
     recipe.write_text(
         '[columns]\nphoto = "path"\ndomain = "role"\nkind = "type"\n'

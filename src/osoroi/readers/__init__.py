@@ -17,6 +17,10 @@ READERS = {
     "table": "a CSV, JSON Lines or Parquet file, a folder of photos, or a folder of folders",
     "drawn": "garments drawn by us: drawn:200 draws 200 products, drawn:200:7 with seed 7",
     "viton": "the folder of the VITON pairs: street and shop photos of tops",
+    "street2shop": "the folder of Exact Street2Shop: meta/json and images",
+    "inshop": "the folder of DeepFashion's In-shop Clothes Retrieval: Anno, Eval, Img",
+    "consumer2shop": "the folder of DeepFashion's Consumer-to-shop Clothes Retrieval: Anno, Eval, Img",
+    "deepfashion2": "the folder of DeepFashion2: train and validation, each with image and annos",
 }
 """Name -> what its path is. Each stands in the module of its name and has
 ``open_reader(path, *, option="default") -> Reader``; every keyword of it is an option, given as text."""
@@ -34,9 +38,9 @@ class Reader(Protocol):
 def open_dataset(dataset: str) -> Reader:
     """The reader of ``name:path?key=value&key=value``.
 
-    >>> open_dataset("atlas:shop")
+    >>> open_dataset("atlas:shop")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    osoroi.errors.BadDataset: no reader is called 'atlas'; a data set is name:path with one of: table, drawn, viton
+    osoroi.errors.BadDataset: no reader is called 'atlas'; a data set is name:path with one of: table, drawn, viton, ...
     >>> open_dataset("table:shop.csv?recipes=hm")
     Traceback (most recent call last):
     osoroi.errors.BadDataset: table has no option 'recipes'; its options: recipe, split, seed
