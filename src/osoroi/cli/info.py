@@ -1,6 +1,8 @@
 """``osoroi info``: what a catalog or an encoder holds."""
 
 import json
+from dataclasses import asdict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
 def of_catalog(folder: Path) -> dict[str, Any]:
     """What the catalog holds, and the state of its index."""
     with LocalCatalog.open(folder, readonly=True) as catalog:
-        return {"kind": "catalog", **catalog.info()}
+        return {"kind": "catalog", **asdict(catalog.info())}
 
 
 def _plain(value: Any) -> str:

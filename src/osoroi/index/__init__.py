@@ -5,7 +5,7 @@ distances outside this folder.
 """
 
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -53,6 +53,6 @@ class Index(Protocol):
         ...
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path) -> "Index":
         """Read a snapshot; raises BadIndex where it is damaged."""
         ...

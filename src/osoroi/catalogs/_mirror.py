@@ -1,0 +1,151 @@
+"""What a search needs in memory: an index of one encoder's vectors, and whose crop is which. Derived, never the truth.
+
+It knows the ``seq`` it stands at; ``follow`` replays what was committed later.
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from osoroi.catalogs._database import damaged
+from osoroi.catalogs._rows import StoredEncoder, slot
+from osoroi.catalogs._truth import Truth
+from osoroi.catalogs._where import compiled
+from osoroi.filters import Filter
+from osoroi.index import Index
+from osoroi.index.exact import ExactIndex
+
+RUNG = 64
+"""Crops asked of the index at first; four times as many each time they collapse to too few products."""
+
+FILTERS = 64
+"""Filters whose matches are remembered."""
+
+
+def new_index(count: int, dim: int) -> Index:
+    """The kind of index for so many vectors: the one place where that is decided."""
+    return ExactIndex(dim)
+
+
+class Mirror:
+    """Vectors, owners and the matches of recent filters, as of ``seq``."""
+
+    def __init__(self, truth: Truth, encoder: StoredEncoder) -> None:
+        self._encoder = encoder
+        self.seq = truth.seq()
+        self._owners = np.zeros(1024, np.int64)  # crop -> its product, 0 where there is none
+        self._matches: OrderedDict[Filter, Bool[np.ndarray, "p"]] = OrderedDict()  # filter -> product -> matches
+        self._matching = threading.Lock()
+        _, count = truth.count()
+        self._index = new_index(count, encoder.dim)
+        for rows in truth.batches("SELECT crop, product FROM crops"):
+            self._own(rows)
+        for keys, vectors in truth.every_vector(encoder):
+            self._index.add(np.array(keys, np.int64), vectors)
+        if len(self._index) != count:
+            raise damaged(truth.folder, f"{count} crops have {len(self._index)} vectors")
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def follow(self, truth: Truth) -> bool:
+        """Replay what was committed since; False where the log does not reach back, or another encoder took over."""
+        rows = truth.changes(self.seq)
+        last = truth.seq()
+        if [row[0] for row in rows] != list(range(self.seq + 1, last + 1)) or any(row[2] == "switch" for row in rows):
+            return False
+        products, crops, gone_products, gone_crops = (
+            sorted({key for row in rows for key in json.loads(row[3])[place]}) for place in range(4)
+        )
+        self._replay(truth, crops, gone_crops)
+        self._rematch(truth, products, gone_products)
+        self.seq = last
+        return True
+
+    def _replay(self, truth: Truth, crops: Sequence[int], gone: Sequence[int]) -> None:
+        """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
+        if gone:
+            self._index.remove(np.array(gone, np.int64))
+            self._own([(crop, 0) for crop in gone])
+        crops = sorted(set(crops) - set(gone))
+        if not crops:
+            return
+        rows = [truth.one("SELECT crop, product FROM crops WHERE crop = ?", crop) for crop in crops]
+        places = [slot(self._encoder.encoder, crop) for crop in crops]
+        if None in rows:
+            raise damaged(truth.folder, "a crop that was put is not there")
+        vectors = [truth.one("SELECT * FROM vectors WHERE slot = ?", place) for place in places]
+        self._own(rows)
+        self._index.add(np.array(crops, np.int64), truth.vectors_of(self._encoder, vectors))
+
+    def _own(self, rows: Sequence[tuple[int, int]]) -> None:
+        pairs = np.array(rows, np.int64).reshape(-1, 2)
+        self._owners = _grown(self._owners, int(pairs[:, 0].max(initial=0)))
+        self._owners[pairs[:, 0]] = pairs[:, 1]
+
+    def nearest(
+        self,
+        query: Float32[np.ndarray, "1 d"],
+        k: int,
+        *,
+        among: Int64[np.ndarray, "m"] | None,
+        without: Sequence[int] = (),
+    ) -> list[tuple[int, int, float]]:
+        """Product, its best crop and that crop's score, for the k best products.
+
+        Asks for more crops until k products are found or there are no more crops: the crops come best first, so no
+        product that is left out is better. Every k begins at the same rung, so that a smaller k gives a prefix.
+        """
+        candidates = len(self) if among is None else len(among)
+        width = RUNG
+        while width < k + len(without):
+            width *= 4
+        while candidates:
+            keys, scores = self._index.nearest(query, width, among=among)
+            products = self._owners[keys[0]]
+            first = np.sort(np.unique(products, return_index=True)[1])
+            found = first[~np.isin(products[first], np.array(without, np.int64))][:k]
+            if len(found) == k or width >= candidates:
+                return [(int(products[at]), int(keys[0, at]), float(scores[0, at])) for at in found]
+            width *= 4
+        return []
+
+    def allowed(self, truth: Truth, filter_: Filter) -> Int64[np.ndarray, "m"]:
+        """Crops of the products that match, rising. Matches are remembered, and kept up by ``follow``."""
+        with self._matching:
+            matches = self._matches.get(filter_)
+            if matches is None:
+                text, values = compiled(filter_)
+                rows = truth.all(" ".join(["SELECT product FROM products WHERE", text]), *values)
+                matches = _marked(np.zeros(1024, bool), [key for (key,) in rows])
+                self._matches[filter_] = matches
+                if len(self._matches) > FILTERS:
+                    self._matches.popitem(last=False)
+            self._matches.move_to_end(filter_)
+        inside = np.where(self._owners < len(matches), self._owners, 0)
+        return np.flatnonzero(matches[inside])
+
+    def _rematch(self, truth: Truth, products: Sequence[int], gone: Sequence[int]) -> None:
+        for filter_, matches in self._matches.items():
+            text, values = compiled(filter_)
+            statement = " ".join(["SELECT product FROM products WHERE product = ? AND", text])
+            now = [key for key in products if truth.one(statement, key, *values)]
+            matches[[key for key in {*products, *gone} if key < len(matches)]] = False
+            self._matches[filter_] = _marked(matches, now)
+
+
+def _marked(marks: Bool[np.ndarray, "p"], keys: Sequence[int]) -> Bool[np.ndarray, "m"]:
+    marks = _grown(marks, max(keys, default=0))
+    marks[list(keys)] = True
+    return marks
+
+
+def _grown(array: np.ndarray, key: int) -> np.ndarray:
+    """The array with room for a key, twice what it was at least; new places are 0."""
+    if key < len(array):
+        return array
+    return np.concatenate([array, np.zeros(max(key + 1 - len(array), len(array)), array.dtype)])

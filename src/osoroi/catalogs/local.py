@@ -1,0 +1,382 @@
+"""A catalog in a folder: one SQLite file that holds the truth, kept photos beside it, and an index in memory.
+
+Whatever a method has returned from is on the disk. One writer at a time, any number of readers in other processes; each
+search looks first whether something was committed since. Threads may share a catalog: they search together.
+"""
+
+import contextlib
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from osoroi import filters
+from osoroi.catalogs import Entry, Held, _database, _facets, _photos, _writing
+from osoroi.catalogs._gate import Gate
+from osoroi.catalogs._mirror import Mirror
+from osoroi.catalogs._rows import demand
+from osoroi.catalogs._truth import Truth
+from osoroi.errors import BadCatalog, BadRequest, OtherEncoder
+from osoroi.records import Crop, Hit, Part, Product, Value
+
+PAGE = 500
+"""Products read in one view."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """What a new catalog wants to know of its encoder; ``osoroi.encoder.Encoder`` says it."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def parts(self) -> tuple[Part, ...]: ...
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a catalog holds, from what, and since when. Times are seconds since 1970."""
+
+    folder: str
+    fingerprint: str
+    parts: Mapping[str, int]
+    about: Mapping[str, str]
+    products: int
+    crops: int
+    seq: int
+    created_s: float
+    changed_s: float | None
+    bytes: int
+
+
+def is_catalog(folder: Path) -> bool:
+    """Whether a catalog stands there, of whatever format and in whatever state."""
+    return (folder / _database.FILE).is_file()
+
+
+class LocalCatalog:
+    """See ``osoroi.catalogs.Catalog``.
+
+    It belongs to the encoder it was opened with: once ``reencode`` has switched to another, every call raises
+    OtherEncoder, and the catalog is opened again with that one.
+    """
+
+    def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
+        _database.inspect(folder)
+        self.folder = folder
+        self.readonly = readonly
+        self._wait_s = wait_s
+        self._idle: list[sqlite3.Connection] = []  # connections that no thread uses just now
+        self._closed = False
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._gate = Gate()
+        self._mirror: Mirror | None = None  # made by the first search
+        with self._view() as truth:
+            self.encoder = truth.encoder()
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        fingerprint: str,
+        dim: int,
+        parts: Sequence[Part] = (),
+        about: Mapping[str, str] | None = None,
+    ) -> "LocalCatalog":
+        """A new, empty catalog for one encoder's vectors, opened for writing.
+
+        The folder appears complete or not at all. Raises BadCatalog where something stands there already.
+        """
+        if dim < 1 or (parts and sum(part.size for part in parts) != dim):
+            raise BadRequest(f"parts {[(part.name, part.size) for part in parts]} do not make vectors of {dim} numbers")
+        if is_catalog(folder):
+            raise BadCatalog(f"there is a catalog at {folder} already", hint="open it, or name another folder")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
+        encoder = (fingerprint, dim, json.dumps([asdict(part) for part in parts]), json.dumps(dict(about or {})))
+        with _database.explained(folder):
+            _database.make(folder, encoder)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path, *, readonly: bool = False, wait_s: float = _database.WAIT_S) -> "LocalCatalog":
+        """A catalog that is there; a writer waits ``wait_s`` seconds for another one and then raises Busy.
+
+        Raises BadCatalog for a folder that is none, for a newer format and for damage, and touches nothing.
+        """
+        return cls(folder, readonly=readonly, wait_s=wait_s)
+
+    @classmethod
+    def open_or_create(cls, folder: Path, encoder: Described) -> "LocalCatalog":
+        """The catalog at ``folder``, opened for writing; a new one for this encoder where there is none.
+
+        A catalog of another encoder is opened as what it is: ``put`` refuses.
+        """
+        if is_catalog(folder):
+            return cls.open(folder)
+        about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
+        return cls.create(folder, fingerprint=encoder.fingerprint, dim=encoder.dim, parts=encoder.parts, about=about)
+
+    def close(self) -> None:
+        """Give the files back. What was committed stays."""
+        with self._lock:
+            self._closed = True
+            while self._idle:
+                self._idle.pop().close()
+
+    def __enter__(self) -> "LocalCatalog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the encoder that was the catalog's when it was opened."""
+        return self.encoder.fingerprint
+
+    def __len__(self) -> int:
+        with self._view() as truth:
+            return truth.count()[0]
+
+    # ---------------------------------------------------------------- writing
+
+    def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
+        """Put products with exactly these crops; one commit, or none where all of it is so already.
+
+        Photos on disk are remembered by path and SHA-256, others are kept in the folder. Returns the ``seq``.
+        """
+        self._demand_writable()
+        if fingerprint != self.fingerprint:
+            raise OtherEncoder(
+                f"the catalog {self.folder} holds vectors of encoder {self.fingerprint[:12]}, "
+                f"and these are by encoder {fingerprint[:12]}",
+                hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+            )
+        with _database.explained(self.folder):
+            prepared = [self._prepared(entry) for entry in entries]
+        with self._commit("put") as (truth, touched):
+            for entry in prepared:
+                _writing.put(truth.connection, self.encoder.encoder, entry, touched)
+        return touched.seq
+
+    def _prepared(self, entry: Entry) -> _writing.Prepared:
+        demand(entry, self.encoder.dim)
+        kept = [_photos.keep(self.folder, crop.photo, crop.sha256) for crop in entry.crops]
+        return _writing.Prepared(entry.product, entry.crops, kept, entry.vectors)
+
+    def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
+        """Change metadata alone: ``price``, ``title``, ``attributes.sale``, or ``sale`` where that is no column.
+
+        None makes a value missing. Returns the ``seq``; raises NotFound and BadRequest.
+        """
+        with self._commit("patch") as (truth, touched):
+            product = patched(truth.product(product_id), changes)
+            _writing.put_product(truth.connection, product, touched)
+        return touched.seq
+
+    def remove(self, product_ids: Iterable[str]) -> list[str]:
+        """Remove products with their crops; returns the ids that were held, in the order given."""
+        with self._commit("remove") as (truth, touched):
+            return [one for one in product_ids if _writing.remove(truth.connection, one, touched)]
+
+    # ---------------------------------------------------------------- reading
+
+    @property
+    def seq(self) -> int:
+        """Number of the last commit."""
+        with self._view() as truth:
+            return truth.seq()
+
+    def get(self, product_id: str) -> Product:
+        """One product; raises NotFound."""
+        with self._view() as truth:
+            return truth.product(product_id)
+
+    def held(self, product_ids: Iterable[str]) -> dict[str, Held]:
+        """Those of these products that are held, by id; their crops carry the hash of their photo."""
+        with self._view() as truth:
+            return truth.held(product_ids)
+
+    def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
+        """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the truth."""
+        while limit is None or limit > 0:
+            wanted = PAGE if limit is None else min(limit, PAGE)
+            with self._view() as truth:
+                page = truth.page(where, after, wanted)
+            yield from page
+            if len(page) < wanted:
+                return
+            after, limit = page[-1].product_id, None if limit is None else limit - wanted
+
+    def count(self, *, where: str | None = None) -> int:
+        """How many products match."""
+        with self._view() as truth:
+            return truth.matching(where)
+
+    def crops(self, product_id: str) -> list[Crop]:
+        """The shop crops of a product, in the order they were put; photos are paths. Raises NotFound."""
+        with self._view() as truth:
+            return truth.crops(truth.row(product_id))
+
+    def crop(self, crop_id: str) -> Crop:
+        """One crop; raises NotFound."""
+        with self._view() as truth:
+            return truth.crop(crop_id)
+
+    def vectors(self, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """The stored vectors of these crops, in this order; raises NotFound."""
+        with self._view() as truth:
+            self._demand_same(truth)
+            return truth.vectors(self.encoder, crop_ids)
+
+    def columns(self) -> dict[str, frozenset[filters.Kind]]:
+        """What filters can name, and the kinds of value each has had: the columns, then ``attributes.…``."""
+        with self._view() as truth:
+            held = truth.attributes()
+        return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
+
+    def facets(self, where_for: Callable[[str], str | None]) -> list[_facets.Facet]:
+        """What there is to choose from; ``where_for`` says for a column which filters all others set."""
+        with self._view() as truth:
+            return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
+
+    def info(self) -> Info:
+        """What the catalog holds, from what, and since when."""
+        with self._view() as truth:
+            products, crops = truth.count()
+            (created,) = truth.one("SELECT value FROM meta WHERE name = 'created_s'")
+            last = truth.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
+        return Info(
+            folder=str(self.folder),
+            fingerprint=self.fingerprint,
+            parts={part.name: part.size for part in self.encoder.parts},
+            about=self.encoder.about,
+            products=products,
+            crops=crops,
+            seq=last[0],
+            created_s=float(created),
+            changed_s=last[1],
+            bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+        )
+
+    # ---------------------------------------------------------------- searching
+
+    def nearest(
+        self,
+        query: Float32[np.ndarray, "1 d"],
+        k: int,
+        *,
+        where: str | None = None,
+        without: Sequence[str] = (),
+    ) -> list[Hit]:
+        """The k best distinct products, best first, ties by key; all that match where they are fewer."""
+        if k < 1 or query.shape[1] != self.encoder.dim or not np.isfinite(query).all():
+            raise BadRequest(
+                f"k={k} and a query of {query.shape[1]} numbers find nothing here",
+                hint=f"k is at least 1, and queries are {self.encoder.dim} finite numbers",
+            )
+        with self._current() as (truth, mirror):
+            among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
+            rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
+            found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
+            return [truth.hit(*one) for one in found]
+
+    @contextlib.contextmanager
+    def _current(self) -> Iterator[tuple[Truth, Mirror]]:
+        """A view, and the mirror as of just that view. Others may search meanwhile, but nothing changes the mirror."""
+        with self._gate.together(), self._view() as truth:
+            if self._mirror is not None and self._mirror.seq == truth.seq():
+                yield truth, self._mirror
+                return
+        with self._gate.alone(), self._view() as truth:
+            if self._mirror is None or not self._mirror.follow(truth):
+                self._demand_same(truth)
+                self._mirror = Mirror(truth, self.encoder)
+            yield truth, self._mirror
+
+    # ---------------------------------------------------------------- inside
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection of this thread's own until it gives it back."""
+        with self._lock:
+            if self._closed:
+                raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = _database.connect(self.folder, readonly=self.readonly, wait_s=self._wait_s)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                if self._closed:
+                    connection.close()
+                else:
+                    self._idle.append(connection)
+
+    @contextlib.contextmanager
+    def _view(self) -> Iterator[Truth]:
+        """One state of the truth."""
+        with (
+            _database.explained(self.folder),
+            self._connected() as connection,
+            _database.transaction(connection, write=False),
+        ):
+            yield Truth(self.folder, connection)
+
+    @contextlib.contextmanager
+    def _commit(self, kind: str) -> Iterator[tuple[Truth, _writing.Touched]]:
+        """One commit; nothing at all is written where nothing was touched."""
+        self._demand_writable()
+        touched = _writing.Touched()
+        with (
+            _database.explained(self.folder),
+            self._writing,
+            self._connected() as connection,
+            _database.transaction(connection, write=True),
+        ):
+            truth = Truth(self.folder, connection)
+            self._demand_same(truth)
+            yield truth, touched
+            touched.seq = _writing.record(connection, kind, touched)
+
+    def _demand_writable(self) -> None:
+        if self.readonly:
+            raise BadCatalog(f"the catalog {self.folder} was opened for reading", hint="open it for writing")
+
+    def _demand_same(self, truth: Truth) -> None:
+        now = truth.encoder()
+        if now.encoder != self.encoder.encoder:
+            raise OtherEncoder(
+                f"the catalog {self.folder} was moved from encoder {self.fingerprint[:12]} to {now.fingerprint[:12]}",
+                hint="open it again, with the encoder it has now",
+            )
+
+
+def patched(product: Product, changes: Mapping[str, Value]) -> Product:
+    """A product with some of its metadata changed.
+
+    >>> cheaper = patched(Product("p", price=10.0), {"price": 8.0, "attributes.sale": True})
+    >>> cheaper.price, cheaper.attributes
+    (8.0, {'sale': True})
+    """
+    if "product_id" in changes:
+        raise BadRequest("a product keeps its id", hint="put it under the new id, and remove the old one")
+    columns: dict[str, Any] = {name: value for name, value in changes.items() if name in filters.COLUMNS}
+    attributes = {
+        name.removeprefix(filters.PREFIX): value for name, value in changes.items() if name not in filters.COLUMNS
+    }
+    if "title" in columns and columns["title"] is None:
+        columns["title"] = ""
+    return replace(product, **columns, attributes={**product.attributes, **attributes})
