@@ -15,8 +15,12 @@ from osoroi.records import Box, Crop, Domain, Product, Row
 
 PARTITION = ("image_name", "item_id", "evaluation_status")
 BOXES = ("image_name", "clothes_type", "pose_type")
-ROLES: dict[str, tuple[Domain, str]] = {"query": ("street", "test"), "gallery": ("shop", "test")}
-"""Status -> domain and split. Photos of ``train`` have no role, and are dealt one in turn to shop and street."""
+ROLES: dict[str, tuple[Domain, str]] = {
+    "train": ("shop", "train"),
+    "query": ("street", "test"),
+    "gallery": ("shop", "test"),
+}
+"""Status -> domain and split. Photos of ``train`` have no role: of each item every second one asks."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +31,19 @@ class InShop:
 
     def rows(self) -> Iterator[Row]:
         """Every photo of the partition."""
-        partition = lists.expected(
-            self.path, "Eval/list_eval_partition.txt", "list_eval_partition.txt", reader="inshop"
-        )
+        places = ("Eval/list_eval_partition.txt", "list_eval_partition.txt")
         corners, items, photos = self.boxes(), self.items(), lists.photos_of(self.path)
         turns: Counter[str] = Counter()
-        for line in lists.entries(partition, PARTITION):
+        for line in lists.entries(lists.expected(self.path, *places, reader="inshop"), PARTITION):
             name, item, status = map(line.need, PARTITION)
             if items and item not in items:
                 line.refuse(f"item {item} is not in list_item_inshop.txt", hint="the lists are of different releases")
-            if status == "train":
-                domain, split = ("street" if turns[item] % 2 else "shop"), "train"
-                turns[item] += 1
-            elif status in ROLES:
-                domain, split = ROLES[status]
-            else:
+            if status not in ROLES:
                 line.refuse(f"status {status!r}", hint="a status is train, query or gallery")
+            domain, split = ROLES[status]
+            if status == "train":
+                turns[item] += 1
+                domain = "shop" if turns[item] % 2 else "street"
             product = Product(item, category=category_of(name), attributes=who(name))
             yield Row(product, Crop(name, item, domain, photos / name, corners.get(name), split))
 

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 from osoroi import splits
 from osoroi.errors import BadDataset
 from osoroi.readers import Reader
-from osoroi.records import Box, Crop, Product, Row
+from osoroi.records import Box, Crop, Domain, Product, Row
 
-CATEGORIES = tuple(
-    ["bags", "belts", "dresses", "eyewear", "footwear", "hats", "leggings", "outerwear", "pants", "skirts", "tops"]
+CATEGORIES = (
+    *("bags", "belts", "dresses", "eyewear", "footwear", "hats"),
+    *("leggings", "outerwear", "pants", "skirts", "tops"),
 )
 PROTOCOLS = ("kiapour", "vasily")
 UNANSWERED = ("miss", "drop")
@@ -94,7 +95,7 @@ class Street2Shop:
         product_id = f"{category}/{pair.product}"
         crop_id = f"{product_id}/{pair.photo:09d}" if pair.box is None else _street_id(category, pair.photo, pair.box)
         photo = self.path / "images" / photos.get(pair.photo, f"{pair.photo:09d}.jpg")
-        domain = "shop" if pair.box is None else "street"
+        domain: Domain = "shop" if pair.box is None else "street"
         return Row(Product(product_id, category=category), Crop(crop_id, product_id, domain, photo, pair.box, split))
 
     def pairs(self, name: str) -> list[Pair]:
