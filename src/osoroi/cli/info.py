@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
