@@ -53,14 +53,8 @@ FAULTS = (
 
 
 def _heif(file: io.BytesIO) -> Image.Image:
-    """HEIF where its decoder is installed; without it such a photo cannot be read, and all others can."""
-    try:
-        opened: Image.Image = importlib.import_module("pillow_heif").HeifImageFile(file)
-    except ModuleNotFoundError as error:
-        raise BadPhoto(
-            "this is a HEIF photo, and the decoder for it is missing",
-            hint="install it with: pip install pillow-heif, or save the photo as JPEG",
-        ) from error
+    """HEIF, imported when the first such photo comes: the one decoder that Pillow does not bring."""
+    opened: Image.Image = importlib.import_module("pillow_heif").HeifImageFile(file)
     return opened
 
 
@@ -155,6 +149,11 @@ def _faults(kind: str, name: str) -> Iterator[None]:
     """Whatever a decoder throws at a file is a BadPhoto that names the file."""
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise BadPhoto(
+            f"{name} is a {kind} photo, and the decoder for it is not installed",
+            hint="install it with: pip install pillow-heif, or save the photo as JPEG",
+        ) from error
     except FAULTS as error:
         raise BadPhoto(
             f"{name} is a truncated or damaged {kind} file: {_reason(error)}",

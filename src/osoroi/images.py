@@ -107,7 +107,9 @@ def crop(source: Source, box: Box | None, view: View, *, limits: Limits = LIMITS
         return _squash(photo, _area(box, view, photo.width, photo.height, name), view)
     found = content(_pixels(photo.picture))
     if photo.scale > 1 and (found.right - found.left < view.width or found.bottom - found.top < view.height):
-        photo = _decode(data, source, limits)
+        narrowest = min((found.right - found.left) / view.width, (found.bottom - found.top) / view.height)
+        finer = max(1, int(photo.scale * narrowest))
+        photo = _decode(data, source, limits, lambda width, height: finer)
         found = content(_pixels(photo.picture))
     return _shrunk(photo, found, view)
 
@@ -153,7 +155,8 @@ def content(photo: Photo) -> Box:
 
     Each side has its own colour, the median of a line near the edge; the border reaches inwards while all but .5% of a
     line's pixels are within 12 of 255 of that colour, so noise of JPEG and a soft shade belong to it. A photo with no
-    such border, or with nothing else, stays whole. Photos above 512 pixels on the shorter side are judged smaller.
+    such border, or with nothing else, stays whole. Photos of 320 pixels or more on the
+    shorter side are judged smaller by a whole number, and the box is that much coarser, outwards.
 
     >>> photo = np.full((40, 30, 3), 250, np.uint8)
     >>> photo[10:25, 4:21] = 90
@@ -161,7 +164,7 @@ def content(photo: Photo) -> Box:
     Box(left=4, top=10, right=21, bottom=25)
     """
     height, width, _ = photo.shape
-    step = max(1, min(height, width) // 256)
+    step = max(1, min(height, width) // 160)
     small = _pixels(Image.fromarray(photo).reduce(step)) if step > 1 else photo
     top, bottom = _border(small), _border(small[::-1])
     if top + bottom >= len(small):
