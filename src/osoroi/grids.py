@@ -81,6 +81,14 @@ def _fit(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: i
     return text + "…"
 
 
+def label(text: str, *, side: int = 160) -> Cell:
+    """A cell that names its row."""
+    canvas = Image.new("RGB", (side, side), PAPER)
+    font = ImageFont.load_default(size=side // 9)
+    ImageDraw.Draw(canvas).text((side // 2, side // 2), _fit(text, font, side), fill=INK, font=font, anchor="mm")
+    return Cell(np.asarray(canvas))
+
+
 def of_search(
     photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Catalog, *, side: int = 160
 ) -> UInt8[np.ndarray, "h w 3"]:
