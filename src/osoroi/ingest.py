@@ -38,7 +38,9 @@ class Problem(NamedTuple):
 
 @dataclass
 class Count:
-    """What a run did so far. A product is added, changed, unchanged or left out; crops are embedded or unreadable."""
+    """What a run did so far. A product is added, changed, unchanged or left out; a crop is embedded, kept,
+    unreadable, or dropped because its product's rows no longer name it.
+    """
 
     added: int = 0
     changed: int = 0
@@ -46,6 +48,7 @@ class Count:
     left_out: int = 0
     embedded: int = 0
     unreadable: int = 0
+    dropped: int = 0
     street: int = 0
 
     @property
@@ -86,7 +89,8 @@ def add(
 
     Street crops are counted and passed over: a catalog holds what a shop sells. A product whose rows come apart is
     joined again. A photo that cannot be read goes to ``on_problem``; where the catalog holds an earlier vector of
-    that crop, it stays. Raises BadDataset where the rows cannot be read: what was put until then stays.
+    that crop, it stays. Crops that the rows of a product no longer name leave at the end. Raises BadDataset where the
+    rows cannot be read: what was put until then stays, and no crop leaves.
     """
     if encoder.fingerprint != catalog.fingerprint:
         raise OtherEncoder(
@@ -94,34 +98,37 @@ def add(
             hint="add with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
         )
     count = Count()
-    seen: set[str] = set()
+    stale: dict[str, set[str]] = {}
     with ThreadPoolExecutor(threads) as pool:
         for chunk in _chunks(rows, count):
-            held = catalog.held([product.product_id for product, _ in chunk])
-            whole = [_join(product, crops, held, seen) for product, crops in chunk]
+            held = catalog.held(chunk)
+            for product_id, (_, crops) in chunk.items():
+                before = {crop.crop_id for crop in held[product_id].crops} if product_id in held else set()
+                stale[product_id] = stale.get(product_id, before) - {crop.crop_id for crop in crops}
             read = partial(look, held=held, encoder=encoder, limits=limits or Limits())
-            looks = list(pool.map(read, [crop for _, crops in whole for crop in crops]))
+            looks = list(pool.map(read, [crop for _, crops in chunk.values() for crop in crops]))
             for one in looks:
                 if one.problem is not None:
                     on_problem(one.problem)
             count.unreadable += sum(one.problem is not None for one in looks)
             count.embedded += sum(one.pixels is not None for one in looks)
-            entries = list(_entries([product for product, _ in whole], looks, held, count, catalog, encoder))
+            entries = list(_entries([product for product, _ in chunk.values()], looks, held, count, catalog, encoder))
             if entries:
                 catalog.put(entries, fingerprint=encoder.fingerprint)
             on_progress(count)
+    count.dropped = _drop({product_id: crop_ids for product_id, crop_ids in stale.items() if crop_ids}, catalog)
     return count
 
 
-def _chunks(rows: Iterable[Row], count: Count) -> Iterator[list[tuple[Product, list[Crop]]]]:
-    """Products with their shop crops, CHUNK products at a time."""
+def _chunks(rows: Iterable[Row], count: Count) -> Iterator[dict[str, tuple[Product, list[Crop]]]]:
+    """Products with their shop crops by product id, CHUNK products at a time."""
     chunk: dict[str, tuple[Product, list[Crop]]] = {}
     for product, crop in rows:
         if crop.domain == "street":
             count.street += 1
             continue
         if product.product_id not in chunk and len(chunk) == CHUNK:
-            yield list(chunk.values())
+            yield chunk
             chunk = {}
         crops = chunk.setdefault(product.product_id, (product, []))[1]
         if any(other.crop_id == crop.crop_id for other in crops):
@@ -131,16 +138,7 @@ def _chunks(rows: Iterable[Row], count: Count) -> Iterator[list[tuple[Product, l
             )
         crops.append(crop)
     if chunk:
-        yield list(chunk.values())
-
-
-def _join(product: Product, crops: list[Crop], held: Mapping[str, Held], seen: set[str]) -> tuple[Product, list[Crop]]:
-    """A product that this run met before keeps its crops of then beside those of now."""
-    if product.product_id in seen and product.product_id in held:
-        now = {crop.crop_id for crop in crops}
-        crops = [crop for crop in held[product.product_id].crops if crop.crop_id not in now] + crops
-    seen.add(product.product_id)
-    return product, crops
+        yield chunk
 
 
 def look(crop: Crop, held: Mapping[str, Held], encoder: Encoder, limits: Limits) -> Look:
@@ -166,25 +164,56 @@ def _entries(
     catalog: Catalog,
     encoder: Encoder,
 ) -> Iterator[Entry]:
-    """The products that have to be put, each with the vectors of all its crops; counts the others too."""
-    vectors = _vectors(looks, catalog, encoder)
-    crops: dict[str, list[Crop]] = {product.product_id: [] for product in products}
+    """The products that have to be put, each with the vectors of all its crops; counts the others too.
+
+    Crops that the catalog holds and these rows do not name stay for now: rows of one product may come apart.
+    """
+    found: dict[str, dict[str, Crop]] = {product.product_id: {} for product in products}
     for one in looks:
         if one.crop is not None:
-            crops[one.crop.product_id].append(one.crop)
+            found[one.crop.product_id][one.crop.crop_id] = one.crop
+    fresh = _embedded(looks, encoder)
     for product in products:
-        mine, before = crops[product.product_id], held.get(product.product_id)
-        if not mine:
+        before = held.get(product.product_id)
+        earlier = {crop.crop_id: crop for crop in before.crops} if before else {}
+        crops = list((earlier | found[product.product_id]).values())  # in the order they were first put
+        if not crops:
             count.left_out += 1
-            continue
-        if before is None:
-            count.added += 1
-        elif before.product == product and _same(mine, before.crops):
+        elif before and before.product == product and _same(crops, before.crops):
             count.unchanged += 1
-            continue
         else:
-            count.changed += 1
-        yield Entry(product, mine, np.stack([vectors[crop.crop_id] for crop in mine]))
+            count.added += before is None
+            count.changed += before is not None
+            yield Entry(product, crops, _stacked(crops, fresh, catalog))
+
+
+def _embedded(looks: Sequence[Look], encoder: Encoder) -> dict[str, Float32[np.ndarray, "d"]]:
+    """Crop id -> vector, of the crops that had to be embedded."""
+    fresh = [(one.crop.crop_id, one.pixels) for one in looks if one.crop is not None and one.pixels is not None]
+    vectors = encoder.encode([pixels for _, pixels in fresh])
+    return {crop_id: vector for (crop_id, _), vector in zip(fresh, vectors, strict=True)}
+
+
+def _stacked(
+    crops: Sequence[Crop], fresh: Mapping[str, Float32[np.ndarray, "d"]], catalog: Catalog
+) -> Float32[np.ndarray, "n d"]:
+    """A vector for each crop, new or held."""
+    kept = [crop.crop_id for crop in crops if crop.crop_id not in fresh]
+    vectors = dict(fresh) | dict(zip(kept, catalog.vectors(kept), strict=True))
+    return np.stack([vectors[crop.crop_id] for crop in crops])
+
+
+def _drop(stale: Mapping[str, set[str]], catalog: Catalog) -> int:
+    """Take the crops out that a whole run did not name, of products that it did; returns how many."""
+    dropped = 0
+    for product_id, crop_ids in stale.items():
+        held = catalog.held([product_id])[product_id]
+        crops = [crop for crop in held.crops if crop.crop_id not in crop_ids]
+        if crops:
+            entry = Entry(held.product, crops, catalog.vectors([crop.crop_id for crop in crops]))
+            catalog.put([entry], fingerprint=catalog.fingerprint)
+            dropped += len(held.crops) - len(crops)
+    return dropped
 
 
 def _same(now: Sequence[Crop], before: Sequence[Crop]) -> bool:
@@ -194,12 +223,3 @@ def _same(now: Sequence[Crop], before: Sequence[Crop]) -> bool:
         and (not isinstance(new.photo, Path) or new.photo.absolute() == old.photo)
         for new, old in zip(now, before, strict=True)
     )
-
-
-def _vectors(looks: Sequence[Look], catalog: Catalog, encoder: Encoder) -> dict[str, Float32[np.ndarray, "d"]]:
-    """Crop id -> vector, new or held."""
-    fresh = [one for one in looks if one.crop is not None and one.pixels is not None]
-    kept = [one.crop.crop_id for one in looks if one.crop is not None and one.pixels is None]
-    new = encoder.encode([one.pixels for one in fresh if one.pixels is not None])
-    named = {one.crop.crop_id: row for one, row in zip(fresh, new, strict=True) if one.crop is not None}
-    return named | dict(zip(kept, catalog.vectors(kept), strict=True))
