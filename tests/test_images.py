@@ -112,7 +112,7 @@ def test_heif_is_read_where_its_decoder_is_installed() -> None:
 
 def test_heif_without_its_decoder_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
-    with pytest.raises(BadPhoto, match="the photo of .* bytes is a HEIF photo.*pip install pillow-heif"):
+    with pytest.raises(BadPhoto, match=r"the photo of .* bytes is a HEIF photo.*pip install pillow-heif"):
         images.read(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
 
 
