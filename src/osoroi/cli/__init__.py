@@ -20,6 +20,7 @@ COMMANDS = (
     "info",
     "embed",
     "evaluate",
+    "serve",
 )
 """In the order a newcomer meets them. Each stands in the module of its name, as ``command``."""
 
