@@ -24,11 +24,14 @@ class Choice(NamedTuple):
     """A value, and how many products have it."""
 
     value: str
-    count: int
+    products: int
 
 
 class Facet(NamedTuple):
-    """One column to filter by, named as filters name it. A flag has the values ``yes`` and ``no``; a range has the least and the most."""
+    """One column to filter by, named as filters name it.
+
+    A flag has the values ``yes`` and ``no``; a range has the least and the most.
+    """
 
     column: str
     kind: Literal["choice", "flag", "range"]
@@ -95,8 +98,11 @@ def _values(
 ) -> tuple[Choice, ...]:
     text, values = compiled
     statement = " ".join(
-        ["SELECT value, total(product IN (SELECT product FROM products WHERE", text, "))"]
-        + ["FROM facts WHERE name_id = ? GROUP BY value ORDER BY count(*) DESC, value"]
+        [
+            "SELECT value, total(product IN (SELECT product FROM products WHERE",
+            text,
+            ")) FROM facts WHERE name_id = ? GROUP BY value ORDER BY count(*) DESC, value",
+        ]
     )
     rows = connection.execute(statement, (*values, name_id)).fetchall()
     words = {1: "yes", 0: "no"} if kind == "flag" else {}

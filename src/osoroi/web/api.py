@@ -110,7 +110,7 @@ async def products(
 
 
 def _page(service: Service, where: str | None, after: str | None, limit: int) -> list[Product]:
-    return list(service.catalog.products(where=where, after=after, limit=limit + 1))
+    return list(service.catalog.products(where=where, after=after or "", limit=limit + 1))
 
 
 @router.get("/products/{product_id:path}", response_model=schemas.HeldAnswer, tags=["products"])
@@ -173,9 +173,7 @@ async def health(request: Request) -> Response:
     """Whether the service answers, and with what."""
     service = service_of(request)
     held = await service.read(len, service.catalog)
-    return to_json(
-        {"status": "ok", "version": __version__, "products": held, "encoder": service.encoder.fingerprint}
-    )
+    return to_json({"status": "ok", "version": __version__, "products": held, "encoder": service.encoder.fingerprint})
 
 
 @plain.get("/metrics", response_class=PlainTextResponse, tags=["service"])

@@ -20,6 +20,7 @@ from osoroi.search import Searcher
 from osoroi.web import api, pages, photos, schemas
 from osoroi.web.gates import RETRY_S
 from osoroi.web.guard import Guard
+from osoroi.web.rendering import Pages
 from osoroi.web.service import Service
 from osoroi.web.settings import Settings
 
@@ -29,8 +30,8 @@ STATIC = Path(__file__).parent / "static"
 
 ABOUT = """Find the product in a shop from a photo of someone wearing it.
 
-Errors have one form, `{"error": …, "hint": …}`. Where keys are set, send `Authorization: Bearer KEY`: the read key opens
-`GET` and `POST`, the write key everything. Photos that are searched with are neither stored nor logged.
+Errors have one form, `{"error": …, "hint": …}`. Where keys are set, send `Authorization: Bearer KEY`: the read key
+opens `GET` and `POST`, the write key everything. Photos that are searched with are neither stored nor logged.
 """
 
 
@@ -49,7 +50,7 @@ def make(searcher: Searcher, catalog: LocalCatalog, settings: Settings | None = 
     )
     app.state.service = service
     app.state.thumbnails = photos.Cache(settings.cache_bytes)
-    app.state.pages = pages.Pages(service)
+    app.state.pages = Pages(service)
     for router in (photos.router, api.router, api.plain, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -113,9 +114,7 @@ async def _broken(request: Request, error: Exception) -> Response:
 def _document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the models that only bodies of forms name."""
     if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         models = document["components"]["schemas"]
         models["Metadata"] = schemas.Metadata.model_json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["securitySchemes"] = {

@@ -1,4 +1,4 @@
-"""What the service counts of itself, in the text form that Prometheus reads. Labels are routes, never what was asked."""
+"""What the service counts of itself, as Prometheus reads it. Labels are routes, never what was asked."""
 
 from bisect import bisect_left
 from collections import defaultdict

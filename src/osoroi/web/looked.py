@@ -28,10 +28,8 @@ def can(encoder: Encoder) -> bool:
     return True
 
 
-def photo(
-    encoder: Encoder, source: Source, box: Box | None, domain: Domain, width: int, limits: Limits
-) -> bytes:
-    """A JPEG of the upright photo, at most ``width`` wide. Raises BadRequest where the encoder pools over everything."""
+def photo(encoder: Encoder, source: Source, box: Box | None, domain: Domain, width: int, limits: Limits) -> bytes:
+    """A JPEG of the upright photo, at most ``width`` wide; BadRequest where the encoder pools over everything."""
     view = encoder.views[domain]
     attention = encoder.attention(images.crop(source, box, view, limits=limits))
     pixels = images.read(source, limits=limits)

@@ -141,13 +141,14 @@ def _carried(pages: Pages, photo: bytes, state: State, limits: Limits) -> tuple[
     height, width = images.read(photo, limits=limits).shape[:2]
     small = images.thumbnail(photo, KEPT_WIDTH, limits=limits) if width > KEPT_WIDTH else photo
     scale = min(1.0, KEPT_WIDTH / width)
-    size = (width, height) if scale == 1 else images.read(small, limits=limits).shape[1::-1]
+    if scale < 1:
+        height, width = images.read(small, limits=limits).shape[:2]
     box = state.box and Box(*(round(side * scale) for side in state.box))
     shown = images.thumbnail(small, KEPT_WIDTH, limits=limits)
     seen = ""
     if pages.can_look and state.looked:
         seen = _data(looked.photo(pages.service.encoder, small, box, "street", SHOWN_WIDTH, limits))
-    return Asked(_data(shown), *size, seen, base64.b64encode(small).decode()), box, small
+    return Asked(_data(shown), width, height, seen, base64.b64encode(small).decode()), box, small
 
 
 def _preview(pages: Pages, photo: bytes) -> Asked | None:

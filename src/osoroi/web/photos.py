@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -26,7 +26,10 @@ FORMAT = "1"
 
 router = APIRouter(prefix="/v1", responses=REFUSALS)
 
-JPEG = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}, 304: {"description": "It has not changed."}}
+JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}}, "description": "A JPEG."},
+    304: {"description": "It has not changed."},
+}
 
 
 class Cache:
@@ -62,7 +65,9 @@ class Cache:
 async def photo(
     request: Request,
     crop_id: str,
-    width: Annotated[int, Query(ge=16, le=1600, description="At most so wide; rounded up to a width that is kept.")] = WIDTH,
+    width: Annotated[
+        int, Query(ge=16, le=1600, description="At most so wide; rounded up to a width that is kept.")
+    ] = WIDTH,
     show_looked: Annotated[bool, Query(alias="looked", description="Fade what the encoder did not look at.")] = False,
 ) -> Response:
     """A photo of a product as a small JPEG, with an ETag."""
@@ -70,8 +75,7 @@ async def photo(
     width = next(size for size in WIDTHS if size >= width)
     async with service.reads.pass_():
         crop = await service.read(service.catalog.crop, crop_id)
-        key = f"{await service.read(_version, crop)} {crop.box} {width} {show_looked and service.encoder.fingerprint} {FORMAT}"
-        tag = f'"{hashlib.sha256(key.encode()).hexdigest()[:32]}"'
+        tag = await service.read(_tag, crop, width, service.encoder.fingerprint if show_looked else "")
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if tag in [given.strip().removeprefix("W/") for given in request.headers.get("if-none-match", "").split(",")]:
             return Response(status_code=304, headers=headers)
@@ -117,6 +121,12 @@ async def look(request: Request) -> Response:
         async with service.searches.pass_():
             data = await service.read(looked.photo, service.encoder, photos[0], box, "street", 960, service.limits)
     return Response(data, headers={"Cache-Control": "no-store"}, media_type="image/jpeg")
+
+
+def _tag(crop: Crop, width: int, looked_by: str) -> str:
+    """The ETag of one thumbnail."""
+    key = f"{_version(crop)} {crop.box} {width} {looked_by} {FORMAT}"
+    return f'"{hashlib.sha256(key.encode()).hexdigest()[:32]}"'
 
 
 def _version(crop: Crop) -> str:

@@ -34,7 +34,7 @@ class Question:
         given = [name for name in ("photo", "crop_id", "product_id") if getattr(self, name) is not None]
         if len(given) != 1:
             raise BadRequest(
-                f"a search asks with one of photo, crop_id and product_id, and this one has {' and '.join(given) or 'none'}",
+                f"a search asks with one of photo, crop_id and product_id; here is {' and '.join(given) or 'none'}",
                 hint="send a photo as a file, as in: curl -F photo=@snap.jpg",
             )
         if self.product_id is not None and self.box is not None:

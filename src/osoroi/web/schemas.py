@@ -21,7 +21,11 @@ def _plain(text: str) -> str:
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
-Known = StrictBool | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)] | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Known = (
+    StrictBool
+    | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)]
+    | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+)
 Attribute = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Known | None
 
 
@@ -136,7 +140,9 @@ class SearchForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    photo: Annotated[bytes, Field(description="The photo, as a file: JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP, TIFF.")] = b""
+    photo: Annotated[bytes, Field(description="The photo, as a file: JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP, TIFF.")] = (
+        b""
+    )
     crop_id: Annotated[str, Field(description="A photo in the catalog, instead.")] = ""
     product_id: Annotated[str, Field(description="A product in the catalog, instead: more like this.")] = ""
     box: Annotated[str, Field(description="The garment: left,top,right,bottom in pixels of the upright photo.")] = ""

@@ -113,7 +113,9 @@ class Service:
         crop = await self.read(self._crop, photo, box, domain)
         return await self.batcher.encode(crop)
 
-    async def put(self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]) -> tuple[list[Crop], int]:
+    async def put(
+        self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
+    ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
         async with self.writes.pass_():
             crops = _crops(product.product_id, photos, boxes)

@@ -116,16 +116,18 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
 """Key -> (English, Japanese)."""
 
 KNOWN: Final[dict[str, str]] = {
-    "tops": "トップス", "top": "トップス", "shirt": "シャツ", "shirts": "シャツ", "t-shirt": "Tシャツ", "tee": "Tシャツ",
-    "blouse": "ブラウス", "sweater": "セーター", "knit": "ニット", "dress": "ワンピース", "dresses": "ワンピース",
+    "tops": "トップス", "top": "トップス", "shirt": "シャツ", "shirts": "シャツ", "t-shirt": "Tシャツ",
+    "tee": "Tシャツ", "blouse": "ブラウス", "sweater": "セーター", "knit": "ニット",
+    "dress": "ワンピース", "dresses": "ワンピース",
     "skirt": "スカート", "skirts": "スカート", "pants": "パンツ", "trousers": "パンツ", "shorts": "ショートパンツ",
     "outerwear": "アウター", "coat": "コート", "coats": "コート", "jacket": "ジャケット", "jackets": "ジャケット",
-    "bag": "バッグ", "bags": "バッグ", "shoes": "靴", "hats": "帽子", "leggings": "レギンス", "cardigan": "カーディガン",
-    "hoodie": "パーカー", "colour": "色", "color": "色", "pattern": "柄", "material": "素材", "size": "サイズ",
+    "bag": "バッグ", "bags": "バッグ", "shoes": "靴", "hats": "帽子", "leggings": "レギンス",
+    "cardigan": "カーディガン", "hoodie": "パーカー",
+    "colour": "色", "color": "色", "pattern": "柄", "material": "素材", "size": "サイズ",
     "in stock": "在庫あり", "sale": "セール", "red": "赤", "blue": "青", "green": "緑", "black": "黒", "white": "白",
     "grey": "グレー", "yellow": "黄", "pink": "ピンク", "navy": "紺", "brown": "茶", "beige": "ベージュ",
-    "orange": "オレンジ", "purple": "紫", "plain": "無地", "stripes": "ストライプ", "checks": "チェック", "dots": "水玉",
-    "cut": "シルエット", "kind": "種類", "gender": "性別", "season": "季節",
+    "orange": "オレンジ", "purple": "紫", "plain": "無地", "stripes": "ストライプ", "checks": "チェック",
+    "dots": "水玉", "cut": "シルエット", "kind": "種類", "gender": "性別", "season": "季節",
 }  # fmt: skip
 """Words that shops use for their columns and values, in Japanese."""
 

@@ -39,7 +39,8 @@ class Card:
     bars: tuple[Bar, ...]
 
 
-class Option(NamedTuple):
+@dataclass(frozen=True)
+class Option:
     """One value to filter by."""
 
     field: str
@@ -64,8 +65,8 @@ class Filter:
 def safe_url(url: str | None) -> str | None:
     """A product's address if it is one that a browser may follow; ``javascript:`` and the like are not.
 
-    >>> safe_url("https://shop.example/p/1"), safe_url("javascript:alert(1)"), safe_url("//evil.example"), safe_url(None)
-    ('https://shop.example/p/1', None, None, None)
+    >>> safe_url("https://shop.example/p/1"), safe_url("javascript:alert(1)"), safe_url("//evil.example")
+    ('https://shop.example/p/1', None, None)
     """
     if url is None or any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
         return None
@@ -128,7 +129,7 @@ def filters(facets: Sequence[Facet], state: State, words: Texts, lang: str) -> l
                 field=name if plain else OWN + name,
                 value=choice.value,
                 label=_label(facet, choice.value, words, lang),
-                count=choice.count,
+                count=choice.products,
                 chosen=choice.value in written,
             )
             for choice in facet.choices
