@@ -3,7 +3,6 @@
 import math
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from osoroi import evaluation, exhibits, grids, results
-from osoroi.cli import _options, _progress
+from osoroi.cli import _options, _progress, _text
 from osoroi.errors import BadRequest
 from osoroi.intervals import Interval
 from osoroi.metrics import STANDARD
@@ -137,7 +136,7 @@ def table(found: Evaluation) -> str:
     dial = [["detail", *BY_CATEGORY]] if steps else []
     for arm in steps:
         dial.append([f"{arm.detail:.1f}", *map(_interval, results.means(found, arm.name, BY_CATEGORY).values())])
-    return aligned(rows) + ("\n\n" + aligned(dial) if dial else "")
+    return _text.aligned(rows) + ("\n\n" + _text.aligned(dial) if dial else "")
 
 
 def by_category(found: Evaluation) -> str:
@@ -149,18 +148,10 @@ def by_category(found: Evaluation) -> str:
         for category in found.categories:
             cells = [_interval(results.means(found, arm, [metric], category)[metric]) for arm in arms]
             rows.append([category, str(int(found.of(category).sum())), *cells])
-        blocks.append(aligned(rows))
+        blocks.append(_text.aligned(rows))
     return "\n" + "\n\n".join(blocks)
 
 
 def _interval(interval: Interval) -> str:
     low, high = (f"{side:.3f}".lstrip("0") if math.isfinite(side) else "–" for side in interval[1:])
     return f"{interval.mean:.3f} [{low}, {high}]"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as columns of equal width."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )

@@ -1,0 +1,140 @@
+"""Two systems on the same queries: how much better one is, how sure that is, and in which categories."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from osoroi import intervals, results
+from osoroi.errors import Unlike
+from osoroi.intervals import Interval
+from osoroi.results import Evaluation, Query
+
+ALPHA = 0.05
+
+Verdict = Literal["better", "worse", "not shown"]
+
+
+@dataclass(frozen=True)
+class System:
+    """An arm of one evaluation, or of several that differ in the seed of the training alone."""
+
+    name: str
+    arm: str
+    evaluations: tuple[Evaluation, ...]
+
+    def values(self, names: Sequence[str]) -> Float64[np.ndarray, "q m"]:
+        """Each metric for each query, the mean over seeds."""
+        return np.mean([results.values(each.arm(self.arm), names) for each in self.evaluations], axis=0)
+
+
+class Spread(NamedTuple):
+    """Mean over seeds, their standard deviation (nan for one seed), lowest and highest."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """The first system minus the second, over the queries of a category (all where it is None).
+
+    ``p`` is that of no difference; over categories it is corrected by Holm.
+    """
+
+    metric: str
+    category: str | None
+    queries: int
+    interval: Interval
+    p: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is shown at 5%: the first is better or worse; or neither."""
+        if self.p >= ALPHA:
+            return "not shown"
+        return "better" if self.interval.mean > 0 else "worse"
+
+
+def open_system(text: str) -> System:
+    """``[NAME=]FILE[,FILE…][:ARM]``: evaluations of several seeds, and the arm meant; without one, their main arm."""
+    name, equals, rest = text.partition("=")
+    if not equals or "/" in name:
+        name, rest = "", text
+    files, colon, arm = rest.rpartition(":")
+    if not colon or "/" in arm or arm.endswith(".json"):
+        files, arm = rest, ""
+    evaluations = tuple(results.read(Path(file)) for file in files.split(","))
+    arm = arm or evaluations[0].main
+    return system(name or f"{Path(files.split(',')[0]).stem}:{arm}", arm, evaluations)
+
+
+def system(name: str, arm: str, evaluations: Sequence[Evaluation]) -> System:
+    """A system of evaluations that asked the same; raises Unlike, and BadRequest for an arm that is not there."""
+    for each in evaluations:
+        each.arm(arm)
+        same(evaluations[0], each)
+    return System(name, arm, tuple(evaluations))
+
+
+def same(one: Evaluation, other: Evaluation) -> None:
+    """Raises Unlike unless both asked the same of the same. Where the dial stood is a system's own affair."""
+    for what, first, second in (
+        ("protocol", replace(one.task.protocol, detail=None), replace(other.task.protocol, detail=None)),
+        ("data (a hash of ids, categories and boxes)", one.data.fingerprint[:12], other.data.fingerprint[:12]),
+        ("how many queries count", len(one.queries), len(other.queries)),
+        ("which queries count", *_first_other(one.queries, other.queries)),
+    ):
+        if first != second:
+            raise Unlike(
+                f"these evaluations differ in {what}: {first} and {second}",
+                hint="evaluate both on the same data, in the same way",
+            )
+
+
+def _first_other(queries: Sequence[Query], others: Sequence[Query]) -> tuple[str, str]:
+    """The first two that differ, as text; two empty ones where none do."""
+    pairs = zip(queries, others, strict=False)
+    return next(((str(tuple(one)), str(tuple(other))) for one, other in pairs if one != other), ("", ""))
+
+
+def spread(chosen: System, metric: str) -> Spread:
+    """How a system's mean differs between seeds."""
+    means = [float(results.values(each.arm(chosen.arm), [metric]).mean()) for each in chosen.evaluations]
+    deviation = float(np.std(means, ddof=1)) if len(means) > 1 else math.nan
+    return Spread(float(np.mean(means)), deviation, min(means), max(means))
+
+
+def compare(ours: System, theirs: System, names: Sequence[str], *, seed: int = 0) -> list[Difference]:
+    """Ours minus theirs in each metric, over all queries and over those of each category, paired by query.
+
+    Intervals and p draw whole clusters of queries that share a product. Over categories p is Holm's; over metrics it
+    is not corrected: choose one beforehand.
+    """
+    same(ours.evaluations[0], theirs.evaluations[0])
+    evaluation = ours.evaluations[0]
+    gaps, cluster = ours.values(names) - theirs.values(names), evaluation.clusters()
+    found = []
+    for category in [None, *_several(evaluation.categories)]:
+        chosen = evaluation.of(category)
+        bounds = intervals.bootstrap(gaps[chosen], cluster[chosen], seed=seed)
+        for column, (name, interval) in enumerate(zip(names, bounds, strict=True)):
+            p = intervals.flips(gaps[chosen, column], cluster[chosen], seed=seed)
+            found.append(Difference(name, category, int(chosen.sum()), interval, p))
+    return [each for name in names for each in _corrected([one for one in found if one.metric == name])]
+
+
+def _several(categories: Sequence[str]) -> Sequence[str]:
+    return categories if len(categories) > 1 else []
+
+
+def _corrected(found: Sequence[Difference]) -> list[Difference]:
+    """The differences of one metric, the first over all queries, p of the others corrected for their number."""
+    whole, *parts = found
+    ps = intervals.holm([each.p for each in parts])
+    return [whole, *(each._replace(p=p) for each, p in zip(parts, ps, strict=True))]

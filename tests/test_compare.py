@@ -1,0 +1,219 @@
+"""Comparing: intervals that hold what they promise, p that is right under no difference, and refusals."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from osoroi import comparison, intervals, results
+from osoroi.cli.compare import command
+from osoroi.comparison import Difference, system
+from osoroi.errors import BadRequest, Unlike
+from osoroi.intervals import Interval
+from osoroi.results import Arm, Data, Evaluation, Protocol, Query, Task
+
+
+def made(ranks_by_arm, *, products=None, categories=None, protocol=None, data="d") -> Evaluation:
+    """An evaluation with these ranks of the one right product of each query."""
+    count = len(next(iter(ranks_by_arm.values())))
+    products = products or [f"p{i}" for i in range(count)]
+    categories = categories or ["tops"] * count
+    return Evaluation(
+        task=Task("test:made", protocol=protocol or Protocol()),
+        data=Data(data * 64, 100, 100, 0, 0, 0, 0, ()),
+        encoder="e" * 64,
+        recipe="made",
+        queries=tuple(
+            Query(f"q{i}", (product,), category)
+            for i, (product, category) in enumerate(zip(products, categories, strict=True))
+        ),
+        arms=tuple(
+            Arm(name, {name: 1.0}, None, np.array(ranks, float)[:, None], ((),) * count, ((),) * count)
+            for name, ranks in ranks_by_arm.items()
+        ),
+        version="0",
+    )
+
+
+def clustered(draw, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Paired hits of two systems: hit rates .5 and .4, so the true difference is .1; the queries of one product mostly
+    share its outcome."""
+    cluster = np.repeat(np.arange(count), draw.integers(1, size + 1, count))
+    ease = draw.random(count)
+    own = draw.random((2, len(cluster)))
+    shared = draw.random((2, count))[:, cluster]
+    luck = np.where(draw.random(len(cluster)) < 0.8, shared, own)
+    ours = luck[0] < 0.1 + 0.8 * ease[cluster]  # mean over an even ease: .5
+    theirs = luck[1] < 0.1 + 0.6 * ease[cluster]  # .4
+    return ours.astype(float) - theirs, cluster
+
+
+def test_intervals_of_a_difference_hold_the_truth_in_95_of_100_simulations():
+    draw = np.random.default_rng(7)
+    held = unclustered = 0
+    for trial in range(1000):
+        gaps, cluster = clustered(draw, 80, 7)
+        low, high = intervals.bootstrap(gaps[:, None], cluster, seed=trial, rounds=400)[0][1:]
+        held += low <= 0.1 <= high
+        if trial < 300:
+            low, high = intervals.bootstrap(gaps[:, None], np.arange(len(gaps)), seed=trial, rounds=100)[0][1:]
+            unclustered += low <= 0.1 <= high
+    assert 930 <= held <= 970
+    assert unclustered < 240  # of 300: what drawing queries one by one would have promised
+
+
+def test_intervals_hold_the_truth_with_few_clusters_too():
+    draw = np.random.default_rng(8)
+    samples = draw.normal(0.3, 1.0, (1000, 12))
+    bounds = [intervals.bootstrap(row[:, None], np.arange(12), seed=i, rounds=400)[0] for i, row in enumerate(samples)]
+    assert 930 <= sum(each.low <= 0.3 <= each.high for each in bounds) <= 970
+
+
+def test_p_is_below_5_percent_in_5_of_100_simulations_without_a_difference():
+    draw = np.random.default_rng(9)
+    found = 0
+    for trial in range(1000):
+        gaps, cluster = clustered(draw, 60, 4)
+        signs = draw.choice([-1.0, 1.0], cluster.max() + 1)[cluster]  # either system may be the better one
+        found += intervals.flips(gaps * signs, cluster, seed=trial, rounds=300) < 0.05
+    assert 30 <= found <= 70
+
+
+def test_the_p_of_few_clusters_is_that_of_all_their_signs():
+    # Sums of clusters 3, 1, 1: of 8 signs, +++ and --- alone are as far from 0 as 5: p = 2/8.
+    gaps, cluster = np.array([1.0, 2.0, 1.0, 1.0]), np.array([0, 0, 1, 2])
+    assert intervals.flips(gaps, cluster, rounds=20_000) == pytest.approx(2 / 8, abs=0.01)
+
+
+def test_the_bootstrap_weighs_clusters_by_their_queries():
+    # Two clusters: one of three hits, one of a single miss. Draws: both (mean 3/4), twice the one or twice the other.
+    bounds = intervals.bootstrap(np.array([[1.0], [1], [1], [0]]), np.array([0, 0, 0, 1]))[0]
+    assert bounds == Interval(0.75, 0.0, 1.0)
+
+
+def test_one_cluster_has_no_interval():
+    low, high = intervals.bootstrap(np.ones((3, 1)), np.zeros(3, int))[0][1:]
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_holm_multiplies_step_by_step_and_never_falls():
+    assert intervals.holm([0.02, 0.005, 0.5, 0.02]) == pytest.approx([0.06, 0.02, 0.5, 0.06])
+    assert intervals.holm([]) == []
+    assert intervals.holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_a_difference_is_the_mean_of_differences_with_its_sign():
+    found = made({"a": [1, 9, 1, 1] * 30, "b": [9, 9, 1, 9] * 30})
+    ours, theirs = (system(arm, arm, [found]) for arm in ("a", "b"))
+    (difference,) = comparison.compare(ours, theirs, ["hit@5"])
+    assert difference.interval.mean == pytest.approx(0.5)  # 3/4 - 1/4
+    assert difference.verdict == "better"
+    (difference,) = comparison.compare(theirs, ours, ["hit@5"])
+    assert (difference.interval.mean, difference.verdict) == (pytest.approx(-0.5), "worse")
+    (difference,) = comparison.compare(ours, ours, ["hit@5"])
+    assert (difference.interval.mean, difference.p, difference.verdict) == (0, 1, "not shown")
+
+
+def test_over_categories_p_is_corrected_and_every_category_is_told():
+    # 12 queries each; in "bags" 6 of them are gained: p is near 2/64 = .031, and .062 after Holm over two.
+    ranks = {"a": [1] * 6 + [9] * 18, "b": [9] * 24}
+    found = made(ranks, categories=["bags"] * 12 + ["tops"] * 12)
+    ours, theirs = (system(arm, arm, [found]) for arm in ("a", "b"))
+    whole, bags, tops = comparison.compare(ours, theirs, ["hit@5"])
+    assert (whole.category, whole.queries, whole.verdict) == (None, 24, "better")
+    assert whole.p == pytest.approx(2 / 64, abs=0.006)
+    assert (bags.category, bags.queries, bags.interval.mean) == ("bags", 12, 0.5)
+    assert bags.p == pytest.approx(4 / 64, abs=0.012)
+    assert bags.verdict == "not shown"
+    assert (tops.p, tops.interval) == (1.0, Interval(0, 0, 0))
+
+
+def test_one_product_asked_often_shows_nothing():
+    ranks = {"a": [1] * 50, "b": [9] * 50}
+    one, many = made(ranks, products=["p"] * 50), made(ranks)
+    for found, verdict in ((one, "not shown"), (many, "better")):
+        ours, theirs = (system(arm, arm, [found]) for arm in ("a", "b"))
+        assert comparison.compare(ours, theirs, ["hit@5"])[0].verdict == verdict
+
+
+def test_several_seeds_are_one_system_with_a_mean_and_a_spread():
+    seeds = [made({"both": [rank] * 5 + [9] * 5}) for rank in (1, 1, 6)]
+    three = system("three", "both", seeds)
+    assert comparison.spread(three, "hit@5") == pytest.approx((1 / 3, np.std([0.5, 0.5, 0], ddof=1), 0, 0.5))
+    assert three.values(["hit@5"])[:, 0] == pytest.approx([2 / 3] * 5 + [0] * 5)
+    assert math.isnan(comparison.spread(system("one", "both", seeds[:1]), "hit@5").deviation)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (made({"both": [1, 2]}, data="x"), "data"),
+        (made({"both": [1, 2]}, protocol=Protocol(spoil=1)), "protocol"),
+        (made({"both": [1, 2, 3]}), "how many queries count: 2 and 3"),
+        (made({"both": [1, 2]}, products=["p0", "other"]), "which queries count"),
+    ],
+)
+def test_evaluations_of_other_data_or_another_protocol_are_refused(other, what):
+    one = made({"both": [1, 2]})
+    with pytest.raises(Unlike, match=what):
+        comparison.compare(system("one", "both", [one]), system("other", "both", [other]), ["hit@5"])
+    with pytest.raises(Unlike, match=what):
+        system("seeds", "both", [one, other])
+
+
+def test_the_dial_is_a_systems_own_affair():
+    one, other = (made({"both": [1, 2]}, protocol=Protocol(detail=detail)) for detail in (None, 0.7))
+    comparison.same(one, other)
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(1)
+    slow = rng.integers(1, 30, 200)
+    for name, ranks in (("a", np.maximum(1, slow - 4)), ("b", slow)):
+        both = made({"deep": slow + 3, "both": ranks}, categories=["bags", "tops"] * 100)
+        results.save(replace(both, arms=tuple(_listed(arm) for arm in both.arms)), tmp_path / f"{name}.json")
+    return tmp_path
+
+
+def _listed(arm: Arm) -> Arm:
+    return replace(arm, top=(("x",),) * len(arm.ranks), scores=((0.5,),) * len(arm.ranks))
+
+
+def test_a_system_is_named_by_files_and_an_arm(files):
+    plain = comparison.open_system(f"{files}/a.json")
+    assert (plain.name, plain.arm, len(plain.evaluations)) == ("a:both", "both", 1)
+    assert comparison.open_system(f"{files}/a.json:deep").name == "a:deep"
+    seeds = comparison.open_system(f"ours={files}/a.json,{files}/b.json:deep")
+    assert (seeds.name, seeds.arm, len(seeds.evaluations)) == ("ours", "deep", 2)
+    with pytest.raises(BadRequest, match="no arm 'shallow'"):
+        comparison.open_system(f"{files}/a.json:shallow")
+
+
+def test_the_command_says_plainly_what_is_shown(files):
+    run = CliRunner().invoke(command, [f"new={files}/a.json", f"old={files}/b.json", "--metric", "RR"])
+    assert run.exit_code == 0, run.output
+    assert "RR: new is better than old" in run.output
+    assert sum(line.endswith("better") for line in run.output.splitlines()) == 3  # all, bags, tops
+    back = CliRunner().invoke(command, [f"{files}/b.json", f"{files}/a.json", "--metric", "RR", "--json"])
+    told = json.loads(back.output)
+    assert [each["category"] for each in told] == [None, "bags", "tops"]
+    assert {each["verdict"] for each in told} == {"worse"}
+    assert told[0]["low"] < told[0]["difference"] < told[0]["high"] < 0
+    none = CliRunner().invoke(command, [f"{files}/b.json", f"{files}/b.json", "--metric", "RR"])
+    assert "RR: no difference between b:both and b:both is shown" in none.output
+
+
+def test_a_verdict_needs_p_below_5_percent():
+    interval = Interval(0.1, 0.05, 0.15)
+    assert Difference("hit@5", None, 9, interval, 0.05).verdict == "not shown"
+    assert Difference("hit@5", None, 9, interval, 0.049).verdict == "better"
+
+
+def test_clusters_join_queries_that_share_a_product_through_others():
+    groups = [{"a"}, {"b"}, {"a", "c"}, {"d", "b"}, {"c", "d"}, {"e"}]
+    assert intervals.clusters(groups).tolist() == [0, 0, 0, 0, 0, 1]
