@@ -17,6 +17,9 @@ LAB_BINS = (5, 9, 9)
 LAB_REACH = ((0.0, 100.0), (-64.0, 64.0), (-64.0, 64.0))
 """First and last centre along L, a and b. Hardly a garment is more saturated than 64."""
 
+ROWS, COLUMNS = 4, 3
+"""Cells of the coarse grid."""
+
 
 def mean(maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"]) -> Float[Tensor, "b c"]:
     r"""Mean over positions, :math:`\sum_i w_i m_i / \sum_i w_i`; weights of another resolution are averaged to it."""
@@ -54,7 +57,7 @@ def soft_histogram(
 
 
 def coarse_grid(
-    maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"], rows: int = 4, columns: int = 3
+    maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"], rows: int = ROWS, columns: int = COLUMNS
 ) -> Float[Tensor, "b n"]:
     """Weighted mean of each cell of a grid, row by row, channels together; a cell without weight is near the mean.
 

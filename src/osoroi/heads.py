@@ -1,5 +1,8 @@
 """Heads: the last, linear step from the features of a part to its unit vector, and how to start one without pairs."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,17 +29,51 @@ class Head(nn.Module):
         return F.normalize(self.linear((raw - self.centre) / self.spread), dim=1)
 
 
-def principal(raw: Float64[np.ndarray, "b n"], size: int, *, power: float) -> Head:
+class Source(NamedTuple):
+    """A run of features that are measured alike: how far they share one spread, and how much they count."""
+
+    name: str
+    size: int
+    shared: float = 0.0
+    counts: float = 1.0
+
+
+def spreads(raw: Float64[np.ndarray, "b n"], sources: Sequence[Source]) -> Float64[np.ndarray, "n"]:
+    r"""What each feature is divided by.
+
+    .. math:: s_i^2 = \big((1 - r)\,\sigma_i^2 + r\,\overline{\sigma^2}\big) / c^2
+
+    with the mean over the features of one source, its share r and its count c. With r = 0 every feature then has
+    variance c²; with r = 1 a source keeps the proportions it was measured in, so that a colour that hardly ever
+    occurred does not shout where it does.
+
+    >>> raw = np.array([[1.0, 5.0], [-1.0, -5.0]])
+    >>> spreads(raw, [Source("own", 2)]).round(3).tolist()
+    [1.0, 5.0]
+    >>> spreads(raw, [Source("one", 2, shared=1.0)]).round(3).tolist()  # the root of (1 + 25) / 2
+    [3.606, 3.606]
+    """
+    ends = np.cumsum([source.size for source in sources])
+    runs = np.split(raw.var(0), ends[:-1])
+    return np.concatenate(
+        [
+            np.sqrt((1 - source.shared) * own + source.shared * own.mean()) / source.counts + STILL
+            for source, own in zip(sources, runs, strict=True)
+        ]
+    )
+
+
+def principal(raw: Float64[np.ndarray, "b n"], size: int, *, sources: Sequence[Source], power: float) -> Head:
     r"""A head that keeps the ``size`` directions along which standardised features differ most.
 
     .. math:: W = \Lambda^{-p/2} V^\top, \quad \tfrac1b Z^\top Z = V \Lambda V^\top
 
-    where Z are the standardised features and p is ``power``: 0 turns only, 1 whitens fully. The sign of each direction
-    makes its largest component positive, so that the same features always give the same head. There must be at least
-    ``size`` directions, that is more crops than that and as many features.
+    where Z are the centred features over their spreads, and p is ``power``: 0 turns only, 1 whitens fully. The sign of
+    each direction makes its largest component positive, so that the same features always give the same head. There
+    must be at least ``size`` directions, that is more crops than that and as many features.
     """
     assert size <= min(raw.shape[1], len(raw) - 1), f"no {size} directions in features of shape {raw.shape}"
-    centre, spread = raw.mean(0), raw.std(0) + STILL
+    centre, spread = raw.mean(0), spreads(raw, sources)
     standard = (raw - centre) / spread
     values, vectors = np.linalg.eigh(standard.T @ standard / len(raw))
     leading, values = vectors[:, ::-1][:, :size], values[::-1][:size]

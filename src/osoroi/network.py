@@ -1,6 +1,7 @@
 """A network: crops to vectors in parts. Torch; what serves is the encoder file that ``export`` makes of it."""
 
 from collections.abc import Mapping
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -40,6 +41,20 @@ class Backbone(nn.Module):
         self.trunk = trunk
         self.blocks = blocks
         self.register_buffer("bell", features.centred(COLOUR_SIDE, COLOUR_SIDE, REACH), persistent=False)
+
+    @property
+    def sizes(self) -> dict[str, list[tuple[str, int]]]:
+        """For each part its sources in order, with how many features each gives."""
+        shallow = [(block, self.trunk.widths[block]) for block in self.blocks]
+        return {
+            "deep": [("last", self.trunk.width)],
+            "detail": [
+                *((f"mean of block {block}", width) for block, width in shallow),
+                *((f"deviation of block {block}", width) for block, width in shallow),
+                ("histogram", prod(features.LAB_BINS)),
+                ("grid", 3 * features.ROWS * features.COLUMNS),
+            ],
+        }
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Features:
         images = crops.permute(0, 3, 1, 2).float() / 255

@@ -129,7 +129,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 def multiple_of_8(width: float) -> int:
     """The nearest multiple of 8, the next one where that loses over a tenth.
 
-    >>> multiple_of_8(24 * 1.1), multiple_of_8(40 * 1.1), multiple_of_8(11)
+    >>> multiple_of_8(24 * 1.1), multiple_of_8(40 * 1.1), multiple_of_8(11.0)
     (24, 48, 16)
     """
     near = max(8, int(width + 4) // 8 * 8)

@@ -1,0 +1,276 @@
+"""Encoder files: what is read, what is refused, and what the vectors promise."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from osoroi.card import ENTRY, Card, fingerprint, graph_of
+from osoroi.encoder import BATCH, DEFAULT, Encoder
+from osoroi.errors import BadEncoder, BadRequest
+from osoroi.records import Domain, Part, View
+
+VIEWS: dict[Domain, View] = {"street": View(4, 2, margin=0.05), "shop": View(4, 2, trim=True)}
+PARTS = (Part("deep", 1, 0.25), Part("detail", 2, 0.75))
+
+
+def tiny(tmp_path: Path, *, with_attention=False, **changes) -> Path:
+    """An encoder file whose vectors are the mean red, green and blue of a crop of 4 x 2: no torch, no training."""
+    steps = [
+        helper.make_node("Cast", ["crops"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["real", "axes"], ["vectors"], keepdims=0),
+    ]
+    gives = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["b", changes.get("dim", 3)])]
+    held = [helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2])]
+    if with_attention:
+        steps.append(helper.make_node("ReduceMax", ["real", "last"], ["attention"], keepdims=0))
+        gives.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["b", 4, 2]))
+        held.append(helper.make_tensor("last", TensorProto.INT64, [1], [3]))
+    takes = [helper.make_tensor_value_info("crops", changes.get("takes", TensorProto.UINT8), ["b", 4, 2, 3])]
+    graph = helper.make_graph(steps, "tiny", takes, gives, held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    signed = fingerprint(graph_of(model.SerializeToString()), PARTS, VIEWS)
+    card = Card(PARTS, VIEWS, recipe="tiny", training="nothing", licence="CC0-1.0", fingerprint=signed)
+    said = json.loads(card.to_json()) | changes.get("card", {})
+    if not changes.get("anonymous"):
+        model.metadata_props.add(key=ENTRY, value=changes.get("text", json.dumps(said)))
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def colours(*rows) -> list[np.ndarray]:
+    return [np.full((4, 2, 3), row, np.uint8) for row in rows]
+
+
+def test_an_encoder_file_says_what_it_is(tmp_path):
+    encoder = Encoder.open(tiny(tmp_path))
+    assert (encoder.parts, dict(encoder.views), encoder.dim) == (PARTS, VIEWS, 3)
+    assert (encoder.recipe, encoder.training, encoder.licence) == ("tiny", "nothing", "CC0-1.0")
+    assert len(encoder.fingerprint) == 64
+
+
+def test_crops_keep_their_order_over_several_batches(tmp_path):
+    encoder = Encoder.open(tiny(tmp_path))
+    crops = colours(*([n, 2 * n, 255 - n] for n in range(2 * BATCH + 5)))
+    vectors = encoder.encode(crops)
+    assert vectors.dtype == np.float32
+    assert vectors.tolist() == [[n, 2 * n, 255 - n] for n in range(2 * BATCH + 5)]
+
+
+def test_no_crops_give_no_rows(tmp_path):
+    assert Encoder.open(tiny(tmp_path)).encode([]).shape == (0, 3)
+
+
+def test_weights_scale_the_parts_of_a_query_and_the_dial_replaces_one(tmp_path):
+    encoder = Encoder.open(tiny(tmp_path))
+    vectors = np.array([[1, 2, 4]], np.float32)
+    assert encoder.weigh(vectors).tolist() == [[0.25, 1.5, 3.0]]
+    assert encoder.weigh(vectors, 0.5).tolist() == [[0.5, 1.0, 2.0]]
+    assert encoder.weigh(vectors, 0.0).tolist() == [[1.0, 0.0, 0.0]]
+    assert encoder.weigh(vectors, 1.0).tolist() == [[0.0, 2.0, 4.0]]
+
+
+def test_one_inner_product_of_a_weighed_query_is_the_weighed_sum_of_cosines(tmp_path):
+    encoder = Encoder.open(tiny(tmp_path))
+    query, stored = np.array([[1, 0.6, 0.8]], np.float32), np.array([[-1, 0.8, 0.6]], np.float32)
+    cosines = encoder.by_part(query * stored)
+    assert cosines["deep"].tolist() == [-1]
+    assert cosines["detail"].tolist() == pytest.approx([0.96])  # .48 + .48
+    assert (encoder.weigh(query) @ stored.T).item() == pytest.approx(0.25 * -1 + 0.75 * 0.96)
+
+
+def test_other_weights_make_another_encoder_of_the_same_vectors(tmp_path):
+    encoder = Encoder.open(tiny(tmp_path))
+    deep, both = encoder.weighed({"deep": 3.0}), encoder.weighed({"deep": 1.0, "detail": 4.0})
+    assert [part.weight for part in deep.parts] == [1.0, 0.0]
+    assert [part.weight for part in both.parts] == pytest.approx([0.2, 0.8])
+    assert encoder.parts == PARTS
+    assert deep.fingerprint == encoder.fingerprint
+    assert deep.weigh(np.ones((1, 3), np.float32), 0.25).tolist() == [[0.75, 0.25, 0.25]]
+
+
+@pytest.mark.parametrize("weights", [{"cut": 1.0}, {"deep": 0.0}, {"deep": 2.0, "detail": -1.0}, {}])
+def test_weights_that_fit_no_part_are_refused(tmp_path, weights):
+    with pytest.raises(BadRequest, match=r"do not fit the parts \['deep', 'detail'\]"):
+        Encoder.open(tiny(tmp_path)).weighed(weights)
+
+
+@pytest.mark.parametrize("detail", [-0.01, 1.01, float("nan")])
+def test_a_dial_outside_its_range_is_refused(tmp_path, detail):
+    with pytest.raises(BadRequest, match="is outside"):
+        Encoder.open(tiny(tmp_path)).weigh(np.ones((1, 3), np.float32), detail)
+
+
+def test_an_encoder_of_one_part_has_no_dial(tmp_path):
+    parts = [{"name": "both", "size": 3, "weight": 1.0}]
+    card = Card((Part("both", 3, 1.0),), VIEWS, "tiny", "nothing", "CC0-1.0", fingerprint="")
+    graph = graph_of(tiny(tmp_path).read_bytes())
+    signed = fingerprint(graph, card.parts, VIEWS)
+    encoder = Encoder.open(tiny(tmp_path, card={"parts": parts, "fingerprint": signed}))
+    assert encoder.weigh(np.ones((1, 3), np.float32)).tolist() == [[1, 1, 1]]
+    with pytest.raises(BadRequest, match="no weight of 'detail' to set"):
+        encoder.weigh(np.ones((1, 3), np.float32), 0.5)
+
+
+def test_attention_is_a_map_of_the_crop_where_the_file_has_one(tmp_path):
+    crop = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
+    found = Encoder.open(tiny(tmp_path, with_attention=True)).attention(crop)
+    assert found.tolist() == [[2, 5], [8, 11], [14, 17], [20, 23]]
+    with pytest.raises(BadRequest, match="no map of the garment"):
+        Encoder.open(tiny(tmp_path)).attention(crop)
+
+
+@pytest.mark.parametrize(
+    "crop",
+    [np.zeros((2, 4, 3), np.uint8), np.zeros((4, 2, 3), np.uint8)[:, :1], np.zeros((8, 4, 3), np.uint8)],
+)
+def test_a_crop_of_another_size_is_refused_with_both_sizes(tmp_path, crop):
+    with pytest.raises(BadEncoder, match=r"takes crops of uint8 \(4, 2, 3\), not of uint8"):
+        Encoder.open(tiny(tmp_path)).encode([crop])
+
+
+def test_the_weights_of_the_parts_are_not_in_the_fingerprint_but_all_else_is():
+    one = fingerprint(b"g", PARTS, VIEWS)
+    heavier = (Part("deep", 1, 0.9), Part("detail", 2, 0.1))
+    renamed = (Part("deep", 1, 0.25), Part("shallow", 2, 0.75))
+    resized = (Part("deep", 2, 0.25), Part("detail", 1, 0.75))
+    views: dict[Domain, View] = {"street": VIEWS["street"], "shop": View(4, 2, trim=False)}
+    assert fingerprint(b"g", heavier, VIEWS) == one
+    others = [fingerprint(b"h", PARTS, VIEWS), fingerprint(b"g", renamed, VIEWS), fingerprint(b"g", resized, VIEWS)]
+    assert len({one, *others, fingerprint(b"g", PARTS, views)}) == 5
+
+
+def test_the_walk_finds_the_graph_that_the_onnx_package_finds(tmp_path):
+    model = tiny(tmp_path).read_bytes()
+    assert graph_of(model) == onnx.load_model_from_string(model).graph.SerializeToString()
+
+
+def test_a_flipped_bit_anywhere_in_the_graph_is_noticed(tmp_path):
+    path = tiny(tmp_path)
+    model = path.read_bytes()
+    start = model.index(graph_of(model))
+    for at in range(start, start + len(graph_of(model)), 7):
+        path.write_bytes(model[:at] + bytes([model[at] ^ 4]) + model[at + 1 :])
+        with pytest.raises(BadEncoder, match=r"tiny\.onnx"):
+            Encoder.open(path)
+
+
+def test_a_file_altered_after_it_was_written_says_so(tmp_path):
+    path = tiny(tmp_path)
+    model = onnx.load(path)
+    model.graph.name = "other"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BadEncoder, match="altered after it was written"):
+        Encoder.open(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no model", b"\x08\x0a", bytes(1000), b"\x3a\xff\xff\xff\xff\x0f", b"\xff" * 40]
+)
+def test_a_file_that_is_no_onnx_model_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "coat.jpg"
+    path.write_bytes(content)
+    with pytest.raises(BadEncoder, match=r"coat\.jpg: .*give a file that `osoroi export` wrote"):
+        Encoder.open(path)
+
+
+def test_a_graph_of_nonsense_is_refused_by_name(tmp_path):
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(b"\x3a\x05hello")
+    with pytest.raises(BadEncoder, match=r"odd\.onnx: ONNX Runtime cannot run this file"):
+        Encoder.open(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none.onnx", tmp_path):
+        with pytest.raises(BadEncoder, match="no encoder can be read at"):
+            Encoder.open(path)
+
+
+def test_an_onnx_file_without_a_card_is_no_encoder(tmp_path):
+    with pytest.raises(BadEncoder, match="an ONNX file, but no encoder: its metadata have no entry 'osoroi'"):
+        Encoder.open(tiny(tmp_path, anonymous=True))
+
+
+def test_a_newer_format_asks_for_a_newer_osoroi(tmp_path):
+    with pytest.raises(BadEncoder, match="has format 2, and this osoroi reads format 1; install a newer osoroi"):
+        Encoder.open(tiny(tmp_path, card={"format": 2}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"format": 1}', "null", '{"format": 1, "parts": [{"name": "deep", "size": 0, "weight": 2}]}'],
+)
+def test_a_card_that_is_not_ours_is_refused(tmp_path, text):
+    with pytest.raises(BadEncoder, match="card cannot be read"):
+        Encoder.open(tiny(tmp_path, text=text))
+
+
+def test_a_graph_that_takes_or_gives_something_else_is_no_encoder(tmp_path):
+    with pytest.raises(BadEncoder, match="an ONNX file, but no encoder: it takes"):
+        Encoder.open(tiny(tmp_path, takes=TensorProto.INT8))
+
+
+# The encoder that ships
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Encoder:
+    return Encoder.open()
+
+
+@pytest.fixture(scope="module")
+def crops(shipped) -> list[np.ndarray]:
+    """Noise at several scales: neither flat nor alike."""
+    random = np.random.default_rng(3)
+    side = shipped.views["street"].height
+    made = []
+    for coarse in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 4, 8, 16, 32, 64, 2, 3):
+        block = random.integers(0, 256, (coarse, coarse, 3))
+        made.append(np.kron(block, np.ones((side // coarse, side // coarse, 1))).astype(np.uint8))
+    return made
+
+
+def test_the_encoder_that_ships_fits_in_16_megabytes_and_has_the_two_parts():
+    encoder = Encoder.open()
+    assert DEFAULT.stat().st_size <= 16e6
+    assert [part.name for part in encoder.parts] == ["deep", "detail"]
+    assert sum(part.weight for part in encoder.parts) == pytest.approx(1)
+    assert encoder.views["shop"].trim
+    assert encoder.views["street"].margin == 0.05
+
+
+def test_every_part_has_unit_length(shipped, crops):
+    vectors = shipped.encode(crops)
+    for name, squares in shipped.by_part(vectors * vectors).items():
+        assert squares == pytest.approx(1, abs=1e-5), name
+
+
+def test_a_crop_has_the_same_vector_whatever_is_beside_it(shipped, crops):
+    together = shipped.encode(crops)
+    alone = np.concatenate([shipped.encode([crop]) for crop in crops])
+    backwards = shipped.encode(crops[::-1])[::-1]
+    assert np.abs(together - alone).max() <= 1e-5
+    assert np.abs(together - backwards).max() <= 1e-5
+    assert np.abs(together[0] - together[1]).max() > 0.01  # and not the same for every crop
+
+
+def test_threads_do_not_change_a_vector(shipped, crops):
+    assert np.abs(Encoder.open(threads=2).encode(crops[:4]) - shipped.encode(crops[:4])).max() <= 1e-5
+
+
+def test_the_file_that_ships_names_no_file_of_the_machine_that_made_it():
+    model = DEFAULT.read_bytes()
+    assert not [word for word in (b"/home", b"/work", b"/tmp", b"site-packages", b'.py"') if word in model]
+    assert struct.pack("<f", 0.0) in model  # the search looks at the whole file
+
+
+def test_onnx_runtime_reads_the_card_by_itself():
+    session = ort.InferenceSession(DEFAULT)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["osoroi"])["format"] == 1

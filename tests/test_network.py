@@ -1,0 +1,131 @@
+"""The network: what its features are, what its vectors promise, and that gradients reach what may learn."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from osoroi import features
+from osoroi.colour import lab
+from osoroi.heads import Head
+from osoroi.network import COLOUR_SIDE, REACH, Backbone, Features, Network
+from osoroi.trunks import Maps, build
+
+
+class Little(nn.Module):
+    """A trunk of three strided convolutions, for tests that mean any trunk."""
+
+    widths = (4, 5, 6)
+    width = 7
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        sizes = (3, *self.widths)
+        self.steps = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(sizes))
+        self.end = nn.Conv2d(6, 7, 1)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
+        seen, maps = [], images - 0.5
+        for step in self.steps:
+            maps = torch.tanh(step(maps))
+            seen.append(maps)
+        return Maps(seen, self.end(maps))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    backbone = Backbone(Little(), blocks=(0, 2))
+    heads = {
+        name: Head(sum(n for _, n in sources), size)
+        for (name, sources), size in zip(backbone.sizes.items(), (3, 5), strict=True)
+    }
+    return Network(backbone, heads).eval()
+
+
+@pytest.fixture(scope="module")
+def crops() -> Tensor:
+    return torch.randint(0, 256, (4, 96, 96, 3), generator=torch.Generator().manual_seed(2)).to(torch.uint8)
+
+
+def test_features_stand_in_the_order_that_sizes_tells(network, crops):
+    backbone = network.backbone
+    names = [name for name, _ in backbone.sizes["detail"]]
+    assert names == [
+        "mean of block 0",
+        "mean of block 2",
+        "deviation of block 0",
+        "deviation of block 2",
+        "histogram",
+        "grid",
+    ]
+    raw = backbone(crops)
+    images = crops.permute(0, 3, 1, 2) / 255
+    maps = backbone.trunk(images)
+    small = images.reshape(4, 3, COLOUR_SIDE, 2, COLOUR_SIDE, 2).mean((3, 5))
+    bell = features.centred(COLOUR_SIDE, COLOUR_SIDE, REACH)
+    expected = {
+        "mean of block 0": maps.blocks[0].mean((2, 3)),
+        "mean of block 2": maps.blocks[2].mean((2, 3)),
+        "deviation of block 0": maps.blocks[0].std((2, 3), correction=0),
+        "deviation of block 2": maps.blocks[2].std((2, 3), correction=0),
+        "histogram": features.soft_histogram(lab(small), bell).sqrt(),
+        "grid": lab(small).reshape(4, 3, 4, 12, 3, 16).mean((3, 5)).permute(0, 2, 3, 1).flatten(1),
+    }
+    runs = raw.detail.split([size for _, size in backbone.sizes["detail"]], 1)
+    for run, (name, values) in zip(runs, expected.items(), strict=True):
+        assert (run - values).abs().max() <= 2e-3, name  # the floor of square roots
+    assert torch.allclose(raw.deep, maps.last.mean((2, 3)), atol=1e-5)
+
+
+def test_the_baseline_has_as_many_features_as_the_design_counts():
+    sizes = Backbone(build("efficientnet_lite0")).sizes
+    assert sum(size for _, size in sizes["deep"]) == 1280
+    assert sum(size for _, size in sizes["detail"]) == 2 * (24 + 40 + 112) + 5 * 9 * 9 + 4 * 3 * 3  # 793
+
+
+def test_each_part_has_unit_length_and_comes_in_the_order_of_the_heads(network, crops):
+    vectors = network(crops)
+    assert vectors.shape == (4, 8)
+    raw = network.backbone(crops)
+    for part, name in ((vectors[:, :3], "deep"), (vectors[:, 3:], "detail")):
+        assert part.norm(dim=1).tolist() == pytest.approx([1] * 4, abs=1e-5)
+        assert torch.allclose(part, network.heads[name](getattr(raw, name)))
+
+
+def test_features_computed_before_give_the_same_vectors(network, crops):
+    raw = network.backbone(crops)
+    kept = Features(*(run.detach().clone() for run in raw))
+    assert torch.equal(network.embed(kept), network(crops))
+
+
+def test_a_crop_has_the_same_vector_whatever_is_beside_it(network, crops):
+    alone = torch.cat([network(crop[None]) for crop in crops])
+    assert (network(crops) - alone).abs().max() <= 1e-5
+
+
+def test_colour_changes_detail_and_a_flip_leaves_it_nearly_alone(network, crops):
+    stripes = crops.clone()
+    stripes[:, ::8] = torch.tensor([200, 30, 30], dtype=torch.uint8)
+    raw, flipped, other = (network.backbone(each).detail for each in (stripes, stripes.flip(2), 255 - stripes))
+    histogram = slice(20, 20 + 405)
+    assert (raw - flipped)[:, histogram].abs().max() < 0.02
+    assert (raw - other)[:, histogram].abs().max() > 0.1
+
+
+def test_gradients_reach_every_weight_of_trunk_and_heads(network, crops):
+    network.zero_grad()
+    network(crops)[0].sum().backward()
+    without = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert without == []
+
+
+def test_crops_of_one_plain_colour_are_finite_and_have_gradients(network):
+    for value in (0, 128, 255):
+        network.zero_grad()
+        vectors = network(torch.full((1, 96, 96, 3), value, dtype=torch.uint8))
+        vectors.sum().backward()
+        assert torch.isfinite(vectors).all()
+        assert all(torch.isfinite(weight.grad).all() for weight in network.parameters())
