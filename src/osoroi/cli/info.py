@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def command(path: Path, as_json: bool) -> None:
     else:
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            click.echo(f"{name.replace('_', ' '):{width}}  {_plain(value)}")
+            click.echo(f"{name.removesuffix('_s'):{width}}  {plain(name, value)}")
 
 
 def of_encoder(encoder: Encoder) -> dict[str, Any]:
@@ -49,7 +50,16 @@ def of_catalog(folder: Path) -> dict[str, Any]:
         return {"kind": "catalog", **asdict(catalog.info())}
 
 
-def _plain(value: Any) -> str:
+def plain(name: str, value: Any) -> str:
+    """A fact for people: seconds since 1970 as a date, bytes as megabytes.
+
+    >>> plain("changed_s", 0.0), plain("bytes", 2_113_536)
+    ('1970-01-01 00:00:00 UTC', '2.1 MB')
+    """
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
-    return str(value)
+        return ", ".join(f"{key}: {plain(key, inner)}" for key, inner in value.items())
+    if name.endswith("_s") and isinstance(value, float):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if name.endswith("bytes") and isinstance(value, int):
+        return f"{value / 1e6:,.1f} MB"
+    return "–" if value is None else str(value)

@@ -1,0 +1,200 @@
+"""Commands as a shell sees them: what goes to stdout, what to stderr, and the exit code."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from osoroi.cli import main
+from osoroi.encoder import DEFAULT, Encoder
+
+COLOURS = {"red": (200, 20, 30), "green": (20, 160, 40), "blue": (20, 40, 200), "white": (240, 240, 240)}
+
+
+def osoroi(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four plain products, and a street photo of each on a patterned background."""
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(3)
+    rows = []
+    for place, (name, colour) in enumerate(COLOURS.items()):
+        shop = np.full((120, 100, 3), 255, np.uint8)
+        shop[20:100, 25:75] = colour
+        street = rng.integers(60, 190, (150, 110, 3)).astype(np.uint8)
+        street[30:120, 30:80] = np.array(colour) * 0.9
+        for domain, pixels in (("shop", shop), ("street", street)):
+            Image.fromarray(pixels).save(folder / f"{name}-{domain}.png")
+            box = ["30", "30", "80", "120"] if domain == "street" else [""] * 4
+            price, dyed = 1000 * (place + 1), "true" if place else "false"
+            rows.append([f"{name}-{domain}.png", name, domain, *box, f"{name} box", "boxes", str(price), dyed])
+    head = ["photo", "product_id", "domain", "left", "top", "right", "bottom", "title", "category", "price", "dyed"]
+    write(folder / "products.csv", [head, *rows])
+    return folder / "products.csv"
+
+
+def write(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def shop(table: Path) -> Path:
+    folder = table.parent / "shop"
+    result = osoroi("add", folder, f"table:{table}")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_add_tells_what_went_in_and_doing_it_again_changes_nothing(table: Path, tmp_path: Path) -> None:
+    first = osoroi("add", tmp_path / "shop", f"table:{table}", "--json")
+    assert json.loads(first.stdout)["added"] == 4
+    assert json.loads(first.stdout)["street"] == 4
+    again = json.loads(osoroi("add", tmp_path / "shop", f"table:{table}", "--json").stdout)
+    assert (again["added"], again["unchanged"], again["embedded"]) == (0, 4, 0)
+
+
+def test_add_names_the_broken_photos_and_goes_on(table: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (9, 9, 9)).save(tmp_path / "good.png")
+    (tmp_path / "bad.jpg").write_text("no photo")
+    write(tmp_path / "mixed.csv", [["photo", "product_id"], ["good.png", "g"], ["bad.jpg", "b"]])
+    result = osoroi("add", tmp_path / "shop", f"table:{tmp_path / 'mixed.csv'}")
+    assert result.exit_code == 0
+    assert "1 added" in result.stdout
+    assert "bad.jpg" in result.stderr
+    with (tmp_path / "shop" / "unreadable.csv").open(encoding="utf-8") as file:
+        (named,) = csv.DictReader(file)
+    assert named["product_id"] == "b"
+    assert "bad.jpg" in named["reason"]
+
+
+def test_add_fails_where_nothing_could_be_added(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("no photo")
+    write(tmp_path / "bad.csv", [["photo"], ["bad.jpg"]])
+    result = osoroi("add", tmp_path / "shop", f"table:{tmp_path / 'bad.csv'}")
+    assert result.exit_code == 1
+    assert "no product with a readable shop photo" in result.stderr
+
+
+def test_search_finds_the_product_of_the_colour_and_prints_json(shop: Path, table: Path) -> None:
+    for name in COLOURS:
+        photo = table.parent / f"{name}-street.png"
+        result = osoroi("search", shop, photo, "--box", "30,30,80,120", "-k", "2", "--detail", "1", "--json")
+        found = json.loads(result.stdout)
+        assert [hit["rank"] for hit in found["hits"]] == [1, 2]
+        assert found["hits"][0]["product_id"] == name
+        assert found["hits"][0]["product"]["title"] == f"{name} box"
+        assert set(found["hits"][0]["parts"]) == {"deep", "detail"}
+        assert found["detail"] == 1
+        assert found["encoder"] == Encoder.open().fingerprint
+
+
+def test_the_dial_changes_what_counts(shop: Path, table: Path) -> None:
+    photo = table.parent / "red-street.png"
+    hit = {
+        dial: json.loads(osoroi("search", shop, photo, "--detail", dial, "-k", "1", "--json").stdout)["hits"][0]
+        for dial in ("0", "1")
+    }
+    assert hit["0"]["score"] == pytest.approx(hit["0"]["parts"]["deep"], abs=1e-5)
+    assert hit["1"]["score"] == pytest.approx(hit["1"]["parts"]["detail"], abs=1e-5)
+
+
+def test_a_filter_keeps_what_matches_alone(shop: Path, table: Path) -> None:
+    photo = table.parent / "red-street.png"
+    result = osoroi("search", shop, photo, "--where", "price >= 3000", "--json")
+    assert {hit["product_id"] for hit in json.loads(result.stdout)["hits"]} == {"blue", "white"}
+    nothing = osoroi("search", shop, photo, "--where", "price > 9000")
+    assert nothing.exit_code == 0
+    assert "nothing in the catalog matches" in nothing.output
+
+
+def test_an_unknown_column_is_an_error_that_names_the_columns(shop: Path, table: Path) -> None:
+    result = osoroi("search", shop, table.parent / "red-street.png", "--where", "colour = red")
+    assert result.exit_code == 1
+    assert "colour" in result.stderr
+    assert "price" in result.stderr
+
+
+def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp_path: Path) -> None:
+    result = osoroi("search", shop, table.parent / "red-street.png", "--grid", tmp_path / "grid.png")
+    head, *lines = result.stdout.splitlines()
+    assert head.split() == ["rank", "score", "deep", "detail", "product", "title", "price"]
+    assert len(lines) == 4
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.width > 5 * 160
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["search", "no-shop", "a.jpg"], 1, "no-shop"),
+        (["search", "{shop}", "no-photo.jpg"], 1, "there is no photo at no-photo.jpg"),
+        (["search", "{shop}", "{photo}", "--box", "1,2,3"], 2, "four whole numbers"),
+        (["search", "{shop}", "{photo}", "--box", "0,0,999,999"], 1, "does not fit"),
+        (["search", "{shop}", "{photo}", "--detail", "2"], 2, "--detail"),
+        (["search", "{shop}", "{photo}", "-k", "0"], 2, "-k"),
+        (["add", "{shop}", "atlas:here"], 1, "no reader is called 'atlas'"),
+        (["info", "no-such-file"], 1, "no-such-file"),
+        (["dance"], 2, "No such command"),
+    ],
+)
+def test_what_is_wrong_is_said_on_stderr_with_its_exit_code(
+    words: list[str], code: int, says: str, shop: Path, table: Path
+) -> None:
+    photo = table.parent / "red-street.png"
+    result = osoroi(*(word.format(shop=shop, photo=photo) for word in words))
+    assert result.exit_code == code
+    assert says in result.stderr
+    assert result.stdout == ""
+
+
+def test_remove_takes_products_out_and_names_those_it_does_not_hold(table: Path, tmp_path: Path) -> None:
+    osoroi("add", tmp_path / "shop", f"table:{table}")
+    result = osoroi("remove", tmp_path / "shop", "red", "nobody", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"removed": ["red"], "not_held": ["nobody"]}
+    found = osoroi("search", tmp_path / "shop", table.parent / "red-street.png", "--json")
+    assert {hit["product_id"] for hit in json.loads(found.stdout)["hits"]} == {"green", "blue", "white"}
+
+
+def test_info_describes_catalogs_and_encoders(shop: Path) -> None:
+    catalog = json.loads(osoroi("info", shop, "--json").stdout)
+    assert (catalog["products"], catalog["crops"]) == (4, 4)
+    encoder = json.loads(osoroi("info", DEFAULT, "--json").stdout)
+    assert encoder["fingerprint"] == catalog["fingerprint"]
+    assert set(encoder["parts"]) == {"deep", "detail"}
+    assert "fingerprint" in osoroi("info", DEFAULT).stdout
+
+
+def test_embedded_queries_score_by_the_plain_inner_product(shop: Path, table: Path, tmp_path: Path) -> None:
+    for side in ("query", "shop"):
+        result = osoroi("embed", f"table:{table}", tmp_path / f"{side}.npz", "--side", side)
+        assert result.exit_code == 0, result.output
+    query, gallery = np.load(tmp_path / "query.npz"), np.load(tmp_path / "shop.npz")
+    assert query["vectors"].dtype == np.float32
+    assert query["vectors"].shape == (8, 256)
+    assert query["fingerprint"] == Encoder.open().fingerprint
+    assert [(str(name), int(size)) for name, size in query["parts"]] == [("deep", 128), ("detail", 128)]
+    names = [str(name) for name in query["ids"]]
+    asked = json.loads(
+        osoroi("search", shop, table.parent / "red-street.png", "--box", "30,30,80,120", "--json").stdout
+    )
+    rows = {(name): place for place, name in enumerate(names)}
+    crop_of = {hit["crop_id"]: hit["score"] for hit in asked["hits"]}
+    street = next(place for place, name in enumerate(names) if name not in crop_of)  # the first street row is red's
+    for crop_id, score in crop_of.items():
+        assert float(query["vectors"][street] @ gallery["vectors"][rows[crop_id]]) == pytest.approx(score, abs=1e-5)
+
+
+def test_a_dial_for_shop_vectors_is_refused(table: Path, tmp_path: Path) -> None:
+    result = osoroi("embed", f"table:{table}", tmp_path / "x.npz", "--side", "shop", "--detail", "1")
+    assert result.exit_code == 2
+    assert "--detail weighs queries" in result.stderr
