@@ -20,6 +20,11 @@ def osoroi(*words: str | Path) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four plain products, and a street photo of each on a patterned background."""
@@ -178,7 +183,7 @@ def test_embedded_queries_score_by_the_plain_inner_product(shop: Path, table: Pa
     for side in ("query", "shop"):
         result = osoroi("embed", f"table:{table}", tmp_path / f"{side}.npz", "--side", side)
         assert result.exit_code == 0, result.output
-    query, gallery = np.load(tmp_path / "query.npz"), np.load(tmp_path / "shop.npz")
+    query, gallery = arrays(tmp_path / "query.npz"), arrays(tmp_path / "shop.npz")
     assert query["vectors"].dtype == np.float32
     assert query["vectors"].shape == (8, 256)
     assert query["fingerprint"] == Encoder.open().fingerprint
