@@ -60,7 +60,7 @@ class Counters:
         self.crops += size
         self.encode.observe(seconds)
 
-    def text(self, gauges: Mapping[str, float]) -> str:
+    def text(self, gauges: Mapping[str, float | int]) -> str:
         """Everything counted, and ``gauges`` as they stand now."""
         lines = ["# TYPE osoroi_requests_total counter"]
         for (method, route, status), count in sorted(self.requests.items()):

@@ -49,7 +49,7 @@ def from_form(form: Form, settings: Settings) -> Question:
     """
     form.only(*FIELDS)
     photos = form.files.get("photo", [])
-    if len(photos) > 1 or "photo" in form.fields or form.files.keys() - {"photo"}:
+    if len(photos) > 1 or form.one("photo") or form.files.keys() - {"photo"}:
         raise BadRequest("a search takes one photo, as a file", hint="as in: curl -F photo=@snap.jpg")
     return Question(
         photo=photos[0] if photos else None,

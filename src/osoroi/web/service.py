@@ -154,6 +154,8 @@ class Service:
             return work(*arguments)
         except OsoroiError as error:
             error.what = error.what.replace(str(self.catalog.folder), self.catalog.folder.name)
+            if isinstance(error, NotFound):
+                error.hint = error.hint or "list what there is with GET /v1/products"
             raise
 
     def _crop(self, photo: Source, box: Box | None, domain: Domain) -> images.Photo:

@@ -1,0 +1,89 @@
+"""A small shop to serve: plain garments of a known colour, so that what must be found is known without an encoder."""
+
+import contextlib
+import io
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import uvicorn
+from PIL import Image
+
+from osoroi import images
+from osoroi.catalogs import Entry
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.encoder import Encoder
+from osoroi.records import Crop, Product
+from osoroi.search import Searcher
+from osoroi.web import app
+from osoroi.web.protocol import PatientProtocol
+from osoroi.web.settings import Settings
+from tiny import TinyEncoder
+
+RED, GREEN, BLUE, WHITE = (200, 20, 20), (20, 160, 40), (20, 40, 200), (250, 250, 250)
+
+
+class SeeingEncoder(TinyEncoder):
+    """Looks at the left half."""
+
+    def attention(self, crop: np.ndarray) -> np.ndarray:
+        return np.array([[1.0, 0.0]], np.float32)
+
+
+def picture(*stripes: tuple[int, int, int], width: int = 60, height: int = 80, kind: str = "PNG") -> bytes:
+    """A photo of upright stripes of equal width, left to right."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    for place, colour in enumerate(stripes):
+        pixels[:, place * width // len(stripes) : (place + 1) * width // len(stripes)] = colour
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def entry(encoder: Encoder, product: Product, *photos: bytes) -> Entry:
+    crops = [
+        Crop(f"{product.product_id}/{place}", product.product_id, "shop", photo) for place, photo in enumerate(photos)
+    ]
+    pixels = [images.crop(photo, None, encoder.views["shop"]) for photo in photos]
+    return Entry(product, crops, encoder.encode(pixels))
+
+
+def goods(encoder: Encoder) -> list[Entry]:
+    """Five products; P4 has two photos."""
+    return [
+        entry(encoder, Product("P1", "Red skirt", "skirts", "Aoi", 3900.0, "JPY", "https://shop.example/1"), picture(RED)),
+        entry(encoder, Product("P2", "Green skirt", "skirts", "Nord", 5900.0, "JPY"), picture(GREEN)),
+        entry(encoder, Product("P3", "Blue top", "tops", "Aoi", 2900.0, "JPY", attributes={"sale": True}), picture(BLUE)),
+        entry(encoder, Product("P4", "Purple top", "tops", "Nord", 7900.0), picture((120, 30, 120)), picture((110, 30, 130))),
+        entry(encoder, Product("P5", "Grey coat", "coats", price=19900.0, attributes={"sale": False}), picture((90, 90, 90))),
+    ]  # fmt: skip
+
+
+def fill(folder: Path, encoder: Encoder, entries: Sequence[Entry]) -> LocalCatalog:
+    catalog = LocalCatalog.open_or_create(folder, encoder)
+    if entries:
+        catalog.put(entries, fingerprint=encoder.fingerprint)
+    return catalog
+
+
+@contextlib.contextmanager
+def serving(encoder: Encoder, catalog: LocalCatalog, settings: Settings | None = None) -> Iterator[str]:
+    """The service on a free port of this machine, in a thread; gives its address."""
+    application = app.make(Searcher(encoder, catalog), catalog, settings)
+    config = uvicorn.Config(
+        application, port=0, http=PatientProtocol, ws="none", access_log=False, log_config=None, server_header=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+        assert thread.is_alive(), "the service did not start"
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive(), "the service did not stop"
