@@ -7,8 +7,10 @@ import pytest
 
 import lookalikes
 from osoroi.errors import BadDataset
+from osoroi.questions import gather
 from osoroi.readers import open_dataset
 from osoroi.records import Box, Row
+from osoroi.results import Protocol
 
 
 def folder(item: int) -> str:
@@ -32,8 +34,8 @@ PAIRS = [
 ]
 
 
-def read(root: Path, options: str = "") -> list[Row]:
-    return list(open_dataset(f"consumer2shop:{root}{options}").rows())
+def read(root: Path) -> list[Row]:
+    return list(open_dataset(f"consumer2shop:{root}").rows())
 
 
 def ids(rows: list[Row], domain: str, split: str) -> list[str]:
@@ -54,25 +56,20 @@ def test_a_photo_in_several_pairs_is_one_crop(small: Path) -> None:
     assert ids(read(small), "shop", "train") == ["3/shop_01.jpg", "3/shop_02.jpg"]
 
 
-def test_the_gallery_is_every_shop_photo_of_val_and_test_once_each(small: Path) -> None:
+def test_each_split_has_its_own_photos(small: Path) -> None:
     rows = read(small)
-    assert ids(rows, "street", "test") == ["5/consumer_01.jpg", "5/consumer_02.jpg"]
-    assert ids(rows, "shop", "test") == ["4/shop_01.jpg", "5/shop_01.jpg", "5/shop_02.jpg"]
-    assert {row.crop.split for row in rows} == {"train", "test"}  # consumers of val ask nothing here
-
-
-def test_val_may_ask_the_same_gallery(small: Path) -> None:
-    rows = read(small, "?queries=val")
     assert ids(rows, "street", "val") == ["4/consumer_01.jpg", "4/consumer_02.jpg"]
-    assert ids(rows, "shop", "val") == ids(read(small), "shop", "test")
-    assert {row.crop.split for row in rows} == {"train", "val"}
-
-
-def test_each_split_may_ask_its_own_gallery(small: Path) -> None:
-    rows = read(small, "?queries=each")
+    assert ids(rows, "street", "test") == ["5/consumer_01.jpg", "5/consumer_02.jpg"]
     assert ids(rows, "shop", "val") == ["4/shop_01.jpg"]
     assert ids(rows, "shop", "test") == ["5/shop_01.jpg", "5/shop_02.jpg"]
-    assert len(ids(rows, "street", "val")) == len(ids(rows, "street", "test")) == 2
+
+
+def test_test_may_ask_every_shop_photo_of_val_and_test_once_each(small: Path) -> None:
+    reader = open_dataset(f"consumer2shop:{small}")
+    questions = gather(reader, Protocol(split="test", gallery=("val",)))
+    shown = [crop.crop_id for _, crop in questions.gallery(reader, [])]
+    assert shown == [f"{folder(4)}/shop_01.jpg", f"{folder(5)}/shop_01.jpg", f"{folder(5)}/shop_02.jpg"]
+    assert len(questions.asked) == 2
 
 
 @pytest.mark.parametrize("listed", ["comsumer_", "consumer_"])
@@ -84,7 +81,7 @@ def test_both_spellings_of_a_photo_are_one_in_lists_and_on_disk(tmp_path: Path, 
     assert all(isinstance(row.crop.photo, Path) and row.crop.photo.is_file() for row in rows)
     assert {row.crop.crop_id for row in rows} == {
         *(f"{folder(3)}/{name}.jpg" for name in ("consumer_01", "shop_01", "shop_02")),
-        *(f"{folder(4)}/{name}.jpg" for name in ("shop_01",)),
+        *(f"{folder(4)}/{name}.jpg" for name in ("consumer_01", "consumer_02", "shop_01")),
         *(f"{folder(5)}/{name}.jpg" for name in ("consumer_01", "consumer_02", "shop_01", "shop_02")),
     }
 
@@ -111,16 +108,9 @@ def test_a_photo_without_a_box_is_meant_whole(small: Path) -> None:
     assert {row.crop.box for row in read(small)} == {None}
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("?queries=all", r"queries=all; queries is one of test, val, each"),
-        ("?gallery=test", r"consumer2shop has no option 'gallery'; its options: queries"),
-    ],
-)
-def test_an_option_acts_or_is_refused(small: Path, options: str, message: str) -> None:
-    with pytest.raises(BadDataset, match=message):
-        open_dataset(f"consumer2shop:{small}{options}")
+def test_an_option_is_refused(small: Path) -> None:
+    with pytest.raises(BadDataset, match=r"consumer2shop has no option 'gallery'; its options: none"):
+        open_dataset(f"consumer2shop:{small}?gallery=val")
 
 
 def test_what_is_missing_or_wrong_is_named(small: Path) -> None:

@@ -16,8 +16,6 @@ from osoroi.records import Box, Crop, Domain, Product, Row
 PARTITION = ("image_pair_name_1", "image_pair_name_2", "item_id", "evaluation_status")
 BOXES = ("image_name", "clothes_type", "source_type")
 SOURCES: dict[str, Domain] = {"1": "shop", "2": "street"}
-QUERIES = ("test", "val", "each")
-"""Whose consumer photos ask. ``test`` and ``val`` ask the shop photos of both; ``each`` its own alone."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,12 @@ class ConsumerToShop:
     """The folder of the benchmark. Boxes and names of photos are held while it is read: some 240,000."""
 
     path: Path
-    queries: str = "test"
 
     def rows(self) -> Iterator[Row]:
-        """Every photo once for each of its items, at the first pair that names it."""
+        """Every photo once for each of its items, at the first pair that names it.
+
+        Splits are the lists' own. Where val and test share a gallery, the evaluation says so.
+        """
         places = ("Eval/list_eval_partition.txt", "list_eval_partition.txt")
         partition = lists.expected(self.path, *places, reader="consumer2shop")
         corners, photos = self.boxes(), lists.photos_of(self.path)
@@ -39,21 +39,14 @@ class ConsumerToShop:
                 line.refuse(f"status {status!r}", hint="a status is train, val or test")
             sides: tuple[tuple[str, Domain], ...] = ((consumer, "street"), (shop, "shop"))
             for name, domain in sides:
-                split = self.split(status, domain)
                 key = spelled(name)
                 source, box = corners.get(key, (domain, None))
                 if source != domain:
                     line.refuse(f"{name} is a {source} photo by its box, and a {domain} photo here", hint=BOTH)
-                if split is not None and (key, item) not in seen:
+                if (key, item) not in seen:
                     seen.add((key, item))
                     product = Product(item, category=category_of(name))
-                    yield Row(product, Crop(key, item, domain, on_disk(photos, name), box, split))
-
-    def split(self, status: str, domain: str) -> str | None:
-        """The split of a photo, or None where it neither asks nor may be found."""
-        if status == "train" or self.queries in ("each", status):
-            return status
-        return self.queries if domain == "shop" else None
+                    yield Row(product, Crop(key, item, domain, on_disk(photos, name), box, status))
 
     def boxes(self) -> dict[str, tuple[Domain, Box]]:
         """Photo, as `spelled` -> whose it is, and its garment."""
@@ -96,14 +89,8 @@ def category_of(name: str) -> str | None:
     return parts[2] if len(parts) == 5 else None
 
 
-def open_reader(path: str, *, queries: str = "test") -> Reader:
-    """The reader of a folder.
-
-    ``queries=test`` (or ``val``): its consumer photos ask all shop photos of val and test, each once; the other's
-    consumer photos are left out. ``queries=each``: val and test ask their own shop photos.
-    """
-    if queries not in QUERIES:
-        raise BadDataset(f"queries={queries}", hint=f"queries is one of {', '.join(QUERIES)}")
+def open_reader(path: str) -> Reader:
+    """The reader of a folder."""
     if not Path(path).is_dir():
         raise BadDataset(f"there is no folder {path}", hint="consumer2shop: wants the folder of the benchmark")
-    return ConsumerToShop(Path(path), queries)
+    return ConsumerToShop(Path(path))

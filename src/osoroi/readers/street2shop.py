@@ -23,7 +23,6 @@ CATEGORIES = (
     *("leggings", "outerwear", "pants", "skirts", "tops"),
 )
 PROTOCOLS = ("kiapour", "vasily")
-UNANSWERED = ("miss", "drop")
 VASILY = "9:0:1"
 """Shares of train, val and test in the protocol ``vasily``."""
 
@@ -44,20 +43,12 @@ class Street2Shop:
     protocol: str = "kiapour"
     categories: tuple[str, ...] = CATEGORIES
     seed: str = "0"
-    unanswered: str = "miss"
 
     def rows(self) -> Iterator[Row]:
-        """Every crop whose photo is there; with ``unanswered="drop"``, no query whose product has no shop photo."""
+        """Every crop whose photo is there."""
         photos = present(self.path / "images")
         for category in self.categories:
-            answered: set[tuple[str, str | None]] = set()
-            if self.unanswered == "drop":
-                shown = (row.crop for row in self.category(category, photos) if row.crop.domain == "shop")
-                answered = {(crop.product_id, crop.split) for crop in shown if number_of(crop) in photos}
-            for row in self.category(category, photos):
-                asks = row.crop.domain == "street" and self.unanswered == "drop"
-                if number_of(row.crop) in photos and (not asks or (row.crop.product_id, row.crop.split) in answered):
-                    yield row
+            yield from (row for row in self.category(category, photos) if number_of(row.crop) in photos)
 
     def listed(self) -> Iterator[Row]:
         """Every crop of the lists, whether or not its photo is there."""
@@ -155,26 +146,32 @@ def number_of(crop: Crop) -> int:
     return int(crop.photo.name.partition(".")[0])
 
 
-def open_reader(
-    path: str, *, protocol: str = "kiapour", category: str = "", seed: str = "0", unanswered: str = "miss"
-) -> Reader:
+def open_reader(path: str, *, protocol: str = "kiapour", category: str = "", seed: str = "") -> Reader:
     """The reader of a folder.
 
     ``protocol`` is ``kiapour`` (the lists' own split) or ``vasily`` (products of all pairs dealt 9:1 by ``seed``);
-    ``category`` is one of the eleven or several joined by commas, without it all; ``unanswered=drop`` leaves out
-    queries whose product has no shop photo there, which otherwise count as misses.
+    ``category`` is one of the eleven or several joined by commas, without it all.
     """
-    for name, value, known in (("protocol", protocol, PROTOCOLS), ("unanswered", unanswered, UNANSWERED)):
-        if value not in known:
-            raise BadDataset(f"{name}={value}", hint=f"{name} is one of {', '.join(known)}")
-    if seed != "0" and protocol == "kiapour":
+    if protocol not in PROTOCOLS:
+        raise BadDataset(f"protocol={protocol}", hint=f"protocol is one of {', '.join(PROTOCOLS)}")
+    if seed and protocol == "kiapour":
         raise BadDataset("kiapour deals nothing, so it takes no seed", hint="leave seed away, or add protocol=vasily")
-    categories = tuple(category.split(",")) if category else CATEGORIES
+    if not Path(path).is_dir():
+        raise BadDataset(f"there is no folder {path}", hint="street2shop: wants the folder that holds meta/")
+    return Street2Shop(Path(path), protocol, categories_of(category), seed or "0")
+
+
+def categories_of(names: str) -> tuple[str, ...]:
+    """Categories by name, joined by commas; no name is all of them.
+
+    >>> categories_of("bags,tops")
+    ('bags', 'tops')
+    >>> categories_of("socks")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    osoroi.errors.BadDataset: there is no category 'socks'; the categories are bags, belts, dresses, ...
+    """
+    categories = tuple(names.split(",")) if names else CATEGORIES
     for each in categories:
         if each not in CATEGORIES:
-            raise BadDataset(f"category={each}", hint=f"the categories are {', '.join(CATEGORIES)}")
-    if not Path(path).is_dir():
-        raise BadDataset(
-            f"there is no folder {path}", hint="street2shop: wants the folder that holds meta/ and images/"
-        )
-    return Street2Shop(Path(path), protocol, categories, seed, unanswered)
+            raise BadDataset(f"there is no category {each!r}", hint=f"the categories are {', '.join(CATEGORIES)}")
+    return categories
