@@ -123,6 +123,13 @@ def shipped_network() -> Network:
     return Network(backbone, heads).eval()
 
 
+def test_the_shipped_file_agrees_with_torch_on_crops_of_any_kind():
+    random = np.random.default_rng(5)
+    blocks = [random.integers(0, 256, (n, n, 3)) for n in (1, 2, 6, 24, 64, 192)]
+    crops = [np.kron(block, np.ones((192 // len(block),) * 2 + (1,))).astype(np.uint8) for block in blocks]
+    assert check(shipped_network(), Encoder.open(), crops) >= 0.9999
+
+
 def test_the_shipped_file_agrees_with_torch_on_200_real_crops(data):
     encoder, network = Encoder.open(), shipped_network()
     street = sorted((data / "viton" / "street").glob("*.jpg"))[:100]

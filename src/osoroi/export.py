@@ -1,5 +1,6 @@
 """A network becomes an encoder file, refused unless the file gives what the network gives."""
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,8 +80,7 @@ def to_onnx(network: nn.Module, view: View) -> Any:
     onnx: ModuleType = extra("onnx", "train")
     extra("onnxscript", "train")
     example = torch.zeros(2, view.height, view.width, 3, dtype=torch.uint8)
-    with _shapes_unchecked(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter, about itself
+    with _quiet(), _shapes_unchecked():
         program = torch.onnx.export(
             network.eval(),
             (example,),
@@ -110,6 +110,20 @@ def _forget_origins(model: Any) -> None:
         named.doc_string = ""
         if hasattr(named, "metadata_props"):
             del named.metadata_props[:]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns and logs about itself, and of packages that are not needed."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager
