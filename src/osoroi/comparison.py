@@ -19,7 +19,7 @@ ALPHA = 0.05
 Verdict = Literal["better", "worse", "not shown"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """An arm of one evaluation, or of several that differ in the seed of the training alone."""
 
@@ -30,6 +30,12 @@ class System:
     def values(self, names: Sequence[str]) -> Float64[np.ndarray, "q m"]:
         """Each metric for each query, the mean over seeds."""
         return np.mean([results.values(each.arm(self.arm), names) for each in self.evaluations], axis=0)
+
+    def means(self, names: Sequence[str], category: str | None = None) -> list[Interval]:
+        """Each metric's mean over the queries of a category, with its interval over products."""
+        first = self.evaluations[0]
+        chosen = first.of(category)
+        return intervals.bootstrap(self.values(names)[chosen], first.clusters()[chosen])
 
 
 class Spread(NamedTuple):
@@ -61,17 +67,48 @@ class Difference(NamedTuple):
         return "better" if self.interval.mean > 0 else "worse"
 
 
+class Named(NamedTuple):
+    """Evaluations of the seeds of one training, what they are called, and whether somebody chose that name."""
+
+    name: str
+    chosen: bool
+    evaluations: tuple[Evaluation, ...]
+
+
+def open_named(text: str) -> Named:
+    """``[NAME=]FILE[,FILE…]``; without a name, they are called as the first file. Raises Unlike as ``same`` does."""
+    name, equals, files = text.partition("=")
+    if not equals or "/" in name:
+        name, files = "", text
+    paths = [Path(file) for file in files.split(",")]
+    evaluations = tuple(results.read(path) for path in paths)
+    for each in evaluations:
+        same(evaluations[0], each)
+    return Named(name or paths[0].stem, bool(name), evaluations)
+
+
 def open_system(text: str) -> System:
     """``[NAME=]FILE[,FILE…][:ARM]``: evaluations of several seeds, and the arm meant; without one, their main arm."""
-    name, equals, rest = text.partition("=")
-    if not equals or "/" in name:
-        name, rest = "", text
-    files, colon, arm = rest.rpartition(":")
+    files, colon, arm = text.rpartition(":")
     if not colon or "/" in arm or arm.endswith(".json"):
-        files, arm = rest, ""
-    evaluations = tuple(results.read(Path(file)) for file in files.split(","))
-    arm = arm or evaluations[0].main
-    return system(name or f"{Path(files.split(',')[0]).stem}:{arm}", arm, evaluations)
+        files, arm = text, ""
+    named = open_named(files)
+    arm = arm or named.evaluations[0].main
+    return system(named.name if named.chosen else f"{named.name}:{arm}", arm, named.evaluations)
+
+
+def systems(named: Sequence[Named], *, dial: bool = False) -> list[System]:
+    """Every arm of all of them; with ``dial`` instead those that sample the dial.
+
+    They are called as their arm where only one training is there, and as the training where it has only one arm.
+    """
+    found = []
+    for each in named:
+        arms = [arm.name for arm in each.evaluations[0].arms if (arm.detail is not None) == dial]
+        for arm in arms:
+            name = arm if len(named) == 1 else each.name if len(arms) == 1 else f"{each.name} {arm}"
+            found.append(system(name, arm, each.evaluations))
+    return found
 
 
 def system(name: str, arm: str, evaluations: Sequence[Evaluation]) -> System:

@@ -10,7 +10,7 @@ from osoroi import grids, metrics
 from osoroi.grids import Cell
 from osoroi.readers import Reader
 from osoroi.records import Crop
-from osoroi.results import Evaluation, Query
+from osoroi.results import Arm, Evaluation, Query
 
 Kind = Literal["best", "worst", "random", "disagreement"]
 
@@ -22,26 +22,23 @@ class Exhibits(NamedTuple):
     products: Mapping[str, Crop]
 
 
-def choose(evaluation: Evaluation, kind: Kind, count: int, *, arms: Sequence[str], seed: int = 0) -> list[int]:
+def choose(arms: Sequence[Arm], kind: Kind, count: int, *, seed: int = 0) -> list[int]:
     """The numbers of some queries, the same each time.
 
     ``best``: the last arm finds a right product first, by the greatest lead in score. ``worst``: it finds the first
     right product last; among equals, the surest wrong answer first. ``disagreement``: where the best and the worst arm
     differ most in nDCG@5, then in reciprocal rank. ``random``: a fixed draw.
     """
+    found = np.stack([metrics.reciprocal_rank(arm.ranks) for arm in arms])
     if kind == "random":
-        draw = np.random.default_rng(seed).permutation(len(evaluation.queries))
-        return sorted(int(i) for i in draw[:count])
-    found = np.stack([metrics.reciprocal_rank(evaluation.arm(name).ranks) for name in arms])
+        return sorted(int(i) for i in np.random.default_rng(seed).permutation(found.shape[1])[:count])
     if kind == "disagreement":
-        gains = np.stack([metrics.ndcg(evaluation.arm(name).ranks, 5) for name in arms])
-        order = np.lexsort((-np.ptp(found, axis=0), -np.ptp(gains, axis=0)))
-        return [int(i) for i in order[:count] if np.ptp(found, axis=0)[i] > 0]
-    scores = evaluation.arm(arms[-1]).scores
+        gains = np.stack([metrics.ndcg(arm.ranks, 5) for arm in arms])
+        return _first(np.lexsort((-np.ptp(found, axis=0), -np.ptp(gains, axis=0))), np.ptp(found, axis=0) > 0, count)
     if kind == "best":
-        lead = np.array([row[0] - row[1] if len(row) > 1 else 0.0 for row in scores])
+        lead = np.array([row[0] - row[1] if len(row) > 1 else 0.0 for row in arms[-1].scores])
         return _first(np.lexsort((-lead, -found[-1])), found[-1] == 1, count)
-    sure = np.array([row[0] if row else -1.0 for row in scores])
+    sure = np.array([row[0] if row else -1.0 for row in arms[-1].scores])
     return _first(np.lexsort((-sure, found[-1])), found[-1] < 1, count)
 
 
@@ -68,29 +65,34 @@ def fetch(readers: Iterable[Reader], queries: Iterable[Query], product_ids: Iter
 
 
 def field(
-    evaluation: Evaluation, readers: Iterable[Reader], *, arms: Sequence[str], count: int = 10, seed: int = 0
+    evaluation: Evaluation, readers: Iterable[Reader], *, count: int = 10, seed: int = 0
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The result picture of the field: one query a column, under it the first answer of each arm, right ones framed.
 
     The queries are a fixed random draw. Under a wrong answer stands the rank of the first right one.
     """
-    chosen = choose(evaluation, "random", count, arms=arms, seed=seed)
+    arms = evaluation.plain_arms
+    chosen = choose(arms, "random", count, seed=seed)
     queries = [evaluation.queries[i] for i in chosen]
-    answers = {name: [evaluation.arm(name).top[i][:1] for i in chosen] for name in arms}
-    shown = {product for rows in answers.values() for row in rows for product in row}
-    photos = fetch(readers, queries, shown)
+    photos = fetch(readers, queries, {product for arm in arms for i in chosen for product in arm.top[i][:1]})
     rows = [
         [grids.label("asked"), *(_cell(photos.asked.get(query.crop_id), query.category or "") for query in queries)]
     ]
-    for name in arms:
-        firsts = metrics.by_name("RR", evaluation.arm(name).ranks)[chosen]
-        cells = [_answer(top, query, rr, photos) for top, query, rr in zip(answers[name], queries, firsts, strict=True)]
-        rows.append([grids.label(name if name == evaluation.main else f"{name} only"), *cells])
+    for arm in arms:
+        title = f"{arm.name} only" if len(arm.weights) > 1 and arm.name in arm.weights else arm.name
+        rows.append([grids.label(title), *(_answer(arm, i, evaluation.queries[i], photos) for i in chosen)])
     return grids.sheet(rows)
 
 
-def _answer(top: Sequence[str], query: Query, rr: float, photos: Exhibits) -> Cell:
-    caption = "right" if rr == 1 else "right one not found" if rr == 0 else f"right one at {round(1 / rr)}"
+def found_at(arm: Arm, number: int) -> int | None:
+    """The rank of a query's first right product; None where none was found."""
+    rank = float(np.fmin.reduce(arm.ranks[number], initial=np.inf))
+    return None if np.isinf(rank) else int(rank)
+
+
+def _answer(arm: Arm, number: int, query: Query, photos: Exhibits) -> Cell:
+    rank, top = found_at(arm, number), arm.top[number]
+    caption = "right" if rank == 1 else "right one not found" if rank is None else f"right one at {rank}"
     if not top:
         return Cell(None, caption)
     return _cell(photos.products.get(top[0]), caption, right=top[0] in query.product_ids)

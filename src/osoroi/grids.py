@@ -118,6 +118,13 @@ def picture_of(crop: Crop) -> UInt8[np.ndarray, "h w 3"] | None:
     return photo if box is None else photo[box.top : box.bottom, box.left : box.right]
 
 
+def jpeg(picture: UInt8[np.ndarray, "h w 3"], *, width: int, height: int) -> bytes:
+    """A picture as a small JPEG that fits into ``width`` x ``height``."""
+    data = io.BytesIO()
+    ImageOps.contain(Image.fromarray(picture), (width, height)).save(data, format="JPEG", quality=82)
+    return data.getvalue()
+
+
 def write(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     """Write a PNG in one step: a reader finds the old picture or the new one."""
     data = io.BytesIO()

@@ -77,7 +77,7 @@ class Query(NamedTuple):
     category: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arm:
     """One way to weigh the parts, and what it found: for each query the ranks of its right products, and the best.
 
@@ -92,7 +92,7 @@ class Arm:
     scores: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """An encoder asked every query of a data set, in one or several arms."""
 
@@ -113,7 +113,12 @@ class Evaluation:
     @property
     def main(self) -> str:
         """The arm with the encoder's own weights: the last that does not sample the dial."""
-        return [arm.name for arm in self.arms if arm.detail is None][-1]
+        return self.plain_arms[-1].name
+
+    @property
+    def plain_arms(self) -> list[Arm]:
+        """The arms that do not sample the dial."""
+        return [arm for arm in self.arms if arm.detail is None]
 
     def arm(self, name: str) -> Arm:
         """The arm of a name; raises BadRequest naming those there are."""

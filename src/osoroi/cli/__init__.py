@@ -20,6 +20,8 @@ COMMANDS = (
     "info",
     "embed",
     "evaluate",
+    "compare",
+    "report",
     "serve",
 )
 """In the order a newcomer meets them. Each stands in the module of its name, as ``command``."""

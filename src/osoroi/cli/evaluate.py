@@ -100,8 +100,7 @@ def _write(found: Evaluation, how: dict[str, Any]) -> None:
         results.export_run(found, how["run"])
     if how["grid"]:
         readers = [open_dataset(name) for name in (found.task.dataset, *found.task.distractors)]
-        arms = [arm.name for arm in found.arms if arm.detail is None]
-        grids.write(how["grid"], exhibits.field(found, readers, arms=arms, seed=how["seed"]))
+        grids.write(how["grid"], exhibits.field(found, readers, seed=how["seed"]))
 
 
 def heading(found: Evaluation) -> str:
@@ -129,8 +128,7 @@ def heading(found: Evaluation) -> str:
 
 def table(found: Evaluation) -> str:
     """A metric a row, an arm a column; then the dial, where it was sampled."""
-    arms = [arm for arm in found.arms if arm.detail is None]
-    columns = {arm.name: results.means(found, arm.name) for arm in arms}
+    columns = {arm.name: results.means(found, arm.name) for arm in found.plain_arms}
     rows = [["", *columns], *([name, *(_interval(each[name]) for each in columns.values())] for name in STANDARD)]
     steps = [arm for arm in found.arms if arm.detail is not None]
     dial = [["detail", *BY_CATEGORY]] if steps else []
@@ -141,7 +139,7 @@ def table(found: Evaluation) -> str:
 
 def by_category(found: Evaluation) -> str:
     """A category a row, and for each metric of the seed's table an arm a column."""
-    arms = [arm.name for arm in found.arms if arm.detail is None]
+    arms = [arm.name for arm in found.plain_arms]
     blocks = []
     for metric in BY_CATEGORY:
         rows = [[metric, "queries", *arms]]

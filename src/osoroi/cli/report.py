@@ -1,0 +1,39 @@
+"""``osoroi report``: evaluations as one page."""
+
+from pathlib import Path
+
+import click
+
+from osoroi import comparison, report
+from osoroi.errors import BadDataset
+from osoroi.readers import Reader, open_dataset
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the page, index.html.")
+@click.option("--photos/--no-photos", default=True, show_default=True, help="Show queries and answers.")
+@click.option("--queries", default=6, show_default=True, help="Queries in each result grid.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random sample of queries.")
+def command(files: tuple[str, ...], out: Path, photos: bool, queries: int, seed: int) -> None:
+    """Write evaluations as one HTML page with tables, plots and result grids.
+
+    Each FILE is [NAME=]FILE[,FILE…], written by `osoroi evaluate --json`; several files joined by commas are seeds of
+    one training. Photos are read from the data set that the first file names, and embedded: the page needs nothing
+    else.
+
+    \b
+    osoroi report val.json --out report
+    osoroi report deep=d.json shallow=s.json both=b1.json,b2.json --out report
+    """
+    named = [comparison.open_named(file) for file in files]
+    readers: list[Reader] | None = None
+    if photos:
+        task = named[0].evaluations[0].task
+        readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
+    try:
+        path = report.write(named, out, readers=readers, count=queries, seed=seed)
+    except BadDataset as error:
+        click.echo(f"no photos on the page: {error}", err=True)
+        path = report.write(named, out, count=queries, seed=seed)
+    click.echo(path)
