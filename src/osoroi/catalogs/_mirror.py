@@ -4,6 +4,7 @@ It knows the ``seq`` it stands at; ``follow`` replays what was committed later.
 """
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,13 +12,18 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from osoroi.catalogs import _snapshots
 from osoroi.catalogs._database import damaged
 from osoroi.catalogs._rows import StoredEncoder, slot
 from osoroi.catalogs._truth import Truth
 from osoroi.catalogs._where import compiled
 from osoroi.filters import Filter
 from osoroi.index import Index
-from osoroi.index.exact import ExactIndex
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_FROM = 5000
+"""Crops from which on the index is kept in a snapshot; fewer are read from the truth in no time."""
 
 RUNG = 64
 """Crops asked of the index at first; four times as many each time they collapse to too few products."""
@@ -26,31 +32,53 @@ FILTERS = 64
 """Filters whose matches are remembered."""
 
 
-def new_index(count: int, dim: int) -> Index:
-    """The kind of index for so many vectors: the one place where that is decided."""
-    return ExactIndex(dim)
-
-
 class Mirror:
     """Vectors, owners and the matches of recent filters, as of ``seq``."""
 
-    def __init__(self, truth: Truth, encoder: StoredEncoder) -> None:
+    def __init__(self, encoder: StoredEncoder, seq: int, index: Index, owners: Int64[np.ndarray, "c"]) -> None:
         self._encoder = encoder
-        self.seq = truth.seq()
-        self._owners = np.zeros(1024, np.int64)  # crop -> its product, 0 where there is none
+        self.seq = seq
+        self.index = index
+        self.owners = owners  # crop -> its product, 0 where there is none
         self._matches: OrderedDict[Filter, Bool[np.ndarray, "p"]] = OrderedDict()  # filter -> product -> matches
         self._matching = threading.Lock()
+
+    @classmethod
+    def open(cls, truth: Truth, encoder: StoredEncoder) -> "Mirror":
+        """From the snapshot and what was committed since, or, without one that holds, from the truth alone."""
         _, count = truth.count()
-        self._index = new_index(count, encoder.dim)
+        found = _snapshots.read(truth.folder, encoder.encoder) if count >= SNAPSHOT_FROM else None
+        if found is None:
+            return cls.build(truth, encoder)
+        manifest, index, owners = found
+        mirror = cls(encoder, manifest.seq, index, owners)
+        if truth.commit(manifest.seq) != manifest.commit or not mirror.follow(truth) or len(mirror) != count:
+            log.warning("%s: the snapshot of the index is not of this catalog's past, and is built anew", truth.folder)
+            return cls.build(truth, encoder)
+        return mirror
+
+    @classmethod
+    def build(cls, truth: Truth, encoder: StoredEncoder) -> "Mirror":
+        """From the truth alone."""
+        _, count = truth.count()
+        owners = np.zeros(1024, np.int64)
         for rows in truth.batches("SELECT crop, product FROM crops"):
-            self._own(rows)
-        for keys, vectors in truth.every_vector(encoder):
-            self._index.add(np.array(keys, np.int64), vectors)
-        if len(self._index) != count:
-            raise damaged(truth.folder, f"{count} crops have {len(self._index)} vectors")
+            owners = _owned(owners, rows)
+        index = _snapshots.built(count, encoder, truth.every_vector(encoder))
+        if len(index) != count or np.count_nonzero(owners) != count:
+            raise damaged(truth.folder, f"{count} crops have {len(index)} vectors")
+        return cls(encoder, truth.seq(), index, owners)
+
+    def save(self, truth: Truth) -> "Mirror":
+        """Write a snapshot, and return the same mirror read from it, which takes less memory."""
+        commit = truth.commit(self.seq)
+        number = self._encoder.encoder
+        _snapshots.write(truth.folder, self.index, self.owners, encoder=number, seq=self.seq, commit=commit)
+        again = _snapshots.read(truth.folder, number)
+        return Mirror(self._encoder, self.seq, again[1], again[2]) if again and again[0].seq == self.seq else self
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
     def follow(self, truth: Truth) -> bool:
         """Replay what was committed since; False where the log does not reach back, or another encoder took over."""
@@ -69,8 +97,8 @@ class Mirror:
     def _replay(self, truth: Truth, crops: Sequence[int], gone: Sequence[int]) -> None:
         """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
         if gone:
-            self._index.remove(np.array(gone, np.int64))
-            self._own([(crop, 0) for crop in gone])
+            self.index.remove(np.array(gone, np.int64))
+            self.owners = _owned(self.owners, [(crop, 0) for crop in gone])
         crops = sorted(set(crops) - set(gone))
         if not crops:
             return
@@ -79,13 +107,8 @@ class Mirror:
         if None in rows:
             raise damaged(truth.folder, "a crop that was put is not there")
         vectors = [truth.one("SELECT * FROM vectors WHERE slot = ?", place) for place in places]
-        self._own(rows)
-        self._index.add(np.array(crops, np.int64), truth.vectors_of(self._encoder, vectors))
-
-    def _own(self, rows: Sequence[tuple[int, int]]) -> None:
-        pairs = np.array(rows, np.int64).reshape(-1, 2)
-        self._owners = _grown(self._owners, int(pairs[:, 0].max(initial=0)))
-        self._owners[pairs[:, 0]] = pairs[:, 1]
+        self.owners = _owned(self.owners, rows)
+        self.index.add(np.array(crops, np.int64), truth.vectors_of(self._encoder, vectors))
 
     def nearest(
         self,
@@ -105,8 +128,8 @@ class Mirror:
         while width < k + len(without):
             width *= 4
         while candidates:
-            keys, scores = self._index.nearest(query, width, among=among)
-            products = self._owners[keys[0]]
+            keys, scores = self.index.nearest(query, width, among=among)
+            products = self.owners[keys[0]]
             first = np.sort(np.unique(products, return_index=True)[1])
             found = first[~np.isin(products[first], np.array(without, np.int64))][:k]
             if len(found) == k or width >= candidates:
@@ -126,7 +149,7 @@ class Mirror:
                 if len(self._matches) > FILTERS:
                     self._matches.popitem(last=False)
             self._matches.move_to_end(filter_)
-        inside = np.where(self._owners < len(matches), self._owners, 0)
+        inside = np.where(self.owners < len(matches), self.owners, 0)
         return np.flatnonzero(matches[inside])
 
     def _rematch(self, truth: Truth, products: Sequence[int], gone: Sequence[int]) -> None:
@@ -136,6 +159,14 @@ class Mirror:
             now = [key for key in products if truth.one(statement, key, *values)]
             matches[[key for key in {*products, *gone} if key < len(matches)]] = False
             self._matches[filter_] = _marked(matches, now)
+
+
+def _owned(owners: Int64[np.ndarray, "c"], rows: Sequence[tuple[int, int]]) -> Int64[np.ndarray, "m"]:
+    """Owners with these crops and their products put in."""
+    pairs = np.array(rows, np.int64).reshape(-1, 2)
+    owners = _grown(owners, int(pairs[:, 0].max(initial=0)))
+    owners[pairs[:, 0]] = pairs[:, 1]
+    return owners
 
 
 def _marked(marks: Bool[np.ndarray, "p"], keys: Sequence[int]) -> Bool[np.ndarray, "m"]:

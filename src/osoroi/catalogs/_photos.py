@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,13 +12,15 @@ from osoroi.errors import BadPhoto
 from osoroi.records import Source
 
 FOLDER = "photos"
+PART = ".part"
 
 
 class Kept(NamedTuple):
-    """Where the photo of a crop is: at ``path``, or in the catalog's folder where that is None."""
+    """Where the photo of a crop is: at ``path``, or kept in the catalog's folder; ``data`` where it came as bytes."""
 
     sha256: str
     path: str | None
+    data: bytes | None = None
 
 
 def keep(folder: Path, photo: Source, known: str | None = None) -> Kept:
@@ -29,10 +32,20 @@ def keep(folder: Path, photo: Source, known: str | None = None) -> Kept:
         data = photo if isinstance(photo, bytes) else photo.read()
         sha256 = hashlib.sha256(data).hexdigest()
         _write(place(folder, sha256), data)
-        return Kept(sha256, None)
+        return Kept(sha256, None, data)
     sha256 = known or _hash(photo)
     kept = photo.absolute() == place(folder, sha256).absolute()
     return Kept(sha256, None if kept else str(photo.absolute()))
+
+
+def ensure(folder: Path, kept: Sequence[Kept]) -> None:
+    """Write once more what a compaction threw out between ``keep`` and the commit; no sweep can come in between now."""
+    for one in kept:
+        path = place(folder, one.sha256)
+        if one.path is None and not path.exists():
+            if one.data is None:
+                raise BadPhoto(f"the kept photo {path} is gone", hint="put the product with its photos")
+            _write(path, one.data)
 
 
 def _hash(photo: Path) -> str:
@@ -48,7 +61,7 @@ def _write(path: Path, data: bytes) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
     with beside.open("wb") as file:
         file.write(data)
         file.flush()

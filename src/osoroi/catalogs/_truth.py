@@ -57,6 +57,11 @@ class Truth:
         parts = tuple(Part(**part) for part in json.loads(row[3]))
         return StoredEncoder(row[0], row[1], row[2], parts, json.loads(row[4]), row[5])
 
+    def commit(self, seq: int) -> int:
+        """What tells a commit from any other of the same number; 0 for none."""
+        row = self.one("SELECT checksum FROM changes WHERE seq = ?", seq)
+        return int(row[0]) if row else 0
+
     def changes(self, after: int) -> list[tuple[int, float, str, str]]:
         """Commits behind ``after`` in their order: seq, time, kind, keys touched."""
         rows = self.all("SELECT * FROM changes WHERE seq > ? ORDER BY seq", after)

@@ -3,18 +3,21 @@
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
+from osoroi import filters
+from osoroi.catalogs import Entry, _photos
 from osoroi.catalogs._photos import Kept
-from osoroi.catalogs._rows import box_text, checksum, demand_product, facts, product_row, slot, vector_row
+from osoroi.catalogs._rows import box_text, checksum, demand, demand_product, facts, product_row, slot, vector_row
 from osoroi.errors import BadRequest
 from osoroi.filters import kind
-from osoroi.records import Crop, Product
+from osoroi.records import Crop, Product, Value
 
 
 class Prepared(NamedTuple):
@@ -39,6 +42,13 @@ class Touched:
 
     def __bool__(self) -> bool:
         return bool(self.products or self.crops or self.gone_products or self.gone_crops)
+
+
+def prepared(folder: Path, dim: int, entry: Entry) -> Prepared:
+    """An entry after its checks, its photos kept; raises BadRequest and BadPhoto."""
+    demand(entry, dim)
+    kept = [_photos.keep(folder, crop.photo, crop.sha256) for crop in entry.crops]
+    return Prepared(entry.product, entry.crops, kept, entry.vectors)
 
 
 def record(connection: sqlite3.Connection, kind_: str, touched: Touched) -> int:
@@ -155,3 +165,21 @@ def remove(connection: sqlite3.Connection, product_id: str, touched: Touched) ->
     connection.execute("DELETE FROM products WHERE product = ?", (key,))
     touched.gone_products.append(key)
     return True
+
+
+def patched(product: Product, changes: Mapping[str, Value]) -> Product:
+    """A product with some of its metadata changed.
+
+    >>> cheaper = patched(Product("p", price=10.0), {"price": 8.0, "attributes.sale": True})
+    >>> cheaper.price, cheaper.attributes
+    (8.0, {'sale': True})
+    """
+    if "product_id" in changes:
+        raise BadRequest("a product keeps its id", hint="put it under the new id, and remove the old one")
+    columns: dict[str, Any] = {name: value for name, value in changes.items() if name in filters.COLUMNS}
+    attributes = {
+        name.removeprefix(filters.PREFIX): value for name, value in changes.items() if name not in filters.COLUMNS
+    }
+    if "title" in columns and columns["title"] is None:
+        columns["title"] = ""
+    return replace(product, **columns, attributes={**product.attributes, **attributes})

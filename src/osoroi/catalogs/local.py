@@ -6,21 +6,20 @@ search looks first whether something was committed since. Threads may share a ca
 
 import contextlib
 import json
-import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi import filters
-from osoroi.catalogs import Entry, Held, _database, _facets, _photos, _writing
+from osoroi.catalogs import Entry, Held, _database, _facets, _info, _photos, _writing
+from osoroi.catalogs._compaction import Compactor
 from osoroi.catalogs._gate import Gate
 from osoroi.catalogs._mirror import Mirror
-from osoroi.catalogs._rows import demand
+from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import BadCatalog, BadRequest, OtherEncoder
 from osoroi.records import Crop, Hit, Part, Product, Value
@@ -41,22 +40,6 @@ class Described(Protocol):
     def parts(self) -> tuple[Part, ...]: ...
 
 
-@dataclass(frozen=True)
-class Info:
-    """What a catalog holds, from what, and since when. Times are seconds since 1970."""
-
-    folder: str
-    fingerprint: str
-    parts: Mapping[str, int]
-    about: Mapping[str, str]
-    products: int
-    crops: int
-    seq: int
-    created_s: float
-    changed_s: float | None
-    bytes: int
-
-
 def is_catalog(folder: Path) -> bool:
     """Whether a catalog stands there, of whatever format and in whatever state."""
     return (folder / _database.FILE).is_file()
@@ -73,15 +56,13 @@ class LocalCatalog:
         _database.inspect(folder)
         self.folder = folder
         self.readonly = readonly
-        self._wait_s = wait_s
-        self._idle: list[sqlite3.Connection] = []  # connections that no thread uses just now
-        self._closed = False
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
+        self._pool = Pool(folder, readonly=readonly, wait_s=wait_s)
+        self._view = self._pool.view
         self._gate = Gate()
         self._mirror: Mirror | None = None  # made by the first search
         with self._view() as truth:
             self.encoder = truth.encoder()
+        self._compactor = Compactor(self._pool, self.encoder, self._swap)
 
     @classmethod
     def create(
@@ -128,11 +109,9 @@ class LocalCatalog:
         return cls.create(folder, fingerprint=encoder.fingerprint, dim=encoder.dim, parts=encoder.parts, about=about)
 
     def close(self) -> None:
-        """Give the files back. What was committed stays."""
-        with self._lock:
-            self._closed = True
-            while self._idle:
-                self._idle.pop().close()
+        """Give the files back, once a compaction that is under way has ended. What was committed stays."""
+        self._compactor.wait()
+        self._pool.close()
 
     def __enter__(self) -> "LocalCatalog":
         return self
@@ -156,7 +135,7 @@ class LocalCatalog:
 
         Photos on disk are remembered by path and SHA-256, others are kept in the folder. Returns the ``seq``.
         """
-        self._demand_writable()
+        self._pool.demand_writable()
         if fingerprint != self.fingerprint:
             raise OtherEncoder(
                 f"the catalog {self.folder} holds vectors of encoder {self.fingerprint[:12]}, "
@@ -164,16 +143,12 @@ class LocalCatalog:
                 hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
             )
         with _database.explained(self.folder):
-            prepared = [self._prepared(entry) for entry in entries]
+            prepared = [_writing.prepared(self.folder, self.encoder.dim, entry) for entry in entries]
         with self._commit("put") as (truth, touched):
-            for entry in prepared:
-                _writing.put(truth.connection, self.encoder.encoder, entry, touched)
+            for one in prepared:
+                _writing.put(truth.connection, self.encoder.encoder, one, touched)
+                _photos.ensure(self.folder, one.kept)
         return touched.seq
-
-    def _prepared(self, entry: Entry) -> _writing.Prepared:
-        demand(entry, self.encoder.dim)
-        kept = [_photos.keep(self.folder, crop.photo, crop.sha256) for crop in entry.crops]
-        return _writing.Prepared(entry.product, entry.crops, kept, entry.vectors)
 
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         """Change metadata alone: ``price``, ``title``, ``attributes.sale``, or ``sale`` where that is no column.
@@ -181,7 +156,7 @@ class LocalCatalog:
         None makes a value missing. Returns the ``seq``; raises NotFound and BadRequest.
         """
         with self._commit("patch") as (truth, touched):
-            product = patched(truth.product(product_id), changes)
+            product = _writing.patched(truth.product(product_id), changes)
             _writing.put_product(truth.connection, product, touched)
         return touched.seq
 
@@ -189,6 +164,13 @@ class LocalCatalog:
         """Remove products with their crops; returns the ids that were held, in the order given."""
         with self._commit("remove") as (truth, touched):
             return [one for one in product_ids if _writing.remove(truth.connection, one, touched)]
+
+    def compact(self) -> bool:
+        """Fold what changed into a new snapshot while searches go on, and throw out what nobody needs any more.
+
+        It happens by itself as a catalog grows. False where another process is at it.
+        """
+        return self._compactor.run()
 
     # ---------------------------------------------------------------- reading
 
@@ -251,24 +233,10 @@ class LocalCatalog:
         with self._view() as truth:
             return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
 
-    def info(self) -> Info:
+    def info(self) -> _info.Info:
         """What the catalog holds, from what, and since when."""
         with self._view() as truth:
-            products, crops = truth.count()
-            (created,) = truth.one("SELECT value FROM meta WHERE name = 'created_s'")
-            last = truth.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
-        return Info(
-            folder=str(self.folder),
-            fingerprint=self.fingerprint,
-            parts={part.name: part.size for part in self.encoder.parts},
-            about=self.encoder.about,
-            products=products,
-            crops=crops,
-            seq=last[0],
-            created_s=float(created),
-            changed_s=last[1],
-            bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
-        )
+            return _info.info(truth, self.encoder)
 
     # ---------------------------------------------------------------- searching
 
@@ -302,58 +270,27 @@ class LocalCatalog:
         with self._gate.alone(), self._view() as truth:
             if self._mirror is None or not self._mirror.follow(truth):
                 self._demand_same(truth)
-                self._mirror = Mirror(truth, self.encoder)
+                self._mirror = Mirror.open(truth, self.encoder)
             yield truth, self._mirror
+
+    def _swap(self, mirror: Mirror) -> None:
+        """Take a fresh mirror in place of the one there is, once it has caught up."""
+        with self._gate.alone(), self._view() as truth:
+            if mirror.follow(truth):
+                self._mirror = mirror
 
     # ---------------------------------------------------------------- inside
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection of this thread's own until it gives it back."""
-        with self._lock:
-            if self._closed:
-                raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
-            connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = _database.connect(self.folder, readonly=self.readonly, wait_s=self._wait_s)
-        try:
-            yield connection
-        finally:
-            with self._lock:
-                if self._closed:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
-
-    @contextlib.contextmanager
-    def _view(self) -> Iterator[Truth]:
-        """One state of the truth."""
-        with (
-            _database.explained(self.folder),
-            self._connected() as connection,
-            _database.transaction(connection, write=False),
-        ):
-            yield Truth(self.folder, connection)
-
-    @contextlib.contextmanager
     def _commit(self, kind: str) -> Iterator[tuple[Truth, _writing.Touched]]:
         """One commit; nothing at all is written where nothing was touched."""
-        self._demand_writable()
         touched = _writing.Touched()
-        with (
-            _database.explained(self.folder),
-            self._writing,
-            self._connected() as connection,
-            _database.transaction(connection, write=True),
-        ):
-            truth = Truth(self.folder, connection)
+        with self._pool.commit() as truth:
             self._demand_same(truth)
             yield truth, touched
-            touched.seq = _writing.record(connection, kind, touched)
-
-    def _demand_writable(self) -> None:
-        if self.readonly:
-            raise BadCatalog(f"the catalog {self.folder} was opened for reading", hint="open it for writing")
+            touched.seq = _writing.record(truth.connection, kind, touched)
+        if touched:
+            self._compactor.consider()
 
     def _demand_same(self, truth: Truth) -> None:
         now = truth.encoder()
@@ -362,21 +299,3 @@ class LocalCatalog:
                 f"the catalog {self.folder} was moved from encoder {self.fingerprint[:12]} to {now.fingerprint[:12]}",
                 hint="open it again, with the encoder it has now",
             )
-
-
-def patched(product: Product, changes: Mapping[str, Value]) -> Product:
-    """A product with some of its metadata changed.
-
-    >>> cheaper = patched(Product("p", price=10.0), {"price": 8.0, "attributes.sale": True})
-    >>> cheaper.price, cheaper.attributes
-    (8.0, {'sale': True})
-    """
-    if "product_id" in changes:
-        raise BadRequest("a product keeps its id", hint="put it under the new id, and remove the old one")
-    columns: dict[str, Any] = {name: value for name, value in changes.items() if name in filters.COLUMNS}
-    attributes = {
-        name.removeprefix(filters.PREFIX): value for name, value in changes.items() if name not in filters.COLUMNS
-    }
-    if "title" in columns and columns["title"] is None:
-        columns["title"] = ""
-    return replace(product, **columns, attributes={**product.attributes, **attributes})

@@ -1,0 +1,58 @@
+"""What a catalog says about itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from osoroi.catalogs import _snapshots
+from osoroi.catalogs._rows import StoredEncoder
+from osoroi.catalogs._truth import Truth
+from osoroi.errors import BadIndex
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a catalog holds, from what, and since when. Times are seconds since 1970."""
+
+    folder: str
+    fingerprint: str
+    parts: Mapping[str, int]
+    about: Mapping[str, str]
+    products: int
+    crops: int
+    seq: int
+    created_s: float
+    changed_s: float | None
+    snapshot: str
+    bytes: int
+
+
+def info(truth: Truth, encoder: StoredEncoder) -> Info:
+    """What a view shows, and how large the folder is."""
+    products, crops = truth.count()
+    (created,) = truth.one("SELECT value FROM meta WHERE name = 'created_s'")
+    last = truth.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
+    return Info(
+        folder=str(truth.folder),
+        fingerprint=encoder.fingerprint,
+        parts={part.name: part.size for part in encoder.parts},
+        about=encoder.about,
+        products=products,
+        crops=crops,
+        seq=last[0],
+        created_s=float(created),
+        changed_s=last[1],
+        snapshot=_snapshot(truth),
+        bytes=sum(path.stat().st_size for path in truth.folder.rglob("*") if path.is_file()),
+    )
+
+
+def _snapshot(truth: Truth) -> str:
+    """One line about the snapshot of the index."""
+    path = _snapshots.current(truth.folder)
+    if path is None:
+        return "none"
+    try:
+        manifest = _snapshots.manifest_of(path)
+    except BadIndex as error:
+        return f"damaged: {error}"
+    return f"{manifest.kind}, {manifest.count} vectors, as of commit {manifest.seq}"
