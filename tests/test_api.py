@@ -326,7 +326,12 @@ def test_without_keys_other_names_of_this_machine_are_refused(client):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/nowhere", 404), ("DELETE", "/health", 405), ("GET", "/v1/search", 405), ("OPTIONS", "/v1/products", 405)],
+    [
+        ("GET", "/nowhere", 404),
+        ("DELETE", "/health", 405),
+        ("GET", "/v1/search", 405),
+        ("OPTIONS", "/v1/products", 405),
+    ],
 )
 def test_what_the_framework_refuses_has_the_one_form_too(client, method, path, status):
     answer = client.request(method, path)
