@@ -32,15 +32,16 @@ def command(folder: Path, products: int) -> None:
     """
     encoder = Encoder.open(None, threads=2)
     rows = list(open_dataset(f"drawn:{products}").rows())
+    asked = queries(rows)
     with LocalCatalog.open_or_create(folder / "shop", encoder) as catalog:
         with _progress.counting("products", total=products) as show:
             count = ingest.add(rows, catalog, encoder, on_progress=lambda so_far: show(so_far.held))
         click.echo(f"{folder / 'shop'}: {count.held} products drawn and embedded\n")
         searcher = Searcher(encoder, catalog)
-        sheet = [search(searcher, row, folder / "street") for row in queries(rows)]
+        sheet = [search(searcher, row, folder / "street") for row in asked]
     grids.write(folder / "results.png", grids.sheet(sheet))
     click.echo(f"what was found, as a picture: {folder / 'results.png'}")
-    click.echo(f"ask it yourself: osoroi search {folder / 'shop'} {sorted((folder / 'street').iterdir())[0]}")
+    click.echo(f"ask it yourself: osoroi search {folder / 'shop'} {words(asked[0], folder / 'street')}")
     click.echo(f"open the page:   osoroi serve {folder / 'shop'}")
 
 
@@ -55,6 +56,12 @@ def queries(rows: list[Row]) -> list[Row]:
     return list(found.values())[:ASKED]
 
 
+def words(row: Row, street: Path) -> str:
+    """What the search command takes to ask about this crop."""
+    box = f" --box {','.join(map(str, row.crop.box))}" if row.crop.box else ""
+    return f"{street / row.product.product_id}.jpg{box}"
+
+
 def search(searcher: Searcher, row: Row, street: Path) -> list[grids.Cell]:
     """Write the street photo, print what it finds, and frame the right product in its row of the picture."""
     box = row.crop.box
@@ -62,8 +69,7 @@ def search(searcher: Searcher, row: Row, street: Path) -> list[grids.Cell]:
     photo = street / f"{row.product.product_id}.jpg"
     photo.write_bytes(images.load(row.crop.photo))
     hits = searcher.search(photo, box=box, k=SHOWN)
-    where = f" --box {','.join(map(str, box))}" if box else ""
-    click.echo(f"{photo}{where}  (she wears {row.product.product_id}, {row.product.title})")
+    click.echo(f"{words(row, street)}  (worn: {row.product.product_id}, {row.product.title})")
     click.echo(table(hits) + "\n")
     cells = grids.search_row(photo, box, hits, searcher.catalog)
     right = [grids.GREEN if hit.product_id == row.product.product_id else None for hit in hits]
