@@ -76,6 +76,10 @@ def test_two_products_of_one_photo_ask_with_their_own_boxes(small: Path) -> None
     }
 
 
+def test_without_a_category_all_that_are_there_are_read(small: Path) -> None:
+    assert list(open_dataset(f"street2shop:{small}").rows()) == read(small)
+
+
 def test_a_box_without_an_area_is_left_out(small: Path) -> None:
     lookalikes.draw(small / "images/000000025.jpg", 1)  # its photo is there
     assert not [row for row in read(small) if row.crop.photo == small / "images/000000025.jpg"]
@@ -120,11 +124,11 @@ def test_kiapour_asks_the_test_list_before_all_products_not_learned(small: Path)
 
 
 def test_vasily_deals_the_products_of_all_pairs_anew_and_leaves_the_others_out(tmp_path: Path) -> None:
-    root = lookalikes.boutique(tmp_path, ("bags", "tops"), products=60)
+    root = lookalikes.boutique(tmp_path, ("bags", "tops"), products=30)
     rows = list(open_dataset(f"street2shop:{root}?protocol=vasily&category=bags,tops").rows())
     split = {row.product.product_id: row.crop.split for row in checked(rows)}
-    assert len(split) == 120  # and not the two that nobody asks for
-    assert 3 <= Counter(split.values())["test"] <= 24  # 12 of 120 at 9:1; deviation 3.3
+    assert len(split) == 60  # and not the two that nobody asks for
+    assert 1 <= Counter(split.values())["test"] <= 15  # 6 of 60 at 9:1; deviation 2.3
     lists = {row.product.product_id: row.crop.split for row in Street2Shop(root, categories=("bags", "tops")).rows()}
     assert any(split[product] == "test" for product in split if lists[product] == "train")
     again = open_reader(str(root), protocol="vasily", category="bags,tops", seed="1").rows()
@@ -167,6 +171,8 @@ def test_an_option_acts_or_is_refused(small: Path, options: str, message: str) -
 def test_what_is_missing_is_named_with_its_place(tmp_path: Path, small: Path) -> None:
     with pytest.raises(BadDataset, match=r"there is no folder .*nowhere; street2shop: wants the folder"):
         open_dataset(f"street2shop:{tmp_path}/nowhere")
+    with pytest.raises(BadDataset, match=r"lacks meta/json/train_pairs_bags\.json and all its like"):
+        open_dataset(f"street2shop:{small}/meta")
     (small / "meta/json/retrieval_hats.json").unlink()
     with pytest.raises(BadDataset, match=r"lacks meta/json/retrieval_hats\.json; docs/datasets/street2shop\.md"):
         read(small)
@@ -226,21 +232,25 @@ def real(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_real_lists_hold_what_the_documentation_says(real: Path) -> None:
-    counted = {}
     page = (Path(__file__).parents[1] / "docs/datasets/street2shop.md").read_text()
+    reader, counted = Street2Shop(real), {}
     for category in CATEGORIES:
-        rows = list(checked(Street2Shop(real, categories=(category,)).listed()))
-        street = [row for row in rows if row.crop.domain == "street"]
-        crop_ids = [row.crop.crop_id for row in rows]
-        assert len(crop_ids) == len(set(crop_ids))
-        train, test = ([row for row in street if row.crop.split == split] for split in ("train", "test"))
-        counted[category] = (
-            *(len(train), len(test)),
-            *(len({row.product.product_id for row in of}) for of in (train, test)),
-        )
+        lists = [reader.pairs(f"{split}_pairs_{category}.json") for split in ("train", "test")]
+        flat = [[pair for pair in pairs if pair.box and pair.box.left < pair.box.right] for pairs in lists]
+        counted[category] = (*map(len, flat), *(len({pair.product for pair in pairs}) for pairs in flat))
         numbers = " | ".join(f"{number:,}" for number in counted[category])
         assert f"| {category} | {numbers} |" in page
     assert counted == REAL
+
+
+@pytest.mark.parametrize("category", ["bags", "pants"])
+def test_the_real_lists_are_read_whole_and_keep_products_apart(real: Path, category: str) -> None:
+    rows = list(checked(Street2Shop(real, categories=(category,)).listed()))
+    crop_ids = [row.crop.crop_id for row in rows]
+    assert len(crop_ids) == len(set(crop_ids))
+    for place, split in enumerate(("train", "test")):
+        street = [row for row in rows if row.crop.domain == "street" and row.crop.split == split]
+        assert (len(street), len({row.product.product_id for row in street})) == REAL[category][place::2]
 
 
 def test_each_quirk_is_in_the_real_lists(real: Path) -> None:

@@ -23,6 +23,7 @@ COMMANDS = (
     "compare",
     "report",
     "serve",
+    "download",
 )
 """In the order a newcomer meets them. Each stands in the module of its name, as ``command``."""
 

@@ -62,14 +62,21 @@ def readable(photo: Source) -> bool:
     return True
 
 
-def coverage(rows: Iterable[Row], *, look: Callable[[Source], bool] = readable) -> list[Coverage]:
+def coverage(
+    rows: Iterable[Row],
+    *,
+    look: Callable[[Source], bool] = readable,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> list[Coverage]:
     """One line for each category and split, in the order they come.
 
-    ``rows`` must hold crops whose photo is missing too: for Street2Shop those of ``listed()``.
+    ``rows`` must hold crops whose photo is missing too: for Street2Shop those of ``listed()``. ``look`` is asked once
+    for each photo that is there; ``on_progress`` is told how many crops were counted.
     """
     places: dict[tuple[str | None, str | None], Place] = {}
-    for row in rows:
+    for done, row in enumerate(rows, start=1):
         places.setdefault((row.product.category, row.crop.split), Place()).see(row, look)
+        on_progress(done)
     return [
         Coverage(
             *name,

@@ -150,7 +150,7 @@ def open_reader(path: str, *, protocol: str = "kiapour", category: str = "", see
     """The reader of a folder.
 
     ``protocol`` is ``kiapour`` (the lists' own split) or ``vasily`` (products of all pairs dealt 9:1 by ``seed``);
-    ``category`` is one of the eleven or several joined by commas, without it all.
+    ``category`` is one of the eleven or several joined by commas, without it all that are there.
     """
     if protocol not in PROTOCOLS:
         raise BadDataset(f"protocol={protocol}", hint=f"protocol is one of {', '.join(PROTOCOLS)}")
@@ -158,20 +158,24 @@ def open_reader(path: str, *, protocol: str = "kiapour", category: str = "", see
         raise BadDataset("kiapour deals nothing, so it takes no seed", hint="leave seed away, or add protocol=vasily")
     if not Path(path).is_dir():
         raise BadDataset(f"there is no folder {path}", hint="street2shop: wants the folder that holds meta/")
-    return Street2Shop(Path(path), protocol, categories_of(category), seed or "0")
+    return Street2Shop(Path(path), protocol, categories_of(category, Path(path)), seed or "0")
 
 
-def categories_of(names: str) -> tuple[str, ...]:
-    """Categories by name, joined by commas; no name is all of them.
+def categories_of(names: str, folder: Path) -> tuple[str, ...]:
+    """Categories by name, joined by commas; without a name those of which the folder has any list.
 
-    >>> categories_of("bags,tops")
+    >>> categories_of("bags,tops", Path("s2s"))
     ('bags', 'tops')
-    >>> categories_of("socks")  # doctest: +ELLIPSIS
+    >>> categories_of("socks", Path("s2s"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     osoroi.errors.BadDataset: there is no category 'socks'; the categories are bags, belts, dresses, ...
     """
-    categories = tuple(names.split(",")) if names else CATEGORIES
-    for each in categories:
-        if each not in CATEGORIES:
-            raise BadDataset(f"there is no category {each!r}", hint=f"the categories are {', '.join(CATEGORIES)}")
-    return categories
+    for name in filter(None, names.split(",")):
+        if name not in CATEGORIES:
+            raise BadDataset(f"there is no category {name!r}", hint=f"the categories are {', '.join(CATEGORIES)}")
+    meta = folder / "meta" / "json"
+    held = tuple(name for name in CATEGORIES if any(meta.glob(f"*_{name}.json")))
+    if not names and not held:
+        hint = "docs/datasets/street2shop.md shows the folder that street2shop: wants"
+        raise BadDataset(f"{folder} lacks meta/json/train_pairs_bags.json and all its like", hint=hint)
+    return tuple(names.split(",")) if names else held

@@ -1,0 +1,98 @@
+"""``osoroi download``: the photos of a public data set, from where they were."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from osoroi import download
+from osoroi.cli import _options, _progress, _text
+from osoroi.download import JOURNAL, Count, Manners
+from osoroi.errors import BadDataset
+from osoroi.readers import coverage, street2shop
+from osoroi.readers.coverage import Coverage
+from osoroi.records import Source
+
+REPORT = "coverage.json"
+"""Inside FOLDER: what the last run did, and what is there."""
+
+SHOWN = 8
+"""Reasons that are printed; the report has them all."""
+
+
+@click.command()
+@click.argument("dataset", type=click.Choice(["street2shop"]))
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--category", default="", help="Only photos of these categories, joined by commas; without it all.")
+@click.option("--at-once", default=Manners.at_once, show_default=True, type=click.IntRange(1), help="Photos in flight.")
+@click.option("--per-host", default=Manners.per_host, show_default=True, type=click.IntRange(1), help="Of one host.")
+@click.option("--again", is_flag=True, help="Ask links too that led nowhere before.")
+@_options.as_json
+def command(dataset: str, folder: Path, category: str, at_once: int, per_host: int, again: bool, as_json: bool) -> None:
+    """Fetch the photos that FOLDER/photos/photos.txt lists into FOLDER/images, and say how much of DATASET is there.
+
+    Hosts are asked gently. A run that was stopped goes on where it was; FOLDER/download.jsonl says what became of each
+    link, FOLDER/coverage.json how many photos and queries each category and split has left.
+
+    \b
+    osoroi download street2shop s2s --category bags,belts
+    """
+    images, manners = folder / "images", Manners(at_once=at_once, per_host=per_host)
+    images.mkdir(exist_ok=True)
+    lists = None
+    if category or (folder / "meta" / "json").is_dir():
+        lists = street2shop.Street2Shop(folder, categories=street2shop.categories_of(category, folder))
+    numbers = {street2shop.number_of(row.crop) for row in lists.listed()} if lists and category else None
+    with _progress.counting("photos") as show:
+        count = download.download(
+            download.links(folder / "photos" / "photos.txt", numbers),
+            images,
+            manners=manners,
+            again=again,
+            on_progress=lambda so_far: show(so_far.saved + so_far.lost + so_far.failed),
+        )
+    found = cover(lists, folder) if lists else []
+    report = {**asdict(count), "reasons": reasons(folder), "coverage": [line._asdict() for line in found]}
+    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    click.echo(json.dumps(report) if as_json else printed(count, report["reasons"], found))
+    if not lists:
+        click.echo(f"no coverage: {folder / 'meta' / 'json'} is not there; unpack meta.zip", err=True)
+    if not count.there + count.saved:
+        raise BadDataset("no photo could be had", hint=f"{folder / JOURNAL} says what became of each link")
+
+
+def cover(lists: street2shop.Street2Shop, folder: Path) -> list[Coverage]:
+    """What is there of each category and split. Photos that were fetched have been decoded already."""
+    saved = {ending.name for ending in download.endings(folder / JOURNAL) if ending.saved}
+
+    def look(photo: Source) -> bool:
+        return (isinstance(photo, Path) and photo.stem in saved) or coverage.readable(photo)
+
+    with _progress.counting("photos looked at") as show:
+        return coverage.coverage(lists.listed(), look=look, on_progress=show)
+
+
+def reasons(folder: Path) -> dict[str, int]:
+    """Why links gave no photo, the commonest reason first; numbers and names in them do not count."""
+    told = Counter(_kind(ending.told) for ending in download.endings(folder / JOURNAL) if not ending.saved)
+    return dict(told.most_common())
+
+
+def _kind(told: str) -> str:
+    return told if told.startswith("HTTP ") else told.partition(":")[0]
+
+
+def printed(count: Count, why: dict[str, Any], found: list[Coverage]) -> str:
+    """The report as text."""
+    lines = [
+        f"{count.saved} saved, {count.there} were there, {count.lost} lost, {count.failed} failed for now; "
+        f"{count.bytes / 1e6:.1f} MB"
+    ]
+    lines += [f"  {number} x {reason}" for reason, number in list(why.items())[:SHOWN]]
+    if found:
+        rows = [tuple(str(cell) for cell in line) for line in found]
+        lines.append(_text.aligned([Coverage._fields, *rows]))
+    return "\n".join(lines)
