@@ -7,7 +7,7 @@ import sqlite3
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from osoroi.errors import BadCatalog, Busy, OsoroiError
@@ -141,17 +141,18 @@ def transaction(connection: sqlite3.Connection, *, write: bool) -> Iterator[sqli
     connection.execute("COMMIT")
 
 
-def make(folder: Path, encoder: tuple[str, int, str, str]) -> None:
+def make(folder: Path, first: Callable[[sqlite3.Connection], int]) -> None:
     """A new, empty catalog, in one step: the folder is made complete beside its place, and renamed into it.
 
-    An empty folder at its place is taken; one that holds anything is refused.
+    ``first`` puts the catalog's encoder in and returns its number. An empty folder at its place is taken; one that
+    holds anything is refused.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".new", dir=folder.parent))
     try:
         connection = sqlite3.connect(beside / FILE, isolation_level=None)
         try:
-            _fill(connection, encoder)
+            _fill(connection, first)
         finally:
             connection.close()
         sync(beside / FILE)
@@ -164,17 +165,14 @@ def make(folder: Path, encoder: tuple[str, int, str, str]) -> None:
         raise
 
 
-def _fill(connection: sqlite3.Connection, encoder: tuple[str, int, str, str]) -> None:
+def _fill(connection: sqlite3.Connection, first: Callable[[sqlite3.Connection], int]) -> None:
     connection.executescript(f"PRAGMA page_size = 8192; PRAGMA application_id = {APPLICATION};")
     connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection, write=True):
         for statement in SCHEMA.split(";\n"):
             connection.execute(statement)
-        now = time.time()
-        connection.execute(
-            "INSERT INTO encoders (fingerprint, dim, parts, about, since_s) VALUES (?, ?, ?, ?, ?)", (*encoder, now)
-        )
-        connection.execute("INSERT INTO meta VALUES ('encoder', '1'), ('created_s', ?)", (repr(now),))
+        values = (str(first(connection)), repr(time.time()))
+        connection.execute("INSERT INTO meta VALUES ('encoder', ?), ('created_s', ?)", values)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 

@@ -30,7 +30,7 @@ def keep(folder: Path, photo: Source, known: str | None = None) -> Kept:
     """
     if not isinstance(photo, Path):
         data = photo if isinstance(photo, bytes) else photo.read()
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = hash_of(data)
         _write(place(folder, sha256), data)
         return Kept(sha256, None, data)
     sha256 = known or _hash(photo)
@@ -46,6 +46,11 @@ def ensure(folder: Path, kept: Sequence[Kept]) -> None:
             if one.data is None:
                 raise BadPhoto(f"the kept photo {path} is gone", hint="put the product with its photos")
             _write(path, one.data)
+
+
+def hash_of(data: bytes) -> str:
+    """The name of a kept photo."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _hash(photo: Path) -> str:

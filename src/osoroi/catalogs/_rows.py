@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from osoroi.catalogs import Entry
 from osoroi.errors import BadRequest
+from osoroi.filters import Known
 from osoroi.records import Box, Part, Product, Value
 
 SLOTS = 1 << 40
@@ -93,13 +94,14 @@ def _plain(value: Value) -> Value:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def facts(product: Product) -> dict[str, Value]:
+def facts(product: Product) -> dict[str, Known]:
     """The attributes that say something, as filters see them.
 
     >>> facts(Product("p", attributes={"size": 38.0, "sale": True, "note": None}))
     {'size': 38.0, 'sale': True}
     """
-    return {name: _plain(value) for name, value in product.attributes.items() if value is not None}
+    plain = {name: _plain(value) for name, value in product.attributes.items()}
+    return {name: value for name, value in plain.items() if value is not None}
 
 
 def demand(entry: Entry, dim: int) -> None:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,17 @@ from jaxtyping import Float32
 from osoroi import filters
 from osoroi.catalogs import Entry, _photos
 from osoroi.catalogs._photos import Kept
-from osoroi.catalogs._rows import box_text, checksum, demand, demand_product, facts, product_row, slot, vector_row
+from osoroi.catalogs._rows import (
+    StoredEncoder,
+    box_text,
+    checksum,
+    demand,
+    demand_product,
+    facts,
+    product_row,
+    slot,
+    vector_row,
+)
 from osoroi.errors import BadRequest
 from osoroi.filters import kind
 from osoroi.records import Crop, Product, Value
@@ -51,15 +61,25 @@ def prepared(folder: Path, dim: int, entry: Entry) -> Prepared:
     return Prepared(entry.product, entry.crops, kept, entry.vectors)
 
 
-def record(connection: sqlite3.Connection, kind_: str, touched: Touched) -> int:
-    """The commit's line in ``changes``, where anything was touched; returns the last ``seq``."""
+def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, always: bool = False) -> int:
+    """The commit's line in ``changes``, where anything was touched (or ``always``); returns the last ``seq``."""
     last = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
-    if not touched:
+    if not (touched or always):
         return last
     detail = json.dumps([touched.products, touched.crops, touched.gone_products, touched.gone_crops])
     row = (last + 1, time.time(), kind_, detail)
     connection.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row)))
     return last + 1
+
+
+def put_encoder(connection: sqlite3.Connection, encoder: StoredEncoder) -> int:
+    """An encoder whose vectors are going to come; returns its number."""
+    parts = json.dumps([asdict(part) for part in encoder.parts])
+    cursor = connection.execute(
+        "INSERT INTO encoders (fingerprint, dim, parts, about, since_s) VALUES (?, ?, ?, ?, ?)",
+        (encoder.fingerprint, encoder.dim, parts, json.dumps(dict(encoder.about)), time.time()),
+    )
+    return int(cursor.lastrowid or 0)
 
 
 def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: Touched) -> None:
@@ -72,7 +92,7 @@ def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: 
         if number is None:
             number = _new_crop(connection, row)
         _put_crop(connection, (number, *row), vector_row(slot(encoder, number), vector), touched)
-    _remove_crops(connection, list(old.values()), touched)
+    remove_crops(connection, list(old.values()), touched)
 
 
 def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
@@ -146,7 +166,7 @@ def _remove_vectors(connection: sqlite3.Connection, crop: int) -> None:
         connection.execute("DELETE FROM vectors WHERE slot = ?", (slot(encoder, crop),))
 
 
-def _remove_crops(connection: sqlite3.Connection, crops: Sequence[int], touched: Touched) -> None:
+def remove_crops(connection: sqlite3.Connection, crops: Sequence[int], touched: Touched) -> None:
     for crop in crops:
         _remove_vectors(connection, crop)
         connection.execute("DELETE FROM crops WHERE crop = ?", (crop,))
@@ -161,7 +181,7 @@ def remove(connection: sqlite3.Connection, product_id: str, touched: Touched) ->
     key, attributes = row
     _put_facts(connection, key, facts(Product("", attributes=json.loads(attributes))), {})
     crops = connection.execute("SELECT crop FROM crops WHERE product = ?", (key,)).fetchall()
-    _remove_crops(connection, [crop for (crop,) in crops], touched)
+    remove_crops(connection, [crop for (crop,) in crops], touched)
     connection.execute("DELETE FROM products WHERE product = ?", (key,))
     touched.gone_products.append(key)
     return True

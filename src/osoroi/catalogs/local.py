@@ -5,9 +5,7 @@ search looks first whether something was committed since. Threads may share a ca
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +18,7 @@ from osoroi.catalogs._compaction import Compactor
 from osoroi.catalogs._gate import Gate
 from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
+from osoroi.catalogs._rows import StoredEncoder
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import BadCatalog, BadRequest, OtherEncoder
 from osoroi.records import Crop, Hit, Part, Product, Value
@@ -38,6 +37,12 @@ class Described(Protocol):
     def dim(self) -> int: ...
     @property
     def parts(self) -> tuple[Part, ...]: ...
+
+
+def described(encoder: Described) -> StoredEncoder:
+    """What a catalog keeps of an encoder."""
+    about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
+    return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
 
 
 def is_catalog(folder: Path) -> bool:
@@ -80,13 +85,16 @@ class LocalCatalog:
         """
         if dim < 1 or (parts and sum(part.size for part in parts) != dim):
             raise BadRequest(f"parts {[(part.name, part.size) for part in parts]} do not make vectors of {dim} numbers")
+        return cls._make(folder, StoredEncoder(0, fingerprint, dim, tuple(parts), about or {}, 0.0))
+
+    @classmethod
+    def _make(cls, folder: Path, encoder: StoredEncoder) -> "LocalCatalog":
         if is_catalog(folder):
             raise BadCatalog(f"there is a catalog at {folder} already", hint="open it, or name another folder")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
-        encoder = (fingerprint, dim, json.dumps([asdict(part) for part in parts]), json.dumps(dict(about or {})))
         with _database.explained(folder):
-            _database.make(folder, encoder)
+            _database.make(folder, lambda connection: _writing.put_encoder(connection, encoder))
         return cls.open(folder)
 
     @classmethod
@@ -105,8 +113,7 @@ class LocalCatalog:
         """
         if is_catalog(folder):
             return cls.open(folder)
-        about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
-        return cls.create(folder, fingerprint=encoder.fingerprint, dim=encoder.dim, parts=encoder.parts, about=about)
+        return cls._make(folder, described(encoder))
 
     def close(self) -> None:
         """Give the files back, once a compaction that is under way has ended. What was committed stays."""
@@ -219,7 +226,7 @@ class LocalCatalog:
     def vectors(self, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of these crops, in this order; raises NotFound."""
         with self._view() as truth:
-            self._demand_same(truth)
+            self.demand_same(truth)
             return truth.vectors(self.encoder, crop_ids)
 
     def columns(self) -> dict[str, frozenset[filters.Kind]]:
@@ -269,7 +276,7 @@ class LocalCatalog:
                 return
         with self._gate.alone(), self._view() as truth:
             if self._mirror is None or not self._mirror.follow(truth):
-                self._demand_same(truth)
+                self.demand_same(truth)
                 self._mirror = Mirror.open(truth, self.encoder)
             yield truth, self._mirror
 
@@ -286,13 +293,13 @@ class LocalCatalog:
         """One commit; nothing at all is written where nothing was touched."""
         touched = _writing.Touched()
         with self._pool.commit() as truth:
-            self._demand_same(truth)
+            self.demand_same(truth)
             yield truth, touched
             touched.seq = _writing.record(truth.connection, kind, touched)
         if touched:
             self._compactor.consider()
 
-    def _demand_same(self, truth: Truth) -> None:
+    def demand_same(self, truth: Truth) -> None:
         now = truth.encoder()
         if now.encoder != self.encoder.encoder:
             raise OtherEncoder(
