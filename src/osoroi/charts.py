@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from osoroi.intervals import Interval
 
+Number = float | int
+"""Where a whole number will do."""
+
 COLOURS = ("#1b5e9b", "#b3541e", "#2f7d4f", "#7a3f98", "#5f5f5f", "#a3195b")
 """Dark enough to read on white; beyond these, lines differ by their dashes."""
 
@@ -21,7 +24,7 @@ class Series(NamedTuple):
     """One line: a mean with its interval at each x."""
 
     name: str
-    xs: Sequence[float]
+    xs: Sequence[Number]
     points: Sequence[Interval]
 
 
@@ -34,12 +37,12 @@ class Scale(NamedTuple):
     end: float
     log: bool = False
 
-    def at(self, value: float) -> float:
+    def at(self, value: Number) -> float:
         low, high, value = (math.log(x) if self.log else x for x in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (value - low) / ((high - low) or 1)
 
 
-def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[float], log: bool = False) -> str:
+def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[Number], log: bool = False) -> str:
     """Lines over x, each with its 95% band and its name at its right end; y from 0 to the next tenth above all.
 
     >>> svg = lines([Series("a", [1, 2], [Interval(.2, .1, .3), Interval(.4, .3, .5)])], title="t", x="k", ticks=[1, 2])
@@ -48,7 +51,7 @@ def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[float
     """
     highest = max((_top(point) for each in series for point in each.points), default=1.0)
     across = Scale(ticks[0], ticks[-1], LEFT, WIDTH - RIGHT, log)
-    up = Scale(0, min(1.0, math.ceil(highest * 10 + 1e-9) / 10) or 0.1, HEIGHT - BOTTOM, TOP)
+    up = Scale(0, min(1.0, math.ceil(highest * 10 - 1e-9) / 10) or 0.1, HEIGHT - BOTTOM, TOP)
     body = [_grid(across, up, ticks, x)]
     names = _apart([up.at(each.points[-1].mean) for each in series])
     for number, (each, place) in enumerate(zip(series, names, strict=True)):
@@ -56,7 +59,7 @@ def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[float
     return _svg(title, WIDTH, HEIGHT, "".join(body))
 
 
-def _grid(across: Scale, up: Scale, ticks: Sequence[float], x: str) -> str:
+def _grid(across: Scale, up: Scale, ticks: Sequence[Number], x: str) -> str:
     parts = []
     for step in range(round(up.high * 10) + 1):
         y = up.at(step / 10)
@@ -108,7 +111,7 @@ def differences(rows: Sequence[tuple[str, Interval, bool]], *, title: str, x: st
     return _svg(title, WIDTH, height, "".join(parts))
 
 
-def _difference(name: str, interval: Interval, shown: bool, across: Scale, y: float, left: float) -> str:
+def _difference(name: str, interval: Interval, shown: bool, across: Scale, y: Number, left: Number) -> str:
     colour = COLOURS[0]
     bar = ""
     if math.isfinite(interval.low):
@@ -138,7 +141,7 @@ def _apart(places: Sequence[float], gap: float = 15.0) -> list[float]:
     return moved
 
 
-def _svg(title: str, width: float, height: float, body: str) -> str:
+def _svg(title: str, width: Number, height: Number, body: str) -> str:
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}">'
         f"<title>{escape(title)}</title>{body}</svg>"

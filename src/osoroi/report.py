@@ -120,7 +120,7 @@ def _seed_table(systems: Sequence[System], metric: str) -> str:
     categories = [None, *(first.categories if len(first.categories) > 1 else [])]
     columns = [[each.means([metric], category)[0] for each in systems] for category in categories]
     heads = "".join(
-        f'<th scope="col">{escape(category or "all")}<br><small>{int(first.of(category).sum()):,} queries</small></th>'
+        f'<th scope="col">{escape(category or _all(first))}<br><small>{first.of(category).sum():,} queries</small></th>'
         for category in categories
     )
     body = "".join(
@@ -129,9 +129,14 @@ def _seed_table(systems: Sequence[System], metric: str) -> str:
     )
     table = f'<thead><tr><th scope="col">arm</th>{heads}</tr></thead><tbody>{body}</tbody>'
     return (
-        f'<h2>{metric} by category and arm</h2><div class="wide"><table><caption>{escape(SEED[metric])}. '
-        f"The highest of a column is bold.</caption>{table}</table></div>"
+        f"<h2>{metric} by category and arm</h2><p class=soft>{escape(SEED[metric])}. The highest of a column is bold."
+        f'</p><div class="wide"><table>{table}</table></div>'
     )
+
+
+def _all(evaluation: Evaluation) -> str:
+    """What the column over all queries is called: all, or the only category there is."""
+    return evaluation.categories[0] if len(evaluation.categories) == 1 else "all"
 
 
 def _all_metrics(systems: Sequence[System]) -> str:
@@ -170,19 +175,19 @@ def _plots(systems: Sequence[System], named: Sequence[Named]) -> str:
     curve = [Series(each.name, CURVE, each.means([f"hit@{k}" for k in CURVE])) for each in systems]
     told = "hit@k: a right product among the first k"
     plots = [_figure(told, charts.lines(curve, title=told, x="k", ticks=TICKS, log=True))]
-    for metric in SEED:
-        dial = [series for each in named for series in _dial(each, metric, len(named))]
-        if dial:
-            told = f"{metric} over the detail dial: 0 is cut alone, 1 colour and pattern alone"
-            plots.append(_figure(told, charts.lines(dial, title=told, x="detail", ticks=(0, 0.2, 0.4, 0.6, 0.8, 1))))
+    dial = [series for each in named for series in _dial(each, alone=len(named) == 1)]
+    if dial:
+        told = f"{' and '.join(SEED)} over the detail dial: 0 is cut alone, 1 colour and pattern alone"
+        plots.append(_figure(told, charts.lines(dial, title=told, x="detail", ticks=(0, 0.2, 0.4, 0.6, 0.8, 1))))
     return f'<h2>Plots</h2><div class="plots">{"".join(plots)}</div>'
 
 
-def _dial(named: Named, metric: str, count: int) -> list[Series]:
+def _dial(named: Named, *, alone: bool) -> list[Series]:
     steps = comparison.systems([named], dial=True)
     at = [each.evaluations[0].arm(each.arm).detail or 0.0 for each in steps]
-    name = named.name if count > 1 else metric
-    return [Series(name, at, [each.means([metric])[0] for each in steps])] if steps else []
+    names = [metric if alone else f"{named.name} {metric}" for metric in SEED] if steps else []
+    points = zip(*(each.means(list(SEED)) for each in steps), strict=True)
+    return [Series(name, at, list(line)) for name, line in zip(names, points, strict=True)]
 
 
 def _figure(caption: str, svg: str) -> str:
@@ -263,7 +268,7 @@ def _result(evaluation: Evaluation, systems: Sequence[System], number: int, phot
             picture = photos.product(product, told)
             cells.append(f'<td class="{kind}">{picture}<small>{"✓" if right else "&nbsp;"}</small></td>')
     asked = photos.asked(query.crop_id, f"asked: {query.crop_id}")
-    note = escape(f"{query.category or ''} · right at: {', '.join(ranks)}")
+    note = "<br>".join(map(escape, ["right at", *ranks]))
     return f"<tr><td>{asked}<small>{note}</small></td>{''.join(cells)}</tr>"
 
 
