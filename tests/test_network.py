@@ -42,7 +42,7 @@ def network() -> Network:
         name: Head(sum(n for _, n in sources), size)
         for (name, sources), size in zip(backbone.sizes.items(), (3, 5), strict=True)
     }
-    return Network(backbone, heads).eval()
+    return Network(backbone, heads, tuned=3).eval()  # all of it
 
 
 @pytest.fixture(scope="module")

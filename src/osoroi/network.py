@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from osoroi import features
 from osoroi.colour import lab
 from osoroi.heads import Head
-from osoroi.trunks import Trunk
+from osoroi.probe import Probe, shares
+from osoroi.records import Part
+from osoroi.trunks import Divided, Trunk
 
 SHALLOW_BLOCKS = (2, 4, 10)
 """Blocks of an EfficientNet-Lite0 that see colour, texture and pattern, counted from 0."""
@@ -30,16 +32,27 @@ class Features(NamedTuple):
     detail: Float[Tensor, "b _"]
 
 
+class Seen(NamedTuple):
+    """What the blocks below the cut give: the last of their maps, where the garment is, and features known by then."""
+
+    maps: Float[Tensor, "b c y x"]
+    attention: Float[Tensor, "b v u"]
+    known: Float[Tensor, "b _"]
+
+
 class Backbone(nn.Module):
-    """Trunk and shallow features: everything that looks at pixels, and nothing that is learned from fashion."""
+    """Trunk and shallow features, pooled where the probe sees the garment, or over the whole crop without one."""
 
     bell: Tensor
 
-    def __init__(self, trunk: nn.Module, blocks: tuple[int, ...] = SHALLOW_BLOCKS) -> None:
+    def __init__(
+        self, trunk: nn.Module, blocks: tuple[int, ...] = SHALLOW_BLOCKS, probe: tuple[int, ...] | None = None
+    ) -> None:
         super().__init__()
         assert isinstance(trunk, Trunk)
         self.trunk = trunk
         self.blocks = blocks
+        self.probe = None if probe is None else Probe(probe, trunk.widths)
         self.register_buffer("bell", features.centred(COLOUR_SIDE, COLOUR_SIDE, REACH), persistent=False)
 
     @property
@@ -57,31 +70,121 @@ class Backbone(nn.Module):
         }
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Features:
-        images = crops.permute(0, 3, 1, 2).float() / 255
+        return self.attended(crops)[0]
+
+    def attended(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Features, Float[Tensor, "b y x"] | None]:
+        """Features, and the attention they were pooled with."""
+        images = to_images(crops)
         maps = self.trunk(images)
-        everywhere = torch.ones_like(images[:1, 0])
-        shallow = [maps.blocks[block] for block in self.blocks]
+        attention = self.probe(maps.blocks) if self.probe else None
+        runs = self._colours(images, attention) | self._pooled(maps.blocks, 0, attention)
+        deep = features.mean(maps.last, _weights(attention, maps.last))
+        return Features(deep, self._ordered(runs)), attention
+
+    def below(self, crops: UInt8[Tensor, "b h w 3"], cut: int) -> Seen:
+        """What the first ``cut`` blocks see; maps in half precision, as they are kept."""
+        assert isinstance(self.trunk, Divided)
+        images = to_images(crops)
+        maps = self.trunk.below(images, cut)
+        attention = self.probe(maps) if self.probe else None
+        runs = self._colours(images, attention) | self._pooled(maps, 0, attention)
+        kept = crops.new_zeros(len(crops), 0, 0) if attention is None else attention
+        return Seen(maps[-1].half(), kept.float(), self._ordered(runs))
+
+    def above(self, seen: Seen, cut: int) -> Features:
+        """Features, the rest of the blocks having looked."""
+        assert isinstance(self.trunk, Divided)
+        attention = seen.attention if self.probe else None
+        maps = self.trunk.above(seen.maps.float(), cut)
+        early = [(name, size) for name, size in self.sizes["detail"] if not _is_late(name, cut)]
+        known = torch.split(seen.known, [size for _, size in early], 1)
+        runs = dict(zip([name for name, _ in early], known, strict=True)) | self._pooled(maps.blocks, cut, attention)
+        return Features(features.mean(maps.last, _weights(attention, maps.last)), self._ordered(runs))
+
+    def _colours(self, images: Float[Tensor, "b 3 h w"], attention: Tensor | None) -> dict[str, Tensor]:
         colours = lab(features.shrink(images, COLOUR_SIDE, COLOUR_SIDE))
-        detail = [
-            *(features.mean(one, everywhere) for one in shallow),
-            *(features.deviation(one, everywhere) for one in shallow),
-            (features.soft_histogram(colours, self.bell) + features.EPSILON).sqrt(),
-            features.coarse_grid(colours, everywhere),
-        ]
-        return Features(deep=features.mean(maps.last, everywhere), detail=torch.cat(detail, 1))
+        weights = _weights(attention, colours)
+        shown = features.soft_histogram(colours, self.bell if attention is None else weights)
+        return {"histogram": (shown + features.EPSILON).sqrt(), "grid": features.coarse_grid(colours, weights)}
+
+    def _pooled(self, maps: list[Tensor], first: int, attention: Tensor | None) -> dict[str, Tensor]:
+        """Mean and deviation of the shallow blocks among these maps, of which the first is that of block ``first``."""
+        runs = {}
+        for block in self.blocks:
+            if first <= block < first + len(maps):
+                seen = maps[block - first]
+                weights = _weights(attention, seen)
+                runs[f"mean of block {block}"] = features.mean(seen, weights)
+                runs[f"deviation of block {block}"] = features.deviation(seen, weights)
+        return runs
+
+    def _ordered(self, runs: Mapping[str, Tensor]) -> Float[Tensor, "b _"]:
+        return torch.cat([runs[name] for name, _ in self.sizes["detail"] if name in runs], 1)
 
 
 class Network(nn.Module):
-    """A backbone and a head for each part; vectors hold the parts side by side, each of unit length."""
+    """A backbone and a head for each part; vectors hold the parts side by side, each of unit length.
 
-    def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
+    ``tuned`` blocks of the trunk learn, the last ones, and all heads. The statistics of batch normalisation and the
+    probe stay as they are.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, Head], *, tuned: int = 0) -> None:
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
+        self.parts = tuple(Part(name, head.linear.out_features, 1 / len(heads)) for name, head in heads.items())
+        self.cut = max(0, len(backbone.trunk.widths) - tuned)
+        self.frozen = tuned == 0
+        backbone.requires_grad_(False)
+        if not self.frozen:
+            assert not self.cut or isinstance(backbone.trunk, Divided), "this trunk learns as a whole, or not at all"
+            for module in backbone.trunk.upper(self.cut) if self.cut else [backbone.trunk]:
+                module.requires_grad_(True)
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
         return self.embed(self.backbone(crops))
 
+    def attended(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b y x"] | None]:
+        """Vectors, and where the garment was seen."""
+        raw, attention = self.backbone.attended(crops)
+        return self.embed(raw), attention
+
     def embed(self, raw: Features) -> Float[Tensor, "b d"]:
         """Vectors of features that were computed before."""
         return torch.cat([head(getattr(raw, name)) for name, head in self.heads.items()], 1)
+
+    def below(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
+        """What does not learn: features, or what the blocks below the cut saw, or the crops where all blocks learn."""
+        if self.frozen:
+            return self.backbone(crops)
+        return self.backbone.below(crops, self.cut) if self.cut else (crops,)
+
+    def above(self, *images: Tensor) -> Float[Tensor, "b d"]:
+        """Vectors of what ``below`` gave."""
+        if self.frozen:
+            return self.embed(Features(*images))
+        return self.embed(self.backbone.above(Seen(*images), self.cut)) if self.cut else self(*images)
+
+    def train(self, mode: bool = True) -> "Network":
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+
+def to_images(crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+    """Colours in [0, 1], channels first."""
+    return crops.permute(0, 3, 1, 2).float() / 255
+
+
+def _weights(attention: Tensor | None, maps: Float[Tensor, "b _ y x"]) -> Float[Tensor, "#b v u"]:
+    """How much each position of some maps counts; never finer than the maps."""
+    if attention is None:
+        return torch.ones_like(maps[:1, 0])
+    return shares(attention, max(maps.shape[2], attention.shape[1]))
+
+
+def _is_late(name: str, cut: int) -> bool:
+    """Whether a source is known only above the cut."""
+    block = name.partition(" of block ")[2]
+    return bool(block) and int(block) >= cut

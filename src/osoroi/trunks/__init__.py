@@ -51,6 +51,23 @@ class Trunk(Protocol):
         ...
 
 
+@runtime_checkable
+class Divided(Trunk, Protocol):
+    """A trunk that runs in two halves, so that what the first blocks saw can be kept while the others learn."""
+
+    def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
+        """The maps of the first ``cut`` blocks, of which there is at least one."""
+        ...
+
+    def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
+        """From the last of these maps, what the other blocks see, and the maps behind them."""
+        ...
+
+    def upper(self, cut: int) -> list[nn.Module]:
+        """What ``above`` runs."""
+        ...
+
+
 def build(name: str, weights: Path | None = None) -> nn.Module:
     """A trunk by name, in evaluation mode; without a file of weights it starts at random from torch's generator.
 

@@ -70,12 +70,30 @@ class EfficientNetLite(nn.Module):
         self.width = HEAD
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
+        seen = self.below(images, 1)
+        rest = self.above(seen[-1], 1)
+        return Maps(seen + rest.blocks, rest.last)
+
+    def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
         maps = F.relu6(self._bn0(self._conv_stem((images - MEAN) / SPREAD)))
-        seen = []
-        for block in self._blocks:
-            maps = block(maps)
-            seen.append(maps)
-        return Maps(seen, F.relu6(self._bn1(self._conv_head(maps))))
+        return _through(self._blocks[:cut], maps)
+
+    def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
+        seen = _through(self._blocks[cut:], maps)
+        last = seen[-1] if seen else maps
+        return Maps(seen, F.relu6(self._bn1(self._conv_head(last))))
+
+    def upper(self, cut: int) -> list[nn.Module]:
+        return [self._blocks[cut:], self._conv_head, self._bn1]
+
+
+def _through(blocks: nn.Module, maps: Float[Tensor, "b c y x"]) -> list[Float[Tensor, "b _ _ _"]]:
+    """The maps of each block in turn."""
+    seen = []
+    for block in blocks.children():
+        maps = block(maps)
+        seen.append(maps)
+    return seen
 
 
 class Block(nn.Module):

@@ -1,0 +1,110 @@
+"""A run that resumes: weights, optimiser, random states and recipe in one safetensors file, written whole or not
+at all.
+
+Tensors stand under their names; all else is JSON in the file's metadata. Reading it runs no code of the file's.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from osoroi.errors import BadRun, extra
+
+ENTRY: Final = "osoroi"
+FORMAT: Final = 1
+
+MODEL, OPTIMIZER, RANDOM = "model.", "optimizer.", "random."
+"""What the names of tensors begin with."""
+
+
+class Checkpoint(NamedTuple):
+    """Tensors by name, and a JSON object of everything that is none."""
+
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def write(path: Path, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint under its name in one step: who reads sees the one before or this one, whatever happens."""
+    told = {ENTRY: json.dumps({"format": FORMAT} | checkpoint.state)}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
+    draft = path.with_name(path.name + ".draft")
+    try:
+        with draft.open("wb") as file:
+            file.write(_safetensors().save(tensors, metadata=told))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        raise BadRun(f"{path} cannot be written ({error.strerror})", hint="make room, or give another --out") from error
+
+
+def read(path: Path) -> Checkpoint:
+    """What ``write`` wrote; raises BadRun for a file that is missing, damaged, or something else."""
+    if not path.is_file():
+        raise BadRun(f"no checkpoint at {path}", hint="give the folder that `osoroi train --out` wrote")
+    module = extra("safetensors", "train")
+    try:
+        with module.safe_open(path, framework="pt") as file:
+            told = (file.metadata() or {}).get(ENTRY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except module.SafetensorError as error:
+        raise BadRun(f"{path} is no checkpoint, or damaged ({error})", hint="start the run anew") from error
+    if told is None:
+        raise BadRun(f"{path} holds tensors, but is no checkpoint of a run", hint="give what `osoroi train` wrote")
+    state = json.loads(told)
+    if state.pop("format") != FORMAT:
+        raise BadRun(f"{path} is of another format than {FORMAT}", hint="use the osoroi that wrote it, or start anew")
+    return Checkpoint(tensors, state)
+
+
+def pack(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> Checkpoint:
+    """All that a run is at this moment, torch's random states included."""
+    held = optimizer.state_dict()
+    tensors = {MODEL + name: value for name, value in model.state_dict().items()}
+    for number, values in held["state"].items():
+        tensors |= {f"{OPTIMIZER}{number}.{name}": value for name, value in values.items()}
+    tensors[RANDOM + "cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors[RANDOM + "cuda"] = torch.cuda.get_rng_state()
+    return Checkpoint(tensors, dict(state) | {"groups": held["param_groups"]})
+
+
+def unpack(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Set model, optimiser and random states to those of the checkpoint; raises BadRun where they do not fit."""
+    model.load_state_dict(_fitting(weights(checkpoint), model))
+    held: dict[int, dict[str, Tensor]] = {}
+    for name, value in checkpoint.tensors.items():
+        if name.startswith(OPTIMIZER):
+            number, _, what = name.removeprefix(OPTIMIZER).partition(".")
+            held.setdefault(int(number), {})[what] = value
+    optimizer.load_state_dict({"state": held, "param_groups": checkpoint.state["groups"]})
+    torch.set_rng_state(checkpoint.tensors[RANDOM + "cpu"])
+    if torch.cuda.is_available() and RANDOM + "cuda" in checkpoint.tensors:
+        torch.cuda.set_rng_state(checkpoint.tensors[RANDOM + "cuda"])
+
+
+def weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The model's tensors, under its own names."""
+    return {name.removeprefix(MODEL): one for name, one in checkpoint.tensors.items() if name.startswith(MODEL)}
+
+
+def _fitting(found: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, Tensor]:
+    wanted = {name: value.shape for name, value in model.state_dict().items()}
+    if {name: value.shape for name, value in found.items()} != wanted:
+        strange = sorted({name for name in {*wanted, *found} if name not in found or name not in wanted})
+        raise BadRun(
+            f"the checkpoint is of another network (first difference: {strange[0] if strange else 'a shape'})",
+            hint="resume with the recipe the run began with",
+        )
+    return found
+
+
+def _safetensors() -> ModuleType:
+    return extra("safetensors.torch", "train")

@@ -1,0 +1,105 @@
+"""What training makes small: pure functions of vectors, a street row and a shop row of the same product side by side.
+
+Rows are unit vectors, so a squared distance is 2 - 2 cos and lies in [0, 4]. ``street[i]`` and ``shop[j]`` show the
+same product where ``same[i, j]``.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from osoroi.errors import extra
+from osoroi.records import Part
+
+
+def triplet(
+    anchors: Float[Tensor, "t d"], positives: Float[Tensor, "t d"], negatives: Float[Tensor, "t d"], margin: float
+) -> Float[Tensor, ""]:
+    r"""Mean hinge of how much nearer the right product is than the wrong one.
+
+    .. math:: \frac1t \sum_i \max(0,\; m + |a_i-p_i|^2 - |a_i-n_i|^2)
+
+    In [0, m + 4]. Without triplets (t = 0) it is 0 and still has a gradient. Schroff et al. 2015, arXiv:1503.03832.
+
+    >>> a = torch.tensor([[1.0, 0.0]]); p = torch.tensor([[0.6, 0.8]]); n = torch.tensor([[0.0, 1.0]])
+    >>> triplet(a, p, n, margin=1.5)  # 1.5 + (0.4² + 0.8²) - (1 + 1)
+    tensor(0.3000)
+    """
+    gap = margin + (anchors - positives).square().sum(1) - (anchors - negatives).square().sum(1)
+    return F.relu(gap).sum() / max(len(gap), 1)
+
+
+def info_nce(
+    street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"], same: Bool[Tensor, "s t"], scale: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    r"""Each row's right partner among all rows of the other side, asked in both directions.
+
+    .. math:: -\frac12 \Big[ \frac1{|P|} \sum_{(i,j) \in P}
+              \log \frac{e^{\tau s_{ij}}}{e^{\tau s_{ij}} + \sum_{k: \neg same_{ik}} e^{\tau s_{ik}}} + \text{the same
+              with the sides changed} \Big]
+
+    P are the pairs of the same product, s their cosines, τ the scale. At least 0; log(1 + wrong rows) where nothing is
+    known. Without pairs it is 0. Radford et al. 2021, arXiv:2103.00020, there with one pair a row.
+
+    >>> rows = torch.eye(2)
+    >>> info_nce(rows, rows, torch.eye(2, dtype=torch.bool), torch.tensor(1.0))  # log(1 + e⁻¹)
+    tensor(0.3133)
+    """
+    logits = scale * street @ shop.T
+    return (_chosen(logits, same) + _chosen(logits.T, same.T)) / 2
+
+
+def _chosen(logits: Float[Tensor, "s t"], same: Bool[Tensor, "s t"]) -> Float[Tensor, ""]:
+    wrong = logits.masked_fill(same, -torch.inf).logsumexp(1, keepdim=True)
+    surprise = F.softplus(wrong - logits).masked_fill(~same, 0)  # log(1 + Σ e^wrong / e^right)
+    return surprise.sum() / same.sum().clamp(min=1)
+
+
+def multi_similarity(
+    street: Float[Tensor, "s d"],
+    shop: Float[Tensor, "t d"],
+    same: Bool[Tensor, "s t"],
+    *,
+    alpha: float = 2.0,
+    beta: float = 50.0,
+    base: float = 0.5,
+) -> Float[Tensor, ""]:
+    r"""Right pairs below the base and wrong pairs above it, the worst of them most.
+
+    .. math:: \frac1s \sum_i \frac1\alpha \log\Big(1 + \sum_{j: same} e^{-\alpha (s_{ij} - \lambda)}\Big)
+              + \frac1\beta \log\Big(1 + \sum_{k: \neg same} e^{\beta (s_{ik} - \lambda)}\Big)
+
+    Without rows it is 0. Wang et al. 2019, arXiv:1904.06627; computed by pytorch-metric-learning, without its miner.
+    """
+    loss = extra("pytorch_metric_learning.losses", "train").MultiSimilarityLoss(alpha=alpha, beta=beta, base=base)
+    right, wrong = same.nonzero(as_tuple=True), (~same).nonzero(as_tuple=True)
+    found: Tensor = loss(street, indices_tuple=(*right, *wrong), ref_emb=shop)
+    return found
+
+
+def by_part(
+    loss: Callable[[Float[Tensor, "s d"], Float[Tensor, "t d"], int], Float[Tensor, ""]],
+    street: Float[Tensor, "s d"],
+    shop: Float[Tensor, "t d"],
+    parts: Sequence[Part],
+    alone: float,
+) -> Float[Tensor, ""]:
+    r"""The loss of the weighed mix, and of each part alone.
+
+    .. math:: \ell(\sqrt{w} x) + \alpha \sum_p \ell(x_p)
+
+    Parts are scaled by the roots of their weights on both sides, so the mix is of unit length and its inner product
+    is the score. ``loss`` is also told which term it is asked for: 0 for the mix, 1, 2, … for the parts. An encoder of
+    one part has that part's loss alone.
+    """
+    if len(parts) == 1:
+        return loss(street, shop, 0)
+    sizes = [part.size for part in parts]
+    roots = torch.cat([street.new_full((part.size,), part.weight**0.5) for part in parts])
+    total = loss(street * roots, shop * roots, 0)
+    for term, (one, other) in enumerate(zip(street.split(sizes, 1), shop.split(sizes, 1), strict=True), start=1):
+        total = total + alone * loss(one, other, term)
+    return total

@@ -1,0 +1,60 @@
+"""Which wrong product a triplet holds: pure functions of a batch's squared distances between street and shop rows.
+
+Every right pair (i, j) of the batch gives at most one triplet (street i, shop j, a wrong shop row). Products of the
+same design in another colour are wrong ones like any other, and the hardest; ``sampling`` brings them into the batch.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+Triplets = tuple[Int64[Tensor, "t"], Int64[Tensor, "t"], Int64[Tensor, "t"]]
+"""Rows of street, of the right shop photo, of a wrong one."""
+
+Miner = Callable[[Float[Tensor, "s t"], Bool[Tensor, "s t"], torch.Generator], Triplets]
+
+
+def squared_distances(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"]) -> Float[Tensor, "s t"]:
+    """Of unit rows: 2 - 2 cos, in [0, 4]; no gradient, as mining only chooses.
+
+    >>> squared_distances(torch.eye(2), torch.eye(2)).tolist()
+    [[0.0, 2.0], [2.0, 0.0]]
+    """
+    return 2 - 2 * street.detach() @ shop.detach().T
+
+
+def random(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], draw: torch.Generator) -> Triplets:
+    """For each right pair any wrong row, all as likely; a pair whose row knows no wrong one gives none."""
+    anchors, positives = (same & (~same).any(1, keepdim=True)).nonzero(as_tuple=True)
+    if not len(anchors):
+        return anchors, positives, anchors
+    chances = (~same)[anchors].float().cpu()
+    negatives = torch.multinomial(chances, 1, generator=draw)[:, 0].to(anchors.device)
+    return anchors, positives, negatives
+
+
+def batch_hard(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], draw: torch.Generator) -> Triplets:
+    """For each right pair the nearest wrong row. Hermans et al. 2017, arXiv:1703.07737, between two sides."""
+    anchors, positives = (same & (~same).any(1, keepdim=True)).nonzero(as_tuple=True)
+    nearest = distances.masked_fill(same, torch.inf).argmin(1)
+    return anchors, positives, nearest[anchors]
+
+
+def semi_hard(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], draw: torch.Generator) -> Triplets:
+    """For each right pair the nearest wrong row that is farther than the right one; where there is none, the farthest
+    wrong row. Schroff et al. 2015, arXiv:1503.03832, the fallback as in TensorFlow's implementation."""
+    anchors, positives = (same & (~same).any(1, keepdim=True)).nonzero(as_tuple=True)
+    if not len(anchors):
+        return anchors, positives, anchors
+    wrong = distances.masked_fill(same, torch.inf)[anchors]  # [n t]
+    farther = wrong > distances[anchors, positives][:, None]
+    nearest = wrong.masked_fill(~farther, torch.inf)
+    farthest = distances.masked_fill(same, -torch.inf)[anchors].argmax(1)
+    there = nearest.isfinite().any(1)
+    return anchors, positives, torch.where(there, nearest.argmin(1), farthest)
+
+
+MINERS: dict[str, Miner] = {"random": random, "semi_hard": semi_hard, "batch_hard": batch_hard}
+"""Name in a recipe -> miner."""

@@ -1,0 +1,158 @@
+"""Recipes: every setting of a run, with its default written once, and the recipes that have names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from osoroi.errors import BadRequest
+
+Loss = Literal["info_nce", "triplet", "multi_similarity"]
+Negatives = Literal["random", "semi_hard", "batch_hard"]
+Start = Literal["closed", "random"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a run. ``cost`` and ``result`` say what was measured with a recipe as it is named here."""
+
+    name: str = "custom"
+
+    # The network
+    network: str = "parts"
+    """``parts``: ours, two parts of linear heads. Others are the arms of the published network."""
+    trunk: str = "efficientnet_lite0"
+    tuned: int = 0
+    """How many of the trunk's last steps learn; 0 leaves it frozen. Statistics of batch normalisation never change."""
+    side: int = 192
+    margin: float = 0.05
+    """By which a street box is enlarged, on every side."""
+    size: int = 128
+    """Numbers in each part."""
+    weights: tuple[tuple[str, float], ...] = ()
+    """Of the parts, while learning and after; without any they are fitted out of fold."""
+    start: Start = "closed"
+    shrink: float = 0.3
+    """Share of the within-pair scatter that is replaced by its mean diagonal."""
+    spread: float = 0.0
+    """How far features of one source share a spread."""
+    folds: int = 4
+    """In which the weights of the parts are fitted: on pairs that the heads have not seen."""
+
+    # What it looks at
+    views: int = 1
+    """Of each street photo: the first as it is, the others made worse."""
+    shop_views: int = 1
+    """Of each shop photo: the first as it is, the others changed a little."""
+
+    # How it learns
+    epochs: int = 0
+    """0 keeps the closed form."""
+    products: int = 128
+    """In a batch, each with ``rows`` street and ``rows`` shop rows."""
+    rows: int = 1
+    siblings: int = 0
+    """Of the products of a batch, how many bring a product of the same design along, as a hard wrong answer."""
+    pure: bool = False
+    """Batches of one category."""
+    loss: Loss = "info_nce"
+    negatives: Negatives = "semi_hard"
+    """Which wrong answers the triplet loss learns from."""
+    hinge: float = 0.2
+    alone: float = 0.5
+    """How much the loss of each part alone counts beside that of the mix."""
+    scale: float = 1 / 0.07
+    """Of InfoNCE when it starts; it is learned."""
+    ceiling: float = 50.0
+    """Above which the scale does not grow."""
+    lr: float = 1e-3
+    trunk_lr: float = 4e-4
+    decay: float = 0.05
+    dropout: float = 0.3
+    warmup: float = 0.05
+    """Share of the steps over which the rate rises, before it falls as half a cosine."""
+    clip: float = 1.0
+    """Above which the norm of the gradient is scaled down."""
+    seed: int = 0
+    best: str = "nDCG@5"
+    """The metric on the validation split that says which epoch is kept."""
+
+    cost: str = ""
+    result: str = ""
+
+    def __post_init__(self) -> None:
+        problems = [
+            (self.epochs < 0, f"epochs={self.epochs} is negative"),
+            (self.products < 2, f"products={self.products}: a batch of one product has no wrong answer"),
+            (self.rows < 1, f"rows={self.rows} shows nothing"),
+            (min(self.views, self.shop_views) < 1, "views and shop_views are 1 or more"),
+            (not 0 <= self.siblings < self.products, f"siblings={self.siblings} is not in [0, products)"),
+            (not 0 <= self.shrink <= 1, f"shrink={self.shrink} is not in [0, 1]"),
+            (not 0 <= self.dropout < 1, f"dropout={self.dropout} is not in [0, 1)"),
+            (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
+            (self.lr <= 0 or self.trunk_lr <= 0, "lr and trunk_lr are above 0"),
+        ]
+        wrong = [problem for is_wrong, problem in problems if is_wrong]
+        if wrong:
+            raise BadRequest(f"recipe {self.name!r}: {'; '.join(wrong)}")
+
+
+FROZEN = Recipe("frozen", epochs=40, views=4)
+
+NAMED: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("quick"),
+        FROZEN,
+        replace(FROZEN, name="finetune", tuned=9, epochs=8, products=64, views=6, lr=5e-4),
+    )
+}
+"""Recipes by name."""
+
+
+def named(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe by name, with some settings changed; then it says so, and forgets cost and result.
+
+    >>> named("quick").epochs
+    0
+    >>> named("quick", {"seed": 3}).name, named("quick", {"seed": 3}).seed
+    ('quick seed=3', 3)
+    >>> named("slow")
+    Traceback (most recent call last):
+    osoroi.errors.BadRequest: no recipe is called 'slow'; one of: quick, frozen, finetune
+    """
+    if name not in NAMED:
+        raise BadRequest(f"no recipe is called {name!r}", hint=f"one of: {', '.join(NAMED)}")
+    if not changes:
+        return NAMED[name]
+    told = " ".join(f"{key}={value}" for key, value in changes.items())
+    return replace(NAMED[name], **changes, name=f"{name} {told}", cost="", result="")
+
+
+def changed(text: str) -> tuple[str, Any]:
+    """A setting and its value from ``key=value``, the value read as the default's type.
+
+    >>> changed("epochs=3"), changed("lr=1e-4"), changed("pure=yes")
+    (('epochs', 3), ('lr', 0.0001), ('pure', True))
+    >>> changed("weights=deep:.4,detail:.6")
+    ('weights', (('deep', 0.4), ('detail', 0.6)))
+    >>> changed("epoch=3")
+    Traceback (most recent call last):
+    osoroi.errors.BadRequest: a recipe has no setting 'epoch'; see docs/recipes.md
+    """
+    key, equals, value = text.partition("=")
+    known = {field.name: field.default for field in fields(Recipe) if field.name not in ("name", "cost", "result")}
+    if not equals or key not in known:
+        raise BadRequest(f"a recipe has no setting {key!r}", hint="see docs/recipes.md")
+    try:
+        return key, _read(known[key], value)
+    except ValueError as error:
+        raise BadRequest(f"{text!r}: {key} is like {known[key]!r}") from error
+
+
+def _read(default: object, value: str) -> Any:
+    if isinstance(default, bool):
+        return {"yes": True, "true": True, "no": False, "false": False}[value.lower()]
+    if isinstance(default, tuple):
+        pairs = [pair.split(":") for pair in value.split(",") if pair]
+        return tuple((name, float(weight)) for name, weight in pairs)
+    return type(default)(value)

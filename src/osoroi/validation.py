@@ -1,0 +1,91 @@
+"""How well a network ranks products it has not learned from: every held-out street view asks for its product."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+from torch import nn
+
+from osoroi.metrics import by_name
+from osoroi.records import Part
+from osoroi.sampling import Pairs
+
+METRICS = ("hit@1", "hit@5", "nDCG@5")
+BATCH = 64
+STEPS = 40
+"""Weights of two parts are tried in steps of 1/40."""
+
+
+class Sides(NamedTuple):
+    """Vectors of both sides, and the number of the product that each row shows."""
+
+    street: Float32[np.ndarray, "s d"]
+    street_product: Int64[np.ndarray, "s"]
+    shop: Float32[np.ndarray, "t d"]
+    shop_product: Int64[np.ndarray, "t"]
+
+
+def metrics(network: nn.Module, held: Pairs, device: torch.device) -> dict[str, float]:
+    """Means over the street rows, with the network's weights of the parts."""
+    found = embed(network, held, device)
+    return means(mixed(found, network.parts), found)
+
+
+def embed(network: nn.Module, pairs: Pairs, device: torch.device) -> Sides:
+    """Vectors of all rows, parts of unit length, unweighed."""
+    vectors = []
+    with torch.inference_mode():
+        for rows in np.array_split(np.arange(len(pairs.product)), -(-len(pairs.product) // BATCH)):
+            images = [one.to(device) for one in pairs.look(rows, 0)]
+            vectors.append(network.above(*images).float().cpu())
+    every = torch.cat(vectors).numpy()
+    street = pairs.is_street
+    return Sides(every[street], pairs.product[street], every[~street], pairs.product[~street])
+
+
+def mixed(found: Sides, parts: Sequence[Part]) -> Float32[np.ndarray, "s t"]:
+    """Scores of all street rows against all shop rows, with the weights of the parts."""
+    weights = np.concatenate([np.full(part.size, part.weight, np.float32) for part in parts])
+    return (found.street * weights) @ found.shop.T
+
+
+def means(scores: Float32[np.ndarray, "s t"], found: Sides, names: Sequence[str] = METRICS) -> dict[str, float]:
+    """Mean of each metric; a product's best row counts, and equal scores count against us."""
+    ranks = ranks_of_partners(scores, found.street_product, found.shop_product)
+    return {name: float(by_name(name, ranks[:, None]).mean()) for name in names}
+
+
+def ranks_of_partners(
+    scores: Float32[np.ndarray, "s t"], asks: Int64[np.ndarray, "s"], shows: Int64[np.ndarray, "t"]
+) -> Float64[np.ndarray, "s"]:
+    """Rank of each street row's product among all products: 1 + how many others have a row that scores as well.
+
+    >>> scores = np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.4]], np.float32)
+    >>> ranks_of_partners(scores, np.array([0, 1]), np.array([0, 0, 1]))
+    array([1., 1.])
+    """
+    products, where = np.unique(shows, return_inverse=True)
+    best = np.full((len(scores), len(products)), -np.inf, np.float32)
+    np.maximum.at(best, (slice(None), where), scores)
+    own = best[np.arange(len(scores)), np.searchsorted(products, asks)]
+    return np.sum(best >= own[:, None], axis=1).astype(np.float64)
+
+
+def weigh(found: Sides, parts: Sequence[Part], metric: str) -> dict[str, float]:
+    """The weights of two parts with the best mean of a metric, on a grid; of ties the one nearest to one half.
+
+    Smoothed over neighbours on the grid, so that a lucky point does not win. One part has weight 1; more than two
+    stay as they are.
+    """
+    if len(parts) != 2:
+        return {part.name: part.weight for part in parts}
+    size = parts[0].size
+    first = found.street[:, :size] @ found.shop[:, :size].T
+    second = found.street[:, size:] @ found.shop[:, size:].T
+    grid = np.arange(STEPS + 1) / STEPS
+    scored = [means(weight * first + (1 - weight) * second, found, [metric])[metric] for weight in grid]
+    smooth = np.convolve(np.pad(scored, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    best = max(range(len(grid)), key=lambda place: (round(smooth[place], 6), -abs(grid[place] - 0.5)))
+    return {parts[0].name: float(grid[best]), parts[1].name: float(1 - grid[best])}
