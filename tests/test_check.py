@@ -1,0 +1,140 @@
+"""``check`` finds whatever was changed behind the catalog's back, and ``backup`` copies what is sound and only that."""
+
+import sqlite3
+import tarfile
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from osoroi.catalogs import _mirror, _snapshots
+from osoroi.catalogs._backup import backup
+from osoroi.catalogs._check import check
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.cli.backup import command as backup_command
+from osoroi.cli.check import command as check_command
+from osoroi.errors import BadCatalog
+from shops import create, entry, found, put
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """Two products, a snapshot, and a commit behind it."""
+    with create(tmp_path / "shop", entry("a", [1, 0, 0, 0], attributes={"sale": True, "n": 2.0})) as catalog:
+        put(catalog, entry("gone", [3, 0, 0, 0]))
+        assert catalog.compact()
+        catalog.remove(["gone"])
+        put(catalog, entry("b", [0.5, 0, 0, 0], [0, 0, 1, 0], attributes={"sale": False}))
+    return tmp_path / "shop"
+
+
+def test_a_sound_catalog_has_no_findings(shop):
+    assert check(shop) == []
+    done = CliRunner().invoke(check_command, [str(shop)])
+    assert (done.exit_code, done.stdout) == (0, f"{shop} is sound\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("UPDATE products SET price = 1 WHERE product_id = 'a'", "product 'a' is not what was written"),
+        ("UPDATE crops SET place = 5 WHERE crop_id = 'b/1'", "crop 'b/1' is not what was written"),
+        ("UPDATE vectors SET vector = zeroblob(16)", "the vector of crop 1 by encoder 1 is not what was written"),
+        ("UPDATE vectors SET slot = slot + 50 WHERE slot % 2 = 1", "is not what was written"),
+        ("DELETE FROM vectors WHERE slot % 2 = 1", "crop 'a/0' has no vector"),
+        ("DELETE FROM crops WHERE crop_id = 'a/0'", "product 'a' has no crop"),
+        ("DELETE FROM crops WHERE crop_id = 'a/0'", "1 vectors have no crop"),
+        ("DELETE FROM products WHERE product_id = 'b'", "crop 'b/0' belongs to no product"),
+        ("DELETE FROM facts WHERE value = 2.0", "filters do not see attribute 'n' of product 'a'"),
+        ("INSERT INTO facts VALUES (1, 1, 99)", "filters see 4 attributes, and products have 3"),
+        ("UPDATE names SET kinds = 'text' WHERE name = 'n'", "filters do not know attribute 'n'"),
+        ("DELETE FROM changes WHERE seq = 3", "the numbers of the changes have a gap"),
+        ("UPDATE changes SET detail = '[]' WHERE seq = 2", "change 2 is not what was written"),
+    ],
+)
+def test_what_contradicts_itself_is_found(shop, damage, says):
+    connection = sqlite3.connect(shop / "catalog.sqlite", isolation_level=None)
+    connection.execute(damage)
+    connection.close()
+    findings = check(shop)
+    assert says in " | ".join(finding.text for finding in findings)
+    assert {finding.what for finding in findings} == {"truth"}
+    with pytest.raises(BadCatalog, match="is damaged"):
+        backup(shop, shop.parent / "bad.tar")
+    assert not list(shop.parent.glob("*bad.tar*")), "nothing half done is left"
+
+
+def test_photos_that_are_gone_or_changed_are_found(shop):
+    with LocalCatalog.open(shop, readonly=True) as catalog:
+        first, second = (crop.photo for crop in catalog.crops("b"))
+    first.unlink()
+    second.write_bytes(b"something else")
+    assert [finding.what for finding in check(shop)] == ["photo", "photo"]
+    done = CliRunner().invoke(check_command, [str(shop)])
+    assert isinstance(done.exception, BadCatalog)
+    assert "b/0' cannot be read" in done.stdout
+    assert "b/1' is no longer the photo" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["vectors", "owners", "manifest.json"])
+def test_a_damaged_snapshot_is_found(shop, name):
+    path = _snapshots.current(shop) / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert [finding.what for finding in check(shop)] == ["derived"]
+
+
+def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
+    with LocalCatalog.open(shop) as catalog, catalog._pool.view() as truth:
+        mirror = _mirror.Mirror.build(truth, catalog.encoder)
+        mirror.index.add(mirror.index.keys.copy(), -mirror.index.vectors(mirror.index.keys))
+        mirror.save(truth)
+    (finding,) = check(shop)
+    assert finding.what == "derived"
+    assert "of what comparing with everything finds" in finding.text
+
+
+def test_a_backup_is_a_catalog_again(shop, tmp_path):
+    copied = backup(shop, tmp_path / "shop.tar")
+    assert (copied.products, copied.photos, copied.bytes) == (2, 3, (tmp_path / "shop.tar").stat().st_size)
+    with tarfile.open(tmp_path / "shop.tar") as archive:
+        archive.extractall(tmp_path / "again", filter="data")
+    assert check(tmp_path / "again") == []
+    with LocalCatalog.open(tmp_path / "again") as catalog:
+        assert (found(catalog), catalog.crops("a")[0].photo.read_bytes()) == ("ab", b"photo of a/0")
+        put(catalog, entry("c", [0.1, 0, 0, 0]))
+
+
+def test_a_backup_of_a_catalog_that_is_written_to_is_one_of_its_states(shop, tmp_path):
+    stop = threading.Event()
+
+    def write() -> None:
+        with LocalCatalog.open(shop) as catalog:
+            price = 0.0
+            while not stop.is_set():
+                price += 1
+                put(catalog, *(entry(name, [1, 0, 0, 0], price=price) for name in ("x", "y")))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(3):
+            backup(shop, tmp_path / f"{number}.tar")
+    finally:
+        stop.set()
+        writer.join()
+    for number in range(3):
+        with tarfile.open(tmp_path / f"{number}.tar") as archive:
+            archive.extractall(tmp_path / str(number), filter="data")
+        assert check(tmp_path / str(number)) == []
+        with LocalCatalog.open(tmp_path / str(number), readonly=True) as catalog:
+            held = catalog.held(["x", "y"])
+            assert len({one.product.price for one in held.values()}) == (1 if held else 0)
+
+
+def test_the_command_says_what_was_copied(shop, tmp_path):
+    done = CliRunner().invoke(backup_command, [str(shop), str(tmp_path / "s.tar")])
+    assert done.stdout.startswith(f"{tmp_path / 's.tar'}: 2 products, 3 kept photos, ")
+    with pytest.raises(BadCatalog, match="there is no catalog"):
+        check(tmp_path / "none")
