@@ -431,6 +431,8 @@ def test_the_command_says_what_is_missing(shop: Path, tmp_path: Path) -> None:
     (shop / "photos/photos.txt").unlink()
     with pytest.raises(BadDataset, match=r"there is no list of links"):
         CliRunner().invoke(command, ["street2shop", str(shop)], catch_exceptions=False)
+    with pytest.raises(BadDataset, match=r"there is no folder .*nowhere; docs/datasets/street2shop\.md says"):
+        CliRunner().invoke(command, ["street2shop", str(tmp_path / "nowhere")], catch_exceptions=False)
     (tmp_path / "empty").mkdir()
     arguments = ["street2shop", str(tmp_path / "empty"), "--category", "tops"]
     with pytest.raises(BadDataset, match=r"lacks meta/json"):

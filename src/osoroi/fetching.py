@@ -17,11 +17,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from osoroi import __version__, images
-from osoroi.errors import BadPhoto
-from osoroi.records import View
-
-GLANCE = View(32, 32)
-"""So small a view lets the decoder reduce most; it still reads every byte."""
+from osoroi.readers.coverage import trouble
 
 SAFE = "/%:=&?~#+!$,;'@()*[]-._"
 MOVED = frozenset((301, 302, 303, 307, 308))
@@ -134,11 +130,8 @@ def judge(data: bytes) -> Reply:
     >>> judge(b"<html>gone</html>").kind
     'never'
     """
-    try:
-        images.crop(data, None, GLANCE)
-    except BadPhoto as error:
-        return Reply("never", f"no photo: {error.what}"[:200])
-    return Reply("photo", data=data)
+    problem = trouble(data)
+    return Reply("photo", data=data) if problem is None else Reply("never", f"no photo: {problem}"[:200])
 
 
 def suffix_of(data: bytes) -> str:

@@ -25,7 +25,7 @@ SHOWN = 8
 
 @click.command()
 @click.argument("dataset", type=click.Choice(["street2shop"]))
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--category", default="", help="Only photos of these categories, joined by commas; without it all.")
 @click.option("--at-once", default=Manners.at_once, show_default=True, type=click.IntRange(1), help="Photos in flight.")
 @click.option("--per-host", default=Manners.per_host, show_default=True, type=click.IntRange(1), help="Of one host.")
@@ -40,6 +40,8 @@ def command(dataset: str, folder: Path, category: str, at_once: int, per_host: i
     \b
     osoroi download street2shop s2s --category bags,belts
     """
+    if not folder.is_dir():
+        raise BadDataset(f"there is no folder {folder}", hint=f"docs/datasets/{dataset}.md says what must be in it")
     images, manners = folder / "images", Manners(at_once=at_once, per_host=per_host)
     images.mkdir(exist_ok=True)
     lists = None

@@ -53,13 +53,22 @@ class Place:
                 self.asked.setdefault(crop.crop_id, set()).add(crop.product_id)
 
 
-def readable(photo: Source) -> bool:
-    """Whether a photo can be decoded to its last byte."""
+def trouble(photo: Source) -> str | None:
+    """Why a photo cannot be decoded to its last byte, or None where it can.
+
+    >>> trouble(b"<html>gone</html>") is None
+    False
+    """
     try:
         images.crop(photo, None, GLANCE)
-    except BadPhoto:
-        return False
-    return True
+    except BadPhoto as error:
+        return error.what
+    return None
+
+
+def readable(photo: Source) -> bool:
+    """Whether a photo can be decoded to its last byte."""
+    return trouble(photo) is None
 
 
 def coverage(
