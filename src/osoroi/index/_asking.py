@@ -1,0 +1,130 @@
+"""One search of a scan, from mask to neighbours, over a state that nobody changes."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+
+from osoroi.index._codes import Take
+from osoroi.index._snapshot import Snapshot
+from osoroi.index._tail import Tail
+from osoroi.index.exact import BLOCK, best, inner
+
+FEW = 2_000
+"""So many allowed vectors, or fewer, are all scored exactly; a snapshot of so few needs no codes."""
+
+CANDIDATES = 4_096
+"""Best codes looked at first; four times as many whenever they are not enough."""
+
+FIRST = 256
+"""Of those, so many are scored exactly at once; their errors tell how far down the others have to be."""
+
+SURE = 5.0
+"""Standard deviations of a code's error by which a vector has to fall short to be left out."""
+
+
+class State(NamedTuple):
+    """What one search sees from beginning to end."""
+
+    base: Snapshot
+    alive: Bool[np.ndarray, "n"]
+    gone: int
+    tail: Tail
+
+
+class Allowed(NamedTuple):
+    """What a search may find: ``size`` places of the snapshot, listed where they are few, as bits where they are many
+    (neither: all of them), and rows of the tail."""
+
+    size: int
+    places: Int64[np.ndarray, "m"] | None
+    bits: UInt8[np.ndarray, "b"] | None
+    rows: Int64[np.ndarray, "t"]
+
+
+def allowed(state: State, among: Int64[np.ndarray, "m"] | None) -> Allowed:
+    """What is there of these keys, or of all."""
+    base, rows = state.base, state.tail.rows(among)
+    if among is None and not state.gone and base.codes:
+        return Allowed(len(base), None, None, rows)
+    mask = state.alive
+    if among is not None:
+        mask = np.zeros(len(base), bool)
+        mask[base.places(among)] = True
+        mask &= state.alive
+    count = int(np.count_nonzero(mask))
+    if count <= FEW or not base.codes:
+        return Allowed(count, np.flatnonzero(mask), None, rows)
+    return Allowed(count, None, np.packbits(mask, bitorder="little"), rows)
+
+
+def nearest(
+    state: State, query: Float32[np.ndarray, "d"], k: int, where: Allowed
+) -> tuple[Int64[np.ndarray, "k"], Float32[np.ndarray, "k"]]:
+    """Keys and scores of the k best; there are at least k."""
+    base, tail = state.base, state.tail
+    if where.places is not None:
+        places, scores = where.places, inner(base.take(where.places), query)
+    else:
+        places, scores = _scan(base, query, k, where)
+    keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
+    scores = np.concatenate([scores, inner(tail.vectors[where.rows], query)])
+    order = best(keys, scores, k)
+    return keys[order], scores[order]
+
+
+def _scan(
+    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed
+) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+    r"""Places and exact scores of all that may be among the k best.
+
+    The errors of the first candidates' codes have mean :math:`\mu` and deviation :math:`\sigma`. A vector is left out
+    only where its code's score is below :math:`s_k - \mu - z\sigma`, with :math:`s_k` the k-th exact score so far and
+    z = ``SURE``: when even the last candidate is above that, four times as many are looked at.
+    """
+    codes, wanted, first = base.codes, max(CANDIDATES, 4 * k), max(FIRST, 2 * k)
+    assert codes is not None
+    least = 0.5 * float(np.sqrt(codes.error * (query @ query)))  # of equal vectors the errors are equal too
+    while wanted < where.size // 2:
+        places, rough = codes.near(query, wanted, where.bits)
+        scores = inner(base.take(places[:first]), query)
+        errors = scores - rough[:first]
+        kth = np.partition(scores, -k)[-k]
+        cut = kth - errors.mean() - SURE * max(float(errors.std()), least)
+        enough = int(np.searchsorted(-rough, -cut, side="right"))
+        if enough < len(places):
+            rest = inner(base.take(places[first:enough]), query)
+            return places[: max(first, enough)], np.concatenate([scores, rest])
+        wanted *= 4
+    return _everything(base, query, where)
+
+
+def _everything(
+    base: Snapshot, query: Float32[np.ndarray, "d"], where: Allowed
+) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+    places = np.arange(len(base))
+    if where.bits is not None:
+        places = np.flatnonzero(np.unpackbits(where.bits, count=len(base), bitorder="little"))
+    blocks = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
+    return places, np.concatenate([inner(base.take(block), query) for block in blocks])
+
+
+def live(state: State) -> tuple[Int64[np.ndarray, "n"], Take]:
+    """The keys that count, rising, and what takes their vectors by place."""
+    base, tail = state.base, state.tail
+    if not state.gone and not len(tail.alive):
+        return base.keys, base.take
+    rows = tail.rows()
+    keys = np.concatenate([base.keys[state.alive], tail.keys[rows]])
+    order = np.argsort(keys, kind="stable")
+    origins = np.concatenate([np.flatnonzero(state.alive), len(base) + rows])[order]
+
+    def take(places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m d"]:
+        origin = origins[places]
+        late = origin >= len(base)
+        vectors = np.empty((len(places), base.dim), np.float32)
+        vectors[~late] = base.take(origin[~late])
+        vectors[late] = tail.vectors[origin[late] - len(base)]
+        return vectors
+
+    return keys[order], take

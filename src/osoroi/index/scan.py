@@ -1,0 +1,190 @@
+"""Compares with short codes first, then exactly: the index of large catalogs.
+
+A snapshot holds most vectors and does not change; what came later is a small tail, what went is a mark. A query reads
+every code, scores the best candidates exactly, and stops only when what is left out is so far below by its code that it
+cannot be among the k best. A filter is a mask over the scan, or, where few are allowed, exact scores of those: it never
+costs recall.
+"""
+
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from osoroi.errors import BadIndex
+from osoroi.index import Neighbors
+from osoroi.index._asking import FEW, State, allowed, live, nearest
+from osoroi.index._codes import Codes, Take
+from osoroi.index._snapshot import Snapshot, write
+from osoroi.index._tail import Tail
+from osoroi.index.exact import BLOCK
+
+WORTH = 10_000
+"""From so many vectors on, a scan is faster than comparing with everything."""
+
+LATE = 0.02
+"""A tail with more than this share of the vectors slows searches enough to write a new snapshot."""
+
+GONE = 0.2
+"""The share of marked vectors from which on a new snapshot is worth it."""
+
+DRIFT = 1.25
+"""The growth of the codes' error from which on they should be learned again."""
+
+
+class Health(NamedTuple):
+    """What an index is made of, and how well its codes fit what it holds."""
+
+    vectors: int
+    tail: int
+    gone: int
+    recall: float
+    drift: float
+
+    @property
+    def stale(self) -> bool:
+        """Whether a new snapshot would help."""
+        return self.recall < 0.99 or self.drift > DRIFT
+
+
+class ScanIndex:
+    """Any number of threads may search while one adds and removes."""
+
+    def __init__(self, base: Snapshot) -> None:
+        self._state = State(base, np.ones(len(base), bool), 0, Tail.empty(base.dim))
+        self._writing = threading.Lock()
+
+    @classmethod
+    def build(cls, keys: Int64[np.ndarray, "n"], vectors: Float32[np.ndarray, "n d"]) -> "ScanIndex":
+        """Learn codes for these vectors. Where keys rise they are used as they are, without a copy."""
+        _finite(vectors)
+        if len(keys) and not (keys[1:] > keys[:-1]).all():
+            order = np.argsort(keys, kind="stable")
+            keys, vectors = keys[order], vectors[order]
+            if (keys[1:] == keys[:-1]).any():
+                raise BadIndex(f"key {int(keys[1:][keys[1:] == keys[:-1]][0])} is given twice")
+        codes = Codes.learn(len(keys), vectors.shape[1], vectors.__getitem__) if len(keys) > FEW else None
+        return cls(Snapshot(keys, vectors, codes))
+
+    @property
+    def dim(self) -> int:
+        return self._state.base.dim
+
+    def __len__(self) -> int:
+        state = self._state
+        return len(state.base) - state.gone + int(state.tail.alive.sum())
+
+    @property
+    def late(self) -> bool:
+        """Whether so much has come and gone that a new snapshot is worth writing."""
+        state = self._state
+        size = max(WORTH, len(state.base))
+        return len(state.tail.alive) > LATE * size or state.gone > GONE * size
+
+    def add(self, keys: Int64[np.ndarray, "n"], vectors: Float32[np.ndarray, "n d"]) -> None:
+        """Put vectors under keys, replacing what stood there; of a key named twice the last one stays."""
+        self._fit(vectors, "vectors")
+        _finite(vectors)
+        keys, last = np.unique(keys[::-1], return_index=True)
+        with self._writing:
+            state = self._marked(keys)
+            self._state = state._replace(tail=state.tail.plus(keys, vectors[::-1][last]))
+
+    def remove(self, keys: Int64[np.ndarray, "n"]) -> int:
+        keys = np.unique(keys)
+        with self._writing:
+            before, state = len(self), self._marked(keys)
+            self._state = state._replace(tail=state.tail.without(keys))
+            return before - len(self)
+
+    def nearest(
+        self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, "m"] | None = None
+    ) -> Neighbors:
+        """The k best of all, or of ``among``; scores are exact, and equal ones in the order of their keys."""
+        self._fit(queries, "queries")
+        if k < 1:
+            raise BadIndex(f"k={k} asks for nothing; k is at least 1")
+        state = self._state
+        where = allowed(state, among)
+        width = min(k, where.size + len(where.rows))
+        keys = np.empty((len(queries), width), np.int64)
+        scores = np.empty((len(queries), width), np.float32)
+        for at, query in enumerate(queries):
+            keys[at], scores[at] = nearest(state, query, width, where)
+        return Neighbors(keys, scores)
+
+    def health(self, *, sample: int = 32, k: int = 10, seed: int = 0) -> Health:
+        """Ask a sample of what is held, and compare with everything; reads all vectors once."""
+        state = self._state
+        keys, take = live(state)
+        rng = np.random.default_rng(seed)
+        queries = take(np.sort(rng.choice(len(keys), min(sample, len(keys)), replace=False)))
+        found = self.nearest(queries, k).scores
+        least = _kth(len(keys), take, queries, found.shape[1])
+        recall = float((found >= least[:, None] - 1e-5).mean()) if found.size else 1.0
+        codes, drift = state.base.codes, 1.0
+        if codes and len(keys):
+            wide = take(np.sort(rng.choice(len(keys), min(2048, len(keys)), replace=False)))
+            drift = codes.distortion(wide) / max(codes.error, 1e-12)
+        return Health(len(keys), len(state.tail.rows()), state.gone, recall, drift)
+
+    def verify(self) -> None:
+        """Read every vector; raises BadIndex for one that is not what was written."""
+        base = self._state.base
+        for places in base.blocks():
+            base.take(places)
+
+    def save(self, path: Path) -> None:
+        """Write what is held now as one snapshot, in one atomic step; learns new codes where anything has changed.
+
+        Searches and changes may go on: what changes meanwhile is not in the file.
+        """
+        state = self._state
+        keys, take = live(state)
+        codes = state.base.codes
+        if state.gone or len(state.tail.alive):
+            codes = Codes.learn(len(keys), self.dim, take) if len(keys) > FEW else None
+        write(path, keys, self.dim, take, codes)
+
+    @classmethod
+    def open(cls, path: Path) -> "ScanIndex":
+        """Map a snapshot; its vectors are read, and verified, when they are needed."""
+        return cls(Snapshot.open(path))
+
+    def compacted(self, path: Path) -> "ScanIndex":
+        """``save``, then ``open``: the same vectors with codes that fit them, without marks and tail."""
+        self.save(path)
+        return type(self).open(path)
+
+    def _marked(self, keys: Int64[np.ndarray, "n"]) -> State:
+        """The state where the snapshot's vectors under these keys count no longer."""
+        state = self._state
+        places = state.base.places(keys)
+        places = places[places >= 0]
+        places = places[state.alive[places]]
+        if not len(places):
+            return state
+        alive = state.alive.copy()
+        alive[places] = False
+        return state._replace(alive=alive, gone=state.gone + len(places))
+
+    def _fit(self, rows: Float32[np.ndarray, "n d"], what: str) -> None:
+        if rows.shape[1] != self.dim:
+            raise BadIndex(f"the index holds vectors of {self.dim} numbers, and these {what} have {rows.shape[1]}")
+
+
+def _finite(vectors: Float32[np.ndarray, "n d"]) -> None:
+    for start in range(0, len(vectors), BLOCK):
+        if not np.isfinite(vectors[start : start + BLOCK]).all():
+            raise BadIndex("a vector holds numbers that are not finite")
+
+
+def _kth(count: int, take: Take, queries: Float32[np.ndarray, "q d"], k: int) -> Float32[np.ndarray, "q"]:
+    """The k-th best score of each query among everything; 0 where nothing is asked for."""
+    best = np.full((len(queries), k), -np.inf, np.float32)
+    for start in range(0, count, BLOCK):
+        block = take(np.arange(start, min(start + BLOCK, count)))
+        best = np.sort(np.concatenate([best, queries @ block.T], axis=1), axis=1)[:, -k:]
+    return best[:, 0] if k else np.zeros(len(queries), np.float32)
