@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from osoroi.catalogs import _photos, _snapshots
-from osoroi.catalogs._mirror import SNAPSHOT_FROM, Mirror
+from osoroi.catalogs import _mirror, _photos, _snapshots
+from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._rows import SLOTS, StoredEncoder
 from osoroi.catalogs._truth import Truth
@@ -80,11 +80,12 @@ def due(truth: Truth) -> bool:
     if path is not None:
         try:
             manifest = _snapshots.manifest_of(path)
-            seq, count = manifest.seq, manifest.count
         except BadIndex:
             return True
+        if manifest.encoder == truth.encoder().encoder:
+            seq, count = manifest.seq, manifest.count
     (tail,) = truth.one("SELECT coalesce(sum(length(detail)), 0) FROM changes WHERE seq > ?", seq)
-    return bool(tail > KEY_BYTES * max(SNAPSHOT_FROM, count // 4))
+    return bool(tail > KEY_BYTES * max(_mirror.SNAPSHOT_FROM, count // 4))
 
 
 def sweep(pool: Pool, seq: int) -> None:
