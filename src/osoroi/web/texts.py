@@ -59,7 +59,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "strips": ("The same photo, three ways of looking", "同じ写真を、三つの見方で"),
     "looked": ("Show what was looked at", "注目した部分を見る"),
     "filters": ("Filters", "絞り込み"),
-    "clear": ("Clear filters", "絞り込みを解除"),
+    "clear_filters": ("Clear filters", "絞り込みを解除"),
     "price": ("Price", "価格"),
     "above": ("from", "下限"),
     "below": ("to", "上限"),
