@@ -32,7 +32,7 @@ def kind_of(index: Index) -> str:
     return next(name for name, kind in KINDS.items() if isinstance(index, kind))
 
 
-def build(count: int, dim: int, blocks: Iterable[tuple[Sequence[int], Float32[np.ndarray, "n d"]]]) -> Index:
+def build(count: int, dim: int, blocks: Iterable[tuple[Sequence[int], Float32[np.ndarray, "_ d"]]]) -> Index:
     """An index of ``count`` vectors that come in blocks; raises BadIndex where other than ``count`` come.
 
     Fastest where keys rise. A scan holds all vectors in memory until it is saved and opened.
