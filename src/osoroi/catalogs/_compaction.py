@@ -1,12 +1,13 @@
 """Compaction: a fresh index from the truth, written as a snapshot while searches go on; what nobody needs goes.
 
-It runs by itself, in a thread of the writer, once what was changed since the last snapshot is a quarter of it.
+It runs by itself, in a thread of the writer, once one in twenty crops of the last snapshot has changed.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from osoroi.catalogs import _mirror, _photos, _snapshots
 from osoroi.catalogs._mirror import Mirror
@@ -14,6 +15,7 @@ from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._rows import SLOTS, StoredEncoder
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import BadIndex, OsoroiError
+from osoroi.index.scan import ScanIndex
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ CHUNK = 2000
 """Rows thrown out in one commit, so that no writer waits long."""
 
 DAY_S = 86_400
+
+SHARE = 20
+"""One in so many crops of the snapshot has to have changed before it is worth a new one, which learns codes anew."""
 
 KEY_BYTES = 16
 """What one changed crop takes in the detail of ``changes``, about."""
@@ -46,6 +51,7 @@ class Compactor:
                 return False
             with self._pool.view() as truth:
                 mirror = Mirror.build(truth, self._encoder).save(truth)
+            _judge(mirror, self._pool.folder)
             self._swap(mirror)
             sweep(self._pool, mirror.seq)
         return True
@@ -73,8 +79,16 @@ class Compactor:
             self._thread.join()
 
 
+def _judge(mirror: Mirror, folder: Path) -> None:
+    """Ask the fresh index on a sample what comparing with everything answers, and say so in the log."""
+    if isinstance(mirror.index, ScanIndex):
+        health = mirror.index.health()
+        level = logging.WARNING if health.stale else logging.INFO
+        log.log(level, "%s: recall of the new index on a sample: %.4f, drift %.2f", folder, health.recall, health.drift)
+
+
 def due(truth: Truth) -> bool:
-    """Whether some thousand crops, and a quarter of the snapshot, have changed since it was written."""
+    """Whether some thousand crops, and one in twenty of the snapshot, have changed since it was written."""
     seq, count = 0, 0
     path = _snapshots.current(truth.folder)
     if path is not None:
@@ -85,7 +99,7 @@ def due(truth: Truth) -> bool:
         if manifest.encoder == truth.encoder().encoder:
             seq, count = manifest.seq, manifest.count
     (tail,) = truth.one("SELECT coalesce(sum(length(detail)), 0) FROM changes WHERE seq > ?", seq)
-    return bool(tail > KEY_BYTES * max(_mirror.SNAPSHOT_FROM, count // 4))
+    return bool(tail > KEY_BYTES * max(_mirror.SNAPSHOT_FROM, count // SHARE))
 
 
 def sweep(pool: Pool, seq: int) -> None:

@@ -64,7 +64,7 @@ class Mirror:
         owners = np.zeros(1024, np.int64)
         for rows in truth.batches("SELECT crop, product FROM crops"):
             owners = _owned(owners, rows)
-        index = _snapshots.built(count, encoder, truth.every_vector(encoder))
+        index = _snapshots.built(truth.folder, count, encoder, truth.every_vector(encoder))
         if len(index) != count or np.count_nonzero(owners) != count:
             raise damaged(truth.folder, f"{count} crops have {len(index)} vectors")
         return cls(encoder, truth.seq(), index, owners)

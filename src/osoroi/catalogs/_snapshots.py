@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,11 +20,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from osoroi.catalogs._database import sync
+from osoroi.catalogs._database import damaged, sync
 from osoroi.catalogs._rows import StoredEncoder
 from osoroi.errors import BadIndex
 from osoroi.index import Index
 from osoroi.index.exact import ExactIndex
+from osoroi.index.scan import WORTH, ScanIndex
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ LOCK = "lock"
 FORMAT = 1
 TRIES = 5
 KINDS = ("exact", "scan")
+SCAN_FROM = WORTH
+"""Vectors from which on they are scanned; fewer are all compared."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,38 @@ class Manifest:
     format: int = FORMAT
 
 
-def built(count: int, encoder: StoredEncoder, vectors: Iterable[tuple[list[int], Float32[np.ndarray, "n d"]]]) -> Index:
+def built(
+    folder: Path, count: int, encoder: StoredEncoder, vectors: Iterable[tuple[list[int], Float32[np.ndarray, "n d"]]]
+) -> Index:
     """A new index of so many vectors, given by rising keys. Which kind it is, is decided here and nowhere else."""
-    index = ExactIndex(encoder.dim)
+    if count < SCAN_FROM:
+        index = ExactIndex(encoder.dim)
+        for keys, rows in vectors:
+            index.add(np.array(keys, np.int64), rows)
+        return index
+    every_key = np.empty(count, np.int64)
+    every = _room(folder, count, encoder.dim)
+    done = 0
     for keys, rows in vectors:
-        index.add(np.array(keys, np.int64), rows)
-    return index
+        here = slice(done, min(done + len(keys), count))
+        every_key[here], every[here] = keys[: here.stop - done], rows[: here.stop - done]
+        done += len(keys)
+    if done != count:
+        raise damaged(folder, f"{count} crops have {done} vectors")
+    return ScanIndex.build(every_key, every)
+
+
+def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:
+    """Room for many vectors: a file without a name beside the snapshots, or memory where nothing can be written."""
+    if not os.access(folder, os.W_OK):
+        return np.empty((count, dim), np.float32)
+    (folder / FOLDER).mkdir(exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder / FOLDER) as file:
+        return np.memmap(file, np.float32, "w+", shape=(count, dim))
 
 
 def _open(kind: str, path: Path) -> Index:
-    return ExactIndex.open(path)
+    return ScanIndex.open(path) if kind == "scan" else ExactIndex.open(path)
 
 
 def kind_of(index: Index) -> str:

@@ -5,6 +5,7 @@ search looks first whether something was committed since. Threads may share a ca
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -20,8 +21,11 @@ from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._rows import StoredEncoder
 from osoroi.catalogs._truth import Truth
-from osoroi.errors import BadCatalog, BadRequest, OtherEncoder
+from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
+from osoroi.index.scan import Health, ScanIndex
 from osoroi.records import Crop, Hit, Part, Product, Value
+
+log = logging.getLogger(__name__)
 
 PAGE = 500
 """Products read in one view."""
@@ -240,6 +244,11 @@ class LocalCatalog:
         with self._view() as truth:
             return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
 
+    def health(self) -> Health | None:
+        """How well the index finds, on a sample, what comparing with everything finds; None where it is exact."""
+        with self._current() as (_, mirror):
+            return mirror.index.health() if isinstance(mirror.index, ScanIndex) else None
+
     def info(self) -> _info.Info:
         """What the catalog holds, from what, and since when."""
         with self._view() as truth:
@@ -261,6 +270,17 @@ class LocalCatalog:
                 f"k={k} and a query of {query.shape[1]} numbers find nothing here",
                 hint=f"k is at least 1, and queries are {self.encoder.dim} finite numbers",
             )
+        try:
+            return self._nearest(query, k, where, without)
+        except BadIndex as error:  # a vector of the snapshot is not what was written: it is verified when it is used
+            log.warning("%s: the index is built anew from the truth: %s", self.folder, error)
+            with self._gate.alone(), self._view() as truth:
+                self._mirror = Mirror.build(truth, self.encoder)
+            return self._nearest(query, k, where, without)
+
+    def _nearest(
+        self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
+    ) -> list[Hit]:
         with self._current() as (truth, mirror):
             among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
             rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
