@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "audit",
     "serve",
     "download",
 )
