@@ -17,13 +17,16 @@ COMMANDS = (
     "add",
     "remove",
     "search",
+    "serve",
     "info",
+    "check",
+    "backup",
+    "reencode",
     "embed",
     "evaluate",
     "compare",
     "report",
     "audit",
-    "serve",
     "download",
 )
 """In the order a newcomer meets them. Each stands in the module of its name, as ``command``."""

@@ -1,0 +1,112 @@
+"""What one query costs: decode, encode, search, each beside the bare library call it cannot do without, in one run.
+
+    python benchmarks/query.py --json FILE
+
+Every figure is the median over rounds in which all parts take turns, on one thread, so that a busy machine slows both
+sides of a ratio. The photo is a drawn one of 800 x 800 pixels; the catalog holds drawn products and random vectors.
+"""
+
+import argparse
+import io
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from osoroi import images
+from osoroi.catalogs import Entry
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.encoder import Encoder
+from osoroi.readers import open_dataset
+from osoroi.records import Crop, Product
+from osoroi.search import Searcher
+
+SIDE = 800
+PRODUCTS = 2_000
+
+
+def photo() -> bytes:
+    """A drawn street photo as a JPEG of 800 x 800 pixels."""
+    row = next(row for row in open_dataset("drawn:1").rows() if row.crop.domain == "street")
+    file = io.BytesIO()
+    Image.fromarray(images.read(row.crop.photo)).resize((SIDE, SIDE)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def shop(folder: Path, encoder: Encoder) -> LocalCatalog:
+    """A catalog of random unit vectors: what is compared costs the same whatever it shows."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(PRODUCTS, encoder.dim)).astype(np.float32)
+    for columns in encoder.columns.values():
+        vectors[:, columns] /= np.linalg.norm(vectors[:, columns], axis=1, keepdims=True)
+    grey = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(grey, "PNG")
+    entries = [
+        Entry(Product(f"p{n:05}"), [Crop(f"c{n:05}", f"p{n:05}", "shop", grey.getvalue())], vectors[n : n + 1])
+        for n in range(PRODUCTS)
+    ]
+    catalog = LocalCatalog.open_or_create(folder / "shop", encoder)
+    catalog.put(entries, fingerprint=encoder.fingerprint)
+    return catalog
+
+
+def bare_decode(data: bytes, side: int) -> np.ndarray:
+    """Pillow alone: reduced scale, then one resize."""
+    picture = Image.open(io.BytesIO(data))
+    picture.draft("RGB", (side, side))
+    return np.asarray(picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS))
+
+
+def medians(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Milliseconds of each part, all taking turns; the first tenth of the rounds warms up."""
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(rounds):
+        for name, run in parts.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(1000 * (time.perf_counter() - start))
+    return {name: float(np.median(found[rounds // 10 :])) for name, found in times.items()}
+
+
+def measure(rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds, and ratios of ours to the bare call."""
+    encoder, data = Encoder.open(), photo()
+    view = encoder.views["street"]
+    crop = images.crop(data, None, view)
+    vector = encoder.encode([crop])
+    query, rng = encoder.weigh(vector), np.random.default_rng(0)
+    bare_vectors = rng.normal(size=(PRODUCTS, encoder.dim)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder, shop(Path(folder), encoder) as catalog:
+        searcher = Searcher(encoder, catalog)
+        ms = medians(
+            {
+                "decode": lambda: images.crop(data, None, view),
+                "bare decode": lambda: bare_decode(data, view.width),
+                "encode": lambda: encoder.encode([crop]),
+                "bare encode": lambda: encoder.session.run(["vectors"], {"crops": crop[None]}),
+                "search": lambda: catalog.nearest(query, 10),
+                "bare search": lambda: np.argsort(-(bare_vectors @ query[0]))[:10],
+                "query": lambda: searcher.search(io.BytesIO(data)),
+            },
+            rounds,
+        )
+    ratios = {name: ms[name] / ms[f"bare {name}"] for name in ("decode", "encode", "search")}
+    bare = ms["bare decode"] + ms["bare encode"] + ms["bare search"]
+    return {"ms": ms, "ratio": ratios | {"query": ms["query"] / bare}}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    found = measure(arguments.rounds)
+    for name, value in found["ms"].items():
+        print(f"{name:12} {value:7.2f} ms")
+    print("ours / bare:", ", ".join(f"{name} {value:.2f}" for name, value in found["ratio"].items()))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
