@@ -427,6 +427,14 @@ def test_the_command_can_fetch_one_category_and_prints_a_table(shop: Path, serve
     assert sum(server.asked.values()) == 14
 
 
+def test_the_command_can_report_without_asking_anybody(shop: Path, server: Server) -> None:
+    lookalikes.draw(shop / "images/000000001.jpg", 1)
+    run = CliRunner().invoke(command, ["street2shop", str(shop), "--report-only", "--json"], catch_exceptions=False)
+    assert run.exit_code == 0
+    assert sum(line["readable"] for line in json.loads(run.stdout)["coverage"]) == 1
+    assert not server.asked
+
+
 def test_the_command_says_what_is_missing(shop: Path, tmp_path: Path) -> None:
     (shop / "photos/photos.txt").unlink()
     with pytest.raises(BadDataset, match=r"there is no list of links"):

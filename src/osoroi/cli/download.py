@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ SHOWN = 8
 @click.option("--at-once", default=Manners.at_once, show_default=True, type=click.IntRange(1), help="Photos in flight.")
 @click.option("--per-host", default=Manners.per_host, show_default=True, type=click.IntRange(1), help="Of one host.")
 @click.option("--again", is_flag=True, help="Ask links too that led nowhere before.")
+@click.option("--report-only", is_flag=True, help="Ask nobody; only say what is there.")
 @_options.as_json
-def command(dataset: str, folder: Path, category: str, at_once: int, per_host: int, again: bool, as_json: bool) -> None:
+def command(dataset: str, folder: Path, category: str, report_only: bool, as_json: bool, **how: Any) -> None:
     """Fetch the photos that FOLDER/photos/photos.txt lists into FOLDER/images, and say how much of DATASET is there.
 
     Hosts are asked gently. A run that was stopped goes on where it was; FOLDER/download.jsonl says what became of each
@@ -42,28 +44,32 @@ def command(dataset: str, folder: Path, category: str, at_once: int, per_host: i
     """
     if not folder.is_dir():
         raise BadDataset(f"there is no folder {folder}", hint=f"docs/datasets/{dataset}.md says what must be in it")
-    images, manners = folder / "images", Manners(at_once=at_once, per_host=per_host)
-    images.mkdir(exist_ok=True)
+    (folder / "images").mkdir(exist_ok=True)
     lists = None
     if category or (folder / "meta" / "json").is_dir():
         lists = street2shop.Street2Shop(folder, categories=street2shop.categories_of(category, folder))
     numbers = {street2shop.number_of(row.crop) for row in lists.listed()} if lists and category else None
-    with _progress.counting("photos") as show:
-        count = download.download(
-            download.links(folder / "photos" / "photos.txt", numbers),
-            images,
-            manners=manners,
-            again=again,
-            on_progress=lambda so_far: show(so_far.saved + so_far.lost + so_far.failed),
-        )
+    count = Count() if report_only else fetch(folder, numbers, how)
     found = cover(lists, folder) if lists else []
     report = {**asdict(count), "reasons": reasons(folder), "coverage": [line._asdict() for line in found]}
     (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     click.echo(json.dumps(report) if as_json else printed(count, report["reasons"], found))
     if not lists:
         click.echo(f"no coverage: {folder / 'meta' / 'json'} is not there; unpack meta.zip", err=True)
-    if not count.there + count.saved:
+    if not report_only and not count.there + count.saved:
         raise BadDataset("no photo could be had", hint=f"{folder / JOURNAL} says what became of each link")
+
+
+def fetch(folder: Path, numbers: Collection[int] | None, how: dict[str, Any]) -> Count:
+    """Download the photos of these numbers, or all that are listed, with a bar."""
+    manners = Manners(at_once=how["at_once"], per_host=how["per_host"])
+    wanted = download.links(folder / "photos" / "photos.txt", numbers)
+    with _progress.counting("photos") as show:
+
+        def done(count: Count) -> None:
+            show(count.saved + count.lost + count.failed)
+
+        return download.download(wanted, folder / "images", manners=manners, again=how["again"], on_progress=done)
 
 
 def cover(lists: street2shop.Street2Shop, folder: Path) -> list[Coverage]:
