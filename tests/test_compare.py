@@ -94,6 +94,20 @@ def test_the_bootstrap_weighs_clusters_by_their_queries():
     assert bounds == Interval(0.75, 0.0, 1.0)
 
 
+def test_values_all_alike_still_have_an_interval():
+    # 59 hits of 59: were 6.06% of the products misses, that would happen 2.5 times in 100: (1 - .0606)^59 = .025.
+    mean, low, high = intervals.bootstrap(np.ones((59, 1)), np.arange(59))[0]
+    assert (mean, high) == (1, 1)
+    assert low == pytest.approx(1 - 0.0606, abs=1e-4)
+    assert intervals.bootstrap(np.zeros((59, 1)), np.arange(59))[0] == pytest.approx((0, 0, 0.0606), abs=1e-4)
+    draw = np.random.default_rng(4)  # and it holds the truth: hits of 98%, 40 at a time
+    rows = (draw.random((1000, 40, 1)) < 0.98).astype(float)
+    held = [
+        each.low <= 0.98 <= each.high for each in (intervals.bootstrap(r, np.arange(40), rounds=200)[0] for r in rows)
+    ]
+    assert np.mean(held) > 0.95
+
+
 def test_one_cluster_has_no_interval():
     low, high = intervals.bootstrap(np.ones((3, 1)), np.zeros(3, int))[0][1:]
     assert math.isnan(low)
@@ -129,7 +143,8 @@ def test_over_categories_p_is_corrected_and_every_category_is_told():
     assert (bags.category, bags.queries, bags.interval.mean) == ("bags", 12, 0.5)
     assert bags.p == pytest.approx(4 / 64, abs=0.012)
     assert bags.verdict == "not shown"
-    assert (tops.p, tops.interval) == (1.0, Interval(0, 0, 0))
+    reach = 1 - 0.025 ** (1 / 12)  # all twelve differences are 0
+    assert (tops.p, tops.interval) == (1.0, pytest.approx((0, -reach, reach)))
 
 
 def test_one_product_asked_often_shows_nothing():

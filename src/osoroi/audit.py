@@ -136,7 +136,7 @@ def audit(
                 seen.append(Seen(row, found))
             on_progress(done)
     products.report(findings)
-    for one, other, cosine in _same(seen, encoder, like):
+    for one, other, cosine in sorted(_same(seen, encoder, like), key=lambda pair: -pair[2]):
         kind = _pair_kind(one, other)
         told = (
             f"{one.crop.crop_id} ({one.crop.split}) and {other.crop.crop_id} ({other.crop.split}): cosine {cosine:.3f}"

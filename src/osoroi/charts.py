@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from html import escape
-from itertools import pairwise
 from typing import NamedTuple
 
 from osoroi.intervals import Interval
@@ -133,11 +132,16 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _apart(places: Sequence[float], gap: float = 15.0) -> list[float]:
-    """Places of labels, moved so that none covers another; upwards from the lowest on the page."""
-    moved = list(places)
-    order = sorted(range(len(places)), key=lambda i: -places[i])
-    for below, above in pairwise(order):
-        moved[above] = min(moved[above], moved[below] - gap)
+    """Places of labels, moved so that none covers another and none leaves the plot at the top.
+
+    >>> _apart([20.0, 14.0, 100.0])
+    [29.0, 14.0, 100.0]
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved, floor = list(places), float(TOP)
+    for i in order:
+        moved[i] = floor = max(moved[i], floor)
+        floor += gap
     return moved
 
 

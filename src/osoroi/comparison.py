@@ -159,7 +159,7 @@ def compare(ours: System, theirs: System, names: Sequence[str], *, seed: int = 0
     found = []
     for category in [None, *_several(evaluation.categories)]:
         chosen = evaluation.of(category)
-        bounds = intervals.bootstrap(gaps[chosen], cluster[chosen], seed=seed)
+        bounds = intervals.bootstrap(gaps[chosen], cluster[chosen], span=(-1.0, 1.0), seed=seed)
         for column, (name, interval) in enumerate(zip(names, bounds, strict=True)):
             p = intervals.flips(gaps[chosen, column], cluster[chosen], seed=seed)
             found.append(Difference(name, category, int(chosen.sum()), interval, p))

@@ -49,18 +49,28 @@ def clusters(groups: Sequence[Collection[str]]) -> Int64[np.ndarray, "q"]:
 
 
 def bootstrap(
-    values: Float[np.ndarray, "q m"], cluster: Int64[np.ndarray, "q"], *, seed: int = 0, rounds: int = ROUNDS
+    values: Float[np.ndarray, "q m"],
+    cluster: Int64[np.ndarray, "q"],
+    *,
+    span: tuple[float, float] = (0.0, 1.0),
+    seed: int = 0,
+    rounds: int = ROUNDS,
 ) -> list[Interval]:
     r"""Mean over queries of each column, with its 95% interval over clusters drawn with replacement.
 
     The ends are quantiles of the means of ``rounds`` draws, taken a little further out than 2.5% and 97.5% for few
     clusters, as a t-distribution is wider than a normal one ("expanded percentile", Hesterberg 2015,
-    arXiv:1411.5279). With one cluster the ends are nan. An interval of a metric whose values are all the same has no
-    width: it says nothing of what queries not asked would do.
+    arXiv:1411.5279). With one cluster the ends are nan.
+
+    Values that are all the same would give an interval without width. But if a share s of clusters had other values,
+    n clusters would show none of them with probability (1 - s)^n; so at 97.5% s is at most 1 - .025^(1/n), and the
+    ends lie as far towards those of ``span``, the values there can be: 10 hits of 10 give [.69, 1], not [1, 1].
 
     >>> hits = np.array([[1.0], [0.0], [1.0], [1.0]])
     >>> [round(float(side), 2) for side in bootstrap(hits, np.array([0, 1, 2, 3]))[0]]
     [0.75, 0.0, 1.0]
+    >>> round(bootstrap(np.ones((10, 1)), np.arange(10))[0].low, 2)
+    0.69
     """
     means = values.mean(axis=0)
     sums, counts = _by_cluster(values, cluster)
@@ -74,6 +84,10 @@ def bootstrap(
         drawn.append(times @ sums / (times @ counts)[:, None])
     tail = _tail(len(counts))
     low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
+    reach = 1 - ((1 - LEVEL) / 2) ** (1 / len(counts))
+    flat = np.ptp(values, axis=0) == 0
+    low = np.where(flat, means - reach * (means - span[0]), low)
+    high = np.where(flat, means + reach * (span[1] - means), high)
     return [Interval(*map(float, sides)) for sides in zip(means, low, high, strict=True)]
 
 
