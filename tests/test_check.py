@@ -45,9 +45,14 @@ def test_a_sound_catalog_has_no_findings(shop):
         ("DELETE FROM crops WHERE crop_id = 'a/0'", "product 'a' has no crop"),
         ("DELETE FROM crops WHERE crop_id = 'a/0'", "1 vectors have no crop"),
         ("DELETE FROM products WHERE product_id = 'b'", "crop 'b/0' belongs to no product"),
-        ("DELETE FROM facts WHERE value = 2.0", "filters do not see attribute 'n' of product 'a'"),
+        ("DELETE FROM facts WHERE value = 2.0", "filters see 2 attributes, and products have 3"),
+        ("UPDATE facts SET value = 3.0 WHERE value = 2.0", "filters see 3 attributes, and products have 3, or others"),
+        ("UPDATE facts SET value = 1.0 WHERE value = 1", "filters see 3 attributes, and products have 3, or others"),
         ("INSERT INTO facts VALUES (1, 1, 99)", "filters see 4 attributes, and products have 3"),
         ("UPDATE names SET kinds = 'text' WHERE name = 'n'", "filters do not know attribute 'n'"),
+        ("UPDATE meta SET value = '2' WHERE name = 'encoder'", "'encoder' is not what was written"),
+        ("UPDATE encoders SET fingerprint = 'x'", "its encoder is not what was written"),
+        ("DROP INDEX crops_of_product", "its tables are not those that were made"),
         ("DELETE FROM changes WHERE seq = 3", "the numbers of the changes have a gap"),
         ("UPDATE changes SET detail = '[]' WHERE seq = 2", "change 2 is not what was written"),
     ],
@@ -59,6 +64,8 @@ def test_what_contradicts_itself_is_found(shop, damage, says):
     findings = check(shop)
     assert says in " | ".join(finding.text for finding in findings)
     assert {finding.what for finding in findings} == {"truth"}
+    with pytest.raises(BadCatalog, match="is damaged"):
+        LocalCatalog.open(shop)
     with pytest.raises(BadCatalog, match="is damaged"):
         backup(shop, shop.parent / "bad.tar")
     assert not list(shop.parent.glob("*bad.tar*")), "nothing half done is left"

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from osoroi.catalogs import _check, _database, _photos, _snapshots
+from osoroi.catalogs import _database, _photos, _snapshots, _verify
 from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import Busy
@@ -58,7 +58,7 @@ def _write(folder: Path, copy: Path, beside: Path) -> Copied:
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # so that the file alone is everything
         truth = Truth(folder, connection)
-        for text in _check.of_truth(truth):
+        for text in _verify.contradictions(truth):
             raise _database.damaged(folder, text)
         kept = truth.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
         copied = Copied(truth.count()[0], len(kept), truth.seq(), 0)

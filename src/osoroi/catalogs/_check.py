@@ -7,13 +7,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from osoroi.catalogs import _database, _photos, _snapshots
+from osoroi.catalogs import _database, _photos, _snapshots, _verify
 from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
-from osoroi.catalogs._rows import SLOTS, checksum, facts, product_of, vector_is_whole
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import BadCatalog, BadIndex
-from osoroi.filters import kind
 from osoroi.index.exact import ExactIndex
 
 SAMPLE = 50
@@ -38,7 +36,7 @@ def check(folder: Path) -> list[Finding]:
     pool = Pool(folder, readonly=True, wait_s=_database.WAIT_S)
     try:
         with pool.view() as truth:
-            wrong = [Finding("truth", text) for text in of_truth(truth)]
+            wrong = [Finding("truth", text) for text in _verify.contradictions(truth)]
             if not wrong:
                 wrong += [Finding("derived", text) for text in _of_snapshot(truth)]
                 wrong += [Finding("photo", text) for text in _of_photos(truth)]
@@ -47,86 +45,6 @@ def check(folder: Path) -> list[Finding]:
         return [Finding("truth", error.what)]
     finally:
         pool.close()
-
-
-def of_truth(truth: Truth) -> Iterator[str]:
-    """What contradicts itself in the database."""
-    for (text,) in truth.all("PRAGMA integrity_check"):
-        if text != "ok":
-            yield f"SQLite: {text}"
-    encoders = {number for (number,) in truth.all("SELECT encoder FROM encoders")}
-    if truth.encoder().encoder not in encoders:
-        yield "the encoder of the catalog is not among its encoders"
-    yield from _of_products(truth)
-    yield from _of_crops(truth)
-    yield from _of_vectors(truth, encoders)
-    yield from _of_changes(truth)
-
-
-def _of_products(truth: Truth) -> Iterator[str]:
-    names = {number: (name, set(kinds.split())) for number, name, kinds in truth.all("SELECT * FROM names")}
-    told = 0
-    for rows in truth.batches("SELECT * FROM products"):
-        for row in rows:
-            product = product_of(row)
-            if product is None:
-                yield f"product {row[1]!r} is not what was written"
-                continue
-            if not truth.one("SELECT 1 FROM crops WHERE product = ?", row[0]):
-                yield f"product {row[1]!r} has no crop"
-            for name, value in facts(product).items():
-                number = truth.one("SELECT name_id FROM names WHERE name = ?", name)
-                if number is None or kind(value) not in names[number[0]][1]:
-                    yield f"filters do not know attribute {name!r} of product {row[1]!r}"
-                    continue
-                stored = truth.one(
-                    "SELECT value FROM facts WHERE name_id = ? AND value = ? AND product = ?", number[0], value, row[0]
-                )
-                if stored is None:
-                    yield f"filters do not see attribute {name!r} of product {row[1]!r}"
-            told += len(facts(product))
-    (seen,) = truth.one("SELECT count(*) FROM facts")
-    if seen != told:
-        yield f"filters see {seen} attributes, and products have {told}"
-
-
-def _of_crops(truth: Truth) -> Iterator[str]:
-    for rows in truth.batches("SELECT * FROM crops"):
-        for row in rows:
-            if checksum(*row[:-1]) != row[-1]:
-                yield f"crop {row[1]!r} is not what was written"
-    for crop_id in truth.all("SELECT crop_id FROM crops WHERE product NOT IN (SELECT product FROM products)"):
-        yield f"crop {crop_id[0]!r} belongs to no product"
-
-
-def _of_vectors(truth: Truth, encoders: set[int]) -> Iterator[str]:
-    dims = dict(truth.all("SELECT encoder, dim FROM encoders"))
-    for rows in truth.batches("SELECT * FROM vectors"):
-        for slot, data, stored in rows:
-            number, crop = divmod(slot, SLOTS)
-            if not vector_is_whole(slot, data, stored) or (number in dims and len(data) != 4 * dims[number]):
-                yield f"the vector of crop {crop} by encoder {number} is not what was written"
-    first = truth.encoder().encoder * SLOTS
-    for (crop_id,) in truth.all(
-        "SELECT crop_id FROM crops WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop)", first
-    ):
-        yield f"crop {crop_id!r} has no vector"
-    for number in encoders:
-        low, high = number * SLOTS, (number + 1) * SLOTS
-        lost = "SELECT count(*) FROM vectors WHERE slot >= ? AND slot < ? AND slot - ? NOT IN (SELECT crop FROM crops)"
-        (count,) = truth.one(lost, low, high, low)
-        if count:
-            yield f"{count} vectors have no crop"
-
-
-def _of_changes(truth: Truth) -> Iterator[str]:
-    rows = truth.all("SELECT * FROM changes ORDER BY seq")
-    numbers = [row[0] for row in rows]
-    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        yield "the numbers of the changes have a gap"
-    for row in rows:
-        if checksum(*row[:-1]) != row[-1]:
-            yield f"change {row[0]} is not what was written"
 
 
 def _of_snapshot(truth: Truth) -> Iterator[str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from osoroi.catalogs import _mirror, _photos, _snapshots
+from osoroi.catalogs import _database, _mirror, _photos, _snapshots
 from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._rows import SLOTS, StoredEncoder
@@ -42,11 +42,12 @@ class Compactor:
         self._encoder = encoder
         self._swap = swap
         self._thread: threading.Thread | None = None
+        self._running = threading.Lock()
 
     def run(self) -> bool:
         """Compact now; False where another process is at it."""
         self._pool.demand_writable()
-        with _snapshots.alone(self._pool.folder) as only:
+        with self._running, _database.explained(self._pool.folder), _snapshots.alone(self._pool.folder) as only:
             if not only:
                 return False
             with self._pool.view() as truth:

@@ -1,12 +1,12 @@
 """The file that holds the truth: its tables, how it is opened, and what its errors mean to a person."""
 
 import contextlib
+import functools
 import os
 import shutil
 import sqlite3
 import struct
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +19,10 @@ WAIT_S = 5.0
 """How long a writer waits for another one."""
 
 SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE encoders (
     encoder INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint TEXT NOT NULL UNIQUE, dim INTEGER NOT NULL,
-    parts TEXT NOT NULL, about TEXT NOT NULL, since_s REAL NOT NULL
+    parts TEXT NOT NULL, about TEXT NOT NULL, since_s REAL NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE products (
     product INTEGER PRIMARY KEY AUTOINCREMENT, product_id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, category TEXT,
@@ -141,10 +141,10 @@ def transaction(connection: sqlite3.Connection, *, write: bool) -> Iterator[sqli
     connection.execute("COMMIT")
 
 
-def make(folder: Path, first: Callable[[sqlite3.Connection], int]) -> None:
+def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:
     """A new, empty catalog, in one step: the folder is made complete beside its place, and renamed into it.
 
-    ``first`` puts the catalog's encoder in and returns its number. An empty folder at its place is taken; one that
+    ``first`` puts the catalog's encoder in. An empty folder at its place is taken; one that
     holds anything is refused.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -165,15 +165,27 @@ def make(folder: Path, first: Callable[[sqlite3.Connection], int]) -> None:
         raise
 
 
-def _fill(connection: sqlite3.Connection, first: Callable[[sqlite3.Connection], int]) -> None:
+def _fill(connection: sqlite3.Connection, first: Callable[[sqlite3.Connection], None]) -> None:
     connection.executescript(f"PRAGMA page_size = 8192; PRAGMA application_id = {APPLICATION};")
     connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection, write=True):
-        for statement in SCHEMA.split(";\n"):
-            connection.execute(statement)
-        values = (str(first(connection)), repr(time.time()))
-        connection.execute("INSERT INTO meta VALUES ('encoder', ?), ('created_s', ?)", values)
+        lay(connection)
+        first(connection)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def lay(connection: sqlite3.Connection) -> None:
+    """The tables, empty."""
+    for statement in SCHEMA.split(";\n"):
+        connection.execute(statement)
+
+
+@functools.cache
+def tables() -> frozenset[str]:
+    """The text of every table and index, as SQLite keeps it."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        lay(connection)
+        return frozenset(text for (text,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
 def sync(path: Path) -> None:

@@ -29,7 +29,6 @@ class Info:
 def info(truth: Truth, encoder: StoredEncoder) -> Info:
     """What a view shows, and how large the folder is."""
     products, crops = truth.count()
-    (created,) = truth.one("SELECT value FROM meta WHERE name = 'created_s'")
     last = truth.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
     return Info(
         folder=str(truth.folder),
@@ -39,7 +38,7 @@ def info(truth: Truth, encoder: StoredEncoder) -> Info:
         products=products,
         crops=crops,
         seq=last[0],
-        created_s=float(created),
+        created_s=float(truth.meta("created_s")),
         changed_s=last[1],
         snapshot=_snapshot(truth),
         bytes=sum(path.stat().st_size for path in truth.folder.rglob("*") if path.is_file()),

@@ -167,9 +167,8 @@ def _switch(catalog: LocalCatalog, number: int) -> bool:
         _demand_move(catalog, truth, number)
         if _missing(truth, number):
             return False
-        run = truth.connection.execute
-        run("UPDATE meta SET value = ? WHERE name = 'encoder'", (str(number),))
-        run("DELETE FROM encoders WHERE encoder != ?", (number,))
+        _writing.use_encoder(truth.connection, number)
+        truth.connection.execute("DELETE FROM encoders WHERE encoder != ?", (number,))
         _writing.record(truth.connection, "switch", _writing.Touched(), always=True)
     return True
 

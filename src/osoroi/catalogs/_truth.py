@@ -52,8 +52,9 @@ class Truth:
 
     def encoder(self) -> StoredEncoder:
         """The encoder whose vectors are searched."""
-        (number,) = self.one("SELECT value FROM meta WHERE name = 'encoder'")
-        row = self.one("SELECT * FROM encoders WHERE encoder = ?", int(number))
+        row = self.one("SELECT * FROM encoders WHERE encoder = ?", int(self.meta("encoder")))
+        if row is None or checksum(*row[:-1]) != row[-1]:
+            raise damaged(self.folder, "its encoder is not what was written")
         parts = tuple(Part(**part) for part in json.loads(row[3]))
         return StoredEncoder(row[0], row[1], row[2], parts, json.loads(row[4]), row[5])
 
@@ -61,6 +62,13 @@ class Truth:
         """What tells a commit from any other of the same number; 0 for none."""
         row = self.one("SELECT checksum FROM changes WHERE seq = ?", seq)
         return int(row[0]) if row else 0
+
+    def meta(self, name: str) -> str:
+        """One of the values that the catalog keeps about itself."""
+        row = self.one("SELECT * FROM meta WHERE name = ?", name)
+        if row is None or checksum(*row[:-1]) != row[-1]:
+            raise damaged(self.folder, f"{name!r} is not what was written")
+        return str(row[1])
 
     def changes(self, after: int) -> list[tuple[int, float, str, str]]:
         """Commits behind ``after`` in their order: seq, time, kind, keys touched."""

@@ -74,12 +74,27 @@ def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, alwa
 
 def put_encoder(connection: sqlite3.Connection, encoder: StoredEncoder) -> int:
     """An encoder whose vectors are going to come; returns its number."""
-    parts = json.dumps([asdict(part) for part in encoder.parts])
-    cursor = connection.execute(
-        "INSERT INTO encoders (fingerprint, dim, parts, about, since_s) VALUES (?, ?, ?, ?, ?)",
-        (encoder.fingerprint, encoder.dim, parts, json.dumps(dict(encoder.about)), time.time()),
-    )
-    return int(cursor.lastrowid or 0)
+    number = _next(connection, "encoders")
+    parts, about = json.dumps([asdict(part) for part in encoder.parts]), json.dumps(dict(encoder.about))
+    row = (number, encoder.fingerprint, encoder.dim, parts, about, time.time())
+    connection.execute("INSERT INTO encoders VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
+    return number
+
+
+def use_encoder(connection: sqlite3.Connection, number: int) -> None:
+    """Make an encoder the one whose vectors are searched."""
+    put_meta(connection, "encoder", str(number))
+
+
+def put_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """One of the values that the catalog keeps about itself."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (name, value, checksum(name, value)))
+
+
+def found(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
+    """What a new catalog begins with."""
+    use_encoder(connection, put_encoder(connection, encoder))
+    put_meta(connection, "created_s", repr(time.time()))
 
 
 def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: Touched) -> None:
@@ -110,10 +125,18 @@ def put_product(connection: sqlite3.Connection, product: Product, touched: Touch
     return int(key)
 
 
+HIGHEST = {
+    "products": "SELECT max(product) FROM products",
+    "crops": "SELECT max(crop) FROM crops",
+    "encoders": "SELECT max(encoder) FROM encoders",
+}
+
+
 def _next(connection: sqlite3.Connection, table: str) -> int:
     """A key that was never given before, since what replays changes goes by keys."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return int(row[0]) + 1 if row else 1
+    (held,) = connection.execute(HIGHEST[table]).fetchone()
+    return max(int(row[0]) if row else 0, held or 0) + 1
 
 
 def _put_facts(connection: sqlite3.Connection, key: int, old: dict[str, Any], new: dict[str, Any]) -> None:

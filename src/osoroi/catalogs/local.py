@@ -6,6 +6,7 @@ search looks first whether something was committed since. Threads may share a ca
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import filters
-from osoroi.catalogs import Entry, Held, _database, _facets, _info, _photos, _writing
+from osoroi.catalogs import Entry, Held, _database, _facets, _info, _photos, _verify, _writing
 from osoroi.catalogs._compaction import Compactor
 from osoroi.catalogs._gate import Gate
 from osoroi.catalogs._mirror import Mirror
@@ -63,14 +64,23 @@ class LocalCatalog:
 
     def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
         _database.inspect(folder)
+        if not readonly and not os.access(folder, os.W_OK):
+            raise BadCatalog(
+                f"the catalog {folder} cannot be written", hint="check permissions, or open it for reading"
+            )
         self.folder = folder
         self.readonly = readonly
         self._pool = Pool(folder, readonly=readonly, wait_s=wait_s)
         self._view = self._pool.view
         self._gate = Gate()
         self._mirror: Mirror | None = None  # made by the first search
-        with self._view() as truth:
-            self.encoder = truth.encoder()
+        try:
+            with self._view() as truth:
+                self.encoder = truth.encoder()
+                _verify.demand(truth)
+        except BaseException:
+            self._pool.close()
+            raise
         self._compactor = Compactor(self._pool, self.encoder, self._swap)
 
     @classmethod
@@ -98,7 +108,7 @@ class LocalCatalog:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
         with _database.explained(folder):
-            _database.make(folder, lambda connection: _writing.put_encoder(connection, encoder))
+            _database.make(folder, lambda connection: _writing.found(connection, encoder))
         return cls.open(folder)
 
     @classmethod

@@ -1,0 +1,207 @@
+"""Disks fill up, flip bits and are mounted for reading: clear errors, and never a wrong answer in silence."""
+
+import logging
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from osoroi.catalogs import _mirror, _snapshots
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.errors import BadCatalog
+from shops import create, entry, found, put, query
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    """Forty products, a snapshot, and commits behind it; closed."""
+    rng = np.random.default_rng(4)
+    entries = [
+        entry(
+            f"p{place:02}",
+            *rng.standard_normal((place % 3 + 1, 4)),
+            price=float(place),
+            category=["skirts", "tops"][place % 2],
+            attributes={"sale": place % 5 == 0, "size": ["M", float(place % 3)][place % 2]},
+        )
+        for place in range(40)
+    ]
+    folder = tmp_path_factory.mktemp("sound") / "shop"
+    with create(folder, *entries[:30]) as catalog:
+        catalog.compact()
+        put(catalog, *entries[30:])
+        catalog.patch("p03", {"price": 77.0})
+        catalog.remove(["p07"])
+    return folder
+
+
+@pytest.fixture
+def shop(sound, tmp_path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "shop"))
+
+
+@pytest.fixture(autouse=True)
+def _snapshots_of_small_catalogs(monkeypatch):
+    monkeypatch.setattr(_mirror, "SNAPSHOT_FROM", 5)
+
+
+def answers(folder: Path, **how) -> list:
+    """Everything a catalog says."""
+    with LocalCatalog.open(folder, **how) as catalog:
+        products = list(catalog.products())
+        crops = [
+            (crop, catalog.crop(crop.crop_id).sha256) for one in products for crop in catalog.crops(one.product_id)
+        ]
+        vectors = catalog.vectors([crop.crop_id for crop, _ in crops]).tolist()
+        wheres = (None, "sale", "price > 20 and not size = M", "category = tops", "size <= 1", "brand is missing")
+        hits = [catalog.nearest(query(1, -1, 0.5, 2), 9, where=where) for where in wheres]
+        counts = [catalog.count(where=where) for where in wheres]
+        return [products, crops, vectors, hits, counts, len(catalog), catalog.fingerprint]
+
+
+def here(said: list, folder: Path, original: Path) -> str:
+    """What was said, with the folder's name as it was."""
+    return repr(said).replace(str(folder), str(original))
+
+
+def flips(sound: Path, shop: Path, places: list[int], rng: random.Random) -> int:
+    """Flip one bit at each of these places in turn; how often the catalog was refused. It never says anything else."""
+    expected, path, refused = repr(answers(sound)), shop / "catalog.sqlite", 0
+    whole = path.read_bytes()
+    for at in places:
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << rng.randrange(8)
+        path.write_bytes(flipped)
+        for beside in shop.glob("catalog.sqlite-*"):
+            beside.unlink()
+        try:
+            assert here(answers(shop), shop, sound) == expected, f"byte {at} was flipped, and nobody noticed"
+        except BadCatalog as error:
+            refused += str(shop) in str(error)
+    return refused
+
+
+def test_a_bit_flipped_in_the_truth_is_a_clear_error_or_changes_no_answer(sound, shop):
+    rng, size = random.Random(1), (shop / "catalog.sqlite").stat().st_size
+    assert flips(sound, shop, [7, 17, 50, *(rng.randrange(size) for _ in range(27))], rng) > 3
+
+
+@pytest.mark.slow
+def test_any_bit_flipped_in_the_truth_is_a_clear_error_or_changes_no_answer(sound, shop):
+    rng, size = random.Random(2), (shop / "catalog.sqlite").stat().st_size
+    assert flips(sound, shop, [*range(100), *(rng.randrange(size) for _ in range(900))], rng) > 100
+
+
+def test_a_truncated_truth_is_a_clear_error(shop):
+    whole = (shop / "catalog.sqlite").read_bytes()
+    for length in (0, 50, 99, 100, 4000, 8192, len(whole) // 2, len(whole) - 8192, len(whole) - 1):
+        (shop / "catalog.sqlite").write_bytes(whole[:length])
+        with pytest.raises(BadCatalog, match=str(shop)):
+            answers(shop)
+
+
+@pytest.mark.parametrize("name", ["vectors", "owners", "manifest.json", "../current"])
+@pytest.mark.parametrize("how", ["flipped", "truncated", "gone"])
+def test_a_damaged_snapshot_is_built_anew_from_the_truth_and_the_log_says_so(sound, shop, name, how, caplog):
+    expected, path = repr(answers(sound)), _snapshots.current(shop) / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data if how == "flipped" else data[: len(data) // 2])
+    with caplog.at_level(logging.WARNING, "osoroi"):
+        assert here(answers(shop), shop, sound) == expected
+    said = [record.message for record in caplog.records]
+    assert said or (name, how) == ("../current", "gone"), "without a pointer there is no snapshot, and nothing to say"
+    assert all("anew" in text and str(shop) in text for text in said)
+
+
+def test_a_snapshot_of_another_past_is_not_believed(sound, shop, tmp_path, caplog):
+    """A backup was brought back, and the index of what came after it left beside it."""
+    with create(tmp_path / "other", *(entry(f"q{place}", [place, 1, 0, 0]) for place in range(20))) as other:
+        for price in range(5):
+            other.patch("q1", {"price": float(price)})
+        other.compact()
+    shutil.rmtree(shop / "index")
+    shutil.copytree(tmp_path / "other" / "index", shop / "index")
+    with caplog.at_level(logging.WARNING, "osoroi"):
+        assert here(answers(shop), shop, sound) == repr(answers(sound))
+    assert "built anew" in caplog.text
+
+
+def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(_snapshots, "SCAN_FROM", 50)
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((300, 8)).astype(np.float32)
+    with create(tmp_path / "shop", dim=8) as catalog:
+        put(catalog, *(entry(f"p{place:03}", row, photo=b"one") for place, row in enumerate(vectors)))
+        catalog.compact()
+        assert type(catalog._mirror.index).__name__ == "ScanIndex"
+        expected = [hit.product_id for hit in catalog.nearest(vectors[:1], 20)]
+        path = _snapshots.current(catalog.folder) / "vectors"
+        with path.open("r+b") as file:
+            file.seek(4096)
+            data = bytearray(file.read(300 * 32))
+            data[::32] = bytes(255 - byte for byte in data[::32])  # in every vector
+            file.seek(4096)
+            file.write(data)
+        with caplog.at_level(logging.WARNING, "osoroi"):
+            assert [hit.product_id for hit in catalog.nearest(vectors[:1], 20)] == expected
+        assert "built anew from the truth" in caplog.text
+
+
+def mounted(path: Path, *arguments: str) -> bool:
+    """Whether this machine lets us mount something here."""
+    path.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", *arguments, str(path)], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    path = tmp_path / "disk"
+    if not mounted(path, "-t", "tmpfs", "-o", "size=4m", "tmpfs"):
+        pytest.skip("a file system of its own needs root and mount")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def fill(catalog: LocalCatalog) -> int:
+    """Put products until the disk is full; how many were acknowledged."""
+    for place in range(2000):
+        try:
+            put(catalog, entry(f"p{place:03}", [1, 0, 0, place], photo=random.Random(place).randbytes(9_000)))
+        except BadCatalog as error:
+            return place if "no room left" in str(error) or "No space left" in str(error) else -1
+    raise AssertionError("the disk is larger than it should be")
+
+
+def test_a_full_disk_is_a_clear_error_and_all_that_was_acknowledged_stays(small_disk):
+    with create(small_disk / "shop") as catalog:
+        acknowledged = fill(catalog)
+        assert acknowledged > 20
+        assert len(catalog) == acknowledged
+    with LocalCatalog.open(small_disk / "shop") as catalog:
+        held = [product.product_id for product in catalog.products()]
+        assert held == [f"p{place:03}" for place in range(acknowledged)]
+        assert catalog.nearest(query(0, 0, 0, 1), 1)[0].product_id == held[-1]
+        catalog.remove(held[20:])
+        catalog.compact()
+        put(catalog, entry("after", [2, 0, 0, 0]))
+        assert found(catalog, k=1) == "after", "and goes on once there is room"
+
+
+def test_a_folder_mounted_for_reading_can_be_searched_and_refuses_writers(sound, tmp_path):
+    path = tmp_path / "shop"
+    if not mounted(path, "--bind", "-o", "ro", str(sound)):
+        pytest.skip("mounting for reading needs root and mount")
+    try:
+        assert here(answers(path, readonly=True), path, sound) == repr(answers(sound))
+        with pytest.raises(BadCatalog, match="cannot be written"):
+            LocalCatalog.open(path)
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
