@@ -63,7 +63,7 @@ class Encoder:
             raise BadEncoder(f"no encoder can be read at {path} ({error.strerror})", hint="check the path") from error
         try:
             graph = graph_of(model)
-            session = _session(model, threads)
+            session = open_session(model, threads)
             card = _card(session)
             _verify(session, card, graph)
         except BadEncoder as error:
@@ -179,7 +179,8 @@ class Encoder:
         return {name: share * (1 - detail) for name, share in shares.items()} | {DIAL: detail}
 
 
-def _session(model: bytes, threads: int) -> ort.InferenceSession:
+def open_session(model: bytes, threads: int) -> ort.InferenceSession:
+    """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from torch import nn
 
 from osoroi.card import ENTRY, Card, fingerprint, graph_of
-from osoroi.encoder import Encoder
+from osoroi.encoder import Encoder, open_session
 from osoroi.errors import BadRequest, Unlike, extra
 from osoroi.records import Domain, Part, View
 
@@ -75,7 +75,7 @@ def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray
     return lowest
 
 
-def to_onnx(network: nn.Module, view: View) -> Any:
+def to_onnx(network: nn.Module, view: View, outputs: Sequence[str] = ("vectors",)) -> Any:
     """The ONNX model of a network, with a free batch and without traces of the machine that made it."""
     onnx: ModuleType = extra("onnx", "train")
     extra("onnxscript", "train")
@@ -85,7 +85,7 @@ def to_onnx(network: nn.Module, view: View) -> Any:
             network.eval(),
             (example,),
             input_names=["crops"],
-            output_names=["vectors"],
+            output_names=list(outputs),
             opset_version=OPSET,
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("b", min=1)},),
@@ -98,6 +98,18 @@ def to_onnx(network: nn.Module, view: View) -> Any:
     _forget_origins(model)
     onnx.checker.check_model(model)
     return model
+
+
+def runner(network: nn.Module, view: View, outputs: int) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
+    """A function from uint8 crops [b h w 3] to the outputs of a network, run by ONNX Runtime on one thread."""
+    model = to_onnx(network, view, [f"seen{number}" for number in range(outputs)])
+    session = open_session(model.SerializeToString(), threads=1)
+
+    def run(crops: np.ndarray) -> Sequence[np.ndarray]:
+        given: Sequence[np.ndarray] = session.run(None, {"crops": crops})
+        return given
+
+    return run
 
 
 def _forget_origins(model: Any) -> None:

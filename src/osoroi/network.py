@@ -88,8 +88,8 @@ class Backbone(nn.Module):
         maps = self.trunk.below(images, cut)
         attention = self.probe(maps) if self.probe else None
         runs = self._colours(images, attention) | self._pooled(maps, 0, attention)
-        kept = crops.new_zeros(len(crops), 0, 0) if attention is None else attention
-        return Seen(maps[-1].half(), kept.float(), self._ordered(runs))
+        kept = torch.ones_like(images[:, 0, :1, :1]) if attention is None else attention
+        return Seen(maps[-1].half(), kept, self._ordered(runs))
 
     def above(self, seen: Seen, cut: int) -> Features:
         """Features, the rest of the blocks having looked."""
@@ -162,9 +162,13 @@ class Network(nn.Module):
 
     def above(self, *images: Tensor) -> Float[Tensor, "b d"]:
         """Vectors of what ``below`` gave."""
+        return self.embed(self.raw(*images))
+
+    def raw(self, *images: Tensor) -> Features:
+        """Features of what ``below`` gave."""
         if self.frozen:
-            return self.embed(Features(*images))
-        return self.embed(self.backbone.above(Seen(*images), self.cut)) if self.cut else self(*images)
+            return Features(*images)
+        return self.backbone.above(Seen(*images), self.cut) if self.cut else self.backbone(*images)
 
     def train(self, mode: bool = True) -> "Network":
         super().train(mode)

@@ -103,7 +103,7 @@ NAMED: dict[str, Recipe] = {
     for recipe in (
         Recipe("quick"),
         FROZEN,
-        replace(FROZEN, name="finetune", tuned=9, epochs=8, products=64, views=6, lr=5e-4),
+        replace(FROZEN, name="finetune", tuned=8, epochs=4, products=64, lr=5e-4),
     )
 }
 """Recipes by name."""
@@ -155,4 +155,5 @@ def _read(default: object, value: str) -> Any:
     if isinstance(default, tuple):
         pairs = [pair.split(":") for pair in value.split(",") if pair]
         return tuple((name, float(weight)) for name, weight in pairs)
-    return type(default)(value)
+    kind: Any = type(default)
+    return kind(value)

@@ -33,13 +33,14 @@ class Batch(NamedTuple):
 class Pairs:
     """What a run may see. Row v is one view of one crop of product number ``product[v]``; several views show one crop.
 
-    ``look(rows, epoch)`` gives the images of rows; ``design`` and ``category`` are numbers for each product, -1 where
-    it has none.
+    ``look(rows, epoch)`` gives the images of rows. View number 0 is the crop as it is. ``design`` and ``category`` are
+    numbers for each product, -1 where it has none.
     """
 
     look: Callable[[Int64[np.ndarray, "r"], int], Images]
     product: Int64[np.ndarray, "v"]
     is_street: Bool[np.ndarray, "v"]
+    view: Int64[np.ndarray, "v"]
     design: Int64[np.ndarray, "p"]
     category: Int64[np.ndarray, "p"]
 
@@ -118,8 +119,8 @@ def _with_siblings(
     for one in draw.permutation(chosen):
         if len(inside) - len(chosen) == most:
             break
-        others = np.flatnonzero((design == design[one]) & (design >= 0))
-        others = [other for other in others.tolist() if other not in inside]
+        same = np.flatnonzero((design == design[one]) & (design >= 0))
+        others = [other for other in same.tolist() if other not in inside]
         if others:
             inside.add(int(draw.choice(others)))
     added = sorted(inside - set(chosen.tolist()))

@@ -66,7 +66,9 @@ class Learner(nn.Module):
 
     def loss(self, batch: Batch, draw: torch.Generator) -> Float[Tensor, ""]:
         """Of the mix of parts, and of each part alone."""
-        vectors = self.network.above(*batch.images)
+        with torch.autocast(batch.product.device.type, torch.bfloat16, enabled=batch.product.is_cuda):
+            vectors = self.network.above(*batch.images)
+        vectors = vectors.float()
         street, shop = vectors[batch.is_street], vectors[~batch.is_street]
         same = batch.product[batch.is_street][:, None] == batch.product[~batch.is_street]
 
@@ -137,11 +139,10 @@ def train(
     Gives the metrics of that epoch. Ends with the same weights, on a CPU and one thread, whether it was killed and
     resumed or not. Raises BadRun where the loss is no number any more, or memory does not suffice.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(), _memory(recipe):
         torch.manual_seed(recipe.seed)
-        learner = Learner(network, recipe).to(device)
-        run = Run(folder, learner, recipe, pairs, held, device)
+        learner = Learner(network, recipe).to(device())
+        run = Run(folder, learner, recipe, pairs, held, device())
         if resume:
             run.resume()
         else:
@@ -153,6 +154,11 @@ def train(
     network.load_state_dict(checkpoint.weights(kept))
     network.eval()
     return dict(kept.state["metrics"])
+
+
+def device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def one_epoch(run: Run, on_step: Callable[[Step], None]) -> None:
@@ -183,9 +189,8 @@ def _learn(run: Run, batch: Batch) -> float:
     rate = _rate(run.epoch * run.steps + run.step, recipe.epochs * run.steps, recipe.warmup)
     for group in run.optimizer.param_groups:
         group["lr"] = group["full"] * rate
-    draw = torch.Generator().manual_seed(hash((recipe.seed, run.epoch, run.step)) & 2**63 - 1)
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
-        loss = learner.loss(_moved(batch, run.device), draw)
+    draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch * run.steps + run.step)
+    loss = learner.loss(_moved(batch, run.device), draw)
     value = float(loss)
     if not math.isfinite(value):
         raise BadRun(

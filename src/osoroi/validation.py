@@ -1,12 +1,11 @@
 """How well a network ranks products it has not learned from: every held-out street view asks for its product."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
-from torch import nn
 
 from osoroi.metrics import by_name
 from osoroi.records import Part
@@ -27,22 +26,23 @@ class Sides(NamedTuple):
     shop_product: Int64[np.ndarray, "t"]
 
 
-def metrics(network: nn.Module, held: Pairs, device: torch.device) -> dict[str, float]:
+def metrics(network: Any, held: Pairs, device: torch.device) -> dict[str, float]:
     """Means over the street rows, with the network's weights of the parts."""
     found = embed(network, held, device)
     return means(mixed(found, network.parts), found)
 
 
-def embed(network: nn.Module, pairs: Pairs, device: torch.device) -> Sides:
-    """Vectors of all rows, parts of unit length, unweighed."""
+def embed(network: Any, pairs: Pairs, device: torch.device) -> Sides:
+    """Vectors of all crops as they are, parts of unit length, unweighed."""
+    rows = np.flatnonzero(pairs.view == 0)
     vectors = []
     with torch.inference_mode():
-        for rows in np.array_split(np.arange(len(pairs.product)), -(-len(pairs.product) // BATCH)):
-            images = [one.to(device) for one in pairs.look(rows, 0)]
+        for some in np.array_split(rows, -(-len(rows) // BATCH)):
+            images = [one.to(device) for one in pairs.look(some, 0)]
             vectors.append(network.above(*images).float().cpu())
     every = torch.cat(vectors).numpy()
-    street = pairs.is_street
-    return Sides(every[street], pairs.product[street], every[~street], pairs.product[~street])
+    street, product = pairs.is_street[rows], pairs.product[rows]
+    return Sides(every[street], product[street], every[~street], product[~street])
 
 
 def mixed(found: Sides, parts: Sequence[Part]) -> Float32[np.ndarray, "s t"]:
@@ -68,24 +68,32 @@ def ranks_of_partners(
     """
     products, where = np.unique(shows, return_inverse=True)
     best = np.full((len(scores), len(products)), -np.inf, np.float32)
-    np.maximum.at(best, (slice(None), where), scores)
+    for column, product in enumerate(where):
+        best[:, product] = np.maximum(best[:, product], scores[:, column])
     own = best[np.arange(len(scores)), np.searchsorted(products, asks)]
     return np.sum(best >= own[:, None], axis=1).astype(np.float64)
 
 
-def weigh(found: Sides, parts: Sequence[Part], metric: str) -> dict[str, float]:
+def weigh(found: Sequence[Sides], parts: Sequence[Part], metric: str) -> dict[str, float]:
     """The weights of two parts with the best mean of a metric, on a grid; of ties the one nearest to one half.
 
-    Smoothed over neighbours on the grid, so that a lucky point does not win. One part has weight 1; more than two
-    stay as they are.
+    Each of ``found`` is ranked for itself. The means are smoothed over neighbours on the grid, so that a lucky point
+    does not win. One part has weight 1; more than two stay as they are.
     """
     if len(parts) != 2:
         return {part.name: part.weight for part in parts}
-    size = parts[0].size
+    grid = np.arange(STEPS + 1) / STEPS
+    scored = np.mean([_along(sides, parts[0].size, grid, metric) for sides in found], axis=0)
+    smooth = np.convolve(np.pad(scored, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    best = max(range(len(grid)), key=lambda place: (round(float(smooth[place]), 6), -abs(grid[place] - 0.5)))
+    return {parts[0].name: float(grid[best]), parts[1].name: float(1 - grid[best])}
+
+
+def _along(found: Sides, size: int, grid: Float64[np.ndarray, "g"], metric: str) -> Float64[np.ndarray, "g"]:
+    """Means of a metric with each weight of the first part, which has ``size`` columns."""
     first = found.street[:, :size] @ found.shop[:, :size].T
     second = found.street[:, size:] @ found.shop[:, size:].T
-    grid = np.arange(STEPS + 1) / STEPS
-    scored = [means(weight * first + (1 - weight) * second, found, [metric])[metric] for weight in grid]
-    smooth = np.convolve(np.pad(scored, 1, mode="edge"), np.ones(3) / 3, mode="valid")
-    best = max(range(len(grid)), key=lambda place: (round(smooth[place], 6), -abs(grid[place] - 0.5)))
-    return {parts[0].name: float(grid[best]), parts[1].name: float(1 - grid[best])}
+    scored = []
+    for weight in grid.astype(np.float32):
+        scored.append(means(weight * first + (1 - weight) * second, found, [metric])[metric])
+    return np.array(scored)

@@ -10,6 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 PATIENCE_S = 2.0
 """Nothing is shown before that, and nothing at all where stderr is no terminal."""
 
+OFTEN_S = 5.0
+"""Between two lines, where a log is written rather than a bar drawn."""
+
 
 @contextmanager
 def counting(noun: str, total: int | None = None) -> Iterator[Callable[[int], None]]:

