@@ -20,6 +20,7 @@ from osoroi import splits
 from osoroi.errors import BadDataset
 from osoroi.readers import Reader
 from osoroi.readers.drawing import stage
+from osoroi.readers.drawing.cloth import Cloth
 from osoroi.readers.drawing.designs import BRANDS, CATEGORIES, PRICES, Design, design
 from osoroi.records import Box, Crop, Domain, Product, Row
 
@@ -29,10 +30,10 @@ COLOURWAYS = (3, 1, 4, 2, 3, 2, 4, 1)
 DEAL = splits.dealer("7:1:2")
 
 
-def sewn(seed: int, number: int) -> tuple[int, int]:
+def sewn(number: int) -> tuple[int, int]:
     """Number of the design and of the colourway of product ``number``.
 
-    >>> [sewn(0, number) for number in (0, 2, 3, 4, 20)]
+    >>> [sewn(number) for number in (0, 2, 3, 4, 20)]
     [(0, 0), (0, 2), (1, 0), (2, 0), (8, 0)]
     """
     ends = list(accumulate(COLOURWAYS))
@@ -63,14 +64,24 @@ class Photo:
         """One of this photo's own streams of chance."""
         return np.random.default_rng([self.seed, 3, self.number, VIEWS.index(self.view), stream])
 
+    def design(self) -> tuple[Design, Cloth]:
+        """What it shows."""
+        at, colourway = sewn(self.number)
+        made = design(self.seed, at)
+        return made, made.cloth(colourway)
+
+    def box(self) -> Box | None:
+        """Where the garment is in a photo of the street."""
+        if not self.view.startswith("street"):
+            return None
+        _, own, camera = stage.worn(*self.design(), self.dice(0))
+        return Box(*stage.box(own, camera))
+
     def staged(self) -> stage.Stage:
-        """What is before the camera."""
-        number, colourway = sewn(self.seed, self.number)
-        made = design(self.seed, number)
-        cloth = made.cloth(colourway)
+        """All that is before the camera."""
         if self.view.startswith("street"):
-            return stage.in_street(made, cloth, self.dice(0))
-        return stage.in_shop(made, cloth, self.dice(0), hung=self.view == "shop-2")
+            return stage.in_street(*self.design(), self.dice(0))
+        return stage.in_shop(*self.design(), self.dice(0), hung=self.view == "shop-2")
 
     def read(self) -> bytes:
         """The JPEG."""
@@ -94,9 +105,8 @@ class Drawn:
             split = DEAL(product)
             for view in self.views(number):
                 photo = Photo(self.seed, number, view)
-                street = view.startswith("street")
-                box = Box(*photo.staged().box()) if street else None
-                domain: Domain = "street" if street else "shop"
+                box = photo.box()
+                domain: Domain = "street" if box else "shop"
                 yield Row(product, Crop(f"{product.product_id}/{view}", product.product_id, domain, photo, box, split))
 
     def views(self, number: int) -> list[str]:
@@ -107,7 +117,7 @@ class Drawn:
 
     def product(self, number: int) -> Product:
         """What a shop says of it."""
-        at, colourway = sewn(self.seed, number)
+        at, colourway = sewn(number)
         made: Design = design(self.seed, at)
         dice = np.random.default_rng([self.seed, 5, at])
         category = CATEGORIES[made.kind]

@@ -95,8 +95,10 @@ def sewn_in(outline: Points, side: float, cut: Cut) -> Points:
     half = len(outline) // 2
     one, other = outline[:half], outline[half:][::-1]
     outer, inner = (one, other) if side * (one[3, 0] - other[3, 0]) > 0 else (other, one)
-    tip, pit = (side * (0.8 + 0.5 * cut.ease), 0.19), (side * (0.66 + cut.ease), 0.95)
-    above = curve(tip, *((float(x), float(y)) for x, y in outer[3::2]), steps=3)
+    e = cut.ease
+    tip, cap, pit = (side * (0.8 + 0.5 * e), 0.19), (side * (0.97 + 0.5 * e), 0.38), (side * (0.66 + e), 0.95)
+    far = outer[np.hypot(*(outer - tip).T) > 0.55]
+    above = curve(tip, cap, *((float(x), float(y)) for x, y in far[::2]), steps=3)
     low = inner[inner[:, 1] > pit[1]] if inner[-1, 1] > pit[1] else inner[-1:]
     return np.concatenate([above, outer[-1:], low[::-1], np.array([pit, (side * 0.66, 0.4)])])
 
@@ -111,11 +113,8 @@ def top(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
     wide = NECKS[cut.neck][0]
     pieces = []
     if not worn:
-        inside = mirrored(curve((0, -0.05), (wide * 0.7, -0.05), (wide + 0.02, 0.02)))
-        deep = np.array([(-wide, 0.3), (0.0, 0.7), (wide, 0.3)])
-        pieces.append(
-            Piece(np.concatenate([inside[: len(inside) // 2], deep[::-1]]), plain(cloth), dark=0.55, folds=0.2)
-        )
+        inside = mirrored(curve((0, -0.07), (wide * 0.7, -0.05), (wide + 0.02, 0.02), (wide, 0.3), (0, 0.7)))
+        pieces.append(Piece(inside, plain(cloth), dark=0.55, folds=0.2))
     fan = cut.flare if cut.length > 2.7 else 0.0
     pieces.append(Piece(trunk(cut), cloth, folds=0.5 + 0.8 * fan, fan=fan, roundness=0.45, shadow=0.3))
     if cut.sleeve:

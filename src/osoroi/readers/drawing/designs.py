@@ -97,7 +97,7 @@ def design(seed: int, number: int) -> Design:
     names = list(COLOURS)
     colours = tuple(str(name) for name in dice.permutation(names)[:4])
     seconds = tuple(second(name, dice) for name in colours)
-    weave = {"sweater": 0.05, "coat": 0.035, "trousers": 0.025}.get(kind, 0.012)
+    weave = {"sweater": 0.04, "coat": 0.028, "trousers": 0.02}.get(kind, 0.01)
     size = float(dice.uniform(0.16, 0.42))
     return Design(made.kind, made, pattern, size, int(dice.integers(60)), weave, colours, seconds)
 

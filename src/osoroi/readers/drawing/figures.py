@@ -133,6 +133,8 @@ def head(person: Person) -> list[Piece]:
         Piece(limb([(s * 0.08, -0.88), (s * 0.21, -0.88)], [0.03, 0.02]), Cloth(person.hair), roundness=0.0, own=False)
         for s in (-1, 1)
     ]
-    mouth = Piece(disc(0, -0.44, 0.085, 0.03), lips, roundness=0.0, own=False)
+    mouth = Piece(
+        limb([(-0.1, -0.46), (0, -0.425), (0.1, -0.46)], [0.015, 0.055, 0.015]), lips, roundness=0.0, own=False
+    )
     hair = Piece(np.concatenate([fringe, crown]), Cloth(person.hair, weave=0.05), roundness=0.12, own=False)
     return [skin(face, person, 0.2), *features, *brows, mouth, hair]

@@ -26,7 +26,7 @@ def street(dice: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def houses(draw: ImageDraw.ImageDraw, dice: np.random.Generator, w: int, h: int) -> None:
-    draw.rectangle((0, 0, w, h), fill=colour(dice, 170, 240, 0.15))
+    draw.rectangle((0, 0, w, h), fill=colour(dice, 190, 245, 0.08))
     ground = int(h * dice.uniform(0.62, 0.85))
     x = -int(dice.integers(0, 20))
     while x < w:
@@ -51,7 +51,7 @@ def park(draw: ImageDraw.ImageDraw, dice: np.random.Generator, w: int, h: int) -
 
 
 def room(draw: ImageDraw.ImageDraw, dice: np.random.Generator, w: int, h: int) -> None:
-    draw.rectangle((0, 0, w, h), fill=colour(dice, 150, 235, 0.12))
+    draw.rectangle((0, 0, w, h), fill=colour(dice, 160, 235, 0.09))
     for _ in range(int(dice.integers(2, 6))):
         x, y = int(dice.integers(-10, w)), int(dice.integers(0, h))
         draw.rectangle((x, y, x + int(dice.integers(8, 40)), y + int(dice.integers(10, 60))), fill=colour(dice))

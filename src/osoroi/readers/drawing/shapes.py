@@ -101,7 +101,7 @@ class Camera:
         return np.stack([x / z, y / z])
 
 
-def aimed(box: tuple[float, float, float, float], size: tuple[int, int], room: float) -> Camera:
+def aimed(box: tuple[float, ...], size: tuple[int, int], room: float) -> Camera:
     """The camera that holds a box of the world in the middle, filling ``room`` of the picture one way."""
     left, top, right, bottom = box
     width, height = size

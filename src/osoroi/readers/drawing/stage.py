@@ -11,6 +11,7 @@ from osoroi.readers.drawing.canvas import Canvas, Piece, weaving
 from osoroi.readers.drawing.cloth import COLOURS, Cloth
 from osoroi.readers.drawing.cuts import Cut
 from osoroi.readers.drawing.designs import Design
+from osoroi.readers.drawing.figures import Pose
 
 SHOP, STREET = (288, 384), (312, 416)
 """Width and height of photos."""
@@ -27,34 +28,42 @@ class Stage:
     camera: shapes.Camera
     street: bool
 
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what the photo is of, in whole pixels inside the photo."""
-        seen = np.concatenate([self.camera.sees(piece.outline) for piece in self.pieces if piece.own])
-        size = (self.camera.width, self.camera.height)
-        left, top = np.clip(np.floor(seen.min(axis=0)), 0, np.array(size) - 2).astype(int).tolist()
-        right, bottom = np.clip(np.ceil(seen.max(axis=0)), (left + 2, top + 2), size).astype(int).tolist()
-        return left, top, right, bottom
+
+def box(own: list[Piece], camera: shapes.Camera) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what a photo is of, in whole pixels inside the photo."""
+    seen = np.concatenate([camera.sees(piece.outline) for piece in own])
+    size = (camera.width, camera.height)
+    left, top = np.clip(np.floor(seen.min(axis=0)), 0, np.array(size) - 2).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(seen.max(axis=0)), (left + 2, top + 2), size).astype(int).tolist()
+    return left, top, right, bottom
 
 
 def in_shop(design: Design, cloth: Cloth, dice: np.random.Generator, *, hung: bool) -> Stage:
     """Laid out straight; or hung up, the sleeves down."""
     pieces = cuts.garment(design.cut, cloth, figures.laid(dice, 0.2 if hung else 0.45), worn=False)
     camera = shapes.aimed(extent(pieces), SHOP, 0.86)
-    return Stage(tuple(pieces), shapes.shaken(camera, dice, turn=0.02, tilt=0, shift=0.01), street=False)
+    return Stage(tuple(pieces), shapes.shaken(camera, dice, turn=0.02, tilt=0.0, shift=0.01), street=False)
 
 
 def in_street(design: Design, cloth: Cloth, dice: np.random.Generator) -> Stage:
     """Worn by somebody."""
-    person, pose = figures.somebody(dice), figures.standing(dice)
-    own = cuts.garment(design.cut, cloth, pose, worn=True)
+    pose, own, camera = worn(design, cloth, dice)
+    person = figures.somebody(dice)
     pieces = [*figures.behind(person), *figures.body(person, pose)]
-    bare = [piece for joints in pose.arms for piece in figures.arm(person, joints)]
-    pieces += [*bare, *dressed(design.kind, own, pose, dice), *figures.head(person), *before(person, dice)]
+    pieces += [piece for joints in pose.arms for piece in figures.arm(person, joints)]
+    pieces += [*dressed(design.kind, own, pose, dice), *figures.head(person), *before(person, dice)]
+    return Stage(tuple(pieces), camera, street=True)
+
+
+def worn(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose, list[Piece], shapes.Camera]:
+    """How it is worn, its pieces, and the camera: all that its box depends on."""
+    pose = figures.standing(dice)
+    own = cuts.garment(design.cut, cloth, pose, worn=True)
     camera = shapes.aimed(extent(own), STREET, float(dice.uniform(0.62, 0.95)))
-    return Stage(tuple(pieces), shapes.shaken(camera, dice, turn=0.09, tilt=0.12, shift=0.05), street=True)
+    return pose, own, shapes.shaken(camera, dice, turn=0.09, tilt=0.12, shift=0.05)
 
 
-def dressed(kind: str, own: list[Piece], pose: figures.Pose, dice: np.random.Generator) -> list[Piece]:
+def dressed(kind: str, own: list[Piece], pose: Pose, dice: np.random.Generator) -> list[Piece]:
     """What is worn, with what is worn beside it, from the skin outwards."""
     wear = Cloth(BLUES[int(dice.integers(len(BLUES)))], weave=0.03)
     shirt = Cloth(COLOURS[str(dice.choice(["white", "grey", "black", "beige", "light blue", "navy"]))], weave=0.02)
@@ -134,7 +143,7 @@ def developed(picture: Image.Image, grain: Image.Image, dice: np.random.Generato
     mean = float(np.asarray(picture.reduce(16)).mean())
     table = balance * (mean + contrast * (np.arange(256) - mean))
     lit = picture.point(np.clip(table + 0.5, 0, 255).astype(int).ravel().tolist())
-    fine = grain.transpose(Image.Transpose.ROTATE_180).point(weaving(round(float(dice.uniform(0.005, 0.03)), 3)))
+    fine = grain.transpose(Image.Transpose.ROTATE_180).point(weaving(round(float(dice.uniform(0.003, 0.018)), 3)))
     return ImageChops.add(lit, Image.merge("RGB", [fine] * 3), 1, -128)
 
 
