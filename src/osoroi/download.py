@@ -149,7 +149,7 @@ def download(
     """Fetch photos into ``folder``; the journal lies beside it. ``again`` asks even where nothing was found before."""
     folder.mkdir(parents=True, exist_ok=True)
     journal = folder.parent / JOURNAL
-    there = {name.partition(".")[0] for name in os.listdir(folder) if name[0] != "."}
+    there = {name.partition(".")[0] for name in os.listdir(folder)}
     lost = set() if again else {end.name for end in endings(journal) if not end.saved and not end.again}
     count, hosts = Count(), Hosts(manners)
     for link in wanted:
