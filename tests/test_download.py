@@ -361,23 +361,22 @@ def test_links_are_split_at_the_first_comma_and_have_no_header(tmp_path: Path) -
         list(links(tmp_path / "none.txt"))
 
 
-def test_hosts_take_turns() -> None:
-    hosts = Hosts(Manners(per_host=1, pause_s=0.0))
-    for n in range(3):
-        hosts.put(Link(f"a{n}", "http://a/x"))
-    hosts.put(Link("b0", "http://b/x"))
-    first, second = hosts.take(0.0), hosts.take(0.0)
-    assert first is not None
-    assert second is not None
-    assert [first.name, second.name] == ["a0", "b0"]
-    assert hosts.take(0.0) is None
+def taken(hosts: Hosts, now: float) -> str | None:
+    link = hosts.take(now)
+    return None if link is None else link.name
+
+
+def test_hosts_take_turns_and_rest() -> None:
+    hosts = Hosts(Manners(per_host=2, pause_s=0.0))
+    first = Link("a0", "http://a/x")
+    for link in (first, *(Link(f"a{n}", "http://a/x") for n in (1, 2, 3)), Link("b0", "http://b/x")):
+        hosts.put(link)
+    assert [taken(hosts, 0.0) for _ in range(4)] == ["a0", "b0", "a1", None]
     hosts.done(first, well=True)
     hosts.rest("a", 5.0)
-    assert hosts.take(4.0) is None
+    assert taken(hosts, 4.0) is None
     assert hosts.next_s(4.0) == 1.0
-    third = hosts.take(5.0)
-    assert third is not None
-    assert third.name == "a1"
+    assert taken(hosts, 5.0) == "a2"
 
 
 @pytest.mark.parametrize(
