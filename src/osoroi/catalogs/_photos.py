@@ -34,15 +34,14 @@ def keep(folder: Path, photo: Source, known: str | None = None) -> Kept:
         _write(place(folder, sha256), data)
         return Kept(sha256, None, data)
     sha256 = known or _hash(photo)
-    kept = photo.absolute() == place(folder, sha256).absolute()
+    kept = photo.name == sha256 and photo.absolute() == place(folder, sha256).absolute()
     return Kept(sha256, None if kept else str(photo.absolute()))
 
 
 def ensure(folder: Path, kept: Sequence[Kept]) -> None:
     """Write once more what a compaction threw out between ``keep`` and the commit; no sweep can come in between now."""
     for one in kept:
-        path = place(folder, one.sha256)
-        if one.path is None and not path.exists():
+        if one.path is None and not (path := place(folder, one.sha256)).exists():
             if one.data is None:
                 raise BadPhoto(f"the kept photo {path} is gone", hint="put the product with its photos")
             _write(path, one.data)

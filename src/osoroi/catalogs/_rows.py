@@ -141,4 +141,9 @@ def demand_product(product: Product) -> None:
 
 
 def _storable(text: str) -> bool:
-    return not any(0xD800 <= ord(sign) <= 0xDFFF for sign in text)
+    """Whether text is Unicode that can be encoded: half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

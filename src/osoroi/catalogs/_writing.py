@@ -19,7 +19,6 @@ from osoroi.catalogs._rows import (
     box_text,
     checksum,
     demand,
-    demand_product,
     facts,
     product_row,
     slot,
@@ -112,7 +111,6 @@ def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: 
 
 def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
     """The product's row and its attributes as facts; returns its key."""
-    demand_product(product)
     old = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
     key = old[0] if old else _next(connection, "products")
     row = product_row(key, product)

@@ -20,7 +20,7 @@ from osoroi.catalogs._compaction import Compactor
 from osoroi.catalogs._gate import Gate
 from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
-from osoroi.catalogs._rows import StoredEncoder
+from osoroi.catalogs._rows import StoredEncoder, demand_product
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
 from osoroi.index.scan import Health, ScanIndex
@@ -178,6 +178,7 @@ class LocalCatalog:
         """
         with self._commit("patch") as (truth, touched):
             product = _writing.patched(truth.product(product_id), changes)
+            demand_product(product)
             _writing.put_product(truth.connection, product, touched)
         return touched.seq
 
