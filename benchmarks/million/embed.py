@@ -3,7 +3,7 @@
     python -m benchmarks.million.embed OUT.npz [--data FOLDER] [--encoder FILE]
 
 Writes ``shop [n d]`` (every product photo of the folders), ``street [q d]`` (every street photo, its garment's box),
-``parts``, ``weights`` and ``fingerprint``. Needs folders with a ``manifest.csv`` (path, role, box); about 10 ms a photo.
+``parts``, ``weights`` and ``fingerprint``. Needs folders with a ``manifest.csv`` (path, role, box); 10 ms a photo.
 """
 
 import argparse

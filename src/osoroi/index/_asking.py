@@ -19,7 +19,7 @@ CANDIDATES = 4_096
 FIRST = 256
 """Of those, so many are scored exactly at once; their errors tell how far down the others have to be."""
 
-SURE = 5.0
+SURE = 6.0
 """Standard deviations of a code's error by which a vector has to fall short to be left out."""
 
 
