@@ -37,6 +37,27 @@ def phash(photo: UInt8[np.ndarray, "h w 3"]) -> np.uint64:
     return np.packbits(bits).view(np.uint64)[0]
 
 
+def thumb(photo: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "48 48 3"]:
+    """What is left of a photo at 48 x 48."""
+    return np.asarray(Image.fromarray(photo).resize((48, 48), Image.Resampling.BOX))
+
+
+def correlation(one: UInt8[np.ndarray, "48 48 3"], other: UInt8[np.ndarray, "48 48 3"]) -> float:
+    """How alike two thumbs are whatever their light: cosine of the pixels less each channel's mean, in [-1, 1].
+
+    Two plain photos are alike (1) where both are plain, and unlike (0) where one is.
+
+    >>> red = np.zeros((48, 48, 3), np.uint8); red[:24, :, 0] = 200
+    >>> round(correlation(red, red // 2 + 40), 3), round(correlation(red, red[::-1]), 3)
+    (1.0, -1.0)
+    """
+    a, b = (each - each.mean(axis=(0, 1)) for each in (one.astype(np.float64), other.astype(np.float64)))
+    sizes = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    if min(sizes) < 1:
+        return float(max(sizes) < 1)
+    return float((a * b).sum() / (sizes[0] * sizes[1]))
+
+
 def near(hashes: UInt64[np.ndarray, "n"], radius: int) -> Int64[np.ndarray, "m 2"]:
     """All pairs i < j whose hashes differ in at most ``radius`` bits.
 
