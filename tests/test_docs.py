@@ -1,6 +1,7 @@
 """Documentation is run: help pages, README commands, the list of readers and of public names."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +33,6 @@ def test_every_command_explains_itself(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_in_a_help_page_is_a_call_the_command_accepts(name: str) -> None:
     """Parsed, not run: files need not be there."""
-    import shlex
-
     command = command_named(name)
     examples = [line.strip() for line in (command.help or "").splitlines() if line.strip().startswith("osoroi ")]
     for example in examples:
@@ -72,3 +71,58 @@ def test_the_tour_names_lines_that_search_and_training_really_have() -> None:
         source = [line.strip() for line in (ROOT / path).read_text(encoding="utf-8").splitlines()]
         for line in body.splitlines():
             assert not line.strip() or line.strip() in source, f"{path} has no line {line.strip()!r}"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What `osoroi demo` writes and prints, run once in an empty folder."""
+    folder = tmp_path_factory.mktemp("demo")
+    osoroi = Path(sys.executable).with_name("osoroi")
+    run = subprocess.run([osoroi, "demo"], cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return folder, run.stdout
+
+
+def as_words(line: str) -> list[object]:
+    """The words of a line; scores as numbers near enough, since the last digit is the processor's."""
+    return [
+        pytest.approx(float(word), abs=0.02) if re.fullmatch(r"-?\d\.\d{3}", word) else word for word in line.split()
+    ]
+
+
+def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```text\n(.*?)```", readme, flags=re.DOTALL)
+    printed = demo[1].splitlines()
+    begin = next(at for at, line in enumerate(printed) if line.startswith("demo/street"))
+    for quoted, line in zip(shown.splitlines(), printed[begin:], strict=False):
+        assert line.split() == as_words(quoted), "run `osoroi demo` and put its first answer into the README"
+
+
+def test_the_demo_writes_its_picture_and_names_commands_that_work(demo: tuple[Path, str]) -> None:
+    folder, printed = demo
+    assert (folder / "demo" / "results.png").stat().st_size > 50_000
+    (ask,) = re.findall(r"ask it yourself: (osoroi search .*)", printed)
+    words = shlex.split(ask)
+    words[0] = str(Path(sys.executable).with_name("osoroi"))
+    run = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 11, "a head and ten products"
+    assert re.search(r"open the page: +osoroi serve demo/shop", printed)
+
+
+def test_the_readmes_python_runs_on_the_demo(demo: tuple[Path, str]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    run = subprocess.run([sys.executable, "-c", code], cwd=demo[0], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 5
+
+
+def test_every_command_line_in_the_readme_is_one_the_commands_accept() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line.removeprefix("$ ") for line in readme.splitlines() if line.startswith("$ osoroi ")]
+    assert len(lines) >= 4
+    for line in lines:
+        name, *words = shlex.split(line.partition(" | ")[0])[1:]
+        command_named(name).make_context(name, words).close()
