@@ -52,13 +52,14 @@ def entry(encoder: Encoder, product: Product, *photos: bytes) -> Entry:
 
 def goods(encoder: Encoder) -> list[Entry]:
     """Five products; P4 has two photos."""
-    return [
-        entry(encoder, Product("P1", "Red skirt", "skirts", "Aoi", 3900.0, "JPY", "https://shop.example/1"), picture(RED)),
-        entry(encoder, Product("P2", "Green skirt", "skirts", "Nord", 5900.0, "JPY"), picture(GREEN)),
-        entry(encoder, Product("P3", "Blue top", "tops", "Aoi", 2900.0, "JPY", attributes={"sale": True}), picture(BLUE)),
-        entry(encoder, Product("P4", "Purple top", "tops", "Nord", 7900.0), picture((120, 30, 120)), picture((110, 30, 130))),
-        entry(encoder, Product("P5", "Grey coat", "coats", price=19900.0, attributes={"sale": False}), picture((90, 90, 90))),
-    ]  # fmt: skip
+    made = [
+        (Product("P1", "Red skirt", "skirts", "Aoi", 3900.0, "JPY", "https://shop.example/1"), [picture(RED)]),
+        (Product("P2", "Green skirt", "skirts", "Nord", 5900.0, "JPY"), [picture(GREEN)]),
+        (Product("P3", "Blue top", "tops", "Aoi", 2900.0, "JPY", attributes={"sale": True}), [picture(BLUE)]),
+        (Product("P4", "Purple top", "tops", "Nord", 7900.0), [picture((120, 30, 120)), picture((110, 30, 130))]),
+        (Product("P5", "Grey coat", "coats", price=19900.0, attributes={"sale": False}), [picture((90, 90, 90))]),
+    ]
+    return [entry(encoder, product, *photos) for product, photos in made]
 
 
 def fill(folder: Path, encoder: Encoder, entries: Sequence[Entry]) -> LocalCatalog:

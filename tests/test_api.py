@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from PIL import Image
-from shop import BLUE, GREEN, RED, WHITE, SeeingEncoder, fill, goods, picture
 from starlette.testclient import TestClient
 
 from osoroi.catalogs.local import LocalCatalog
 from osoroi.search import Searcher
 from osoroi.web import app
 from osoroi.web.settings import Settings
+from shop import BLUE, GREEN, RED, WHITE, SeeingEncoder, fill, goods, picture
 
 READ, WRITE = "r" * 20, "w" * 20
 

@@ -247,7 +247,7 @@ def test_the_dial_goes_from_shape_to_colour_and_knows_the_encoders_own_weight(pa
 def test_filters_narrow_what_is_found_count_what_is_left_and_are_cleared(page):
     choose(page, picture(RED, width=200, height=200))
     expect_first(page, "Red skirt")
-    page.get_by_label("tops").check()
+    page.get_by_label("Tops").check()
     expect_first(page, "Purple top")
     expect(page.locator(".grid .card")).to_have_count(2)
     count = lambda of: page.locator(f'[data-count="{of}"]')  # noqa: E731
@@ -256,7 +256,7 @@ def test_filters_narrow_what_is_found_count_what_is_left_and_are_cleared(page):
     page.locator("[name=below]").fill("5000")
     page.keyboard.press("Enter")
     expect(page.locator(".grid .card h3")).to_have_text(["Blue top"])
-    page.get_by_label("sale").check()
+    page.get_by_label("Sale").check()
     expect(page.locator(".grid .card h3")).to_have_text(["Blue top"])
     page.locator("[name=below]").fill("100")
     page.keyboard.press("Enter")
@@ -287,7 +287,7 @@ def test_more_like_this_asks_with_the_product_and_back_returns_to_the_photo(page
 def test_an_address_is_all_a_friend_needs(page, browser, address):
     page.get_by_role("link", name="More like Red skirt").last.click()
     expect_first(page, "Purple top")
-    page.get_by_label("tops").check()
+    page.get_by_label("Tops").check()
     expect(page.locator(".grid .card")).to_have_count(2)
     page.locator("#dial").focus()
     page.keyboard.press("End")
@@ -419,7 +419,7 @@ def test_everything_needed_works_without_scripts(plain):
         plain.locator(f"[name={side}]").fill(str(value))
     plain.get_by_role("button", name="Search").click()  # the page carries the photo
     expect_first(plain, "Red skirt")
-    plain.get_by_label("tops").check()
+    plain.get_by_label("Tops").check()
     plain.get_by_role("button", name="Search").click()
     expect(plain.locator(".grid .card")).to_have_count(2)
     plain.get_by_role("link", name="More like Blue top").last.click()
@@ -454,7 +454,7 @@ def test_axe_finds_nothing_serious(browser, address, scheme, width):
         page.locator("#draw").click()
         page.wait_for_load_state("networkidle")
         found += axe(page)
-        page.get_by_label("tops").evaluate("box => box.click()")
+        page.get_by_label("Tops").evaluate("box => box.click()")
         page.locator("[name=above]").evaluate("(input) => { input.value = 99999; input.form.requestSubmit(); }")
         expect(status(page)).to_contain_text("Nothing")
         found += axe(page)

@@ -25,7 +25,6 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from shop import BLUE, RED, SeeingEncoder, entry, fill, goods, picture, serving
 
 from osoroi.catalogs.local import LocalCatalog
 from osoroi.cli.serve import command
@@ -36,6 +35,7 @@ from osoroi.web import forms
 from osoroi.web.batching import Batcher
 from osoroi.web.protocol import PatientProtocol
 from osoroi.web.settings import Settings
+from shop import BLUE, RED, SeeingEncoder, entry, fill, goods, picture, serving
 
 WRITES = "w" * 20
 

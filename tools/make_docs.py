@@ -6,6 +6,7 @@ With --check nothing is written, and a page that is out of date ends with exit c
 import sys
 from pathlib import Path
 
+import api_page
 import click
 
 from osoroi.cli import COMMANDS, main
@@ -37,4 +38,6 @@ def settle(path: Path, text: str, *, check: bool) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if settle(DOCS / "cli.md", cli_page(), check="--check" in sys.argv) else 1)
+    pages = {"cli.md": cli_page(), "api.md": api_page.page(api_page.document())}
+    settled = [settle(DOCS / name, text, check="--check" in sys.argv) for name, text in pages.items()]
+    sys.exit(0 if all(settled) else 1)

@@ -1,7 +1,7 @@
 """The line a query takes: pixels, vector, weights, products."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class Searcher:
 def answer(hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s: float) -> dict[str, Any]:
     """Hits as plain data, the one form that ``osoroi search --json`` prints and the service sends."""
     return {
-        "hits": [{"rank": rank} | asdict(hit) for rank, hit in enumerate(hits, start=1)],
+        "hits": [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)],
         "encoder": encoder,
         "detail": detail,
         "took_s": round(took_s, 6),

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -105,7 +104,7 @@ async def products(
     async with service.reads.pass_():
         page = await service.read(_page, service, where, after, limit)
     more = len(page) > limit
-    shown = [asdict(product) for product in page[:limit]]
+    shown = [vars(product) for product in page[:limit]]
     return to_json({"products": shown, "next": page[limit - 1].product_id if more else None})
 
 
@@ -121,7 +120,7 @@ async def product(request: Request, product_id: str) -> Response:
         held = (await service.read(service.catalog.held, [product_id])).get(product_id)
     if held is None:
         raise _unknown(product_id)
-    return to_json({"product": asdict(held.product), "crops": _crops(held.crops)})
+    return to_json({"product": vars(held.product), "crops": _crops(held.crops)})
 
 
 @router.put(
@@ -142,7 +141,7 @@ async def put(request: Request, product_id: str) -> Response:
             raise BadRequest(f"send photos as files, {service.settings.photos} at most", hint="as in: -F photo=@a.jpg")
         held = _product(product_id, _metadata(form.one("product") or "{}"))
         crops, seq = await service.put(held, photos, _boxes(form.fields.get("box", []), len(photos)))
-    return to_json({"product": asdict(held), "crops": _crops(crops), "seq": seq})
+    return to_json({"product": vars(held), "crops": _crops(crops), "seq": seq})
 
 
 @router.patch(
@@ -157,7 +156,7 @@ async def patch(request: Request, product_id: str) -> Response:
         changes = _metadata(body).given()
     if not changes:
         raise BadRequest("nothing to change was sent", hint='send JSON, as in {"price": 3900}')
-    return to_json(asdict(await service_of(request).patch(product_id, changes)))
+    return to_json(vars(await service_of(request).patch(product_id, changes)))
 
 
 @router.delete("/products/{product_id:path}", response_model=schemas.RemovedAnswer, tags=["products"])

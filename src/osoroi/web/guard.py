@@ -57,7 +57,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start, status, whole = time.perf_counter(), 500, scope["method"] in ("GET", "HEAD")
+        start, status, whole = time.perf_counter(), 500, not _has_body(Headers(scope=scope))
 
         async def listening() -> Message:
             nonlocal whole
@@ -116,6 +116,10 @@ class Guard:
         method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") else "other"
         self.counters.request(method, route, status, seconds)
         log.info("%s %s %d %.1f ms", method, route, status, 1000 * seconds)
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def key_of(authorization: str) -> str | None:

@@ -162,10 +162,10 @@ def named(text: str, lang: str) -> str:
     """A shop's own word as people read it.
 
     >>> named("in_stock", "en"), named("skirts", "ja"), named("Aoi & Co", "ja")
-    ('in stock', 'スカート', 'Aoi & Co')
+    ('In stock', 'スカート', 'Aoi & Co')
     """
     plain = text.replace("_", " ")
-    return KNOWN.get(plain.lower(), plain) if lang == "ja" else plain
+    return KNOWN.get(plain.lower(), plain) if lang == "ja" else plain[:1].upper() + plain[1:]
 
 
 def money(price: float | None, currency: str | None, lang: str) -> str:
