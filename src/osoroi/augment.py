@@ -44,7 +44,7 @@ SHOP = Wear(0.08, 0.08, 0.06, 0.04, 0.02, 2.0, 0.5, 0.1, 0.15, 0.0)
 def moved(box: Box, width: int, height: int, wear: Wear, draw: np.random.Generator) -> Box:
     """The box with every side moved by up to ``wear.box`` of its size, inside the photo, at least one pixel large.
 
-    >>> moved(Box(10, 10, 30, 50), 100, 80, Wear(box=0), np.random.default_rng(0))
+    >>> moved(Box(10, 10, 30, 50), 100, 80, Wear(box=0.0), np.random.default_rng(0))
     Box(left=10, top=10, right=30, bottom=50)
     """
     wide, high = box.right - box.left, box.bottom - box.top

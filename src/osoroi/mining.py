@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-Triplets = tuple[Int64[Tensor, "t"], Int64[Tensor, "t"], Int64[Tensor, "t"]]
+Triplets = tuple[Int64[Tensor, "n"], Int64[Tensor, "n"], Int64[Tensor, "n"]]
 """Rows of street, of the right shop photo, of a wrong one."""
 
 Miner = Callable[[Float[Tensor, "s t"], Bool[Tensor, "s t"], torch.Generator], Triplets]

@@ -1,0 +1,95 @@
+"""Batches: what they hold, that all comes once, and that an epoch can be entered in its middle."""
+
+import numpy as np
+import pytest
+import torch
+
+from osoroi import sampling
+from osoroi.errors import BadRun
+from osoroi.recipes import Recipe
+from osoroi.sampling import Pairs
+
+
+def pairs_of(products=23, street=3, shop=2, design=None, category=None):
+    owner = np.repeat(np.arange(products), street + shop)
+    is_street = np.tile([True] * street + [False] * shop, products)
+    return Pairs(
+        lambda rows, epoch: (torch.from_numpy(rows.astype(np.float32)), torch.full((len(rows),), epoch)),
+        owner,
+        is_street,
+        np.tile([*range(street), *range(shop)], products),
+        np.full(products, -1) if design is None else design,
+        np.full(products, -1) if category is None else category,
+    )
+
+
+def test_a_batch_has_its_street_rows_first_then_the_shop_rows_of_the_same_products():
+    pairs = pairs_of()
+    for batch in sampling.batches(pairs, Recipe(products=8, rows=2), epoch=4):
+        half = len(batch.product) // 2
+        assert batch.is_street.tolist() == [True] * half + [False] * half
+        assert batch.product[:half].tolist() == batch.product[half:].tolist()
+        rows = batch.images[0].long().numpy()
+        assert pairs.product[rows].tolist() == batch.product.tolist()
+        assert len(set(rows.tolist())) == len(rows), "a row came twice although there are enough"
+        assert set(batch.images[1].tolist()) == {4}, "the epoch is told to what draws views"
+
+
+def test_every_product_comes_once_an_epoch_in_batches_of_nearly_one_size():
+    plan = sampling.plan(pairs_of(23), Recipe(products=8), epoch=0)
+    assert sorted(len(rows) for rows in plan) == [14, 16, 16]
+    products = np.concatenate([pairs_of(23).product[rows[: len(rows) // 2]] for rows in plan])
+    assert sorted(products) == list(range(23))
+
+
+def test_epochs_and_seeds_differ_and_each_is_the_same_again():
+    first, second, other = (
+        [rows.tolist() for rows in sampling.plan(pairs_of(), Recipe(products=8, seed=seed), epoch)]
+        for seed, epoch in ((0, 0), (0, 1), (1, 0))
+    )
+    assert first == [rows.tolist() for rows in sampling.plan(pairs_of(), Recipe(products=8), 0)]
+    assert first != second
+    assert first != other
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_epoch_entered_in_its_middle_goes_on_with_the_same_batches(workers):
+    recipe = Recipe(products=4)
+    whole = [batch.images[0].tolist() for batch in sampling.batches(pairs_of(), recipe, 2, workers=workers)]
+    assert whole == [rows.tolist() for rows in sampling.plan(pairs_of(), recipe, 2)]
+    assert [batch.images[0].tolist() for batch in sampling.batches(pairs_of(), recipe, 2, skip=4)] == whole[4:]
+
+
+def test_pure_batches_hold_one_category_and_leave_no_product_of_a_category_out():
+    category = np.array([0] * 9 + [1] * 2 + [2] * 12)
+    pairs = pairs_of(23, category=category)
+    plan = sampling.plan(pairs, Recipe(products=6, pure=True), 0)
+    assert all(len(set(category[pairs.product[rows]])) == 1 for rows in plan)
+    assert sorted({int(one) for rows in plan for one in pairs.product[rows]}) == list(range(23))
+
+
+def test_siblings_of_one_design_come_into_the_batch_as_wrong_answers():
+    design = np.where(np.arange(24) < 12, np.arange(24) // 2, -1)  # six designs of two products, twelve of none
+    pairs = pairs_of(24, design=design)
+
+    def apart(siblings):
+        recipe = Recipe(products=8, siblings=siblings)
+        plan = sampling.plan(pairs, recipe, 0)
+        batches = [set(pairs.product[rows].tolist()) for rows in plan]
+        assert all(len(batch) <= 8 for batch in batches)
+        assert set().union(*batches) == set(range(24))
+        return sum((one in batch) != (one ^ 1 in batch) for batch in batches for one in range(0, 12, 2))
+
+    assert apart(4) < apart(0)
+
+
+def test_a_product_with_one_side_alone_is_refused_and_counted():
+    pairs = pairs_of(5, street=1, shop=1)
+    lonely = Pairs(pairs.look, pairs.product[1:], pairs.is_street[1:], pairs.view[1:], pairs.design, pairs.category)
+    with pytest.raises(BadRun, match="1 of 5 products have no street photo"):
+        sampling.plan(lonely, Recipe(), 0)
+
+
+def test_categories_of_one_product_each_give_no_pure_batch():
+    with pytest.raises(BadRun, match="no batch of two"):
+        sampling.plan(pairs_of(3, category=np.arange(3)), Recipe(pure=True), 0)
