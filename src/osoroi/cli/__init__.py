@@ -23,6 +23,8 @@ COMMANDS = (
     "backup",
     "reencode",
     "embed",
+    "train",
+    "export",
     "evaluate",
     "compare",
     "report",
