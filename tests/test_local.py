@@ -288,6 +288,18 @@ def test_another_process_sees_a_commit_within_a_second(catalog):
             assert time.monotonic() - start < 1
 
 
+def test_a_reader_that_looks_seldom_sees_the_end_of_what_happened(catalog):
+    put(catalog, entry("a", [1, 0, 0, 0]))
+    with LocalCatalog.open(catalog.folder, readonly=True) as reader:
+        assert found(reader, "price is missing") == "a"
+        put(catalog, entry("b", [2, 0, 0, 0]), entry("c", [3, 0, 0, 0], [0, 0, 0, 0]))
+        catalog.remove(["b", "a"])
+        put(catalog, entry("c", [4, 0, 0, 0]), entry("d", [5, 0, 0, 0], price=1.0))
+        put(catalog, entry("b", [6, 0, 0, 0]))
+        catalog.remove(["d"])
+        assert (found(reader), found(reader, "price is missing")) == ("bc", "bc")
+
+
 def test_a_second_writer_waits_and_is_then_refused(catalog):
     with LocalCatalog.open(catalog.folder, wait_s=0.05) as second, catalog._commit("put"):
         with pytest.raises(Busy, match="another writer holds"):

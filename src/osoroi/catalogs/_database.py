@@ -113,7 +113,7 @@ def connect(folder: Path, *, readonly: bool, wait_s: float = WAIT_S) -> sqlite3.
     A folder that nobody can write to needs ``immutable``: SQLite would want to put its shared memory there.
     """
     uri = (folder / FILE).absolute().as_uri()
-    mode = "rw" if not readonly else "ro" if _shareable(folder) else "ro&immutable=1"
+    mode = "rw" if not readonly else "ro" if frozen(folder) is None else "ro&immutable=1"
     connection = sqlite3.connect(
         f"{uri}?mode={mode}", uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False
     )
@@ -123,9 +123,16 @@ def connect(folder: Path, *, readonly: bool, wait_s: float = WAIT_S) -> sqlite3.
     return connection
 
 
-def _shareable(folder: Path) -> bool:
+def frozen(folder: Path) -> tuple[int, int] | None:
+    """Time and size of a file that is read without any lock, since we cannot write beside it and nobody else does now.
+
+    None where readers and writers can see each other. A connection lasts as long as this stays the same.
+    """
     beside = [folder / (FILE + "-wal"), folder / (FILE + "-shm")]
-    return os.access(folder, os.W_OK) or all(path.exists() for path in beside)
+    if os.access(folder, os.W_OK) or all(path.exists() for path in beside):
+        return None
+    state = (folder / FILE).stat()
+    return state.st_mtime_ns, state.st_size
 
 
 @contextlib.contextmanager

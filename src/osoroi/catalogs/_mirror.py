@@ -29,7 +29,10 @@ RUNG = 64
 """Crops asked of the index at first; four times as many each time they collapse to too few products."""
 
 FILTERS = 64
-"""Filters whose matches are remembered."""
+"""Filters whose matches are remembered, at a byte a product."""
+
+RECENT = 8
+"""Filters of which the crops are remembered too, at eight bytes a crop, until the next commit."""
 
 
 class Mirror:
@@ -41,6 +44,7 @@ class Mirror:
         self.index = index
         self.owners = owners  # crop -> its product, 0 where there is none
         self._matches: OrderedDict[Filter, Bool[np.ndarray, "p"]] = OrderedDict()  # filter -> product -> matches
+        self._allowed: OrderedDict[Filter, Int64[np.ndarray, "m"]] = OrderedDict()  # of the latest few, their crops
         self._matching = threading.Lock()
 
     @classmethod
@@ -123,6 +127,8 @@ class Mirror:
         Asks for more crops until k products are found or there are no more crops: the crops come best first, so no
         product that is left out is better. Every k begins at the same rung, so that a smaller k gives a prefix.
         """
+        if among is not None and len(among) == len(self):
+            among = None  # everything matches
         candidates = len(self) if among is None else len(among)
         width = RUNG
         while width < k + len(without):
@@ -149,8 +155,12 @@ class Mirror:
                 if len(self._matches) > FILTERS:
                     self._matches.popitem(last=False)
             self._matches.move_to_end(filter_)
-        inside = np.where(self.owners < len(matches), self.owners, 0)
-        return np.flatnonzero(matches[inside])
+            if filter_ not in self._allowed:
+                inside = np.where(self.owners < len(matches), self.owners, 0)
+                self._allowed[filter_] = np.flatnonzero(matches[inside])
+                if len(self._allowed) > RECENT:
+                    self._allowed.popitem(last=False)
+            return self._allowed[filter_]
 
     def _rematch(self, truth: Truth, products: Sequence[int], gone: Sequence[int]) -> None:
         for filter_, matches in self._matches.items():
@@ -159,6 +169,7 @@ class Mirror:
             now = [key for key in products if truth.one(statement, key, *values)]
             matches[[key for key in {*products, *gone} if key < len(matches)]] = False
             self._matches[filter_] = _marked(matches, now)
+        self._allowed.clear()
 
 
 def _owned(owners: Int64[np.ndarray, "c"], rows: Sequence[tuple[int, int]]) -> Int64[np.ndarray, "m"]:

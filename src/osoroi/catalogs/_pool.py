@@ -19,6 +19,7 @@ class Pool:
         self.readonly = readonly
         self._wait_s = wait_s
         self._idle: list[sqlite3.Connection] = []
+        self._frozen: tuple[int, int] | None = None
         self._closed = False
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -29,6 +30,9 @@ class Pool:
         with self._lock:
             if self._closed:
                 raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
+            if self.readonly and (frozen := _database.frozen(self.folder)) != self._frozen:
+                self._frozen = frozen
+                self._close_idle()
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             connection = _database.connect(self.folder, readonly=self.readonly, wait_s=self._wait_s)
@@ -70,5 +74,8 @@ class Pool:
         """Close what is idle now, and the others when they come back."""
         with self._lock:
             self._closed = True
-            while self._idle:
-                self._idle.pop().close()
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
