@@ -41,7 +41,7 @@ RADIUS = 8
 """Bits in which hashes of candidates may differ: 99 of 100 copies (70% of the size, 95% light, JPEG 60) stay within."""
 
 PIXELS = 0.98
-"""Correlation of their thumbs from which candidates count as one photo; 93 of 100 such copies reach it."""
+"""Correlation of their thumbs from which candidates count as one photo; 91 of 100 such copies reach it."""
 
 LIKE = 0.85
 """Cosine of their vectors, under the encoder's weights, that they must reach too; 97 of 100 such copies do."""
