@@ -1,10 +1,10 @@
 """A recipe becomes a network, before it has learned anything."""
 
-import importlib
 from pathlib import Path
 
 from torch import nn
 
+from osoroi import published
 from osoroi.errors import BadRun, extra
 from osoroi.heads import Head
 from osoroi.network import Backbone, Network
@@ -22,10 +22,9 @@ def build(recipe: Recipe, trunk: Path | None = None, probe: Path | None = None, 
 
     With a file of a probe it pools over the garment. ``empty`` leaves the weights at random: they will be loaded.
     """
+    weights = None if empty or not recipe.trunk else (trunk or packaged(recipe.trunk))
     if recipe.network != "parts":
-        network: nn.Module = importlib.import_module("osoroi.published").build(recipe, trunk, empty=empty)
-        return network
-    weights = None if empty else (trunk or packaged(recipe.trunk))
+        return published.build(recipe, weights)
     backbone = Backbone(build_trunk(recipe.trunk, weights), probe=BLOCKS if probe else None)
     if probe is not None and not empty:
         assert backbone.probe is not None

@@ -21,8 +21,21 @@ TRUNKS = {
     "efficientnet_lite0": "efficientnet_lite",
     "efficientnet_lite1": "efficientnet_lite",
     "efficientnet_lite2": "efficientnet_lite",
+    "googlenet": "googlenet",
+    "resnet50": "resnet",
+    "vgg16": "vgg",
+    "vit_tiny_patch16_224": "vit",
 }
 """Name -> the module of this folder that has ``build(name) -> Trunk``."""
+
+MEANS = (0.485, 0.456, 0.406)
+"""Of red, green and blue over ImageNet, as torchvision's checkpoints expect them taken away."""
+
+SPREADS = (0.229, 0.224, 0.225)
+"""What they expect colours to be divided by then."""
+
+COUNTER = "num_batches_tracked"
+"""A number that batch normalisation keeps and never uses; old checkpoints lack it."""
 
 
 class Maps(NamedTuple):
@@ -101,14 +114,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     """Load every weight the module has by its name; the source may hold more (a classifier), never less."""
     wanted = {name: weights[name] for name in module.state_dict() if name in weights}
-    absent = [name for name in module.state_dict() if name not in weights]
+    absent = [name for name in module.state_dict() if name not in weights and not name.endswith(COUNTER)]
     if absent:
         raise BadRun(
             f"{source} lacks {len(absent)} of {len(module.state_dict())} weights, the first {absent[0]!r}",
             hint="give the checkpoint of the trunk that the recipe names",
         )
-    odd = [name for name, value in module.state_dict().items() if value.shape != wanted[name].shape]
+    odd = [name for name, value in wanted.items() if value.shape != module.state_dict()[name].shape]
     if odd:
         shapes = f"{tuple(wanted[odd[0]].shape)}, not {tuple(module.state_dict()[odd[0]].shape)}"
         raise BadRun(f"{source} has {odd[0]!r} of shape {shapes}", hint="give the checkpoint of this very trunk")
     module.load_state_dict(wanted)
+
+
+def standardised(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Colours less ImageNet's means, over its deviations.
+
+    >>> standardised(torch.tensor([0.485, 0.456 + 0.224, 0.406])[None, :, None, None]).flatten()
+    tensor([0., 1., 0.])
+    """
+    means, spreads = (torch.tensor(three).to(images)[:, None, None] for three in (MEANS, SPREADS))
+    return (images - means) / spreads
