@@ -125,12 +125,13 @@ def measure(
 
 
 def rounds(system: System, world: World, truth: dict[Any, Any], keep: Callable[[dict[str, Any]], None]) -> None:
-    """Every arm at the encoder's own weights; without a filter (scan: with all of them) at the other weights too."""
-    for dial in DIALS:
+    """Every arm at the encoder's own weights; without a filter (a small scan: with all of them) at the others too."""
+    wide = system.name == "osoroi scan" and world.count <= 200_000
+    for dial in (dial for dial in DIALS if dial in truth):
         for arm in arms():
-            if dial not in truth or (dial is not None and arm[0] != "none" and system.name != "osoroi scan"):
+            if dial is not None and arm[0] != "none" and not wide:
                 continue
-            for threads in (1, 2) if system.threads and dial is None else (1,):
+            for threads in (1, 2) if system.threads and dial is None and len(truth) > 1 else (1,):
                 keep(measure(system, world, dial, arm, truth[dial][arm], threads=threads))
 
 

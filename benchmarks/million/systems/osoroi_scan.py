@@ -17,10 +17,11 @@ class OsoroiScan:
     threads = True
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "vectors.scan"
+        self.folder = folder
         self.facts: dict[str, float] = {}
 
     def build(self, vectors: np.ndarray, columns: Columns) -> None:
+        self.path = self.folder / f"{len(vectors)}.scan"
         start = time.perf_counter()
         index = ScanIndex.build(np.arange(len(vectors)), vectors)
         self.facts["learn_s"] = time.perf_counter() - start
