@@ -77,6 +77,15 @@ def test_equal_vectors_tie_wherever_they_stand(monkeypatch):
     assert found.keys[0].tolist() == list(range(1000))
 
 
+def test_a_right_product_does_not_outrank_itself(monkeypatch):
+    # As if its score, summed on its own, came out one float lower than within its block.
+    exactly = ranking._right_places
+    monkeypatch.setattr(ranking, "_right_places", lambda *args: exactly(*args) - 2**32)
+    with shelved(np.arange(3), np.float32([[0.9, 0], [0.5, 0], [0.7, 0]])) as shelf:
+        found = ranking.rank(shelf.read(), {"a": np.float32([[1, 0]])}, np.array([[2]]), depth=3)["a"]
+    assert found.ranks.tolist() == [[2]]
+
+
 def test_an_empty_shelf_finds_nothing():
     with ranking.Shelf(4) as shelf:
         found = ranking.rank(shelf.read(), {"a": np.ones((2, 4), np.float32)}, np.array([[0], [1]]), depth=5)["a"]
