@@ -66,8 +66,8 @@ class Mirror:
         """From the truth alone."""
         _, count = truth.count()
         owners = np.zeros(1024, np.int64)
-        for rows in truth.batches("SELECT crop, product FROM crops"):
-            owners = _owned(owners, rows)
+        for rows in truth.batches("SELECT * FROM crops"):
+            owners = _owned(owners, [truth.owner(row) for row in rows])
         index = _snapshots.built(truth.folder, count, encoder, truth.every_vector(encoder))
         if len(index) != count or np.count_nonzero(owners) != count:
             raise damaged(truth.folder, f"{count} crops have {len(index)} vectors")
@@ -106,12 +106,12 @@ class Mirror:
         crops = sorted(set(crops) - set(gone))
         if not crops:
             return
-        rows = [truth.one("SELECT crop, product FROM crops WHERE crop = ?", crop) for crop in crops]
-        places = [slot(self._encoder.encoder, crop) for crop in crops]
+        rows = [truth.one("SELECT * FROM crops WHERE crop = ?", crop) for crop in crops]
         if None in rows:
             raise damaged(truth.folder, "a crop that was put is not there")
+        places = [slot(self._encoder.encoder, crop) for crop in crops]
         vectors = [truth.one("SELECT * FROM vectors WHERE slot = ?", place) for place in places]
-        self.owners = _owned(self.owners, rows)
+        self.owners = _owned(self.owners, [truth.owner(row) for row in rows])
         self.index.add(np.array(crops, np.int64), truth.vectors_of(self._encoder, vectors))
 
     def nearest(

@@ -140,11 +140,16 @@ class Truth:
 
     def crop_of(self, row: tuple[Any, ...], product_id: str) -> Crop:
         """The crop of a row; its photo is a path, in the catalog's folder where the photo was kept."""
-        _, crop_id, _, _, sha256, path, box, split, stored = row
-        if checksum(*row[:-1]) != stored:
-            raise damaged(self.folder, f"crop {crop_id!r} is not what was written")
+        self.owner(row)
+        _, crop_id, _, _, sha256, path, box, split, _ = row
         photo = Path(path) if path is not None else place(self.folder, sha256)
         return Crop(crop_id, product_id, "shop", photo, box_of(box), split, sha256)
+
+    def owner(self, row: tuple[Any, ...]) -> tuple[int, int]:
+        """The crop of a row and its product, by their keys."""
+        if checksum(*row[:-1]) != row[-1]:
+            raise damaged(self.folder, f"crop {row[1]!r} is not what was written")
+        return row[0], row[2]
 
     def held(self, product_ids: Iterable[str]) -> dict[str, Held]:
         """Those of these products that are held, with their crops."""
