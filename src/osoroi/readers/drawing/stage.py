@@ -140,10 +140,17 @@ def developed(picture: Image.Image, grain: Image.Image, dice: np.random.Generato
     """As a telephone would: gain, contrast, white balance, and noise."""
     gain, contrast = dice.uniform(0.75, 1.2), dice.uniform(0.8, 1.15)
     balance = gain * (1 + dice.uniform(-0.08, 0.08, (3, 1)))
+    return exposed(picture, balance, contrast, grain, weaving(round(float(dice.uniform(0.003, 0.018)), 3)))
+
+
+def exposed(
+    picture: Image.Image, balance: np.ndarray, contrast: float, grain: Image.Image, noisy: list[int]
+) -> Image.Image:
+    """Contrast about the mean, then each channel by its own share of light, then noise."""
     mean = float(np.asarray(picture.reduce(16)).mean())
     table = balance * (mean + contrast * (np.arange(256) - mean))
     lit = picture.point(np.clip(table + 0.5, 0, 255).astype(int).ravel().tolist())
-    fine = grain.transpose(Image.Transpose.ROTATE_180).point(weaving(round(float(dice.uniform(0.003, 0.018)), 3)))
+    fine = grain.transpose(Image.Transpose.ROTATE_180).point(noisy)
     return ImageChops.add(lit, Image.merge("RGB", [fine] * 3), 1, -128)
 
 

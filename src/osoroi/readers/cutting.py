@@ -1,0 +1,235 @@
+"""Cutting a garment out of its photo: on plain paper by colour, at home by two mixtures of colours that argue.
+
+At home nothing is known but that a garment lies about the middle and its background about the edge. Both become a
+mixture of Gaussians in colour; what each pixel says is weighed with what its neighbours say, and more so where no edge
+lies between them; then both mixtures are fitted anew. That is GrabCut (Rother et al. 2004) with a mean field instead of
+a cut through a graph, so that it needs numpy alone.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, UInt8
+from PIL import Image, ImageFilter
+
+from osoroi.errors import BadPhoto
+
+SIDE = 128
+"""Longer side at which a garment is told from its background, as in the prototype of this method."""
+
+ROUNDS, FIELD = 5, 12
+"""How often the mixtures are fitted, and how often neighbours are asked for each fit."""
+
+USUAL = 0.95
+"""Share of the edge that is background as a matter of course: what is stranger, about the middle, starts as garment."""
+
+LEAST, MOST = 0.06, 0.92
+"""Share of a photo that a garment covers; what covers less or more was not found."""
+
+Photo = UInt8[np.ndarray, "h w 3"]
+PLAIN = (11, 5)
+"""How far from the colour of plain paper a garment is; white on white is nearer, and so are shadows."""
+
+Colours = Float[np.ndarray, "n 3"]
+Plane = Float[np.ndarray, "h w"]
+
+
+class Mixture(NamedTuple):
+    """Gaussians in colour: shares, means, and inverse roots of the covariances."""
+
+    shares: Float[np.ndarray, "k"]
+    means: Float[np.ndarray, "k 3"]
+    roots: Float[np.ndarray, "k 3 3"]
+
+    def each(self, colours: Colours) -> Float[np.ndarray, "n k"]:
+        """Log of each Gaussian's share of the density."""
+        roots = self.roots.reshape(-1, 3)
+        offset = np.einsum("kij,kj->ki", self.roots, self.means).ravel()
+        apart = (colours @ roots.T - offset) ** 2
+        volume = np.log(np.abs(np.linalg.det(self.roots)))
+        return -0.5 * (apart[:, 0::3] + apart[:, 1::3] + apart[:, 2::3]) + (volume + np.log(self.shares))
+
+    def log(self, colours: Colours) -> Float[np.ndarray, "n"]:
+        """Log density, but for a constant."""
+        each = self.each(colours)
+        most = each.max(axis=1)
+        return most + np.log(np.exp(each - most[:, None]).sum(axis=1))
+
+
+def mixed(colours: Colours, weights: Float[np.ndarray, "n"], start: Mixture, steps: int = 1) -> Mixture:
+    """A mixture fitted to weighted colours, from another one on: steps of expectation and maximisation.
+
+    Each covariance is at least that of a deviation of 5 levels, so that a colour met once is no certainty.
+    """
+    squares = (colours[:, :, None] * colours[:, None, :]).reshape(-1, 9)
+    found = start
+    for _ in range(steps):
+        each = found.each(colours)
+        belongs = np.exp(each - each.max(axis=1, keepdims=True))
+        belongs *= (weights / belongs.sum(axis=1))[:, None]
+        total = belongs.sum(axis=0) + 1e-6
+        means = (belongs.T @ colours) / total[:, None]
+        second = ((belongs.T @ squares) / total[:, None]).reshape(-1, 3, 3)
+        spread = second - means[:, :, None] * means[:, None, :] + 25 * np.eye(3)
+        found = Mixture(total / total.sum(), means, np.linalg.inv(np.linalg.cholesky(spread)))
+    return found
+
+
+def started(colours: Colours, count: int) -> Mixture:
+    """A mixture about colours far from each other: each next one is among the farthest from those before."""
+    chosen = [np.median(colours, axis=0)]
+    far = np.full(len(colours), np.inf)
+    for _ in range(count - 1):
+        far = np.minimum(far, ((colours - chosen[-1]) ** 2).sum(axis=1))
+        chosen.append(colours[int(np.argmax(np.minimum(far, np.quantile(far, 0.9))))])
+    return Mixture(np.full(count, 1 / count), np.array(chosen), np.repeat(np.eye(3)[None] / 20, count, axis=0))
+
+
+def cut(photo: Photo, name: str = "the photo") -> Plane:
+    """How much of each pixel is garment, from 0 to 1, at ``small(photo)``'s size; BadPhoto where none is found.
+
+    Paper is plain where nine tenths of the outermost pixels are within 16 levels of their median.
+
+    >>> photo = np.full((90, 60, 3), 250, np.uint8)
+    >>> photo[20:70, 10:50] = (40, 60, 120)
+    >>> found = cut(photo)
+    >>> round(float(found[45, 30])), round(float(found[4, 4]))
+    (1, 0)
+    """
+    seen = small(photo).astype(np.float64)
+    edge = ring(seen.shape[:2], 2)
+    off = np.abs(seen - np.median(seen[edge], axis=0)).max(axis=2)
+    plain = np.quantile(off[edge], 0.9) < 16
+    for apart in PLAIN if plain else ():
+        found = whole(off > apart, 0.04)
+        if sane(found) and solid(found):
+            return found.astype(np.float64)
+    found = whole(argued(seen) > 0.5, 0.012)
+    if not sane(found):
+        problem = f"no garment stands out in {name}: {found.mean():.0%} of it would be one"
+        raise BadPhoto(problem, hint="photograph it whole, on a background of another colour")
+    return found.astype(np.float64)
+
+
+def lifted(photo: Photo, name: str, side: int) -> Image.Image:
+    """The garment alone (RGBA), trimmed to it, its longer side so many pixels at most.
+
+    Its outline is drawn in by half a pixel of the smaller photo it was found on, and softened: what is mixed with
+    the background stays there.
+    """
+    found = Image.fromarray((cut(photo, name) * 255).astype(np.uint8))
+    share = min(1.0, side / max(photo.shape[:2]))
+    size = max(1, round(photo.shape[1] * share)), max(1, round(photo.shape[0] * share))
+    soft = found.filter(ImageFilter.GaussianBlur(0.7)).resize(size, Image.Resampling.BICUBIC)
+    alpha = soft.point([int(np.clip((level - 140) * 4, 0, 255)) for level in range(256)])
+    garment = Image.fromarray(photo).resize(size, Image.Resampling.BOX).convert("RGBA")
+    garment.putalpha(alpha)
+    return garment.crop(alpha.getbbox() or (0, 0, *size))
+
+
+def small(photo: Photo) -> Photo:
+    """The photo with its longer side at SIDE, or as it is where that is less."""
+    height, width, _ = photo.shape
+    share = min(1.0, SIDE / max(height, width))
+    size = max(8, round(width * share)), max(8, round(height * share))
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BOX))
+
+
+def ring(shape: tuple[int, ...], wide: int) -> Bool[np.ndarray, "h w"]:
+    """The outermost pixels."""
+    inside = np.zeros(shape, dtype=bool)
+    inside[wide:-wide, wide:-wide] = True
+    return ~inside
+
+
+def argued(seen: Float[np.ndarray, "h w 3"]) -> Plane:
+    """The probability of each pixel to be garment, by two mixtures and the neighbours' word."""
+    height, width, _ = seen.shape
+    colours, edge = seen.reshape(-1, 3), ring((height, width), 3)
+    y, x = np.mgrid[:height, :width]
+    far = np.hypot((x + 0.5) / width - 0.5, 0.9 * ((y + 0.5) / height - 0.5)) / 0.5
+    prior = np.where(edge, -4.0, np.clip(1.6 - 3.0 * far**2, -2, 0.8))
+    outside = mixed(seen[edge], np.ones(edge.sum()), started(seen[edge], 6), steps=4)
+    strange = -outside.log(colours).reshape(height, width)
+    usual = np.quantile(strange[edge], USUAL)
+    belief = 1 / (1 + np.exp(-np.clip(strange - usual + prior, -20, 20)))
+    links = linked(seen)
+    inner = far < 0.75
+    likely = inner & (belief >= np.quantile(belief[inner], 0.5))
+    inside = mixed(seen[inner], belief[inner], started(seen[likely], 5), steps=3)
+    for _ in range(ROUNDS):
+        inside = mixed(colours, belief.ravel(), inside)
+        outside = mixed(colours, np.where(edge, 1.0, 1 - belief).ravel(), outside)
+        evidence = (inside.log(colours) - outside.log(colours)).reshape(height, width)
+        belief = agreed(np.clip(evidence, -6, 6) + prior, links)
+    return belief
+
+
+def linked(seen: Float[np.ndarray, "h w 3"]) -> list[tuple[tuple[int, int], Plane]]:
+    """To each of eight neighbours: how much their word counts, less across an edge."""
+    steps = [(0, 1), (1, 0), (1, 1), (1, -1)]
+    apart = {step: ((seen - np.roll(seen, step, axis=(0, 1))) ** 2).sum(axis=2) for step in steps}
+    sharp = 1 / (2 * np.mean([each.mean() for each in apart.values()]) + 1e-6)
+    links = []
+    for (down, across), far in apart.items():
+        weight = 1.4 * np.exp(-sharp * far) / np.hypot(down, across)
+        links.append(((down, across), weight))
+        links.append(((-down, -across), np.roll(weight, (-down, -across), axis=(0, 1))))
+    return links
+
+
+def agreed(own: Plane, links: list[tuple[tuple[int, int], Plane]]) -> Plane:
+    """Belief after neighbours have been heard, again and again: a mean field."""
+    said = np.tanh(own / 2)
+    for _ in range(FIELD):
+        heard = own + sum(weight * np.roll(said, step, axis=(0, 1)) for step, weight in links)
+        said = 0.5 * said + 0.5 * np.tanh(heard / 2)
+    return (said + 1) / 2
+
+
+def sane(found: Bool[np.ndarray, "h w"]) -> bool:
+    """Whether a garment covers a sensible share of the photo, and does not lie along most of its edge."""
+    edge = ring(found.shape, 2)
+    return bool(LEAST < found.mean() < MOST and found[edge].mean() < 0.45)
+
+
+def solid(found: Bool[np.ndarray, "h w"]) -> bool:
+    """Whether it fills a third of its own box: white on white comes in shreds."""
+    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+    return bool(found.sum() > (np.ptp(rows) + 1) * (np.ptp(columns) + 1) / 3)
+
+
+def whole(found: Bool[np.ndarray, "h w"], hole: float) -> Bool[np.ndarray, "h w"]:
+    """The largest piece, with those of its holes filled that are less than this share of the photo."""
+    if not found.any():
+        return found
+    pieces = labelled(found)
+    kept = pieces == int(np.argmax(np.bincount(pieces[found])))
+    holes = labelled(~kept)
+    sizes = np.bincount(holes.ravel())
+    return kept | (sizes[holes] < hole * found.size)
+
+
+def labelled(found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+    """A number for each piece of what was found, the same on all its pixels; neighbours touch by a side.
+
+    >>> labelled(np.array([[True, True, False], [False, True, False], [True, False, True]]))
+    array([[5, 5, 0],
+           [0, 5, 0],
+           [7, 0, 9]])
+    """
+    labels = np.arange(1, found.size + 1, dtype=np.int64).reshape(found.shape) * found
+    while True:
+        spread = swept(swept(labels, found).T, found.T).T
+        if np.array_equal(spread, labels):
+            return labels
+        labels = spread
+
+
+def swept(labels: Int64[np.ndarray, "h w"], found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+    """The largest number of each run of a line, on all of it."""
+    begins = np.ones(found.shape, dtype=bool)
+    begins[:, 1:] = found[:, 1:] != found[:, :-1]
+    starts_at = np.flatnonzero(begins)
+    largest = np.maximum.reduceat(labels.ravel(), starts_at)
+    return np.repeat(largest, np.diff(np.append(starts_at, labels.size))).reshape(labels.shape)
