@@ -198,12 +198,9 @@ def test_a_snapshot_answers_as_the_index_that_wrote_it(index: ScanIndex, file: P
 def test_a_compaction_folds_marks_and_tail_into_a_new_snapshot(file: Path, vectors: np.ndarray, tmp_path: Path) -> None:
     index = ScanIndex.open(file)
     held = index.nearest(vectors[:1], COUNT).keys[0]
-    assert not index.late
     index.remove(held[: COUNT // 2])
     index.add(np.arange(10**6, 10**6 + COUNT // 2), garments(COUNT // 2, seed=12))
-    assert index.late
     fresh = index.compacted(tmp_path / "next.scan")
-    assert not fresh.late
     assert (fresh.health().tail, fresh.health().gone, len(fresh)) == (0, 0, len(index))
     queries = weighed(garments(20, seed=13), 0.5)
     assert np.array_equal(fresh.nearest(queries, 10).keys, index.nearest(queries, 10).keys)

@@ -68,7 +68,7 @@ def nearest(
     else:
         places, scores = _scan(base, query, k, where)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
-    scores = np.concatenate([scores, inner(tail.vectors[where.rows], query)])
+    scores = np.concatenate([scores, tail.scores(where.rows, query)])
     order = best(keys, scores, k)
     return keys[order], scores[order]
 

@@ -24,12 +24,6 @@ from osoroi.index.exact import BLOCK
 WORTH = 10_000
 """From so many vectors on, a scan is faster than comparing with everything."""
 
-LATE = 0.02
-"""A tail with more than this share of the vectors slows searches enough to write a new snapshot."""
-
-GONE = 0.2
-"""The share of marked vectors from which on a new snapshot is worth it."""
-
 DRIFT = 1.25
 """The growth of the codes' error from which on they should be learned again."""
 
@@ -75,13 +69,6 @@ class ScanIndex:
     def __len__(self) -> int:
         state = self._state
         return len(state.base) - state.gone + int(state.tail.alive.sum())
-
-    @property
-    def late(self) -> bool:
-        """Whether so much has come and gone that a new snapshot is worth writing."""
-        state = self._state
-        size = max(WORTH, len(state.base))
-        return len(state.tail.alive) > LATE * size or state.gone > GONE * size
 
     def add(self, keys: Int64[np.ndarray, "n"], vectors: Float32[np.ndarray, "n d"]) -> None:
         """Put vectors under keys, replacing what stood there; of a key named twice the last one stays."""
