@@ -3,8 +3,9 @@
     python benchmarks/load.py                       # a minute of 32 clients and 2 writers
     python benchmarks/load.py --seconds 10 --batch 1
 
-The shop is made for the run: photos of the folder OSOROI_DATA/clothing_cc0 where they are, drawn ones elsewhere, brought
-to 800 pixels; their vectors with a little noise make up the number of products. Requests are bounded in number and time.
+The shop is made for the run: photos of the folder OSOROI_DATA/clothing_cc0 where they are, drawn ones elsewhere, made
+800 pixels long; their vectors with a little noise make up the number of products. Requests are bounded in number and
+time.
 """
 
 import argparse
@@ -108,10 +109,18 @@ class Process:
         code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import load, pathlib, logging; "
         code += "logging.basicConfig(level=logging.INFO); logging.getLogger('osoroi').setLevel(logging.WARNING); "
         code += f"load.serve(pathlib.Path({str(folder)!r}), {batch}, {hollow})"
-        self.process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        line = next(line for line in self.process.stderr if "running on" in line)
-        self.port = int(line.split("127.0.0.1:")[1].split()[0])
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by stop; a pipe that nobody reads would fill up and stop the service
+        self.process = subprocess.Popen([sys.executable, "-c", code], stderr=self.log)
+        self.port = self._port()
+
+    def _port(self) -> int:
+        for _ in range(600):
+            self.log.seek(0)
+            lines = [line for line in self.log if "running on" in line]
+            if lines:
+                return int(lines[0].split("127.0.0.1:")[1].split()[0])
+            time.sleep(0.1)
+        raise SystemExit("the service did not start")
 
     def cpu_s(self) -> float:
         """Processor seconds so far, of all its threads."""
@@ -125,7 +134,10 @@ class Process:
     def stop(self) -> None:
         """End it as an operator would."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
+        self.process.wait(timeout=60)
+        self.log.seek(0)
+        print(*[line for line in self.log if "Error" in line or "WARNING" in line][-5:], sep="", file=sys.stderr)
+        self.log.close()
 
 
 # -------------------------------------------------------------------- clients

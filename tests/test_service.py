@@ -33,8 +33,10 @@ from osoroi.errors import BadEncoder, BadRequest, TooMuch
 from osoroi.records import Product
 from osoroi.web import forms
 from osoroi.web.batching import Batcher
+from osoroi.web.counting import Counts
 from osoroi.web.protocol import PatientProtocol
 from osoroi.web.settings import Settings
+from osoroi.web.state import State
 from shop import BLUE, RED, SeeingEncoder, entry, fill, goods, picture, serving
 
 WRITES = "w" * 20
@@ -186,7 +188,8 @@ def test_uploads_together_hold_no_more_memory_than_allowed(catalog):
             assert second.recv(100).startswith(b"HTTP/1.1 503")
             first.sendall(b"x" * 10_000)
             assert first.recv(100).startswith(b"HTTP/1.1 400")  # no form, but whole
-        assert httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}).status_code == 200  # all given back
+        whole = httpx.post(f"{url}/v1/search", content=b"x" * 45_000, headers={"Content-Type": "multipart/form-data"})
+        assert whole.status_code == 400  # no form, but there is room for it again
 
 
 @contextlib.contextmanager
@@ -410,6 +413,24 @@ def test_every_acknowledged_write_is_in_later_answers_while_others_search(catalo
         held = {product["product_id"] for product in client.get("/v1/products").json()["products"]}
     assert set(statuses) == {200}
     assert held == {f"P{n}" for n in range(1, 6)} | {f"N{n}" for n in range(12) if n % 3}
+
+
+def test_a_large_shop_is_counted_in_the_background_and_no_page_waits(catalog):
+    """Until a count is there, the one of the whole shop stands in; then it says what a filter leaves."""
+    counts, cheap = Counts(catalog, large=3), State(below=5000.0)
+    at_once = lambda state: {choice.value: choice.products for choice in counts.of(state)[0].choices}  # noqa: E731
+    try:
+        assert counts.of(State()) == ()
+        until = time.monotonic() + 10
+        while not counts.of(State()) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert at_once(State()) == {"skirts": 2, "tops": 2, "coats": 1}
+        assert at_once(cheap) == {"skirts": 2, "tops": 2, "coats": 1}
+        while at_once(cheap)["coats"] and time.monotonic() < until:
+            time.sleep(0.01)
+        assert at_once(cheap) == {"skirts": 1, "tops": 1, "coats": 0}
+    finally:
+        counts.close()
 
 
 # -------------------------------------------------------------------- beginning and ending

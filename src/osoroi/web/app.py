@@ -23,6 +23,7 @@ from osoroi.web.guard import Guard
 from osoroi.web.rendering import Pages
 from osoroi.web.service import Service
 from osoroi.web.settings import Settings
+from osoroi.web.state import State
 
 log = logging.getLogger("osoroi.web")
 
@@ -42,8 +43,10 @@ def make(searcher: Searcher, catalog: LocalCatalog, settings: Settings | None = 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.pages.counts.of(State())  # of a large catalog this takes seconds, in the background
         yield
         service.close()
+        app.state.pages.counts.close()
 
     app = FastAPI(
         title="osoroi", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan

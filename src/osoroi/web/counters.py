@@ -12,7 +12,7 @@ class Histogram:
     """Counts by upper edge, with sum and number.
 
     >>> seconds = Histogram()
-    >>> for value in (0.004, 0.03, 99): seconds.observe(value)
+    >>> for value in (0.004, 0.03, 99.0): seconds.observe(value)
     >>> list(seconds.lines("took_seconds", 'route="/"'))[:4]  # doctest: +NORMALIZE_WHITESPACE
     ['took_seconds_bucket{route="/",le="0.005"} 1', 'took_seconds_bucket{route="/",le="0.01"} 1',
      'took_seconds_bucket{route="/",le="0.025"} 1', 'took_seconds_bucket{route="/",le="0.05"} 2']

@@ -13,7 +13,7 @@ class Gate:
     """At most ``limit`` requests inside, each for at most ``seconds``: a queue that is full says so instead of growing.
 
     >>> async def full() -> None:
-    ...     gate = Gate("searches", limit=1, seconds=5)
+    ...     gate = Gate("searches", limit=1, seconds=5.0)
     ...     async with gate.pass_(), gate.pass_(): pass
     >>> asyncio.run(full())
     Traceback (most recent call last):

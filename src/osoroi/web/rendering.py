@@ -11,20 +11,16 @@ import jinja2
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
-from osoroi.catalogs._facets import Facet
 from osoroi.errors import BadPhoto, Busy, NoKey, NotFound, OsoroiError, TooLarge, TooMuch
 from osoroi.records import Hit, Product
 from osoroi.web import looked, views
+from osoroi.web.counting import FRESH_S, Counts
 from osoroi.web.service import Service, Strips
 from osoroi.web.state import MORE, State, from_pairs
 from osoroi.web.texts import Texts, language, texts
 
 EXAMPLES = 12
 """Products to begin with on the first page."""
-FRESH_S = 20.0
-"""Seconds for which counts may be old."""
-REMEMBERED = 200
-"""Filters whose counts are remembered."""
 
 
 class Asked(NamedTuple):
@@ -70,7 +66,7 @@ class Pages:
         self.own_detail = service.own_detail
         self.can_look = looked.can(service.encoder)
         self._templates = templates()
-        self._counted: dict[str | None, tuple[float, int, list[Facet]]] = {}
+        self.counts = Counts(service.catalog)
         self._examples: tuple[float, list[Product]] = (-FRESH_S, [])
 
     def state(self, pairs: Iterable[tuple[str, str]]) -> State:
@@ -97,30 +93,18 @@ class Pages:
             cards=views.cards(hits, held, state, words, lang),
             strips=[Strip(name, state.address(detail=dial), row) for name, dial, row in dials],
             more=self._more(hits, state),
-            filters=views.filters(self.facets(state), state, words, lang),
+            filters=views.filters(self.counts.of(state), state, words, lang),
         )
 
     def _more(self, hits: Sequence[Hit | Product], state: State) -> str | None:
         most = self.service.settings.k
         return state.address(k=min(state.k + MORE, most)) if state.k <= len(hits) and state.k < most else None
 
-    def facets(self, state: State) -> list[Facet]:
-        """Columns with counts, at most ``FRESH_S`` old where the catalog changes all the time."""
-        where, seq, now = state.where(), self.service.catalog.seq, time.monotonic()
-        since, at, counted = self._counted.get(where, (-FRESH_S, -1, []))
-        if at == seq or now - since < FRESH_S:
-            return counted
-        counted = self.service.catalog.facets(lambda column: state.where(without=column))
-        if len(self._counted) >= REMEMBERED:
-            self._counted.clear()
-        self._counted[where] = (now, seq, counted)
-        return counted
-
     def examples(self) -> list[Product]:
         """Something of every category to begin with."""
         since, examples = self._examples
         if time.monotonic() - since >= FRESH_S:
-            choices = next((facet.choices for facet in self.facets(State()) if facet.column == "category"), ())
+            choices = next((facet.choices for facet in self.counts.of(State()) if facet.column == "category"), ())
             wheres: list[str | None] = [
                 json.dumps({"column": "category", "=": one.value}) for one in choices[:EXAMPLES]
             ]

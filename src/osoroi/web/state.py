@@ -86,8 +86,10 @@ class State:
     def where(self, *, without: str | None = None) -> str | None:
         """The filter as JSON text; ``without`` leaves one column out, to count what else it could be.
 
-        >>> State(choices={"category": ("skirts",)}, below=5000).where()
+        >>> State(choices={"category": ("skirts",)}, below=5000.0).where()
         '{"and": [{"column": "category", "in": ["skirts"]}, {"column": "price", "<=": 5000.0}]}'
+        >>> State(choices={"category": ("skirts",)}, above=1.0).where(without="price")
+        '{"and": [{"column": "category", "in": ["skirts"]}]}'
         """
         conditions: list[dict[str, Any]] = []
         for column, values in sorted(self.choices.items()):

@@ -171,7 +171,7 @@ def named(text: str, lang: str) -> str:
 def money(price: float | None, currency: str | None, lang: str) -> str:
     """A price.
 
-    >>> money(4900, "JPY", "en"), money(4900, "JPY", "ja"), money(49.5, "EUR", "en"), money(12, None, "en")
+    >>> money(4900.0, "JPY", "en"), money(4900.0, "JPY", "ja"), money(49.5, "EUR", "en"), money(12.0, None, "en")
     ('¥4,900', '4,900円', '€49.50', '12')
     """
     if price is None:
