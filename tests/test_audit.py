@@ -120,6 +120,16 @@ def test_photos_alike_in_light_and_not_in_colour_are_two():
     assert counts(*planted) == {"never-asked": 2}
 
 
+def test_photos_alike_but_for_a_fine_pattern_are_two():
+    # Stripes two pixels wide keep hash and mean colours as they are; the pixels that are left at 48 x 48 differ.
+    plain = picture(70).astype(int) // 2 + 64
+    striped = plain + np.where(np.arange(40) // 2 % 2, 40, -40)[:, None]
+    plain, striped = plain.astype(np.uint8), striped.astype(np.uint8)
+    assert int(likeness.phash(plain) ^ likeness.phash(striped)).bit_count() <= audit.RADIUS
+    planted = [row("a", "shop", file(plain)), row("b", "shop", file(striped), split="val")]
+    assert counts(*planted) == {"never-asked": 2}
+
+
 def test_broken_things_are_each_found():
     assert counts(row("p0", "shop", b"no photo", crop_id="x")) == {"unreadable-photo": 1}
     outside = row("p0", "street", file(picture(71)), crop_id="x", box=Box(0, 0, 41, 48))

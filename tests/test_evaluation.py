@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osoroi import evaluation, questions, results
+from osoroi import evaluation, images, questions, results
 from osoroi.errors import BadDataset, BadRequest, Unlike
 from osoroi.records import Box, Crop, Product, Row
 from osoroi.results import Protocol, Task
+from osoroi.spoiling import spoil
 from tiny import TinyEncoder
 
 RED, ORANGE, GREEN, BLUE, GREY = (220, 30, 30), (230, 120, 20), (20, 200, 40), (20, 40, 210), (128, 128, 128)
@@ -225,6 +226,15 @@ def test_spoiling_changes_queries_alone_and_is_the_same_for_the_same_seed():
     alone = asked([*rows[:3], rows[4]], protocol=Protocol(spoil=1))
     assert alone.arm("both").scores[0] == once.arm("both").scores[1]  # whoever else asks
     assert clean.data.fingerprint == once.data.fingerprint
+
+
+def test_spoiling_leaves_the_gallery_as_it_is():
+    encoder, (shop_row, street_row) = Weighable(), (shop("a", RED, BLUE), street("a", ORANGE, GREEN))
+    view = encoder.views["street"]
+    data, box = spoil(images.read(street_row.crop.photo), None, seed=1, crop_id="street/a")
+    query, clean = encoder.encode([images.crop(data, box, view), images.crop(shop_row.crop.photo, None, view)])
+    found = asked([shop_row, street_row], protocol=Protocol(spoil=1))
+    assert found.arm("both").scores[0][0] == pytest.approx(float(query @ clean) / 2, abs=1e-6)  # weights of one half
 
 
 def test_spoiling_does_not_mend_a_box_outside_the_photo():
