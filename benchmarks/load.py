@@ -83,7 +83,7 @@ def _entry(encoder: Encoder, number: int, vector: Any, photo: bytes) -> Entry:
 # -------------------------------------------------------------------- the service, in a process of its own
 
 
-def serve(folder: Path, batch: int, hollow: bool) -> None:
+def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
     """Serve ``folder``. A hollow service answers every photo with the same hits, and so costs what HTTP costs."""
     from osoroi.cli.serve import run
     from osoroi.web.service import Service
@@ -99,16 +99,16 @@ def serve(folder: Path, batch: int, hollow: bool) -> None:
                 return hits
 
             Service.search = nothing  # type: ignore[method-assign]
-        run(searcher, catalog, replace(Settings(), batch=batch), "127.0.0.1", 0)
+        run(searcher, catalog, replace(Settings(), batch=batch, workers=workers), "127.0.0.1", 0)
 
 
 class Process:
     """A service of its own, and what it has used."""
 
-    def __init__(self, folder: Path, batch: int, *, hollow: bool = False) -> None:
+    def __init__(self, folder: Path, batch: int, *, workers: int = 1, hollow: bool = False) -> None:
         code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import load, pathlib, logging; "
         code += "logging.basicConfig(level=logging.INFO); logging.getLogger('osoroi').setLevel(logging.WARNING); "
-        code += f"load.serve(pathlib.Path({str(folder)!r}), {batch}, {hollow})"
+        code += f"load.serve(pathlib.Path({str(folder)!r}), {batch}, {workers}, {hollow})"
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by stop; a pipe that nobody reads would fill up and stop the service
         self.process = subprocess.Popen([sys.executable, "-c", code], stderr=self.log)
         self.port = self._port()
@@ -302,18 +302,20 @@ def steps(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
             yield "crowd", asyncio.run(crowd(service, asked, options.clients, options.writers, options.seconds))
         finally:
             service.stop()
-        if options.batch > 1 and options.compare:
-            service = Process(folder, 1)
-            try:
-                seconds = options.seconds / 2
-                yield "crowd_without_batching", asyncio.run(crowd(service, asked, options.clients, 0, seconds))
-            finally:
-                service.stop()
-            service = Process(folder, options.batch)
-            try:
-                yield "crowd_with_batching", asyncio.run(crowd(service, asked, options.clients, 0, seconds))
-            finally:
-                service.stop()
+        if options.compare:
+            arms = {
+                "no_batching": (1, 1),
+                "batching": (8, 1),
+                "no_batching_2_threads": (1, 2),
+                "batching_2_threads": (8, 2),
+            }
+            for arm, (batch, workers) in arms.items():
+                service = Process(folder, batch, workers=workers)
+                try:
+                    asyncio.run(crowd(service, asked, 1, 0, 2))
+                    yield arm, asyncio.run(crowd(service, asked, options.clients, 0, options.seconds / 4))
+                finally:
+                    service.stop()
 
 
 def main() -> None:
@@ -325,7 +327,9 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=2)
     parser.add_argument("--products", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--compare", action="store_true", help="the crowd without writers, batched and not")
+    parser.add_argument(
+        "--compare", action="store_true", help="the crowd without writers, batched or not, on one or two threads"
+    )
     options = parser.parse_args()
     options.seconds, options.clients = min(options.seconds, 300.0), min(options.clients, 128)
     results: dict[str, Any] = {}
