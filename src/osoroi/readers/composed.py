@@ -36,7 +36,7 @@ from osoroi.records import Box, Product, Row
 KEPT = 320
 """Longer side of a cut-out that is kept, in pixels."""
 
-FORM = "2"
+FORM = "3"
 """Changes when cut-outs are made otherwise: those kept before are then made anew."""
 
 

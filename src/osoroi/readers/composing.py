@@ -76,7 +76,8 @@ def laid(
     width, height = garment.width + LONG // 3, garment.height + LONG // 3
     ground = scenes.street(dice, width, height) if scene is None else cropped(scene, width, height, dice)
     place = (LONG // 6, LONG // 6)
-    covered = np.asarray(garment.getchannel("A")) > 127
+    alpha = np.asarray(garment.getchannel("A"))
+    covered = alpha >= max(1, int(alpha.max()) // 2)
     x, y, scale = anchored(covered, worn, dice)
     matrix = np.array([[scale, 0, x + place[0]], [0, scale, y + place[1]], [0, 0, 1.0]])
     light = float(dice.uniform(-0.8, 0.8)), float(dice.uniform(0.2, 0.8))
@@ -92,7 +93,7 @@ def anchored(covered: np.ndarray, worn: str, dice: np.random.Generator) -> tuple
     top, high = float(rows[0]), float(rows[-1] - rows[0] + 1)
 
     def extent(share: float) -> tuple[float, float]:
-        line = np.flatnonzero(covered[int(top + share * (high - 1))])
+        line = np.flatnonzero(covered[rows[int(share * (len(rows) - 1))]])
         return (float(line[0] + line[-1]) / 2, float(line[-1] - line[0] + 1))
 
     if worn == "held":

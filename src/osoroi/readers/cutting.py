@@ -14,8 +14,8 @@ from PIL import Image, ImageFilter
 
 from osoroi.errors import BadPhoto
 
-SIDE = 128
-"""Longer side at which a garment is told from its background, as in the prototype of this method."""
+SIDE, SHARP = 128, 288
+"""Longer side at which a garment is told from a background at home, and from paper, where the outline is sure."""
 
 ROUNDS, FIELD = 5, 12
 """How often the mixtures are fitted, and how often neighbours are asked for each fit."""
@@ -26,7 +26,7 @@ USUAL = 0.95
 LEAST, MOST = 0.06, 0.92
 """Share of a photo that a garment covers; what covers less or more was not found."""
 
-Photo = UInt8[np.ndarray, "h w 3"]
+Photo = UInt8[np.ndarray, "_ _ 3"]
 PLAIN = (11, 5)
 """How far from the colour of plain paper a garment is; white on white is nearer, and so are shadows."""
 
@@ -86,29 +86,35 @@ def started(colours: Colours, count: int) -> Mixture:
 
 
 def cut(photo: Photo, name: str = "the photo") -> Plane:
-    """How much of each pixel is garment, from 0 to 1, at ``small(photo)``'s size; BadPhoto where none is found.
+    """How much of each pixel of the photo, made smaller, is garment; BadPhoto where none is found.
 
     Paper is plain where nine tenths of the outermost pixels are within 16 levels of their median.
 
     >>> photo = np.full((90, 60, 3), 250, np.uint8)
     >>> photo[20:70, 10:50] = (40, 60, 120)
     >>> found = cut(photo)
-    >>> round(float(found[45, 30])), round(float(found[4, 4]))
-    (1, 0)
+    >>> float(found[45, 30]), float(found[4, 4])
+    (1.0, 0.0)
     """
-    seen = small(photo).astype(np.float64)
-    edge = ring(seen.shape[:2], 2)
-    off = np.abs(seen - np.median(seen[edge], axis=0)).max(axis=2)
-    plain = np.quantile(off[edge], 0.9) < 16
-    for apart in PLAIN if plain else ():
-        found = whole(off > apart, 0.04)
-        if sane(found) and solid(found):
-            return found.astype(np.float64)
-    found = whole(argued(seen) > 0.5, 0.012)
+    found = on_paper(small(photo, SHARP).astype(np.float64))
+    if found is None:
+        found = whole(argued(small(photo, SIDE).astype(np.float64)) > 0.5, 0.012)
     if not sane(found):
         problem = f"no garment stands out in {name}: {found.mean():.0%} of it would be one"
         raise BadPhoto(problem, hint="photograph it whole, on a background of another colour")
     return found.astype(np.float64)
+
+
+def on_paper(seen: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"] | None:
+    """The garment on plain paper; None where the paper is not plain, or nothing stands out from it as a whole."""
+    edge = ring(seen.shape[:2], 3)
+    off = np.abs(seen - np.median(seen[edge], axis=0)).max(axis=2)
+    for apart in PLAIN if np.quantile(off[edge], 0.9) < 16 else ():
+        found = whole(off > apart, 0.04)
+        if sane(found) and solid(found):
+            drawn_in = Image.fromarray(found).convert("L").filter(ImageFilter.MinFilter(3))
+            return np.asarray(drawn_in) > 0
+    return None
 
 
 def lifted(photo: Photo, name: str, side: int) -> Image.Image:
@@ -127,10 +133,10 @@ def lifted(photo: Photo, name: str, side: int) -> Image.Image:
     return garment.crop(alpha.getbbox() or (0, 0, *size))
 
 
-def small(photo: Photo) -> Photo:
-    """The photo with its longer side at SIDE, or as it is where that is less."""
+def small(photo: Photo, side: int) -> Photo:
+    """The photo with its longer side so long, or as it is where that is less."""
     height, width, _ = photo.shape
-    share = min(1.0, SIDE / max(height, width))
+    share = min(1.0, side / max(height, width))
     size = max(8, round(width * share)), max(8, round(height * share))
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BOX))
 
@@ -152,9 +158,11 @@ def argued(seen: Float[np.ndarray, "h w 3"]) -> Plane:
     outside = mixed(seen[edge], np.ones(edge.sum()), started(seen[edge], 6), steps=4)
     strange = -outside.log(colours).reshape(height, width)
     usual = np.quantile(strange[edge], USUAL)
+    inner = far < 0.75
+    if (strange[inner] > usual).mean() < 2 * (1 - USUAL):
+        return np.zeros((height, width))  # the middle is as the edge is
     belief = 1 / (1 + np.exp(-np.clip(strange - usual + prior, -20, 20)))
     links = linked(seen)
-    inner = far < 0.75
     likely = inner & (belief >= np.quantile(belief[inner], 0.5))
     inside = mixed(seen[inner], belief[inner], started(seen[likely], 5), steps=3)
     for _ in range(ROUNDS):
@@ -194,9 +202,9 @@ def sane(found: Bool[np.ndarray, "h w"]) -> bool:
 
 
 def solid(found: Bool[np.ndarray, "h w"]) -> bool:
-    """Whether it fills a third of its own box: white on white comes in shreds."""
+    """Whether it fills two fifths of its own box: white on white comes in shreds."""
     rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
-    return bool(found.sum() > (np.ptp(rows) + 1) * (np.ptp(columns) + 1) / 3)
+    return bool(found.sum() > (np.ptp(rows) + 1) * (np.ptp(columns) + 1) * 0.4)
 
 
 def whole(found: Bool[np.ndarray, "h w"], hole: float) -> Bool[np.ndarray, "h w"]:
