@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import loops
-from osoroi import published
+from osoroi import export, preparing, published, runs, trunks
 from osoroi.errors import BadRun
 from osoroi.published import Published
-from osoroi.recipes import Recipe
+from osoroi.recipes import PUBLISHED, Recipe, named
+from osoroi.records import Part
 from osoroi.trunks import Maps
 
 
@@ -229,3 +230,38 @@ def test_settings_that_were_not_published_are_refused(settings, said):
     recipe = Recipe("s", network="shallow", trunk="", side=224, start="random")
     with pytest.raises(BadRun, match=said):
         published.build(replace(recipe, **settings), None)
+
+
+@pytest.mark.slow
+def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
+    """From drawn products to an encoder file, as `osoroi train` and `osoroi export` do."""
+    recipe = named("published-shallow", {"epochs": 2, "products": 8})
+    runs.run(runs.Notes("drawn:36", recipe), tmp_path / "run")
+    network, notes = runs.load(tmp_path / "run")
+    assert network.parts == (Part("shallow", 256, 1.0),)
+    assert notes.recipe == recipe
+    started = published.build(recipe, None)
+    assert not torch.equal(network.shallow[0].conv.weight, started.shallow[0].conv.weight)
+    crops = runs.crops_of(tmp_path / "run")[:4]
+    encoder = export.export(
+        network,
+        tmp_path / "shallow.onnx",
+        parts=network.parts,
+        views=preparing.views(recipe),
+        crops=crops,
+        recipe=recipe.name,
+        training="drawn:36",
+        licence="CC0-1.0",
+    )
+    assert [part.name for part in encoder.parts] == ["shallow"]
+
+
+@pytest.mark.slow
+def test_the_file_of_both_arms_on_googlenet_gives_the_same_vectors(tmp_path, crops):
+    """Response normalisation, partial windows and padding that counts, as ONNX Runtime has them."""
+    torch.manual_seed(1)
+    network = Published("both", trunks.build("googlenet")).eval()
+    crops = list(crops.numpy())
+    views = preparing.views(PUBLISHED)
+    told = {"recipe": "r", "training": "t", "licence": "CC0-1.0"}
+    export.export(network, tmp_path / "both.onnx", parts=network.parts, views=views, crops=crops, **told)

@@ -19,8 +19,9 @@ class Recipe:
 
     # The network
     network: str = "parts"
-    """``parts``: ours, two parts of linear heads. Others are the arms of the published network."""
+    """``parts``: ours, two parts of linear heads; ``deep``, ``shallow``, ``both``: arms of the published network."""
     trunk: str = "efficientnet_lite0"
+    """Empty where the network has none."""
     tuned: int = 0
     """How many of the trunk's last steps learn; 0 leaves it frozen. Statistics of batch normalisation never change."""
     side: int = 192
@@ -98,12 +99,29 @@ class Recipe:
 
 FROZEN = Recipe("frozen", epochs=40, views=4)
 
+PUBLISHED = Recipe(
+    "published-both",
+    network="both",
+    trunk="googlenet",
+    side=224,
+    size=256,
+    start="random",
+    epochs=24,
+    loss="triplet",
+    negatives="random",
+    dropout=0.0,
+)
+"""The network of ``published``; its arms are trained alike."""
+
 NAMED: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("quick"),
         FROZEN,
         replace(FROZEN, name="finetune", tuned=8, epochs=4, products=64, lr=5e-4),
+        replace(PUBLISHED, name="published-deep", network="deep"),
+        replace(PUBLISHED, name="published-shallow", network="shallow", trunk=""),
+        PUBLISHED,
     )
 }
 """Recipes by name."""
@@ -118,7 +136,7 @@ def named(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     ('quick seed=3', 3)
     >>> named("slow")
     Traceback (most recent call last):
-    osoroi.errors.BadRequest: no recipe is called 'slow'; one of: quick, frozen, finetune
+    osoroi.errors.BadRequest: no recipe is called 'slow'; one of: quick, frozen, finetune, ...
     """
     if name not in NAMED:
         raise BadRequest(f"no recipe is called {name!r}", hint=f"one of: {', '.join(NAMED)}")
