@@ -13,7 +13,7 @@ from pathlib import Path
 NAME = "metrics"
 
 
-def write(folder: Path, lines: Sequence[Mapping[str, float]]) -> None:
+def write(folder: Path, lines: Sequence[Mapping[str, float | int]]) -> None:
     """Write all lines anew, each file in one step; a value that is no number is empty, or null."""
     names = list(lines[0])
     rows = [names, *(["" if math.isnan(line[name]) else line[name] for name in names] for line in lines)]
@@ -31,7 +31,7 @@ def _put(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
-def _show(folder: Path, line: Mapping[str, float]) -> None:
+def _show(folder: Path, line: Mapping[str, float | int]) -> None:
     """Events for TensorBoard; without it the two files say the same."""
     if importlib.util.find_spec("tensorboard") is None:
         return

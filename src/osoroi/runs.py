@@ -128,7 +128,7 @@ def _finish(network: Any, found: dict[str, float], folder: Path) -> dict[str, fl
     parts = [asdict(part) for part in network.parts]
     checkpoint.write(folder / training.BEST, checkpoint.Checkpoint(tensors, {"metrics": found, "parts": parts}))
     if not (folder / "metrics.json").exists():
-        journal.write(folder, [{"epoch": 0} | found])
+        journal.write(folder, [{"epoch": 0.0} | found])
     return found
 
 

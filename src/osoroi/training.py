@@ -143,7 +143,7 @@ def train(
         torch.manual_seed(recipe.seed)
         learner = Learner(network, recipe).to(device())
         run = Run(folder, learner, recipe, pairs, held, device())
-        if resume:
+        if resume and (folder / LAST).exists():  # a run may be killed before it has learned anything
             run.resume()
         else:
             validate(run)
@@ -191,7 +191,7 @@ def _learn(run: Run, batch: Batch) -> float:
         group["lr"] = group["full"] * rate
     draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch * run.steps + run.step)
     loss = learner.loss(_moved(batch, run.device), draw)
-    value = float(loss)
+    value = float(loss.detach())
     if not math.isfinite(value):
         raise BadRun(
             f"the loss is {value} at step {run.step} of epoch {run.epoch}; {LAST} holds the last good state",
@@ -207,7 +207,7 @@ def _learn(run: Run, batch: Batch) -> float:
 def validate(run: Run, loss: float = math.nan) -> None:
     """Ask the products held out, write the line down, keep the weights if they are the best so far."""
     run.learner.eval()
-    line = {"epoch": run.epoch, "loss": loss} | validation.metrics(run.learner.network, run.held, run.device)
+    line = {"epoch": float(run.epoch), "loss": loss} | validation.metrics(run.learner.network, run.held, run.device)
     run.lines = [*run.lines, line]
     journal.write(run.folder, run.lines)
     if line[run.recipe.best] > run.best:

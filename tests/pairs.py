@@ -1,0 +1,89 @@
+"""Pairs drawn once for the tests of learning, and a tiny network of the same shape as the real one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from osoroi import images
+from osoroi.heads import Head
+from osoroi.network import Backbone, Network
+from osoroi.readers import open_dataset
+from osoroi.recipes import Recipe
+from osoroi.records import Row
+from osoroi.trunks import Maps
+
+TINY = Recipe("tiny", side=96, size=8, start="random", epochs=6, products=12, lr=3e-3, dropout=0.1, folds=2)
+
+
+class TinyTrunk(nn.Module):
+    """Three strided convolutions with random weights, in two halves."""
+
+    widths = (6, 8, 10)
+    width = 12
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = (3, *self.widths)
+        self.steps = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(sizes))
+        self.end = nn.Conv2d(10, 12, 1)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
+        seen = self.below(images, 1)
+        rest = self.above(seen[-1], 1)
+        return Maps(seen + rest.blocks, rest.last)
+
+    def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
+        return through(self.steps[:cut], images - 0.5)
+
+    def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
+        seen = through(self.steps[cut:], maps)
+        return Maps(seen, torch.tanh(self.end(seen[-1] if seen else maps)))
+
+    def upper(self, cut: int) -> list[nn.Module]:
+        return [self.steps[cut:], self.end]
+
+
+def through(steps: nn.Module, maps: Tensor) -> list[Tensor]:
+    seen = []
+    for step in steps.children():
+        maps = torch.tanh(step(maps))
+        seen.append(maps)
+    return seen
+
+
+def tiny_network(recipe: Recipe = TINY, probe: tuple[int, ...] | None = None) -> Network:
+    """The same weights every time."""
+    torch.manual_seed(7)
+    backbone = Backbone(TinyTrunk(), blocks=(0, 2), probe=probe)
+    heads = {
+        name: Head(sum(size for _, size in sources), recipe.size, dropout=recipe.dropout)
+        for name, sources in backbone.sizes.items()
+    }
+    return Network(backbone, heads, tuned=recipe.tuned).eval()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Garments drawn by us, one photo a side, drawn once; every third design is held out."""
+
+    products: int
+
+    def rows(self) -> Iterator[Row]:
+        return iter(drawn(self.products))
+
+
+@cache
+def drawn(products: int) -> list[Row]:
+    rows: dict[tuple[str, str], Row] = {}
+    for product, crop in open_dataset(f"drawn:{products}:3").rows():
+        name = product.design_id or product.product_id
+        split = "val" if int(name[1:]) % 3 == 2 else "train"
+        if (product.product_id, crop.domain) not in rows:
+            once = replace(crop, photo=images.load(crop.photo), split=split)
+            rows[product.product_id, crop.domain] = Row(product, once)
+    return list(rows.values())

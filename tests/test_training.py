@@ -1,0 +1,165 @@
+"""Training teaches products never seen, survives being killed, and says what is wrong."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from osoroi import preparing, training, validation
+from osoroi.errors import BadRun
+from pairs import TINY, Drawn, tiny_network
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    return [preparing.choose(Drawn(54), split) for split in ("train", "val")]
+
+
+def prepared(chosen, recipe, folder):
+    network = tiny_network(recipe)
+    pairs, held = (
+        preparing.prepare(each, network, recipe, folder / name, worse=name == "train")
+        for each, name in zip(chosen, ("train", "val"), strict=True)
+    )
+    return network, pairs, held
+
+
+@pytest.fixture(scope="module")
+def frozen(chosen, tmp_path_factory):
+    return prepared(chosen, TINY, tmp_path_factory.mktemp("frozen"))[1:]
+
+
+def test_training_teaches_products_never_seen(frozen, tmp_path):
+    pairs, held = frozen
+    network = tiny_network()
+    before = mean_rank(network, held)
+    found = training.train(network, pairs, held, replace(TINY, epochs=20), tmp_path)
+    assert mean_rank(network, held) < 0.7 * before
+    assert found["nDCG@5"] == pytest.approx(validation.metrics(network, held, CPU)["nDCG@5"])
+
+
+def mean_rank(network, held):
+    sides = validation.embed(network, held, CPU)
+    scores = validation.mixed(sides, network.parts)
+    return validation.ranks_of_partners(scores, sides.street_product, sides.shop_product).mean()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss": "triplet"}, {"loss": "triplet", "negatives": "batch_hard"}, {"loss": "multi_similarity"}]
+)
+def test_every_loss_lowers_itself(frozen, tmp_path, changes):
+    recipe = replace(TINY, epochs=5, dropout=0.0, **changes)
+    training.train(tiny_network(recipe), *frozen, recipe, tmp_path)
+    losses = [line["loss"] for line in json.loads((tmp_path / "metrics.json").read_text()) if line["loss"] is not None]
+    assert len(losses) == 5
+    assert losses[-1] < losses[0]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("tuned", [0, 2])
+@pytest.mark.parametrize("after", [1, 3, 5])
+def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(chosen, tmp_path, monkeypatch, tuned, after):
+    monkeypatch.setattr(training, "SAVED_S", 0.0)
+    recipe = replace(TINY, epochs=2, tuned=tuned)
+    whole, pairs, held = prepared(chosen, recipe, tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = training.train(whole, pairs, held, recipe, tmp_path / "a")
+    steps = []
+
+    def kill(step):
+        steps.append(step)
+        if len(steps) == after:
+            raise Killed
+
+    with pytest.raises(Killed):
+        training.train(tiny_network(recipe), pairs, held, recipe, tmp_path / "b", on_step=kill)
+    torch.randn(3)  # the world goes on
+    network = tiny_network(recipe)
+    again = training.train(network, pairs, held, recipe, tmp_path / "b", resume=True)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name]), name
+    assert again == first
+    for name in ("metrics.csv", "last.safetensors", "best.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_only_the_blocks_above_the_cut_learn(chosen, tmp_path):
+    recipe = replace(TINY, epochs=1, tuned=2)
+    network, pairs, held = prepared(chosen, recipe, tmp_path)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    training.train(network, pairs, held, replace(recipe, best="hit@1"), tmp_path)
+    last = training.checkpoint.weights(training.checkpoint.read(tmp_path / "last.safetensors"))
+    changed = {name for name, value in before.items() if not torch.equal(value, last["network." + name])}
+    assert "backbone.trunk.steps.1.weight" in changed
+    assert "backbone.trunk.end.weight" in changed
+    assert not {name for name in changed if "steps.0" in name or "centre" in name}
+
+
+def test_the_best_epoch_is_kept_and_all_are_written_down(frozen, tmp_path):
+    recipe = replace(TINY, epochs=4)
+    network = tiny_network()
+    found = training.train(network, *frozen, recipe, tmp_path)
+    with (tmp_path / "metrics.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line["epoch"]) for line in lines] == [0, 1, 2, 3, 4]
+    assert lines[0]["loss"] == ""
+    assert found["nDCG@5"] == max(float(line["nDCG@5"]) for line in lines)
+    assert json.loads((tmp_path / "metrics.json").read_text())[-1]["epoch"] == 4
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(frozen, tmp_path):
+    pairs, held = frozen
+
+    def spoilt(rows, epoch):
+        deep, detail = pairs.look(rows, epoch)
+        return deep * (np.nan if epoch == 1 else 1), detail
+
+    with pytest.raises(BadRun, match=r"the loss is nan at step 0 of epoch 1.*lower lr"):
+        training.train(tiny_network(), replace(pairs, look=spoilt), held, TINY, tmp_path)
+    network = tiny_network()
+    training.train(network, pairs, held, TINY, tmp_path, resume=True)
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+def test_resuming_with_another_recipe_is_refused(frozen, tmp_path):
+    recipe = replace(TINY, epochs=1)
+    training.train(tiny_network(), *frozen, recipe, tmp_path)
+    with pytest.raises(BadRun, match="another recipe"):
+        training.train(tiny_network(), *frozen, replace(recipe, lr=1.0), tmp_path, resume=True)
+
+
+def test_too_little_memory_is_said_with_what_to_change(frozen, tmp_path):
+    pairs, held = frozen
+
+    def greedy(rows, epoch):
+        raise MemoryError if len(rows) < len(held.product) else pairs.look(rows, epoch)
+
+    with pytest.raises(BadRun, match="too little memory for batches of 12 products"):
+        training.train(tiny_network(), replace(pairs, look=greedy), held, TINY, tmp_path)
+
+
+def test_the_rate_rises_then_falls_to_nothing():
+    rates = [training._rate(step, 100, 0.1) for step in range(100)]
+    assert rates[9] < rates[10] == 1
+    assert rates[0] == pytest.approx(1 / 11)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[99] < 0.001
+
+
+def test_progress_counts_steps_and_time_left_to_nothing(frozen, tmp_path):
+    said = []
+    training.train(tiny_network(), *frozen, replace(TINY, epochs=2), tmp_path, on_step=said.append)
+    assert [(one.epoch, one.step) for one in said] == [
+        (epoch, step + 1) for epoch in range(2) for step in range(said[0].steps)
+    ]
+    assert said[-1].left_s == 0
+    assert said[0].left_s > 0
