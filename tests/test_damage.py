@@ -94,6 +94,7 @@ def test_a_bit_flipped_in_the_truth_is_a_clear_error_or_changes_no_answer(sound,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_any_bit_flipped_in_the_truth_is_a_clear_error_or_changes_no_answer(sound, shop):
     rng, size = random.Random(2), (shop / "catalog.sqlite").stat().st_size
     assert flips(sound, shop, [*range(100), *(rng.randrange(size) for _ in range(900))], rng) > 100

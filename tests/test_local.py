@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import shops
 from osoroi import filters
 from osoroi.catalogs import Catalog
+from osoroi.catalogs._gate import Gate
 from osoroi.catalogs.local import LocalCatalog
 from osoroi.errors import BadCatalog, BadFilter, BadPhoto, BadRequest, Busy, NotFound, OtherEncoder
 from osoroi.records import Box, Crop, Part, Product
@@ -336,6 +337,31 @@ def test_threads_search_while_another_writes_and_see_whole_commits_alone(catalog
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_whoever_changes_the_index_waits_for_searches_and_they_for_him():
+    gate, order = Gate(), []
+
+    def change() -> None:
+        with gate.alone():
+            order.append("changing")
+            time.sleep(0.1)
+            order.append("changed")
+
+    def search() -> None:
+        with gate.together():
+            order.append("searched")
+
+    changing, searching = threading.Thread(target=change), threading.Thread(target=search)
+    with gate.together(), gate.together():
+        changing.start()
+        time.sleep(0.1)
+        searching.start()  # comes later, and does not keep the change waiting
+        time.sleep(0.1)
+        order.append("first searches end")
+    changing.join()
+    searching.join()
+    assert order == ["first searches end", "changing", "changed", "searched"]
 
 
 def test_a_folder_that_is_no_catalog_is_refused_and_nothing_in_it_touched(tmp_path):
