@@ -16,7 +16,10 @@ NAME = "metrics"
 def write(folder: Path, lines: Sequence[Mapping[str, float | int]]) -> None:
     """Write all lines anew, each file in one step; a value that is no number is empty, or null."""
     names = list(lines[0])
-    rows = [names, *(["" if math.isnan(line[name]) else line[name] for name in names] for line in lines)]
+    rows: list[Sequence[object]] = [
+        names,
+        *(["" if math.isnan(line[name]) else line[name] for name in names] for line in lines),
+    ]
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     _put(folder / f"{NAME}.csv", text.getvalue())

@@ -100,6 +100,8 @@ def by_part(
     sizes = [part.size for part in parts]
     roots = torch.cat([street.new_full((part.size,), part.weight**0.5) for part in parts])
     total = loss(street * roots, shop * roots, 0)
-    for term, (one, other) in enumerate(zip(street.split(sizes, 1), shop.split(sizes, 1), strict=True), start=1):
+    for term, (one, other) in enumerate(
+        zip(torch.split(street, sizes, 1), torch.split(shop, sizes, 1), strict=True), start=1
+    ):
         total = total + alone * loss(one, other, term)
     return total

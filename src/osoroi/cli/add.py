@@ -62,7 +62,8 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
     else:
         click.echo(
             f"{count.added} added, {count.changed} changed, {count.unchanged} unchanged, "
-            f"{count.left_out} left out; {count.embedded} crops embedded, {count.unreadable} unreadable, {count.dropped} dropped"
+            f"{count.left_out} left out; {count.embedded} crops embedded, {count.unreadable} unreadable, "
+            f"{count.dropped} dropped"
         )
     if not count.held:
         raise BadDataset(

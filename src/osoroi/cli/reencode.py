@@ -14,9 +14,7 @@ from osoroi.encoder import Encoder
 @click.argument("catalog", type=click.Path(path_type=Path))
 @_options.encoder
 @_options.threads
-@click.option(
-    "--drop", is_flag=True, help="Remove crops whose photo is gone or changed, rather than refuse."
-)
+@click.option("--drop", is_flag=True, help="Remove crops whose photo is gone or changed, rather than refuse.")
 @_options.as_json
 def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_json: bool) -> None:
     """Embed every crop of CATALOG with another encoder, beside the old vectors, then switch in one step.
