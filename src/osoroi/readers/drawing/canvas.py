@@ -106,6 +106,9 @@ class Canvas:
         return u, v, (np.clip(light, 0.35, 1.25) * piece.dark).astype(np.float32)
 
 
+RIDGES = 8
+"""Folds of a piece of cloth that is held."""
+
 TILE, DIM = 160, 200
 """Side of a tile of grain; and the level of light at which cloth has its own colour."""
 
@@ -118,8 +121,8 @@ def weaving(deep: float) -> list[int]:
 
 def shaded(bright: Image.Image, colour: Colour) -> Image.Image:
     """One colour under uneven light."""
-    levels = np.arange(256)[:, None] / DIM * np.array(colour)
-    return Image.fromarray(np.minimum(levels + 0.5, 255).astype(np.uint8)[np.asarray(bright)])
+    levels = np.minimum(np.arange(256) / DIM * np.array(colour)[:, None] + 0.5, 255).astype(int)
+    return Image.merge("RGB", [bright.point(band) for band in levels.tolist()])
 
 
 def unit(picture: Image.Image) -> Plane:
@@ -132,15 +135,20 @@ def creases(dice: np.random.Generator, u: Plane, v: Plane, cover: Plane) -> Plan
     places = np.argwhere(cover > 0.5)
     if not len(places):
         return np.zeros_like(u)
-    spots = places[dice.integers(len(places), size=9)]
-    turn = dice.normal(0, 0.55, 9) + np.pi / 2
-    long, thin = dice.uniform(0.25, 0.8, 9), dice.uniform(0.05, 0.1, 9)
-    deep, bow = dice.uniform(-0.05, 0.06, 9), dice.uniform(-0.3, 0.3, 9)
+    spots = places[dice.integers(len(places), size=RIDGES)]
+    a, b = dice.normal(np.pi / 2, 0.55, RIDGES), dice.uniform(-0.3, 0.3, RIDGES)
+    long, thin = dice.uniform(0.25, 0.8, RIDGES), dice.uniform(0.05, 0.1, RIDGES)
+    shape = np.stack(
+        [np.cos(a) / long, np.sin(a) / long, np.cos(a) / thin, np.sin(a) / thin, b * long**2 / thin], axis=1
+    )
     total = 0.05 * noise(dice, u.shape, 3)
-    for (row, column), a, far, near, d, b in zip(spots, turn, long, thin, deep, bow, strict=True):
+    for (row, column), (px, py, qx, qy, bow), deep in zip(
+        spots, shape.astype(np.float32), dice.uniform(-0.05, 0.06, RIDGES).astype(np.float32), strict=True
+    ):
         du, dv = u - u[row, column], v - v[row, column]
-        p, q = du * np.cos(a) + dv * np.sin(a), dv * np.cos(a) - du * np.sin(a)
-        total = total + d * np.exp(-(((q + b * p * p) / near) ** 2) - (p / far) ** 2)
+        p = (du * px + dv * py) ** 2
+        q = dv * qx - du * qy + bow * p
+        total += deep * np.exp(-(q * q) - p)
     return total
 
 
