@@ -117,7 +117,7 @@ def measure(
         "share": share,
         "threads": threads,
         "queries": count,
-        "recall": round(hits / wanted, 5),
+        "recall": round(hits / wanted, 5) if wanted else 1.0,
         "cpu_ms": round(1e3 * cpu / count, 3),
         "p50_ms": round(1e3 * float(np.quantile(took, 0.5)), 3),
         "p99_ms": round(1e3 * float(np.quantile(took, 0.99)), 3),

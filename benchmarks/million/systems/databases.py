@@ -1,7 +1,6 @@
 """Databases: sqlite-vec compares with everything that matches; pgvector has a graph and, since 0.8, iterative scans."""
 
 import importlib
-import sqlite3
 import tempfile
 from typing import Any
 
@@ -26,9 +25,9 @@ class SqliteVec:
     def build(self, vectors: np.ndarray, columns: Columns) -> None:
         library = importlib.import_module("sqlite_vec")
         self.file = tempfile.NamedTemporaryFile(suffix=".db")  # noqa: SIM115
-        self.base = sqlite3.connect(self.file.name)
+        self.base = importlib.import_module("apsw").Connection(self.file.name)  # Python's own may refuse extensions
         self.base.enable_load_extension(True)
-        library.load(self.base)
+        self.base.load_extension(library.loadable_path())
         # it has no inner product: all products are of one length, so the nearest by L2 are those of the best product
         fields = ", ".join(f"{name} float" for name in NAMES)
         self.base.execute(
@@ -39,8 +38,8 @@ class SqliteVec:
     def _put(self, keys: np.ndarray, vectors: np.ndarray, columns: Columns) -> None:
         rows = zip(keys.tolist(), vectors, *(columns[name].tolist() for name in NAMES), strict=True)
         insert = f"INSERT INTO v(key, e, {', '.join(NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-        self.base.executemany(insert, ((key, vector.tobytes(), *rest) for key, vector, *rest in rows))
-        self.base.commit()
+        with self.base:
+            self.base.executemany(insert, ((key, vector.tobytes(), *rest) for key, vector, *rest in rows))
 
     def ready(self, filter_: Filter | None, mask: np.ndarray) -> Any:
         text, values = _where(filter_)
@@ -51,7 +50,8 @@ class SqliteVec:
         return np.array([key for (key,) in self.base.execute(text, (query.tobytes(), *values))], np.int64)
 
     def replace(self, gone: np.ndarray, keys: np.ndarray, vectors: np.ndarray, columns: Columns) -> None:
-        self.base.executemany("DELETE FROM v WHERE key = ?", [(int(key),) for key in gone])
+        with self.base:
+            self.base.executemany("DELETE FROM v WHERE key = ?", [(int(key),) for key in gone])
         self._put(keys, vectors, columns)
 
     def close(self) -> None:
