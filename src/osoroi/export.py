@@ -13,7 +13,7 @@ import jaxtyping
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from torch import nn
+from torch import Tensor, nn
 
 from osoroi.card import ENTRY, Card, fingerprint, graph_of
 from osoroi.encoder import Encoder, open_session
@@ -22,6 +22,9 @@ from osoroi.records import Domain, Part, View
 
 AGREEMENT: Final = 0.9999
 """The least cosine of any part of any crop between the network and the file."""
+
+OUTPUTS: Final = ("vectors", "attention")
+"""Of an encoder file; the second where it pools over the garment."""
 
 OPSET: Final = 18
 IR_VERSION: Final = 10
@@ -46,7 +49,9 @@ def export(
     """
     if not crops:
         raise BadRequest("an export without crops to compare on", hint="give some crops the network is meant for")
-    graph = to_onnx(network, views["street"])
+    attends = getattr(getattr(network, "backbone", None), "probe", None) is not None
+    served, outputs = (Served(network), OUTPUTS) if attends else (network, OUTPUTS[:1])
+    graph = to_onnx(served, views["street"], outputs)
     stored = graph.SerializeToString(deterministic=True)
     signed = fingerprint(graph_of(stored), parts, views)
     card = Card(tuple(parts), views, recipe=recipe, training=training, licence=licence, fingerprint=signed)
@@ -75,7 +80,18 @@ def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray
     return lowest
 
 
-def to_onnx(network: nn.Module, view: View, outputs: Sequence[str] = ("vectors",)) -> Any:
+class Served(nn.Module):
+    """A network that also gives the map of the garment it pooled over."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, Tensor]:
+        return self.network.attended(crops)  # type: ignore[operator]
+
+
+def to_onnx(network: nn.Module, view: View, outputs: Sequence[str] = OUTPUTS[:1]) -> Any:
     """The ONNX model of a network, with a free batch and without traces of the machine that made it."""
     onnx: ModuleType = extra("onnx", "train")
     extra("onnxscript", "train")

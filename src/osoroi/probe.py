@@ -35,7 +35,10 @@ class Probe(nn.Module):
         self.conv = nn.Conv2d(entering, 1, 3, padding=1)
 
     def forward(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b y x"]:
-        small = self.look(maps)
+        return self.attend(self.look(maps))
+
+    def attend(self, small: Float[Tensor, "b c y x"]) -> Float[Tensor, "b y x"]:
+        """The attention of what ``look`` gave."""
         standard = (small - self.centre[:, None, None]) / self.spread[:, None, None]
         return self.conv(standard)[:, 0].sigmoid()
 
