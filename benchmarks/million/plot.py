@@ -58,6 +58,7 @@ def dials(results: Row) -> str:
 def plot(results: Row, path: Path) -> None:
     """Recall and CPU time against the share that a filter allows, a column for each kind of filter."""
     pyplot = importlib.import_module("matplotlib.pyplot")
+    pyplot.rcParams["svg.fonttype"] = "none"
     rows = rows_of(results)
     figure, axes = pyplot.subplots(2, len(KINDS), figsize=(11, 6), sharex=True, sharey="row")
     for column, kind in enumerate(KINDS):
