@@ -120,6 +120,15 @@ def test_a_mixture_finds_the_two_colours_it_was_made_of() -> None:
     assert found.means[order] == pytest.approx(np.array([(200, 90, 10), (20, 30, 40)]), abs=1)
 
 
+def test_neighbours_of_one_colour_talk_a_pixel_round_and_those_across_an_edge_do_not() -> None:
+    own = np.full((9, 9), -1.5)
+    own[4, 4] = 1.5
+    even, odd = np.full((9, 9, 3), 90.0), np.full((9, 9, 3), 90.0)
+    even[0, 0], odd[4, 4] = 91, 240  # so that there is an edge somewhere
+    assert cutting.agreed(own, cutting.linked(even))[4, 4] < 0.1
+    assert cutting.agreed(own, cutting.linked(odd))[4, 4] > 0.7
+
+
 def test_each_shop_photo_brings_its_street_photos_unread(tmp_path: Path) -> None:
     table = written(tmp_path)
     (tmp_path / "shop/a.png").unlink()

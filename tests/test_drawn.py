@@ -41,6 +41,11 @@ def test_another_seed_draws_others() -> None:
     assert first.crop.photo.read() != other.crop.photo.read()
 
 
+def test_each_photo_has_chances_of_its_own() -> None:
+    photos = [Photo(seed, number, view) for seed in (0, 1) for number in (0, 1) for view in ("street-1", "street-2")]
+    assert len({photo.dice(stream).random() for photo in photos for stream in (0, 1)}) == 16
+
+
 def test_rows_come_without_drawing_a_photo(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(photo: Photo) -> bytes:
         raise AssertionError(photo)
