@@ -1,15 +1,20 @@
-"""Write the generated pages: docs/cli.md from the commands, docs/api.md from the service where it is installed.
+"""Write the generated pages: docs/cli.md from the commands, docs/recipes.md from the recipes, docs/api.md from the service where it is installed.
 
 With --check nothing is written, and a page that is out of date ends with exit code 1.
 """
 
+import inspect
+import re
 import sys
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 import api_page
 import click
 
 from osoroi.cli import COMMANDS, main
+from osoroi.recipes import NAMED, Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -26,6 +31,32 @@ def cli_page() -> str:
     return "\n".join(pages)
 
 
+def recipes_page() -> str:
+    """Every named recipe by what it sets, then every setting with its default and, where the source says it, why."""
+    settings = [one for one in fields(Recipe) if one.name not in ("name", "cost", "result")]
+    source = inspect.getsource(Recipe)
+    page = [
+        "# Recipes",
+        "",
+        "Written by `make docs` from `recipes.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
+        "",
+    ]
+    page += ["| recipe | sets | cost | result |", "|---|---|---|---|"]
+    for recipe in NAMED.values():
+        told = ", ".join(f"`{one.name}={getattr(recipe, one.name)}`" for one in settings if differs(recipe, one))
+        page.append(f"| `{recipe.name}` | {told or 'every default'} | {recipe.cost} | {recipe.result} |")
+    page += ["", "| setting | default | what it is |", "|---|---|---|"]
+    for one in settings:
+        found = re.search(rf'^    {one.name}: .*\n    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
+        page.append(f"| `{one.name}` | `{one.default!r}` | {' '.join(found[1].split()) if found else ''} |")
+    return "\n".join([*page, ""])
+
+
+def differs(recipe: Recipe, setting: Field[Any]) -> bool:
+    """Whether a recipe sets this otherwise than the default."""
+    return bool(getattr(recipe, setting.name) != setting.default)
+
+
 def settle(path: Path, text: str, *, check: bool) -> bool:
     """Write the page, or say whether it is up to date."""
     if check:
@@ -38,6 +69,6 @@ def settle(path: Path, text: str, *, check: bool) -> bool:
 
 
 if __name__ == "__main__":
-    pages = {"cli.md": cli_page(), "api.md": api_page.page(api_page.document())}
+    pages = {"cli.md": cli_page(), "recipes.md": recipes_page(), "api.md": api_page.page(api_page.document())}
     settled = [settle(DOCS / name, text, check="--check" in sys.argv) for name, text in pages.items()]
     sys.exit(0 if all(settled) else 1)
