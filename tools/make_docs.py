@@ -1,4 +1,5 @@
-"""Write the generated pages: docs/cli.md from the commands, docs/recipes.md from the recipes, docs/api.md from the service where it is installed.
+"""Write the generated pages: docs/cli.md from the commands, docs/recipes.md from the recipes, docs/api.md from the
+service.
 
 With --check nothing is written, and a page that is out of date ends with exit code 1.
 """
@@ -47,7 +48,7 @@ def recipes_page() -> str:
         page.append(f"| `{recipe.name}` | {told or 'every default'} | {recipe.cost} | {recipe.result} |")
     page += ["", "| setting | default | what it is |", "|---|---|---|"]
     for one in settings:
-        found = re.search(rf'^    {one.name}: .*\n    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
+        found = re.search(rf'^    {one.name}: [^\n]*\n    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
         page.append(f"| `{one.name}` | `{one.default!r}` | {' '.join(found[1].split()) if found else ''} |")
     return "\n".join([*page, ""])
 
