@@ -1,0 +1,94 @@
+"""Preparing: which products are learned from, what is kept on disk, and what a worse view is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pairs import TINY, Drawn, drawn, tiny_network
+
+from osoroi import preparing
+from osoroi.errors import BadDataset
+
+FEW = 12
+
+
+class Rows:
+    def __init__(self, rows):
+        self.given = rows
+
+    def rows(self):
+        return iter(self.given)
+
+
+def test_products_with_one_side_alone_are_left_out_and_counted():
+    rows = drawn(FEW)
+    train = [row for row in rows if row.crop.split == "train"]
+    name = train[0].product.product_id
+    lonely = [row for row in rows if not (row.product.product_id == name and row.crop.domain == "street")]
+    chosen = preparing.choose(Rows(lonely), "train")
+    assert chosen.alone == 1
+    assert len(chosen.products) == len({row.product.product_id for row in train}) - 1
+
+
+@pytest.mark.parametrize("side", ["street", "shop"])
+def test_a_split_without_pairs_says_what_was_there(side):
+    rows = [row for row in drawn(FEW) if row.crop.domain == side]
+    with pytest.raises(BadDataset, match=r"split 'train' has \d products, 0 of them with a street and a shop photo"):
+        preparing.choose(Rows(rows), "train")
+
+
+def test_a_data_set_without_splits_is_dealt_and_designs_stay_together():
+    rows = [row._replace(crop=replace(row.crop, split=None)) for row in drawn(54)]
+    train, val = (preparing.choose(Rows(rows), split) for split in ("train", "val"))
+    assert len(train.products) + len(val.products) == 54
+    assert len(val.products) < len(train.products)
+    assert not {one.design_id for one in train.products} & {one.design_id for one in val.products}
+
+
+def test_what_was_seen_is_kept_and_used_again_until_something_else_is_asked(tmp_path, monkeypatch):
+    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network()
+    first = preparing.prepare(chosen, network, TINY, tmp_path, worse=True)
+
+    def never(*_):
+        raise AssertionError("looked again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(preparing.Shower, "crop", never)
+        again = preparing.prepare(chosen, network, TINY, tmp_path, worse=True)
+        rows = np.arange(len(first.product))
+        for one, two in zip(first.look(rows, 0), again.look(rows, 0), strict=True):
+            assert torch.equal(one, two)
+        with pytest.raises(AssertionError, match="looked again"):
+            preparing.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True)
+
+
+@pytest.mark.parametrize("tuned", [0, 2, 3])
+def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, tuned):
+    recipe = replace(TINY, tuned=tuned)
+    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network(recipe, probe=(0,))
+    pairs = preparing.prepare(chosen, network, recipe, tmp_path, worse=False)
+    show = preparing.Shower([preparing.Look(crop, product, 0) for product, crop in chosen.crops], recipe)
+    crops = torch.from_numpy(np.stack([show.crop(row, 0) for row in range(6)]))
+    with torch.inference_mode():
+        assert torch.allclose(network.above(*pairs.look(np.arange(6), 0)), network(crops), atol=2e-3)
+
+
+def test_further_views_are_worse_each_in_its_own_way_and_the_same_when_asked_again():
+    crop = next(row.crop for row in drawn(FEW) if row.crop.domain == "street")
+    show = preparing.Shower([preparing.Look(crop, 0, number) for number in range(3)], TINY)
+    plain, one, two = (show.crop(row, 0).astype(int) for row in range(3))
+    assert np.abs(one - plain).mean() > 3
+    assert np.abs(one - two).mean() > 3
+    assert np.array_equal(one, show.crop(1, 0))
+    assert not np.array_equal(one, show.crop(1, 1)), "another epoch, another view"
+
+
+def test_a_photo_that_cannot_be_read_takes_its_product_with_it(tmp_path):
+    rows = drawn(FEW)
+    place = next(place for place, row in enumerate(rows) if row.crop.split == "train")
+    rows = [*rows[:place], rows[place]._replace(crop=replace(rows[place].crop, photo=b"no photo")), *rows[place + 1 :]]
+    chosen = preparing.choose(Rows(rows), "train")
+    pairs = preparing.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False)
+    assert len(pairs) == len(chosen.products) - 1
+    assert len(pairs.product) == 2 * len(pairs)
