@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi.heads import Source, principal, spreads
+from osoroi.heads import Head, Source, discriminant, principal, spreads
 
 ALL = [Source("all", 9)]
 
@@ -59,3 +59,30 @@ def test_features_of_one_source_may_share_a_spread_and_count_more(raw):
     between = (0.7 * variances[2:6] + 0.3 * variances[2:6].mean()) ** 0.5 / 2
     expected = [*variances[:2] ** 0.5, *between, *[variances[6:].mean() ** 0.5] * 3]
     assert spreads(raw, sources) == pytest.approx(np.array(expected), rel=1e-5)
+
+
+def test_the_closed_form_solves_its_equation_and_shrinking_is_towards_the_mean_diagonal():
+    random = np.random.default_rng(8)
+    product = random.normal(size=(300, 3)) * [3.0, 1.0, 0.0]
+    street, shop = (product + random.normal(size=(300, 3)) * [0.5, 0.5, 4.0] + 20 for _ in range(2))
+    head = discriminant(street, shop, 3, sources=[Source("own", 3)], shrink=0.3)
+    every = np.concatenate([street, shop])
+    one, other = ((side - every.mean(0)) / every.std(0) for side in (street, shop))
+    within, between = np.zeros((3, 3)), np.zeros((3, 3))
+    for a, b in zip(one, other, strict=True):
+        middle = (a + b) / 2
+        within += (np.outer(a - middle, a - middle) + np.outer(b - middle, b - middle)) / 2 / len(one)
+        between += np.outer(middle, middle) / len(one)
+    shrunk = 0.7 * within + 0.3 * np.trace(within) / 3 * np.eye(3)
+    values = np.sort(np.linalg.eigvals(np.linalg.solve(shrunk, between)).real)[::-1]
+    for row, ratio in zip(head.linear.weight.detach().double().numpy(), values, strict=True):
+        v = row / np.sqrt(ratio / (1 + ratio))
+        assert between @ v == pytest.approx(ratio * shrunk @ v, abs=2e-3 * ratio)
+        assert v @ shrunk @ v == pytest.approx(1, abs=1e-3)
+
+
+def test_dropout_acts_while_learning_and_never_after():
+    head, raw = Head(50, 4, dropout=0.5), torch.ones(1, 50)
+    assert not torch.allclose(head(raw), head(raw))
+    head.eval()
+    assert torch.equal(head(raw), head(raw))
