@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from pairs import TINY, tiny_network
 
 from osoroi import fitting
 from osoroi.network import Features
 from osoroi.sampling import Pairs
+from pairs import TINY, tiny_network
 
 PRODUCTS = 60
 
@@ -68,6 +68,6 @@ def test_a_probe_learns_where_the_cloth_is():
     maps[:, 3] += 3 * masks  # one map of fourteen tells cloth from wall
     before = torch.random.get_rng_state()
     error = fitting.fit_probe(network.backbone, maps, masks)
-    assert error < 0.25 < np.abs(masks - masks.mean()).mean()
+    assert error < 0.7 * np.abs(masks - masks.mean()).mean()
     assert torch.equal(before, torch.random.get_rng_state())
     assert not network.backbone.probe.conv.weight.requires_grad

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pairs import TINY, Drawn, drawn, tiny_network
 
 from osoroi import preparing
 from osoroi.errors import BadDataset
+from pairs import TINY, Drawn, drawn, tiny_network
 
 FEW = 12
 

@@ -122,7 +122,7 @@ def prepare(
     def look(rows: Int64[np.ndarray, "r"], epoch: int) -> Images:
         if arrays:
             return tuple(torch.from_numpy(array[kept[rows]]) for array in arrays)
-        return (torch.from_numpy(np.stack([show.crop(row, epoch) for row in kept[rows]])),)
+        return (torch.from_numpy(np.stack([show.crop(row, epoch) for row in kept[rows].tolist()])),)
 
     return _pairs(chosen, [looks[row] for row in kept], look)
 
