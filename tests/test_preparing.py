@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi import preparing
+from osoroi import preparing, runs
 from osoroi.errors import BadDataset
 from pairs import TINY, Drawn, drawn, tiny_network
 
@@ -92,3 +92,57 @@ def test_a_photo_that_cannot_be_read_takes_its_product_with_it(tmp_path):
     pairs = preparing.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False)
     assert len(pairs) == len(chosen.products) - 1
     assert len(pairs.product) == 2 * len(pairs)
+
+
+def test_runs_that_differ_in_seed_and_loss_share_what_was_seen(tmp_path, monkeypatch):
+    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network()
+    first = preparing.prepare(chosen, network, TINY, tmp_path, worse=True, shared=True)
+    other = replace(TINY, seed=5, loss="triplet", epochs=9, size=4, dropout=0.5)
+
+    def never(*_):
+        raise AssertionError("looked again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(preparing.Shower, "crop", never)
+        again = preparing.prepare(chosen, tiny_network(other), other, tmp_path, worse=True, shared=True)
+    rows = np.arange(len(first.product))
+    assert torch.equal(first.look(rows, 0)[1], again.look(rows, 0)[1])
+    preparing.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True, shared=True)
+    assert len(list(tmp_path.glob("*/done.json"))) == 2, "another view is kept beside the first"
+
+
+def test_another_trunk_or_another_photo_is_never_taken_for_what_was_kept(tmp_path):
+    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network()
+    preparing.prepare(chosen, network, TINY, tmp_path, worse=False, shared=True)
+    with torch.no_grad():
+        network.backbone.trunk.steps[0].weight[0] += 1
+    preparing.prepare(chosen, network, TINY, tmp_path, worse=False, shared=True)
+    moved = [(product, replace(crop, crop_id=f"other {crop.crop_id}")) for product, crop in chosen.crops]
+    preparing.prepare(replace(chosen, crops=moved), network, TINY, tmp_path, worse=False, shared=True)
+    assert len(list(tmp_path.glob("*/done.json"))) == 3
+
+
+def test_views_made_anew_follow_the_seed_and_views_that_are_kept_do_not(tmp_path):
+    chosen, whole = preparing.choose(Drawn(FEW), "train"), replace(TINY, tuned=3, views=2)
+    kept = replace(TINY, tuned=0, views=2)
+    for recipe, same in ((whole, False), (kept, True)):
+        seen = [
+            preparing.prepare(chosen, tiny_network(recipe), each, tmp_path / f"{same}{each.seed}", worse=True)
+            for each in (recipe, replace(recipe, seed=1))
+        ]
+        rows = np.flatnonzero(seen[0].view == 1)[:4]
+        assert torch.equal(seen[0].look(rows, 0)[0], seen[1].look(rows, 0)[0]) == same
+
+
+def test_a_run_keeps_what_it_saw_where_runs_share_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.building, "build", lambda recipe, *files: tiny_network(recipe))
+    monkeypatch.setattr(runs, "open_dataset", lambda name: Drawn(54))
+    notes = runs.Notes("drawn:54", replace(TINY, epochs=0, start="closed"))
+    alone = runs.run(notes, tmp_path / "alone")
+    shared = runs.run(notes, tmp_path / "one", seen=tmp_path / "seen")
+    looked = []
+    again = runs.run(notes, tmp_path / "two", seen=tmp_path / "seen", on_look=looked.append)
+    assert alone == shared == again
+    assert not looked
+    assert not (tmp_path / "one" / "seen").exists()
+    assert len(list((tmp_path / "seen").glob("*/*/done.json"))) == 2

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import loops
-from osoroi import export, preparing, published, runs, trunks
+from osoroi import checkpoint, export, preparing, published, runs, training, trunks
 from osoroi.errors import BadRun
 from osoroi.published import Published
 from osoroi.recipes import PUBLISHED, Recipe, named
@@ -191,6 +191,16 @@ def test_what_was_kept_in_half_precision_gives_the_same_vectors(arm, tuned, crop
         assert (network.above(*kept) * network(crops)).sum(1).min() > 0.9999
 
 
+def test_what_the_deep_arm_keeps_serves_both(crops):
+    with torch.inference_mode():
+        deep, both = (made(arm).below(crops) for arm in ("deep", "both"))
+    assert len(deep) == len(both) == 3
+    assert all(torch.equal(one, other) for one, other in zip(deep, both, strict=True))
+    recipe = Recipe("arm", side=224)
+    assert preparing.frozen(made("deep"), recipe) == preparing.frozen(made("both"), replace(recipe, seed=4))
+    assert preparing.frozen(made("deep"), recipe) != preparing.frozen(made("shallow"), recipe)
+
+
 def test_where_all_of_the_trunk_learns_the_crops_are_kept(crops):
     network = made("both", tuned=2)
     assert torch.equal(network.below(crops)[0], crops)
@@ -240,8 +250,9 @@ def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
     network, notes = runs.load(tmp_path / "run")
     assert network.parts == (Part("shallow", 256, 1.0),)
     assert notes.recipe == recipe
-    started = published.build(recipe, None)
-    assert not torch.equal(network.shallow[0].conv.weight, started.shallow[0].conv.weight)
+    started = published.build(recipe, None).state_dict()
+    last = checkpoint.weights(checkpoint.read(tmp_path / "run" / training.LAST))
+    assert not torch.equal(last["network.shallow.0.conv.weight"], started["shallow.0.conv.weight"])
     crops = runs.crops_of(tmp_path / "run")[:4]
     encoder = export.export(
         network,

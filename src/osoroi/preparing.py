@@ -1,15 +1,17 @@
 """A data set becomes what a run looks at: pairs of street and shop photos, cropped, made worse, seen by what is frozen.
 
-What the frozen part of a network gives for each view is computed once and kept in files beside the run, so that an
-epoch costs only what learns. Where all of the network learns, photos are cropped and made worse anew in every epoch.
+What the frozen part of a network gives for each view is computed once and kept in files, beside the run or where many
+runs share them, so that an epoch costs only what learns. Such a view is drawn once, whatever the seed of the run. Where
+all of the network learns, photos are cropped and made worse anew in every epoch, as the seed says.
 """
 
 import io
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -95,29 +97,34 @@ def prepare(
     folder: Path,
     *,
     worse: bool,
+    shared: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Pairs:
     """What a network may look at; ``worse`` adds the recipe's further views to each crop.
 
-    Files in ``folder`` are used again where they were made of the same crops, views and frozen weights. A photo that
-    cannot be read is left out, with its product where nothing is left of one side.
+    Files in ``folder`` are used again where they were made of the same crops, views and frozen weights; a ``shared``
+    folder holds files of many such, each under a hash of what it was made of, and two runs that need the same at the
+    same time make it once. A photo that cannot be read is left out, with its product where nothing is left of one side.
     """
     looks = [
         Look(crop, product, number)
         for product, crop in chosen.crops
         for number in range((recipe.views if crop.domain == "street" else recipe.shop_views) if worse else 1)
     ]
-    show = Shower(looks, recipe)
+    run = runner(network, recipe, len(looks))
+    show = Shower(looks, recipe, seed=recipe.seed if run is None else 0)
     signature = _signature(looks, network, recipe)
+    folder = folder / signature[:32] if shared else folder
     done = folder / "done.json"
-    if not done.is_file() or done.read_text(encoding="utf-8") != signature:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        _fill(folder, show, network, on_progress)
-        done.write_text(signature, encoding="utf-8")
-    kept = np.flatnonzero(np.load(folder / READABLE))
+    with _alone(folder):
+        if not done.is_file() or done.read_text(encoding="utf-8") != signature:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            fill(folder, len(looks), show, run, on_progress)
+            done.write_text(signature, encoding="utf-8")
+    arrays, readable = filled(folder)
+    kept = np.flatnonzero(readable)
     kept = kept[_both_sides(looks, kept)]
-    arrays = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("seen*.npy"))]
 
     def look(rows: Int64[np.ndarray, "r"], epoch: int) -> Images:
         if arrays:
@@ -130,9 +137,9 @@ def prepare(
 class Shower:
     """Shows views: reads a photo, crops it, makes it worse, the same way whenever it is asked for the same view."""
 
-    def __init__(self, looks: Sequence[Look], recipe: Recipe) -> None:
+    def __init__(self, looks: Sequence[Look], recipe: Recipe, *, seed: int = 0) -> None:
         self.looks = looks
-        self.recipe = recipe
+        self.seed = seed
         self.views = views(recipe)
 
     def __call__(self, row: int) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -149,7 +156,7 @@ class Shower:
         if number == 0:
             return images.crop(crop.photo, crop.box, view)
         wear = STREET if crop.domain == "street" else SHOP
-        draw = np.random.default_rng([self.recipe.seed, row, epoch])
+        draw = np.random.default_rng([self.seed, row, epoch])
         photo = images.read(crop.photo)
         height, width, _ = photo.shape
         whole = images.content(photo) if view.trim else Box(0, 0, width, height)
@@ -164,12 +171,23 @@ def _file(photo: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return file.getvalue()
 
 
-def _fill(folder: Path, show: Shower, network: nn.Module, on_progress: Callable[[int], None]) -> None:
-    """Write what the frozen part of the network gives for each view, and which views could be read."""
-    count, view = len(show.looks), show.views["street"]
+Run = Callable[[UInt8[np.ndarray, "b h w 3"]], Sequence[np.ndarray]]
+"""What makes of some crops what is kept of them: arrays with one row a crop."""
+
+
+def fill(
+    folder: Path,
+    count: int,
+    show: Callable[[int], UInt8[np.ndarray, "h w 3"] | None],
+    run: Run | None,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Write what ``run`` gives for each of ``count`` crops, one file an array, and which crops could be shown at all.
+
+    Without ``run`` nothing but the latter.
+    """
     readable = np.zeros(count, bool)
     arrays: list[np.ndarray] = []
-    run = _runner(network, view, count)
     with ThreadPoolExecutor(2 if not torch.cuda.is_available() else 8) as pool:
         for start in range(0, count, BATCH):
             shown = list(pool.map(show, range(start, min(start + BATCH, count))))
@@ -188,22 +206,50 @@ def _fill(folder: Path, show: Shower, network: nn.Module, on_progress: Callable[
     np.save(folder / READABLE, readable)
 
 
-def _runner(network: nn.Module, view: View, count: int) -> Callable[[np.ndarray], Sequence[np.ndarray]] | None:
-    """What computes ``below``: torch on a GPU, ONNX Runtime on a CPU, where it is three times as fast; or nothing,
-    where all of the network learns and is shown crops."""
-    below = Below(network).eval()
+def filled(folder: Path) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
+    """What ``fill`` wrote: arrays, which are read as they are needed, and which crops could be shown."""
+    arrays = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("seen*.npy"))]
+    return arrays, np.load(folder / READABLE)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, in the order they come; a lock ends with the process that holds it."""
+    import fcntl
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
+    """What computes ``below`` of ``count`` crops: torch on a GPU, ONNX Runtime on a CPU, where it is three times as
+    fast; or nothing, where all of the network learns and is shown crops."""
+    below, view = Below(network).eval(), views(recipe)["street"]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.inference_mode():
         example = below(torch.zeros(2, view.height, view.width, 3, dtype=torch.uint8))
     if example[0].dtype == torch.uint8:
         return None
     if device.type == "cpu" and count >= WORTHWHILE:
-        return export.runner(below, view, len(example))
-    below = below.to(device)
+        return _late(lambda: export.runner(below, view, len(example)))
 
-    def run(crops: np.ndarray) -> Sequence[np.ndarray]:
+    def run(crops: UInt8[np.ndarray, "b h w 3"]) -> Sequence[np.ndarray]:
         with torch.inference_mode():
-            return [one.cpu().numpy() for one in below(torch.from_numpy(crops).to(device))]
+            return [one.cpu().numpy() for one in below.to(device)(torch.from_numpy(crops).to(device))]
+
+    return run
+
+
+def _late(make: Callable[[], Run]) -> Run:
+    """A function that is made when it is first called: preparing ONNX Runtime takes half a minute."""
+    made: list[Run] = []
+
+    def run(crops: UInt8[np.ndarray, "b h w 3"]) -> Sequence[np.ndarray]:
+        if not made:
+            made.append(make())
+        return made[0](crops)
 
     return run
 
@@ -250,12 +296,25 @@ def _numbers(names: Sequence[str | None]) -> Int64[np.ndarray, "p"]:
 
 def _signature(looks: Sequence[Look], network: nn.Module, recipe: Recipe) -> str:
     """Of everything that decides what the files hold."""
-    told = sha256()
+    told = sha256(frozen(network, recipe).encode())
     for crop, product, number in looks:
-        told.update(json.dumps([crop.crop_id, crop.domain, crop.box, product, number]).encode())
-    told.update(json.dumps([recipe.side, recipe.margin, recipe.seed, recipe.tuned, recipe.network]).encode())
+        told.update(json.dumps([crop.crop_id, crop.domain, crop.box, product, number, *_photo(crop)]).encode())
+    return told.hexdigest()
+
+
+def _photo(crop: Crop) -> tuple[str, int, int]:
+    """Where pixels come from, and by what a file shows that it was changed."""
+    state = crop.photo.stat() if isinstance(crop.photo, Path) and crop.photo.is_file() else None
+    return images.name_of(crop.photo), *((state.st_size, state.st_mtime_ns) if state else (0, 0))
+
+
+def frozen(network: nn.Module, recipe: Recipe) -> str:
+    """A hash of what decides what ``below`` gives of a crop: how it is cut, and all weights but those of modules that
+    learn as a whole."""
+    told = sha256(json.dumps([recipe.side, recipe.margin, recipe.tuned, type(network).__name__]).encode())
     learning = {name for name, one in network.named_parameters() if one.requires_grad}
+    heads = [name for name, one in network.named_children() if all(each.requires_grad for each in one.parameters())]
     for name, one in network.state_dict().items():
-        if name not in learning and not name.startswith("heads."):
+        if name not in learning and name.partition(".")[0] not in heads:
             told.update(name.encode() + one.cpu().contiguous().numpy().tobytes())
     return told.hexdigest()

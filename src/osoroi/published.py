@@ -124,14 +124,15 @@ class Published(nn.Module):
         return self.embed(*self.features(crops))
 
     def features(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        """Of each path what comes before its first weight that always learns: the trunk's mean, averaged pixels."""
+        """Of each path what comes before its first weight that always learns: the trunk's mean, averaged pixels.
+
+        The arm ``deep`` gives the pixels too, and does not look at them: so it shares what is kept with ``both``.
+        """
         deep = () if self.trunk is None else (self.trunk(to_images(crops)).last.mean((2, 3)),)
         return (*deep, *self.averaged(crops))
 
     def averaged(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
         """Pixels for the shallow paths; a window that hangs over the edge counts the zeros there."""
-        if self.shallow is None:
-            return ()
         pixels = to_images(crops).flip(1) * 255 - self.means
         sides = (FINE.pixels, COARSE.pixels)
         return tuple(F.avg_pool2d(pixels, side, side, side // 2, count_include_pad=True) for side in sides)

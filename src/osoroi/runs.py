@@ -1,12 +1,14 @@
 """A run, from a data set and a recipe to a network that did best on products held out; and back from its folder.
 
 A run's folder holds ``run.json`` (data set, recipe, files it began with), what ``training`` writes, ``crops.npy`` (a
-few crops, to compare the exported file on) and ``seen/`` (what the frozen part saw: large, may be deleted).
+few crops, to compare the exported file on) and ``seen/`` (what the frozen part saw: large, may be deleted), unless that
+is kept elsewhere.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +51,34 @@ def run(
     folder: Path,
     *,
     resume: bool = False,
+    seen: Path | None = None,
     on_told: Callable[[Told], None] = lambda told: None,
     on_look: Callable[[int], None] = lambda done: None,
     on_step: Callable[[training.Step], None] = lambda step: None,
 ) -> dict[str, float]:
-    """Prepare, fit, train; the metrics on the products held out. A folder that holds a run is only ever resumed."""
+    """Prepare, fit, train; the metrics on the products held out. A folder that holds a run is only ever resumed.
+
+    ``seen`` is a folder that runs share: what the frozen half of the same network saw of the same photos is kept there
+    once, whatever learns from it.
+    """
     recipe = notes.recipe
     _open(notes, folder, resume)
     reader = open_dataset(notes.dataset)
     chosen, held_out = (preparing.choose(reader, split) for split in ("train", "val"))
     on_told(Told(len(chosen.products), len(held_out.products), chosen.alone + held_out.alone))
     network: Any = building.build(recipe, _path(notes.trunk), _path(notes.probe))
-    pairs = preparing.prepare(chosen, network, recipe, folder / SEEN / "train", worse=True, on_progress=on_look)
-    held = preparing.prepare(held_out, network, recipe, folder / SEEN / "val", worse=False, on_progress=on_look)
+    pairs, held = (
+        preparing.prepare(
+            each,
+            network,
+            recipe,
+            folder / SEEN / split if seen is None else seen / sha256(notes.dataset.encode()).hexdigest()[:16],
+            worse=split == "train",
+            shared=seen is not None,
+            on_progress=on_look,
+        )
+        for each, split in ((chosen, "train"), (held_out, "val"))
+    )
     _keep_crops(held_out, recipe, folder)
     if recipe.start == "closed":
         fitting.fit(network, pairs, recipe)

@@ -20,8 +20,15 @@ from osoroi.recipes import NAMED, changed, named
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
 @click.option("--trunk", type=click.Path(path_type=Path), help="The trunk's weights, where no package brings them.")
 @click.option("--probe", type=click.Path(path_type=Path), help="A probe's weights: pool over the garment.")
+@click.option(
+    "--seen",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder where runs share what the frozen half of a network saw; else it is kept in the run's own.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
-def command(dataset: str, recipe: str, out: Path, changes: tuple[str, ...], resume: bool, **files: Any) -> None:
+def command(
+    dataset: str, recipe: str, out: Path, changes: tuple[str, ...], seen: Path | None, resume: bool, **files: Any
+) -> None:
     """Learn to match the street photos of DATASET with its shop photos.
 
     Learns from the split train and states metrics on the split val; a data set without splits is dealt. Prints the
@@ -38,7 +45,7 @@ def command(dataset: str, recipe: str, out: Path, changes: tuple[str, ...], resu
     wanted = named(recipe, dict(map(changed, changes)))
     named_files = {name: str(path) for name, path in files.items() if path is not None}
     notes = runs.Notes(dataset, wanted, **named_files)
-    found = runs.run(notes, out, resume=resume, on_told=_tell, on_look=_Looked(), on_step=_Stepped())
+    found = runs.run(notes, out, resume=resume, seen=seen, on_told=_tell, on_look=_Looked(), on_step=_Stepped())
     for name, value in found.items():
         if name not in ("epoch", "loss"):
             click.echo(f"{name:8} {value:.4f}")
