@@ -140,9 +140,11 @@ def _first_other(queries: Sequence[Query], others: Sequence[Query]) -> tuple[str
     return next(((str(tuple(one)), str(tuple(other))) for one, other in pairs if one != other), ("", ""))
 
 
-def spread(chosen: System, metric: str) -> Spread:
-    """How a system's mean differs between seeds."""
-    means = [float(results.values(each.arm(chosen.arm), [metric]).mean()) for each in chosen.evaluations]
+def spread(chosen: System, metric: str, category: str | None = None) -> Spread:
+    """How a system's mean over the queries of a category differs between seeds."""
+    means = [
+        float(results.values(each.arm(chosen.arm), [metric])[each.of(category)].mean()) for each in chosen.evaluations
+    ]
     deviation = float(np.std(means, ddof=1)) if len(means) > 1 else math.nan
     return Spread(float(np.mean(means)), deviation, min(means), max(means))
 

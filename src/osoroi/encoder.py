@@ -1,6 +1,7 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -143,7 +144,9 @@ class Encoder:
         if strange or total <= 0 or min(weights.values()) < 0:
             raise BadRequest(f"weights {dict(weights)} do not fit the parts {names}", hint="give weights of at least 0")
         parts = tuple(replace(part, weight=weights.get(part.name, 0.0) / total) for part in self.parts)
-        return Encoder(self.session, replace(self.card, parts=parts))
+        other = copy(self)
+        other.card = replace(self.card, parts=parts)
+        return other
 
     def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""

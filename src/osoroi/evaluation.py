@@ -54,14 +54,16 @@ def ask(
     threads: int = 1,
     depth: int = KEPT,
     on_progress: Callable[[int], None] = lambda done: None,
+    eye_of: Callable[[Encoder, ThreadPoolExecutor, int | None, Callable[[int], None]], "Eye"] | None = None,
 ) -> Evaluation:
     """Ask every query of the first reader, in every arm; of the others, shop crops stand in the gallery.
 
-    The best ``depth`` products of each query are kept. ``on_progress`` is told how many crops were read.
+    The best ``depth`` products of each query are kept. ``on_progress`` is told how many crops were read. ``eye_of``
+    makes what reads and encodes crops, for who keeps something of them from one question to the next.
     """
     asked = questions.gather(readers[0], task.protocol)
     with ThreadPoolExecutor(threads) as pool, Shelf(encoder.dim) as shelf:
-        eye = Eye(encoder, pool, task.protocol.spoil, on_progress)
+        eye = (eye_of or Eye)(encoder, pool, task.protocol.spoil, on_progress)
         for keys, vectors in eye.look(asked.gallery(readers[0], readers[1:])):
             shelf.put(keys, vectors)
         street = np.zeros((len(asked.asked), encoder.dim), np.float32)

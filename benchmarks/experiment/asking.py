@@ -1,0 +1,127 @@
+"""Many networks are asked the same: pixels, and what a frozen half sees in them, are kept on disk and made once.
+
+The questions, ranks and metrics are those of ``osoroi evaluate``; only what reads and encodes crops is another.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+
+from osoroi import evaluation, images, preparing
+from osoroi.card import Card
+from osoroi.encoder import Encoder
+from osoroi.errors import BadPhoto
+from osoroi.evaluation import Eye
+from osoroi.readers import open_dataset
+from osoroi.recipes import Recipe
+from osoroi.records import Crop
+from osoroi.results import Evaluation, Task
+
+BATCH = 64
+
+
+class Asked(Encoder):
+    """A network in torch, where an encoder is wanted; it has a card and no session."""
+
+    def __init__(self, network: Any, recipe: Recipe, dataset: str) -> None:
+        told = sha256(repr([(part.name, part.size) for part in network.parts]).encode())
+        for name, one in network.state_dict().items():
+            told.update(name.encode() + one.cpu().contiguous().numpy().tobytes())
+        views = preparing.views(recipe)
+        self.card = Card(tuple(network.parts), views, recipe.name, dataset, "unknown", told.hexdigest())
+        self.network = network.eval()
+        self.settings = recipe
+
+    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Vectors, as the encoder file would give them."""
+        if not crops:
+            return np.empty((0, self.dim), np.float32)
+        with torch.inference_mode():
+            return self.network(torch.from_numpy(np.stack(crops))).float().numpy()
+
+    def above(self, seen: Sequence[np.ndarray]) -> Float32[np.ndarray, "b d"]:
+        """Vectors of what the frozen half gave."""
+        with torch.inference_mode():
+            return self.network.above(*(torch.from_numpy(one) for one in seen)).float().numpy()
+
+
+class KeptEye(Eye):
+    """Looks at crops in the folder where they are kept, and puts there what is not."""
+
+    def __init__(
+        self,
+        kept: Path,
+        encoder: Encoder,
+        pool: ThreadPoolExecutor,
+        spoil: int | None,
+        on_progress: Callable[[int], None],
+    ) -> None:
+        super().__init__(encoder, pool, spoil, on_progress)
+        self.kept = kept
+
+    def look(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+        every = list(crops)
+        encoder = self.encoder
+        assert isinstance(encoder, Asked)
+        arrays, readable = self.seen(encoder, [crop for _, crop in every])
+        for row in np.flatnonzero(~readable).tolist():
+            problem = self.pixels(every[row][1])
+            assert isinstance(problem, BadPhoto)
+            self.lose(every[row][1], problem)
+        rows = np.flatnonzero(readable)
+        for some in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
+            if len(some):
+                yield [every[row][0] for row in some], encoder.above([array[some] for array in arrays])
+            self.done += len(some)
+            self.on_progress(self.done)
+
+    def seen(self, encoder: Asked, crops: Sequence[Crop]) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
+        """What the frozen half of a network gives of some crops, all of one domain; the crops where it has none."""
+        view = encoder.views[crops[0].domain]
+        spoil = self.spoil if crops[0].domain == "street" else None
+        told = [repr(view), spoil, *([crop.crop_id, crop.box, images.name_of(crop.photo)] for crop in crops)]
+        name = sha256(json.dumps(told).encode()).hexdigest()[:24]
+        pixels, readable = self._kept(self.kept / f"{name}-pixels", crops, self._pixels_of(crops), lambda many: [many])
+        run = preparing.runner(encoder.network, encoder.settings, len(crops))
+        if run is None:
+            return pixels, readable
+        half = preparing.frozen(encoder.network, encoder.settings)[:24]
+        show = lambda row: pixels[0][row] if readable[row] else None  # noqa: E731
+        return self._kept(self.kept / f"{name}-{half}", crops, show, run)
+
+    def _pixels_of(self, crops: Sequence[Crop]) -> Callable[[int], UInt8[np.ndarray, "h w 3"] | None]:
+        def show(row: int) -> UInt8[np.ndarray, "h w 3"] | None:
+            found = self.pixels(crops[row])
+            return None if isinstance(found, BadPhoto) else found
+
+        return show
+
+    def _kept(
+        self,
+        folder: Path,
+        crops: Sequence[Crop],
+        show: Callable[[int], UInt8[np.ndarray, "h w 3"] | None],
+        run: preparing.Run,
+    ) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
+        """What was kept in a folder, or is put there now: written beside it, then given its name."""
+        if not folder.exists():
+            draft = folder.with_name(folder.name + ".draft")
+            draft.mkdir(parents=True, exist_ok=True)
+            preparing.fill(draft, len(crops), show, run, self.on_progress)
+            draft.rename(folder)
+        return preparing.filled(folder)
+
+
+def ask(encoder: Encoder, task: Task, kept: Path) -> Evaluation:
+    """The evaluation of a task by a network, or by an encoder file, which is asked as it is."""
+    readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
+    if not isinstance(encoder, Asked):
+        return evaluation.ask(readers, encoder, task)
+    return evaluation.ask(readers, encoder, task, eye_of=lambda *how: KeptEye(kept, *how))
