@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from osoroi import images
-from osoroi.heads import Head
+from osoroi import building, images
 from osoroi.network import Backbone, Network
 from osoroi.readers import open_dataset
 from osoroi.recipes import Recipe
@@ -60,11 +59,7 @@ def tiny_network(recipe: Recipe = TINY, probe: tuple[int, ...] | None = None) ->
     """The same weights every time."""
     torch.manual_seed(7)
     backbone = Backbone(TinyTrunk(), blocks=(0, 2), probe=probe)
-    heads = {
-        name: Head(sum(size for _, size in sources), recipe.size, dropout=recipe.dropout)
-        for name, sources in backbone.sizes.items()
-    }
-    return Network(backbone, heads, tuned=recipe.tuned).eval()
+    return building.headed(backbone, recipe).eval()
 
 
 @dataclass(frozen=True)

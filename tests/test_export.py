@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from osoroi.export import check, export
 from osoroi.heads import Head
 from osoroi.network import Backbone, Network
 from osoroi.records import Domain, Part, View
+from pairs import TINY, tiny_network
 from test_network import Little
 
 SIDE = 48
@@ -149,3 +151,15 @@ def test_the_shipped_file_can_be_made_again_byte_for_byte(data, tmp_path):
     done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert made.read_bytes() == DEFAULT.read_bytes()
+
+
+def test_one_joined_part_with_shallow_paths_and_a_map_of_the_garment_is_exported(tmp_path):
+    recipe = replace(TINY, network="joined", shallow=True)
+    network, crops = tiny_network(recipe, probe=(0,)), [np.repeat(np.repeat(one, 2, 0), 2, 1) for one in some_crops()]
+    views: dict[Domain, View] = {"street": View(96, 96), "shop": View(96, 96)}
+    told = {"recipe": "r", "training": "t", "licence": "CC0-1.0"}
+    encoder = export(network, tmp_path / "joined.onnx", parts=network.parts, views=views, crops=crops, **told)
+    assert [part.name for part in encoder.parts] == ["both"]
+    with torch.inference_mode():
+        seen = network.attended(torch.from_numpy(crops[0])[None])[1][0].numpy()
+    assert encoder.attention(crops[0]) == pytest.approx(seen, abs=1e-5)

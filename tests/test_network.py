@@ -1,17 +1,21 @@
 """The network: what its features are, what its vectors promise, and that gradients reach what may learn."""
 
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from osoroi import features
+import loops
+from osoroi import features, shallow
 from osoroi.colour import lab
-from osoroi.heads import Head
+from osoroi.heads import Head, TwoLayers
 from osoroi.network import COLOUR_SIDE, REACH, Backbone, Features, Network
 from osoroi.trunks import Maps, build
+from pairs import TINY, tiny_network
 
 
 class Little(nn.Module):
@@ -129,3 +133,83 @@ def test_crops_of_one_plain_colour_are_finite_and_have_gradients(network):
         vectors.sum().backward()
         assert torch.isfinite(vectors).all()
         assert all(torch.isfinite(weight.grad).all() for weight in network.parameters())
+
+
+JOINED = replace(TINY, network="joined", size=7)
+CONVOLVED = replace(TINY, shallow=True)
+
+
+def test_joined_features_go_through_one_head(crops):
+    network = tiny_network(JOINED)
+    assert [(part.name, part.size, part.weight) for part in network.parts] == [("both", 7, 1.0)]
+    raw, head = network.backbone(crops), network.heads["both"]
+    together = torch.cat([raw.deep, raw.detail], 1)
+    assert network.backbone.sources("both") == [*network.backbone.sizes["deep"], *network.backbone.sizes["detail"]]
+    expected = nn.functional.normalize(together @ head.linear.weight.T + head.linear.bias)
+    assert torch.allclose(network(crops), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [JOINED, CONVOLVED, replace(JOINED, shallow=True), replace(TINY, layers=2)])
+@pytest.mark.parametrize("tuned", [0, 2, 3])
+def test_both_halves_together_are_the_network(crops, recipe, tuned):
+    network = tiny_network(replace(recipe, tuned=tuned), probe=(0,))
+    with torch.inference_mode():
+        halves, whole = network.above(*network.below(crops)), network(crops)
+    assert torch.allclose(halves, whole, atol=2e-3)
+    assert whole.shape == (4, sum(part.size for part in network.parts))
+
+
+def test_the_shallow_paths_see_lab_colours_and_grey_beyond_the_edge(crops):
+    network = tiny_network(CONVOLVED)
+    colours = lab(crops.permute(0, 3, 1, 2) / 255).numpy().astype(float) - np.array([50.0, 0, 0])[:, None, None]
+    pixels = network.pixels(crops)
+    for found, side in zip(pixels, (4, 8), strict=True):
+        expected = loops.mean_pool(colours[2], side, side, side // 2)
+        assert found[2].numpy() == pytest.approx(expected, abs=1e-3)
+    raw = network.backbone(crops)
+    with torch.inference_mode():
+        seen = torch.cat([path(one) for path, one in zip(network.shallow, pixels, strict=True)], 1)
+        together = torch.cat([raw.detail, seen], 1)
+        assert seen.shape[1] == shallow.size_of(96)
+        assert torch.allclose(network(crops)[:, 8:], network.heads["detail"](together), atol=1e-5)
+
+
+def test_the_published_sizes_of_the_shallow_paths():
+    for side in (96, 192, 224):
+        seen = [
+            path(one) for path, one in zip(shallow.paths(), shallow.averaged(torch.rand(2, 3, side, side)), strict=True)
+        ]
+        assert sum(one.shape[1] for one in seen) == shallow.size_of(side)
+
+
+def test_features_that_come_later_count_nothing_at_first(crops):
+    plain, convolved = tiny_network(), tiny_network(CONVOLVED)
+    for name, head in plain.heads.items():
+        head.centre.uniform_(-1, 1)
+        head.spread.uniform_(0.5, 2)
+        convolved.heads[name].begin(head)
+    with torch.inference_mode():
+        assert torch.allclose(plain(crops), convolved(crops), atol=1e-5)
+
+
+def test_two_layers_are_the_formula_and_begin_with_the_spreads_alone():
+    torch.manual_seed(0)
+    head, started = TwoLayers(5, 3), Head(4, 3)
+    started.centre.uniform_(-1, 1)
+    started.spread.uniform_(0.5, 2)
+    head.begin(started)
+    raw = torch.randn(2, 5)
+    centre, spread = (np.append(one.numpy(), last) for one, last in ((started.centre, 0), (started.spread, 1)))
+    numbers = {name: one.detach().numpy() for name, one in head.named_parameters()}
+    hidden = np.maximum(0, (raw.numpy() - centre) / spread @ numbers["hidden.weight"].T + numbers["hidden.bias"])
+    hidden /= np.linalg.norm(hidden, axis=1, keepdims=True)
+    assert hidden.shape == (2, 4096)
+    last = hidden @ numbers["linear.weight"].T + numbers["linear.bias"]
+    with torch.inference_mode():
+        assert head(raw).numpy() == pytest.approx(last / np.linalg.norm(last, axis=1, keepdims=True), abs=1e-5)
+
+
+def test_heads_at_random_are_those_of_the_seed():
+    one, same, other = (tiny_network(replace(TINY, seed=seed)).heads["deep"].linear.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)

@@ -63,9 +63,10 @@ def test_what_was_seen_is_kept_and_used_again_until_something_else_is_asked(tmp_
             preparing.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True)
 
 
+@pytest.mark.parametrize("shallow", [False, True])
 @pytest.mark.parametrize("tuned", [0, 2, 3])
-def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, tuned):
-    recipe = replace(TINY, tuned=tuned)
+def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, tuned, shallow):
+    recipe = replace(TINY, tuned=tuned, shallow=shallow)
     chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network(recipe, probe=(0,))
     pairs = preparing.prepare(chosen, network, recipe, tmp_path, worse=False)
     show = preparing.Shower([preparing.Look(crop, product, 0) for product, crop in chosen.crops], recipe)

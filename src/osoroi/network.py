@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from osoroi import features
+from osoroi import features, shallow
 from osoroi.colour import lab
 from osoroi.heads import Head
 from osoroi.probe import Probe, shares
@@ -30,6 +30,11 @@ class Features(NamedTuple):
 
     deep: Float[Tensor, "b _"]
     detail: Float[Tensor, "b _"]
+
+    @property
+    def both(self) -> Float[Tensor, "b _"]:
+        """All of it, for a network whose only part is the two joined."""
+        return torch.cat([self.deep, self.detail], 1)
 
 
 class Seen(NamedTuple):
@@ -68,6 +73,11 @@ class Backbone(nn.Module):
                 ("grid", 3 * features.ROWS * features.COLUMNS),
             ],
         }
+
+    def sources(self, part: str) -> list[tuple[str, int]]:
+        """The sources of one part; of ``both``, those of all."""
+        sizes = self.sizes
+        return [source for each in sizes.values() for source in each] if part == "both" else sizes[part]
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Features:
         return self.attended(crops)[0]
@@ -126,13 +136,17 @@ class Network(nn.Module):
     """A backbone and a head for each part; vectors hold the parts side by side, each of unit length.
 
     ``tuned`` blocks of the trunk learn, the last ones, and all heads. The statistics of batch normalisation and the
-    probe stay as they are.
+    probe stay as they are. With ``convolved`` the published shallow paths look at Lab colours, and
+    what they see stands behind the other features of ``detail``; they learn, statistics too.
     """
 
-    def __init__(self, backbone: Backbone, heads: Mapping[str, Head], *, tuned: int = 0) -> None:
+    def __init__(
+        self, backbone: Backbone, heads: Mapping[str, Head], *, tuned: int = 0, convolved: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
+        self.shallow = shallow.paths() if convolved else None
         self.parts = tuple(Part(name, head.linear.out_features, 1 / len(heads)) for name, head in heads.items())
         self.cut = max(0, len(backbone.trunk.widths) - tuned)
         self.frozen = tuned == 0
@@ -143,32 +157,53 @@ class Network(nn.Module):
                 module.requires_grad_(True)
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
-        return self.embed(self.backbone(crops))
+        return self.attended(crops)[0]
 
     def attended(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b y x"] | None]:
         """Vectors, and where the garment was seen."""
         raw, attention = self.backbone.attended(crops)
-        return self.embed(raw), attention
+        return self.embed(self._with_paths(raw, self.pixels(crops))), attention
 
     def embed(self, raw: Features) -> Float[Tensor, "b d"]:
         """Vectors of features that were computed before."""
         return torch.cat([head(getattr(raw, name)) for name, head in self.heads.items()], 1)
 
+    def pixels(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
+        """What the shallow paths look at, if there are any; grey where their windows hang over the edge."""
+        if self.shallow is None:
+            return ()
+        grey = torch.tensor([50.0, 0.0, 0.0], device=crops.device)[:, None, None]
+        return tuple(shallow.averaged(lab(to_images(crops)) - grey))
+
     def below(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        """What does not learn: features, or what the blocks below the cut saw, or the crops where all blocks learn."""
-        if self.frozen:
-            return self.backbone(crops)
-        return self.backbone.below(crops, self.cut) if self.cut else (crops,)
+        """What does not learn: features, or what the blocks below the cut saw, or the crops where all blocks learn;
+        and behind it what shallow paths look at, in half precision, as it is kept."""
+        if not self.frozen and not self.cut:
+            return (crops,)
+        seen = self.backbone(crops) if self.frozen else self.backbone.below(crops, self.cut)
+        return (*seen, *(one.half() for one in self.pixels(crops)))
 
     def above(self, *images: Tensor) -> Float[Tensor, "b d"]:
         """Vectors of what ``below`` gave."""
-        return self.embed(self.raw(*images))
+        pixels = self.pixels(*images) if not self.frozen and not self.cut else images[self._known :]
+        return self.embed(self._with_paths(self.raw(*images), pixels))
 
     def raw(self, *images: Tensor) -> Features:
-        """Features of what ``below`` gave."""
+        """Features of what ``below`` gave, without those of shallow paths."""
         if self.frozen:
-            return Features(*images)
-        return self.backbone.above(Seen(*images), self.cut) if self.cut else self.backbone(*images)
+            return Features(*images[: self._known])
+        return self.backbone.above(Seen(*images[: self._known]), self.cut) if self.cut else self.backbone(*images)
+
+    @property
+    def _known(self) -> int:
+        """How many tensors the backbone gives below the cut."""
+        return len(Features._fields if self.frozen else Seen._fields)
+
+    def _with_paths(self, raw: Features, pixels: tuple[Tensor, ...]) -> Features:
+        if self.shallow is None:
+            return raw
+        seen = [path(one.float()) for path, one in zip(self.shallow, pixels, strict=True)]
+        return Features(raw.deep, torch.cat([raw.detail, *seen], 1))
 
     def train(self, mode: bool = True) -> "Network":
         super().train(mode)

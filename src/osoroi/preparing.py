@@ -311,7 +311,8 @@ def _photo(crop: Crop) -> tuple[str, int, int]:
 def frozen(network: nn.Module, recipe: Recipe) -> str:
     """A hash of what decides what ``below`` gives of a crop: how it is cut, and all weights but those of modules that
     learn as a whole."""
-    told = sha256(json.dumps([recipe.side, recipe.margin, recipe.tuned, type(network).__name__]).encode())
+    cut = [recipe.side, recipe.margin, recipe.tuned, type(network).__name__, *(["shallow"] if recipe.shallow else [])]
+    told = sha256(json.dumps(cut).encode())
     learning = {name for name, one in network.named_parameters() if one.requires_grad}
     heads = [name for name, one in network.named_children() if all(each.requires_grad for each in one.parameters())]
     for name, one in network.state_dict().items():

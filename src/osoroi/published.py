@@ -16,58 +16,27 @@ for street and shop photos.
 """
 
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from osoroi import shallow
 from osoroi.errors import BadRun
 from osoroi.network import to_images
-from osoroi.recipes import Recipe
+from osoroi.recipes import ARMS, Recipe
 from osoroi.records import Part
+from osoroi.shallow import FILTERS
 from osoroi.trunks import Divided, Trunk
 from osoroi.trunks import build as build_trunk
 from osoroi.trunks.googlenet import MEANS
 
-ARMS: Final = ("deep", "shallow", "both")
-
-FILTERS: Final = 96
-DEVIATION: Final = 0.02
-"""Of the normal distribution that the shallow convolutions start from."""
-
 HIDDEN: Final = 4096
 
-
-class Scale(NamedTuple):
-    """A shallow path: pixels that are averaged, and window, stride and padding of the maximum after the convolution."""
-
-    pixels: int
-    window: int
-    stride: int
-    padding: int
-
-
-FINE, COARSE = Scale(4, 5, 4, 1), Scale(8, 4, 2, 1)
 SHALLOW: Final = 2 * FILTERS * 4 * 4
 """Numbers of both shallow paths, of crops of 224 x 224."""
-
-
-class Shallow(nn.Module):
-    """Averaged pixels to 4 x 4 x 96: convolution, batch normalisation, ReLU, the largest of each window."""
-
-    def __init__(self, scale: Scale) -> None:
-        super().__init__()
-        self.scale = scale
-        self.conv = nn.Conv2d(3, FILTERS, 3, 4, 1)
-        self.norm = nn.BatchNorm2d(FILTERS)
-        nn.init.normal_(self.conv.weight, std=DEVIATION)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
-
-    def forward(self, pixels: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b n"]:
-        maps = F.relu(self.norm(self.conv(pixels)))
-        return F.max_pool2d(maps, self.scale.window, self.scale.stride, self.scale.padding).flatten(1)
 
 
 class Head(nn.Module):
@@ -100,7 +69,7 @@ class Published(nn.Module):
         assert (trunk is None) == (arm == "shallow")
         self.parts = (Part(arm, size, 1.0),)
         self.trunk = trunk
-        self.shallow = None if arm == "deep" else nn.ModuleList(Shallow(scale) for scale in (FINE, COARSE))
+        self.shallow = None if arm == "deep" else shallow.paths()
         width = 0
         if trunk is not None:
             assert isinstance(trunk, Trunk)
@@ -132,10 +101,8 @@ class Published(nn.Module):
         return (*deep, *self.averaged(crops))
 
     def averaged(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        """Pixels for the shallow paths; a window that hangs over the edge counts the zeros there."""
-        pixels = to_images(crops).flip(1) * 255 - self.means
-        sides = (FINE.pixels, COARSE.pixels)
-        return tuple(F.avg_pool2d(pixels, side, side, side // 2, count_include_pad=True) for side in sides)
+        """Pixels for the shallow paths."""
+        return shallow.averaged(to_images(crops).flip(1) * 255 - self.means)
 
     def embed(self, *features: Tensor) -> Float[Tensor, "b d"]:
         """Vectors of features that were computed before."""
@@ -179,11 +146,11 @@ def build(recipe: Recipe, weights: Path | None) -> Published:
 
     >>> build(Recipe("mine", network="wide"), None)
     Traceback (most recent call last):
-    osoroi.errors.BadRun: no network is called 'wide'; one of: parts, deep, shallow, both
+    osoroi.errors.BadRun: no network is called 'wide'; one of: parts, joined, deep, shallow, both
     """
     arm = recipe.network
     if arm not in ARMS:
-        raise BadRun(f"no network is called {arm!r}", hint=f"one of: parts, {', '.join(ARMS)}")
+        raise BadRun(f"no network is called {arm!r}", hint=f"one of: parts, joined, {', '.join(ARMS)}")
     if bool(recipe.trunk) != (arm != "shallow"):
         raise BadRun(f"the arm {arm!r} with trunk={recipe.trunk!r}", hint="shallow has no trunk, the others have one")
     if recipe.side != 224:

@@ -10,6 +10,9 @@ Loss = Literal["info_nce", "triplet", "multi_similarity"]
 Negatives = Literal["random", "semi_hard", "batch_hard"]
 Start = Literal["closed", "random"]
 
+ARMS = ("deep", "shallow", "both")
+"""Of the published network."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -19,7 +22,8 @@ class Recipe:
 
     # The network
     network: str = "parts"
-    """``parts``: ours, two parts of linear heads; ``deep``, ``shallow``, ``both``: arms of the published network."""
+    """``parts``: ours, a head for ``deep`` and one for ``detail``; ``joined``: the features of both in one part;
+    ``deep``, ``shallow``, ``both``: arms of the published network."""
     trunk: str = "efficientnet_lite0"
     """Empty where the network has none."""
     tuned: int = 0
@@ -29,6 +33,10 @@ class Recipe:
     """By which a street box is enlarged, on every side."""
     size: int = 128
     """Numbers in each part."""
+    layers: int = 1
+    """Of our heads: 1, or 2 as was published, with 4,096 numbers between; these start at random."""
+    shallow: bool = False
+    """The published shallow convolutions, fed in Lab, as a further source of ``detail``; they learn."""
     weights: tuple[tuple[str, float], ...] = ()
     """Of the parts, while learning and after; without any they are fitted out of fold."""
     start: Start = "closed"
@@ -89,6 +97,13 @@ class Recipe:
             (not 0 <= self.siblings < self.products, f"siblings={self.siblings} is not in [0, products)"),
             (not 0 <= self.shrink <= 1, f"shrink={self.shrink} is not in [0, 1]"),
             (not 0 <= self.dropout < 1, f"dropout={self.dropout} is not in [0, 1)"),
+            (self.layers not in (1, 2), f"layers={self.layers} is not 1 or 2"),
+            (
+                (self.layers == 2 or self.shallow) and not self.epochs,
+                "layers=2 and shallow=yes need epochs to learn in",
+            ),
+            (self.network in ARMS and (self.layers == 2 or self.shallow), f"{self.network} is published as it is"),
+            (self.network not in ARMS and self.side % 48 > 0, f"side={self.side} is no multiple of 48"),
             (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
             (self.lr <= 0 or self.trunk_lr <= 0, "lr and trunk_lr are above 0"),
         ]
@@ -119,6 +134,7 @@ NAMED: dict[str, Recipe] = {
         Recipe("quick"),
         FROZEN,
         replace(FROZEN, name="finetune", tuned=8, epochs=4, products=64, lr=5e-4),
+        replace(FROZEN, name="joined", network="joined", size=256),
         replace(PUBLISHED, name="published-deep", network="deep"),
         replace(PUBLISHED, name="published-shallow", network="shallow", trunk=""),
         PUBLISHED,
