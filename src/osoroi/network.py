@@ -88,7 +88,8 @@ class Backbone(nn.Module):
         maps = self.trunk(images)
         attention = self.probe(maps.blocks) if self.probe else None
         runs = self._colours(images, attention) | self._pooled(maps.blocks, 0, attention)
-        deep = features.mean(maps.last, _weights(attention, maps.last))
+        last = maps.last.float()
+        deep = features.mean(last, _weights(attention, last))
         return Features(deep, self._ordered(runs)), attention
 
     def below(self, crops: UInt8[Tensor, "b h w 3"], cut: int) -> Seen:
@@ -105,11 +106,12 @@ class Backbone(nn.Module):
         """Features, the rest of the blocks having looked."""
         assert isinstance(self.trunk, Divided)
         attention = seen.attention if self.probe else None
-        maps = self.trunk.above(seen.maps.float(), cut)
+        maps = self.trunk.above(seen.maps.float().contiguous(memory_format=torch.channels_last), cut)
         early = [(name, size) for name, size in self.sizes["detail"] if not _is_late(name, cut)]
         known = torch.split(seen.known, [size for _, size in early], 1)
         runs = dict(zip([name for name, _ in early], known, strict=True)) | self._pooled(maps.blocks, cut, attention)
-        return Features(features.mean(maps.last, _weights(attention, maps.last)), self._ordered(runs))
+        last = maps.last.float()
+        return Features(features.mean(last, _weights(attention, last)), self._ordered(runs))
 
     def _colours(self, images: Float[Tensor, "b 3 h w"], attention: Tensor | None) -> dict[str, Tensor]:
         colours = lab(features.shrink(images, COLOUR_SIDE, COLOUR_SIDE))
@@ -122,7 +124,7 @@ class Backbone(nn.Module):
         runs = {}
         for block in self.blocks:
             if first <= block < first + len(maps):
-                seen = maps[block - first]
+                seen = maps[block - first].float()  # of half the digits while learning
                 weights = _weights(attention, seen)
                 runs[f"mean of block {block}"] = features.mean(seen, weights)
                 runs[f"deviation of block {block}"] = features.deviation(seen, weights)
@@ -135,8 +137,8 @@ class Backbone(nn.Module):
 class Network(nn.Module):
     """A backbone and a head for each part; vectors hold the parts side by side, each of unit length.
 
-    ``tuned`` blocks of the trunk learn, the last ones, and all heads. The statistics of batch normalisation and the
-    probe stay as they are. With ``convolved`` the published shallow paths look at Lab colours, and
+    ``tuned`` blocks of the trunk learn, the last ones, and all heads. The statistics of batch normalisation, depthwise
+    convolutions and the probe stay as they are. With ``convolved`` the published shallow paths look at Lab colours, and
     what they see stands behind the other features of ``detail``; they learn, statistics too.
     """
 
@@ -154,7 +156,7 @@ class Network(nn.Module):
         if not self.frozen:
             assert not self.cut or isinstance(backbone.trunk, Divided), "this trunk learns as a whole, or not at all"
             for module in backbone.trunk.upper(self.cut) if self.cut else [backbone.trunk]:
-                module.requires_grad_(True)
+                learn(module)
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
         return self.attended(crops)[0]
@@ -209,6 +211,15 @@ class Network(nn.Module):
         super().train(mode)
         self.backbone.eval()
         return self
+
+
+def learn(module: nn.Module) -> None:
+    """Let a part of a trunk learn, all but its depthwise convolutions: on a CPU their gradient takes half of a step,
+    for a twenty-fifth of the weights."""
+    module.requires_grad_(True)
+    for one in module.modules():
+        if isinstance(one, nn.Conv2d) and one.groups == one.in_channels > 1:
+            one.requires_grad_(False)
 
 
 def to_images(crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:

@@ -66,7 +66,7 @@ class Learner(nn.Module):
 
     def loss(self, batch: Batch, draw: torch.Generator) -> Float[Tensor, ""]:
         """Of the mix of parts, and of each part alone."""
-        with torch.autocast(batch.product.device.type, torch.bfloat16, enabled=batch.product.is_cuda):
+        with torch.autocast(batch.product.device.type, torch.bfloat16, enabled=_halves(batch.product, self.recipe)):
             vectors = self.network.above(*batch.images)
         vectors = vectors.float()
         street, shop = vectors[batch.is_street], vectors[~batch.is_street]
@@ -141,7 +141,7 @@ def train(
     """
     with torch.random.fork_rng(), _memory(recipe):
         torch.manual_seed(recipe.seed)
-        learner = Learner(network, recipe).to(device())
+        learner = Learner(network, recipe).to(device(), memory_format=torch.channels_last)
         run = Run(folder, learner, recipe, pairs, held, device())
         if resume and (folder / LAST).exists():  # a run may be killed before it has learned anything
             run.resume()
@@ -240,6 +240,12 @@ def _rate(step: int, steps: int, warmup: float) -> float:
 def _moved(batch: Batch, device: torch.device) -> Batch:
     images = tuple(one.to(device, non_blocking=True) for one in batch.images)
     return Batch(images, batch.product.to(device), batch.is_street.to(device))
+
+
+def _halves(somewhere: Tensor, recipe: Recipe) -> bool:
+    """Whether to learn in half precision: on a GPU, and where a trunk learns on a CPU that multiplies bfloat16 itself,
+    which takes half the time there and many times as long elsewhere."""
+    return somewhere.is_cuda or (recipe.tuned > 0 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
 def _workers(device: torch.device) -> int:
