@@ -141,7 +141,7 @@ def train(
     """
     with torch.random.fork_rng(), _memory(recipe):
         torch.manual_seed(recipe.seed)
-        learner = Learner(network, recipe).to(device(), memory_format=torch.channels_last)
+        learner = Learner(network, recipe).to(device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         run = Run(folder, learner, recipe, pairs, held, device())
         if resume and (folder / LAST).exists():  # a run may be killed before it has learned anything
             run.resume()
