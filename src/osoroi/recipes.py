@@ -9,6 +9,7 @@ from osoroi.errors import BadRequest
 Loss = Literal["info_nce", "triplet", "multi_similarity"]
 Negatives = Literal["random", "semi_hard", "batch_hard"]
 Start = Literal["closed", "random"]
+Pool = Literal["garment", "crop"]
 
 ARMS = ("deep", "shallow", "both")
 """Of the published network."""
@@ -28,6 +29,9 @@ class Recipe:
     """Empty where the network has none."""
     tuned: int = 0
     """How many of the trunk's last steps learn; 0 leaves it frozen. Statistics of batch normalisation never change."""
+    pool: Pool = "garment"
+    """What features are pooled over: the garment, where the probe sees it, or the crop. Trunks that no probe ships for
+    pool over the crop, unless one is given."""
     side: int = 192
     margin: float = 0.05
     """By which a street box is enlarged, on every side."""

@@ -19,7 +19,7 @@ from osoroi.recipes import NAMED, changed, named
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; made if need be.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
 @click.option("--trunk", type=click.Path(path_type=Path), help="The trunk's weights, where no package brings them.")
-@click.option("--probe", type=click.Path(path_type=Path), help="A probe's weights: pool over the garment.")
+@click.option("--probe", type=click.Path(path_type=Path), help="A probe's weights, instead of the one that ships.")
 @click.option(
     "--seen",
     type=click.Path(path_type=Path, file_okay=False),
