@@ -7,7 +7,7 @@ validation split was best), ``metrics.csv``, and TensorBoard's events where that
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -64,9 +64,13 @@ class Learner(nn.Module):
         self.recipe = recipe
         self.log_scales = nn.Parameter(torch.full((len(network.parts) + 1,), math.log(recipe.scale)))
 
+    def precision(self, batch: Batch) -> AbstractContextManager[None]:
+        """In which the network looks at a batch."""
+        return torch.autocast(batch.product.device.type, torch.bfloat16, enabled=_halves(batch.product, self.recipe))
+
     def loss(self, batch: Batch, draw: torch.Generator) -> Float[Tensor, ""]:
         """Of the mix of parts, and of each part alone."""
-        with torch.autocast(batch.product.device.type, torch.bfloat16, enabled=_halves(batch.product, self.recipe)):
+        with self.precision(batch):
             vectors = self.network.above(*batch.images)
         vectors = vectors.float()
         street, shop = vectors[batch.is_street], vectors[~batch.is_street]
@@ -166,8 +170,8 @@ def one_epoch(run: Run, on_step: Callable[[Step], None]) -> None:
     run.learner.train()
     saved = began = time.monotonic()
     first = run.step
-    for batch in sampling.batches(run.pairs, run.recipe, run.epoch, skip=run.step, workers=_workers(run.device)):
-        loss = _learn(run, batch)
+    for batch in sampling.batches(run.pairs, run.recipe, run.epoch, skip=run.step, workers=workers(run.device)):
+        loss = learn(run, batch)
         run.step += 1
         run.total += loss
         done = run.epoch * run.steps + run.step
@@ -183,14 +187,14 @@ def one_epoch(run: Run, on_step: Callable[[Step], None]) -> None:
     run.save()
 
 
-def _learn(run: Run, batch: Batch) -> float:
+def learn(run: Run, batch: Batch) -> float:
     """One step; its loss."""
     recipe, learner = run.recipe, run.learner
     rate = _rate(run.epoch * run.steps + run.step, recipe.epochs * run.steps, recipe.warmup)
     for group in run.optimizer.param_groups:
         group["lr"] = group["full"] * rate
     draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch * run.steps + run.step)
-    loss = learner.loss(_moved(batch, run.device), draw)
+    loss = learner.loss(moved(batch, run.device), draw)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise BadRun(
@@ -237,7 +241,8 @@ def _rate(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
 
 
-def _moved(batch: Batch, device: torch.device) -> Batch:
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch where the network is."""
     images = tuple(one.to(device, non_blocking=True) for one in batch.images)
     return Batch(images, batch.product.to(device), batch.is_street.to(device))
 
@@ -248,7 +253,8 @@ def _halves(somewhere: Tensor, recipe: Recipe) -> bool:
     return somewhere.is_cuda or (recipe.tuned > 0 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
-def _workers(device: torch.device) -> int:
+def workers(device: torch.device) -> int:
+    """Threads that load batches."""
     return 4 if device.type == "cuda" else 1
 
 
