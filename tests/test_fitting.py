@@ -144,7 +144,7 @@ def test_the_same_maps_give_the_same_probe():
     probes = [tiny_network(probe=(0, 1)).backbone for _ in range(2)]
     errors = [fitting.fit_probe(each, maps, masks) for each in probes]
     assert errors[0] == errors[1]
-    assert torch.equal(probes[0].probe.conv.weight, probes[1].probe.conv.weight)
+    assert torch.equal(probes[0].probe.first.weight, probes[1].probe.first.weight)
 
 
 @pytest.mark.slow

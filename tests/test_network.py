@@ -219,7 +219,7 @@ def test_heads_at_random_are_those_of_the_seed():
 
 def test_the_probe_that_ships_fits_its_trunk_and_is_kept_from_learning():
     network = building.build(Recipe(tuned=8), None, None)
-    assert network.backbone.probe.conv.weight.abs().sum() > 1
+    assert network.backbone.probe.first.weight.abs().sum() > 1
     with pytest.raises(BadRun, match="tuned=9 would teach blocks that the probe looks at; set tuned=8 or less"):
         building.build(Recipe(tuned=9))
     assert building.build(Recipe(tuned=9, pool="crop")).backbone.probe is None

@@ -1,4 +1,4 @@
-"""The probe: one small convolution on a trunk's middle maps that says where the garment is.
+"""The probe: two small convolutions on a trunk's middle maps that say where the garment is.
 
 Everything is then pooled over the garment instead of over the crop, on street and shop photos alike: neck, arms, hair
 and the wall behind count little, whatever the box holds.
@@ -20,8 +20,16 @@ FLOOR = 0.02
 """What a position without garment still counts, so that a crop without one is pooled over all of it."""
 
 
+HIDDEN = 16
+"""Maps between the two convolutions; with eight the error grows by an eighth, and one convolution alone leaves holes in
+white cloth."""
+
+
 class Probe(nn.Module):
-    r"""Attention :math:`\sigma(k * m + b)` in [0, 1], m the standardised maps at the size of the coarsest block."""
+    r"""Attention :math:`\sigma(k_2 * \max(0, k_1 * m + b_1) + b_2)` in [0, 1].
+
+    m are the standardised maps at the size of the coarsest block, the kernels 3 x 3 and 5 x 5.
+    """
 
     centre: Tensor
     spread: Tensor
@@ -32,7 +40,8 @@ class Probe(nn.Module):
         entering = sum(widths[block] for block in blocks)
         self.register_buffer("centre", torch.zeros(entering))
         self.register_buffer("spread", torch.ones(entering))
-        self.conv = nn.Conv2d(entering, 1, 3, padding=1)
+        self.first = nn.Conv2d(entering, HIDDEN, 3, padding=1)
+        self.last = nn.Conv2d(HIDDEN, 1, 5, padding=2)
 
     def forward(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b y x"]:
         return self.attend(self.look(maps))
@@ -40,7 +49,7 @@ class Probe(nn.Module):
     def attend(self, small: Float[Tensor, "b c y x"]) -> Float[Tensor, "b y x"]:
         """The attention of what ``look`` gave."""
         standard = (small - self.centre[:, None, None]) / self.spread[:, None, None]
-        return self.conv(standard)[:, 0].sigmoid()
+        return self.last(F.relu(self.first(standard)))[:, 0].sigmoid()
 
     def look(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b c y x"]:
         """The maps of its blocks side by side, at the size of the last of them."""

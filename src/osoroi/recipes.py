@@ -52,6 +52,8 @@ class Recipe:
     """In which the weights of the parts are fitted: on pairs that the heads have not seen."""
 
     # What it looks at
+    category: str = ""
+    """Products of this category alone; empty takes all."""
     views: int = 1
     """Of each street photo: the first as it is, the others made worse."""
     shop_views: int = 1
@@ -118,6 +120,18 @@ class Recipe:
 
 FROZEN = Recipe("frozen", epochs=40, views=4)
 
+FINETUNE = replace(
+    FROZEN,
+    name="finetune",
+    tuned=8,
+    epochs=8,
+    products=64,
+    lr=5e-4,
+    views=6,
+    shop_views=3,
+    weights=(("deep", 0.5), ("detail", 0.5)),
+)
+
 PUBLISHED = Recipe(
     "published-both",
     network="both",
@@ -137,7 +151,7 @@ NAMED: dict[str, Recipe] = {
     for recipe in (
         Recipe("quick"),
         FROZEN,
-        replace(FROZEN, name="finetune", tuned=8, epochs=4, products=64, lr=5e-4),
+        FINETUNE,
         replace(FROZEN, name="joined", network="joined", size=256),
         replace(PUBLISHED, name="published-deep", network="deep"),
         replace(PUBLISHED, name="published-shallow", network="shallow", trunk=""),
