@@ -16,7 +16,7 @@ from osoroi.results import Protocol, Task
 from pairs import TINY, tiny_network
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.experiment import asking, plan, run, tables
+from benchmarks.experiment import asking, pieces, plan, run, tables, weights
 
 PLAN = """
 [ask.drawn]
@@ -136,3 +136,46 @@ def test_a_trained_network_asked_the_short_way_answers_as_its_exported_file(tmp_
         for metric in tables.METRICS:
             means = [results.values(each.arm("both"), [metric]).mean() for each in (short, long)]
             assert means[0] == pytest.approx(means[1], abs=0.005)
+
+
+def test_models_of_one_category_each_answer_the_queries_of_theirs(tmp_path):
+    within, among = (Task("drawn:30:9", protocol=Protocol(within=each)) for each in (True, False))
+    found = {}
+    for number, category in enumerate(["bags", "dresses", "outerwear", "pants", "skirts", "tops"]):
+        answer = asking.ask(asked(number % 3), within, tmp_path / "kept")
+        results.save(answer, tmp_path / f"{category}.json")
+        found[category] = answer
+    files = {category: tmp_path / f"{category}.json" for category in found}
+    whole = pieces.joined(files)
+    for category, own in found.items():
+        mine = own.of(category)
+        assert np.array_equal(whole.arm("both").ranks[mine], own.arm("both").ranks[mine])
+    with pytest.raises(BadRequest, match="no model of bags"):
+        pieces.joined({category: path for category, path in files.items() if category != "bags"})
+    results.save(asking.ask(asked(), among, tmp_path / "kept"), tmp_path / "among.json")
+    with pytest.raises(BadRequest, match="within = true"):
+        pieces.joined({"tops": tmp_path / "among.json"})
+
+
+def test_weights_by_category_are_judged_on_products_they_were_not_fitted_on():
+    """Bags want step 2 and tops step 4: then one weight a category wins; where all is noise, nothing is won."""
+    random, dial = np.random.default_rng(0), [step / 6 for step in range(7)]
+    categories, cluster = np.repeat(["bags", "tops"], 100), np.arange(200)
+    values = 0.1 * random.random((200, 7))
+    values[:100, :5] += [0.1, 0.3, 0.5, 0.3, 0.1]
+    values[100:, 2:] += [0.1, 0.3, 0.5, 0.3, 0.1]
+    found = weights.fit(values, categories, cluster, dial, 4)
+    assert found.steps["bags"] == [dial[2]] * 4
+    assert found.steps["tops"] == [dial[4]] * 4
+    assert np.mean(found.by_category - found.constant) == pytest.approx(0.2, abs=0.02)  # .5 for .3, or for .5 and .1
+    noise = weights.fit(random.random((200, 7)), categories, cluster, dial, 4)
+    assert abs(np.mean(noise.by_category - noise.constant)) < 0.05
+
+
+def test_the_plans_that_are_kept_here_can_be_read(tmp_path):
+    for path in sorted(Path(run.__file__).parent.glob("*.toml")):
+        experiment = run.opened_plan(path, tmp_path)
+        for trial in experiment.trials:
+            assert experiment.asked(trial), trial.name
+            assert set(trial.pieces) <= {each.name for each in experiment.trials}
+            assert trial.encoder or trial.pieces or trial.settings(0)

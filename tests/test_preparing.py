@@ -38,6 +38,14 @@ def test_a_split_without_pairs_says_what_was_there(side):
         preparing.choose(Rows(rows), "train")
 
 
+def test_one_category_alone_can_be_learned_from():
+    tops = preparing.choose(Drawn(54), "train", category="tops")
+    assert {product.category for product in tops.products} == {"tops"}
+    assert 1 < len(tops.products) < len(preparing.choose(Drawn(54), "train").products)
+    with pytest.raises(BadDataset, match="split 'train' of category 'hats' has 0 products"):
+        preparing.choose(Drawn(54), "train", category="hats")
+
+
 def test_a_data_set_without_splits_is_dealt_and_designs_stay_together():
     rows = [row._replace(crop=replace(row.crop, split=None)) for row in drawn(54)]
     train, val = (preparing.choose(Rows(rows), split) for split in ("train", "val"))
@@ -90,9 +98,20 @@ def test_a_photo_that_cannot_be_read_takes_its_product_with_it(tmp_path):
     place = next(place for place, row in enumerate(rows) if row.crop.split == "train")
     rows = [*rows[:place], rows[place]._replace(crop=replace(rows[place].crop, photo=b"no photo")), *rows[place + 1 :]]
     chosen = preparing.choose(Rows(rows), "train")
-    pairs = preparing.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False)
-    assert len(pairs) == len(chosen.products) - 1
-    assert len(pairs.product) == 2 * len(pairs)
+    for _ in range(2):  # looked at, and as it was kept
+        lost = []
+        pairs = preparing.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False, on_lost=lost.extend)
+        assert len(pairs) == len(chosen.products) - 1
+        assert len(pairs.product) == 2 * len(pairs)
+        assert len(lost) == 1
+        assert lost[0].startswith(rows[place].crop.crop_id)
+
+
+def test_where_hardly_a_photo_can_be_read_the_first_problem_is_told(tmp_path):
+    rows = [row._replace(crop=replace(row.crop, photo=b"no photo")) for row in drawn(FEW)]
+    chosen = preparing.choose(Rows(rows), "train")
+    with pytest.raises(BadDataset, match=r"of \d+ photos \d+ cannot be read; the first: p0"):
+        preparing.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False)
 
 
 def test_runs_that_differ_in_seed_and_loss_share_what_was_seen(tmp_path, monkeypatch):

@@ -41,7 +41,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training, with several seeds. ``encoder`` names a file instead, that is only asked."""
+    """One training, with several seeds. ``encoder`` names a file instead, that is only asked; ``pieces`` name trials
+    that learned one category each, and answer the queries of theirs."""
 
     name: str
     ask: tuple[str, ...]
@@ -52,6 +53,7 @@ class Trial:
     probe: str | None = None
     seeds: tuple[int, ...] = (0,)
     encoder: str | None = None
+    pieces: tuple[str, ...] = ()
 
     def settings(self, seed: int) -> Recipe:
         """The recipe of one seed."""

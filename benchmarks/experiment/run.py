@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.experiment import asking, plan
+from benchmarks.experiment import asking, pieces, plan
 from benchmarks.experiment.plan import Plan, Trial
 
 from osoroi import results, runs, training
@@ -30,6 +30,12 @@ def answer(experiment: Plan, trial: Trial, seed: int, out: Path) -> None:
     """Train one trial with one seed where that has not been done, and ask it what it has not been asked."""
     due = [one for one in experiment.asked(trial) if not path_of(out, one.name, trial, seed).exists()]
     if not due:
+        return
+    if trial.pieces:
+        for question in due:
+            parts = [next(each for each in experiment.trials if each.name == name) for name in trial.pieces]
+            answers = {each.settings(seed).category: path_of(out, question.name, each, seed) for each in parts}
+            results.save(pieces.joined(answers), path_of(out, question.name, trial, seed))
         return
     encoder = opened(trial, seed, out)
     for question in due:

@@ -32,7 +32,7 @@ from osoroi.records import Box, Crop, Domain, Product, View
 from osoroi.sampling import Images, Pairs
 
 BATCH = 32
-READABLE = "readable.npy"
+READABLE, UNREADABLE = "readable.npy", "unreadable.json"
 
 WORTHWHILE = 1000
 """Views from which on it pays to spend half a minute on preparing ONNX Runtime."""
@@ -64,8 +64,8 @@ def views(recipe: Recipe) -> dict[Domain, View]:
     return {"street": View(side, side, margin=recipe.margin), "shop": View(side, side, trim=True)}
 
 
-def choose(reader: Reader, split: str) -> Chosen:
-    """The products of a split, ``train`` or ``val``, that have a street and a shop photo.
+def choose(reader: Reader, split: str, *, category: str = "") -> Chosen:
+    """The products of a split, ``train`` or ``val``, that have a street and a shop photo; of one category, or all.
 
     A data set without splits is dealt by ``splits.place``: one product in ten is held out, designs together. Raises
     BadDataset where nothing is left, and says what was there.
@@ -76,14 +76,15 @@ def choose(reader: Reader, split: str) -> Chosen:
     products: dict[str, Product] = {}
     for row in rows:
         own = row.crop.split if dealt else ("val" if splits.place(row.product) < HELD else "train")
-        if own == split:
+        if own == split and category in ("", row.product.category):
             products.setdefault(row.product.product_id, row.product)
             crops[row.product.product_id].append(row.crop)
     both = [name for name, mine in crops.items() if {crop.domain for crop in mine} == {"street", "shop"}]
     if len(both) < 2:
         there = f"{len(crops)} products, {len(both)} of them with a street and a shop photo"
+        whose = f" of category {category!r}" if category else ""
         raise BadDataset(
-            f"split {split!r} has {there}, and at least 2 such pairs are needed",
+            f"split {split!r}{whose} has {there}, and at least 2 such pairs are needed",
             hint="give every product one photo of each domain, and each crop a split: train or val",
         )
     numbered = [(number, crop) for number, name in enumerate(both) for crop in crops[name]]
@@ -99,12 +100,14 @@ def prepare(
     worse: bool,
     shared: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
+    on_lost: Callable[[list[str]], None] = lambda problems: None,
 ) -> Pairs:
     """What a network may look at; ``worse`` adds the recipe's further views to each crop.
 
     Files in ``folder`` are used again where they were made of the same crops, views and frozen weights; a ``shared``
     folder holds files of many such, each under a hash of what it was made of, and two runs that need the same at the
-    same time make it once. A photo that cannot be read is left out, with its product where nothing is left of one side.
+    same time make it once. A photo that cannot be read is left out, with its product where nothing is left of one side;
+    ``on_lost`` is told which, and BadDataset is raised where no two products are left.
     """
     looks = [
         Look(crop, product, number)
@@ -121,10 +124,16 @@ def prepare(
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             fill(folder, len(looks), show, run, on_progress)
+            (folder / UNREADABLE).write_text(json.dumps(list(show.lost.values()), ensure_ascii=False), encoding="utf-8")
             done.write_text(signature, encoding="utf-8")
     arrays, readable = filled(folder)
+    lost = json.loads((folder / UNREADABLE).read_text(encoding="utf-8")) if (folder / UNREADABLE).exists() else []
+    if lost:
+        on_lost(lost)
     kept = np.flatnonzero(readable)
     kept = kept[_both_sides(looks, kept)]
+    if len({looks[row].product for row in kept}) < 2:
+        raise BadDataset(f"of {len(chosen.crops)} photos {len(lost)} cannot be read; the first: {lost[0]}")
 
     def look(rows: Int64[np.ndarray, "r"], epoch: int) -> Images:
         if arrays:
@@ -141,12 +150,15 @@ class Shower:
         self.looks = looks
         self.seed = seed
         self.views = views(recipe)
+        self.lost: dict[str, str] = {}
 
     def __call__(self, row: int) -> UInt8[np.ndarray, "h w 3"] | None:
-        """The view of a row in epoch 0; None where its photo cannot be read."""
+        """The view of a row in epoch 0; None where its photo cannot be read, and ``lost`` then says why."""
         try:
             return self.crop(row, 0)
-        except BadPhoto:
+        except BadPhoto as error:
+            crop = self.looks[row].crop
+            self.lost[crop.crop_id] = f"{crop.crop_id}: {error}"
             return None
 
     def crop(self, row: int, epoch: int) -> UInt8[np.ndarray, "h w 3"]:

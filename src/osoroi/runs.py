@@ -54,6 +54,7 @@ def run(
     seen: Path | None = None,
     on_told: Callable[[Told], None] = lambda told: None,
     on_look: Callable[[int], None] = lambda done: None,
+    on_lost: Callable[[list[str]], None] = lambda problems: None,
     on_step: Callable[[training.Step], None] = lambda step: None,
 ) -> dict[str, float]:
     """Prepare, fit, train; the metrics on the products held out. A folder that holds a run is only ever resumed.
@@ -64,7 +65,7 @@ def run(
     recipe = notes.recipe
     _open(notes, folder, resume)
     reader = open_dataset(notes.dataset)
-    chosen, held_out = (preparing.choose(reader, split) for split in ("train", "val"))
+    chosen, held_out = (preparing.choose(reader, split, category=recipe.category) for split in ("train", "val"))
     on_told(Told(len(chosen.products), len(held_out.products), chosen.alone + held_out.alone))
     network: Any = building.build(recipe, _path(notes.trunk), _path(notes.probe))
     pairs, held = (
@@ -76,6 +77,7 @@ def run(
             worse=split == "train",
             shared=seen is not None,
             on_progress=on_look,
+            on_lost=on_lost,
         )
         for each, split in ((chosen, "train"), (held_out, "val"))
     )

@@ -45,7 +45,8 @@ def command(
     wanted = named(recipe, dict(map(changed, changes)))
     named_files = {name: str(path) for name, path in files.items() if path is not None}
     notes = runs.Notes(dataset, wanted, **named_files)
-    found = runs.run(notes, out, resume=resume, seen=seen, on_told=_tell, on_look=_Looked(), on_step=_Stepped())
+    told: dict[str, Any] = {"on_told": _tell, "on_look": _Looked(), "on_lost": _lament, "on_step": _Stepped()}
+    found = runs.run(notes, out, resume=resume, seen=seen, **told)
     for name, value in found.items():
         if name not in ("epoch", "loss"):
             click.echo(f"{name:8} {value:.4f}")
@@ -54,6 +55,16 @@ def command(
 def _tell(told: Any) -> None:
     left = f"; {told.alone} products have one side alone and are left out" if told.alone else ""
     click.echo(f"{told.pairs:,} products to learn from, {told.held:,} held out{left}", err=True)
+
+
+NAMED_LOST = 5
+"""Photos that cannot be read that are named; all are counted."""
+
+
+def _lament(problems: list[str]) -> None:
+    click.echo(f"{len(problems):,} photos cannot be read and are left out:", err=True)
+    for problem in problems[:NAMED_LOST]:
+        click.echo(f"  {problem}", err=True)
 
 
 class _Looked:

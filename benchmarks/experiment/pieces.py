@@ -1,0 +1,40 @@
+"""Models of one category each, as one system: every query is answered by the model of its own category.
+
+Scores of two models do not compare, so the question must keep each query within its category (``within = true``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from osoroi import comparison, results
+from osoroi.errors import BadRequest
+from osoroi.results import Arm, Evaluation
+
+
+def joined(answers: Mapping[str, Path]) -> Evaluation:
+    """The evaluation whose queries of each category come from that category's file; all asked the same questions."""
+    found = {category: results.read(path) for category, path in answers.items()}
+    first = next(iter(found.values()))
+    if not first.task.protocol.within:
+        raise BadRequest("answers of one category each were asked among all products", hint="ask with within = true")
+    for each in found.values():
+        comparison.same(first, each)
+    strange = set(first.categories) - set(found)
+    if strange:
+        raise BadRequest(f"no model of {', '.join(sorted(strange))}", hint="train one for every category")
+    arms = tuple(_arm(name.name, found, first) for name in first.plain_arms)
+    return replace(first, arms=arms, encoder="+".join(each.encoder[:12] for each in found.values()))
+
+
+def _arm(name: str, found: Mapping[str, Evaluation], first: Evaluation) -> Arm:
+    mine = {category: each.arm(name) for category, each in found.items()}
+    chosen = [mine[str(query.category)] for query in first.queries]
+    return replace(
+        first.arm(name),
+        ranks=np.stack([arm.ranks[row] for row, arm in enumerate(chosen)]),
+        top=tuple(arm.top[row] for row, arm in enumerate(chosen)),
+        scores=tuple(arm.scores[row] for row, arm in enumerate(chosen)),
+    )
