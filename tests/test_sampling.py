@@ -42,6 +42,14 @@ def test_every_product_comes_once_an_epoch_in_batches_of_nearly_one_size():
     assert sorted(products) == list(range(23))
 
 
+def test_every_view_of_a_product_comes_as_often():
+    pairs = pairs_of(40)
+    rows = np.concatenate([np.concatenate(sampling.plan(pairs, Recipe(products=8), epoch)) for epoch in range(150)])
+    views = np.bincount(pairs.view[rows][pairs.is_street[rows]])
+    assert views.sum() == 40 * 150
+    assert np.abs(views - 2000).max() < 4 * (6000 * (1 / 3) * (2 / 3)) ** 0.5, "four deviations of a fair draw"
+
+
 def test_epochs_and_seeds_differ_and_each_is_the_same_again():
     first, second, other = (
         [rows.tolist() for rows in sampling.plan(pairs_of(), Recipe(products=8, seed=seed), epoch)]

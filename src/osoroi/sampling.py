@@ -93,7 +93,7 @@ def plan(pairs: Pairs, recipe: Recipe, epoch: int) -> list[Int64[np.ndarray, "_"
     for chosen in _groups(pairs, recipe, draw):
         products = _with_siblings(chosen, pairs.design, recipe.siblings, draw)
         sides = (street, shop)
-        planned.append(np.concatenate([_some(side[one], recipe.rows, draw) for side in sides for one in products]))
+        planned.append(np.concatenate([_some(side, products, recipe.rows, draw) for side in sides]))
     return planned
 
 
@@ -127,6 +127,11 @@ def _with_siblings(
     return np.concatenate([chosen, np.array(added, np.int64)])
 
 
-def _some(rows: Int64[np.ndarray, "n"], count: int, draw: np.random.Generator) -> Int64[np.ndarray, "m"]:
-    """So many rows, each at most once where there are enough."""
-    return draw.choice(rows, count, replace=count > len(rows))
+def _some(
+    side: list[Int64[np.ndarray, "_"]], products: Int64[np.ndarray, "n"], count: int, draw: np.random.Generator
+) -> Int64[np.ndarray, "m"]:
+    """So many rows of each product, each at most once where there are enough."""
+    if count == 1:  # one draw for all: a draw each would take as long as a small network's step
+        chances = draw.random(len(products)).tolist()
+        return np.array([side[one][int(at * len(side[one]))] for one, at in zip(products, chances, strict=True)])
+    return np.concatenate([draw.choice(side[one], count, replace=count > len(side[one])) for one in products])
