@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from osoroi.errors import BadIndex
-from osoroi.index import Index, Neighbors, _asking, _snapshot
+from osoroi.index import Index, Neighbors, _asking, _codes, _snapshot
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
 
@@ -57,7 +57,7 @@ def vectors() -> np.ndarray:
 @pytest.fixture(scope="module")
 def index(keys: np.ndarray, vectors: np.ndarray) -> ScanIndex:
     """Nobody changes it."""
-    return ScanIndex.build(keys, vectors)
+    return ScanIndex.build(keys, vectors, parts=PARTS)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_it_is_an_index(index: ScanIndex) -> None:
 
 @pytest.mark.parametrize("detail", [0.0, 0.35, 1.0])
 def test_recall_holds_at_every_weighting(index: ScanIndex, oracle: ExactIndex, detail: float) -> None:
-    queries = weighed(garments(100, seed=2), detail)
+    queries = weighed(garments(300, seed=2), detail)
     assert recall(index.nearest(queries, 10), oracle.nearest(queries, 10)) >= 0.998
 
 
@@ -102,8 +102,8 @@ def test_no_filter_costs_recall(
 
 
 def test_scores_and_order_are_those_of_exact_bit_for_bit(index: ScanIndex, oracle: ExactIndex) -> None:
-    queries = weighed(garments(20, seed=4), 0.5)
-    found, truth = index.nearest(queries, 25), oracle.nearest(queries, 25)
+    queries = weighed(garments(20, seed=24), 0.5)
+    found, truth = index.nearest(queries, 10), oracle.nearest(queries, 10)
     assert np.array_equal(found.keys, truth.keys)
     assert np.array_equal(found.scores, truth.scores)
 
@@ -137,6 +137,42 @@ def test_vectors_whose_codes_say_nothing_are_still_told_apart() -> None:
     index, oracle = ScanIndex.build(np.arange(COUNT), crowd), exact(np.arange(COUNT), crowd)
     query = np.ones((1, DIM), np.float32) + 1e-3 * garments(1, seed=9)
     assert np.array_equal(index.nearest(query, 10).keys, oracle.nearest(query, 10).keys)
+
+
+@pytest.mark.parametrize("looking", [True, False])
+def test_the_farthest_lists_are_left_out_only_where_they_hold_nothing(
+    looking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(18).standard_normal((COUNT, DIM)).astype(np.float32)
+    index, oracle = ScanIndex.build(np.arange(COUNT), noise), exact(np.arange(COUNT), noise)
+    queries = np.random.default_rng(19).standard_normal((100, DIM)).astype(np.float32)
+    monkeypatch.setattr(_asking, "EDGE", _asking.EDGE if looking else 1.0)
+    found = recall(index.nearest(queries, 10), oracle.nearest(queries, 10))
+    assert found == 1 if looking else found < 1  # of noise, the farthest quarter holds some of the best
+
+
+def test_what_lives_far_away_alone_is_found(
+    index: ScanIndex, file: Path, keys: np.ndarray, vectors: np.ndarray
+) -> None:
+    query = weighed(garments(1, seed=20), 0.5)
+    far = np.argsort(vectors @ query[0])[:3_000]
+    index = ScanIndex.open(file)
+    index.remove(np.delete(keys, far))
+    truth = exact(keys[far], vectors[far]).nearest(query, 10)
+    assert np.array_equal(index.nearest(query, 10).keys, truth.keys)
+
+
+def test_strong_axes_have_a_code_each_and_weak_ones_share() -> None:
+    slots = _codes.dealt(np.array([900.0, 400.0, 1.0, 1.0, 1.0, 0.5, 0.5]), 4)
+    first, second, *weak = (slots // _codes.SLOTS).tolist()
+    assert (first, second) == (0, 1)
+    assert sorted(weak) == [2, 2, 3, 3, 3]
+    assert len(set(slots.tolist())) == 7
+
+
+def test_parts_that_do_not_make_the_vector_are_refused(vectors: np.ndarray) -> None:
+    with pytest.raises(BadIndex, match=r"parts of \(24, 9\) numbers do not make vectors of 32"):
+        ScanIndex.build(np.arange(3), vectors[:3], parts=(24, 9))
 
 
 def test_what_is_added_replaced_and_removed_is_seen_at_once(vectors: np.ndarray) -> None:

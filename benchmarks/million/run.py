@@ -173,7 +173,7 @@ def main() -> None:
         print(json.dumps(row), flush=True)
 
     kinds: dict[str, Callable[[], System]] = {
-        "scan": lambda: OsoroiScan(chosen.cache),
+        "scan": lambda: OsoroiScan(chosen.cache, world.real.parts),
         "exact": OsoroiExact,
         "faiss": FaissHnsw,
         "hnswlib": Hnswlib,

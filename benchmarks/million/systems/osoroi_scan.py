@@ -16,14 +16,14 @@ class OsoroiScan:
     asked = 1_000
     threads = True
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, parts: tuple[int, ...]) -> None:
+        self.folder, self.parts = folder, parts
         self.facts: dict[str, float] = {}
 
     def build(self, vectors: np.ndarray, columns: Columns) -> None:
         self.path = self.folder / f"{len(vectors)}.scan"
         start = time.perf_counter()
-        index = ScanIndex.build(np.arange(len(vectors)), vectors)
+        index = ScanIndex.build(np.arange(len(vectors)), vectors, parts=self.parts)
         self.facts["learn_s"] = time.perf_counter() - start
         index.save(self.path)
         self.facts["learn_and_write_s"] = time.perf_counter() - start

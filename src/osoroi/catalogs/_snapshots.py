@@ -74,7 +74,7 @@ def built(
         done += len(keys)
     if done != count:
         raise damaged(folder, f"{count} crops have {done} vectors")
-    return ScanIndex.build(every_key, every)
+    return ScanIndex.build(every_key, every, parts=[part.size for part in encoder.parts])
 
 
 def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:

@@ -14,13 +14,16 @@ FEW = 2_000
 """So many allowed vectors, or fewer, are all scored exactly; a snapshot of so few needs no codes."""
 
 CANDIDATES = 4_096
-"""Best codes looked at first; four times as many whenever they are not enough."""
+"""Best codes looked at first; where they are not enough, everything is scanned once more for all that are."""
 
 FIRST = 256
 """Of those, so many are scored exactly at once; their errors tell how far down the others have to be."""
 
 SURE = 6.0
 """Standard deviations of a code's error by which a vector has to fall short to be left out."""
+
+EDGE = 0.01
+"""Share of the candidates that may lie in the last quarter scanned, for the quarter behind it to be left out."""
 
 
 class State(NamedTuple):
@@ -34,9 +37,10 @@ class State(NamedTuple):
 
 class Allowed(NamedTuple):
     """What a search may find: ``size`` places of the snapshot, listed where they are few, as bits where they are many
-    (neither: all of them), and rows of the tail."""
+    (neither: all of them), and rows of the tail. ``filtered`` unless it is all there is."""
 
     size: int
+    filtered: bool
     places: Int64[np.ndarray, "m"] | None
     bits: UInt8[np.ndarray, "b"] | None
     rows: Int64[np.ndarray, "t"]
@@ -46,7 +50,7 @@ def allowed(state: State, among: Int64[np.ndarray, "m"] | None) -> Allowed:
     """What is there of these keys, or of all."""
     base, rows = state.base, state.tail.rows(among)
     if among is None and not state.gone and base.codes:
-        return Allowed(len(base), None, None, rows)
+        return Allowed(len(base), False, None, None, rows)
     mask = state.alive
     if among is not None:
         mask = np.zeros(len(base), bool)
@@ -54,8 +58,8 @@ def allowed(state: State, among: Int64[np.ndarray, "m"] | None) -> Allowed:
         mask &= state.alive
     count = int(np.count_nonzero(mask))
     if count <= FEW or not base.codes:
-        return Allowed(count, np.flatnonzero(mask), None, rows)
-    return Allowed(count, None, np.packbits(mask, bitorder="little"), rows)
+        return Allowed(count, among is not None, np.flatnonzero(mask), None, rows)
+    return Allowed(count, among is not None, None, np.packbits(mask, bitorder="little"), rows)
 
 
 def nearest(
@@ -80,33 +84,40 @@ def _scan(
 
     The errors of the first candidates' codes have mean :math:`\mu` and deviation :math:`\sigma`. A vector is left out
     only where its code's score is below :math:`s_k - \mu - z\sigma`, with :math:`s_k` the k-th exact score so far and
-    z = ``SURE``: when even the last candidate is above that, four times as many are looked at.
+    z = ``SURE``; or, without a filter, where it is in the farthest quarter, and almost none of the candidates came from
+    the quarter before that.
     """
-    codes, wanted, first = base.codes, max(CANDIDATES, 4 * k), max(FIRST, 2 * k)
+    codes, first = base.codes, max(FIRST, 2 * k)
     assert codes is not None
+    wanted = min(max(CANDIDATES, 4 * k), where.size)
+    found = codes.near(query, wanted, where.bits, whole=where.filtered)
+    if len(found.places) < min(first, where.size):  # what is alive lies far away
+        found = codes.near(query, wanted, where.bits, whole=True)
+    scores = inner(base.take(found.places[:first]), query)
+    errors = scores - found.scores[:first]
     least = 0.5 * float(np.sqrt(codes.error * (query @ query)))  # of equal vectors the errors are equal too
-    while wanted < where.size // 2:
-        places, rough = codes.near(query, wanted, where.bits)
-        scores = inner(base.take(places[:first]), query)
-        errors = scores - rough[:first]
-        kth = np.partition(scores, -k)[-k]
-        cut = kth - errors.mean() - SURE * max(float(errors.std()), least)
-        enough = int(np.searchsorted(-rough, -cut, side="right"))
-        if enough < len(places):
-            rest = inner(base.take(places[first:enough]), query)
-            return places[: max(first, enough)], np.concatenate([scores, rest])
-        wanted *= 4
-    return _everything(base, query, where)
+    cut = float(np.partition(scores, -k)[-k] - errors.mean() - SURE * max(float(errors.std()), least))
+    enough = max(first, int(np.searchsorted(-found.scores, -cut, side="right")))
+    short, more = enough >= len(found.places) < where.size, found.places[first:enough]
+    if not short and found.edge[:enough].mean() > EDGE:
+        rest, rough = codes.near_in(query, wanted, found.rest)
+        short = len(rest) == wanted and rough[-1] > cut
+        more = np.concatenate([more, _alive(rest[rough > cut], where.bits)])
+    if short:
+        every = codes.above(query, cut, where.bits)
+        return every, _exact(base, query, every)
+    return np.concatenate([found.places[:first], more]), np.concatenate([scores, _exact(base, query, more)])
 
 
-def _everything(
-    base: Snapshot, query: Float32[np.ndarray, "d"], where: Allowed
-) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-    places = np.arange(len(base))
-    if where.bits is not None:
-        places = np.flatnonzero(np.unpackbits(where.bits, count=len(base), bitorder="little"))
+def _alive(places: Int64[np.ndarray, "m"], bits: UInt8[np.ndarray, "b"] | None) -> Int64[np.ndarray, "a"]:
+    """Those of these places whose bit is set."""
+    return places if bits is None else places[bits[places >> 3] >> (places & 7) & 1 > 0]
+
+
+def _exact(base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m"]:
+    """Exact scores of these, a block at a time: they may be all there are."""
     blocks = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
-    return places, np.concatenate([inner(base.take(block), query) for block in blocks])
+    return np.concatenate([inner(base.take(block), query) for block in [places[:0], *blocks]])
 
 
 def live(state: State) -> tuple[Int64[np.ndarray, "n"], Take]:

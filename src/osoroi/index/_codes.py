@@ -1,30 +1,38 @@
 """Short codes of vectors, and the scan over all of them.
 
-A vector is turned by one fixed rotation, assigned to the nearest of some centroids, and what is left is coded with 4
-bits for every two numbers (``IndexIVFPQFastScan`` of faiss; *every* list is scanned, so the lists are no filter: they
-make the codes better, and let the best come first). Measured in docs/benchmarks/million.md.
+Each part of a vector is turned to its principal axes, and the axes are dealt to codes of 4 bits so that all of them err
+alike: one strong axis has a code to itself, up to ``SLOTS`` weak ones share one. A vector is assigned to the nearest of
+some centroids, and what is left is coded (``IndexIVFPQFastScan`` of faiss). The lists of the centroids make the codes
+better and let the best come first; whoever leaves the farthest out has to look whether that was right. Measured in
+docs/decisions/0002-scan.md.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import faiss as typed_faiss
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from osoroi.index.exact import BLOCK
 
 faiss: Any = typed_faiss
 """Its type stubs know the C++ arguments, and not those of its Python wrappers."""
 
-LISTS = 256
-"""Centroids of a million vectors; fewer vectors have one for every ``PER_LIST``."""
+LISTS = 64
+"""Centroids of a million vectors, 255 at most; fewer vectors have one for every ``PER_LIST``."""
 
 PER_LIST = 512
 
-PER_CODE = 2
-"""Numbers that share four bits."""
+CODES_PER_NUMBER = 7 / 16
+"""Codes of 4 bits: 56 bytes for 256 numbers."""
+
+SLOTS = 4
+"""Axes that share a code, at most."""
+
+AT_ONCE = 64
+"""Codes that are compared at once; 32 are slower where a processor has AVX-512, and no faster elsewhere."""
 
 SAMPLE = 50_000
 """Vectors that the quantiser learns from."""
@@ -32,67 +40,116 @@ SAMPLE = 50_000
 Take = Callable[[Int64[np.ndarray, "m"]], Float32[np.ndarray, "m d"]]
 """Vectors at these places."""
 
+NEAREST = 0.75
+"""Share of the vectors, by lists, that is scanned when the farthest are left out."""
+
+
+class Found(NamedTuple):
+    """Places and the scores of their codes, best first. ``rest`` names the lists that were left out, and ``edge`` marks
+    what lay in the last ones before those, which hold as many vectors."""
+
+    places: Int64[np.ndarray, "m"]
+    scores: Float32[np.ndarray, "m"]
+    edge: Bool[np.ndarray, "m"]
+    rest: Int64[np.ndarray, "l"]
+
 
 class Codes:
     """The codes of a run of vectors, by place; they do not change."""
 
-    def __init__(self, scan: Any, rotation: Float32[np.ndarray, "d r"], error: float) -> None:
+    def __init__(
+        self, scan: Any, turn: Float32[np.ndarray, "d r"], error: float, memory: UInt8[np.ndarray, "b"] | None = None
+    ) -> None:
         self._scan = scan
-        self._rotation = rotation
+        self._scan.nprobe = scan.nlist
+        self._memory = memory  # that the scan points into, if it does
+        self._turn = turn
         self.error = error
-        self._search = faiss.SearchParametersIVF(nprobe=scan.nlist)
+        self._centroids = scan.quantizer.reconstruct_n(0, scan.nlist)
+        self._sizes = np.array([scan.invlists.list_size(at) for at in range(scan.nlist)])
+        self._list_of = np.empty(scan.ntotal, np.uint8)
+        for at in np.flatnonzero(self._sizes).tolist():
+            self._list_of[faiss.rev_swig_ptr(scan.invlists.get_ids(at), int(self._sizes[at]))] = at
 
     @classmethod
-    def learn(cls, count: int, dim: int, take: Take, *, seed: int = 0) -> "Codes":
-        """Train on a sample, then code all ``count`` vectors, a block at a time."""
+    def learn(cls, count: int, parts: Sequence[int], take: Take, *, seed: int = 0) -> "Codes":
+        """Train on a sample, then code all ``count`` vectors, a block at a time; ``parts`` are the sizes of theirs."""
         rng = np.random.default_rng(seed)
-        width = -(-dim // PER_CODE) * PER_CODE
-        rotation = np.linalg.qr(rng.standard_normal((width, width)))[0][:dim].astype(np.float32)
         places = np.arange(count) if count <= SAMPLE else np.sort(rng.choice(count, SAMPLE, replace=False))
-        sample = take(places) @ rotation
+        sample = take(places)
+        turn = _turn(sample, parts)
         with _one_thread():
-            scan = _trained(sample, min(LISTS, max(1, count // PER_LIST)))
+            scan = _trained(sample @ turn, min(LISTS, max(1, count // PER_LIST)))
             for start in range(0, count, BLOCK):
-                scan.add(take(np.arange(start, min(start + BLOCK, count))) @ rotation)
-        codes = cls(scan, rotation, 0.0)
+                scan.add(take(np.arange(start, min(start + BLOCK, count))) @ turn)
+        codes = cls(scan, turn, 0.0)
         codes.error = codes.distortion(take(places[:: max(1, len(places) // 2048)]))
         _ask_by_inner_product(scan)
         return codes
 
     def near(
-        self, query: Float32[np.ndarray, "d"], count: int, allowed: UInt8[np.ndarray, "b"] | None
+        self, query: Float32[np.ndarray, "d"], count: int, allowed: UInt8[np.ndarray, "b"] | None, *, whole: bool
+    ) -> Found:
+        """The ``count`` best codes, best first; of the allowed bits alone, where given.
+
+        Unless the whole is asked for, the farthest lists are left out.
+        """
+        asked = query @ self._turn
+        order = np.argsort(-(self._centroids @ asked), kind="stable")
+        held = np.cumsum(self._sizes[order]) / max(1, self._scan.ntotal)
+        inner, outer = np.searchsorted(held, [2 * NEAREST - 1, NEAREST]) + 1
+        if whole:
+            inner = outer = len(order)
+        scores, places = self._scan.search(asked[None], count, params=self._parameters(int(outer), allowed))
+        found = places[0] >= 0
+        at_edge = np.isin(self._list_of[places[0][found]], order[inner:outer])
+        return Found(places[0][found], scores[0][found], at_edge, order[outer:])
+
+    def above(
+        self, query: Float32[np.ndarray, "d"], least: float, allowed: UInt8[np.ndarray, "b"] | None
+    ) -> Int64[np.ndarray, "m"]:
+        """The place of every code whose score is above ``least``, in any order."""
+        everywhere = self._parameters(len(self._sizes), allowed)
+        places: np.ndarray = self._scan.range_search((query @ self._turn)[None], least, params=everywhere)[2]
+        return places
+
+    def near_in(
+        self, query: Float32[np.ndarray, "d"], count: int, lists: Int64[np.ndarray, "l"]
     ) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-        """Places of the ``count`` best codes and their scores, best first; of the allowed bits alone, where given."""
-        search = self._search
-        if allowed is not None:
-            selector = faiss.IDSelectorBitmap(allowed)
-            search = faiss.SearchParametersIVF(nprobe=self._scan.nlist, sel=selector)
-        scores, places = self._scan.search((query @ self._rotation)[None], count, params=search)
+        """The ``count`` best codes of these lists alone, and their scores, best first."""
+        asked = query @ self._turn
+        every = np.arange(len(self._sizes))
+        chosen = np.where(np.isin(every, lists), every, -1)  # faiss passes over what is negative
+        scores, places = self._scan.search_preassigned(
+            asked[None], count, chosen[None], (self._centroids @ asked)[None]
+        )
         found = places[0] >= 0
         return places[0][found], scores[0][found]
 
+    def _parameters(self, lists: int, allowed: UInt8[np.ndarray, "b"] | None) -> Any:
+        if allowed is None:
+            return faiss.SearchParametersIVF(nprobe=lists)
+        return faiss.SearchParametersIVF(nprobe=lists, sel=faiss.IDSelectorBitmap(allowed))
+
     def distortion(self, vectors: Float32[np.ndarray, "n d"]) -> float:
         """Mean squared error of one number of these vectors, if they were coded: what drift raises."""
-        turned = vectors @ self._rotation
-        centroids = self._scan.quantizer.reconstruct_n(0, self._scan.nlist)
-        near = np.argmin((centroids**2).sum(1) - 2 * turned @ centroids.T, axis=1)
-        rest = (turned - centroids[near]).reshape(len(turned), -1, PER_CODE)
-        words = faiss.vector_to_array(self._scan.pq.centroids).reshape(-1, 16, PER_CODE)
-        total = 0.0
-        for at, book in enumerate(words):
-            apart = rest[:, at, None, :] - book[None]
-            total += float((apart**2).sum(2).min(1).sum())
-        return total / max(1, vectors.size)
+        turned = vectors @ self._turn
+        near = np.argmin((self._centroids**2).sum(1) - 2 * turned @ self._centroids.T, axis=1)
+        rest = turned - self._centroids[near]
+        with _one_thread():
+            coded = self._scan.pq.decode(self._scan.pq.compute_codes(rest))
+        return float(((rest - coded) ** 2).sum()) / max(1, vectors.size)
 
     def to_bytes(self) -> tuple[bytes, bytes]:
         """Rotation and codes, as ``from_bytes`` reads them."""
-        return self._rotation.astype("<f4").tobytes(), faiss.serialize_index(self._scan).tobytes()
+        return self._turn.astype("<f4").tobytes(), faiss.serialize_index(self._scan).tobytes()
 
     @classmethod
-    def from_bytes(cls, rotation: memoryview, scan: memoryview, *, dim: int, error: float) -> "Codes":
+    def from_bytes(cls, turn: memoryview, scan: memoryview, *, dim: int, error: float) -> "Codes":
         """Codes whose checksum has been verified: faiss trusts what it reads."""
-        turn = np.frombuffer(rotation, "<f4").astype(np.float32).reshape(dim, -1)
-        return cls(faiss.deserialize_index(np.frombuffer(scan, np.uint8)), turn, error)
+        memory = np.array(np.frombuffer(scan, np.uint8))  # NumPy asks for huge pages, faiss alone would not
+        index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(memory), len(memory)))
+        return cls(index, np.frombuffer(turn, "<f4").astype(np.float32).reshape(dim, -1), error, memory)
 
 
 @contextlib.contextmanager
@@ -110,11 +167,56 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
+def _turn(sample: Float32[np.ndarray, "n d"], parts: Sequence[int]) -> Float32[np.ndarray, "d r"]:
+    """The rotation of each part to its principal axes, each axis in its slot; slots without one stay 0."""
+    ends = np.cumsum(parts)
+    blocks = [_axes(rows) for rows in np.split(sample, ends[:-1], axis=1)]
+    turn = np.zeros((int(ends[-1]), sum(block.shape[1] for block in blocks)), np.float32)
+    row = column = 0
+    for block in blocks:
+        turn[row : row + block.shape[0], column : column + block.shape[1]] = block
+        row, column = row + block.shape[0], column + block.shape[1]
+    return turn
+
+
+def _axes(rows: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "d r"]:
+    size = rows.shape[1]
+    spread, axes = np.linalg.eigh(np.atleast_2d(np.cov(rows.astype(np.float64), rowvar=False, ddof=0)))
+    codes = max(-(-size // SLOTS), round(CODES_PER_NUMBER * size))
+    turned = np.zeros((size, codes * SLOTS), np.float32)
+    turned[:, dealt(spread[::-1], codes)] = axes[:, ::-1]
+    return turned
+
+
+def dealt(variances: Float64[np.ndarray, "d"], codes: int) -> Int64[np.ndarray, "d"]:
+    r"""The slot of each axis, strongest first, so that the codes' errors add up to little.
+
+    Of n Gaussian axes a code of b bits tells at best each to within :math:`D = (\prod_i v_i\,2^{-2b})^{1/n}`, and says
+    nothing of an axis weaker than that, which adds all it has (Cover and Thomas 2006, theorem 10.3.3). So each axis
+    goes where the error grows least; an empty code comes first.
+
+    >>> (dealt(np.array([900.0, 1.0, 1.0, 0.5]), 2) // SLOTS).tolist()
+    [0, 1, 1, 1]
+    """
+    held, told, logs, error = np.zeros(codes, int), np.zeros(codes, int), np.zeros(codes), np.zeros(codes)
+    slots = np.empty(len(variances), np.int64)
+    for axis, variance in enumerate(np.maximum(variances, 1e-12)):
+        level = np.exp((logs + np.log(variance) - 8 * np.log(2)) / (told + 1))
+        grown = np.where(level <= variance, (told + 1) * level - error, variance)
+        code = int(np.argmin(np.where(held < SLOTS, np.where(held, grown, -1.0), np.inf)))
+        slots[axis] = SLOTS * code + held[code]
+        held[code], error[code] = held[code] + 1, error[code] + grown[code]
+        if level[code] <= variance:
+            told[code], logs[code] = told[code] + 1, logs[code] + np.log(variance)
+    return slots
+
+
 def _trained(sample: Float32[np.ndarray, "n r"], lists: int) -> Any:
     """An empty scan that assigns by distance."""
     width = sample.shape[1]
     coarse = faiss.IndexFlatL2(width)
-    scan = faiss.IndexIVFPQFastScan(coarse, width, lists, width // PER_CODE, 4, faiss.METRIC_INNER_PRODUCT)
+    kind = faiss.METRIC_INNER_PRODUCT
+    scan = faiss.IndexIVFPQFastScan(coarse, width, lists, width // SLOTS, 4, kind, AT_ONCE)
     scan.by_residual = True
     for clustering in (scan.cp, scan.pq.cp):
         clustering.min_points_per_centroid = 1

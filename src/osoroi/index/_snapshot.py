@@ -13,7 +13,7 @@ import json
 import mmap
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,24 +24,27 @@ from osoroi.errors import BadIndex
 from osoroi.index._codes import Codes, Take
 from osoroi.index.exact import BLOCK
 
-MAGIC = b"osoroi scan 1\n"
+MAGIC = b"osoroi scan 2\n"
 PAGE = 4096
 SPREAD = 8
 """Keys that take up to so many times their number have a table of their places; others are searched for."""
 
 
 class Snapshot:
-    """``n`` vectors in the order of their keys; ``codes`` is None where they are too few to need any."""
+    """``n`` vectors in the order of their keys, in parts of these sizes; ``codes`` is None where they are too few to
+    need any."""
 
     def __init__(
         self,
         keys: Int64[np.ndarray, "n"],
         vectors: Float32[np.ndarray, "n d"],
+        parts: Sequence[int],
         codes: Codes | None,
         sums: UInt32[np.ndarray, "n"] | None = None,
         name: str = "in memory",
     ) -> None:
         self.keys = keys
+        self.parts = tuple(parts)
         self.codes = codes
         self._vectors = vectors
         self._sums = sums
@@ -97,7 +100,7 @@ class Snapshot:
         except OSError as error:
             raise BadIndex(f"the index {path} cannot be read: {error.strerror}") from error
         head = _head(path, data)
-        count, dim, sections = head["count"], head["dim"], head["sections"]
+        count, dim, sections = head["count"], sum(head["parts"]), head["sections"]
         if len(data) != head["size"]:
             raise _damaged(path, f"it has {len(data)} bytes and not {head['size']}")
         part = {name: data[start : start + length] for name, (start, length, _) in sections.items()}
@@ -110,18 +113,19 @@ class Snapshot:
         return cls(
             np.frombuffer(part["keys"], "<i8").astype(np.int64),
             np.frombuffer(part["vectors"], "<f4").reshape(count, dim),
+            head["parts"],
             codes,
             np.frombuffer(part["sums"], "<u4").astype(np.uint32),
             str(path),
         )
 
 
-def write(path: Path, keys: Int64[np.ndarray, "n"], dim: int, take: Take, codes: Codes | None) -> None:
+def write(path: Path, keys: Int64[np.ndarray, "n"], parts: Sequence[int], take: Take, codes: Codes | None) -> None:
     """Write a file beside ``path`` and put it in its place when it is safe on the disk."""
     beside = path.with_name(path.name + ".part")
     try:
         with beside.open("wb") as file:
-            _fill(file, keys, dim, take, codes)
+            _fill(file, keys, parts, take, codes)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
@@ -131,9 +135,9 @@ def write(path: Path, keys: Int64[np.ndarray, "n"], dim: int, take: Take, codes:
         raise BadIndex(f"the index {path} cannot be written: {error.strerror}") from error
 
 
-def _fill(file: BinaryIO, keys: Int64[np.ndarray, "n"], dim: int, take: Take, codes: Codes | None) -> None:
+def _fill(file: BinaryIO, keys: Int64[np.ndarray, "n"], parts: Sequence[int], take: Take, codes: Codes | None) -> None:
     file.write(bytes(PAGE))
-    sums = np.empty(len(keys), np.uint32)
+    dim, sums = sum(parts), np.empty(len(keys), np.uint32)
     for start in range(0, len(keys), BLOCK):
         places = np.arange(start, min(start + BLOCK, len(keys)))
         block = take(places)
@@ -147,7 +151,7 @@ def _fill(file: BinaryIO, keys: Int64[np.ndarray, "n"], dim: int, take: Take, co
         sections[name] = (file.tell(), len(data), zlib.crc32(data))
         file.write(data)
     error = codes.error if codes else 0.0
-    head = {"count": len(keys), "dim": dim, "error": error, "size": file.tell(), "sections": sections}
+    head = {"count": len(keys), "parts": [*parts], "error": error, "size": file.tell(), "sections": sections}
     text = json.dumps(head).encode().ljust(PAGE - len(MAGIC) - 4)
     file.seek(0)
     file.write(MAGIC + zlib.crc32(text).to_bytes(4, "little") + text)

@@ -7,6 +7,7 @@ costs recall.
 """
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,16 +52,24 @@ class ScanIndex:
         self._writing = threading.Lock()
 
     @classmethod
-    def build(cls, keys: Int64[np.ndarray, "n"], vectors: Float32[np.ndarray, "n d"]) -> "ScanIndex":
-        """Learn codes for these vectors. Where keys rise they are used as they are, without a copy."""
+    def build(
+        cls, keys: Int64[np.ndarray, "n"], vectors: Float32[np.ndarray, "n d"], *, parts: Sequence[int] = ()
+    ) -> "ScanIndex":
+        """Learn codes for these vectors. Where keys rise they are used as they are, without a copy.
+
+        ``parts`` are the sizes of the parts that queries may weigh; codes that know them serve every weighing well.
+        """
+        parts = parts or (vectors.shape[1],)
+        if sum(parts) != vectors.shape[1] or min(parts) < 1:
+            raise BadIndex(f"parts of {tuple(parts)} numbers do not make vectors of {vectors.shape[1]}")
         _finite(vectors)
         if len(keys) and not (keys[1:] > keys[:-1]).all():
             order = np.argsort(keys, kind="stable")
             keys, vectors = keys[order], vectors[order]
             if (keys[1:] == keys[:-1]).any():
                 raise BadIndex(f"key {int(keys[1:][keys[1:] == keys[:-1]][0])} is given twice")
-        codes = Codes.learn(len(keys), vectors.shape[1], vectors.__getitem__) if len(keys) > FEW else None
-        return cls(Snapshot(keys, vectors, codes))
+        codes = Codes.learn(len(keys), parts, vectors.__getitem__) if len(keys) > FEW else None
+        return cls(Snapshot(keys, vectors, parts, codes))
 
     @property
     def dim(self) -> int:
@@ -132,8 +141,8 @@ class ScanIndex:
         keys, take = live(state)
         codes = state.base.codes
         if state.gone or len(state.tail.alive):
-            codes = Codes.learn(len(keys), self.dim, take) if len(keys) > FEW else None
-        write(path, keys, self.dim, take, codes)
+            codes = Codes.learn(len(keys), state.base.parts, take) if len(keys) > FEW else None
+        write(path, keys, state.base.parts, take, codes)
 
     @classmethod
     def open(cls, path: Path) -> "ScanIndex":
