@@ -83,7 +83,7 @@ def test_photos_that_are_gone_or_changed_are_found(shop):
     assert "b/1' is no longer the photo" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["vectors", "owners", "manifest.json"])
+@pytest.mark.parametrize("name", ["vectors", "owners", "columns", "manifest.json"])
 def test_a_damaged_snapshot_is_found(shop, name):
     path = _snapshots.current(shop) / name
     data = bytearray(path.read_bytes())

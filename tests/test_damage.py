@@ -108,7 +108,7 @@ def test_a_truncated_truth_is_a_clear_error(shop):
             answers(shop)
 
 
-@pytest.mark.parametrize("name", ["vectors", "owners", "manifest.json", "../current"])
+@pytest.mark.parametrize("name", ["vectors", "owners", "columns", "manifest.json", "../current"])
 @pytest.mark.parametrize("how", ["flipped", "truncated", "gone"])
 def test_a_damaged_snapshot_is_built_anew_from_the_truth_and_the_log_says_so(sound, shop, name, how, caplog):
     expected, path = repr(answers(sound)), _snapshots.current(shop) / name

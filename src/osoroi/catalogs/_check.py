@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from osoroi.catalogs import _database, _photos, _snapshots, _verify
+from osoroi.catalogs._columns import Columns
 from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._truth import Truth
@@ -54,12 +55,12 @@ def _of_snapshot(truth: Truth) -> Iterator[str]:
         return
     try:
         manifest = _snapshots.manifest_of(path)
-        _, index, owners = _snapshots.opened(path, manifest)
+        _, index, owners, columns = _snapshots.opened(path, manifest)
     except BadIndex as error:
         yield f"{error}"
         return
     encoder = truth.encoder()
-    mirror = Mirror(encoder, manifest.seq, index, owners)
+    mirror = Mirror(encoder, manifest.seq, index, owners, columns)
     if manifest.encoder != encoder.encoder:
         return  # the catalog has moved since; nobody reads this any more, and the next compaction replaces it
     if truth.commit(manifest.seq) != manifest.commit or not mirror.follow(truth):
@@ -69,6 +70,9 @@ def _of_snapshot(truth: Truth) -> Iterator[str]:
     seen = {int(crop): int(mirror.owners[crop]) for crop in np.flatnonzero(mirror.owners)}
     if told != seen or len(mirror) != len(told):
         yield f"the snapshot {path.name} holds {len(mirror)} crops, and the truth {len(told)}, or of other products"
+        return
+    if name := mirror.columns.differs(Columns.read(truth), np.unique(mirror.owners[mirror.owners > 0])):
+        yield f"the snapshot {path.name} tells other values of {name!r} than the truth"
         return
     exact = ExactIndex(encoder.dim)
     for keys, vectors in truth.every_vector(encoder):

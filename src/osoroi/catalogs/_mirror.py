@@ -10,14 +10,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from osoroi.catalogs import _snapshots
+from osoroi.catalogs._columns import Columns
 from osoroi.catalogs._database import damaged
 from osoroi.catalogs._rows import StoredEncoder, slot
 from osoroi.catalogs._truth import Truth
 from osoroi.catalogs._where import compiled
-from osoroi.filters import Filter
+from osoroi.filters import Condition, Filter
 from osoroi.index import Index
 
 log = logging.getLogger(__name__)
@@ -28,23 +29,22 @@ SNAPSHOT_FROM = 5000
 RUNG = 64
 """Crops asked of the index at first; four times as many each time they collapse to too few products."""
 
-FILTERS = 64
-"""Filters whose matches are remembered, at a byte a product."""
-
 RECENT = 8
-"""Filters of which the crops are remembered too, at eight bytes a crop, until the next commit."""
+"""Filters whose crops are remembered, at eight bytes a crop, until the next commit."""
 
 
 class Mirror:
-    """Vectors, owners and the matches of recent filters, as of ``seq``."""
+    """Vectors, owners and what filters ask about, as of ``seq``."""
 
-    def __init__(self, encoder: StoredEncoder, seq: int, index: Index, owners: Int64[np.ndarray, "c"]) -> None:
+    def __init__(
+        self, encoder: StoredEncoder, seq: int, index: Index, owners: Int64[np.ndarray, "c"], columns: Columns
+    ) -> None:
         self._encoder = encoder
         self.seq = seq
         self.index = index
         self.owners = owners  # crop -> its product, 0 where there is none
-        self._matches: OrderedDict[Filter, Bool[np.ndarray, "p"]] = OrderedDict()  # filter -> product -> matches
-        self._allowed: OrderedDict[Filter, Int64[np.ndarray, "m"]] = OrderedDict()  # of the latest few, their crops
+        self.columns = columns
+        self._allowed: OrderedDict[Filter, Int64[np.ndarray, "m"]] = OrderedDict()  # filter -> its crops
         self._matching = threading.Lock()
 
     @classmethod
@@ -54,8 +54,8 @@ class Mirror:
         found = _snapshots.read(truth.folder, encoder.encoder) if count >= SNAPSHOT_FROM else None
         if found is None:
             return cls.build(truth, encoder)
-        manifest, index, owners = found
-        mirror = cls(encoder, manifest.seq, index, owners)
+        manifest, index, owners, columns = found
+        mirror = cls(encoder, manifest.seq, index, owners, columns)
         if truth.commit(manifest.seq) != manifest.commit or not mirror.follow(truth) or len(mirror) != count:
             log.warning("%s: the snapshot of the index is not of this catalog's past, and is built anew", truth.folder)
             return cls.build(truth, encoder)
@@ -71,15 +71,16 @@ class Mirror:
         index = _snapshots.built(truth.folder, count, encoder, truth.every_vector(encoder))
         if len(index) != count or np.count_nonzero(owners) != count:
             raise damaged(truth.folder, f"{count} crops have {len(index)} vectors")
-        return cls(encoder, truth.seq(), index, owners)
+        return cls(encoder, truth.seq(), index, owners, Columns.read(truth))
 
     def save(self, truth: Truth) -> "Mirror":
         """Write a snapshot, and return the same mirror read from it, which takes less memory."""
         commit = truth.commit(self.seq)
         number = self._encoder.encoder
-        _snapshots.write(truth.folder, self.index, self.owners, encoder=number, seq=self.seq, commit=commit)
+        parts = (self.index, self.owners, self.columns)
+        _snapshots.write(truth.folder, *parts, encoder=number, seq=self.seq, commit=commit)
         again = _snapshots.read(truth.folder, number)
-        return Mirror(self._encoder, self.seq, again[1], again[2]) if again and again[0].seq == self.seq else self
+        return Mirror(self._encoder, self.seq, *again[1:]) if again and again[0].seq == self.seq else self
 
     def __len__(self) -> int:
         return len(self.index)
@@ -94,7 +95,7 @@ class Mirror:
             sorted({key for row in rows for key in json.loads(row[3])[place]}) for place in range(4)
         )
         self._replay(truth, crops, gone_crops)
-        self._rematch(truth, products, gone_products)
+        self._retell(truth, products, gone_products)
         self.seq = last
         return True
 
@@ -144,31 +145,29 @@ class Mirror:
         return []
 
     def allowed(self, truth: Truth, filter_: Filter) -> Int64[np.ndarray, "m"]:
-        """Crops of the products that match, rising. Matches are remembered, and kept up by ``follow``."""
+        """Crops of the products that match, rising."""
+
+        def ask(condition: Condition) -> Int64[np.ndarray, "m"]:
+            text, values = compiled(condition)
+            rows = truth.all(" ".join(["SELECT product FROM products WHERE", text]), *values)
+            return np.fromiter((key for (key,) in rows), np.int64, len(rows))
+
         with self._matching:
-            matches = self._matches.get(filter_)
-            if matches is None:
-                text, values = compiled(filter_)
-                rows = truth.all(" ".join(["SELECT product FROM products WHERE", text]), *values)
-                matches = _marked(np.zeros(1024, bool), [key for (key,) in rows])
-                self._matches[filter_] = matches
-                if len(self._matches) > FILTERS:
-                    self._matches.popitem(last=False)
-            self._matches.move_to_end(filter_)
             if filter_ not in self._allowed:
-                inside = np.where(self.owners < len(matches), self.owners, 0)
-                self._allowed[filter_] = np.flatnonzero(matches[inside])
+                matches = self.columns.matching(filter_, ask)
+                matches[0] = False  # whose crop is nobody's
+                self._allowed[filter_] = np.flatnonzero(matches[self.owners])
                 if len(self._allowed) > RECENT:
                     self._allowed.popitem(last=False)
+            self._allowed.move_to_end(filter_)
             return self._allowed[filter_]
 
-    def _rematch(self, truth: Truth, products: Sequence[int], gone: Sequence[int]) -> None:
-        for filter_, matches in self._matches.items():
-            text, values = compiled(filter_)
-            statement = " ".join(["SELECT product FROM products WHERE product = ? AND", text])
-            now = [key for key in products if truth.one(statement, key, *values)]
-            matches[[key for key in {*products, *gone} if key < len(matches)]] = False
-            self._matches[filter_] = _marked(matches, now)
+    def _retell(self, truth: Truth, products: Sequence[int], gone: Sequence[int]) -> None:
+        """Bring what filters ask about to the present state of these products."""
+        rows = {key: truth.one("SELECT * FROM products WHERE product = ?", key) for key in {*products} - {*gone}}
+        if None in rows.values():
+            raise damaged(truth.folder, "a product that was put is not there")
+        self.columns.follow({key: truth.product_of(row) for key, row in rows.items()})
         self._allowed.clear()
 
 
@@ -178,12 +177,6 @@ def _owned(owners: Int64[np.ndarray, "c"], rows: Sequence[tuple[int, int]]) -> I
     owners = _grown(owners, int(pairs[:, 0].max(initial=0)))
     owners[pairs[:, 0]] = pairs[:, 1]
     return owners
-
-
-def _marked(marks: Bool[np.ndarray, "p"], keys: Sequence[int]) -> Bool[np.ndarray, "m"]:
-    marks = _grown(marks, max(keys, default=0))
-    marks[list(keys)] = True
-    return marks
 
 
 def _grown(array: np.ndarray, key: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Snapshots of the mirror on disk, so that a large catalog opens without reading every vector. Never the truth.
 
-A snapshot is a folder ``index/<name>`` with the index, the owners of its crops, and a manifest that says which commit
-it stands at. ``index/current`` names the one that holds; writing that file is the swap. Whoever opens a snapshot that
-is damaged builds from the truth instead, and says so in the log.
+A snapshot is a folder ``index/<name>`` with the index, the owners of its crops, the columns that filters ask about, and
+a manifest that says which commit it stands at. ``index/current`` names the one that holds; writing that file is the
+swap. Whoever opens a snapshot that is damaged builds from the truth instead, and says so in the log.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from osoroi.catalogs._columns import Columns
 from osoroi.catalogs._database import damaged, sync
 from osoroi.catalogs._rows import StoredEncoder
 from osoroi.errors import BadIndex
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 FOLDER = "index"
 CURRENT = "current"
 LOCK = "lock"
-FORMAT = 1
+FORMAT = 2
 TRIES = 5
 KINDS = ("exact", "scan")
 SCAN_FROM = WORTH
@@ -41,7 +42,7 @@ SCAN_FROM = WORTH
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot is of. ``owners`` is the CRC-32 of the owners' file; the index checks itself.
+    """What a snapshot is of. ``owners`` and ``columns`` are the CRC-32 of their files; the index checks itself.
 
     ``commit`` is the checksum of the line that ``changes`` had at ``seq``: a truth with another past, one brought back
     from a backup for instance, is not what this is a snapshot of.
@@ -53,7 +54,11 @@ class Manifest:
     kind: str
     count: int
     owners: int
+    columns: int
     format: int = FORMAT
+
+
+Opened = tuple[Manifest, Index, Int64[np.ndarray, "c"], Columns]
 
 
 def built(
@@ -95,7 +100,16 @@ def kind_of(index: Index) -> str:
     return type(index).__module__.rpartition(".")[2]
 
 
-def write(folder: Path, index: Index, owners: Int64[np.ndarray, "c"], *, encoder: int, seq: int, commit: int) -> None:
+def write(
+    folder: Path,
+    index: Index,
+    owners: Int64[np.ndarray, "c"],
+    columns: Columns,
+    *,
+    encoder: int,
+    seq: int,
+    commit: int,
+) -> None:
     """Write a snapshot and make it the current one; the one before goes."""
     home = folder / FOLDER
     home.mkdir(exist_ok=True)
@@ -105,7 +119,9 @@ def write(folder: Path, index: Index, owners: Int64[np.ndarray, "c"], *, encoder
     try:
         index.save(beside / "vectors")
         (beside / "owners").write_bytes(owners.astype("<i8").tobytes())
-        manifest = Manifest(encoder, seq, commit, kind_of(index), len(index), _crc(beside / "owners"))
+        columns.save(beside / "columns")
+        sums = (_crc(beside / "owners"), _crc(beside / "columns"))
+        manifest = Manifest(encoder, seq, commit, kind_of(index), len(index), *sums)
         text = json.dumps(asdict(manifest))
         (beside / "manifest.json").write_text(f"{text}\n{zlib.crc32(text.encode())}\n")
         for path in beside.iterdir():
@@ -150,7 +166,7 @@ def manifest_of(path: Path) -> Manifest:
     return manifest
 
 
-def read(folder: Path, encoder: int) -> tuple[Manifest, Index, Int64[np.ndarray, "c"]] | None:
+def read(folder: Path, encoder: int) -> Opened | None:
     """The current snapshot, or None where there is none of this encoder or none that is whole."""
     for _ in range(TRIES):
         path = current(folder)
@@ -168,17 +184,17 @@ def read(folder: Path, encoder: int) -> tuple[Manifest, Index, Int64[np.ndarray,
     return None
 
 
-def opened(path: Path, manifest: Manifest) -> tuple[Manifest, Index, Int64[np.ndarray, "c"]]:
-    """A snapshot's index and owners; raises BadIndex where they are not what was written."""
+def opened(path: Path, manifest: Manifest) -> Opened:
+    """All of a snapshot; raises BadIndex where it is not what was written."""
     try:
         index = _open(manifest.kind, path / "vectors")
-        whole = _crc(path / "owners") == manifest.owners
+        whole = (_crc(path / "owners"), _crc(path / "columns")) == (manifest.owners, manifest.columns)
         owners = np.fromfile(path / "owners", "<i8").astype(np.int64)
     except OSError as error:
         raise BadIndex(f"the snapshot {path} cannot be read: {error}") from error
     if not whole or len(index) != manifest.count:
         raise BadIndex(f"the snapshot {path} is not what was written")
-    return manifest, index, owners
+    return manifest, index, owners, Columns.open(path / "columns")
 
 
 def clean(folder: Path) -> None:

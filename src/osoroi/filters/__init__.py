@@ -61,9 +61,11 @@ from osoroi.records import Product
 
 __all__ = [
     "COLUMNS",
+    "ORDER",
     "PREFIX",
     "Among",
     "Compare",
+    "Condition",
     "Every",
     "Filter",
     "Kind",
@@ -72,6 +74,7 @@ __all__ = [
     "Not",
     "Some",
     "checked",
+    "holds",
     "kind",
     "matches",
     "parse",
@@ -182,12 +185,22 @@ def matches(filter_: Filter, product: Product) -> bool:
         case Some():
             return any(matches(part, product) for part in filter_.of)
     name = filter_.column
-    value = getattr(product, name) if name in COLUMNS else product.attributes.get(name.removeprefix(PREFIX))
-    match filter_:
+    return holds(
+        filter_, getattr(product, name) if name in COLUMNS else product.attributes.get(name.removeprefix(PREFIX))
+    )
+
+
+def holds(condition: Condition, value: Known | None) -> bool:
+    """Whether a condition holds for a value; None is a missing one.
+
+    >>> holds(parse("price <= 5000"), 4000.0), holds(parse("price <= 5000"), None)
+    (True, False)
+    """
+    match condition:
         case Missing():
             return value is None
         case Among():
-            return value is not None and any(kind(value) == kind(one) and value == one for one in filter_.values)
+            return value is not None and any(kind(value) == kind(one) and value == one for one in condition.values)
         case Compare():
-            same = value is not None and kind(value) == kind(filter_.value)
-            return same and ORDER[filter_.operator](value, filter_.value)
+            same = value is not None and kind(value) == kind(condition.value)
+            return same and ORDER[condition.operator](value, condition.value)
