@@ -7,11 +7,16 @@ from osoroi.catalogs import _snapshots
 from osoroi.catalogs._rows import StoredEncoder
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import BadIndex
+from osoroi.index.scan import Health
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a catalog holds, from what, and since when. Times are seconds since 1970."""
+    """What a catalog holds, from what, and since when. Times are seconds since 1970.
+
+    ``index`` says how well a scan finds, on a sample, what comparing with everything finds, and how much more its codes
+    err than when they were learned (``drift``); None where everything is compared anyway.
+    """
 
     folder: str
     fingerprint: str
@@ -23,10 +28,11 @@ class Info:
     created_s: float
     changed_s: float | None
     snapshot: str
+    index: Mapping[str, int | float] | None
     bytes: int
 
 
-def info(truth: Truth, encoder: StoredEncoder) -> Info:
+def info(truth: Truth, encoder: StoredEncoder, health: Health | None) -> Info:
     """What a view shows, and how large the folder is."""
     products, crops = truth.count()
     last = truth.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
@@ -41,6 +47,7 @@ def info(truth: Truth, encoder: StoredEncoder) -> Info:
         created_s=float(truth.meta("created_s")),
         changed_s=last[1],
         snapshot=_snapshot(truth),
+        index=None if health is None else {name: round(value, 4) for name, value in health._asdict().items()},
         bytes=sum(path.stat().st_size for path in truth.folder.rglob("*") if path.is_file()),
     )
 

@@ -261,9 +261,10 @@ class LocalCatalog:
             return mirror.index.health() if isinstance(mirror.index, ScanIndex) else None
 
     def info(self) -> _info.Info:
-        """What the catalog holds, from what, and since when."""
+        """What the catalog holds, from what, since when, and how well its index does; reads every vector of a scan."""
+        health = self.health()
         with self._view() as truth:
-            return _info.info(truth, self.encoder)
+            return _info.info(truth, self.encoder, health)
 
     # ---------------------------------------------------------------- searching
 

@@ -1,0 +1,53 @@
+"""An index that no longer fits what a catalog holds is noticed, and made anew in the background."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from osoroi.catalogs import Entry, _mirror, _snapshots
+from osoroi.catalogs.local import LocalCatalog
+from osoroi.records import Crop, Product
+from shops import create, put
+
+DIM = 16
+COUNT = 3_000
+
+
+def entries(prefix: str, vectors: np.ndarray) -> list[Entry]:
+    """One product for each vector, all with one photo."""
+    return [
+        Entry(Product(f"{prefix}{at}"), [Crop(f"{prefix}{at}", f"{prefix}{at}", "shop", b"one photo")], row[None])
+        for at, row in enumerate(vectors)
+    ]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_mirror, "SNAPSHOT_FROM", 1_000)
+    monkeypatch.setattr(_snapshots, "SCAN_FROM", 2_000)
+    rng = np.random.default_rng(0)
+    flat = (rng.standard_normal((COUNT, 4)) @ rng.standard_normal((4, DIM))).astype(np.float32)  # 4 axes of 16
+    with create(tmp_path / "shop", *entries("a", flat), dim=DIM) as made:
+        made._compactor.wait()
+        yield made
+
+
+def test_info_notices_drift_and_a_compaction_in_the_background_learns_anew(catalog: LocalCatalog) -> None:
+    index = catalog.info().index
+    assert index == {"vectors": COUNT, "tail": 0, "gone": 0, "recall": 1.0, "drift": pytest.approx(1, abs=0.1)}
+    strange = 3 * np.random.default_rng(1).standard_normal((900, DIM)).astype(np.float32)
+    put(catalog, *entries("b", strange))  # too few for a new snapshot
+    catalog._compactor.wait()
+    assert (catalog.info().index["tail"], catalog.info().index["recall"]) == (900, 1.0)
+    assert catalog.info().index["drift"] > 2
+    put(catalog, *entries("c", strange[:600]))
+    catalog._compactor.wait()
+    index = catalog.info().index
+    assert (index["vectors"], index["tail"], index["recall"]) == (COUNT + 1_500, 0, 1.0)
+    assert index["drift"] == pytest.approx(1, abs=0.1)
+
+
+def test_info_of_a_small_catalog_has_nothing_to_say_about_its_index(tmp_path: Path) -> None:
+    with create(tmp_path / "shop", *entries("a", np.eye(4, DIM, dtype=np.float32)), dim=DIM) as catalog:
+        assert catalog.info().index is None
