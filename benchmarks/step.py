@@ -35,7 +35,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 """What a benchmark changes in a recipe; ``whole`` is ``finetune`` with the whole trunk learning."""
 
-STEPS = {"frozen": 16, "finetune": 2, "whole": 4}
+STEPS = {"frozen": 16, "finetune": 2, "whole": 2}
 """At least so many in a turn."""
 
 
