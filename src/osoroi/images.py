@@ -23,6 +23,9 @@ RESAMPLING = Image.Resampling.LANCZOS
 GAP = 2.0
 """A picture more than so many times too large is first reduced by a whole number: half the time, same quality."""
 
+AT_ONCE = 16
+"""Lines of a border that are judged together."""
+
 Photo = UInt8[np.ndarray, "h w 3"]
 """Upright sRGB."""
 
@@ -189,14 +192,15 @@ def _border(lines: Photo) -> int:
     not see.
     """
     seam, end = len(lines) // 100 + (len(lines) > 64), lines.shape[1] // 100 + (lines.shape[1] > 64)
-    judged = lines[seam:, end : lines.shape[1] - end].astype(np.int16)
+    judged = lines[seam:, end : lines.shape[1] - end]
     colour = np.median(judged[0], axis=0).astype(np.int16)
-    off = np.abs(judged - colour).max(axis=2) > 12
-    busy = off.sum(axis=1) > 0.005 * off.shape[1]
-    if not busy.any():
-        return len(lines)
-    first = int(np.argmax(busy))
-    return first + seam if first else 0
+    for start in range(0, len(judged), AT_ONCE):  # most borders are narrow: what lies behind them is not looked at
+        off = np.abs(judged[start : start + AT_ONCE].astype(np.int16) - colour).max(axis=2) > 12
+        busy = off.sum(axis=1) > 0.005 * off.shape[1]
+        if busy.any():
+            first = start + int(np.argmax(busy))
+            return first + seam if first else 0
+    return len(lines)
 
 
 def thumbnail(source: Source, width: int, *, limits: Limits = LIMITS) -> bytes:
