@@ -32,7 +32,8 @@ class Real:
     def read(cls, path: str) -> "Real":
         with np.load(path) as file:
             shop = np.unique(file["shop"], axis=0)
-            return cls(shop, file["street"], tuple(file["parts"]), tuple(file["weights"]), str(file["fingerprint"]))
+            parts, weights = tuple(file["parts"].tolist()), tuple(file["weights"].tolist())
+            return cls(shop, file["street"], parts, weights, str(file["fingerprint"]))
 
     def weigh(self, vectors: np.ndarray, detail: float | None) -> np.ndarray:
         """Queries, by the encoder's weights or the dial's."""

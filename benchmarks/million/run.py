@@ -183,7 +183,6 @@ def main() -> None:
     parser.add_argument("--systems", default="scan,exact,faiss,hnswlib,usearch,sqlite-vec,pgvector")
     parser.add_argument("--no-replacement", action="store_true")
     chosen = parser.parse_args()
-    chosen.cache.mkdir(parents=True, exist_ok=True)
     world = World(Real.read(chosen.real), chosen.vectors, chosen.queries, chosen.cache)
     results = Results(chosen.out, world)
     kinds: dict[str, Callable[[], System]] = {

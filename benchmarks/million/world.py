@@ -18,6 +18,7 @@ class World:
     """The first ``count`` rows are there at first; half as many more come later."""
 
     def __init__(self, real: Real, count: int, asked: int, cache: Path) -> None:
+        cache.mkdir(parents=True, exist_ok=True)
         self.real, self.count = real, count
         self.queries = Queries.drawn(real, asked)
         self._stem = cache / f"{real.fingerprint[:8]}_{count}"

@@ -44,7 +44,7 @@ class Snapshot:
         name: str = "in memory",
     ) -> None:
         self.keys = keys
-        self.parts = tuple(parts)
+        self.parts = tuple(int(size) for size in parts)
         self.codes = codes
         self._vectors = vectors
         self._sums = sums
@@ -151,7 +151,8 @@ def _fill(file: BinaryIO, keys: Int64[np.ndarray, "n"], parts: Sequence[int], ta
         sections[name] = (file.tell(), len(data), zlib.crc32(data))
         file.write(data)
     error = codes.error if codes else 0.0
-    head = {"count": len(keys), "parts": [*parts], "error": error, "size": file.tell(), "sections": sections}
+    about = {"count": len(keys), "parts": [int(size) for size in parts], "error": error}
+    head = about | {"size": file.tell(), "sections": sections}
     text = json.dumps(head).encode().ljust(PAGE - len(MAGIC) - 4)
     file.seek(0)
     file.write(MAGIC + zlib.crc32(text).to_bytes(4, "little") + text)
