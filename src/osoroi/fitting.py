@@ -136,9 +136,11 @@ def gather(network: Network, pairs: Pairs) -> Raw:
 
 
 def _features(network: Network, pairs: Pairs, rows: Int64[np.ndarray, "n"]) -> dict[str, Float64[np.ndarray, "n _"]]:
+    """Features of rows, each computed once however often it comes."""
+    each, where = np.unique(rows, return_inverse=True)
     found: list[Features] = []
     with torch.inference_mode():
-        for some in np.array_split(rows, -(-len(rows) // BATCH)):
+        for some in np.array_split(each, -(-len(each) // BATCH)):
             found.append(network.raw(*pairs.look(some, 0)))
     names = [part.name for part in network.parts]
-    return {name: torch.cat([getattr(raw, name) for raw in found]).double().numpy() for name in names}
+    return {name: torch.cat([getattr(raw, name) for raw in found]).double().numpy()[where] for name in names}

@@ -124,7 +124,7 @@ FINETUNE = replace(
     FROZEN,
     name="finetune",
     tuned=8,
-    epochs=5,
+    epochs=10,
     products=64,
     lr=5e-4,
     views=6,
