@@ -168,10 +168,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("real")
     parser.add_argument("--vectors", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
-    world = World(Real.read(chosen.real), chosen.vectors, 1_000, chosen.cache)
+    world = World(Real.read(chosen.real), chosen.vectors, chosen.queries, chosen.cache)
     folder = chosen.cache / f"shop_{chosen.vectors}_{world.real.fingerprint[:8]}"
     facts_path = folder.with_suffix(".json")
     if not is_catalog(folder) or not facts_path.exists():

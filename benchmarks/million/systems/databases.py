@@ -74,7 +74,7 @@ class Pgvector:
         fields = ", ".join(f"{name} float8" for name in NAMES)
         self.base.execute(f"CREATE TABLE v (key bigint PRIMARY KEY, e vector({vectors.shape[1]}), {fields})")
         self._put(np.arange(len(vectors)), vectors, columns)
-        self.base.execute("SET maintenance_work_mem = '1GB'")
+        self.base.execute("SET maintenance_work_mem = '4GB'")
         self.base.execute("CREATE INDEX ON v USING hnsw (e vector_ip_ops) WITH (m = 16, ef_construction = 100)")
         for name in NAMES:
             self.base.execute(f"CREATE INDEX ON v ({name})")
