@@ -43,6 +43,12 @@ def recall(found: Neighbors, truth: Neighbors) -> float:
     return float(np.mean(hits))
 
 
+@pytest.fixture(autouse=True)
+def _filters_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of a million do."""
+    monkeypatch.setattr(_asking, "FEW", 2_000)
+
+
 @pytest.fixture(scope="module")
 def keys() -> np.ndarray:
     """Rising, with gaps; some are negative."""

@@ -10,8 +10,8 @@ from osoroi.index._snapshot import Snapshot
 from osoroi.index._tail import Tail
 from osoroi.index.exact import BLOCK, best, inner
 
-FEW = 2_000
-"""So many allowed vectors, or fewer, are all scored exactly; a snapshot of so few needs no codes."""
+FEW = 12_000
+"""So many allowed vectors of many, or fewer, are all scored exactly: a million codes with a bitmap take longer."""
 
 CANDIDATES = 4_096
 """Best codes looked at first; where they are not enough, everything is scanned once more for all that are."""

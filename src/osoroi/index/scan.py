@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 
 from osoroi.errors import BadIndex
 from osoroi.index import Neighbors
-from osoroi.index._asking import FEW, State, allowed, live, nearest
+from osoroi.index._asking import State, allowed, live, nearest
 from osoroi.index._codes import Codes, Take
 from osoroi.index._snapshot import Snapshot, write
 from osoroi.index._tail import Tail
@@ -24,6 +24,9 @@ from osoroi.index.exact import BLOCK
 
 WORTH = 10_000
 """From so many vectors on, a scan is faster than comparing with everything."""
+
+CODED = 2_000
+"""A snapshot of so many vectors, or fewer, needs no codes."""
 
 DRIFT = 1.25
 """The growth of the codes' error from which on they should be learned again."""
@@ -68,7 +71,7 @@ class ScanIndex:
             keys, vectors = keys[order], vectors[order]
             if (keys[1:] == keys[:-1]).any():
                 raise BadIndex(f"key {int(keys[1:][keys[1:] == keys[:-1]][0])} is given twice")
-        codes = Codes.learn(len(keys), parts, vectors.__getitem__) if len(keys) > FEW else None
+        codes = Codes.learn(len(keys), parts, vectors.__getitem__) if len(keys) > CODED else None
         return cls(Snapshot(keys, vectors, parts, codes))
 
     @property
@@ -141,7 +144,7 @@ class ScanIndex:
         keys, take = live(state)
         codes = state.base.codes
         if state.gone or len(state.tail.alive):
-            codes = Codes.learn(len(keys), state.base.parts, take) if len(keys) > FEW else None
+            codes = Codes.learn(len(keys), state.base.parts, take) if len(keys) > CODED else None
         write(path, keys, state.base.parts, take, codes)
 
     @classmethod
