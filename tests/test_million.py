@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
+MARK = "<!-- figures: written by benchmarks.million.page -->"
 
 
 def real(path: Path) -> Path:
@@ -50,6 +52,15 @@ def test_systems_run_one_after_another_into_one_file(tmp_path: Path) -> None:
     assert {(row["threads"], row["replaced"]) for row in scanned} == {(1, False), (2, False), (1, True)}
     assert min(row["recall"] for row in results["rows"]) > 0.99
     assert max(row["recall"] for row in results["rows"]) == 1.0
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "page.md"
+    page.write_text(f"# Words stay\n\n{MARK}\nold figures\n")
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.million.page", tmp_path / "out.json", "--page", page], cwd=ROOT, check=True
+    )
+    assert page.read_text().startswith(f"# Words stay\n\n{MARK}\n\n| | asked | found |")
+    assert "old figures" not in page.read_text()
+    assert "| osoroi scan | against | 1.000 |" in page.read_text()
 
 
 def test_a_whole_catalog_is_measured(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def main() -> None:
         "command": shlex.join(["python", "-m", "benchmarks.million.catalog", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "load": os.getloadavg(),
+        "load_after": os.getloadavg(),
         "products": chosen.vectors,
         "filling": json.loads(facts_path.read_text()),
         "file_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),

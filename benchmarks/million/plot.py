@@ -1,11 +1,6 @@
-"""Results -> the tables and plots of docs/benchmarks/million.md.
+"""Results of ``run`` -> tables in Markdown, and a plot."""
 
-python -m benchmarks.million.plot RESULTS.json… --out docs/benchmarks
-"""
-
-import argparse
 import importlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -77,25 +72,6 @@ def plot(results: Row, path: Path) -> None:
             axis.grid(alpha=0.3)
     axes[0][0].invert_xaxis()
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=8, frameon=False)
-    figure.suptitle(f"{results['rows'][0]['vectors']:,} vectors made from real embeddings, 256 numbers each")
+    figure.suptitle(f"{results['vectors']:,} vectors made from real embeddings, 256 numbers each")
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(path, metadata={"Date": None})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    chosen = parser.parse_args()
-    for path in chosen.results:
-        results = json.loads(path.read_text())
-        plot(results, chosen.out / f"{path.stem}.svg")
-        print(f"## {path.stem}\n\n{dials(results)}\n\nRecall@10\n\n{table(results, 'recall', '.3f')}\n")
-        print(f"CPU ms\n\n{table(results, 'cpu_ms', '.2f')}\n\nMedian ms\n\n{table(results, 'p50_ms', '.2f')}\n")
-        print(f"p99 ms, two threads\n\n{table(results, 'p99_ms', '.1f', threads=2)}\n")
-        print(f"Recall@10, half replaced\n\n{table(results, 'recall', '.3f', replaced=True)}\n")
-        print(f"Median ms, half replaced\n\n{table(results, 'p50_ms', '.2f', replaced=True)}\n")
-
-
-if __name__ == "__main__":
-    main()
