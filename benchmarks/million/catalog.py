@@ -10,7 +10,6 @@ files the system may hold in memory.
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 from benchmarks.million.memory import anonymous_bytes
 from benchmarks.million.multiply import Real
-from benchmarks.million.run import machine
+from benchmarks.million.run import command, machine
 from benchmarks.million.world import World
 
 from osoroi.catalogs import Entry
@@ -182,7 +181,7 @@ def main() -> None:
     words = [sys.executable, "-m", "benchmarks.million.catalog", "--look", str(folder), str(queries_path)]
     looked = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     results = {
-        "command": shlex.join(["python", "-m", "benchmarks.million.catalog", *sys.argv[1:]]),
+        "command": command("catalog"),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "load_after": os.getloadavg(),

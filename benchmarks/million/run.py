@@ -89,6 +89,13 @@ def measure(
     }
 
 
+def warm(system: System, world: World) -> None:
+    """Ask every query once, so that what a process needs is in its memory, as after its first minute."""
+    ready = system.ready(None, world.alive)
+    for query in world.weighed(None)[: system.asked]:
+        system.ask(query, ready)
+
+
 def rounds(
     system: System, world: World, truth: dict[float | None, Truth], keep: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -100,6 +107,12 @@ def rounds(
                 continue
             for threads in (1, 2) if system.threads and dial is None and len(truth) > 1 else (1,):
                 keep(measure(system, world, dial, arm, truth[dial][arm], threads=threads))
+
+
+def command(module: str) -> str:
+    """What was called, without the places where this machine keeps its files."""
+    words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])
+    return shlex.join(["python", "-m", f"benchmarks.million.{module}", *words])
 
 
 def machine() -> dict[str, Any]:
@@ -122,7 +135,7 @@ class Results:
         if any(self._all[name] != value for name, value in about.items()):
             raise SystemExit(f"{path} holds results of other vectors; name another file")
         run = {
-            "command": shlex.join(["python", "-m", "benchmarks.million.run", *sys.argv[1:]]),
+            "command": command("run"),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(),
             "load_before": os.getloadavg(),
@@ -160,6 +173,7 @@ def compare(system: System, world: World, results: Results, *, replacing: bool) 
     if isinstance(system, OsoroiScan):
         built |= system.facts | memory.beyond_the_map(system.path, world.weighed(None)[:200])
     results.keep("builds", built)
+    warm(system, world)
     rounds(system, world, truth, lambda row: results.keep("rows", row | {"replaced": False}))
     if replacing:
         gone, new = world.replace()
@@ -168,6 +182,7 @@ def compare(system: System, world: World, results: Results, *, replacing: bool) 
         rest = {at: column[new] for at, column in world.columns.items()}
         system.replace(gone, new, world.vectors[new], rest)
         results.keep("builds", {"system": system.name, "replacing_s": time.perf_counter() - start})
+        warm(system, world)
         rounds(system, world, later, lambda row: results.keep("rows", row | {"replaced": True}))
     system.close()
     results.finish(system.name)
