@@ -127,9 +127,7 @@ def shipped_network() -> Network:
     for name, head in network.heads.items():
         for key, value in head.state_dict().items():
             value.copy_(held[f"network.heads.{name}.{key}"])
-    convolutions = [
-        node for node in graph.node if node.op_type == "Conv" and node.input[1].startswith(trunk)
-    ]
+    convolutions = [node for node in graph.node if node.op_type == "Conv" and node.input[1].startswith(trunk)]
     assert len(convolutions) == 49
     for node in convolutions:
         owner, _, name = node.input[1].removeprefix("network.").removesuffix(".weight").rpartition(".")
