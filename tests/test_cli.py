@@ -128,6 +128,14 @@ def test_an_unknown_column_is_an_error_that_names_the_columns(shop: Path, table:
     assert "price" in result.stderr
 
 
+def test_a_product_of_the_catalog_asks_for_more_like_it(shop: Path, tmp_path: Path) -> None:
+    grid = tmp_path / "grid.png"
+    result = osoroi("search", shop, "--like", "red", "--where", "price < 9000", "--grid", grid, "--json")
+    assert sorted(hit["product_id"] for hit in json.loads(result.stdout)["hits"]) == ["blue", "green", "white"]
+    with Image.open(grid) as picture:
+        assert picture.width > 4 * 160
+
+
 def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp_path: Path) -> None:
     result = osoroi("search", shop, table.parent / "red-street.png", "--grid", tmp_path / "grid.png")
     head, *lines = result.stdout.splitlines()
@@ -146,6 +154,10 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
         (["search", "{shop}", "{photo}", "--box", "0,0,999,999"], 1, "does not fit"),
         (["search", "{shop}", "{photo}", "--detail", "2"], 2, "--detail"),
         (["search", "{shop}", "{photo}", "-k", "0"], 2, "-k"),
+        (["search", "{shop}"], 2, "give a PHOTO, or --like"),
+        (["search", "{shop}", "{photo}", "--like", "red"], 2, "and not both"),
+        (["search", "{shop}", "--like", "red", "--box", "1,2,3,4"], 2, "--box is a garment in a PHOTO"),
+        (["search", "{shop}", "--like", "nobody"], 1, "nobody"),
         (["add", "{shop}", "atlas:here"], 1, "no reader is called 'atlas'"),
         (["info", "no-such-file"], 1, "no-such-file"),
         (["dance"], 2, "No such command"),

@@ -1,12 +1,10 @@
-"""Heads of principal components against a plain singular value decomposition."""
+"""Heads in closed form against the equation they solve."""
 
 import numpy as np
 import pytest
 import torch
 
-from osoroi.heads import Head, Source, discriminant, principal, spreads
-
-ALL = [Source("all", 9)]
+from osoroi.heads import Head, Noise, Source, discriminant, spreads
 
 
 @pytest.fixture(scope="module")
@@ -16,41 +14,6 @@ def raw():
     return (
         random.normal(size=(200, 4)) @ random.normal(size=(4, 9)) * np.arange(1, 10) + random.normal(size=(200, 9)) + 50
     )
-
-
-def rows_before_unit_length(head, raw):
-    with torch.no_grad():
-        return head.linear((torch.tensor(raw).float() - head.centre) / head.spread).double().numpy()
-
-
-def test_full_whitening_leaves_directions_of_variance_one_that_do_not_depend_on_each_other(raw):
-    found = rows_before_unit_length(principal(raw, 5, sources=ALL, power=1.0), raw)
-    assert np.cov(found.T, bias=True) == pytest.approx(np.eye(5), abs=1e-4)
-
-
-@pytest.mark.parametrize("power", [0.0, 0.5])
-def test_less_whitening_leaves_each_direction_more_of_its_own_variance(raw, power):
-    standard = (raw - raw.mean(0)) / raw.std(0)
-    values = np.linalg.svd(standard, compute_uv=False)[:5] ** 2 / len(raw)
-    found = rows_before_unit_length(principal(raw, 5, sources=ALL, power=power), raw)
-    assert found.var(0) == pytest.approx(values ** (1 - power), rel=1e-3)
-
-
-def test_vectors_have_unit_length_and_the_same_features_give_the_same_head(raw):
-    one, two = (
-        principal(raw, 3, sources=ALL, power=0.5),
-        principal(raw.copy(), 3, sources=ALL, power=0.5),
-    )
-    assert one(torch.tensor(raw).float()).norm(dim=1).tolist() == pytest.approx([1.0] * 200)
-    assert torch.equal(one.linear.weight, two.linear.weight)
-    assert (one.linear.weight.abs().amax(1) == one.linear.weight.amax(1)).all()
-
-
-def test_a_feature_that_never_changes_does_no_harm(raw):
-    still = np.concatenate([raw, np.full((200, 1), 7.0)], 1)
-    assert torch.isfinite(
-        principal(still, 4, sources=[Source("all", 10)], power=1.0)(torch.tensor(still).float())
-    ).all()
 
 
 def test_features_of_one_source_may_share_a_spread_and_count_more(raw):
@@ -79,6 +42,40 @@ def test_the_closed_form_solves_its_equation_and_shrinking_is_towards_the_mean_d
         v = row / np.sqrt(ratio / (1 + ratio))
         assert between @ v == pytest.approx(ratio * shrunk @ v, abs=2e-3 * ratio)
         assert v @ shrunk @ v == pytest.approx(1, abs=1e-3)
+
+
+def colourful(random):
+    """Pairs of 12 features, six of which are colours of the product mixed with something else of it."""
+    colour, shape = random.normal(size=(400, 3)), random.normal(size=(400, 9))
+    mixing = random.normal(size=(3, 6))
+
+    def side():
+        features = np.concatenate([shape[:, :6] + colour @ mixing, shape[:, 3:]], 1)
+        return features + random.normal(scale=0.3, size=features.shape)
+
+    return side(), side(), colour
+
+
+def told(head, raw, colour):
+    """Share of the colours' variance that a linear regression finds in a head's vectors, before unit length."""
+    with torch.no_grad():
+        found = head.linear((torch.tensor(raw).float() - head.centre) / head.spread).double().numpy()
+    guess = found @ np.linalg.lstsq(found, colour, rcond=None)[0]
+    return 1 - (colour - guess).var() / colour.var()
+
+
+def test_a_head_told_that_colours_are_noise_tells_less_of_them_and_still_finds_partners():
+    street, shop, colour = colourful(np.random.default_rng(3))
+    sources = [Source("all", 12)]
+    plain = discriminant(street, shop, 6, sources=sources, shrink=0.1)
+    none = discriminant(street, shop, 6, sources=sources, shrink=0.1, noise=Noise(colour, colour, 0.0))
+    blind = discriminant(street, shop, 6, sources=sources, shrink=0.1, noise=Noise(colour, colour, 100.0))
+    assert torch.equal(plain.linear.weight, none.linear.weight)
+    assert told(plain, street, colour) > 0.7
+    assert told(blind, street, colour) < 0.1
+    with torch.no_grad():
+        scores = blind(torch.tensor(street).float()) @ blind(torch.tensor(shop).float()).T
+    assert (scores.argmax(1) == torch.arange(400)).float().mean() > 0.5
 
 
 def test_dropout_acts_while_learning_and_never_after():

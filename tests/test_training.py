@@ -154,6 +154,16 @@ def test_resuming_with_another_recipe_is_refused(frozen, tmp_path):
         training.train(tiny_network(), *frozen, replace(recipe, lr=1.0), tmp_path, resume=True)
 
 
+def test_resuming_with_another_trunk_is_refused(chosen, tmp_path):
+    network, pairs, held = prepared(chosen, TINY, tmp_path)
+    training.train(network, pairs, held, TINY, tmp_path)
+    other = tiny_network()
+    with torch.no_grad():
+        next(other.backbone.parameters()).add_(1.0)
+    with pytest.raises(BadRun, match=r"other weights that do not learn.*backbone.*another --out"):
+        training.train(other, pairs, held, TINY, tmp_path, resume=True)
+
+
 def test_too_little_memory_is_said_with_what_to_change(frozen, tmp_path):
     pairs, held = frozen
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from osoroi import validation
-from osoroi.heads import STILL, Head, Source, discriminant
+from osoroi.heads import STILL, Head, Noise, Source, discriminant
 from osoroi.network import Backbone, Features, Network
 from osoroi.recipes import Recipe
 from osoroi.sampling import Pairs
@@ -104,8 +104,19 @@ def heads_of(network: Network, raw: Raw, recipe: Recipe) -> dict[str, Head]:
     for part in network.parts:
         sources = [Source(name, size, SHARED.get(name, OTHERS)) for name, size in network.backbone.sources(part.name)]
         sides = raw.street[part.name], raw.shop[part.name]
-        heads[part.name] = discriminant(*sides, part.size, sources=sources, shrink=recipe.shrink)
+        noise = _colours(network, raw, recipe.blind) if part.name == "deep" and recipe.blind else None
+        heads[part.name] = discriminant(*sides, part.size, sources=sources, shrink=recipe.shrink, noise=noise)
     return heads
+
+
+def _colours(network: Network, raw: Raw, times: float) -> Noise | None:
+    """The histograms of pairs, as what ``deep`` should not tell; nothing where no part knows them."""
+    if "detail" not in raw.street:
+        return None
+    names, sizes = zip(*network.backbone.sources("detail"), strict=True)
+    first = sum(sizes[: names.index("histogram")])
+    columns = slice(first, first + sizes[names.index("histogram")])
+    return Noise(raw.street["detail"][:, columns], raw.shop["detail"][:, columns], times)
 
 
 def folds(pairs: Pairs, recipe: Recipe) -> Int64[np.ndarray, "p"]:

@@ -1,4 +1,4 @@
-"""Heads: the last, linear step from the features of a part to its unit vector, and how to start one without pairs."""
+"""Heads: the last, linear step from the features of a part to its unit vector, and their closed form."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,6 +14,8 @@ from osoroi.errors import extra
 STILL = 1e-6
 """Added to deviations, so that a feature that never changes divides by something."""
 
+RIDGE = 1e-3
+"""Of a regression, as a share of the mean variance of what it knows."""
 
 HIDDEN = 4096
 """Between two layers."""
@@ -99,21 +101,13 @@ def spreads(raw: Float64[np.ndarray, "b n"], sources: Sequence[Source]) -> Float
     )
 
 
-def principal(raw: Float64[np.ndarray, "b n"], size: int, *, sources: Sequence[Source], power: float) -> Head:
-    r"""A head that keeps the ``size`` directions along which standardised features differ most.
+class Noise(NamedTuple):
+    """What is known of the same photos and should not be told by a head, row by row of both sides; and how many times
+    what it tells counts as scatter within pairs."""
 
-    .. math:: W = \Lambda^{-p/2} V^\top, \quad \tfrac1b Z^\top Z = V \Lambda V^\top
-
-    where Z are the centred features over their spreads, and p is ``power``: 0 turns only, 1 whitens fully. The sign of
-    each direction makes its largest component positive, so that the same features always give the same head. There
-    must be at least ``size`` directions, that is more crops than that and as many features.
-    """
-    assert size <= min(raw.shape[1], len(raw) - 1), f"no {size} directions in features of shape {raw.shape}"
-    centre, spread = raw.mean(0), spreads(raw, sources)
-    standard = (raw - centre) / spread
-    values, vectors = np.linalg.eigh(standard.T @ standard / len(raw))
-    leading, values = vectors[:, ::-1][:, :size], values[::-1][:size]
-    return _head(centre, spread, leading / values ** (power / 2))
+    street: Float64[np.ndarray, "n c"]
+    shop: Float64[np.ndarray, "n c"]
+    times: float
 
 
 def discriminant(
@@ -123,17 +117,20 @@ def discriminant(
     *,
     sources: Sequence[Source],
     shrink: float,
+    noise: Noise | None = None,
 ) -> Head:
     r"""A head that keeps the directions along which products differ and the two photos of one product do not.
 
-    .. math:: B v = l \, \big((1 - r) W + r \, \overline{\operatorname{diag} W} \, I\big) v, \quad
+    .. math:: B v = l \, \big((1 - r) W + r \, \overline{\operatorname{diag} W} \, I + t N\big) v, \quad
               y = v^\top z \, \sqrt{l / (1 + l)}
 
     Row i of both sides shows the same product. z are the centred features over their spreads, W is the scatter of the
-    two photos around their mean, B that of these means, r is ``shrink``, v has unit length under the shrunk W, and the
-    ``size`` largest l are kept. Linear discriminant analysis with products as classes: Fukunaga 1990, chapter 10; the
-    factor is the root of the share of a direction's variance that lies between products. Takes seconds and no seed.
-    There must be at least ``size`` features.
+    two photos around their mean, B that of these means, r is ``shrink``, v has unit length under the matrix in
+    brackets, and the ``size`` largest l are kept. Linear discriminant analysis with products as classes: Fukunaga 1990,
+    chapter 10; the factor is the root of the share of a direction's variance that lies between products. N is the
+    scatter of what a linear regression on the ``noise`` tells of z, t is how many times it counts; as t grows, nothing
+    linear is left of it (concept erasure: Belrose et al. 2023). Takes seconds and no seed. There must be at least
+    ``size`` features.
     """
     assert size <= street.shape[1], f"no {size} directions in features of shape {street.shape}"
     every = np.concatenate([street, shop])
@@ -142,12 +139,23 @@ def discriminant(
     half, middle = (one - other) / 2, (one + other) / 2
     within = half.T @ half / len(half)
     within = (1 - shrink) * within + (shrink * within.diagonal().mean() + STILL) * np.eye(len(within))
+    if noise is not None:
+        within += noise.times * _explained(np.concatenate([one, other]), np.concatenate([noise.street, noise.shop]))
     between = middle.T @ middle / len(middle)
     last = len(within) - 1
     linalg = extra("scipy.linalg", "train")
     values, vectors = linalg.eigh(between, within, subset_by_index=(last - size + 1, last))
     values, leading = values[::-1].clip(min=0), vectors[:, ::-1]
     return _head(centre, spread, leading * np.sqrt(values / (1 + values)))
+
+
+def _explained(standard: Float64[np.ndarray, "n m"], known: Float64[np.ndarray, "n c"]) -> Float64[np.ndarray, "m m"]:
+    """The scatter of what ridge regression on what is known tells of centred features."""
+    known = known - known.mean(0)
+    own, cross = known.T @ known / len(known), standard.T @ known / len(known)
+    own += (RIDGE * own.diagonal().mean() + STILL) * np.eye(len(own))
+    explained: Float64[np.ndarray, "m m"] = cross @ np.linalg.solve(own, cross.T)
+    return explained
 
 
 def _head(

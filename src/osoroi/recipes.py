@@ -46,8 +46,9 @@ class Recipe:
     start: Start = "closed"
     shrink: float = 0.3
     """Share of the within-pair scatter that is replaced by its mean diagonal."""
-    spread: float = 0.0
-    """How far features of one source share a spread."""
+    blind: float = 0.0
+    """How many times the closed form of ``deep`` takes what colours tell for noise: ``detail`` knows them, and the
+    dial's way from shape to colour gets longer."""
     folds: int = 4
     """In which the weights of the parts are fitted: on pairs that the heads have not seen."""
 
@@ -102,6 +103,7 @@ class Recipe:
             (min(self.views, self.shop_views) < 1, "views and shop_views are 1 or more"),
             (not 0 <= self.siblings < self.products, f"siblings={self.siblings} is not in [0, products)"),
             (not 0 <= self.shrink <= 1, f"shrink={self.shrink} is not in [0, 1]"),
+            (self.blind < 0, f"blind={self.blind} is negative"),
             (not 0 <= self.dropout < 1, f"dropout={self.dropout} is not in [0, 1)"),
             (self.layers not in (1, 2), f"layers={self.layers} is not 1 or 2"),
             (

@@ -123,6 +123,13 @@ class Run:
                 f"{self.folder} was begun with another recipe: {before.state['recipe']}",
                 hint="resume with the same --recipe and settings, or give another --out",
             )
+        for name, one in self.learner.named_parameters():
+            kept = before.tensors.get(checkpoint.MODEL + name)
+            if not one.requires_grad and kept is not None and not torch.equal(kept, one.detach().cpu()):
+                raise BadRun(
+                    f"{self.folder} was begun with other weights that do not learn (first difference: {name})",
+                    hint="resume with the trunk, the probe and the osoroi that began it, or give another --out",
+                )
         checkpoint.unpack(before, self.learner, self.optimizer)
         for name in ("epoch", "step", "total", "best", "lines"):
             setattr(self, name, before.state[name])

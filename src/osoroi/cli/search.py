@@ -1,4 +1,4 @@
-"""``osoroi search``: a photo in, products out."""
+"""``osoroi search``: a photo, or a product of the catalog, in; products out."""
 
 import json
 import time
@@ -11,13 +11,14 @@ from osoroi import grids
 from osoroi.catalogs.local import LocalCatalog
 from osoroi.cli import _options
 from osoroi.encoder import Encoder
-from osoroi.records import Box, Hit
+from osoroi.records import Box, Crop, Hit
 from osoroi.search import Searcher, answer
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("photo", type=click.Path(path_type=Path), required=False)
+@click.option("--like", help="Ask by this product of the catalog instead of a photo; it is left out itself.")
 @_options.box
 @_options.k
 @_options.where
@@ -27,7 +28,8 @@ from osoroi.search import Searcher, answer
 @_options.as_json
 def command(
     catalog: Path,
-    photo: Path,
+    photo: Path | None,
+    like: str | None,
     box: Box | None,
     k: int,
     where: str | None,
@@ -36,18 +38,27 @@ def command(
     encoder: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the products of CATALOG that look like the garment in PHOTO.
+    """Find the products of CATALOG that look like the garment in PHOTO, or like one of its own.
 
     \b
     osoroi search shop snap.jpg --box 40,12,300,420 --where 'price <= 5000'
+    osoroi search shop --like A-1042 --detail 1
     """
+    if (photo is None) == (like is None):
+        raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
+    if like is not None and box is not None:
+        raise click.UsageError("--box is a garment in a PHOTO; --like asks by the product's own photo")
     with LocalCatalog.open(catalog, readonly=True) as products:
         searcher = Searcher(Encoder.open(encoder), products)
         start = time.perf_counter()
-        hits = searcher.search(photo, box=box, k=k, where=where, detail=detail)
+        if photo is not None:
+            hits = searcher.search(photo, box=box, k=k, where=where, detail=detail)
+        else:
+            hits = searcher.similar(str(like), k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
         if grid:
-            grids.write(grid, grids.of_search(photo, box, hits, products))
+            asked = products.crops(str(like))[0] if photo is None else Crop("asked", "", "street", photo, box)
+            grids.write(grid, grids.of_search(asked.photo, asked.box, hits, products))
     if as_json:
         click.echo(
             json.dumps(
