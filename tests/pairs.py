@@ -58,7 +58,7 @@ def through(steps: nn.Module, maps: Tensor) -> list[Tensor]:
 def tiny_network(recipe: Recipe = TINY, probe: tuple[int, ...] | None = None) -> Network:
     """The same weights every time."""
     torch.manual_seed(7)
-    backbone = Backbone(TinyTrunk(), blocks=(0, 2), probe=probe)
+    backbone = Backbone(TinyTrunk(), blocks=(0, 2), probe=probe, constancy=recipe.constancy)
     return building.headed(backbone, recipe).eval()
 
 

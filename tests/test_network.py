@@ -86,6 +86,16 @@ def test_features_stand_in_the_order_that_sizes_tells(network, crops):
     assert torch.allclose(raw.deep, maps.last.mean((2, 3)), atol=1e-5)
 
 
+def test_constancy_adds_a_histogram_behind_the_others_that_a_cast_leaves_alone(network, crops):
+    backbone = Backbone(network.backbone.trunk, blocks=(0, 2), constancy=True)
+    assert backbone.sizes["detail"] == [*network.backbone.sizes["detail"], ("relit histogram", 405)]
+    cast = (crops * torch.tensor([0.6, 0.8, 0.7])).to(torch.uint8)
+    raw, changed = backbone(crops).detail, backbone(cast).detail
+    assert torch.equal(raw[:, :-405], network.backbone(crops).detail)
+    moved = (raw - changed).abs()
+    assert 10 * moved[:, -405:].sum() < moved[:, 20 : 20 + 405].sum()
+
+
 def test_the_baseline_has_as_many_features_as_the_design_counts():
     sizes = Backbone(build("efficientnet_lite0")).sizes
     assert sum(size for _, size in sizes["deep"]) == 1280

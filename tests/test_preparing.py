@@ -71,10 +71,10 @@ def test_what_was_seen_is_kept_and_used_again_until_something_else_is_asked(tmp_
             preparing.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True)
 
 
-@pytest.mark.parametrize("shallow", [False, True])
+@pytest.mark.parametrize("more", [{}, {"shallow": True}, {"constancy": True}, {"shallow": True, "constancy": True}])
 @pytest.mark.parametrize("tuned", [0, 2, 3])
-def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, tuned, shallow):
-    recipe = replace(TINY, tuned=tuned, shallow=shallow)
+def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, tuned, more):
+    recipe = replace(TINY, tuned=tuned, **more)
     chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network(recipe, probe=(0,))
     pairs = preparing.prepare(chosen, network, recipe, tmp_path, worse=False)
     show = preparing.Shower([preparing.Look(crop, product, 0) for product, crop in chosen.crops], recipe)
@@ -140,6 +140,11 @@ def test_another_trunk_or_another_photo_is_never_taken_for_what_was_kept(tmp_pat
     moved = [(product, replace(crop, crop_id=f"other {crop.crop_id}")) for product, crop in chosen.crops]
     preparing.prepare(replace(chosen, crops=moved), network, TINY, tmp_path, worse=False, shared=True)
     assert len(list(tmp_path.glob("*/done.json"))) == 3
+
+
+def test_what_was_seen_without_another_light_is_not_taken_for_what_is_seen_with_it():
+    recipe = replace(TINY, constancy=True)
+    assert preparing.frozen(tiny_network(), TINY) != preparing.frozen(tiny_network(recipe), recipe)
 
 
 def test_views_made_anew_follow_the_seed_and_views_that_are_kept_do_not(tmp_path):

@@ -36,6 +36,7 @@ RECIPE = Recipe(
     lr=4e-4,
     trunk_lr=3e-4,
     pure=True,
+    constancy=True,
     weights=(("deep", 0.4), ("detail", 0.6)),
 )
 """``pure``: a batch is either composed or drawn. The heads start from the composed pairs alone."""

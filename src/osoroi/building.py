@@ -34,7 +34,8 @@ def build(recipe: Recipe, trunk: Path | None = None, probe: Path | None = None, 
     if recipe.network not in PARTS:
         return published.build(recipe, weights)
     probe = probe_of(recipe, probe)
-    backbone = Backbone(build_trunk(recipe.trunk, weights), probe=BLOCKS if probe else None)
+    trunk_module = build_trunk(recipe.trunk, weights)
+    backbone = Backbone(trunk_module, probe=BLOCKS if probe else None, constancy=recipe.constancy)
     if backbone.probe and probe and not empty:
         fill(backbone.probe, read_weights(probe), str(probe))
     network = headed(backbone, recipe)

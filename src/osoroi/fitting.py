@@ -15,7 +15,7 @@ from osoroi.recipes import Recipe
 from osoroi.sampling import Pairs
 from osoroi.validation import Sides
 
-SHARED = {"last": 1.0, "histogram": 1.0, "grid": 1.0}
+SHARED = {"last": 1.0, "histogram": 1.0, "grid": 1.0, "relit histogram": 1.0}
 """How far a source shares one spread."""
 
 OTHERS = 0.3

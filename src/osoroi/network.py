@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from osoroi import features, shallow
-from osoroi.colour import lab
+from osoroi.colour import lab, relit
 from osoroi.heads import Head
 from osoroi.probe import Probe, shares
 from osoroi.records import Part
@@ -46,17 +46,26 @@ class Seen(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """Trunk and shallow features, pooled where the probe sees the garment, or over the whole crop without one."""
+    """Trunk and shallow features, pooled where the probe sees the garment, or over the whole crop without one.
+
+    With ``constancy`` there is a second histogram, of colours as if the light were white.
+    """
 
     bell: Tensor
 
     def __init__(
-        self, trunk: nn.Module, blocks: tuple[int, ...] = SHALLOW_BLOCKS, probe: tuple[int, ...] | None = None
+        self,
+        trunk: nn.Module,
+        blocks: tuple[int, ...] = SHALLOW_BLOCKS,
+        probe: tuple[int, ...] | None = None,
+        *,
+        constancy: bool = False,
     ) -> None:
         super().__init__()
         assert isinstance(trunk, Trunk)
         self.trunk = trunk
         self.blocks = blocks
+        self.constancy = constancy
         self.probe = None if probe is None else Probe(probe, trunk.widths)
         self.register_buffer("bell", features.centred(COLOUR_SIDE, COLOUR_SIDE, REACH), persistent=False)
 
@@ -64,13 +73,15 @@ class Backbone(nn.Module):
     def sizes(self) -> dict[str, list[tuple[str, int]]]:
         """For each part its sources in order, with how many features each gives."""
         shallow = [(block, self.trunk.widths[block]) for block in self.blocks]
+        bins = prod(features.LAB_BINS)
         return {
             "deep": [("last", self.trunk.width)],
             "detail": [
                 *((f"mean of block {block}", width) for block, width in shallow),
                 *((f"deviation of block {block}", width) for block, width in shallow),
-                ("histogram", prod(features.LAB_BINS)),
+                ("histogram", bins),
                 ("grid", 3 * features.ROWS * features.COLUMNS),
+                *([("relit histogram", bins)] if self.constancy else []),
             ],
         }
 
@@ -114,10 +125,16 @@ class Backbone(nn.Module):
         return Features(features.mean(last, _weights(attention, last)), self._ordered(runs))
 
     def _colours(self, images: Float[Tensor, "b 3 h w"], attention: Tensor | None) -> dict[str, Tensor]:
-        colours = lab(features.shrink(images, COLOUR_SIDE, COLOUR_SIDE))
+        small = features.shrink(images, COLOUR_SIDE, COLOUR_SIDE)
+        colours = lab(small)
         weights = _weights(attention, colours)
-        shown = features.soft_histogram(colours, self.bell if attention is None else weights)
-        return {"histogram": (shown + features.EPSILON).sqrt(), "grid": features.coarse_grid(colours, weights)}
+        middle = self.bell if attention is None else weights
+
+        def histogram(colours: Tensor) -> Tensor:
+            return (features.soft_histogram(colours, middle) + features.EPSILON).sqrt()
+
+        runs = {"histogram": histogram(colours), "grid": features.coarse_grid(colours, weights)}
+        return runs | ({"relit histogram": histogram(lab(relit(small)))} if self.constancy else {})
 
     def _pooled(self, maps: list[Tensor], first: int, attention: Tensor | None) -> dict[str, Tensor]:
         """Mean and deviation of the shallow blocks among these maps, of which the first is that of block ``first``."""

@@ -323,7 +323,8 @@ def _photo(crop: Crop) -> tuple[str, int, int]:
 def frozen(network: nn.Module, recipe: Recipe) -> str:
     """A hash of what decides what ``below`` gives of a crop: how it is cut, and all weights but those of modules that
     learn as a whole."""
-    cut = [recipe.side, recipe.margin, recipe.tuned, type(network).__name__, *(["shallow"] if recipe.shallow else [])]
+    more = [name for name in ("shallow", "constancy") if getattr(recipe, name)]
+    cut = [recipe.side, recipe.margin, recipe.tuned, type(network).__name__, *more]
     told = sha256(json.dumps(cut).encode())
     learning = {name for name, one in network.named_parameters() if one.requires_grad}
     heads = [name for name, one in network.named_children() if all(each.requires_grad for each in one.parameters())]

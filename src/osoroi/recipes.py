@@ -41,6 +41,8 @@ class Recipe:
     """Of our heads: 1, or 2 as was published, with 4,096 numbers between; these start at random."""
     shallow: bool = False
     """The published shallow convolutions, fed in Lab, as a further source of ``detail``; they learn."""
+    constancy: bool = False
+    """A second histogram as a source of ``detail``, of colours as if the light were white (shades of grey)."""
     weights: tuple[tuple[str, float], ...] = ()
     """Of the parts, while learning and after; without any they are fitted out of fold."""
     start: Start = "closed"
@@ -110,7 +112,10 @@ class Recipe:
                 (self.layers == 2 or self.shallow) and not self.epochs,
                 "layers=2 and shallow=yes need epochs to learn in",
             ),
-            (self.network in ARMS and (self.layers == 2 or self.shallow), f"{self.network} is published as it is"),
+            (
+                self.network in ARMS and (self.layers == 2 or self.shallow or self.constancy),
+                f"{self.network} is published as it is",
+            ),
             (self.network not in ARMS and self.side % 48 > 0, f"side={self.side} is no multiple of 48"),
             (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
             (self.lr <= 0 or self.trunk_lr <= 0, "lr and trunk_lr are above 0"),
