@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from osoroi import building, images, preparing, sampling, training
+from osoroi.devices import device
 from osoroi.readers import open_dataset
 from osoroi.recipes import Recipe, named
 from osoroi.sampling import Batch, Pairs
@@ -31,7 +32,7 @@ PRODUCTS = 24
 RECIPES: dict[str, dict[str, Any]] = {
     "frozen": {},
     "finetune": {},
-    "whole": {"tuned": 99, "products": 16},
+    "whole": {"tuned": 99, "products": 16, "pool": "crop"},
 }
 """What a benchmark changes in a recipe; ``whole`` is ``finetune`` with the whole trunk learning."""
 
@@ -79,10 +80,10 @@ def begun(name: str, dataset: str, folder: Path) -> training.Run:
     chosen = preparing.choose(open_dataset(dataset), "train")
     network: Any = building.build(recipe)
     pairs = preparing.prepare(chosen, network, recipe, folder / name, worse=True)
-    learner = training.Learner(network, recipe).to(training.device())
+    learner = training.Learner(network, recipe).to(device())
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = repeated(pairs, -(-STEPS[name] * recipe.products // len(pairs)))
-    return training.Run(folder, learner, recipe, pairs, pairs, training.device())
+    return training.Run(folder, learner, recipe, pairs, pairs, device())
 
 
 def ours(run: training.Run) -> int:

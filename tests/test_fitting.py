@@ -66,6 +66,17 @@ def test_products_of_one_design_lie_in_one_fold_and_folds_are_of_nearly_one_size
     assert 15 <= np.sum(fold == 0) <= 45
 
 
+@pytest.mark.parametrize("designs", [1, 2, 3])
+def test_fewer_designs_than_folds_still_give_weights(designs):
+    design = np.arange(PRODUCTS) % designs
+    network = tiny_network(TINY)
+    fitting.fit(network, pairs_where(1.0, 1.0, design), replace(TINY, folds=4))
+    weights = [part.weight for part in network.parts]
+    assert sum(weights) == pytest.approx(1)
+    assert min(weights) > 0.1
+    assert set(fitting.folds(pairs_where(1.0, 1.0, design), replace(TINY, folds=4)).tolist()) == set(range(designs))
+
+
 def test_a_part_that_only_remembers_the_pairs_it_learned_from_gets_little_weight():
     """Of noise in 473 directions, many more than there are products, a head ranks its own pairs perfectly."""
     network, pairs = tiny_network(RECIPE), pairs_where(1.0, 40.0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi import preparing, runs
-from osoroi.errors import BadDataset
+from osoroi import preparing, runs, splits
+from osoroi.errors import BadDataset, BadRun
 from pairs import TINY, Drawn, drawn, tiny_network
 
 FEW = 12
@@ -52,6 +52,40 @@ def test_a_data_set_without_splits_is_dealt_and_designs_stay_together():
     assert len(train.products) + len(val.products) == 54
     assert len(val.products) < len(train.products)
     assert not {one.design_id for one in train.products} & {one.design_id for one in val.products}
+
+
+def test_products_held_out_by_itself_are_those_of_nine_to_one():
+    rows = [row._replace(crop=replace(row.crop, split=None)) for row in drawn(54)]
+    deal = splits.dealer("9:1")
+    held = {one.product_id for one in preparing.choose(Rows(rows), "val").products}
+    assert held == {row.product.product_id for row in rows if deal(row.product) == "val"}
+
+
+def test_a_network_stays_where_it_is_when_another_device_looks(monkeypatch):
+    monkeypatch.setattr(preparing, "device", lambda: torch.device("meta"))
+    network = tiny_network()
+    run = preparing.runner(network, TINY, 10)
+    with pytest.raises((NotImplementedError, RuntimeError)):  # numbers of this device cannot be read
+        run(np.zeros((2, 96, 96, 3), np.uint8))
+    assert {one.device.type for one in network.parameters()} == {"cpu"}
+    assert len(network.below(torch.zeros(1, 96, 96, 3, dtype=torch.uint8))) == 2
+
+
+def test_a_mistake_in_the_command_leaves_no_run_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "open_dataset", lambda name: Drawn(54))
+    notes = runs.Notes("drawn:54", replace(TINY, trunk="efficientnet_lite0", tuned=9, epochs=1))
+    with pytest.raises(BadRun, match="tuned=9"):
+        runs.run(notes, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_do_not_write_one_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.building, "build", lambda recipe, *files: tiny_network(recipe))
+    monkeypatch.setattr(runs, "open_dataset", lambda name: Drawn(54))
+    notes = runs.Notes("drawn:54", replace(TINY, epochs=0, start="closed"))
+    with runs._only(tmp_path / "run"), pytest.raises(BadRun, match="another process is at work"):
+        runs.run(notes, tmp_path / "run")
+    assert runs.run(notes, tmp_path / "run")["nDCG@5"] > 0
 
 
 def test_what_was_seen_is_kept_and_used_again_until_something_else_is_asked(tmp_path, monkeypatch):

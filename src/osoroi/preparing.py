@@ -5,6 +5,7 @@ runs share them, so that an epoch costs only what learns. Such a view is drawn o
 all of the network learns, photos are cropped and made worse anew in every epoch, as the seed says.
 """
 
+import copy
 import io
 import json
 import shutil
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from osoroi import augment, export, images, splits
 from osoroi.augment import SHOP, STREET
+from osoroi.devices import device
 from osoroi.errors import BadDataset, BadPhoto
 from osoroi.readers import Reader
 from osoroi.recipes import Recipe
@@ -32,6 +34,9 @@ from osoroi.records import Box, Crop, Domain, Product, View
 from osoroi.sampling import Images, Pairs
 
 BATCH = 32
+FORMAT = 2
+"""Of what is kept: raised whenever other numbers come of the same crops and weights."""
+
 READABLE, UNREADABLE = "readable.npy", "unreadable.json"
 
 WORTHWHILE = 1000
@@ -67,7 +72,7 @@ def views(recipe: Recipe) -> dict[Domain, View]:
 def choose(reader: Reader, split: str, *, category: str = "") -> Chosen:
     """The products of a split, ``train`` or ``val``, that have a street and a shop photo; of one category, or all.
 
-    A data set without splits is dealt by ``splits.place``: one product in ten is held out, designs together. Raises
+    A data set without splits is dealt as ``?split=9:1`` deals: one product in ten is held out, designs together. Raises
     BadDataset where nothing is left, and says what was there.
     """
     rows = list(splits.checked(reader.rows()))
@@ -75,7 +80,7 @@ def choose(reader: Reader, split: str, *, category: str = "") -> Chosen:
     crops: dict[str, list[Crop]] = defaultdict(list)
     products: dict[str, Product] = {}
     for row in rows:
-        own = row.crop.split if dealt else ("val" if splits.place(row.product) < HELD else "train")
+        own = row.crop.split if dealt else ("val" if splits.place(row.product) >= 1 - HELD else "train")
         if own == split and category in ("", row.product.category):
             products.setdefault(row.product.product_id, row.product)
             crops[row.product.product_id].append(row.crop)
@@ -99,7 +104,7 @@ def prepare(
     *,
     worse: bool,
     shared: bool = False,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_lost: Callable[[list[str]], None] = lambda problems: None,
 ) -> Pairs:
     """What a network may look at; ``worse`` adds the recipe's further views to each crop.
@@ -192,7 +197,7 @@ def fill(
     count: int,
     show: Callable[[int], UInt8[np.ndarray, "h w 3"] | None],
     run: Run | None,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Write what ``run`` gives for each of ``count`` crops, one file an array, and which crops could be shown at all.
 
@@ -212,7 +217,7 @@ def fill(
                         path = folder / f"seen{number}.npy"
                         arrays.append(np.lib.format.open_memmap(path, "w+", one.dtype, (count, *one.shape[1:])))
                     arrays[number][rows] = one
-            on_progress(start + len(shown))
+            on_progress(start + len(shown), count)
     for array in arrays:
         array.flush()  # type: ignore[attr-defined]
     np.save(folder / READABLE, readable)
@@ -238,18 +243,18 @@ def _alone(folder: Path) -> Iterator[None]:
 def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
     """What computes ``below`` of ``count`` crops: torch on a GPU, ONNX Runtime on a CPU, where it is three times as
     fast; or nothing, where all of the network learns and is shown crops."""
-    below, view = Below(network).eval(), views(recipe)["street"]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    below, view = Below(copy.deepcopy(network).cpu()).eval(), views(recipe)["street"]
+    where = device()
     with torch.inference_mode():
         example = below(torch.zeros(2, view.height, view.width, 3, dtype=torch.uint8))
     if example[0].dtype == torch.uint8:
         return None
-    if device.type == "cpu" and count >= WORTHWHILE:
+    if where.type == "cpu" and count >= WORTHWHILE:
         return _late(lambda: export.runner(below, view, len(example)))
 
     def run(crops: UInt8[np.ndarray, "b h w 3"]) -> Sequence[np.ndarray]:
         with torch.inference_mode():
-            return [one.cpu().numpy() for one in below.to(device)(torch.from_numpy(crops).to(device))]
+            return [one.cpu().numpy() for one in below.to(where)(torch.from_numpy(crops).to(where))]
 
     return run
 
@@ -324,7 +329,7 @@ def frozen(network: nn.Module, recipe: Recipe) -> str:
     """A hash of what decides what ``below`` gives of a crop: how it is cut, and all weights but those of modules that
     learn as a whole."""
     more = [name for name in ("shallow", "constancy") if getattr(recipe, name)]
-    cut = [recipe.side, recipe.margin, recipe.tuned, type(network).__name__, *more]
+    cut = [FORMAT, recipe.side, recipe.margin, recipe.tuned, type(network).__name__, *more]
     told = sha256(json.dumps(cut).encode())
     learning = {name for name, one in network.named_parameters() if one.requires_grad}
     heads = [name for name, one in network.named_children() if all(each.requires_grad for each in one.parameters())]

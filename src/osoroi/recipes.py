@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
 from osoroi.errors import BadRequest
 
@@ -13,6 +14,22 @@ Pool = Literal["garment", "crop"]
 
 ARMS = ("deep", "shallow", "both")
 """Of the published network."""
+
+PARTS = {"parts": ("deep", "detail"), "joined": ("both",)}
+"""What the vectors of our networks consist of."""
+
+WATCHED = ("hit@1", "hit@5", "nDCG@5")
+"""What is measured on the validation split, after every epoch."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "network": (*PARTS, *ARMS),
+    "pool": get_args(Pool),
+    "start": get_args(Start),
+    "loss": get_args(Loss),
+    "negatives": get_args(Negatives),
+    "best": WATCHED,
+}
+"""Settings that are words, and the words there are."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,7 @@ class Recipe:
     """What features are pooled over: the garment, where the probe sees it, or the crop. Trunks that no probe ships for
     pool over the crop, unless one is given."""
     side: int = 192
+    """Pixels of a crop's sides, a multiple of 96."""
     margin: float = 0.05
     """By which a street box is enlarged, on every side."""
     size: int = 128
@@ -44,8 +62,10 @@ class Recipe:
     constancy: bool = False
     """A second histogram as a source of ``detail``, of colours as if the light were white (shades of grey)."""
     weights: tuple[tuple[str, float], ...] = ()
-    """Of the parts, while learning and after; without any they are fitted out of fold."""
+    """Of the parts, while learning and after. Without any they are fitted out of fold; and once more on the products
+    held out, where epochs have changed the heads since."""
     start: Start = "closed"
+    """Heads begin in closed form, or at ``random``."""
     shrink: float = 0.3
     """Share of the within-pair scatter that is replaced by its mean diagonal."""
     blind: float = 0.0
@@ -73,9 +93,11 @@ class Recipe:
     pure: bool = False
     """Batches of one category."""
     loss: Loss = "info_nce"
+    """``info_nce`` in both directions, ``triplet`` hinge, or ``multi_similarity``."""
     negatives: Negatives = "semi_hard"
     """Which wrong answers the triplet loss learns from."""
     hinge: float = 0.2
+    """Margin of the triplet loss, in squared distance of unit vectors."""
     alone: float = 0.5
     """How much the loss of each part alone counts beside that of the mix."""
     scale: float = 1 / 0.07
@@ -83,14 +105,19 @@ class Recipe:
     ceiling: float = 50.0
     """Above which the scale does not grow."""
     lr: float = 1e-3
+    """Rate of AdamW for the heads."""
     trunk_lr: float = 4e-4
+    """And for the trunk's steps that learn."""
     decay: float = 0.05
+    """Of weights; biases, norms and scales have none."""
     dropout: float = 0.3
+    """Share of the features that a head does not see in a step."""
     warmup: float = 0.05
     """Share of the steps over which the rate rises, before it falls as half a cosine."""
     clip: float = 1.0
     """Above which the norm of the gradient is scaled down."""
     seed: int = 0
+    """Of heads at random, batches, dropout and what is drawn anew in every epoch."""
     best: str = "nDCG@5"
     """The metric on the validation split that says which epoch is kept."""
 
@@ -98,12 +125,33 @@ class Recipe:
     result: str = ""
 
     def __post_init__(self) -> None:
+        numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.type is float}
+        weighed, parts = dict(self.weights), PARTS.get(self.network)
         problems = [
+            *(
+                (getattr(self, name) not in known, f"{name}={getattr(self, name)} is not one of {', '.join(known)}")
+                for name, known in CHOICES.items()
+            ),
+            *((not isfinite(value), f"{name}={value} is no number") for name, value in numbers.items()),
+            *((getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative") for name in ("tuned", "seed")),
+            (
+                bool(weighed and parts) and set(weighed) != set(parts or ()),
+                f"weights are of {' and '.join(weighed)}, and the parts are {' and '.join(parts or ())}",
+            ),
+            (
+                bool(weighed) and not (min(weighed.values()) >= 0 and abs(sum(weighed.values()) - 1) < 1e-6),
+                "weights are 0 or more and add up to 1",
+            ),
+            (self.size < 1 or self.side < 48, "size is 1 or more, side 48 or more"),
+            (self.scale > self.ceiling, f"scale={self.scale:g} is above ceiling={self.ceiling:g}"),
             (self.epochs < 0, f"epochs={self.epochs} is negative"),
             (self.products < 2, f"products={self.products}: a batch of one product has no wrong answer"),
             (self.rows < 1, f"rows={self.rows} shows nothing"),
             (min(self.views, self.shop_views) < 1, "views and shop_views are 1 or more"),
-            (not 0 <= self.siblings < self.products, f"siblings={self.siblings} is not in [0, products)"),
+            (
+                not 0 <= self.siblings <= self.products - 2,
+                f"siblings={self.siblings} is not in [0, products - 2]: two products of a batch are no siblings",
+            ),
             (not 0 <= self.shrink <= 1, f"shrink={self.shrink} is not in [0, 1]"),
             (self.blind < 0, f"blind={self.blind} is negative"),
             (not 0 <= self.dropout < 1, f"dropout={self.dropout} is not in [0, 1)"),
@@ -202,9 +250,11 @@ def changed(text: str) -> tuple[str, Any]:
     known = {field.name: field.default for field in fields(Recipe) if field.name not in ("name", "cost", "result")}
     if not equals or key not in known:
         raise BadRequest(f"a recipe has no setting {key!r}", hint="see docs/recipes.md")
+    if value not in CHOICES.get(key, (value,)):
+        raise BadRequest(f"{text} is not one of {', '.join(CHOICES[key])}")
     try:
         return key, _read(known[key], value)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise BadRequest(f"{text!r}: {key} is like {known[key]!r}") from error
 
 

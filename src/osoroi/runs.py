@@ -5,8 +5,11 @@ few crops, to compare the exported file on) and ``seen/`` (what the frozen part 
 is kept elsewhere.
 """
 
+import io
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from osoroi import __version__, building, checkpoint, fitting, journal, preparing, training, validation
+from osoroi.devices import device
 from osoroi.errors import BadRun
 from osoroi.readers import open_dataset
 from osoroi.recipes import Recipe
@@ -53,7 +57,7 @@ def run(
     resume: bool = False,
     seen: Path | None = None,
     on_told: Callable[[Told], None] = lambda told: None,
-    on_look: Callable[[int], None] = lambda done: None,
+    on_look: Callable[[int, int], None] = lambda done, total: None,
     on_lost: Callable[[list[str]], None] = lambda problems: None,
     on_step: Callable[[training.Step], None] = lambda step: None,
 ) -> dict[str, float]:
@@ -63,36 +67,39 @@ def run(
     once, whatever learns from it.
     """
     recipe = notes.recipe
-    _open(notes, folder, resume)
+    _see(notes, folder, resume)
     reader = open_dataset(notes.dataset)
     chosen, held_out = (preparing.choose(reader, split, category=recipe.category) for split in ("train", "val"))
     on_told(Told(len(chosen.products), len(held_out.products), chosen.alone + held_out.alone))
     network: Any = building.build(recipe, _path(notes.trunk), _path(notes.probe))
-    pairs, held = (
-        preparing.prepare(
-            each,
-            network,
-            recipe,
-            folder / SEEN / split if seen is None else seen / sha256(notes.dataset.encode()).hexdigest()[:16],
-            worse=split == "train",
-            shared=seen is not None,
-            on_progress=on_look,
-            on_lost=on_lost,
+    with _only(folder), training.memory(recipe):
+        if not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
+            _put(folder / NOTES, json.dumps(asdict(notes), indent=1).encode())
+        pairs, held = (
+            preparing.prepare(
+                each,
+                network,
+                recipe,
+                folder / SEEN / split if seen is None else seen / sha256(notes.dataset.encode()).hexdigest()[:16],
+                worse=split == "train",
+                shared=seen is not None,
+                on_progress=on_look,
+                on_lost=on_lost,
+            )
+            for each, split in ((chosen, "train"), (held_out, "val"))
         )
-        for each, split in ((chosen, "train"), (held_out, "val"))
-    )
-    _keep_crops(held_out, recipe, folder)
-    if recipe.start == "closed":
-        fitting.fit(network, pairs, recipe)
-    if not recipe.epochs:
-        return _finish(network, validation.metrics(network, held, training.device()), folder)
-    found = training.train(network, pairs, held, recipe, folder, resume=resume, on_step=on_step)
-    if not recipe.weights:
-        sides = validation.embed(network, held, training.device())
-        weights = validation.weigh([sides], network.parts, recipe.best)
-        network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
-        found = found | validation.metrics(network, held, training.device())
-    return _finish(network, found, folder)
+        _keep_crops(held_out, recipe, folder)
+        if recipe.start == "closed":
+            fitting.fit(network, pairs, recipe)
+        if not recipe.epochs:
+            return _finish(network, validation.metrics(network, held, device()), folder)
+        found = training.train(network, pairs, held, recipe, folder, resume=resume, on_step=on_step)
+        if not recipe.weights:
+            sides = validation.embed(network, held, device())
+            weights = validation.weigh([sides], network.parts, recipe.best)
+            network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
+            found = found | validation.metrics(network, held, device())
+        return _finish(network, found, folder)
 
 
 def load(folder: Path) -> tuple[Any, Notes]:
@@ -124,8 +131,8 @@ def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
     return list(np.load(folder / CROPS))
 
 
-def _open(notes: Notes, folder: Path, resume: bool) -> None:
-    """Write the notes of a new run, or see that those of an old one are the same."""
+def _see(notes: Notes, folder: Path, resume: bool) -> None:
+    """See that a new run has a folder of its own, and that an old one was begun as it goes on."""
     there = (folder / NOTES).exists()
     if resume:
         before = read_notes(folder)
@@ -136,9 +143,29 @@ def _open(notes: Notes, folder: Path, resume: bool) -> None:
             )
     elif there:
         raise BadRun(f"{folder} holds a run already", hint="go on with --resume, or give another --out")
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / NOTES).write_text(json.dumps(asdict(notes), indent=1), encoding="utf-8")
+
+
+@contextmanager
+def _only(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock ends with the process that holds it."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadRun(
+                f"another process is at work in {folder}", hint="wait for it, or give another --out"
+            ) from error
+        yield
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file in one step."""
+    draft = path.with_name(path.name + ".draft")
+    draft.write_bytes(data)
+    os.replace(draft, path)
 
 
 def _finish(network: Any, found: dict[str, float], folder: Path) -> dict[str, float]:
@@ -158,7 +185,9 @@ def _keep_crops(chosen: preparing.Chosen, recipe: Recipe, folder: Path) -> None:
     show = preparing.Shower(looks, recipe)
     places = np.unique(np.linspace(0, len(looks) - 1, COMPARED).astype(int))
     shown = [crop for crop in map(show, places.tolist()) if crop is not None]
-    np.save(folder / CROPS, np.stack(shown))
+    data = io.BytesIO()
+    np.save(data, np.stack(shown))
+    _put(folder / CROPS, data.getvalue())
 
 
 def _path(text: str | None) -> Path | None:

@@ -85,7 +85,8 @@ def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int) -> Batch:
 def plan(pairs: Pairs, recipe: Recipe, epoch: int) -> list[Int64[np.ndarray, "_"]]:
     """The rows of every batch: all street rows of its products, then all shop rows, in the same order of products.
 
-    Every product comes at least once an epoch, in batches of nearly equal size; ``siblings`` come on top of that.
+    Every product comes at least once an epoch, in batches of nearly equal size, but one that would be alone in its
+    batch; ``siblings`` come on top of that.
     """
     draw = np.random.default_rng([recipe.seed, epoch])
     street, shop = pairs.rows(is_street=True), pairs.rows(is_street=False)

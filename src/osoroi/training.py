@@ -17,12 +17,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from osoroi import checkpoint, journal, losses, mining, sampling, validation
+from osoroi.devices import device
 from osoroi.errors import BadRun
 from osoroi.recipes import Recipe
 from osoroi.records import Part
 from osoroi.sampling import Batch, Images, Pairs
 
 LAST, BEST = "last.safetensors", "best.safetensors"
+
+FULL = ("out of memory", "not enough memory", "can't allocate memory")
+"""What torch's errors say where memory does not suffice."""
 
 SAVED_S = 120.0
 """A run that is killed loses at most so many seconds, and a step."""
@@ -110,7 +114,9 @@ class Run:
         self.steps = len(sampling.plan(self.pairs, self.recipe, 0))
 
     def save(self) -> None:
-        """Write down where the run stands."""
+        """Write down where the run stands; raises BadRun where its weights are no numbers any more."""
+        if not all(bool(torch.isfinite(one).all()) for one in self.learner.parameters()):
+            raise broken("weights are no numbers", self)
         state = {"epoch": self.epoch, "step": self.step, "total": self.total, "best": self.best, "lines": self.lines}
         state |= {"recipe": repr(self.recipe)}
         checkpoint.write(self.folder / LAST, checkpoint.pack(self.learner, self.optimizer, state))
@@ -150,7 +156,7 @@ def train(
     Gives the metrics of that epoch. Ends with the same weights, on a CPU and one thread, whether it was killed and
     resumed or not. Raises BadRun where the loss is no number any more, or memory does not suffice.
     """
-    with torch.random.fork_rng(), _memory(recipe):
+    with torch.random.fork_rng(), memory(recipe):
         torch.manual_seed(recipe.seed)
         learner = Learner(network, recipe).to(device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         run = Run(folder, learner, recipe, pairs, held, device())
@@ -165,11 +171,6 @@ def train(
     network.load_state_dict(checkpoint.weights(kept))
     network.eval()
     return dict(kept.state["metrics"])
-
-
-def device() -> torch.device:
-    """A GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def one_epoch(run: Run, on_step: Callable[[Step], None]) -> None:
@@ -204,21 +205,32 @@ def learn(run: Run, batch: Batch) -> float:
     loss = learner.loss(moved(batch, run.device), draw)
     value = float(loss.detach())
     if not math.isfinite(value):
-        raise BadRun(
-            f"the loss is {value} at step {run.step} of epoch {run.epoch}; {LAST} holds the last good state",
-            hint="lower lr and trunk_lr",
-        )
+        raise broken(f"the loss is {value}", run)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(learner.parameters(), recipe.clip)
+    norm = nn.utils.clip_grad_norm_(learner.parameters(), recipe.clip)
+    if not bool(torch.isfinite(norm)):
+        raise broken(f"the gradient is {float(norm)}", run)
     run.optimizer.step()
     return value
+
+
+def broken(what: str, run: Run) -> BadRun:
+    """What is raised where learning has gone astray."""
+    return BadRun(
+        f"{what} at step {run.step} of epoch {run.epoch}; {LAST} holds the last good state",
+        hint="begin again with a lower lr and trunk_lr",
+    )
 
 
 def validate(run: Run, loss: float = math.nan) -> None:
     """Ask the products held out, write the line down, keep the weights if they are the best so far."""
     run.learner.eval()
-    line = {"epoch": float(run.epoch), "loss": loss} | validation.metrics(run.learner.network, run.held, run.device)
+    try:
+        found = validation.metrics(run.learner.network, run.held, run.device)
+    except BadRun as error:
+        raise broken("vectors are no numbers", run) from error
+    line = {"epoch": float(run.epoch), "loss": loss} | found
     run.lines = [*run.lines, line]
     journal.write(run.folder, run.lines)
     if line[run.recipe.best] > run.best:
@@ -266,16 +278,15 @@ def workers(device: torch.device) -> int:
 
 
 @contextmanager
-def _memory(recipe: Recipe) -> Iterator[None]:
+def memory(recipe: Recipe) -> Iterator[None]:
     """Too little memory in clear words."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        told = str(error)  # torch has an error of its own for a GPU alone
+        if isinstance(error, RuntimeError) and not any(words in told.lower() for words in FULL):
+            raise
         raise BadRun(
             f"too little memory for batches of {recipe.products} products",
-            hint="make them smaller with --set products=…, then --resume",
+            hint="begin again with fewer: --set products=…, and another --out",
         ) from error
-    except RuntimeError as error:
-        if "not enough memory" not in str(error):  # as torch says it on a CPU
-            raise
-        raise BadRun(f"too little memory for batches of {recipe.products} products", hint="set products=…") from error

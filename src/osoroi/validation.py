@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 
+from osoroi.errors import BadRun
 from osoroi.metrics import by_name
+from osoroi.recipes import WATCHED
 from osoroi.records import Part
 from osoroi.sampling import Pairs
 
-METRICS = ("hit@1", "hit@5", "nDCG@5")
+METRICS = WATCHED
 BATCH = 64
 STEPS = 40
 """Weights of two parts are tried in steps of 1/40."""
@@ -33,7 +35,11 @@ def metrics(network: Any, held: Pairs, device: torch.device) -> dict[str, float]
 
 
 def embed(network: Any, pairs: Pairs, device: torch.device) -> Sides:
-    """Vectors of all crops as they are, parts of unit length, unweighed."""
+    """Vectors of all crops as they are, parts of unit length, unweighed; the network is moved to the device.
+
+    Raises BadRun where they are no numbers.
+    """
+    network.to(device)
     rows = np.flatnonzero(pairs.view == 0)
     vectors = []
     with torch.inference_mode():
@@ -41,6 +47,8 @@ def embed(network: Any, pairs: Pairs, device: torch.device) -> Sides:
             images = [one.to(device) for one in pairs.look(some, 0)]
             vectors.append(network.above(*images).float().cpu())
     every = torch.cat(vectors).numpy()
+    if not np.isfinite(every).all():
+        raise BadRun("the network gives vectors that are no numbers", hint="lower lr and trunk_lr")
     street, product = pairs.is_street[rows], pairs.product[rows]
     return Sides(every[street], product[street], every[~street], product[~street])
 
@@ -60,7 +68,8 @@ def means(scores: Float32[np.ndarray, "s t"], found: Sides, names: Sequence[str]
 def ranks_of_partners(
     scores: Float32[np.ndarray, "s t"], asks: Int64[np.ndarray, "s"], shows: Int64[np.ndarray, "t"]
 ) -> Float64[np.ndarray, "s"]:
-    """Rank of each street row's product among all products: 1 + how many others have a row that scores as well.
+    """Rank of each street row's product among all products: 1 + how many others have a row that scores as well, or
+    no score that is a number.
 
     >>> scores = np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.4]], np.float32)
     >>> ranks_of_partners(scores, np.array([0, 1]), np.array([0, 0, 1]))
@@ -71,16 +80,16 @@ def ranks_of_partners(
     for column, product in enumerate(where):
         best[:, product] = np.maximum(best[:, product], scores[:, column])
     own = best[np.arange(len(scores)), np.searchsorted(products, asks)]
-    return np.sum(best >= own[:, None], axis=1).astype(np.float64)
+    return np.sum(~(best < own[:, None]), axis=1).astype(np.float64)
 
 
 def weigh(found: Sequence[Sides], parts: Sequence[Part], metric: str) -> dict[str, float]:
     """The weights of two parts with the best mean of a metric, on a grid; of ties the one nearest to one half.
 
     Each of ``found`` is ranked for itself. The means are smoothed over neighbours on the grid, so that a lucky point
-    does not win. One part has weight 1; more than two stay as they are.
+    does not win. Where nothing was found, and of other than two parts, they stay as they are.
     """
-    if len(parts) != 2:
+    if len(parts) != 2 or not found:
         return {part.name: part.weight for part in parts}
     grid = np.arange(STEPS + 1) / STEPS
     scored = np.mean([_along(sides, parts[0].size, grid, metric) for sides in found], axis=0)

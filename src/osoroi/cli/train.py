@@ -1,12 +1,13 @@
 """``osoroi train``: learn from pairs of street and shop photos."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from osoroi.cli import _progress
+from osoroi.cli import _options, _progress
 from osoroi.errors import extra
 from osoroi.recipes import NAMED, changed, named
 
@@ -26,8 +27,16 @@ from osoroi.recipes import NAMED, changed, named
     help="Folder where runs share what the frozen half of a network saw; else it is kept in the run's own.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@_options.as_json
 def command(
-    dataset: str, recipe: str, out: Path, changes: tuple[str, ...], seen: Path | None, resume: bool, **files: Any
+    dataset: str,
+    recipe: str,
+    out: Path,
+    changes: tuple[str, ...],
+    seen: Path | None,
+    resume: bool,
+    as_json: bool,
+    **files: Any,
 ) -> None:
     """Learn to match the street photos of DATASET with its shop photos.
 
@@ -47,9 +56,12 @@ def command(
     notes = runs.Notes(dataset, wanted, **named_files)
     told: dict[str, Any] = {"on_told": _tell, "on_look": _Looked(), "on_lost": _lament, "on_step": _Stepped()}
     found = runs.run(notes, out, resume=resume, seen=seen, **told)
-    for name, value in found.items():
-        if name not in ("epoch", "loss"):
-            click.echo(f"{name:8} {value:.4f}")
+    measured = {name: value for name, value in found.items() if name not in ("epoch", "loss")}
+    if as_json:
+        click.echo(json.dumps({"run": str(out), "recipe": wanted.name, "metrics": measured}))
+        return
+    for name, value in measured.items():
+        click.echo(f"{name:8} {value:.4f}")
 
 
 def _tell(told: Any) -> None:
@@ -68,15 +80,20 @@ def _lament(problems: list[str]) -> None:
 
 
 class _Looked:
-    """Says how many views were looked at, every so often."""
+    """Says how many views were looked at, every so often, and when all will be."""
 
     def __init__(self) -> None:
-        self.said = time.monotonic()
+        self.began = self.said = time.monotonic()
+        self.before = 0
 
-    def __call__(self, done: int) -> None:
+    def __call__(self, done: int, total: int) -> None:
+        if done < self.before:  # the products held out come next
+            self.began = time.monotonic()
+        self.before = done
         if time.monotonic() - self.said > _progress.OFTEN_S:
             self.said = time.monotonic()
-            click.echo(f"{done:,} views seen", err=True)
+            left = (self.said - self.began) / done * (total - done)
+            click.echo(f"{done:,} of {total:,} views seen, {_lasting(left)} left", err=True)
 
 
 class _Stepped:
