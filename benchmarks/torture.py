@@ -36,10 +36,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from osoroi.catalogs import Entry, _mirror, _reencode
+from osoroi.catalogs import Entry, _mirror, _reencode, _snapshots
 from osoroi.catalogs._check import check
 from osoroi.catalogs.local import LocalCatalog, is_catalog
 from osoroi.encoder import Encoder
+from osoroi.index import scan
 from osoroi.records import Crop, Part, Product, View
 
 DIM = 8
@@ -52,6 +53,9 @@ TIME_S = 0.25
 OFTEN = {"put": 6, "replace": 3, "remove": 3, "patch": 3, "compact": 3, "search": 2, "reencode": 1}
 SMALL = 12
 """Crops from which on a snapshot is kept here, so that there are many."""
+KINDS = ((_snapshots.SCAN_FROM, scan.CODED), (SMALL, scan.CODED), (SMALL, 20))
+"""Crops from which on they are scanned, and have codes: catalogs are compared with everything, scanned without codes
+(a snapshot and a tail), and scanned with them, in turn."""
 
 
 class Seeded(Encoder):
@@ -295,6 +299,7 @@ def torture(folder: Path, kills: int, seed: int) -> Counter[str]:
         round_ += 1
         if round_ % 50 == 1:  # so that the making of a catalog is cut too
             number, model = number + 1, Model()
+            _snapshots.SCAN_FROM, scan.CODED = KINDS[number % len(KINDS)]
         traced = round_ % 2 == 0
         said, killed = life(folder / f"shop{number}", model, seed * 1_000_003 + round_, traced=traced)
         try:

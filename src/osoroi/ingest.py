@@ -207,7 +207,9 @@ def _drop(stale: Mapping[str, set[str]], catalog: Catalog) -> int:
     """Take the crops out that a whole run did not name, of products that it did; returns how many."""
     dropped = 0
     for product_id, crop_ids in stale.items():
-        held = catalog.held([product_id])[product_id]
+        held = catalog.held([product_id]).get(product_id)
+        if held is None:  # removed meanwhile
+            continue
         crops = [crop for crop in held.crops if crop.crop_id not in crop_ids]
         if crops:
             entry = Entry(held.product, crops, catalog.vectors([crop.crop_id for crop in crops]))

@@ -1,5 +1,6 @@
 """The line a query takes: pixels, vector, weights, products."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,8 +11,11 @@ from jaxtyping import Float32
 from osoroi import images
 from osoroi.catalogs import Catalog
 from osoroi.encoder import Encoder
-from osoroi.errors import OtherEncoder
+from osoroi.errors import NotFound, OtherEncoder
 from osoroi.records import Box, Hit, Source
+
+LOOKS = 3
+"""Times one search begins anew because what it had found was removed meanwhile."""
 
 
 class Searcher:
@@ -43,9 +47,7 @@ class Searcher:
         """
         crop = images.crop(photo, box, self.encoder.views["street"])  # uint8 [h w 3]
         vector = self.encoder.encode([crop])  # [1 d], parts of unit length
-        query = self.encoder.weigh(vector, detail)  # [1 d], its weights or the dial's
-        hits = self.catalog.nearest(query, k, where=where)  # distinct products
-        return self.explain(hits, vector)
+        return self.nearest(vector, k, where=where, detail=detail)
 
     def similar(
         self, product_id: str, *, k: int = 10, where: str | None = None, detail: float | None = None
@@ -53,9 +55,26 @@ class Searcher:
         """The k products most like one that the catalog holds, itself left out. Its first crop asks."""
         first = self.catalog.crops(product_id)[0].crop_id
         vector = self.catalog.vectors([first])
-        query = self.encoder.weigh(vector, detail)
-        hits = self.catalog.nearest(query, k, where=where, without=[product_id])
-        return self.explain(hits, vector)
+        return self.nearest(vector, k, where=where, detail=detail, without=[product_id])
+
+    def nearest(
+        self,
+        vector: Float32[np.ndarray, "1 d"],
+        k: int,
+        *,
+        where: str | None = None,
+        detail: float | None = None,
+        without: Sequence[str] = (),
+    ) -> list[Hit]:
+        """The k best products for a vector of the encoder, with the plain cosine of each part.
+
+        A hit may be removed between being found and being explained; it is not found when one looks again.
+        """
+        query = self.encoder.weigh(vector, detail)  # [1 d], its weights or the dial's
+        for _ in range(LOOKS - 1):
+            with contextlib.suppress(NotFound):
+                return self.explain(self.catalog.nearest(query, k, where=where, without=without), vector)
+        return self.explain(self.catalog.nearest(query, k, where=where, without=without), vector)
 
     def explain(self, hits: Sequence[Hit], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
         """Hits with the plain cosine of each part, whatever the weights were."""

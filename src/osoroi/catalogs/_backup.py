@@ -16,7 +16,7 @@ from typing import NamedTuple
 from osoroi.catalogs import _database, _photos, _snapshots, _verify
 from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._truth import Truth
-from osoroi.errors import Busy
+from osoroi.errors import BadCatalog, Busy
 
 
 class Copied(NamedTuple):
@@ -37,8 +37,13 @@ def backup(folder: Path, file: Path) -> Copied:
     pool = Pool(folder, readonly=True, wait_s=_database.WAIT_S)
     beside = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
     try:
-        room = tempfile.TemporaryDirectory(dir=file.parent, prefix=".osoroi-")
-        with _database.explained(folder), room as place, _snapshots.alone(folder) as only:
+        if not file.parent.is_dir():
+            raise BadCatalog(f"there is no folder {file.parent} for the backup", hint="make it, or name another file")
+        with (
+            _database.explained(folder),
+            tempfile.TemporaryDirectory(dir=file.parent, prefix=".osoroi-") as place,
+            _snapshots.alone(folder) as only,
+        ):
             if not only:  # a compaction might throw out a photo that the copy still refers to
                 raise Busy(f"the catalog {folder} is being compacted", hint="try again in a minute")
             copy = Path(place) / _database.FILE

@@ -14,6 +14,7 @@ from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._truth import Truth
 from osoroi.errors import BadCatalog, BadIndex
 from osoroi.index.exact import ExactIndex
+from osoroi.index.scan import ScanIndex
 
 SAMPLE = 50
 """Queries on which the snapshot is compared with all vectors."""
@@ -38,14 +39,28 @@ def check(folder: Path) -> list[Finding]:
     try:
         with pool.view() as truth:
             wrong = [Finding("truth", text) for text in _verify.contradictions(truth)]
-            if not wrong:
-                wrong += [Finding("derived", text) for text in _of_snapshot(truth)]
-                wrong += [Finding("photo", text) for text in _of_photos(truth)]
-            return wrong
+            if wrong:
+                return wrong
+            photos = [Finding("photo", text) for text in _of_photos(truth)]
+        return [*(Finding("derived", text) for text in _derived(pool)), *photos]
     except BadCatalog as error:
         return [Finding("truth", error.what)]
     finally:
         pool.close()
+
+
+def _derived(pool: Pool) -> list[str]:
+    """What is wrong with the snapshot; one that is swapped while we look is looked at again."""
+    for _ in range(_snapshots.TRIES):
+        with pool.view() as truth:
+            path = _snapshots.current(truth.folder)
+            try:
+                found = list(_of_snapshot(truth))
+            except BadIndex as error:
+                found = [str(error)]
+            if _snapshots.current(truth.folder) == path:
+                return found
+    return []
 
 
 def _of_snapshot(truth: Truth) -> Iterator[str]:
@@ -53,17 +68,17 @@ def _of_snapshot(truth: Truth) -> Iterator[str]:
     path = _snapshots.current(truth.folder)
     if path is None:
         return
-    try:
-        manifest = _snapshots.manifest_of(path)
-        _, index, owners, columns = _snapshots.opened(path, manifest)
-    except BadIndex as error:
-        yield f"{error}"
-        return
+    manifest = _snapshots.manifest_of(path)
+    if manifest.seq > truth.seq():
+        return  # of a commit behind this view; that it was swapped in since shows by its name
+    _, index, owners, columns = _snapshots.opened(path, manifest)
+    if isinstance(index, ScanIndex):
+        index.verify()
     encoder = truth.encoder()
-    mirror = Mirror(encoder, manifest.seq, index, owners, columns)
+    mirror = Mirror(encoder, manifest.seq, manifest.commit, index, owners, columns)
     if manifest.encoder != encoder.encoder:
         return  # the catalog has moved since; nobody reads this any more, and the next compaction replaces it
-    if truth.commit(manifest.seq) != manifest.commit or not mirror.follow(truth):
+    if not mirror.follow(truth):
         yield f"the snapshot {path.name} is not of this catalog's past; a compaction writes a new one"
         return
     told = dict(truth.all("SELECT crop, product FROM crops"))

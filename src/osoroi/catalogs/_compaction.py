@@ -14,7 +14,7 @@ from osoroi.catalogs._mirror import Mirror
 from osoroi.catalogs._pool import Pool
 from osoroi.catalogs._rows import SLOTS, StoredEncoder
 from osoroi.catalogs._truth import Truth
-from osoroi.errors import BadIndex, OsoroiError
+from osoroi.errors import BadIndex, OsoroiError, OtherEncoder
 from osoroi.index.scan import ScanIndex
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,10 @@ class Compactor:
             if not only:
                 return False
             with self._pool.view() as truth:
+                if truth.encoder().encoder != self._encoder.encoder:
+                    raise OtherEncoder(
+                        f"the catalog {self._pool.folder} was moved to another encoder", hint="open it again"
+                    )
                 mirror = Mirror.build(truth, self._encoder).save(truth)
             _judge(mirror, self._pool.folder)
             self._swap(mirror)
@@ -137,13 +141,20 @@ def _sweep_photos(pool: Pool) -> None:
         stay = _kept(truth)
     files = list((pool.folder / _photos.FOLDER).glob("??/*"))
     gone = [path for path in files if path.name not in stay and path.suffix != _photos.PART]
-    gone += [path for path in files if path.suffix == _photos.PART and time.time() - path.stat().st_mtime > DAY_S]
+    gone += [path for path in files if path.suffix == _photos.PART and _is_old(path)]
     if gone:
         with pool.commit() as truth:
             stay = _kept(truth)
             for path in gone:
                 if path.name not in stay:
                     path.unlink(missing_ok=True)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > DAY_S
+    except FileNotFoundError:  # it has its name by now
+        return False
 
 
 def _kept(truth: Truth) -> set[str]:

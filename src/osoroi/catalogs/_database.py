@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from osoroi.errors import BadCatalog, Busy, OsoroiError
+from osoroi.errors import BadCatalog, BadRequest, Busy, OsoroiError
 
 FILE = "catalog.sqlite"
 FORMAT = 1
@@ -55,6 +55,8 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _meaning(folder, error) from error
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"text that is no Unicode: {error.object!r:.60}") from error
     except OSError as error:
         raise BadCatalog(f"the catalog {folder} cannot be used: {error.strerror} ({error.filename})") from error
 
@@ -126,10 +128,13 @@ def connect(folder: Path, *, readonly: bool, wait_s: float = WAIT_S) -> sqlite3.
 def frozen(folder: Path) -> tuple[int, int] | None:
     """Time and size of a file that is read without any lock, since we cannot write beside it and nobody else does now.
 
-    None where readers and writers can see each other. A connection lasts as long as this stays the same.
+    None where readers and writers can see each other, and where commits wait in the log beside the file: without a lock
+    SQLite would not see them, so it has to open them or to say that it cannot. A connection lasts as long as this
+    stays the same.
     """
-    beside = [folder / (FILE + "-wal"), folder / (FILE + "-shm")]
-    if os.access(folder, os.W_OK) or all(path.exists() for path in beside):
+    log, shared = folder / (FILE + "-wal"), folder / (FILE + "-shm")
+    waiting = log.exists() and log.stat().st_size > 0
+    if os.access(folder, os.W_OK) or waiting or (log.exists() and shared.exists()):
         return None
     state = (folder / FILE).stat()
     return state.st_mtime_ns, state.st_size
@@ -151,11 +156,13 @@ def transaction(connection: sqlite3.Connection, *, write: bool) -> Iterator[sqli
 def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:
     """A new, empty catalog, in one step: the folder is made complete beside its place, and renamed into it.
 
-    ``first`` puts the catalog's encoder in. An empty folder at its place is taken; one that
-    holds anything is refused.
+    ``first`` puts the catalog's encoder in. In a folder that is there already, be it a link, a mounted volume or where
+    one stands, the file alone is.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".new", dir=folder.parent))
+    there = folder.is_dir()
+    home = folder if there else folder.parent
+    home.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".new", dir=home))
     try:
         connection = sqlite3.connect(beside / FILE, isolation_level=None)
         try:
@@ -165,8 +172,12 @@ def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:
         sync(beside / FILE)
         beside.chmod(0o777 & ~_umask())
         sync(beside)
-        os.rename(beside, folder)
-        sync(folder.parent)
+        if there:
+            os.rename(beside / FILE, folder / FILE)
+            beside.rmdir()
+        else:
+            os.rename(beside, folder)
+        sync(home)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from osoroi.catalogs import _snapshots
 from osoroi.catalogs._rows import StoredEncoder
@@ -48,8 +49,16 @@ def info(truth: Truth, encoder: StoredEncoder, health: Health | None) -> Info:
         changed_s=last[1],
         snapshot=_snapshot(truth),
         index=None if health is None else {name: round(value, 4) for name, value in health._asdict().items()},
-        bytes=sum(path.stat().st_size for path in truth.folder.rglob("*") if path.is_file()),
+        bytes=sum(_size(path) for path in truth.folder.rglob("*")),
     )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; none where it is a folder, or gone since it was listed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _snapshot(truth: Truth) -> str:

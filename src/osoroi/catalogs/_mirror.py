@@ -37,14 +37,21 @@ class Mirror:
     """Vectors, owners and what filters ask about, as of ``seq``."""
 
     def __init__(
-        self, encoder: StoredEncoder, seq: int, index: Index, owners: Int64[np.ndarray, "c"], columns: Columns
+        self,
+        encoder: StoredEncoder,
+        seq: int,
+        commit: int,
+        index: Index,
+        owners: Int64[np.ndarray, "c"],
+        columns: Columns,
     ) -> None:
         self._encoder = encoder
         self.seq = seq
+        self.commit = commit  # of that seq: another file may have as many commits
         self.index = index
         self.owners = owners  # crop -> its product, 0 where there is none
         self.columns = columns
-        self._allowed: OrderedDict[Filter, Int64[np.ndarray, "m"]] = OrderedDict()  # filter -> its crops
+        self._allowed: OrderedDict[str, Int64[np.ndarray, "m"]] = OrderedDict()  # filter as text -> its crops
         self._matching = threading.Lock()
 
     @classmethod
@@ -55,8 +62,8 @@ class Mirror:
         if found is None:
             return cls.build(truth, encoder)
         manifest, index, owners, columns = found
-        mirror = cls(encoder, manifest.seq, index, owners, columns)
-        if truth.commit(manifest.seq) != manifest.commit or not mirror.follow(truth) or len(mirror) != count:
+        mirror = cls(encoder, manifest.seq, manifest.commit, index, owners, columns)
+        if not mirror.follow(truth) or len(mirror) != count:
             log.warning("%s: the snapshot of the index is not of this catalog's past, and is built anew", truth.folder)
             return cls.build(truth, encoder)
         return mirror
@@ -71,22 +78,26 @@ class Mirror:
         index = _snapshots.built(truth.folder, count, encoder, truth.every_vector(encoder))
         if len(index) != count or np.count_nonzero(owners) != count:
             raise damaged(truth.folder, f"{count} crops have {len(index)} vectors")
-        return cls(encoder, truth.seq(), index, owners, Columns.read(truth))
+        seq = truth.seq()
+        return cls(encoder, seq, truth.commit(seq), index, owners, Columns.read(truth))
 
     def save(self, truth: Truth) -> "Mirror":
         """Write a snapshot, and return the same mirror read from it, which takes less memory."""
-        commit = truth.commit(self.seq)
+        commit = self.commit
         number = self._encoder.encoder
         parts = (self.index, self.owners, self.columns)
         _snapshots.write(truth.folder, *parts, encoder=number, seq=self.seq, commit=commit)
         again = _snapshots.read(truth.folder, number)
-        return Mirror(self._encoder, self.seq, *again[1:]) if again and again[0].seq == self.seq else self
+        return Mirror(self._encoder, self.seq, commit, *again[1:]) if again and again[0].seq == self.seq else self
 
     def __len__(self) -> int:
         return len(self.index)
 
     def follow(self, truth: Truth) -> bool:
-        """Replay what was committed since; False where the log does not reach back, or another encoder took over."""
+        """Replay what was committed since; False where the log does not reach back, or has another past, or another
+        encoder took over."""
+        if truth.commit(self.seq) != self.commit:
+            return False
         rows = truth.changes(self.seq)
         last = truth.seq()
         if [row[0] for row in rows] != list(range(self.seq + 1, last + 1)) or any(row[2] == "switch" for row in rows):
@@ -96,8 +107,13 @@ class Mirror:
         )
         self._replay(truth, crops, gone_crops)
         self._retell(truth, products, gone_products)
-        self.seq = last
+        self.seq, self.commit = last, truth.commit(last)
         return True
+
+    def is_of(self, truth: Truth) -> bool:
+        """Whether it shows just this state."""
+        seq = truth.seq()
+        return self.seq == seq and self.commit == truth.commit(seq)
 
     def _replay(self, truth: Truth, crops: Sequence[int], gone: Sequence[int]) -> None:
         """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
@@ -152,15 +168,16 @@ class Mirror:
             rows = truth.all(" ".join(["SELECT product FROM products WHERE", text]), *values)
             return np.fromiter((key for (key,) in rows), np.int64, len(rows))
 
+        told = repr(filter_)  # as values, true and 1 are the same
         with self._matching:
-            if filter_ not in self._allowed:
+            if told not in self._allowed:
                 matches = self.columns.matching(filter_, ask)
                 matches[0] = False  # whose crop is nobody's
-                self._allowed[filter_] = np.flatnonzero(matches[self.owners])
+                self._allowed[told] = np.flatnonzero(matches[self.owners])
                 if len(self._allowed) > RECENT:
                     self._allowed.popitem(last=False)
-            self._allowed.move_to_end(filter_)
-            return self._allowed[filter_]
+            self._allowed.move_to_end(told)
+            return self._allowed[told]
 
     def _retell(self, truth: Truth, products: Sequence[int], gone: Sequence[int]) -> None:
         """Bring what filters ask about to the present state of these products."""

@@ -20,6 +20,7 @@ class Pool:
         self._wait_s = wait_s
         self._idle: list[sqlite3.Connection] = []
         self._frozen: tuple[int, int] | None = None
+        self._generation = 0
         self._closed = False
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -32,7 +33,9 @@ class Pool:
                 raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
             if self.readonly and (frozen := _database.frozen(self.folder)) != self._frozen:
                 self._frozen = frozen
+                self._generation += 1  # what is lent just now is of the file before
                 self._close_idle()
+            generation = self._generation
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             connection = _database.connect(self.folder, readonly=self.readonly, wait_s=self._wait_s)
@@ -40,7 +43,7 @@ class Pool:
             yield connection
         finally:
             with self._lock:
-                if self._closed:
+                if self._closed or generation != self._generation:
                     connection.close()
                 else:
                     self._idle.append(connection)

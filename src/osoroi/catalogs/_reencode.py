@@ -70,16 +70,18 @@ def reencode(
         number = _begin(catalog, encoder)
         look = partial(_look, encoder=encoder, limits=limits or Limits())
         while True:
-            unread: list[Unread] = []
+            unread: list[tuple[int, Crop, Unread]] = []
             for crops in _pending(catalog, number):
                 looks = list(pool.map(look, [crop for _, crop in crops]))
-                unread += [one for one in looks if isinstance(one, Unread)]
+                unread += [
+                    (key, crop, one) for (key, crop), one in zip(crops, looks, strict=True) if isinstance(one, Unread)
+                ]
                 embedded += _store(catalog, encoder, number, crops, looks)
                 on_progress(embedded)
             if unread and not drop:
-                raise BadCatalog(_refusal(folder, unread), hint="put the photos back, or drop their crops with --drop")
-            _drop(catalog, unread)
-            dropped += unread
+                problem = _refusal(folder, [one for _, _, one in unread])
+                raise BadCatalog(problem, hint="put the photos back, or drop their crops with --drop")
+            dropped += _drop(catalog, unread)
             if _switch(catalog, number):
                 break
     with LocalCatalog.open(folder) as catalog:
@@ -148,17 +150,24 @@ def _store(
     return len(read)
 
 
-def _drop(catalog: LocalCatalog, unread: Sequence[Unread]) -> None:
-    """Remove crops without a photo that can be read, and products that have no other."""
+def _drop(catalog: LocalCatalog, unread: Sequence[tuple[int, Crop, Unread]]) -> list[Unread]:
+    """Remove crops without a photo that can be read, and products that have no other; which they were.
+
+    Crops that somebody has put anew since their photo was looked at stay: the next round looks at them.
+    """
     if not unread:
-        return
+        return []
+    dropped = []
     with catalog._commit("drop") as (truth, touched):
-        for product_id, crop_id, _ in unread:
-            row = truth.one("SELECT crop, product FROM crops WHERE crop_id = ?", crop_id)
-            if row is not None:
-                _writing.remove_crops(truth.connection, [row[0]], touched)
-                if not truth.one("SELECT 1 FROM crops WHERE product = ?", row[1]):
-                    _writing.remove(truth.connection, product_id, touched)
+        for key, crop, why in unread:
+            row = truth.one("SELECT * FROM crops WHERE crop = ?", key)
+            if row is None or truth.crop_of(row, crop.product_id) != crop:
+                continue
+            _writing.remove_crops(truth.connection, [key], touched)
+            if not truth.one("SELECT 1 FROM crops WHERE product = ?", row[2]):
+                _writing.remove(truth.connection, crop.product_id, touched)
+            dropped.append(why)
+    return dropped
 
 
 def _switch(catalog: LocalCatalog, number: int) -> bool:

@@ -5,6 +5,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def checksum(*values: Any) -> int:
     >>> checksum("a", 1.0) == checksum("a", 1)
     False
     """
-    return zlib.crc32(json.dumps(values).encode())
+    return zlib.crc32(json.dumps(values, default=repr).encode())  # damage can make a value of any type
 
 
 def slot(encoder: int, crop: int) -> int:
@@ -47,7 +48,7 @@ def slot(encoder: int, crop: int) -> int:
 
 def product_row(key: int, product: Product) -> tuple[Any, ...]:
     """The columns of ``products`` in their order."""
-    price = None if product.price is None else float(product.price)
+    price = None if product.price is None else float(product.price) + 0.0  # SQLite keeps no -0.0
     values = (
         key,
         product.product_id,
@@ -77,9 +78,9 @@ def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> tuple[int, bytes
     return slot_, data, zlib.crc32(data, slot_ & 0xFFFFFFFF)
 
 
-def vector_is_whole(slot_: int, data: bytes, stored: int) -> bool:
+def vector_is_whole(slot_: int, data: Any, stored: int) -> bool:
     """Whether a vector's row is what was written."""
-    return zlib.crc32(data, slot_ & 0xFFFFFFFF) == stored
+    return isinstance(data, bytes) and zlib.crc32(data, slot_ & 0xFFFFFFFF) == stored
 
 
 def box_text(box: Box | None) -> str | None:
@@ -119,6 +120,10 @@ def demand(entry: Entry, dim: int) -> None:
     for crop in crops:
         if crop.product_id != product.product_id or crop.domain != "shop" or not crop.crop_id:
             raise BadRequest(f"crop {crop.crop_id!r} is no shop crop of {who}", hint="a catalog holds shop crops")
+        if not _storable(crop.crop_id) or (isinstance(crop.photo, Path) and not _storable(str(crop.photo))):
+            raise BadRequest(
+                f"crop {crop.crop_id!r} of {who} has an id or a path that is no Unicode", hint="rename the file"
+            )
 
 
 def demand_product(product: Product) -> None:
@@ -134,10 +139,18 @@ def demand_product(product: Product) -> None:
     for value in [*texts, product.price, *product.attributes.values()]:
         if value is not None and not isinstance(value, str | float | int | bool):
             raise BadRequest(f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags or missing")
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, int | float) and not _finite(value):
             raise BadRequest(f"{who} has the value {value!r}", hint="numbers are finite; leave unknown ones out")
         if isinstance(value, str) and not _storable(value):
             raise BadRequest(f"{who} has text that is no Unicode: {value!r:.60}")
+
+
+def _finite(value: Any) -> bool:
+    """Whether a number is one that can be stored; a whole number of 400 digits cannot."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _storable(text: str) -> bool:

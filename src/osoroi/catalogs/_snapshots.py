@@ -83,12 +83,17 @@ def built(
 
 
 def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:
-    """Room for many vectors: a file without a name beside the snapshots, or memory where nothing can be written."""
-    if not os.access(folder, os.W_OK):
+    """Room for many vectors: a file without a name in the folder, or memory where none can be had.
+
+    The file has all its blocks before it is mapped: to write where a full disk has none kills the process.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, 4 * count * dim)
+            return np.memmap(file, np.float32, "r+", shape=(count, dim))
+    except OSError as error:
+        log.info("%s: no room for vectors beside it, so they are held in memory: %s", folder, error)
         return np.empty((count, dim), np.float32)
-    (folder / FOLDER).mkdir(exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder / FOLDER) as file:
-        return np.memmap(file, np.float32, "w+", shape=(count, dim))
 
 
 def _open(kind: str, path: Path) -> Index:
@@ -190,11 +195,11 @@ def opened(path: Path, manifest: Manifest) -> Opened:
         index = _open(manifest.kind, path / "vectors")
         whole = (_crc(path / "owners"), _crc(path / "columns")) == (manifest.owners, manifest.columns)
         owners = np.fromfile(path / "owners", "<i8").astype(np.int64)
+        if not whole or len(index) != manifest.count:
+            raise BadIndex(f"the snapshot {path} is not what was written")
+        return manifest, index, owners, Columns.open(path / "columns")
     except OSError as error:
         raise BadIndex(f"the snapshot {path} cannot be read: {error}") from error
-    if not whole or len(index) != manifest.count:
-        raise BadIndex(f"the snapshot {path} is not what was written")
-    return manifest, index, owners, Columns.open(path / "columns")
 
 
 def clean(folder: Path) -> None:

@@ -257,6 +257,13 @@ class LocalCatalog:
 
     def health(self) -> Health | None:
         """How well the index finds, on a sample, what comparing with everything finds; None where it is exact."""
+        try:
+            return self._health()
+        except BadIndex as error:
+            self._build_anew(error)
+            return self._health()
+
+    def _health(self) -> Health | None:
         with self._current() as (_, mirror):
             return mirror.index.health() if isinstance(mirror.index, ScanIndex) else None
 
@@ -284,11 +291,15 @@ class LocalCatalog:
             )
         try:
             return self._nearest(query, k, where, without)
-        except BadIndex as error:  # a vector of the snapshot is not what was written: it is verified when it is used
-            log.warning("%s: the index is built anew from the truth: %s", self.folder, error)
-            with self._gate.alone(), self._view() as truth:
-                self._mirror = Mirror.build(truth, self.encoder)
+        except BadIndex as error:
+            self._build_anew(error)
             return self._nearest(query, k, where, without)
+
+    def _build_anew(self, error: BadIndex) -> None:
+        """Where a vector of the snapshot is not what was written, which shows when it is used, go back to the truth."""
+        log.warning("%s: the index is built anew from the truth: %s", self.folder, error)
+        with self._gate.alone(), self._view() as truth:
+            self._mirror = Mirror.build(truth, self.encoder)
 
     def _nearest(
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
@@ -303,7 +314,7 @@ class LocalCatalog:
     def _current(self) -> Iterator[tuple[Truth, Mirror]]:
         """A view, and the mirror as of just that view. Others may search meanwhile, but nothing changes the mirror."""
         with self._gate.together(), self._view() as truth:
-            if self._mirror is not None and self._mirror.seq == truth.seq():
+            if self._mirror is not None and self._mirror.is_of(truth):
                 yield truth, self._mirror
                 return
         with self._gate.alone(), self._view() as truth:

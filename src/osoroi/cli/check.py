@@ -6,36 +6,43 @@ from pathlib import Path
 import click
 
 from osoroi.catalogs._check import check
+from osoroi.catalogs.local import LocalCatalog
 from osoroi.cli import _options
 from osoroi.errors import BadCatalog
 
 REMEDIES = {
     "truth": "go back to a backup, or add the products to a new catalog",
-    "derived": "the next opening builds it anew from the truth; nothing is lost",
+    "derived": "nothing is lost; `osoroi check --mend` writes it anew from the truth",
     "photo": "searches do not need it; pictures and `osoroi reencode` do",
 }
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
+@click.option("--mend", is_flag=True, help="Write the index anew from the truth, where that alone is wrong.")
 @_options.as_json
-def command(catalog: Path, as_json: bool) -> None:
-    """Verify everything in CATALOG: rows, vectors, kept photos, and the index against the truth. Changes nothing.
+def command(catalog: Path, mend: bool, as_json: bool) -> None:
+    """Verify everything in CATALOG: rows, vectors, kept photos, and the index against the truth.
 
-    Ends with exit code 1 where something is damaged or a photo is gone.
+    Changes nothing without --mend. Ends with exit code 1 where something is damaged or a photo is gone.
 
     \b
     osoroi check shop
+    osoroi check shop --mend
     """
     findings = check(catalog)
+    kinds = {finding.what for finding in findings}
+    if mend and "derived" in kinds and "truth" not in kinds:
+        with LocalCatalog.open(catalog) as writer:
+            writer.compact()
+        findings = check(catalog)
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], ensure_ascii=False))
     else:
         for finding in findings:
             click.echo(f"{finding.what}: {finding.text}")
     if findings:
-        kinds = sorted({finding.what for finding in findings})
-        hint = "; ".join(f"{kind}: {REMEDIES[kind]}" for kind in kinds)
+        hint = "; ".join(f"{kind}: {REMEDIES[kind]}" for kind in sorted({finding.what for finding in findings}))
         raise BadCatalog(f"{len(findings)} things are wrong with {catalog}", hint=hint)
     if not as_json:
         click.echo(f"{catalog} is sound")

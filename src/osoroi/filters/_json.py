@@ -16,7 +16,7 @@ def read_text(text: str) -> Filter:
     """A filter from JSON in text."""
     try:
         return read(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not JSON, or a number of too many digits
         raise BadFilter(f"the filter begins with a brace, and is no JSON: {error}", hint=EXAMPLE) from error
 
 
@@ -52,6 +52,8 @@ def _condition(name: str, sign: str, value: Any) -> Filter:
 
 
 def _value(value: Any) -> Known:
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise BadFilter(f"the filter compares with text that is no Unicode: {value!r:.60}")
     if isinstance(value, bool | str):
         return value
     if isinstance(value, int | float) and abs(value) < 1e308:

@@ -40,7 +40,7 @@ class Compare:
     column: str
     operator: Operator
     value: Known
-    at: int = field(default=-1, compare=False)
+    at: int = field(default=-1, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Among:
 
     column: str
     values: tuple[Known, ...]
-    at: int = field(default=-1, compare=False)
+    at: int = field(default=-1, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Missing:
     """``column is missing``."""
 
     column: str
-    at: int = field(default=-1, compare=False)
+    at: int = field(default=-1, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def nearest(
     if where.places is not None:
         places, scores = where.places, inner(base.take(where.places), query)
     else:
-        places, scores = _scan(base, query, k, where)
+        places, scores = _scan(base, query, min(k, where.size), where)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
     scores = np.concatenate([scores, tail.scores(where.rows, query)])
     order = best(keys, scores, k)
@@ -93,6 +93,9 @@ def _scan(
     found = codes.near(query, wanted, where.bits, whole=where.filtered)
     if len(found.places) < min(first, where.size):  # what is alive lies far away
         found = codes.near(query, wanted, where.bits, whole=True)
+    if len(found.places) < min(first, where.size):  # nearly all are wanted, and faiss leaves out the very worst
+        every = _every(len(base), where.bits)
+        return every, _exact(base, query, every)
     scores = inner(base.take(found.places[:first]), query)
     errors = scores - found.scores[:first]
     least = 0.5 * float(np.sqrt(codes.error * (query @ query)))  # of equal vectors the errors are equal too
@@ -104,9 +107,18 @@ def _scan(
         short = len(rest) == wanted and rough[-1] > cut
         more = np.concatenate([more, _alive(rest[rough > cut], where.bits)])
     if short:
+        known = np.concatenate([found.places[:first], more])  # all above the cut, and there may be others
         every = codes.above(query, cut, where.bits)
+        if 2 * len(every) < len(known):  # faiss knows no threshold below the scores that codes can have
+            every = _every(len(base), where.bits)
+        every = np.union1d(every, known)
         return every, _exact(base, query, every)
     return np.concatenate([found.places[:first], more]), np.concatenate([scores, _exact(base, query, more)])
+
+
+def _every(count: int, bits: UInt8[np.ndarray, "b"] | None) -> Int64[np.ndarray, "m"]:
+    """All places, or those whose bit is set."""
+    return np.arange(count) if bits is None else np.flatnonzero(np.unpackbits(bits, count=count, bitorder="little"))
 
 
 def _alive(places: Int64[np.ndarray, "m"], bits: UInt8[np.ndarray, "b"] | None) -> Int64[np.ndarray, "a"]:

@@ -5,7 +5,6 @@ on one thread of their own; the event loop does none of it.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +35,6 @@ READS = 512
 """Lists, products and thumbnails under way at once; they are short."""
 WRITES = 32
 """Products waiting to be written."""
-LOOKS = 3
-"""Times that a search looks again because a product it found was removed under its hands."""
 
 
 class Strips(NamedTuple):
@@ -165,13 +162,7 @@ class Service:
         return images.crop(photo, box, self.encoder.views[domain], limits=self.limits)
 
     def _nearest(self, vector: Vector, question: Question, without: Sequence[str]) -> list[Hit]:
-        """A hit may be removed between being found and being explained; it is not found when one looks again."""
-        for _ in range(LOOKS - 1):
-            with contextlib.suppress(NotFound):
-                return self.searcher.explain(
-                    self._plain(vector, question, without, question.k, question.detail), vector
-                )
-        return self.searcher.explain(self._plain(vector, question, without, question.k, question.detail), vector)
+        return self.searcher.nearest(vector, question.k, where=question.where, detail=question.detail, without=without)
 
     def _plain(
         self, vector: Vector, question: Question, without: Sequence[str], k: int, detail: float | None
