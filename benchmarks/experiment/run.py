@@ -59,6 +59,8 @@ def opened(trial: Trial, seed: int, out: Path) -> Encoder:
     except BadRun:
         train(trial, seed, folder, out / "seen")
         network, notes = runs.load(folder)
+    if (notes.recipe, notes.dataset) != (trial.settings(seed), trial.dataset):
+        raise BadRun(f"{folder} holds another run: {notes}", hint="give each plan an --out of its own")
     return asking.Asked(network, notes.recipe, notes.dataset)
 
 
