@@ -68,6 +68,19 @@ def test_a_product_put_anew_while_the_catalog_moves_is_not_dropped_with_its_old_
     assert moved.dropped == ()
 
 
+def test_dropping_crops_leaves_what_others_changed_and_never_the_last_crop(tmp_path):
+    with create(tmp_path / "shop", entry("a", [1, 0, 0, 0], [0, 1, 0, 0], price=5.0)) as catalog:
+        catalog.patch("a", {"price": 7.0})
+        assert catalog.drop("a", ["a/1", "b/0"]) == 1
+        assert (catalog.get("a").price, [crop.crop_id for crop in catalog.crops("a")]) == (7.0, ["a/0"])
+        (hit,) = catalog.nearest(query(0, 1, 0, 0), 9)
+        assert hit.score == pytest.approx(0)
+        assert catalog.drop("a", ["a/0"]) == 0
+        assert catalog.drop("nobody", ["a/0"]) == 0
+        assert found(catalog) == "a"
+    assert check(tmp_path / "shop") == []
+
+
 def test_a_price_of_minus_nothing_is_nothing(tmp_path):
     with create(tmp_path / "shop", entry("a", [1, 0, 0, 0], price=-0.0)) as catalog:
         assert str(catalog.get("a").price) == "0.0"

@@ -205,17 +205,7 @@ def _stacked(
 
 def _drop(stale: Mapping[str, set[str]], catalog: Catalog) -> int:
     """Take the crops out that a whole run did not name, of products that it did; returns how many."""
-    dropped = 0
-    for product_id, crop_ids in stale.items():
-        held = catalog.held([product_id]).get(product_id)
-        if held is None:  # removed meanwhile
-            continue
-        crops = [crop for crop in held.crops if crop.crop_id not in crop_ids]
-        if crops:
-            entry = Entry(held.product, crops, catalog.vectors([crop.crop_id for crop in crops]))
-            catalog.put([entry], fingerprint=catalog.fingerprint)
-            dropped += len(held.crops) - len(crops)
-    return dropped
+    return sum(catalog.drop(product_id, crop_ids) for product_id, crop_ids in stale.items())
 
 
 def _same(now: Sequence[Crop], before: Sequence[Crop]) -> bool:

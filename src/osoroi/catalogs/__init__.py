@@ -55,6 +55,10 @@ class Catalog(Protocol):
         """Remove products; returns the ids that were held."""
         ...
 
+    def drop(self, product_id: str, crop_ids: Iterable[str]) -> int:
+        """Remove these crops of a product, unless no other would be left; returns how many were held and went."""
+        ...
+
     def get(self, product_id: str) -> Product:
         """One product; raises NotFound."""
         ...

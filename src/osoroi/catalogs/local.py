@@ -187,6 +187,19 @@ class LocalCatalog:
         with self._commit("remove") as (truth, touched):
             return [one for one in product_ids if _writing.remove(truth.connection, one, touched)]
 
+    def drop(self, product_id: str, crop_ids: Iterable[str]) -> int:
+        """Remove these crops of a product, unless no other would be left; returns how many were held and went."""
+        gone = set(crop_ids)
+        with self._commit("drop") as (truth, touched):
+            rows = truth.all(
+                "SELECT crop, crop_id FROM crops JOIN products USING (product) WHERE product_id = ?", product_id
+            )
+            keys = [crop for crop, crop_id in rows if crop_id in gone]
+            if len(keys) == len(rows):
+                return 0
+            _writing.remove_crops(truth.connection, keys, touched)
+        return len(keys)
+
     def compact(self) -> bool:
         """Fold what changed into a new snapshot while searches go on, and throw out what nobody needs any more.
 

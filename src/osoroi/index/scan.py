@@ -1,9 +1,10 @@
 """Compares with short codes first, then exactly: the index of large catalogs.
 
 A snapshot holds most vectors and does not change; what came later is a small tail, what went is a mark. A query reads
-every code, scores the best candidates exactly, and stops only when what is left out is so far below by its code that it
-cannot be among the k best. A filter is a mask over the scan, or, where few are allowed, exact scores of those: it never
-costs recall.
+the codes, scores the best candidates exactly, and stops only when what is left out is so far below by its code that it
+is not among the k best (as sure as six deviations are). Without a filter it leaves out the quarter of the lists that is
+farthest away, where the lists before those held almost nothing that counts. A filter is a mask over the scan, or, where
+few are allowed, exact scores of those: it never costs recall.
 """
 
 import threading
