@@ -44,13 +44,22 @@ def recipes_page() -> str:
     ]
     page += ["| recipe | sets | cost | result |", "|---|---|---|---|"]
     for recipe in NAMED.values():
-        told = ", ".join(f"`{one.name}={getattr(recipe, one.name)}`" for one in settings if differs(recipe, one))
+        told = ", ".join(
+            f"`{one.name}={written(getattr(recipe, one.name))}`" for one in settings if differs(recipe, one)
+        )
         page.append(f"| `{recipe.name}` | {told or 'every default'} | {recipe.cost} | {recipe.result} |")
     page += ["", "| setting | default | what it is |", "|---|---|---|"]
     for one in settings:
         found = re.search(rf'^    {one.name}: [^\n]*\n    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
         page.append(f"| `{one.name}` | `{one.default!r}` | {' '.join(found[1].split()) if found else ''} |")
     return "\n".join([*page, ""])
+
+
+def written(value: object) -> str:
+    """A setting's value as `--set` takes it."""
+    if isinstance(value, tuple):
+        return ",".join(f"{name}:{weight:g}" for name, weight in value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def differs(recipe: Recipe, setting: Field[Any]) -> bool:
