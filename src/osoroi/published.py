@@ -144,13 +144,11 @@ class Published(nn.Module):
 def build(recipe: Recipe, weights: Path | None) -> Published:
     """The arm that a recipe names, drawn from its seed; the trunk is filled from the file, if there is one.
 
-    >>> build(Recipe("mine", network="wide"), None)
+    >>> build(Recipe("mine", network="deep", trunk="googlenet", start="random"), None)
     Traceback (most recent call last):
-    osoroi.errors.BadRun: no network is called 'wide'; one of: parts, joined, deep, shallow, both
+    osoroi.errors.BadRun: side=192: the published sizes follow from 224; set side=224
     """
     arm = recipe.network
-    if arm not in ARMS:
-        raise BadRun(f"no network is called {arm!r}", hint=f"one of: parts, joined, {', '.join(ARMS)}")
     if bool(recipe.trunk) != (arm != "shallow"):
         raise BadRun(f"the arm {arm!r} with trunk={recipe.trunk!r}", hint="shallow has no trunk, the others have one")
     if recipe.side != 224:

@@ -85,7 +85,7 @@ def parse(where: str | Mapping[str, Any]) -> Filter:
     """A filter from its text, from JSON (as text that begins with ``{``, or read already); raises BadFilter.
 
     >>> parse("price <= 5000 or price is missing")
-    Some(of=(Compare(column='price', operator='<=', value=5000.0, at=0), Missing(column='price', at=17)))
+    Some(of=(Compare(column='price', operator='<=', value=5000.0), Missing(column='price')))
     >>> parse("price <=")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     osoroi.errors.BadFilter: the filter cannot be read at column 9: expected a value, found the end; for instance: ...
@@ -109,7 +109,7 @@ def checked(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], *, text:
     than 200 conditions or levels.
 
     >>> checked(parse("sale"), {"sale": frozenset(["flag"])})
-    Compare(column='attributes.sale', operator='=', value=True, at=0)
+    Compare(column='attributes.sale', operator='=', value=True)
     """
     budget = iter(range(CONDITIONS))
 
