@@ -22,15 +22,16 @@ def write(folder: Path, lines: Sequence[Mapping[str, float | int]]) -> None:
     ]
     text = io.StringIO()
     csv.writer(text).writerows(rows)
-    _put(folder / f"{NAME}.csv", text.getvalue())
+    put(folder / f"{NAME}.csv", text.getvalue().encode())
     told = [{name: None if math.isnan(value) else value for name, value in line.items()} for line in lines]
-    _put(folder / f"{NAME}.json", json.dumps(told, indent=1))
+    put(folder / f"{NAME}.json", json.dumps(told, indent=1).encode())
     _show(folder, lines[-1])
 
 
-def _put(path: Path, text: str) -> None:
+def put(path: Path, data: bytes) -> None:
+    """Write a file of a run in one step."""
     draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8", newline="")
+    draft.write_bytes(data)
     os.replace(draft, path)
 
 

@@ -7,7 +7,6 @@ is kept elsewhere.
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -74,7 +73,7 @@ def run(
     network: Any = building.build(recipe, _path(notes.trunk), _path(notes.probe))
     with _only(folder), training.memory(recipe):
         if not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
-            _put(folder / NOTES, json.dumps(asdict(notes), indent=1).encode())
+            journal.put(folder / NOTES, json.dumps(asdict(notes), indent=1).encode())
         pairs, held = (
             preparing.prepare(
                 each,
@@ -161,13 +160,6 @@ def _only(folder: Path) -> Iterator[None]:
         yield
 
 
-def _put(path: Path, data: bytes) -> None:
-    """Write a file in one step."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_bytes(data)
-    os.replace(draft, path)
-
-
 def _finish(network: Any, found: dict[str, float], folder: Path) -> dict[str, float]:
     """Keep the network with its parts and metrics."""
     tensors = {checkpoint.MODEL + name: one for name, one in network.state_dict().items()}
@@ -187,7 +179,7 @@ def _keep_crops(chosen: preparing.Chosen, recipe: Recipe, folder: Path) -> None:
     shown = [crop for crop in map(show, places.tolist()) if crop is not None]
     data = io.BytesIO()
     np.save(data, np.stack(shown))
-    _put(folder / CROPS, data.getvalue())
+    journal.put(folder / CROPS, data.getvalue())
 
 
 def _path(text: str | None) -> Path | None:

@@ -65,10 +65,10 @@ class Column:
         numbers = np.array([one if isinstance(one, float) else np.nan for one in told], np.float64)
         places = np.array([0 if isinstance(one, float) else self._place(one) for one in told], np.int32)
         if len(self.numbers) or not np.isnan(numbers).all():
-            self.numbers = _grown(self.numbers, size, np.nan)
+            self.numbers = grown(self.numbers, size, np.nan)
             self.numbers[keys] = numbers
         if len(self.places) or places.any():
-            self.places = _grown(self.places, size, 0)
+            self.places = grown(self.places, size, 0)
             self.places[keys] = places
 
     def _place(self, word: Known | None) -> int:
@@ -96,7 +96,7 @@ class Column:
     def told(self, keys: Int64[np.ndarray, "n"]) -> list[Known | None]:
         """The values of these products."""
         size = int(keys.max(initial=0)) + 1
-        numbers, places = _grown(self.numbers, size, np.nan)[keys], _grown(self.places, size, 0)[keys]
+        numbers, places = grown(self.numbers, size, np.nan)[keys], grown(self.places, size, 0)[keys]
         words = [self.words[place] for place in places.tolist()]
         both = zip(np.isnan(numbers).tolist(), numbers.tolist(), words, strict=True)
         return [word if none else number for none, number, word in both]
@@ -204,7 +204,7 @@ def _attribute(truth: Truth, name_id: int, size: int) -> Column:
     return column
 
 
-def _grown(array: np.ndarray, size: int, fill: int | float) -> np.ndarray:
+def grown(array: np.ndarray, size: int, fill: int | float) -> np.ndarray:
     """The array with room for ``size`` keys, half as many more than it had at least."""
     if size <= len(array):
         return array

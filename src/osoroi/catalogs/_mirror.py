@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from osoroi.catalogs import _snapshots
-from osoroi.catalogs._columns import Columns
+from osoroi.catalogs._columns import Columns, grown
 from osoroi.catalogs._database import damaged
 from osoroi.catalogs._rows import StoredEncoder, slot
 from osoroi.catalogs._truth import Truth
@@ -191,13 +191,6 @@ class Mirror:
 def _owned(owners: Int64[np.ndarray, "c"], rows: Sequence[tuple[int, int]]) -> Int64[np.ndarray, "m"]:
     """Owners with these crops and their products put in."""
     pairs = np.array(rows, np.int64).reshape(-1, 2)
-    owners = _grown(owners, int(pairs[:, 0].max(initial=0)))
+    owners = grown(owners, int(pairs[:, 0].max(initial=0)) + 1, 0)
     owners[pairs[:, 0]] = pairs[:, 1]
     return owners
-
-
-def _grown(array: np.ndarray, key: int) -> np.ndarray:
-    """The array with room for a key, twice what it was at least; new places are 0."""
-    if key < len(array):
-        return array
-    return np.concatenate([array, np.zeros(max(key + 1 - len(array), len(array)), array.dtype)])

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from osoroi.catalogs import Entry
 from osoroi.errors import BadRequest
-from osoroi.filters import Known
+from osoroi.filters import Known, is_unicode
 from osoroi.records import Box, Part, Product, Value
 
 SLOTS = 1 << 40
@@ -120,7 +120,7 @@ def demand(entry: Entry, dim: int) -> None:
     for crop in crops:
         if crop.product_id != product.product_id or crop.domain != "shop" or not crop.crop_id:
             raise BadRequest(f"crop {crop.crop_id!r} is no shop crop of {who}", hint="a catalog holds shop crops")
-        if not _storable(crop.crop_id) or (isinstance(crop.photo, Path) and not _storable(str(crop.photo))):
+        if not is_unicode(crop.crop_id) or (isinstance(crop.photo, Path) and not is_unicode(str(crop.photo))):
             raise BadRequest(
                 f"crop {crop.crop_id!r} of {who} has an id or a path that is no Unicode", hint="rename the file"
             )
@@ -141,7 +141,7 @@ def demand_product(product: Product) -> None:
             raise BadRequest(f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags or missing")
         if isinstance(value, int | float) and not _finite(value):
             raise BadRequest(f"{who} has the value {value!r}", hint="numbers are finite; leave unknown ones out")
-        if isinstance(value, str) and not _storable(value):
+        if isinstance(value, str) and not is_unicode(value):
             raise BadRequest(f"{who} has text that is no Unicode: {value!r:.60}")
 
 
@@ -151,12 +151,3 @@ def _finite(value: Any) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-def _storable(text: str) -> bool:
-    """Whether text is Unicode that can be encoded: half a surrogate pair cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

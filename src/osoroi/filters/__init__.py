@@ -55,6 +55,7 @@ from osoroi.filters._nodes import (
     Not,
     Operator,
     Some,
+    is_unicode,
     kind,
 )
 from osoroi.records import Product
@@ -75,6 +76,7 @@ __all__ = [
     "Some",
     "checked",
     "holds",
+    "is_unicode",
     "kind",
     "matches",
     "parse",

@@ -5,7 +5,20 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from osoroi.errors import BadFilter
-from osoroi.filters._nodes import LENGTH, NESTING, Among, Compare, Every, Filter, Known, Missing, Not, Operator, Some
+from osoroi.filters._nodes import (
+    LENGTH,
+    NESTING,
+    Among,
+    Compare,
+    Every,
+    Filter,
+    Known,
+    Missing,
+    Not,
+    Operator,
+    Some,
+    is_unicode,
+)
 
 EXAMPLE = 'for instance: {"and": [{"column": "category", "=": "skirts"}, {"column": "price", "<=": 5000}]}'
 
@@ -52,7 +65,7 @@ def _condition(name: str, sign: str, value: Any) -> Filter:
 
 
 def _value(value: Any) -> Known:
-    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if isinstance(value, str) and not is_unicode(value):
         raise BadFilter(f"the filter compares with text that is no Unicode: {value!r:.60}")
     if isinstance(value, bool | str):
         return value

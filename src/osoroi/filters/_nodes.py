@@ -85,6 +85,19 @@ Condition = Compare | Among | Missing
 Filter = Condition | Not | Every | Some
 
 
+def is_unicode(text: str) -> bool:
+    """Whether text can be encoded: half a surrogate pair cannot.
+
+    >>> is_unicode("帯"), is_unicode(chr(0xD800))
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def kind(value: Known) -> Kind:
     """The kind of a value.
 
