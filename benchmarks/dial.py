@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from osoroi import images, intervals
+from osoroi import image
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto
-from osoroi.readers import open_dataset
+from osoroi.evaluation import bootstrap
 from osoroi.records import Crop, Product
 
 DATA = Path(os.environ.get("OSOROI_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
@@ -46,8 +47,8 @@ class Point(NamedTuple):
     """Shares of the first products that have the colour and the type of what asked, with their intervals."""
 
     dial: float | None
-    colour: intervals.Interval
-    kind: intervals.Interval
+    colour: bootstrap.Interval
+    kind: bootstrap.Interval
 
 
 def tops(encoder: Encoder, composed: bool) -> Tops:
@@ -71,7 +72,7 @@ def vectors(encoder: Encoder, crops: list[Crop]) -> Float32[np.ndarray, "n d"]:
     rows = np.full((len(crops), encoder.dim), np.nan, np.float32)
     for number, crop in enumerate(crops):
         try:
-            rows[number] = encoder.encode([images.crop(crop.photo, crop.box, encoder.views[crop.domain])])[0]
+            rows[number] = encoder.encode([image.crop(crop.photo, crop.box, encoder.views[crop.domain])])[0]
         except BadPhoto:
             continue
     return rows
@@ -89,7 +90,7 @@ def share(names: np.ndarray, best: np.ndarray) -> Float64[np.ndarray, "q"]:
     return same.mean(axis=1)
 
 
-def measure(encoder: Encoder, composed: bool) -> tuple[list[Point], intervals.Interval, int]:
+def measure(encoder: Encoder, composed: bool) -> tuple[list[Point], bootstrap.Interval, int]:
     """A point for each step of the dial and for the encoder's own weights, last; and what the dial adds in colour."""
     given = tops(encoder, composed)
     colour, kind = given.attribute("colour_master"), given.attribute("kind")
@@ -100,8 +101,8 @@ def measure(encoder: Encoder, composed: bool) -> tuple[list[Point], intervals.In
     for dial in dials:
         best = first(encoder.weigh(given.asking, dial) @ given.found.T)
         shares.append(np.stack([share(colour, best)[asks], share(kind, best)[asks]], axis=1))
-    points = [Point(dial, *intervals.bootstrap(each, designs[asks])) for dial, each in zip(dials, shares, strict=True)]
-    gain = intervals.bootstrap((shares[STEPS] - shares[0])[:, :1], designs[asks], span=(-1.0, 1.0))[0]
+    points = [Point(dial, *bootstrap.bootstrap(each, designs[asks])) for dial, each in zip(dials, shares, strict=True)]
+    gain = bootstrap.bootstrap((shares[STEPS] - shares[0])[:, :1], designs[asks], span=(-1.0, 1.0))[0]
     return points, gain, int(asks.sum())
 
 

@@ -29,11 +29,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from osoroi import images
-from osoroi.catalogs import Entry
-from osoroi.catalogs.local import LocalCatalog
+from osoroi import image
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
-from osoroi.readers import open_dataset
 from osoroi.records import Crop, Hit, Product
 from osoroi.search import Searcher, answer
 
@@ -47,12 +47,12 @@ def photos(count: int) -> tuple[str, list[bytes]]:
     folder = DATA / "clothing_cc0" / "images"
     files = sorted(folder.glob("*.jpg"))[:count]
     if files:
-        return "clothing_cc0", [_sized(images.read(file)) for file in files]
+        return "clothing_cc0", [_sized(image.read(file)) for file in files]
     rows = [row for row in open_dataset(f"drawn:{count}").rows() if row.crop.domain == "street"]
-    return "drawn", [_sized(images.read(row.crop.photo)) for row in rows[:count]]
+    return "drawn", [_sized(image.read(row.crop.photo)) for row in rows[:count]]
 
 
-def _sized(pixels: images.Photo) -> bytes:
+def _sized(pixels: image.Photo) -> bytes:
     picture, file = Image.fromarray(pixels), io.BytesIO()
     scale = SIDE / max(picture.size)
     picture.resize([round(side * scale) for side in picture.size]).save(file, "JPEG", quality=88)
@@ -62,8 +62,8 @@ def _sized(pixels: images.Photo) -> bytes:
 def fill(folder: Path, encoder: Encoder, shots: Sequence[bytes], products: int) -> None:
     """A catalog of so many products: the photos' vectors, repeated with noise of a tenth of their length."""
     rng = np.random.default_rng(0)
-    base = encoder.encode([images.crop(shot, None, encoder.views["shop"]) for shot in shots])
-    thumbnail = images.thumbnail(shots[0], 80)
+    base = encoder.encode([image.crop(shot, None, encoder.views["shop"]) for shot in shots])
+    thumbnail = image.thumbnail(shots[0], 80)
     with LocalCatalog.open_or_create(folder, encoder) as catalog:
         for start in range(0, products, 1000):
             numbers = range(start, min(start + 1000, products))
@@ -86,8 +86,8 @@ def _entry(encoder: Encoder, number: int, vector: Any, photo: bytes) -> Entry:
 def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
     """Serve ``folder``. A hollow service answers every photo with the same hits, and so costs what HTTP costs."""
     from osoroi.cli.serve import run
-    from osoroi.web.service import Service
-    from osoroi.web.settings import Settings
+    from osoroi.server.service import Service
+    from osoroi.server.settings import Settings
 
     encoder = Encoder.open()
     with LocalCatalog.open(folder) as catalog:
@@ -259,7 +259,7 @@ def bare(folder: Path, shots: Sequence[bytes], seconds: float) -> dict[str, floa
         while time.perf_counter() < until or number < 5:
             shot, number = shots[number % len(shots)], number + 1
             marks = [time.process_time()]
-            crop = images.crop(shot, None, encoder.views["street"])
+            crop = image.crop(shot, None, encoder.views["street"])
             marks.append(time.process_time())
             vector = encoder.encode([crop])
             marks.append(time.process_time())

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from osoroi import images
-from osoroi.catalogs import Entry
-from osoroi.catalogs.local import LocalCatalog
+from osoroi import image
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
-from osoroi.readers import open_dataset
 from osoroi.records import Crop, Product
 from osoroi.search import Searcher
 
@@ -33,7 +33,7 @@ def photo() -> bytes:
     """A drawn street photo as a JPEG of 800 x 800 pixels."""
     row = next(row for row in open_dataset("drawn:1").rows() if row.crop.domain == "street")
     file = io.BytesIO()
-    Image.fromarray(images.read(row.crop.photo)).resize((SIDE, SIDE)).save(file, "JPEG", quality=90)
+    Image.fromarray(image.read(row.crop.photo)).resize((SIDE, SIDE)).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
@@ -76,7 +76,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds, and ratios of ours to the bare call."""
     encoder, data = Encoder.open(), photo()
     view = encoder.views["street"]
-    crop = images.crop(data, None, view)
+    crop = image.crop(data, None, view)
     vector = encoder.encode([crop])
     query, rng = encoder.weigh(vector), np.random.default_rng(0)
     bare_vectors = rng.normal(size=(PRODUCTS, encoder.dim)).astype(np.float32)
@@ -84,7 +84,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
         searcher = Searcher(encoder, catalog)
         ms = medians(
             {
-                "decode": lambda: images.crop(data, None, view),
+                "decode": lambda: image.crop(data, None, view),
                 "bare decode": lambda: bare_decode(data, view.width),
                 "encode": lambda: encoder.encode([crop]),
                 "bare encode": lambda: encoder.session.run(["vectors"], {"crops": crop[None]}),

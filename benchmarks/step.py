@@ -22,11 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from osoroi import building, images, preparing, sampling, training
-from osoroi.devices import device
-from osoroi.readers import open_dataset
-from osoroi.recipes import Recipe, named
-from osoroi.sampling import Batch, Pairs
+from osoroi import image
+from osoroi.data.readers import open_dataset
+from osoroi.model import build
+from osoroi.model.devices import device
+from osoroi.recipe import Recipe, named
+from osoroi.training import dataset as preparing
+from osoroi.training import loop, sampling
+from osoroi.training.sampling import Batch, Pairs
 
 PRODUCTS = 24
 RECIPES: dict[str, dict[str, Any]] = {
@@ -48,7 +51,7 @@ def photos(folder: Path) -> str:
         if key not in there:
             there.add(key)
             name = f"{product.product_id}-{crop.domain}.jpg"
-            (folder / name).write_bytes(images.load(crop.photo))
+            (folder / name).write_bytes(image.load(crop.photo))
             lines.append(f"{name},{product.product_id},{crop.domain},train")
     (folder / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
     return f"table:{folder / 'pairs.csv'}"
@@ -74,30 +77,30 @@ def repeated(pairs: Pairs, times: int) -> Pairs:
     )
 
 
-def begun(name: str, dataset: str, folder: Path) -> training.Run:
+def begun(name: str, dataset: str, folder: Path) -> loop.Run:
     """A run that is ready for its first step, with so many steps in an epoch."""
     recipe = settings(name)
     chosen = preparing.choose(open_dataset(dataset), "train")
-    network: Any = building.build(recipe)
+    network: Any = build.build(recipe)
     pairs = preparing.prepare(chosen, network, recipe, folder / name, worse=True)
-    learner = training.Learner(network, recipe).to(device())
+    learner = loop.Learner(network, recipe).to(device())
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = repeated(pairs, -(-STEPS[name] * recipe.products // len(pairs)))
-    return training.Run(folder, learner, recipe, pairs, pairs, device())
+    return loop.Run(folder, learner, recipe, pairs, pairs, device())
 
 
-def ours(run: training.Run) -> int:
+def ours(run: loop.Run) -> int:
     """One epoch of steps; how many."""
     run.learner.train()
-    workers = training.workers(run.device)
+    workers = loop.workers(run.device)
     for batch in sampling.batches(run.pairs, run.recipe, run.epoch, workers=workers):
-        training.learn(run, batch)
+        loop.learn(run, batch)
         run.step += 1
     run.epoch, run.step = run.epoch + 1, 0
     return run.steps
 
 
-def bare(run: training.Run, batch: Batch, steps: int, optimizer: torch.optim.Optimizer | None) -> None:
+def bare(run: loop.Run, batch: Batch, steps: int, optimizer: torch.optim.Optimizer | None) -> None:
     """As many passes of the network, forward and backward, and steps where there is an optimizer."""
     run.learner.train()
     for _ in range(steps):
@@ -121,7 +124,7 @@ def timed(work: Callable[[], Any], device: torch.device) -> tuple[float, float]:
 def measure(name: str, dataset: str, folder: Path, rounds: int) -> dict[str, Any]:
     """Medians over rounds, the first left out; milliseconds a step, and ratios of ours to the bare side."""
     run = begun(name, dataset, folder)
-    batch = training.moved(sampling.load(run.pairs, sampling.plan(run.pairs, run.recipe, 0)[0], 0), run.device)
+    batch = loop.moved(sampling.load(run.pairs, sampling.plan(run.pairs, run.recipe, 0)[0], 0), run.device)
     still = torch.optim.AdamW([one for one in run.learner.parameters() if one.requires_grad], 0.0, weight_decay=0.0)
     sides: dict[str, Callable[[], Any]] = {
         "ours": lambda: ours(run),

@@ -36,9 +36,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from osoroi.catalogs import Entry, _mirror, _reencode, _snapshots
-from osoroi.catalogs._check import check
-from osoroi.catalogs.local import LocalCatalog, is_catalog
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog, is_catalog
+from osoroi.catalog.maintenance import reencode
+from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.memory import memory_index, snapshots
 from osoroi.encoder import Encoder
 from osoroi.index import scan
 from osoroi.records import Crop, Part, Product, View
@@ -53,7 +55,7 @@ TIME_S = 0.25
 OFTEN = {"put": 6, "replace": 3, "remove": 3, "patch": 3, "compact": 3, "search": 2, "reencode": 1}
 SMALL = 12
 """Crops from which on a snapshot is kept here, so that there are many."""
-KINDS = ((_snapshots.SCAN_FROM, scan.CODED), (SMALL, scan.CODED), (SMALL, 20))
+KINDS = ((snapshots.SCAN_FROM, scan.CODED), (SMALL, scan.CODED), (SMALL, 20))
 """Crops from which on they are scanned, and have codes: catalogs are compared with everything, scanned without codes
 (a snapshot and a tail), and scanned with them, in turn."""
 
@@ -158,7 +160,7 @@ def do(catalog: LocalCatalog, step: dict[str, Any], model: Model) -> LocalCatalo
         case "reencode":
             folder = catalog.folder
             catalog.close()
-            _reencode.reencode(folder, Seeded(step["encoder"]), threads=1)
+            reencode.reencode(folder, Seeded(step["encoder"]), threads=1)
             return LocalCatalog.open(folder)
     return catalog
 
@@ -195,7 +197,7 @@ def kill_at(line: int) -> None:
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         name = frame.f_code.co_filename
-        return local if "osoroi/catalogs" in name or "osoroi/index" in name else None
+        return local if "osoroi/catalog" in name or "osoroi/index" in name else None
 
     threading.settrace(trace)
     sys.settrace(trace)
@@ -291,15 +293,15 @@ def searches(folder: Path, model: Model) -> None:
 
 def torture(folder: Path, kills: int, seed: int) -> Counter[str]:
     """So many kills, of one catalog after another; where they fell."""
-    _mirror.SNAPSHOT_FROM = SMALL
-    _reencode.CHUNK = 4
+    memory_index.SNAPSHOT_FROM = SMALL
+    reencode.CHUNK = 4
     cut: Counter[str] = Counter()
     model, number, round_ = Model(), 0, 0
     while cut.total() < kills:
         round_ += 1
         if round_ % 50 == 1:  # so that the making of a catalog is cut too
             number, model = number + 1, Model()
-            _snapshots.SCAN_FROM, scan.CODED = KINDS[number % len(KINDS)]
+            snapshots.SCAN_FROM, scan.CODED = KINDS[number % len(KINDS)]
         traced = round_ % 2 == 0
         said, killed = life(folder / f"shop{number}", model, seed * 1_000_003 + round_, traced=traced)
         try:

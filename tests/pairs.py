@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from osoroi import building, images
-from osoroi.network import Backbone, Network
-from osoroi.readers import open_dataset
-from osoroi.recipes import Recipe
+from osoroi import image
+from osoroi.data.readers import open_dataset
+from osoroi.model import build
+from osoroi.model.backbones import Maps
+from osoroi.model.network import Backbone, Network
+from osoroi.recipe import Recipe
 from osoroi.records import Row
-from osoroi.trunks import Maps
 
 TINY = Recipe("tiny", side=96, size=8, start="random", epochs=6, products=12, lr=3e-3, dropout=0.1, folds=2)
 
@@ -32,12 +33,12 @@ class TinyTrunk(nn.Module):
         self.end = nn.Conv2d(10, 12, 1)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
-        seen = self.below(images, 1)
+        seen = self.below(image, 1)
         rest = self.above(seen[-1], 1)
         return Maps(seen + rest.blocks, rest.last)
 
     def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
-        return through(self.steps[:cut], images - 0.5)
+        return through(self.steps[:cut], image - 0.5)
 
     def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
         seen = through(self.steps[cut:], maps)
@@ -59,7 +60,7 @@ def tiny_network(recipe: Recipe = TINY, probe: tuple[int, ...] | None = None) ->
     """The same weights every time."""
     torch.manual_seed(7)
     backbone = Backbone(TinyTrunk(), blocks=(0, 2), probe=probe, constancy=recipe.constancy)
-    return building.headed(backbone, recipe).eval()
+    return build.headed(backbone, recipe).eval()
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,6 @@ def drawn(products: int) -> list[Row]:
         name = product.design_id or product.product_id
         split = "val" if int(name[1:]) % 3 == 2 else "train"
         if (product.product_id, crop.domain) not in rows:
-            once = replace(crop, photo=images.load(crop.photo), split=split)
+            once = replace(crop, photo=image.load(crop.photo), split=split)
             rows[product.product_id, crop.domain] = Row(product, once)
     return list(rows.values())

@@ -11,15 +11,15 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
-from osoroi import images
-from osoroi.catalogs import Entry
-from osoroi.catalogs.local import LocalCatalog
+from osoroi import image
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
 from osoroi.records import Crop, Product
 from osoroi.search import Searcher
-from osoroi.web import app
-from osoroi.web.protocol import PatientProtocol
-from osoroi.web.settings import Settings
+from osoroi.server import app
+from osoroi.server.protocol import PatientProtocol
+from osoroi.server.settings import Settings
 from tiny import TinyEncoder
 
 RED, GREEN, BLUE, WHITE = (200, 20, 20), (20, 160, 40), (20, 40, 200), (250, 250, 250)
@@ -46,7 +46,7 @@ def entry(encoder: Encoder, product: Product, *photos: bytes) -> Entry:
     crops = [
         Crop(f"{product.product_id}/{place}", product.product_id, "shop", photo) for place, photo in enumerate(photos)
     ]
-    pixels = [images.crop(photo, None, encoder.views["shop"]) for photo in photos]
+    pixels = [image.crop(photo, None, encoder.views["shop"]) for photo in photos]
     return Entry(product, crops, encoder.encode(pixels))
 
 

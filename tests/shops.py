@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from osoroi.catalogs import Entry
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog
 from osoroi.records import Box, Crop, Product
 
 DIM = 4

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
 from osoroi.search import Searcher
-from osoroi.web import app
-from osoroi.web.settings import Settings
+from osoroi.server import app
+from osoroi.server.settings import Settings
 from shop import BLUE, GREEN, RED, WHITE, SeeingEncoder, fill, goods, picture
 
 READ, WRITE = "r" * 20, "w" * 20

@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from osoroi import audit, likeness
+from osoroi import audit
 from osoroi.cli import main
 from osoroi.encoder import Encoder
+from osoroi.image import phash
 from osoroi.records import Box, Crop, Product, Row
 from tiny import TinyEncoder
 
@@ -115,7 +116,7 @@ def test_photos_alike_in_light_and_not_in_colour_are_two():
     # The same grey values in another colour: the hash takes it for a copy, the vector does not.
     grey = picture(70).mean(axis=2, keepdims=True)
     red, green = (np.clip(grey + np.array(tint), 0, 255).astype(np.uint8) for tint in ((76, -39, 0), (-76, 39, 0)))
-    assert int(likeness.phash(red) ^ likeness.phash(green)).bit_count() <= audit.RADIUS
+    assert int(phash.phash(red) ^ phash.phash(green)).bit_count() <= audit.RADIUS
     planted = [row("a", "shop", file(red)), row("b", "shop", file(green), split="val")]
     assert counts(*planted) == {"never-asked": 2}
 
@@ -125,7 +126,7 @@ def test_photos_alike_but_for_a_fine_pattern_are_two():
     plain = picture(70).astype(int) // 2 + 64
     striped = plain + np.where(np.arange(40) // 2 % 2, 40, -40)[:, None]
     plain, striped = plain.astype(np.uint8), striped.astype(np.uint8)
-    assert int(likeness.phash(plain) ^ likeness.phash(striped)).bit_count() <= audit.RADIUS
+    assert int(phash.phash(plain) ^ phash.phash(striped)).bit_count() <= audit.RADIUS
     planted = [row("a", "shop", file(plain)), row("b", "shop", file(striped), split="val")]
     assert counts(*planted) == {"never-asked": 2}
 
@@ -157,11 +158,11 @@ def test_two_boxes_of_one_photo_are_two_crops():
 
 
 def test_hashes_survive_copying_and_tell_photos_apart():
-    hashes = np.array([likeness.phash(picture(i)) for i in range(300)], dtype=np.uint64)
-    copies = [likeness.phash(np.asarray(Image.open(io.BytesIO(copy(picture(i)))))) for i in range(300)]
+    hashes = np.array([phash.phash(picture(i)) for i in range(300)], dtype=np.uint64)
+    copies = [phash.phash(np.asarray(Image.open(io.BytesIO(copy(picture(i)))))) for i in range(300)]
     moved = [int(one ^ other).bit_count() for one, other in zip(hashes, copies, strict=True)]
     assert np.mean(np.array(moved) <= audit.RADIUS) > 0.98
-    assert len(likeness.near(hashes, audit.RADIUS)) == 0
+    assert len(phash.near(hashes, audit.RADIUS)) == 0
 
 
 @pytest.mark.parametrize("radius", [0, 1, 9, 64])
@@ -173,11 +174,11 @@ def test_near_pairs_are_those_of_a_slow_loop(radius):
     slow = [
         [i, j] for i in range(40) for j in range(i + 1, 40) if bin(int(hashes[i]) ^ int(hashes[j])).count("1") <= radius
     ]
-    assert likeness.near(hashes, radius).tolist() == slow
+    assert phash.near(hashes, radius).tolist() == slow
 
 
 def test_no_hashes_have_no_pairs():
-    assert likeness.near(np.empty(0, np.uint64), 8).shape == (0, 2)
+    assert phash.near(np.empty(0, np.uint64), 8).shape == (0, 2)
 
 
 @pytest.fixture

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from osoroi import filters
-from osoroi.catalogs import _database, _mirror, _reencode, _rows, _snapshots
-from osoroi.catalogs._backup import backup
-from osoroi.catalogs._check import check
-from osoroi.catalogs._reencode import reencode
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog import filters
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance import reencode as _reencode
+from osoroi.catalog.maintenance.backup import backup
+from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.maintenance.reencode import reencode
+from osoroi.catalog.memory import memory_index, snapshots
+from osoroi.catalog.store import database, rows
 from osoroi.cli.check import command as check_command
 from osoroi.errors import BadCatalog, BadFilter, BadRequest, NotFound, OtherEncoder
-from osoroi.index._codes import Codes
+from osoroi.index.codes import Codes
 from osoroi.index.scan import ScanIndex
 from osoroi.records import Crop
 from osoroi.search import Searcher
@@ -31,8 +33,8 @@ from tiny import TinyEncoder
 @pytest.fixture
 def small(monkeypatch):
     """Snapshots and scans of catalogs of a few thousand vectors."""
-    monkeypatch.setattr(_mirror, "SNAPSHOT_FROM", 1_000)
-    monkeypatch.setattr(_snapshots, "SCAN_FROM", 2_000)
+    monkeypatch.setattr(memory_index, "SNAPSHOT_FROM", 1_000)
+    monkeypatch.setattr(snapshots, "SCAN_FROM", 2_000)
 
 
 def many(count: int, photos: int, seed: int = 0):
@@ -165,8 +167,8 @@ def test_commits_in_a_log_that_cannot_be_read_are_never_passed_over(tmp_path, mo
     shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*-shm"))
     writer.close()
     assert (tmp_path / "copy" / "catalog.sqlite-wal").stat().st_size > 0
-    monkeypatch.setattr(_database.os, "access", lambda path, mode: mode != os.W_OK)
-    assert _database.frozen(tmp_path / "copy") is None, "SQLite is to see the log, or to say that it cannot"
+    monkeypatch.setattr(database.os, "access", lambda path, mode: mode != os.W_OK)
+    assert database.frozen(tmp_path / "copy") is None, "SQLite is to see the log, or to say that it cannot"
 
 
 def test_a_reader_notices_that_another_catalog_stands_in_its_place(tmp_path):
@@ -186,7 +188,7 @@ def test_a_connection_that_was_lent_before_the_file_changed_is_not_lent_again(tm
     create(tmp_path / "shop", entry("a", [1, 0, 0, 0])).close()
     state = [(1, 1)]
     with LocalCatalog.open(tmp_path / "shop", readonly=True) as reader:
-        monkeypatch.setattr(_database, "frozen", lambda folder: state[0])
+        monkeypatch.setattr(database, "frozen", lambda folder: state[0])
         with reader._pool.connected() as before:
             state[0] = (2, 2)
             with reader._pool.connected():
@@ -214,7 +216,7 @@ def test_check_reads_every_vector_of_a_snapshot_and_mends_it(tmp_path, small):
         assert catalog.compact()
         expected = found(catalog)
     assert check(shop) == []
-    path = _snapshots.current(shop)
+    path = snapshots.current(shop)
     assert path is not None
     data = bytearray((path / "vectors").read_bytes())
     data[4096 + 16 * 1_777] ^= 1
@@ -238,7 +240,7 @@ def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path, small, monkeypat
     shop = tmp_path / "shop"
     with create(shop, *many(2_500, 1)) as catalog:
         assert catalog.compact()
-        whole = _snapshots.current
+        whole = snapshots.current
         raced = []
 
         def current(folder: Path) -> Path | None:
@@ -248,7 +250,7 @@ def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path, small, monkeypat
                 assert catalog.compact()
             return whole(folder)
 
-        from osoroi.catalogs import _check
+        from osoroi.catalog.maintenance import check as _check
 
         monkeypatch.setattr(_check._snapshots, "current", current)
         assert check(shop) == []
@@ -272,9 +274,9 @@ def test_what_is_no_unicode_is_refused_in_words(tmp_path):
 
 
 def test_a_whole_number_too_large_for_a_float_is_none_that_can_be_stored():
-    assert not _rows._finite(10**400)
-    assert not _rows._finite(float("nan"))
-    assert _rows._finite(10**300)
+    assert not rows._finite(10**400)
+    assert not rows._finite(float("nan"))
+    assert rows._finite(10**300)
 
 
 def test_a_backup_into_no_folder_says_so(tmp_path):

@@ -7,10 +7,10 @@ import threading
 import pytest
 from click.testing import CliRunner
 
-from osoroi.catalogs import _mirror, _snapshots
-from osoroi.catalogs._backup import backup
-from osoroi.catalogs._check import check
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance.backup import backup
+from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.memory import memory_index, snapshots
 from osoroi.cli.backup import command as backup_command
 from osoroi.cli.check import command as check_command
 from osoroi.errors import BadCatalog
@@ -88,7 +88,7 @@ def test_photos_that_are_gone_or_changed_are_found(shop):
 
 @pytest.mark.parametrize("name", ["vectors", "owners", "columns", "manifest.json"])
 def test_a_damaged_snapshot_is_found(shop, name):
-    path = _snapshots.current(shop) / name
+    path = snapshots.current(shop) / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -97,7 +97,7 @@ def test_a_damaged_snapshot_is_found(shop, name):
 
 def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
     with LocalCatalog.open(shop) as catalog, catalog._pool.view() as truth:
-        mirror = _mirror.Mirror.build(truth, catalog.encoder)
+        mirror = memory_index.Mirror.build(truth, catalog.encoder)
         mirror.index.add(mirror.index.keys.copy(), -mirror.index.vectors(mirror.index.keys))
         mirror.save(truth)
     (finding,) = check(shop)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from osoroi.colour import lab, relit
+from osoroi.model.color import lab, relit
 
 
 def slow_lab(red, green, blue):

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osoroi import filters
-from osoroi.catalogs import _columns
-from osoroi.catalogs._columns import Columns
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog import filters
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.memory import columns as _columns
+from osoroi.catalog.memory.columns import Columns
 from shops import create, entry, found, put
 
 PRODUCTS = {

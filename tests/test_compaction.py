@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osoroi.catalogs import Entry, _mirror, _snapshots
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.memory import memory_index, snapshots
 from osoroi.records import Crop, Product
 from shops import create, put
 
@@ -24,8 +25,8 @@ def entries(prefix: str, vectors: np.ndarray) -> list[Entry]:
 
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_mirror, "SNAPSHOT_FROM", 1_000)
-    monkeypatch.setattr(_snapshots, "SCAN_FROM", 2_000)
+    monkeypatch.setattr(memory_index, "SNAPSHOT_FROM", 1_000)
+    monkeypatch.setattr(snapshots, "SCAN_FROM", 2_000)
     rng = np.random.default_rng(0)
     flat = (rng.standard_normal((COUNT, 4)) @ rng.standard_normal((4, DIM))).astype(np.float32)  # 4 axes of 16
     with create(tmp_path / "shop", *entries("a", flat), dim=DIM) as made:

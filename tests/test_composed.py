@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from osoroi import images, splits
+from osoroi import image
+from osoroi.data import splits
+from osoroi.data.readers import open_dataset
+from osoroi.data.readers.composed import CutOut, Shop, Street
+from osoroi.data.synthetic import compose, segment
 from osoroi.errors import BadDataset, BadPhoto
-from osoroi.readers import composing, cutting, open_dataset
-from osoroi.readers.composed import CutOut, Shop, Street
 from osoroi.records import Box, Row
 
 MAGENTA = (210, 20, 190)
@@ -69,28 +71,28 @@ def decoded(data: bytes) -> np.ndarray:
 
 def test_a_shirt_is_cut_from_paper_to_the_pixel_and_from_a_carpet_nearly_so() -> None:
     paper = np.full((200, 150, 3), 244.0)
-    assert overlap(cutting.cut(photo((60, 90, 160), paper)), shirt()) > 0.93  # drawn in by a pixel on purpose
-    assert overlap(cutting.cut(photo((60, 90, 160), carpet())), shirt()) > 0.93
-    assert overlap(cutting.cut(photo((200, 190, 180), carpet())), shirt()) > 0.93
+    assert overlap(segment.cut(photo((60, 90, 160), paper)), shirt()) > 0.93  # drawn in by a pixel on purpose
+    assert overlap(segment.cut(photo((60, 90, 160), carpet())), shirt()) > 0.93
+    assert overlap(segment.cut(photo((200, 190, 180), carpet())), shirt()) > 0.93
 
 
 def test_a_pale_shirt_on_pale_paper_is_cut_by_the_nearer_threshold() -> None:
     pale = np.full((200, 150, 3), 250.0)
     pixels = np.where(shirt()[..., None], 241.0, pale).astype(np.uint8)  # 9 levels apart: more than 5, less than 11
-    assert overlap(cutting.cut(pixels), shirt()) > 0.93
+    assert overlap(segment.cut(pixels), shirt()) > 0.93
 
 
 @pytest.mark.parametrize("level", [128, 250])
 def test_where_nothing_stands_out_the_photo_is_named(level: int) -> None:
     with pytest.raises(BadPhoto, match=r"no garment stands out in blank\.jpg: .*; photograph it whole"):
-        cutting.cut(np.full((200, 150, 3), level, dtype=np.uint8), "blank.jpg")
+        segment.cut(np.full((200, 150, 3), level, dtype=np.uint8), "blank.jpg")
 
 
 def test_pieces_are_numbered_as_a_flood_would() -> None:
     dice = np.random.default_rng(3)
     for shape in ((7, 11), (1, 9), (12, 5)):
         found = dice.random(shape) < 0.6
-        labels = cutting.labelled(found)
+        labels = segment.labelled(found)
         flooded = np.zeros(shape, dtype=int)
         for start in zip(*np.nonzero(found), strict=True):
             stack, number = [start], labels[start]
@@ -104,7 +106,7 @@ def test_pieces_are_numbered_as_a_flood_would() -> None:
 
 def test_the_density_of_a_mixture_is_the_formula() -> None:
     roots = np.array([np.diag([1.0, 0.5, 0.25]), np.eye(3) / 3])
-    mixture = cutting.Mixture(np.array([0.25, 0.75]), np.array([[0.0, 0, 0], [3.0, 1, 2]]), roots)
+    mixture = segment.Mixture(np.array([0.25, 0.75]), np.array([[0.0, 0, 0], [3.0, 1, 2]]), roots)
     at = np.array([[1.0, -2.0, 4.0]])
     first = 0.25 * 0.125 * np.exp(-0.5 * (1**2 + 1**2 + 1**2))  # 1/1, -2/2, 4/4 deviations away
     second = 0.75 / 27 * np.exp(-0.5 * (2**2 + 3**2 + 2**2) / 9)
@@ -114,7 +116,7 @@ def test_the_density_of_a_mixture_is_the_formula() -> None:
 def test_a_mixture_finds_the_two_colours_it_was_made_of() -> None:
     dice = np.random.default_rng(1)
     colours = np.concatenate([dice.normal((20, 30, 40), 2, (300, 3)), dice.normal((200, 90, 10), 2, (100, 3))])
-    found = cutting.mixed(colours, np.ones(400), cutting.started(colours, 2), steps=5)
+    found = segment.mixed(colours, np.ones(400), segment.started(colours, 2), steps=5)
     order = np.argsort(found.shares)
     assert found.shares[order] == pytest.approx([0.25, 0.75], abs=0.01)
     assert found.means[order] == pytest.approx(np.array([(200, 90, 10), (20, 30, 40)]), abs=1)
@@ -125,8 +127,8 @@ def test_neighbours_of_one_colour_talk_a_pixel_round_and_those_across_an_edge_do
     own[4, 4] = 1.5
     even, odd = np.full((9, 9, 3), 90.0), np.full((9, 9, 3), 90.0)
     even[0, 0], odd[4, 4] = 91, 240  # so that there is an edge somewhere
-    assert cutting.agreed(own, cutting.linked(even))[4, 4] < 0.1
-    assert cutting.agreed(own, cutting.linked(odd))[4, 4] > 0.7
+    assert segment.agreed(own, segment.linked(even))[4, 4] < 0.1
+    assert segment.agreed(own, segment.linked(odd))[4, 4] > 0.7
 
 
 def test_each_shop_photo_brings_its_street_photos_unread(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_each_shop_photo_brings_its_street_photos_unread(tmp_path: Path) -> None
     assert all(row.crop.box is None for row in found)
     assert found[0].crop.photo == tmp_path / "shop/a.png"
     with pytest.raises(BadPhoto, match=r"there is no photo at .*a\.png"):
-        images.read(found[1].crop.photo)
+        image.read(found[1].crop.photo)
 
 
 def test_the_mask_lies_on_the_garment_and_nowhere_else(tmp_path: Path) -> None:
@@ -173,15 +175,15 @@ def test_photos_come_small_and_as_jpegs(tmp_path: Path) -> None:
         if isinstance(row.crop.photo, Street):
             photo = Image.open(io.BytesIO(row.crop.photo.read()))
             assert photo.format == "JPEG"
-            assert composing.SMALL - 1 <= max(photo.size) <= composing.LARGE + 1
+            assert compose.SMALL - 1 <= max(photo.size) <= compose.LARGE + 1
 
 
 def test_a_cut_out_is_made_once_and_anew_when_the_photo_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, made = written(tmp_path), []
-    lifted = cutting.lifted
-    monkeypatch.setattr(cutting, "lifted", lambda *given: made.append(given[1]) or lifted(*given))
+    lifted = segment.lifted
+    monkeypatch.setattr(segment, "lifted", lambda *given: made.append(given[1]) or lifted(*given))
     garment = CutOut(tmp_path / "shop/a.png", None, tmp_path / "cut")
     assert garment.load().tobytes() == garment.load().tobytes()
     assert len(made) == 1
@@ -273,7 +275,7 @@ def test_an_empty_folder_of_scenes_is_refused(tmp_path: Path) -> None:
 
 def test_the_shipped_recipes_read_the_real_tables(data: Path, tmp_path: Path) -> None:
     hm = rows(data / "hm/manifest.csv", recipe="hm_garments", views="0", cache=str(tmp_path))
-    assert {row.product.category for row in hm} == {*composing.WORN}
+    assert {row.product.category for row in hm} == {*compose.WORN}
     with (data / "hm/manifest.csv").open() as file:
         theirs = Counter(line["category"] for line in csv.DictReader(file))
     mine = Counter(row.product.category for row in hm)
@@ -284,7 +286,7 @@ def test_the_shipped_recipes_read_the_real_tables(data: Path, tmp_path: Path) ->
     )
     splits_of = {(row.product.attributes["sender_id"], row.crop.split) for row in home}
     assert len(splits_of) == len({sender for sender, _ in splits_of}) > 300
-    assert {row.product.category for row in home} == {*composing.WORN} - {"bags"}
+    assert {row.product.category for row in home} == {*compose.WORN} - {"bags"}
 
 
 @pytest.mark.parametrize(
@@ -297,7 +299,7 @@ def test_the_shipped_recipes_read_the_real_tables(data: Path, tmp_path: Path) ->
 def test_real_garments_are_worn_and_seen(data: Path, tmp_path: Path, spec: str) -> None:
     found = list(open_dataset(spec.format(data=data, here=tmp_path)).rows())[100:2500:600]
     for row in found:
-        seen = images.read(row.crop.photo)
+        seen = image.read(row.crop.photo)
         if isinstance(row.crop.photo, Street | Shop):
             mask = row.crop.photo.mask()
             assert mask.shape == seen.shape[:2]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import lookalikes
+from osoroi.data.readers import open_dataset
 from osoroi.errors import BadDataset
-from osoroi.questions import gather
-from osoroi.readers import open_dataset
+from osoroi.evaluation.queries import gather
+from osoroi.evaluation.results import Protocol
 from osoroi.records import Box, Row
-from osoroi.results import Protocol
 
 
 def folder(item: int) -> str:

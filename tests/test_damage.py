@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osoroi.catalogs import _mirror, _snapshots, _verify
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.memory import memory_index, snapshots
+from osoroi.catalog.store import verify
 from osoroi.errors import BadCatalog
 from shops import create, entry, found, put, query
 
@@ -49,7 +50,7 @@ def shop(sound, tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _snapshots_of_small_catalogs(monkeypatch):
-    monkeypatch.setattr(_mirror, "SNAPSHOT_FROM", 5)
+    monkeypatch.setattr(memory_index, "SNAPSHOT_FROM", 5)
 
 
 def answers(folder: Path, **how) -> list:
@@ -111,7 +112,7 @@ def test_a_truncated_truth_is_a_clear_error(shop):
 @pytest.mark.parametrize("name", ["vectors", "owners", "columns", "manifest.json", "../current"])
 @pytest.mark.parametrize("how", ["flipped", "truncated", "gone"])
 def test_a_damaged_snapshot_is_built_anew_from_the_truth_and_the_log_says_so(sound, shop, name, how, caplog):
-    expected, path = repr(answers(sound)), _snapshots.current(shop) / name
+    expected, path = repr(answers(sound)), snapshots.current(shop) / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     if how == "gone":
@@ -146,7 +147,7 @@ def test_a_snapshot_of_another_past_is_not_believed(sound, shop, tmp_path, caplo
     ],
 )
 def test_what_is_read_is_verified_in_catalogs_too_large_to_verify_whole(shop, damage, monkeypatch):
-    monkeypatch.setattr(_verify, "ALWAYS", 0)
+    monkeypatch.setattr(verify, "ALWAYS", 0)
     connection = sqlite3.connect(shop / "catalog.sqlite", isolation_level=None)
     connection.execute(damage)
     connection.close()
@@ -155,7 +156,7 @@ def test_what_is_read_is_verified_in_catalogs_too_large_to_verify_whole(shop, da
 
 
 def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(_snapshots, "SCAN_FROM", 50)
+    monkeypatch.setattr(snapshots, "SCAN_FROM", 50)
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((300, 8)).astype(np.float32)
     with create(tmp_path / "shop", dim=8) as catalog:
@@ -163,7 +164,7 @@ def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(t
         catalog.compact()
         assert type(catalog._mirror.index).__name__ == "ScanIndex"
         expected = [hit.product_id for hit in catalog.nearest(vectors[:1], 20)]
-        path = _snapshots.current(catalog.folder) / "vectors"
+        path = snapshots.current(catalog.folder) / "vectors"
         with path.open("r+b") as file:
             file.seek(4096)
             data = bytearray(file.read(300 * 32))

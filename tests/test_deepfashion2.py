@@ -7,8 +7,8 @@ import pytest
 
 import lookalikes
 from lookalikes import Garment
+from osoroi.data.readers import open_dataset
 from osoroi.errors import BadDataset
-from osoroi.readers import open_dataset
 from osoroi.records import Box, Row
 
 SMALL = {

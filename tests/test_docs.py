@@ -10,7 +10,7 @@ import click
 import pytest
 
 from osoroi.cli import COMMANDS, main
-from osoroi.readers import READERS
+from osoroi.data.readers import READERS
 
 ROOT = Path(__file__).parents[1]
 

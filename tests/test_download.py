@@ -16,9 +16,9 @@ from PIL import Image
 
 import lookalikes
 from osoroi.cli.download import command
-from osoroi.download import Count, Ending, Hosts, Link, Manners, download, endings, links
+from osoroi.data.download import Count, Ending, Hosts, Link, Manners, download, endings, links
+from osoroi.data.http import Patience, Reply, fetch
 from osoroi.errors import BadDataset
-from osoroi.fetching import Patience, Reply, fetch
 
 FAST = Manners(
     pause_s=0.0, backoff_s=0.02, tries=3, given_up=100, patience=Patience(silence_s=0.4, whole_s=1.0, bytes=200_000)

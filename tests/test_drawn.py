@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osoroi import images, splits
+from osoroi import image
+from osoroi.data import splits
+from osoroi.data.readers import open_dataset
+from osoroi.data.readers.drawn import DEAL, Photo, sewn
+from osoroi.data.synthetic import shapes, stage
+from osoroi.data.synthetic.canvas import Canvas, Piece
+from osoroi.data.synthetic.cloth import COLOURS, Cloth
+from osoroi.data.synthetic.designs import CATEGORIES, design
 from osoroi.errors import BadDataset
-from osoroi.readers import open_dataset
-from osoroi.readers.drawing import shapes, stage
-from osoroi.readers.drawing.canvas import Canvas, Piece
-from osoroi.readers.drawing.cloth import COLOURS, Cloth
-from osoroi.readers.drawing.designs import CATEGORIES, design
-from osoroi.readers.drawn import DEAL, Photo, sewn
 from osoroi.records import Product, Row
 
 
@@ -61,7 +62,7 @@ def test_a_photo_travels_and_says_its_name() -> None:
     assert again == photo
     assert hash(again) == hash(photo)
     assert again.read() == photo.read()
-    assert images.name_of(photo) == f"drawn:0/p00012/{photo.view}"
+    assert image.name_of(photo) == f"drawn:0/p00012/{photo.view}"
 
 
 def test_each_product_has_shop_and_street_photos_and_only_the_street_is_boxed() -> None:
@@ -87,7 +88,7 @@ def test_boxes_hold_the_garment_as_it_is_painted() -> None:
 
 def test_street_photos_fit_their_boxes_and_shop_photos_have_a_plain_border() -> None:
     for row in rows("5"):
-        photo = images.read(row.crop.photo)
+        photo = image.read(row.crop.photo)
         height, width, _ = photo.shape
         if row.crop.box:
             left, top, right, bottom = row.crop.box
@@ -95,7 +96,7 @@ def test_street_photos_fit_their_boxes_and_shop_photos_have_a_plain_border() -> 
             assert 0 <= top < bottom <= height
             assert (right - left) * (bottom - top) > 0.05 * width * height
         else:
-            found = images.content(photo)
+            found = image.content(photo)
             assert found.right - found.left < width or found.bottom - found.top < height
 
 

@@ -10,8 +10,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from osoroi.card import ENTRY, Card, fingerprint, graph_of
 from osoroi.encoder import BATCH, DEFAULT, Encoder
+from osoroi.encoder.metadata import ENTRY, Card, fingerprint, graph_of
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.records import Domain, Part, View
 

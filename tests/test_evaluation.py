@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osoroi import evaluation, images, questions, results
+from osoroi import image
 from osoroi.errors import BadDataset, BadRequest, Unlike
+from osoroi.evaluation import evaluate, results
+from osoroi.evaluation import queries as questions
+from osoroi.evaluation.corruption import spoil
+from osoroi.evaluation.results import Protocol, Task
 from osoroi.records import Box, Crop, Product, Row
-from osoroi.results import Protocol, Task
-from osoroi.spoiling import spoil
 from tiny import TinyEncoder
 
 RED, ORANGE, GREEN, BLUE, GREY = (220, 30, 30), (230, 120, 20), (20, 200, 40), (20, 40, 210), (128, 128, 128)
@@ -76,7 +78,7 @@ def small() -> list[Row]:
 
 def asked(rows, *more, encoder=None, protocol=None, **task) -> results.Evaluation:
     task = Task("test:rows", protocol=protocol or Protocol(), **task)
-    return evaluation.ask([Rows(rows), *map(Rows, more)], encoder or Weighable(), task)
+    return evaluate.ask([Rows(rows), *map(Rows, more)], encoder or Weighable(), task)
 
 
 def ranks(found: results.Evaluation, arm="both") -> list[list[float]]:
@@ -231,8 +233,8 @@ def test_spoiling_changes_queries_alone_and_is_the_same_for_the_same_seed():
 def test_spoiling_leaves_the_gallery_as_it_is():
     encoder, (shop_row, street_row) = Weighable(), (shop("a", RED, BLUE), street("a", ORANGE, GREEN))
     view = encoder.views["street"]
-    data, box = spoil(images.read(street_row.crop.photo), None, seed=1, crop_id="street/a")
-    query, clean = encoder.encode([images.crop(data, box, view), images.crop(shop_row.crop.photo, None, view)])
+    data, box = spoil(image.read(street_row.crop.photo), None, seed=1, crop_id="street/a")
+    query, clean = encoder.encode([image.crop(data, box, view), image.crop(shop_row.crop.photo, None, view)])
     found = asked([shop_row, street_row], protocol=Protocol(spoil=1))
     assert found.arm("both").scores[0][0] == pytest.approx(float(query @ clean) / 2, abs=1e-6)  # weights of one half
 
@@ -281,14 +283,14 @@ def test_a_file_that_is_no_evaluation_is_refused(tmp_path, text):
 
 def test_checking_finds_other_data_and_other_numbers():
     before = asked(small())
-    assert len(evaluation.check(before, asked(small()))) == 3 * 8
+    assert len(evaluate.check(before, asked(small()))) == 3 * 8
     with pytest.raises(Unlike, match="not the same data"):
-        evaluation.check(before, asked(small()[:5]))
+        evaluate.check(before, asked(small()[:5]))
     with pytest.raises(Unlike, match="not the same protocol"):
-        evaluation.check(before, asked(small(), protocol=Protocol(spoil=1)))
+        evaluate.check(before, asked(small(), protocol=Protocol(spoil=1)))
     worse = replace(before.arms[2], ranks=before.arms[2].ranks + 1)
     with pytest.raises(Unlike, match="numbers came out otherwise: both hit@1"):
-        evaluation.check(before, replace(before, arms=(*before.arms[:2], worse)))
+        evaluate.check(before, replace(before, arms=(*before.arms[:2], worse)))
 
 
 def test_an_arm_or_a_category_that_is_not_there_names_those_that_are():
@@ -311,7 +313,7 @@ def test_metrics_on_exported_run_files_are_those_of_pytrec_eval(tmp_path):
             street(f"p {j}", *pair, crop_id=f"query {i}") for j in draw.choice(40, draw.integers(1, 4), replace=False)
         ]
     task = Task("test:rows")
-    found = evaluation.ask([Rows(rows)], Weighable(), task, depth=40)
+    found = evaluate.ask([Rows(rows)], Weighable(), task, depth=40)
     paths = results.export_run(found, tmp_path / "run")
     assert [path.name for path in paths] == ["qrels.txt", "deep.run", "detail.run", "both.run"]
     with paths[0].open() as file:

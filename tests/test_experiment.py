@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osoroi import comparison, evaluation, images, results, runs
+from osoroi import image
+from osoroi.data.readers import open_dataset
 from osoroi.errors import BadRequest
-from osoroi.export import export
-from osoroi.preparing import views
-from osoroi.readers import open_dataset
-from osoroi.results import Protocol, Task
+from osoroi.evaluation import compare, evaluate, results
+from osoroi.evaluation.results import Protocol, Task
+from osoroi.model.export import export
+from osoroi.training import run as runs
+from osoroi.training.dataset import views
 from pairs import TINY, tiny_network
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -67,9 +69,9 @@ def asked(tuned=0):
 @pytest.mark.parametrize("spoil", [None, 0])
 def test_what_is_kept_gives_the_answers_of_asking_plainly(tmp_path, monkeypatch, tuned, spoil):
     task = Task("drawn:12:4", protocol=Protocol(spoil=spoil))
-    plain = evaluation.ask([open_dataset(task.dataset)], asked(tuned), task)
+    plain = evaluate.ask([open_dataset(task.dataset)], asked(tuned), task)
     first = asking.ask(asked(tuned), task, tmp_path)
-    monkeypatch.setattr(images, "crop", None)
+    monkeypatch.setattr(image, "crop", None)
     again = asking.ask(asked(tuned), task, tmp_path)
     for found in (first, again):
         assert found.data == plain.data
@@ -93,7 +95,7 @@ def photos(tmp_path):
     rows = list(open_dataset("drawn:3:1").rows())
     broken = next(number for number, row in enumerate(rows) if row.crop.domain == "street")
     for number, (product, crop) in enumerate(rows):
-        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == broken else images.load(crop.photo))
+        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == broken else image.load(crop.photo))
         lines.append(f"{number}.jpg,{product.product_id},{crop.domain},{crop.crop_id}")
     (tmp_path / "shop.csv").write_text("\n".join(lines))
     return tmp_path / "shop.csv", tmp_path / "kept"
@@ -113,7 +115,7 @@ def test_the_table_holds_the_mean_over_seeds_and_the_paired_gain(tmp_path):
     lines = tables.lines_of(systems, "one:deep")
     hits = [float(results.values(each.arm("both"), ["hit@1"]).mean()) for each in answers]
     assert lines[2].spreads["hit@1"].mean == pytest.approx((hits[0] + hits[1]) / 2)
-    gain = comparison.compare(systems[2], systems[0], ["hit@5"])[0]
+    gain = compare.compare(systems[2], systems[0], ["hit@5"])[0]
     assert lines[2].gains["hit@5"].interval == gain.interval
     assert f"{100 * gain.interval.mean:+.1f}" in tables.table(lines).splitlines()[4]
 
@@ -129,8 +131,8 @@ def test_a_trained_network_asked_the_short_way_answers_as_its_exported_file(tmp_
     export(network, tmp_path / "one.onnx", parts=network.parts, views=views(notes.recipe), crops=crops, **told)
     for name, question in experiment.questions.items():
         short = results.read(run.path_of(tmp_path, name, trial, 1))
-        long = evaluation.evaluate(replace(question.task, encoder=str(tmp_path / "one.onnx")))
-        comparison.same(short, long)
+        long = evaluate.evaluate(replace(question.task, encoder=str(tmp_path / "one.onnx")))
+        compare.same(short, long)
         for one, other in zip(short.arms, long.arms, strict=True):
             assert np.mean(one.ranks != other.ranks) < 0.02, "near ties alone may stand otherwise"
         for metric in tables.METRICS:

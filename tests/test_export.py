@@ -10,14 +10,15 @@ import onnx
 import pytest
 import torch
 
-import osoroi.export
-from osoroi import building, images
+import osoroi.model.export
+from osoroi import image
 from osoroi.encoder import DEFAULT, Encoder
 from osoroi.errors import BadRequest, Unlike
-from osoroi.export import check, export
-from osoroi.heads import Head
-from osoroi.network import Backbone, Network
-from osoroi.recipes import Recipe
+from osoroi.model import build
+from osoroi.model.export import check, export
+from osoroi.model.heads import Head
+from osoroi.model.network import Backbone, Network
+from osoroi.recipe import Recipe
 from osoroi.records import Domain, Part, View
 from test_network import Little
 
@@ -80,7 +81,7 @@ def test_the_file_names_no_path_of_this_machine(little):
 def test_a_file_that_disagrees_is_refused_and_the_old_one_stays(little, tmp_path, monkeypatch):
     model = onnx.load(little)
     del model.metadata_props[:]
-    monkeypatch.setattr(osoroi.export, "to_onnx", lambda network, view, outputs: model)
+    monkeypatch.setattr(osoroi.model.export, "to_onnx", lambda network, view, outputs: model)
     path = tmp_path / "encoder.onnx"
     path.write_bytes(b"the old one")
     other = little_network()
@@ -123,7 +124,7 @@ def shipped_network() -> Network:
     graph = onnx.load(DEFAULT).graph
     held = {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in graph.initializer}
     trunk = "network.backbone.trunk."
-    network: Network = building.build(Recipe(constancy=True), None, building.PROBES[Recipe.trunk])
+    network: Network = build.build(Recipe(constancy=True), None, build.PROBES[Recipe.trunk])
     for name, head in network.heads.items():
         for key, value in head.state_dict().items():
             here = f"network.heads.{name}.{key}"
@@ -153,8 +154,8 @@ def test_the_shipped_file_agrees_with_torch_on_200_real_crops(data):
     encoder, network = Encoder.open(), shipped_network()
     street = sorted((data / "viton" / "street").glob("*.jpg"))[:100]
     shop = sorted((data / "hm" / "images").glob("*.jpg"))[:100]
-    crops = [images.crop(path, None, encoder.views["street"]) for path in street]
-    crops += [images.crop(path, None, encoder.views["shop"]) for path in shop]
+    crops = [image.crop(path, None, encoder.views["street"]) for path in street]
+    crops += [image.crop(path, None, encoder.views["shop"]) for path in shop]
     assert len(crops) == 200
     assert check(network, encoder, crops) >= 0.9999
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi import features
+from osoroi.model import pooling
 
 MAPS = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(0)) * 4 + 1
 WEIGHTS = torch.rand(2, 8, 12, generator=torch.Generator().manual_seed(1)) ** 4
@@ -16,26 +16,26 @@ def test_mean_and_deviation_count_each_position_by_its_weight():
             values, shares = MAPS[b, c].flatten().double().numpy(), WEIGHTS[b].flatten().double().numpy()
             mean = np.average(values, weights=shares)
             deviation = np.average((values - mean) ** 2, weights=shares) ** 0.5
-            assert features.mean(MAPS, WEIGHTS)[b, c].item() == pytest.approx(mean, abs=1e-4)
-            assert features.deviation(MAPS, WEIGHTS)[b, c].item() == pytest.approx(deviation, abs=1e-4)
+            assert pooling.mean(MAPS, WEIGHTS)[b, c].item() == pytest.approx(mean, abs=1e-4)
+            assert pooling.deviation(MAPS, WEIGHTS)[b, c].item() == pytest.approx(deviation, abs=1e-4)
 
 
 def test_weights_of_a_finer_resolution_are_averaged_to_the_maps():
     fine = torch.zeros(1, 16, 24)
     fine[0, :2, 2:6] = 1.0  # above the second and third position of the first row
-    found = features.mean(MAPS, fine)
+    found = pooling.mean(MAPS, fine)
     assert found.tolist() == pytest.approx(MAPS[:, :, 0, 1:3].mean(2).numpy(), abs=1e-3)
 
 
 def test_weights_that_are_zero_everywhere_count_all_positions_alike():
     nowhere = torch.zeros(2, 8, 12)
-    assert torch.allclose(features.mean(MAPS, nowhere), MAPS.mean((2, 3)), atol=1e-5)
-    assert torch.isfinite(features.deviation(MAPS, nowhere)).all()
+    assert torch.allclose(pooling.mean(MAPS, nowhere), MAPS.mean((2, 3)), atol=1e-5)
+    assert torch.isfinite(pooling.deviation(MAPS, nowhere)).all()
 
 
 def test_a_map_that_never_changes_has_hardly_a_deviation_and_a_gradient():
     flat = torch.full((1, 2, 4, 4), 3.0, requires_grad=True)
-    found = features.deviation(flat, torch.ones(1, 4, 4))
+    found = pooling.deviation(flat, torch.ones(1, 4, 4))
     found.sum().backward()
     assert found.max() <= 1.001e-3
     assert torch.isfinite(flat.grad).all()
@@ -65,14 +65,14 @@ def test_the_histogram_spreads_each_colour_over_its_neighbours():
         [random.uniform(-5, 105, (3, 4)), random.uniform(-90, 90, (3, 4)), random.uniform(-30, 9, (3, 4))]
     )
     weights = random.uniform(0.1, 1, (3, 4))
-    found = features.soft_histogram(torch.tensor(colours)[None], torch.tensor(weights)[None], (3, 4, 5))[0]
+    found = pooling.soft_histogram(torch.tensor(colours)[None], torch.tensor(weights)[None], (3, 4, 5))[0]
     assert found.numpy() == pytest.approx(slow_histogram(colours, weights, (3, 4, 5)), abs=1e-5)
     assert found.sum().item() == pytest.approx(1)
 
 
 def test_the_grid_holds_the_weighed_mean_of_each_cell_row_by_row():
     maps, weights = MAPS[:, :, :8, :12], WEIGHTS
-    found = features.coarse_grid(maps, weights, 4, 3).reshape(2, 4, 3, 3)
+    found = pooling.coarse_grid(maps, weights, 4, 3).reshape(2, 4, 3, 3)
     for row in range(4):
         for column in range(3):
             cell = (slice(2 * row, 2 * row + 2), slice(4 * column, 4 * column + 4))
@@ -84,13 +84,13 @@ def test_the_grid_holds_the_weighed_mean_of_each_cell_row_by_row():
 def test_a_cell_without_the_garment_takes_the_garments_mean():
     weights = torch.zeros(2, 8, 12)
     weights[:, :4] = 1.0
-    found = features.coarse_grid(MAPS, weights, 2, 1).reshape(2, 2, 3)
+    found = pooling.coarse_grid(MAPS, weights, 2, 1).reshape(2, 2, 3)
     assert torch.isfinite(found).all()
     assert (found[:, 1] - MAPS[:, :, 4:].mean((2, 3))).abs().max() < 4 * 2  # the values stay in the maps' range
 
 
 def test_the_bell_is_highest_in_the_middle_and_wider_than_tall_on_a_wide_crop():
-    bell = features.centred(5, 9, 0.25)[0]
+    bell = pooling.centred(5, 9, 0.25)[0]
     assert bell[2, 4] == 1.0
     assert bell[0, 4].item() == pytest.approx(np.exp(-((0.5 / 0.25) ** 2) / 2))  # two deviations from the middle
     assert bell[2, 0].item() == pytest.approx(bell[0, 4].item())

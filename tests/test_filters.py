@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osoroi import filters
+from osoroi.catalog import filters
+from osoroi.catalog.filters import Among, Compare, Every, Missing, Not, Some, checked, matches, parse
 from osoroi.errors import BadFilter
-from osoroi.filters import Among, Compare, Every, Missing, Not, Some, checked, matches, parse
 from osoroi.records import Product
 
 SKIRT = Product(

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 import loops
-from osoroi import images, trunks
+from osoroi import image
+from osoroi.model import backbones
+from osoroi.model.backbones import googlenet
+from osoroi.model.backbones.googlenet import INCEPTIONS, GoogLeNet, Inception, Widths
 from osoroi.records import View
-from osoroi.trunks import googlenet
-from osoroi.trunks.googlenet import INCEPTIONS, GoogLeNet, Inception, Widths
 
 FILE = "bvlc_googlenet.safetensors"
 
@@ -24,12 +25,12 @@ GARMENTS = {
 @pytest.fixture(scope="module")
 def net() -> GoogLeNet:
     torch.manual_seed(4)
-    return trunks.build("googlenet")
+    return backbones.build("googlenet")
 
 
 @pytest.fixture(scope="module")
 def real(weights) -> GoogLeNet:
-    return trunks.build("googlenet", weights / FILE)
+    return backbones.build("googlenet", weights / FILE)
 
 
 def test_response_normalisation_is_the_formula_of_caffe():
@@ -101,7 +102,7 @@ def test_the_first_blocks_are_what_plain_loops_give(net):
 def test_blocks_have_the_widths_and_sides_of_the_paper(net):
     with torch.inference_mode():
         maps = net(torch.rand(1, 3, 224, 224))
-    assert isinstance(net, trunks.Divided)
+    assert isinstance(net, backbones.Divided)
     assert net.widths == (64, 192, 256, 480, 512, 512, 512, 528, 832, 832, 1024)
     assert [tuple(block.shape[1:]) for block in maps.blocks] == [
         (width, side, side) for width, side in zip(net.widths, [112, 56, 28, 28, 14, 14, 14, 14, 14, 7, 7], strict=True)
@@ -142,9 +143,9 @@ def test_the_real_weights_fill_an_inception_that_loops_agree_with(real):
 def test_the_real_weights_see_garments_in_photos_of_tops(real, data, weights):
     photos = sorted((data / "viton" / "shop").glob("*.jpg"))[:8]
     assert len(photos) == 8
-    crops = np.stack([images.crop(photo, None, View(224, 224, trim=True)) for photo in photos])
+    crops = np.stack([image.crop(photo, None, View(224, 224, trim=True)) for photo in photos])
     shown = torch.from_numpy(crops).permute(0, 3, 1, 2) / 255
-    state = trunks.read_weights(weights / FILE)
+    state = backbones.read_weights(weights / FILE)
 
     def garments(pictures: torch.Tensor) -> float:
         """Mean probability that a photo shows one."""

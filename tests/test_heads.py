@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi.heads import Head, Noise, Source, discriminant, spreads
+from osoroi.model.heads import Head, Noise, Source, discriminant, spreads
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from osoroi import images
+from osoroi import image as images
 from osoroi.errors import BadPhoto
-from osoroi.images import Limits
+from osoroi.image import Limits
 from osoroi.records import Box, View
 
 SRGB = np.array(

@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import ingest
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
 from osoroi.errors import BadDataset, OtherEncoder
 from osoroi.ingest import Count, Problem
 from osoroi.records import Box, Crop, Product, Row

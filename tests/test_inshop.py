@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import lookalikes
+from osoroi.data.readers import open_dataset
 from osoroi.errors import BadDataset
-from osoroi.readers import open_dataset
 from osoroi.records import Box, Crop, Product, Row
 
 DRESS = "img/WOMEN/Dresses/id_00000002"

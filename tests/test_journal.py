@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from osoroi import journal
+from osoroi.training import log
 
 LINES = [{"epoch": 0.0, "loss": math.nan, "nDCG@5": 0.5}, {"epoch": 1.0, "loss": 0.25, "nDCG@5": 0.75}]
 
 
 def test_csv_and_json_hold_all_lines_and_say_what_is_no_number(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    journal.write(tmp_path, LINES)
+    log.write(tmp_path, LINES)
     with (tmp_path / "metrics.csv").open() as file:
         assert list(csv.reader(file)) == [["epoch", "loss", "nDCG@5"], ["0.0", "", "0.5"], ["1.0", "0.25", "0.75"]]
     assert json.loads((tmp_path / "metrics.json").read_text())[0] == {"epoch": 0.0, "loss": None, "nDCG@5": 0.5}
@@ -39,7 +39,7 @@ def test_tensorboard_gets_each_epoch_once_where_it_is_installed(tmp_path, monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == "tensorboard" else None)
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(SummaryWriter=Writer))
     for count in (1, 2):
-        journal.write(tmp_path, LINES[:count])
+        log.write(tmp_path, LINES[:count])
     first, second = (
         [("events", "nDCG@5", 0.5, 0), "closed"],
         [("events", "loss", 0.25, 1), ("events", "nDCG@5", 0.75, 1)],
@@ -51,7 +51,7 @@ def test_tensorboard_gets_each_epoch_once_where_it_is_installed(tmp_path, monkey
 def test_tensorboard_itself_reads_what_was_written(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    journal.write(tmp_path, LINES)
+    log.write(tmp_path, LINES)
     read = EventAccumulator(str(tmp_path / "events"))
     read.Reload()
     assert [(one.step, one.value) for one in read.Scalars("loss")] == [(1, 0.25)]

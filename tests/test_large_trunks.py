@@ -9,10 +9,11 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 import loops
-from osoroi import images, trunks
+from osoroi import image
+from osoroi.model import backbones
+from osoroi.model.backbones.resnet import Bottleneck
+from osoroi.model.backbones.vit import Attention
 from osoroi.records import View
-from osoroi.trunks.resnet import Bottleneck
-from osoroi.trunks.vit import Attention
 
 VIT = "vit_tiny_patch16_224"
 
@@ -20,7 +21,7 @@ VIT = "vit_tiny_patch16_224"
 @pytest.fixture(scope="module")
 def nets() -> dict:
     torch.manual_seed(6)
-    return {name: trunks.build(name) for name in ("vgg16", "resnet50", VIT)}
+    return {name: backbones.build(name) for name in ("vgg16", "resnet50", VIT)}
 
 
 def test_vgg_has_the_names_and_sizes_of_torchvision(nets):
@@ -82,7 +83,7 @@ def test_a_bottleneck_is_what_plain_loops_give():
 @pytest.mark.parametrize(("name", "cuts"), [("vgg16", (1, 5, 13)), ("resnet50", (1, 4, 16))])
 def test_both_halves_together_are_the_whole(nets, name, cuts):
     net, picture = nets[name], torch.rand(1, 3, 32, 48)
-    assert isinstance(net, trunks.Divided)
+    assert isinstance(net, backbones.Divided)
     with torch.inference_mode():
         whole = net(picture)
         for cut in cuts:
@@ -105,9 +106,9 @@ def test_what_lies_above_a_cut_is_all_that_learns_there(nets, name, cut):
 
 
 def test_old_checkpoints_without_counters_load(tmp_path, nets):
-    state = {key: one for key, one in nets["resnet50"].state_dict().items() if not key.endswith(trunks.COUNTER)}
+    state = {key: one for key, one in nets["resnet50"].state_dict().items() if not key.endswith(backbones.COUNTER)}
     save_file(state, tmp_path / "old.safetensors")
-    loaded = trunks.build("resnet50", tmp_path / "old.safetensors")
+    loaded = backbones.build("resnet50", tmp_path / "old.safetensors")
     assert all(torch.equal(one, loaded.state_dict()[key]) for key, one in state.items())
 
 
@@ -143,9 +144,9 @@ def test_patches_stay_in_their_places(nets):
 
 def test_the_transformers_real_weights_see_garments(data, weights):
     path = weights / f"{VIT}.safetensors"
-    net, state = trunks.build(VIT, path), load_file(path)
+    net, state = backbones.build(VIT, path), load_file(path)
     photos = sorted((data / "viton" / "shop").glob("*.jpg"))[:8]
-    shown = np.stack([images.crop(photo, None, View(224, 224, trim=True)) for photo in photos])
+    shown = np.stack([image.crop(photo, None, View(224, 224, trim=True)) for photo in photos])
     pictures = torch.from_numpy(shown).permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
         tokens, _ = net.entering(pictures)

@@ -15,10 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import shops
-from osoroi import filters
-from osoroi.catalogs import Catalog
-from osoroi.catalogs._gate import Gate
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog import Catalog, filters
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.memory.rwlock import Gate
 from osoroi.errors import BadCatalog, BadFilter, BadPhoto, BadRequest, Busy, NotFound, OtherEncoder
 from osoroi.records import Box, Crop, Part, Product
 from shops import DIM, ENCODER, OTHER, create, entry, found, put, query
@@ -262,7 +261,7 @@ def test_queries_that_do_not_fit_are_refused(catalog):
 READER = """
 import sys, time
 import numpy as np
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
 with LocalCatalog.open(__import__("pathlib").Path(sys.argv[1]), readonly=True) as catalog:
     seen = None
     while seen != "stop":

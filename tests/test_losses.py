@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from osoroi import losses
 from osoroi.records import Part
+from osoroi.training import losses
 
 DRAW = torch.Generator().manual_seed(3)
 

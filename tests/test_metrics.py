@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from osoroi import metrics
 from osoroi.errors import BadRequest
+from osoroi.evaluation import metrics
 
 approx = pytest.approx
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from osoroi import mining
+from osoroi.training import mining
 
 STREET = [0, 0, 1, 2, 3]
 SHOP = [2, 0, 1, 1, 0, 3]

@@ -10,13 +10,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import loops
-from osoroi import building, features, shallow
-from osoroi.colour import lab
 from osoroi.errors import BadRun
-from osoroi.heads import Head, TwoLayers
-from osoroi.network import COLOUR_SIDE, REACH, Backbone, Features, Network
-from osoroi.recipes import Recipe
-from osoroi.trunks import Maps, build
+from osoroi.model import build as building
+from osoroi.model import pooling, shallow
+from osoroi.model.backbones import Maps, build
+from osoroi.model.color import lab
+from osoroi.model.heads import Head, TwoLayers
+from osoroi.model.network import COLOUR_SIDE, REACH, Backbone, Features, Network
+from osoroi.recipe import Recipe
 from pairs import TINY, tiny_network
 
 
@@ -71,13 +72,13 @@ def test_features_stand_in_the_order_that_sizes_tells(network, crops):
     images = crops.permute(0, 3, 1, 2) / 255
     maps = backbone.trunk(images)
     small = images.reshape(4, 3, COLOUR_SIDE, 2, COLOUR_SIDE, 2).mean((3, 5))
-    bell = features.centred(COLOUR_SIDE, COLOUR_SIDE, REACH)
+    bell = pooling.centred(COLOUR_SIDE, COLOUR_SIDE, REACH)
     expected = {
         "mean of block 0": maps.blocks[0].mean((2, 3)),
         "mean of block 2": maps.blocks[2].mean((2, 3)),
         "deviation of block 0": maps.blocks[0].std((2, 3), correction=0),
         "deviation of block 2": maps.blocks[2].std((2, 3), correction=0),
-        "histogram": features.soft_histogram(lab(small), bell).sqrt(),
+        "histogram": pooling.soft_histogram(lab(small), bell).sqrt(),
         "grid": lab(small).reshape(4, 3, 4, 12, 3, 16).mean((3, 5)).permute(0, 2, 3, 1).flatten(1),
     }
     runs = raw.detail.split([size for _, size in backbone.sizes["detail"]], 1)

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
 from osoroi.search import Searcher
-from osoroi.web import app
-from osoroi.web.settings import Settings
+from osoroi.server import app
+from osoroi.server.settings import Settings
 from shop import BLUE, RED, SeeingEncoder, fill, goods, picture, serving
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs the Python package schemathesis")

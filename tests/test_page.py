@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osoroi.web.settings import Settings
+from osoroi.server.settings import Settings
 from shop import BLUE, GREEN, RED, SeeingEncoder, fill, goods, picture, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi import preparing, runs, splits
+from osoroi.data import splits
 from osoroi.errors import BadDataset, BadRun
+from osoroi.training import dataset
+from osoroi.training import run as runs
 from pairs import TINY, Drawn, drawn, tiny_network
 
 FEW = 12
@@ -26,7 +28,7 @@ def test_products_with_one_side_alone_are_left_out_and_counted():
     train = [row for row in rows if row.crop.split == "train"]
     name = train[0].product.product_id
     lonely = [row for row in rows if not (row.product.product_id == name and row.crop.domain == "street")]
-    chosen = preparing.choose(Rows(lonely), "train")
+    chosen = dataset.choose(Rows(lonely), "train")
     assert chosen.alone == 1
     assert len(chosen.products) == len({row.product.product_id for row in train}) - 1
 
@@ -35,20 +37,20 @@ def test_products_with_one_side_alone_are_left_out_and_counted():
 def test_a_split_without_pairs_says_what_was_there(side):
     rows = [row for row in drawn(FEW) if row.crop.domain == side]
     with pytest.raises(BadDataset, match=r"split 'train' has \d products, 0 of them with a street and a shop photo"):
-        preparing.choose(Rows(rows), "train")
+        dataset.choose(Rows(rows), "train")
 
 
 def test_one_category_alone_can_be_learned_from():
-    tops = preparing.choose(Drawn(54), "train", category="tops")
+    tops = dataset.choose(Drawn(54), "train", category="tops")
     assert {product.category for product in tops.products} == {"tops"}
-    assert 1 < len(tops.products) < len(preparing.choose(Drawn(54), "train").products)
+    assert 1 < len(tops.products) < len(dataset.choose(Drawn(54), "train").products)
     with pytest.raises(BadDataset, match="split 'train' of category 'hats' has 0 products"):
-        preparing.choose(Drawn(54), "train", category="hats")
+        dataset.choose(Drawn(54), "train", category="hats")
 
 
 def test_a_data_set_without_splits_is_dealt_and_designs_stay_together():
     rows = [row._replace(crop=replace(row.crop, split=None)) for row in drawn(54)]
-    train, val = (preparing.choose(Rows(rows), split) for split in ("train", "val"))
+    train, val = (dataset.choose(Rows(rows), split) for split in ("train", "val"))
     assert len(train.products) + len(val.products) == 54
     assert len(val.products) < len(train.products)
     assert not {one.design_id for one in train.products} & {one.design_id for one in val.products}
@@ -57,14 +59,14 @@ def test_a_data_set_without_splits_is_dealt_and_designs_stay_together():
 def test_products_held_out_by_itself_are_those_of_nine_to_one():
     rows = [row._replace(crop=replace(row.crop, split=None)) for row in drawn(54)]
     deal = splits.dealer("9:1")
-    held = {one.product_id for one in preparing.choose(Rows(rows), "val").products}
+    held = {one.product_id for one in dataset.choose(Rows(rows), "val").products}
     assert held == {row.product.product_id for row in rows if deal(row.product) == "val"}
 
 
 def test_a_network_stays_where_it_is_when_another_device_looks(monkeypatch):
-    monkeypatch.setattr(preparing, "device", lambda: torch.device("meta"))
+    monkeypatch.setattr(dataset, "device", lambda: torch.device("meta"))
     network = tiny_network()
-    run = preparing.runner(network, TINY, 10)
+    run = dataset.runner(network, TINY, 10)
     with pytest.raises((NotImplementedError, RuntimeError)):  # numbers of this device cannot be read
         run(np.zeros((2, 96, 96, 3), np.uint8))
     assert {one.device.type for one in network.parameters()} == {"cpu"}
@@ -89,29 +91,29 @@ def test_two_processes_do_not_write_one_run(tmp_path, monkeypatch):
 
 
 def test_what_was_seen_is_kept_and_used_again_until_something_else_is_asked(tmp_path, monkeypatch):
-    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network()
-    first = preparing.prepare(chosen, network, TINY, tmp_path, worse=True)
+    chosen, network = dataset.choose(Drawn(FEW), "train"), tiny_network()
+    first = dataset.prepare(chosen, network, TINY, tmp_path, worse=True)
 
     def never(*_):
         raise AssertionError("looked again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(preparing.Shower, "crop", never)
-        again = preparing.prepare(chosen, network, TINY, tmp_path, worse=True)
+        patched.setattr(dataset.Shower, "crop", never)
+        again = dataset.prepare(chosen, network, TINY, tmp_path, worse=True)
         rows = np.arange(len(first.product))
         for one, two in zip(first.look(rows, 0), again.look(rows, 0), strict=True):
             assert torch.equal(one, two)
         with pytest.raises(AssertionError, match="looked again"):
-            preparing.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True)
+            dataset.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True)
 
 
 @pytest.mark.parametrize("more", [{}, {"shallow": True}, {"constancy": True}, {"shallow": True, "constancy": True}])
 @pytest.mark.parametrize("tuned", [0, 2, 3])
 def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, tuned, more):
     recipe = replace(TINY, tuned=tuned, **more)
-    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network(recipe, probe=(0,))
-    pairs = preparing.prepare(chosen, network, recipe, tmp_path, worse=False)
-    show = preparing.Shower([preparing.Look(crop, product, 0) for product, crop in chosen.crops], recipe)
+    chosen, network = dataset.choose(Drawn(FEW), "train"), tiny_network(recipe, probe=(0,))
+    pairs = dataset.prepare(chosen, network, recipe, tmp_path, worse=False)
+    show = dataset.Shower([dataset.Look(crop, product, 0) for product, crop in chosen.crops], recipe)
     crops = torch.from_numpy(np.stack([show.crop(row, 0) for row in range(6)]))
     with torch.inference_mode():
         assert torch.allclose(network.above(*pairs.look(np.arange(6), 0)), network(crops), atol=2e-3)
@@ -119,7 +121,7 @@ def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, tuned, mo
 
 def test_further_views_are_worse_each_in_its_own_way_and_the_same_when_asked_again():
     crop = next(row.crop for row in drawn(FEW) if row.crop.domain == "street")
-    show = preparing.Shower([preparing.Look(crop, 0, number) for number in range(3)], TINY)
+    show = dataset.Shower([dataset.Look(crop, 0, number) for number in range(3)], TINY)
     plain, one, two = (show.crop(row, 0).astype(int) for row in range(3))
     assert np.abs(one - plain).mean() > 3
     assert np.abs(one - two).mean() > 3
@@ -131,10 +133,10 @@ def test_a_photo_that_cannot_be_read_takes_its_product_with_it(tmp_path):
     rows = drawn(FEW)
     place = next(place for place, row in enumerate(rows) if row.crop.split == "train")
     rows = [*rows[:place], rows[place]._replace(crop=replace(rows[place].crop, photo=b"no photo")), *rows[place + 1 :]]
-    chosen = preparing.choose(Rows(rows), "train")
+    chosen = dataset.choose(Rows(rows), "train")
     for _ in range(2):  # looked at, and as it was kept
         lost = []
-        pairs = preparing.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False, on_lost=lost.extend)
+        pairs = dataset.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False, on_lost=lost.extend)
         assert len(pairs) == len(chosen.products) - 1
         assert len(pairs.product) == 2 * len(pairs)
         assert len(lost) == 1
@@ -143,50 +145,50 @@ def test_a_photo_that_cannot_be_read_takes_its_product_with_it(tmp_path):
 
 def test_where_hardly_a_photo_can_be_read_the_first_problem_is_told(tmp_path):
     rows = [row._replace(crop=replace(row.crop, photo=b"no photo")) for row in drawn(FEW)]
-    chosen = preparing.choose(Rows(rows), "train")
+    chosen = dataset.choose(Rows(rows), "train")
     with pytest.raises(BadDataset, match=r"of \d+ photos \d+ cannot be read; the first: p0"):
-        preparing.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False)
+        dataset.prepare(chosen, tiny_network(), TINY, tmp_path, worse=False)
 
 
 def test_runs_that_differ_in_seed_and_loss_share_what_was_seen(tmp_path, monkeypatch):
-    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network()
-    first = preparing.prepare(chosen, network, TINY, tmp_path, worse=True, shared=True)
+    chosen, network = dataset.choose(Drawn(FEW), "train"), tiny_network()
+    first = dataset.prepare(chosen, network, TINY, tmp_path, worse=True, shared=True)
     other = replace(TINY, seed=5, loss="triplet", epochs=9, size=4, dropout=0.5)
 
     def never(*_):
         raise AssertionError("looked again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(preparing.Shower, "crop", never)
-        again = preparing.prepare(chosen, tiny_network(other), other, tmp_path, worse=True, shared=True)
+        patched.setattr(dataset.Shower, "crop", never)
+        again = dataset.prepare(chosen, tiny_network(other), other, tmp_path, worse=True, shared=True)
     rows = np.arange(len(first.product))
     assert torch.equal(first.look(rows, 0)[1], again.look(rows, 0)[1])
-    preparing.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True, shared=True)
+    dataset.prepare(chosen, network, replace(TINY, margin=0.2), tmp_path, worse=True, shared=True)
     assert len(list(tmp_path.glob("*/done.json"))) == 2, "another view is kept beside the first"
 
 
 def test_another_trunk_or_another_photo_is_never_taken_for_what_was_kept(tmp_path):
-    chosen, network = preparing.choose(Drawn(FEW), "train"), tiny_network()
-    preparing.prepare(chosen, network, TINY, tmp_path, worse=False, shared=True)
+    chosen, network = dataset.choose(Drawn(FEW), "train"), tiny_network()
+    dataset.prepare(chosen, network, TINY, tmp_path, worse=False, shared=True)
     with torch.no_grad():
         network.backbone.trunk.steps[0].weight[0] += 1
-    preparing.prepare(chosen, network, TINY, tmp_path, worse=False, shared=True)
+    dataset.prepare(chosen, network, TINY, tmp_path, worse=False, shared=True)
     moved = [(product, replace(crop, crop_id=f"other {crop.crop_id}")) for product, crop in chosen.crops]
-    preparing.prepare(replace(chosen, crops=moved), network, TINY, tmp_path, worse=False, shared=True)
+    dataset.prepare(replace(chosen, crops=moved), network, TINY, tmp_path, worse=False, shared=True)
     assert len(list(tmp_path.glob("*/done.json"))) == 3
 
 
 def test_what_was_seen_without_another_light_is_not_taken_for_what_is_seen_with_it():
     recipe = replace(TINY, constancy=True)
-    assert preparing.frozen(tiny_network(), TINY) != preparing.frozen(tiny_network(recipe), recipe)
+    assert dataset.frozen(tiny_network(), TINY) != dataset.frozen(tiny_network(recipe), recipe)
 
 
 def test_views_made_anew_follow_the_seed_and_views_that_are_kept_do_not(tmp_path):
-    chosen, whole = preparing.choose(Drawn(FEW), "train"), replace(TINY, tuned=3, views=2)
+    chosen, whole = dataset.choose(Drawn(FEW), "train"), replace(TINY, tuned=3, views=2)
     kept = replace(TINY, tuned=0, views=2)
     for recipe, same in ((whole, False), (kept, True)):
         seen = [
-            preparing.prepare(chosen, tiny_network(recipe), each, tmp_path / f"{same}{each.seed}", worse=True)
+            dataset.prepare(chosen, tiny_network(recipe), each, tmp_path / f"{same}{each.seed}", worse=True)
             for each in (recipe, replace(recipe, seed=1))
         ]
         rows = np.flatnonzero(seen[0].view == 1)[:4]

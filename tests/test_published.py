@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import loops
-from osoroi import checkpoint, export, preparing, published, runs, training, trunks
 from osoroi.errors import BadRun
-from osoroi.published import Published
-from osoroi.recipes import PUBLISHED, Recipe, named
+from osoroi.model import backbones, export, multiscale
+from osoroi.model.backbones import Maps
+from osoroi.model.multiscale import Published
+from osoroi.recipe import PUBLISHED, Recipe, named
 from osoroi.records import Part
-from osoroi.trunks import Maps
+from osoroi.training import checkpoint, dataset, loop, run
 
 
 class Seer(nn.Module):
@@ -197,8 +198,8 @@ def test_what_the_deep_arm_keeps_serves_both(crops):
     assert len(deep) == len(both) == 3
     assert all(torch.equal(one, other) for one, other in zip(deep, both, strict=True))
     recipe = Recipe("arm", network="deep", trunk="googlenet", side=224)
-    assert preparing.frozen(made("deep"), recipe) == preparing.frozen(made("both"), replace(recipe, seed=4))
-    assert preparing.frozen(made("deep"), recipe) != preparing.frozen(made("shallow"), recipe)
+    assert dataset.frozen(made("deep"), recipe) == dataset.frozen(made("both"), replace(recipe, seed=4))
+    assert dataset.frozen(made("deep"), recipe) != dataset.frozen(made("shallow"), recipe)
 
 
 def test_where_all_of_the_trunk_learns_the_crops_are_kept(crops):
@@ -220,8 +221,8 @@ def test_gradients_reach_the_heads_the_shallow_paths_and_the_tuned_blocks(tuned,
 
 def test_a_run_of_the_same_seed_starts_from_the_same_weights():
     recipe = Recipe("s", network="shallow", trunk="", side=224, start="random", size=256, dropout=0.0)
-    one, same = published.build(recipe, None), published.build(recipe, None)
-    other = published.build(replace(recipe, seed=1), None)
+    one, same = multiscale.build(recipe, None), multiscale.build(recipe, None)
+    other = multiscale.build(replace(recipe, seed=1), None)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
     assert not torch.equal(one.head.last.weight, other.head.last.weight)
     assert not one.training
@@ -239,26 +240,26 @@ def test_a_run_of_the_same_seed_starts_from_the_same_weights():
 def test_settings_that_were_not_published_are_refused(settings, said):
     recipe = Recipe("s", network="shallow", trunk="", side=224, start="random")
     with pytest.raises(BadRun, match=said):
-        published.build(replace(recipe, **settings), None)
+        multiscale.build(replace(recipe, **settings), None)
 
 
 @pytest.mark.slow
 def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
     """From drawn products to an encoder file, as `osoroi train` and `osoroi export` do."""
     recipe = named("published-shallow", {"epochs": 2, "products": 8})
-    runs.run(runs.Notes("drawn:36", recipe), tmp_path / "run")
-    network, notes = runs.load(tmp_path / "run")
+    run.run(run.Notes("drawn:36", recipe), tmp_path / "run")
+    network, notes = run.load(tmp_path / "run")
     assert network.parts == (Part("shallow", 256, 1.0),)
     assert notes.recipe == recipe
-    started = published.build(recipe, None).state_dict()
-    last = checkpoint.weights(checkpoint.read(tmp_path / "run" / training.LAST))
+    started = multiscale.build(recipe, None).state_dict()
+    last = checkpoint.weights(checkpoint.read(tmp_path / "run" / loop.LAST))
     assert not torch.equal(last["network.shallow.0.conv.weight"], started["shallow.0.conv.weight"])
-    crops = runs.crops_of(tmp_path / "run")[:4]
+    crops = run.crops_of(tmp_path / "run")[:4]
     encoder = export.export(
         network,
         tmp_path / "shallow.onnx",
         parts=network.parts,
-        views=preparing.views(recipe),
+        views=dataset.views(recipe),
         crops=crops,
         recipe=recipe.name,
         training="drawn:36",
@@ -271,8 +272,8 @@ def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
 def test_the_file_of_both_arms_on_googlenet_gives_the_same_vectors(tmp_path, crops):
     """Response normalisation, partial windows and padding that counts, as ONNX Runtime has them."""
     torch.manual_seed(1)
-    network = Published("both", trunks.build("googlenet")).eval()
+    network = Published("both", backbones.build("googlenet")).eval()
     crops = list(crops.numpy())
-    views = preparing.views(PUBLISHED)
+    views = dataset.views(PUBLISHED)
     told = {"recipe": "r", "training": "t", "licence": "CC0-1.0"}
     export.export(network, tmp_path / "both.onnx", parts=network.parts, views=views, crops=crops, **told)

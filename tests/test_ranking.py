@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from osoroi import ranking
 from osoroi.errors import BadEncoder
+from osoroi.evaluation import ranking
 
 
 def shelved(keys, vectors) -> ranking.Shelf:

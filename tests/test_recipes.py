@@ -2,9 +2,9 @@
 
 import pytest
 
-from osoroi import building
 from osoroi.errors import BadRequest, BadRun
-from osoroi.recipes import changed, named
+from osoroi.model import build
+from osoroi.recipe import changed, named
 
 WRONG = [
     ("frozen", "loss=infonce", "loss=infonce is not one of info_nce, triplet"),
@@ -46,10 +46,10 @@ def test_a_setting_that_means_nothing_is_refused_with_what_would(recipe, setting
 )
 def test_a_network_that_cannot_be_built_is_refused_with_what_can(settings, says):
     with pytest.raises(BadRun, match=says):
-        building.build(named("quick", settings), empty=True)
+        build.build(named("quick", settings), empty=True)
 
 
 @pytest.mark.parametrize("start", ["closed", "random"])
 def test_weights_that_are_given_are_those_of_the_parts_from_the_start(start):
-    network = building.build(named("quick", {"weights": (("deep", 0.2), ("detail", 0.8)), "start": start}), empty=True)
+    network = build.build(named("quick", {"weights": (("deep", 0.2), ("detail", 0.8)), "start": start}), empty=True)
     assert [(part.name, part.weight) for part in network.parts] == [("deep", 0.2), ("detail", 0.8)]

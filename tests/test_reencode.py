@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osoroi import images
-from osoroi.catalogs import _reencode
-from osoroi.catalogs._check import check
-from osoroi.catalogs._reencode import reencode
-from osoroi.catalogs.local import LocalCatalog
+from osoroi import image
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance import reencode as _reencode
+from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.maintenance.reencode import reencode
 from osoroi.errors import BadCatalog, Busy, OtherEncoder
 from osoroi.records import Box
 from osoroi.search import Searcher
@@ -43,7 +43,7 @@ def photo(colour) -> bytes:
 def shown(place: int, **values):
     """A product whose one photo has a colour of its own, with the old encoder's vector."""
     data, box = photo((8 * place, 255 - 9 * place, 40)), Box(0, 0, SIDE, SIDE)
-    vector = OLD.encode([images.crop(data, box, OLD.views["shop"])])[0]
+    vector = OLD.encode([image.crop(data, box, OLD.views["shop"])])[0]
     return entry(f"p{place:02}", vector.tolist(), photo=data, box=box, **values)
 
 

@@ -13,12 +13,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from osoroi import charts, comparison, exhibits, report, results
 from osoroi.cli import main
+from osoroi.data.readers import open_dataset
 from osoroi.errors import Unlike
-from osoroi.intervals import Interval
-from osoroi.readers import open_dataset
-from osoroi.results import Arm, Data, Evaluation, Protocol, Query, Task
+from osoroi.evaluation import compare, results
+from osoroi.evaluation.bootstrap import Interval
+from osoroi.evaluation.results import Arm, Data, Evaluation, Protocol, Query, Task
+from osoroi.report import charts, examples, html
 
 TOP = ("p0", "p1", "p2", "p3", "p4", "p5")
 
@@ -72,9 +73,9 @@ ARMS = {"deep": [1, 6, 6, 6, 2, 6], "detail": [6, 1, 1, 2, 3, 6], "both": [1, 1,
 
 def page(tmp_path, *named, **more) -> str:
     named = named or (("one", made(ARMS)),)
-    groups = [comparison.Named(name, True, evaluations) for name, *evaluations in named]
+    groups = [compare.Named(name, True, evaluations) for name, *evaluations in named]
     groups = [group._replace(evaluations=tuple(group.evaluations)) for group in groups]
-    return report.write(groups, tmp_path / "out", **more).read_text()
+    return html.write(groups, tmp_path / "out", **more).read_text()
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_result_grids_show_the_first_five_of_each_arm_and_frame_the_right_one(tm
     random = text[text.index("A random sample") : text.index("Where the arms disagree")]
     rows = Elements(random).rows[1:]
     assert [len(row) for row in rows] == [1 + 3 * 5] * 2
-    chosen = exhibits.choose(made(ARMS).arms, "random", 2)
+    chosen = examples.choose(made(ARMS).arms, "random", 2)
     expected = sum(ranks[number] <= 5 for ranks in ARMS.values() for number in chosen)
     assert sum("✓" in cell for row in rows for cell in row) == expected
     assert random.count("right") - random.count("right at") >= expected
@@ -158,13 +159,13 @@ def test_a_photo_that_is_gone_leaves_a_grey_field_that_names_the_product(tmp_pat
 def test_queries_are_chosen_by_what_their_title_says():
     arms = made(ARMS).arms
     # Found first by `both`: 0, 1, 2, 4; the lead .9 - i/100 - .5 falls with i.
-    assert exhibits.choose(arms, "best", 3) == [0, 1, 2]
+    assert examples.choose(arms, "best", 3) == [0, 1, 2]
     # Never found: 5; at rank 2: 3.
-    assert exhibits.choose(arms, "worst", 5) == [5, 3]
+    assert examples.choose(arms, "worst", 5) == [5, 3]
     # nDCG@5 differs by 1 in 0, 1, 2 (0 against 1), by .63 in 3 (0 against rank 2), by .5 in 4 (1 against rank 3).
-    assert exhibits.choose(arms, "disagreement", 9) == [0, 1, 2, 3, 4, 5]
-    assert exhibits.choose(arms, "random", 3, seed=1) == exhibits.choose(arms, "random", 3, seed=1)
-    assert len(exhibits.choose(arms, "random", 99)) == 6
+    assert examples.choose(arms, "disagreement", 9) == [0, 1, 2, 3, 4, 5]
+    assert examples.choose(arms, "random", 3, seed=1) == examples.choose(arms, "random", 3, seed=1)
+    assert len(examples.choose(arms, "random", 99)) == 6
 
 
 def test_several_trainings_and_seeds_each_get_a_row(tmp_path):

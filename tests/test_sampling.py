@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi import sampling
 from osoroi.errors import BadRun
-from osoroi.recipes import Recipe
-from osoroi.sampling import Pairs
+from osoroi.recipe import Recipe
+from osoroi.training import sampling
+from osoroi.training.sampling import Pairs
 
 
 def pairs_of(products=23, street=3, shop=2, design=None, category=None):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from osoroi.errors import BadIndex
-from osoroi.index import Index, Neighbors, _asking, _codes, _snapshot
+from osoroi.index import Index, Neighbors, codes, scan_search, snapshot
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
 
@@ -46,7 +46,7 @@ def recall(found: Neighbors, truth: Neighbors) -> float:
 @pytest.fixture(autouse=True)
 def _filters_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     """As those of a million do."""
-    monkeypatch.setattr(_asking, "FEW", 2_000)
+    monkeypatch.setattr(scan_search, "FEW", 2_000)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_the_farthest_lists_are_left_out_only_where_they_hold_nothing(
     noise = np.random.default_rng(18).standard_normal((COUNT, DIM)).astype(np.float32)
     index, oracle = ScanIndex.build(np.arange(COUNT), noise), exact(np.arange(COUNT), noise)
     queries = np.random.default_rng(19).standard_normal((100, DIM)).astype(np.float32)
-    monkeypatch.setattr(_asking, "EDGE", _asking.EDGE if looking else 1.0)
+    monkeypatch.setattr(scan_search, "EDGE", scan_search.EDGE if looking else 1.0)
     found = recall(index.nearest(queries, 10), oracle.nearest(queries, 10))
     assert found == 1 if looking else found < 1  # of noise, the farthest quarter holds some of the best
 
@@ -169,8 +169,8 @@ def test_what_lives_far_away_alone_is_found(
 
 
 def test_strong_axes_have_a_code_each_and_weak_ones_share() -> None:
-    slots = _codes.dealt(np.array([900.0, 400.0, 1.0, 1.0, 1.0, 0.5, 0.5]), 4)
-    first, second, *weak = (slots // _codes.SLOTS).tolist()
+    slots = codes.dealt(np.array([900.0, 400.0, 1.0, 1.0, 1.0, 0.5, 0.5]), 4)
+    first, second, *weak = (slots // codes.SLOTS).tolist()
     assert (first, second) == (0, 1)
     assert sorted(weak) == [2, 2, 3, 3, 3]
     assert len(set(slots.tolist())) == 7
@@ -257,7 +257,7 @@ def test_a_failed_write_leaves_the_old_snapshot_and_no_litter(
     before = file.read_bytes()
     index = ScanIndex.open(file)
     index.add(np.array([1]), vectors[:1])
-    monkeypatch.setattr(_snapshot.os, "fsync", full)
+    monkeypatch.setattr(snapshot.os, "fsync", full)
     with pytest.raises(BadIndex, match="cannot be written: No space left on device"):
         index.save(file)
     assert file.read_bytes() == before
@@ -339,8 +339,8 @@ def test_health_notices_when_vectors_drift_from_what_the_codes_know(file: Path, 
 
 
 def test_health_measures_recall(index: ScanIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_asking, "SURE", -9.0)  # trusts the codes' order, and scores no more than the first
-    monkeypatch.setattr(_asking, "FIRST", 10)
+    monkeypatch.setattr(scan_search, "SURE", -9.0)  # trusts the codes' order, and scores no more than the first
+    monkeypatch.setattr(scan_search, "FIRST", 10)
     assert index.health().recall < 0.95
 
 

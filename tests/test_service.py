@@ -26,17 +26,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
 from osoroi.cli.serve import command
 from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, BadRequest, TooMuch
 from osoroi.records import Product
-from osoroi.web import forms
-from osoroi.web.batching import Batcher
-from osoroi.web.counting import Counts
-from osoroi.web.protocol import PatientProtocol
-from osoroi.web.settings import Settings
-from osoroi.web.state import State
+from osoroi.server import forms
+from osoroi.server.batching import Batcher
+from osoroi.server.counts import Counts
+from osoroi.server.pages.url_state import State
+from osoroi.server.protocol import PatientProtocol
+from osoroi.server.settings import Settings
 from shop import BLUE, RED, SeeingEncoder, entry, fill, goods, picture, serving
 
 WRITES = "w" * 20
@@ -371,7 +371,7 @@ def test_photos_that_people_ask_with_are_neither_stored_nor_logged(catalog, tmp_
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or mark not in path.read_bytes()
     ours = [f"{record.name} {record.getMessage()}" for record in caplog.records if not record.name.startswith("http")]
-    assert any("osoroi.web POST /v1/search 200" in line for line in ours)
+    assert any("osoroi.server POST /v1/search 200" in line for line in ours)
     for word in (mark.decode(), box, "733", "87654", "holiday", "P1"):
         assert not any(word in line for line in ours), word
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
 from osoroi.errors import NotFound
 from osoroi.search import Searcher
 from shop import goods

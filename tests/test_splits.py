@@ -5,9 +5,9 @@ import random
 
 import pytest
 
+from osoroi.data.splits import checked, dealer, place
 from osoroi.errors import BadDataset
 from osoroi.records import Crop, Product, Row
-from osoroi.splits import checked, dealer, place
 
 
 def products(count: int, first: int = 0) -> list[Product]:

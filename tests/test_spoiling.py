@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from osoroi.evaluation.corruption import spoil
 from osoroi.records import Box
-from osoroi.spoiling import spoil
 
 SMOOTH = np.clip(np.add.outer(np.arange(90), np.arange(60))[..., None] + [60, 40, 20], 0, 255).astype(np.uint8)
 

@@ -8,12 +8,12 @@ import pytest
 
 import lookalikes
 from lookalikes import Pairs
+from osoroi.data.coverage import Coverage, coverage
+from osoroi.data.readers import open_dataset
+from osoroi.data.readers.street2shop import CATEGORIES, Street2Shop, open_reader
+from osoroi.data.splits import checked
 from osoroi.errors import BadDataset
-from osoroi.readers import open_dataset
-from osoroi.readers.coverage import Coverage, coverage
-from osoroi.readers.street2shop import CATEGORIES, Street2Shop, open_reader
 from osoroi.records import Box, Row
-from osoroi.splits import checked
 
 SMALL = {
     "bags": Pairs(

@@ -14,9 +14,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from osoroi.data import duplicates, tabular
+from osoroi.data.readers import open_dataset
+from osoroi.data.readers.table import OURS, TableRecipe, made_id, read_recipe
 from osoroi.errors import BadDataset, MissingExtra
-from osoroi.readers import cells, open_dataset, seen
-from osoroi.readers.table import OURS, TableRecipe, made_id, read_recipe
 from osoroi.records import Box, Crop, Product, Row
 
 FULL = {
@@ -440,8 +441,8 @@ def test_a_recipe_is_refused_for_a_folder(tmp_path: Path) -> None:
 
 
 def test_crops_seen_are_told_apart_like_a_set_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "RECENT", 7)
-    dice, held, ours = random.Random(3), set[int](), seen.Seen()
+    monkeypatch.setattr(duplicates, "RECENT", 7)
+    dice, held, ours = random.Random(3), set[int](), duplicates.Seen()
     for _ in range(2000):
         number = dice.randrange(900) << dice.choice((0, 54))
         assert ours.note(number) is (number not in held)
@@ -469,14 +470,14 @@ def many(path: Path, count: int) -> Path:
 
 
 def test_ten_times_the_lines_take_little_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "RECENT", 64)
+    monkeypatch.setattr(duplicates, "RECENT", 64)
     few, more = peak(many(tmp_path / "few.csv", 100)), peak(many(tmp_path / "more.csv", 1000))
     assert more - few < 900 * 8 * 4  # 8 bytes a line are kept, and twice copied when sorted in
 
 
 READ = """
 import resource, sys
-from osoroi.readers import open_dataset
+from osoroi.data.readers import open_dataset
 rows = open_dataset("table:" + sys.argv[1]).rows()
 next(rows)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -495,7 +496,7 @@ def test_a_million_lines_are_never_held(tmp_path: Path) -> None:
 
 
 def test_parquet_is_read_a_batch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "BATCH", 5)
+    monkeypatch.setattr(tabular, "BATCH", 5)
     path = tmp_path / "shop.parquet"
     lines: list[dict[str, object]] = [{"photo": f"{n}.jpg", "title": "t" * 20_000} for n in range(250)]
     write(path, lines)

@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from osoroi.catalogs import _mirror, _snapshots
-from osoroi.catalogs._check import check
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.memory import memory_index, snapshots
 from shops import ENCODER, create, entry
 
 TORTURE = Path(__file__).parents[1] / "benchmarks" / "torture.py"
@@ -39,8 +39,8 @@ class AnyHistory(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        self.small = (_mirror.SNAPSHOT_FROM, _snapshots.SCAN_FROM)
-        _mirror.SNAPSHOT_FROM, _snapshots.SCAN_FROM = 4, 8
+        self.small = (memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM)
+        memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM = 4, 8
         self.folder = Path(tempfile.mkdtemp(prefix="osoroi-any-"))
         self.writer = create(self.folder / "shop")
         self.reader = LocalCatalog.open(self.folder / "shop", readonly=True)
@@ -110,7 +110,7 @@ class AnyHistory(RuleBasedStateMachine):
             self.reader.close()
             assert check(self.folder / "shop") == []
             shutil.rmtree(self.folder)
-            _mirror.SNAPSHOT_FROM, _snapshots.SCAN_FROM = self.small
+            memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM = self.small
 
 
 class TestAnyHistory(AnyHistory.TestCase):

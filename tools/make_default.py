@@ -20,13 +20,14 @@ import torch
 from default_pairs import PLAIN, Kept, load
 from safetensors.torch import save_file
 
-from osoroi import building, checkpoint, fitting, preparing, training
-from osoroi.export import export, runner
-from osoroi.network import Backbone
-from osoroi.probe import BLOCKS, Probe
-from osoroi.recipes import Recipe
-from osoroi.sampling import Pairs
-from osoroi.trunks import build
+from osoroi.model import build as building
+from osoroi.model.backbones import build
+from osoroi.model.export import export, runner
+from osoroi.model.foreground import BLOCKS, Probe
+from osoroi.model.network import Backbone
+from osoroi.recipe import Recipe
+from osoroi.training import checkpoint, closed_form, dataset, loop
+from osoroi.training.sampling import Pairs
 
 RECIPE = Recipe(
     "default",
@@ -64,7 +65,7 @@ def main() -> None:
     """Compose, look, learn, write."""
     parser = argparse.ArgumentParser(description="Make the encoder that ships.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder that has clothing_cc0")
-    parser.add_argument("--out", type=Path, default=Path("src/osoroi/encoders"), help="the folder to write to")
+    parser.add_argument("--out", type=Path, default=Path("src/osoroi/encoder"), help="the folder to write to")
     parser.add_argument("--every", type=int, default=1, help="of the garments, take every so many-th")
     parser.add_argument("--kept", type=Path, required=True, help="a folder for crops, features and the run")
     given = parser.parse_args()
@@ -83,9 +84,9 @@ def teach(kept: Kept, file: Path) -> float:
     sides = [np.flatnonzero(told & (kept.is_street == street)) for street in (True, False)]
     chosen = [draw.permutation(side)[:most] for side, most in zip(sides, TAUGHT, strict=True)]
     rows = draw.permutation(np.concatenate(chosen))
-    run = runner(Looking(backbone), preparing.views(RECIPE)["street"], 1)
+    run = runner(Looking(backbone), dataset.views(RECIPE)["street"], 1)
     seen = np.concatenate([run(kept.pixels[some])[0] for some in np.array_split(rows, -(-len(rows) // BATCH))])
-    off = fitting.fit_probe(backbone, seen, kept.masks[rows].astype(np.float32) / 255)
+    off = closed_form.fit_probe(backbone, seen, kept.masks[rows].astype(np.float32) / 255)
     assert backbone.probe is not None
     save_file(backbone.probe.state_dict(), file)
     return off
@@ -99,19 +100,19 @@ def learn(kept: Kept, probe: Path, folder: Path, out: Path) -> str:
     held = owner % HELD == 0
     composed = ~kept.is_drawn
     closed = ~held & composed & np.isin(kept.view, CLOSED)
-    fitting.fit(network, _pairs(kept, seen, owner, closed), RECIPE)
+    closed_form.fit(network, _pairs(kept, seen, owner, closed), RECIPE)
     asked = _pairs(kept, seen, owner, held & composed & (kept.view <= 1))
     run = folder / "run"
     run.mkdir(exist_ok=True)
-    training.train(network, _pairs(kept, seen, owner, ~held), asked, RECIPE, run, resume=True, on_step=tell)
-    last = checkpoint.weights(checkpoint.read(run / training.LAST))
+    loop.train(network, _pairs(kept, seen, owner, ~held), asked, RECIPE, run, resume=True, on_step=tell)
+    last = checkpoint.weights(checkpoint.read(run / loop.LAST))
     network.load_state_dict({name.removeprefix("network."): one for name, one in last.items() if "log_" not in name})
-    fitting.fit(network.eval(), _pairs(kept, seen, owner, closed), replace(RECIPE, blind=BLIND))
+    closed_form.fit(network.eval(), _pairs(kept, seen, owner, closed), replace(RECIPE, blind=BLIND))
     encoder = export(
         network,
         out,
         parts=[replace(part, weight=WEIGHTS[part.name]) for part in network.parts],
-        views=preparing.views(RECIPE),
+        views=dataset.views(RECIPE),
         crops=[np.array(kept.pixels[row]) for row in range(0, len(kept.pixels), max(1, len(kept.pixels) // COMPARED))],
         recipe="default: EfficientNet-Lite0, its upper half learned, heads in closed form, tools/make_default.py",
         training=f"{len(np.unique(kept.product))} garments, composed from clothing_cc0 or drawn; trunk: ImageNet",
@@ -129,19 +130,19 @@ class Looking(torch.nn.Module):
         self.probe, self.trunk = backbone.probe, backbone.trunk
 
     def forward(self, crops: Any) -> Any:
-        from osoroi.network import to_images
+        from osoroi.model.network import to_images
 
         return self.probe.look(self.trunk(to_images(crops)).blocks)
 
 
 def _seen(network: Any, kept: Kept, folder: Path) -> list[np.ndarray]:
     """What the lower half of the trunk saw of every crop, kept on disk."""
-    place = folder / preparing.frozen(network, RECIPE)[:16]
-    if not (place / preparing.READABLE).exists():
+    place = folder / dataset.frozen(network, RECIPE)[:16]
+    if not (place / dataset.READABLE).exists():
         place.mkdir(exist_ok=True)
         count = len(kept.pixels)
-        preparing.fill(place, count, lambda row: np.asarray(kept.pixels[row]), preparing.runner(network, RECIPE, count))
-    return preparing.filled(place)[0]
+        dataset.fill(place, count, lambda row: np.asarray(kept.pixels[row]), dataset.runner(network, RECIPE, count))
+    return dataset.filled(place)[0]
 
 
 def _pairs(kept: Kept, seen: list[np.ndarray], owner: np.ndarray, chosen: np.ndarray) -> Pairs:
@@ -162,7 +163,7 @@ def _pairs(kept: Kept, seen: list[np.ndarray], owner: np.ndarray, chosen: np.nda
     )
 
 
-def tell(step: training.Step) -> None:
+def tell(step: loop.Step) -> None:
     """Where the run stands, every twenty steps."""
     if step.step % 20 == 0:
         where = f"epoch {step.epoch + 1}/{step.epochs}, step {step.step}/{step.steps}"

@@ -15,7 +15,7 @@ import api_page
 import click
 
 from osoroi.cli import COMMANDS, main
-from osoroi.recipes import NAMED, Recipe
+from osoroi.recipe import NAMED, Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from osoroi import evaluation, images, preparing
-from osoroi.card import Card
+from osoroi import image
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
+from osoroi.encoder.metadata import Card
 from osoroi.errors import BadPhoto
-from osoroi.evaluation import Eye
-from osoroi.readers import open_dataset
-from osoroi.recipes import Recipe
+from osoroi.evaluation import evaluate
+from osoroi.evaluation.evaluate import Eye
+from osoroi.evaluation.results import Evaluation, Task
+from osoroi.recipe import Recipe
 from osoroi.records import Crop
-from osoroi.results import Evaluation, Task
+from osoroi.training import dataset as preparing
 
 BATCH = 64
 
@@ -86,7 +88,7 @@ class KeptEye(Eye):
         """What the frozen half of a network gives of some crops, all of one domain; the crops where it has none."""
         view = encoder.views[crops[0].domain]
         spoil = self.spoil if crops[0].domain == "street" else None
-        told = [repr(view), spoil, *([crop.crop_id, crop.box, images.name_of(crop.photo)] for crop in crops)]
+        told = [repr(view), spoil, *([crop.crop_id, crop.box, image.name_of(crop.photo)] for crop in crops)]
         name = sha256(json.dumps(told).encode()).hexdigest()[:24]
         pixels, readable = self._kept(self.kept / f"{name}-pixels", crops, self._pixels_of(crops), lambda many: [many])
         run = preparing.runner(encoder.network, encoder.settings, len(crops))
@@ -123,5 +125,5 @@ def ask(encoder: Encoder, task: Task, kept: Path) -> Evaluation:
     """The evaluation of a task by a network, or by an encoder file, which is asked as it is."""
     readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
     if not isinstance(encoder, Asked):
-        return evaluation.ask(readers, encoder, task)
-    return evaluation.ask(readers, encoder, task, eye_of=lambda *how: KeptEye(kept, *how))
+        return evaluate.ask(readers, encoder, task)
+    return evaluate.ask(readers, encoder, task, eye_of=lambda *how: KeptEye(kept, *how))

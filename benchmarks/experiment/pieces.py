@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from osoroi import comparison, results
 from osoroi.errors import BadRequest
-from osoroi.results import Arm, Evaluation
+from osoroi.evaluation import compare, results
+from osoroi.evaluation.results import Arm, Evaluation
 
 
 def joined(answers: Mapping[str, Path]) -> Evaluation:
@@ -21,7 +21,7 @@ def joined(answers: Mapping[str, Path]) -> Evaluation:
     if not first.task.protocol.within:
         raise BadRequest("answers of one category each were asked among all products", hint="ask with within = true")
     for each in found.values():
-        comparison.same(first, each)
+        compare.same(first, each)
     strange = set(first.categories) - set(found)
     if strange:
         raise BadRequest(f"no model of {', '.join(sorted(strange))}", hint="train one for every category")

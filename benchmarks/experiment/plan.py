@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from osoroi.errors import BadRequest
-from osoroi.recipes import Recipe, changed, named
-from osoroi.results import Protocol, Task
+from osoroi.evaluation.results import Protocol, Task
+from osoroi.recipe import Recipe, changed, named
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ import torch
 from benchmarks.experiment import asking, pieces, plan
 from benchmarks.experiment.plan import Plan, Trial
 
-from osoroi import results, runs, training
 from osoroi.encoder import DEFAULT, Encoder
 from osoroi.errors import BadRun
+from osoroi.evaluation import results
+from osoroi.training import loop, run
 
 DATA = Path(os.environ.get("OSOROI_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 
@@ -55,10 +56,10 @@ def opened(trial: Trial, seed: int, out: Path) -> Encoder:
         return Encoder.open(DEFAULT if trial.encoder == "default" else Path(trial.encoder))
     folder = out / "runs" / f"{trial.name}-{seed}"
     try:
-        network, notes = runs.load(folder)
+        network, notes = run.load(folder)
     except BadRun:
         train(trial, seed, folder, out / "seen")
-        network, notes = runs.load(folder)
+        network, notes = run.load(folder)
     if (notes.recipe, notes.dataset) != (trial.settings(seed), trial.dataset):
         raise BadRun(f"{folder} holds another run: {notes}", hint="give each plan an --out of its own")
     return asking.Asked(network, notes.recipe, notes.dataset)
@@ -66,16 +67,16 @@ def opened(trial: Trial, seed: int, out: Path) -> Encoder:
 
 def train(trial: Trial, seed: int, folder: Path, seen: Path) -> None:
     """As `osoroi train` does; a run that was stopped goes on."""
-    notes = runs.Notes(trial.dataset, trial.settings(seed), trunk=trial.trunk, probe=trial.probe)
+    notes = run.Notes(trial.dataset, trial.settings(seed), trunk=trial.trunk, probe=trial.probe)
     began, said = time.monotonic(), [time.monotonic()]
 
-    def on_step(step: training.Step) -> None:
+    def on_step(step: loop.Step) -> None:
         if time.monotonic() - said[0] > 60:
             said[0] = time.monotonic()
             say(f"{trial.name} seed {seed}: epoch {step.epoch + 1}/{step.epochs}, {step.left_s:.0f} s left")
 
-    resume = (folder / runs.NOTES).exists()
-    found = runs.run(notes, folder, resume=resume, seen=seen, on_step=on_step)
+    resume = (folder / run.NOTES).exists()
+    found = run.run(notes, folder, resume=resume, seen=seen, on_step=on_step)
     say(f"{trial.name} seed {seed}: learned in {time.monotonic() - began:.0f} s, held out {_told(found)}")
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.experiment.plan import Plan, Question
 from benchmarks.experiment.run import opened_plan, path_of
 
-from osoroi import comparison, results
-from osoroi.comparison import Difference, Spread, System
+from osoroi.evaluation import compare, results
+from osoroi.evaluation.compare import Difference, Spread, System
 
 METRICS = ("hit@1", "hit@5", "nDCG@5")
 
@@ -41,7 +41,7 @@ def systems_of(experiment: Plan, question: Question, out: Path, arms: Sequence[s
             answers = [results.read(path) for path in paths]
             for arm in answers[0].plain_arms:
                 if arms is None or arm.name in arms or arm.name == answers[0].main:
-                    found.append(comparison.system(f"{trial.name}:{arm.name}", arm.name, answers))
+                    found.append(compare.system(f"{trial.name}:{arm.name}", arm.name, answers))
     return found
 
 
@@ -52,8 +52,8 @@ def lines_of(systems: Sequence[System], against: str | None, category: str | Non
     for one in systems:
         gains = {}
         if other is not None and one is not other:
-            gains = {each.metric: each for each in comparison.compare(one, other, METRICS) if each.category == category}
-        found.append(Line(one, {name: comparison.spread(one, name, category) for name in METRICS}, gains))
+            gains = {each.metric: each for each in compare.compare(one, other, METRICS) if each.category == category}
+        found.append(Line(one, {name: compare.spread(one, name, category) for name in METRICS}, gains))
     return found
 
 

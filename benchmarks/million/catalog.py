@@ -24,8 +24,8 @@ from benchmarks.million.multiply import Real
 from benchmarks.million.run import command, machine
 from benchmarks.million.world import World
 
-from osoroi.catalogs import Entry
-from osoroi.catalogs.local import LocalCatalog, is_catalog
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog, is_catalog
 from osoroi.records import Crop, Part, Product
 
 BATCH = 2_000

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from osoroi import images
+from osoroi import image
 from osoroi.encoder import Encoder
 from osoroi.records import Box
 
@@ -39,7 +39,7 @@ def embedded(encoder: Encoder, found: list[tuple[Path, Box | None]], side: str) 
     view = encoder.views["street" if side == "street" else "shop"]
     vectors = []
     for start in range(0, len(found), BATCH):
-        vectors.append(encoder.encode([images.crop(path, box, view) for path, box in found[start : start + BATCH]]))
+        vectors.append(encoder.encode([image.crop(path, box, view) for path, box in found[start : start + BATCH]]))
         if start % (64 * BATCH) == 0:
             print(f"{side}: {start} of {len(found)}", flush=True)
     return np.concatenate(vectors)

@@ -10,12 +10,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from osoroi import grids, images, likeness
+from osoroi import image
+from osoroi.data.readers import Reader
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto
-from osoroi.grids import Cell
-from osoroi.readers import Reader
+from osoroi.image import phash
 from osoroi.records import Crop, Row
+from osoroi.report import grid
+from osoroi.report.grid import Cell
 
 Group = Literal["leak", "broken", "note"]
 
@@ -158,15 +160,15 @@ def _read(rows: Iterable[Row], pool: ThreadPoolExecutor) -> Iterator[tuple[Row, 
 def _look(row: Row) -> np.uint64 | Problem:
     """The hash of a crop, or what is wrong with it."""
     try:
-        photo = images.read(row.crop.photo)
+        photo = image.read(row.crop.photo)
     except BadPhoto as error:
         return Problem("unreadable-photo", str(error))
     box, (height, width, _) = row.crop.box, photo.shape
     if box is None:
-        return likeness.phash(photo)
+        return phash.phash(photo)
     if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
         return Problem("box-outside-photo", f"box {tuple(box)} in a photo of {width} x {height}")
-    return likeness.phash(photo[box.top : box.bottom, box.left : box.right])
+    return phash.phash(photo[box.top : box.bottom, box.left : box.right])
 
 
 class Ids:
@@ -238,10 +240,10 @@ def _and(names: Iterable[str]) -> str:
 
 def _same(seen: Sequence[Seen], encoder: Encoder, like: float) -> Iterator[tuple[Row, Row, float]]:
     """Pairs of crops that are one photo, and their cosine, where that matters."""
-    near = likeness.near(np.array([each.hash for each in seen], dtype=np.uint64), RADIUS)
+    near = phash.near(np.array([each.hash for each in seen], dtype=np.uint64), RADIUS)
     pairs = [(i, j) for i, j in near.tolist() if _matters(seen[i].row, seen[j].row)]
     thumbs = {i: _thumb(seen[i].row.crop) for i in sorted({i for pair in pairs for i in pair})}
-    pairs = [(i, j) for i, j in pairs if likeness.correlation(thumbs[i], thumbs[j]) >= PIXELS]
+    pairs = [(i, j) for i, j in pairs if phash.correlation(thumbs[i], thumbs[j]) >= PIXELS]
     numbers = sorted({i for pair in pairs for i in pair})
     vectors = encoder.encode([_pixels(seen[i].row.crop, encoder) for i in numbers])
     place = {i: at for at, i in enumerate(numbers)}
@@ -253,13 +255,13 @@ def _same(seen: Sequence[Seen], encoder: Encoder, like: float) -> Iterator[tuple
 
 
 def _thumb(crop: Crop) -> UInt8[np.ndarray, "48 48 3"]:
-    photo, box = images.read(crop.photo), crop.box
-    return likeness.thumb(photo if box is None else photo[box.top : box.bottom, box.left : box.right])
+    photo, box = image.read(crop.photo), crop.box
+    return phash.thumb(photo if box is None else photo[box.top : box.bottom, box.left : box.right])
 
 
 def _pixels(crop: Crop, encoder: Encoder) -> UInt8[np.ndarray, "h w 3"]:
     """Both domains seen alike: a copy of a photo must get the copy's vector."""
-    return images.crop(crop.photo, crop.box, encoder.views["shop"])
+    return image.crop(crop.photo, crop.box, encoder.views["shop"])
 
 
 def _matters(one: Row, other: Row) -> bool:
@@ -288,17 +290,17 @@ def picture(found: Audit, *, most: int = 8) -> UInt8[np.ndarray, "h w 3"]:
     rows = []
     for finding in found.findings.values():
         cells = [
-            Cell(grids.picture_of(crop), f"{crop.crop_id}\n{crop.split or ''}", frame)
+            Cell(grid.picture_of(crop), f"{crop.crop_id}\n{crop.split or ''}", frame)
             for example, frame in zip(finding.examples, _turns(), strict=False)
             for crop in example.crops[:2]
         ]
         if cells:
-            rows.append([grids.label(f"{finding.count} x"), *cells[:most]])
+            rows.append([grid.label(f"{finding.count} x"), *cells[:most]])
             rows[-1][0] = rows[-1][0]._replace(caption=finding.kind)
-    return grids.sheet(rows)
+    return grid.sheet(rows)
 
 
-def _turns() -> Iterator[grids.Colour]:
+def _turns() -> Iterator[grid.Colour]:
     while True:
-        yield grids.GREEN
+        yield grid.GREEN
         yield (150, 150, 150)

@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from osoroi import images
-from osoroi.catalogs import Catalog, Entry, Held
+from osoroi import image
+from osoroi.catalog import Catalog, Entry, Held
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
-from osoroi.images import Limits
+from osoroi.image import Limits
 from osoroi.records import Crop, Product, Row
 
 CHUNK = 64
@@ -146,14 +146,14 @@ def look(crop: Crop, held: Mapping[str, Held], encoder: Encoder, limits: Limits)
     mine = held[crop.product_id].crops if crop.product_id in held else []
     before = next((other for other in mine if other.crop_id == crop.crop_id), None)
     try:
-        data = images.load(crop.photo, limits=limits)
+        data = image.load(crop.photo, limits=limits)
         hashed = replace(crop, sha256=hashlib.sha256(data).hexdigest())
         if before is not None and (before.sha256, before.box) == (hashed.sha256, hashed.box):
             return Look(hashed, None, None)
-        photo = Loaded(images.name_of(crop.photo), data)
-        return Look(hashed, images.crop(photo, crop.box, encoder.views["shop"], limits=limits), None)
+        photo = Loaded(image.name_of(crop.photo), data)
+        return Look(hashed, image.crop(photo, crop.box, encoder.views["shop"], limits=limits), None)
     except BadPhoto as error:
-        return Look(before, None, Problem(crop.product_id, crop.crop_id, images.name_of(crop.photo), str(error)))
+        return Look(before, None, Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(error)))
 
 
 def _entries(

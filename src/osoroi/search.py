@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi import images
-from osoroi.catalogs import Catalog
+from osoroi import image
+from osoroi.catalog import Catalog
 from osoroi.encoder import Encoder
 from osoroi.errors import NotFound, OtherEncoder
 from osoroi.records import Box, Hit, Source
@@ -45,7 +45,7 @@ class Searcher:
         ``detail`` in [0, 1] replaces the encoder's own weight of colour and pattern. Raises BadPhoto, BadFilter and,
         for a ``detail`` the encoder cannot follow, BadRequest.
         """
-        crop = images.crop(photo, box, self.encoder.views["street"])  # uint8 [h w 3]
+        crop = image.crop(photo, box, self.encoder.views["street"])  # uint8 [h w 3]
         vector = self.encoder.encode([crop])  # [1 d], parts of unit length
         return self.nearest(vector, k, where=where, detail=detail)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from osoroi import ingest
-from osoroi.catalogs.local import LocalCatalog
-from osoroi.cli import _options, _progress
+from osoroi.catalog.local import LocalCatalog
+from osoroi.cli import options, progress
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset
 from osoroi.ingest import Problem
-from osoroi.readers import open_dataset
 
 UNREADABLE = "unreadable.csv"
 """Inside the catalog's folder: what the last ``add`` could not read."""
@@ -26,9 +26,9 @@ SHOWN = 20
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.argument("dataset")
-@_options.encoder
-@_options.threads
-@_options.as_json
+@options.encoder
+@options.threads
+@options.as_json
 def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_json: bool) -> None:
     """Embed the products of DATASET (name:path) and store them in CATALOG, which is made where it is not there.
 
@@ -41,7 +41,7 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
     rows = open_dataset(dataset).rows()
     model = Encoder.open(encoder, threads=threads)
     problems: list[Problem] = []
-    with LocalCatalog.open_or_create(catalog, model) as products, _progress.counting("products") as show:
+    with LocalCatalog.open_or_create(catalog, model) as products, progress.counting("products") as show:
         count = ingest.add(
             rows,
             products,

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from osoroi import audit, grids
+from osoroi import audit
 from osoroi.audit import KINDS, Audit
-from osoroi.cli import _options, _progress, _text
+from osoroi.cli import options, progress, text
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
-from osoroi.readers import open_dataset
+from osoroi.report import grid as grids
 
 GROUPS = ("leak", "broken", "note")
 
@@ -27,9 +28,9 @@ GROUPS = ("leak", "broken", "note")
 @click.option("--like", default=audit.LIKE, show_default=True, help="Cosine from which two photos are the same.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Write examples as one picture, a finding a row.")
 @click.option("--examples", default=3, show_default=True, help="Cases to print of each finding.")
-@_options.encoder
-@_options.threads
-@_options.as_json
+@options.encoder
+@options.threads
+@options.as_json
 def command(
     dataset: str,
     fail_on: tuple[str, ...],
@@ -48,7 +49,7 @@ def command(
     \b
     osoroi audit viton:data/viton --fail-on leak --fail-on broken --grid audit.png
     """
-    with _progress.counting("crops read") as show:
+    with progress.counting("crops read") as show:
         found = audit.audit(
             open_dataset(dataset), Encoder.open(encoder, threads=threads), threads=threads, like=like, on_progress=show
         )
@@ -67,7 +68,7 @@ def told(found: Audit, examples: int) -> str:
     sizes = [["split", *domains]]
     sizes += [[name, *(str(found.splits[name].get(domain, 0)) for domain in domains)] for name in sorted(found.splits)]
     rows = [[each.group, each.kind, str(each.count), each.meaning] for each in found.findings.values()]
-    lines = [_text.aligned(sizes), "", _text.aligned([["", "finding", "cases", "meaning"], *rows])]
+    lines = [text.aligned(sizes), "", text.aligned([["", "finding", "cases", "meaning"], *rows])]
     for each in found.findings.values():
         if each.count and examples:
             lines += ["", f"{each.kind}:", *_cases([example.told for example in each.examples], each.count, examples)]

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from osoroi.catalogs._backup import backup
-from osoroi.cli import _options
+from osoroi.catalog.maintenance.backup import backup
+from osoroi.cli import options
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_options.as_json
+@options.as_json
 def command(catalog: Path, file: Path, as_json: bool) -> None:
     """Copy CATALOG into FILE, a tar archive, while it is searched and written to. The copy is checked before it counts.
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from osoroi.catalogs._check import check
-from osoroi.catalogs.local import LocalCatalog
-from osoroi.cli import _options
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance.check import check
+from osoroi.cli import options
 from osoroi.errors import BadCatalog
 
 REMEDIES = {
@@ -20,7 +20,7 @@ REMEDIES = {
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.option("--mend", is_flag=True, help="Write the index anew from the truth, where that alone is wrong.")
-@_options.as_json
+@options.as_json
 def command(catalog: Path, mend: bool, as_json: bool) -> None:
     """Verify everything in CATALOG: rows, vectors, kept photos, and the index against the truth.
 

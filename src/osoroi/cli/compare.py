@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from osoroi import comparison
-from osoroi.cli import _options, _text
-from osoroi.comparison import Difference, System
+from osoroi.cli import options, text
+from osoroi.evaluation import compare
+from osoroi.evaluation.compare import Difference, System
 
 
 @click.command()
@@ -17,7 +17,7 @@ from osoroi.comparison import Difference, System
 @click.option(
     "--metric", "metrics", multiple=True, default=("hit@5", "nDCG@5"), show_default=True, help="A metric to compare."
 )
-@_options.as_json
+@options.as_json
 def command(ours: str, theirs: str, metrics: tuple[str, ...], as_json: bool) -> None:
     """Compare OURS with THEIRS, both written by `osoroi evaluate --json`, query by query.
 
@@ -29,8 +29,8 @@ def command(ours: str, theirs: str, metrics: tuple[str, ...], as_json: bool) -> 
     osoroi compare val.json:both val.json:deep
     osoroi compare ours=a1.json,a2.json,a3.json published=b1.json,b2.json,b3.json
     """
-    first, second = comparison.open_system(ours), comparison.open_system(theirs)
-    found = comparison.compare(first, second, metrics)
+    first, second = compare.open_system(ours), compare.open_system(theirs)
+    found = compare.compare(first, second, metrics)
     if as_json:
         click.echo(json.dumps([_plain(each) for each in found], ensure_ascii=False))
         return
@@ -46,7 +46,7 @@ def command(ours: str, theirs: str, metrics: tuple[str, ...], as_json: bool) -> 
 def _spreads(metric: str, systems: Sequence[System]) -> str:
     told = []
     for system in systems:
-        spread = comparison.spread(system, metric)
+        spread = compare.spread(system, metric)
         seeds = f" ± {spread.deviation:.3f} over {len(system.evaluations)} seeds" if len(system.evaluations) > 1 else ""
         told.append(f"{system.name} {spread.mean:.3f}{seeds}")
     return f"{metric}: " + ", ".join(told)
@@ -60,7 +60,7 @@ def _table(found: Sequence[Difference]) -> str:
         difference = f"{each.interval.mean:+.3f}"
         bounds = f"[{low}, {high}]"
         rows.append([each.metric, category, str(each.queries), difference, bounds, f"{each.p:.4f}", each.verdict])
-    return _text.aligned(rows)
+    return text.aligned(rows)
 
 
 def sentence(ours: System, theirs: System, difference: Difference) -> str:

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import click
 
-from osoroi import grids, images, ingest
-from osoroi.catalogs.local import LocalCatalog
-from osoroi.cli import _progress
+from osoroi import image, ingest
+from osoroi.catalog.local import LocalCatalog
+from osoroi.cli import progress
 from osoroi.cli.search import table
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest
-from osoroi.readers import open_dataset
 from osoroi.records import Row
+from osoroi.report import grid
 from osoroi.search import Searcher
 
 ASKED = 4
@@ -34,12 +35,12 @@ def command(folder: Path, products: int) -> None:
     rows = list(open_dataset(f"drawn:{products}").rows())
     asked = queries(rows)
     with LocalCatalog.open_or_create(folder / "shop", encoder) as catalog:
-        with _progress.counting("products", total=products) as show:
+        with progress.counting("products", total=products) as show:
             count = ingest.add(rows, catalog, encoder, on_progress=lambda so_far: show(so_far.held))
         click.echo(f"{folder / 'shop'}: {count.held} products drawn and embedded\n")
         searcher = Searcher(encoder, catalog)
         sheet = [search(searcher, row, folder / "street") for row in asked]
-    grids.write(folder / "results.png", grids.sheet(sheet))
+    grid.write(folder / "results.png", grid.sheet(sheet))
     click.echo(f"what was found, as a picture: {folder / 'results.png'}")
     click.echo(f"ask it yourself: osoroi search {folder / 'shop'} {words(asked[0], folder / 'street')}")
     click.echo(f"open the page:   osoroi serve {folder / 'shop'}")
@@ -62,15 +63,15 @@ def words(row: Row, street: Path) -> str:
     return f"{street / row.product.product_id}.jpg{box}"
 
 
-def search(searcher: Searcher, row: Row, street: Path) -> list[grids.Cell]:
+def search(searcher: Searcher, row: Row, street: Path) -> list[grid.Cell]:
     """Write the street photo, print what it finds, and frame the right product in its row of the picture."""
     box = row.crop.box
     street.mkdir(parents=True, exist_ok=True)
     photo = street / f"{row.product.product_id}.jpg"
-    photo.write_bytes(images.load(row.crop.photo))
+    photo.write_bytes(image.load(row.crop.photo))
     hits = searcher.search(photo, box=box, k=SHOWN)
     click.echo(f"{words(row, street)}  (worn: {row.product.product_id}, {row.product.title})")
     click.echo(table(hits) + "\n")
-    cells = grids.search_row(photo, box, hits, searcher.catalog)
-    right = [grids.GREEN if hit.product_id == row.product.product_id else None for hit in hits]
+    cells = grid.search_row(photo, box, hits, searcher.catalog)
+    right = [grid.GREEN if hit.product_id == row.product.product_id else None for hit in hits]
     return [cells[0], *(cell._replace(frame=frame) for cell, frame in zip(cells[1:], right, strict=True))]

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from osoroi import download
-from osoroi.cli import _options, _progress, _text
-from osoroi.download import JOURNAL, Count, Manners
+from osoroi.cli import options, progress, text
+from osoroi.data import coverage, download
+from osoroi.data.coverage import Coverage
+from osoroi.data.download import JOURNAL, Count, Manners
+from osoroi.data.readers import street2shop
 from osoroi.errors import BadDataset
-from osoroi.readers import coverage, street2shop
-from osoroi.readers.coverage import Coverage
 from osoroi.records import Source
 
 REPORT = "coverage.json"
@@ -32,7 +32,7 @@ SHOWN = 8
 @click.option("--per-host", default=Manners.per_host, show_default=True, type=click.IntRange(1), help="Of one host.")
 @click.option("--again", is_flag=True, help="Ask links too that led nowhere before.")
 @click.option("--report-only", is_flag=True, help="Ask nobody; only say what is there.")
-@_options.as_json
+@options.as_json
 def command(dataset: str, folder: Path, category: str, report_only: bool, as_json: bool, **how: Any) -> None:
     """Fetch the photos that FOLDER/photos/photos.txt lists into FOLDER/images, and say how much of DATASET is there.
 
@@ -64,7 +64,7 @@ def fetch(folder: Path, numbers: Collection[int] | None, how: dict[str, Any]) ->
     """Download the photos of these numbers, or all that are listed, with a bar."""
     manners = Manners(at_once=how["at_once"], per_host=how["per_host"])
     wanted = download.links(folder / "photos" / "photos.txt", numbers)
-    with _progress.counting("photos") as show:
+    with progress.counting("photos") as show:
 
         def done(count: Count) -> None:
             show(count.saved + count.lost + count.failed)
@@ -79,7 +79,7 @@ def cover(lists: street2shop.Street2Shop, folder: Path) -> list[Coverage]:
     def look(photo: Source) -> bool:
         return (isinstance(photo, Path) and photo.stem in saved) or coverage.readable(photo)
 
-    with _progress.counting("photos looked at") as show:
+    with progress.counting("photos looked at") as show:
         return coverage.coverage(lists.listed(), look=look, on_progress=show)
 
 
@@ -102,5 +102,5 @@ def printed(count: Count, why: dict[str, Any], found: list[Coverage]) -> str:
     lines += [f"  {number} x {reason}" for reason, number in list(why.items())[:SHOWN]]
     if found:
         rows = [tuple(str(cell) for cell in line) for line in found]
-        lines.append(_text.aligned([Coverage._fields, *rows]))
+        lines.append(text.aligned([Coverage._fields, *rows]))
     return "\n".join(lines)

@@ -8,11 +8,11 @@ import click
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from osoroi import images
-from osoroi.cli import _options, _progress
+from osoroi import image
+from osoroi.cli import options, progress
+from osoroi.data.readers import READERS, open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest
-from osoroi.readers import READERS, open_dataset
 from osoroi.records import Row
 
 BATCH = 32
@@ -27,9 +27,9 @@ BATCH = 32
     required=True,
     help="query: street crops, weighed, so that the plain inner product with a shop vector is the score.",
 )
-@_options.encoder
-@_options.detail
-@_options.threads
+@options.encoder
+@options.detail
+@options.threads
 def command(table: str, out: Path, side: str, encoder: Path | None, detail: float | None, threads: int) -> None:
     """Write one vector for each row of TABLE (a file, or name:path) into OUT.npz.
 
@@ -45,7 +45,7 @@ def command(table: str, out: Path, side: str, encoder: Path | None, detail: floa
     dataset = table if table.partition(":")[0] in READERS else f"table:{table}"
     ids: list[str] = []
     vectors: list[Float32[np.ndarray, "b d"]] = []
-    with _progress.counting("crops") as show:
+    with progress.counting("crops") as show:
         for names, crops in _batches(iter(open_dataset(dataset).rows()), model, side):
             batch = model.encode(crops)
             vectors.append(model.weigh(batch, detail) if side == "query" else batch)
@@ -67,10 +67,10 @@ def _batches(
         names, crops = [], []
         for _, crop in chunk:
             try:
-                crops.append(images.crop(crop.photo, crop.box, view))
+                crops.append(image.crop(crop.photo, crop.box, view))
                 names.append(crop.crop_id)
             except BadPhoto as error:
-                click.echo(f"left out: {images.name_of(crop.photo)}: {error}", err=True)
+                click.echo(f"left out: {image.name_of(crop.photo)}: {error}", err=True)
         if crops:
             yield names, crops
 

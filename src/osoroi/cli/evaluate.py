@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from osoroi import evaluation, exhibits, grids, results
-from osoroi.cli import _options, _progress, _text
+from osoroi.cli import options, progress, text
+from osoroi.data.readers import open_dataset
 from osoroi.errors import BadRequest
-from osoroi.intervals import Interval
-from osoroi.metrics import STANDARD
-from osoroi.readers import open_dataset
-from osoroi.results import Evaluation, Protocol, Task
+from osoroi.evaluation import evaluate, results
+from osoroi.evaluation.bootstrap import Interval
+from osoroi.evaluation.metrics import STANDARD
+from osoroi.evaluation.results import Evaluation, Protocol, Task
+from osoroi.report import examples, grid
 
 BY_CATEGORY = ("hit@5", "nDCG@5")
 DEEP_ENOUGH = 1000
@@ -27,8 +28,8 @@ DEEP_ENOUGH = 1000
 @click.option("--split", help="The split that asks; without it, all do.")
 @click.option("--gallery", multiple=True, help="A further split whose products stand in the gallery.")
 @click.option("--distractors", multiple=True, help="A data set whose shop photos stand there, though nobody asks.")
-@_options.encoder
-@_options.detail
+@options.encoder
+@options.detail
 @click.option("--dial", is_flag=True, help="Sample the dial from 0 to 1 too.")
 @click.option("--within-category", "within", is_flag=True, help="A query meets products of its own category alone.")
 @click.option("--spoil", is_flag=True, help="Spoil the queries: JPEG 40, box, light and white balance off.")
@@ -41,7 +42,7 @@ DEEP_ENOUGH = 1000
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all, answers included, as JSON.")
 @click.option("--run", type=click.Path(path_type=Path), help="Write qrels and run files for trec_eval to this folder.")
 @click.option("--check", type=click.Path(path_type=Path), help="Make the numbers of such a JSON file again, compare.")
-@_options.threads
+@options.threads
 def command(dataset: str | None, by: str | None, check: Path | None, **how: Any) -> None:
     """Ask every street crop of DATASET for its product, among the shop photos of all.
 
@@ -55,8 +56,8 @@ def command(dataset: str | None, by: str | None, check: Path | None, **how: Any)
     before = None if check is None else results.read(check)
     task = _task(dataset, how) if before is None else _again(dataset, how, before)
     depth = DEEP_ENOUGH if how["run"] else results.KEPT
-    with _progress.counting("crops read") as show:
-        found = evaluation.evaluate(task, threads=how["threads"], depth=depth, on_progress=show)
+    with progress.counting("crops read") as show:
+        found = evaluate.evaluate(task, threads=how["threads"], depth=depth, on_progress=show)
     found = replace(found, command=shlex.join(["osoroi", *sys.argv[1:]]))
     _write(found, how)
     click.echo(heading(found))
@@ -64,7 +65,7 @@ def command(dataset: str | None, by: str | None, check: Path | None, **how: Any)
     if by:
         click.echo(by_category(found))
     if before is not None:
-        click.echo(f"{len(evaluation.check(before, found))} numbers of {check} came out again")
+        click.echo(f"{len(evaluate.check(before, found))} numbers of {check} came out again")
 
 
 def _task(dataset: str | None, how: dict[str, Any]) -> Task:
@@ -100,7 +101,7 @@ def _write(found: Evaluation, how: dict[str, Any]) -> None:
         results.export_run(found, how["run"])
     if how["grid"]:
         readers = [open_dataset(name) for name in (found.task.dataset, *found.task.distractors)]
-        grids.write(how["grid"], exhibits.field(found, readers, seed=how["seed"]))
+        grid.write(how["grid"], examples.field(found, readers, seed=how["seed"]))
 
 
 def heading(found: Evaluation) -> str:
@@ -134,7 +135,7 @@ def table(found: Evaluation) -> str:
     dial = [["detail", *BY_CATEGORY]] if steps else []
     for arm in steps:
         dial.append([f"{arm.detail:.1f}", *map(_interval, results.means(found, arm.name, BY_CATEGORY).values())])
-    return _text.aligned(rows) + ("\n\n" + _text.aligned(dial) if dial else "")
+    return text.aligned(rows) + ("\n\n" + text.aligned(dial) if dial else "")
 
 
 def by_category(found: Evaluation) -> str:
@@ -146,7 +147,7 @@ def by_category(found: Evaluation) -> str:
         for category in found.categories:
             cells = [_interval(results.means(found, arm, [metric], category)[metric]) for arm in arms]
             rows.append([category, str(int(found.of(category).sum())), *cells])
-        blocks.append(_text.aligned(rows))
+        blocks.append(text.aligned(rows))
     return "\n" + "\n\n".join(blocks)
 
 

@@ -20,9 +20,9 @@ def command(run: Path, encoder: Path, licence: str) -> None:
     osoroi export run shop.onnx
     """
     extra("torch", "train")
-    from osoroi import runs
-    from osoroi.export import export
-    from osoroi.preparing import views
+    from osoroi.model.export import export
+    from osoroi.training import run as runs
+    from osoroi.training.dataset import views
 
     network, notes = runs.load(run)
     made = export(

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from osoroi.catalogs.local import LocalCatalog
-from osoroi.cli import _options
+from osoroi.catalog.local import LocalCatalog
+from osoroi.cli import options
 from osoroi.encoder import Encoder
 
 
 @click.command()
 @click.argument("path", metavar="CATALOG|ENCODER", type=click.Path(path_type=Path))
-@_options.as_json
+@options.as_json
 def command(path: Path, as_json: bool) -> None:
     """Say what a catalog (a folder) or an encoder (a file) holds, from what, since when.
 

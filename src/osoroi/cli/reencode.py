@@ -5,17 +5,17 @@ from pathlib import Path
 
 import click
 
-from osoroi.catalogs._reencode import reencode
-from osoroi.cli import _options, _progress
+from osoroi.catalog.maintenance.reencode import reencode
+from osoroi.cli import options, progress
 from osoroi.encoder import Encoder
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
-@_options.encoder
-@_options.threads
+@options.encoder
+@options.threads
 @click.option("--drop", is_flag=True, help="Remove crops whose photo is gone or changed, rather than refuse.")
-@_options.as_json
+@options.as_json
 def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_json: bool) -> None:
     """Embed every crop of CATALOG with another encoder, beside the old vectors, then switch in one step.
 
@@ -26,7 +26,7 @@ def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_js
     osoroi reencode shop --encoder better.onnx
     """
     model = Encoder.open(encoder, threads=threads)
-    with _progress.counting("crops") as show:
+    with progress.counting("crops") as show:
         moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
     for one in moved.dropped:
         click.echo(f"dropped: crop {one.crop_id} of product {one.product_id}: {one.reason}", err=True)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from osoroi.catalogs.local import LocalCatalog
-from osoroi.cli import _options
+from osoroi.catalog.local import LocalCatalog
+from osoroi.cli import options
 from osoroi.errors import NotFound
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.argument("product_ids", metavar="ID...", nargs=-1, required=True)
-@_options.as_json
+@options.as_json
 def command(catalog: Path, product_ids: tuple[str, ...], as_json: bool) -> None:
     """Remove the products ID... from CATALOG, with their crops and vectors. The photos of a table stay.
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from osoroi import comparison, report
+from osoroi.data.readers import Reader, open_dataset
 from osoroi.errors import BadDataset
-from osoroi.readers import Reader, open_dataset
+from osoroi.evaluation import compare
+from osoroi.report import html
 
 
 @click.command()
@@ -26,14 +27,14 @@ def command(files: tuple[str, ...], out: Path, photos: bool, queries: int, seed:
     osoroi report val.json --out report
     osoroi report deep=d.json shallow=s.json both=b1.json,b2.json --out report
     """
-    named = [comparison.open_named(file) for file in files]
+    named = [compare.open_named(file) for file in files]
     readers: list[Reader] | None = None
     if photos:
         task = named[0].evaluations[0].task
         readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
     try:
-        path = report.write(named, out, readers=readers, count=queries, seed=seed)
+        path = html.write(named, out, readers=readers, count=queries, seed=seed)
     except BadDataset as error:
         click.echo(f"no photos on the page: {error}", err=True)
-        path = report.write(named, out, count=queries, seed=seed)
+        path = html.write(named, out, count=queries, seed=seed)
     click.echo(path)

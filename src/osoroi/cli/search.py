@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from osoroi import grids
-from osoroi.catalogs.local import LocalCatalog
-from osoroi.cli import _options
+from osoroi.catalog.local import LocalCatalog
+from osoroi.cli import options
 from osoroi.encoder import Encoder
 from osoroi.records import Box, Crop, Hit
+from osoroi.report import grid as grids
 from osoroi.search import Searcher, answer
 
 
@@ -19,13 +19,13 @@ from osoroi.search import Searcher, answer
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.argument("photo", type=click.Path(path_type=Path), required=False)
 @click.option("--like", help="Ask by this product of the catalog instead of a photo; it is left out itself.")
-@_options.box
-@_options.k
-@_options.where
-@_options.detail
+@options.box
+@options.k
+@options.where
+@options.detail
 @click.option("--grid", type=click.Path(path_type=Path), help="Write the query and what was found as one picture.")
-@_options.encoder
-@_options.as_json
+@options.encoder
+@options.as_json
 def command(
     catalog: Path,
     photo: Path | None,

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from osoroi.catalogs.local import LocalCatalog
-from osoroi.cli import _options
+from osoroi.catalog.local import LocalCatalog
+from osoroi.cli import options
 from osoroi.encoder import Encoder
 from osoroi.errors import extra
 from osoroi.search import Searcher
 
 if TYPE_CHECKING:
-    from osoroi.web.settings import Settings
+    from osoroi.server.settings import Settings
 
 PORT = 8008
 
@@ -32,8 +32,8 @@ PORT = 8008
 @click.option("--read-key", envvar="OSOROI_READ_KEY", help="Key for searching and reading; better in OSOROI_READ_KEY.")
 @click.option("--write-key", envvar="OSOROI_WRITE_KEY", help="Key that opens writing too; better in OSOROI_WRITE_KEY.")
 @click.option("--open-reads", is_flag=True, help="With a write key: let everybody search and read.")
-@_options.encoder
-@_options.threads
+@options.encoder
+@options.threads
 def command(
     catalog: Path,
     host: str,
@@ -53,7 +53,7 @@ def command(
     extra("uvicorn", "serve")
     extra("fastapi", "serve")
     extra("jinja2", "serve")
-    from osoroi.web.settings import Settings
+    from osoroi.server.settings import Settings
 
     settings = Settings(read_key=read_key, write_key=write_key, open_reads=open_reads)
     settings.check_address(host)
@@ -67,8 +67,8 @@ def run(searcher: Searcher, catalog: LocalCatalog, settings: "Settings", host: s
     """Serve until a signal; what was begun is finished first."""
     import uvicorn
 
-    from osoroi.web import app
-    from osoroi.web.protocol import PatientProtocol
+    from osoroi.server import app
+    from osoroi.server.protocol import PatientProtocol
 
     config = uvicorn.Config(
         app.make(searcher, catalog, settings),

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from osoroi.cli import _options, _progress
+from osoroi.cli import options, progress
 from osoroi.errors import extra
-from osoroi.recipes import NAMED, changed, named
+from osoroi.recipe import NAMED, changed, named
 
 
 @click.command()
@@ -27,7 +27,7 @@ from osoroi.recipes import NAMED, changed, named
     help="Folder where runs share what the frozen half of a network saw; else it is kept in the run's own.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
-@_options.as_json
+@options.as_json
 def command(
     dataset: str,
     recipe: str,
@@ -49,13 +49,13 @@ def command(
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2 --resume
     """
     extra("torch", "train")
-    from osoroi import runs
+    from osoroi.training import run
 
     wanted = named(recipe, dict(map(changed, changes)))
     named_files = {name: str(path) for name, path in files.items() if path is not None}
-    notes = runs.Notes(dataset, wanted, **named_files)
+    notes = run.Notes(dataset, wanted, **named_files)
     told: dict[str, Any] = {"on_told": _tell, "on_look": _Looked(), "on_lost": _lament, "on_step": _Stepped()}
-    found = runs.run(notes, out, resume=resume, seen=seen, **told)
+    found = run.run(notes, out, resume=resume, seen=seen, **told)
     measured = {name: value for name, value in found.items() if name not in ("epoch", "loss")}
     if as_json:
         click.echo(json.dumps({"run": str(out), "recipe": wanted.name, "metrics": measured}))
@@ -90,7 +90,7 @@ class _Looked:
         if done < self.before:  # the products held out come next
             self.began = time.monotonic()
         self.before = done
-        if time.monotonic() - self.said > _progress.OFTEN_S:
+        if time.monotonic() - self.said > progress.OFTEN_S:
             self.said = time.monotonic()
             left = (self.said - self.began) / done * (total - done)
             click.echo(f"{done:,} of {total:,} views seen, {_lasting(left)} left", err=True)
@@ -103,7 +103,7 @@ class _Stepped:
         self.said = time.monotonic()
 
     def __call__(self, step: Any) -> None:
-        if time.monotonic() - self.said > _progress.OFTEN_S or step.step == step.steps:
+        if time.monotonic() - self.said > progress.OFTEN_S or step.step == step.steps:
             self.said = time.monotonic()
             click.echo(
                 f"epoch {step.epoch + 1}/{step.epochs}, step {step.step}/{step.steps}, loss {step.loss:.3f}, "

@@ -17,11 +17,11 @@ from jaxtyping import Float32, Int64
 
 from osoroi.errors import BadIndex
 from osoroi.index import Neighbors
-from osoroi.index._asking import State, allowed, live, nearest
-from osoroi.index._codes import Codes, Take
-from osoroi.index._snapshot import Snapshot, write
-from osoroi.index._tail import Tail
+from osoroi.index.codes import Codes, Take
 from osoroi.index.exact import BLOCK
+from osoroi.index.scan_search import State, allowed, live, nearest
+from osoroi.index.snapshot import Snapshot, write
+from osoroi.index.tail import Tail
 
 WORTH = 10_000
 """From so many vectors on, a scan is faster than comparing with everything."""

@@ -1,0 +1,208 @@
+"""The ``where`` of a search: a small language, the same as JSON, and what both mean.
+
+::
+
+    where     = or
+    or        = and ("or" and)*
+    and       = not ("and" not)*
+    not       = "not" not | condition | "(" or ")"
+    condition = column ("=" | "!=" | "<" | "<=" | ">" | ">=") value
+              | column ["not"] "in" "(" [value ("," value)*] ")"
+              | column "is" ["not"] "missing"
+              | column                                  a flag that is true
+    column    = name | "attributes." (name | string)
+    value     = number | string | "true" | "false" | word
+
+``product_id title category brand price currency url design_id`` are columns of every product; any other name is an
+attribute, and ``attributes.price`` is the attribute, not the price. Strings stand in single or double quotes with
+``\\`` before a quote; a word (letters, digits, ``_``, ``-``) that is no keyword needs none. Keywords
+may be in capitals.
+
+What it means, in two values, not three: a comparison with a missing value is false, and so is one with a value of
+another kind (text, number, flag); ``not`` is plain negation, ``x != v`` is ``not x = v`` and ``x not in …`` is ``not x
+in …``. So every product matches either a filter or its negation: ``not attributes.sale`` holds where nothing is said
+about a sale. Text compares by code point, exactly. An empty ``where`` matches everything.
+
+As JSON: ``{"column": "price", "<=": 5000}``, ``{"column": "brand", "in": ["A", "B"]}``,
+``{"column": "price", "missing": true}``, ``{"and": […]}``, ``{"or": […]}``, ``{"not": …}``.
+
+>>> parse('price <= 5000 and not sale') == parse({"and": [
+...     {"column": "price", "<=": 5000}, {"not": {"column": "sale", "=": True}}]})
+True
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from osoroi.catalog.filters import from_json, grammar
+from osoroi.catalog.filters.nodes import (
+    COLUMNS,
+    CONDITIONS,
+    LENGTH,
+    NESTING,
+    PREFIX,
+    Among,
+    Compare,
+    Condition,
+    Every,
+    Filter,
+    Kind,
+    Known,
+    Missing,
+    Not,
+    Operator,
+    Some,
+    is_unicode,
+    kind,
+)
+from osoroi.errors import BadFilter
+from osoroi.records import Product
+
+__all__ = [
+    "COLUMNS",
+    "ORDER",
+    "PREFIX",
+    "Among",
+    "Compare",
+    "Condition",
+    "Every",
+    "Filter",
+    "Kind",
+    "Known",
+    "Missing",
+    "Not",
+    "Some",
+    "checked",
+    "holds",
+    "is_unicode",
+    "kind",
+    "matches",
+    "parse",
+]
+
+
+def parse(where: str | Mapping[str, Any]) -> Filter:
+    """A filter from its text, from JSON (as text that begins with ``{``, or read already); raises BadFilter.
+
+    >>> parse("price <= 5000 or price is missing")
+    Some(of=(Compare(column='price', operator='<=', value=5000.0), Missing(column='price')))
+    >>> parse("price <=")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    osoroi.errors.BadFilter: the filter cannot be read at column 9: expected a value, found the end; for instance: ...
+      price <=
+              ^
+    """
+    if not isinstance(where, str):
+        return from_json.read(where)
+    if len(where) > LENGTH:
+        raise BadFilter(f"the filter has {len(where):,} characters; {LENGTH:,} are allowed")
+    if where.lstrip().startswith("{"):
+        return from_json.read_text(where)
+    return grammar.read(where) if where.strip() else Every(())
+
+
+def checked(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], *, text: str = "") -> Filter:
+    """The same filter with every column resolved: ``sale`` becomes ``attributes.sale``.
+
+    ``attributes`` says which there are and what they hold. Raises BadFilter, pointing into ``text`` where it can, for a
+    column that is not there, for a value of a kind that the column never holds, for an order among flags, and for more
+    than 200 conditions or levels.
+
+    >>> checked(parse("sale"), {"sale": frozenset(["flag"])})
+    Compare(column='attributes.sale', operator='=', value=True)
+    """
+    budget = iter(range(CONDITIONS))
+
+    def visit(part: Filter, depth: int) -> Filter:
+        if depth > NESTING:
+            raise BadFilter(f"the filter is nested more than {NESTING} levels deep")
+        match part:
+            case Not():
+                return Not(visit(part.of, depth + 1))
+            case Every() | Some():
+                return replace(part, of=tuple(visit(inner, depth + 1) for inner in part.of))
+        if next(budget, None) is None:
+            raise BadFilter(f"the filter has more than {CONDITIONS} conditions")
+        return _resolved(part, attributes, text)
+
+    return visit(filter_, 0)
+
+
+def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], text: str) -> Condition:
+    name, at = condition.column, condition.at
+    if name not in COLUMNS and not name.startswith(PREFIX):
+        name = PREFIX + name
+    kinds = COLUMNS.get(name) or attributes.get(name.removeprefix(PREFIX))
+    if kinds is None:
+        there = ", ".join([*COLUMNS, *(PREFIX + other for other in sorted(attributes))])
+        raise grammar.pointing(text, at, f"there is no column {condition.column!r}", hint=f"there are: {there}")
+    for value in _values(condition):
+        if kind(value) not in kinds:
+            held = " or ".join(PLURALS[one] for one in sorted(kinds))
+            hint = f'text that looks like a number stands in quotes: "{value}"' if held == "text" else ""
+            why = f"{name} holds {held}, and {value!r} is {SINGULARS[kind(value)]}"
+            raise grammar.pointing(text, at, "the filter compares what cannot be compared", why, hint=hint)
+    if isinstance(condition, Compare) and condition.operator != "=" and isinstance(condition.value, bool):
+        raise grammar.pointing(text, at, "the filter compares flags, which have no order", hint="use = or !=")
+    return replace(condition, column=name)
+
+
+PLURALS: dict[Kind, str] = {"text": "text", "number": "numbers", "flag": "flags"}
+SINGULARS: dict[Kind, str] = {"text": "text", "number": "a number", "flag": "a flag"}
+
+
+def _values(condition: Condition) -> tuple[Known, ...]:
+    match condition:
+        case Compare():
+            return (condition.value,)
+        case Among():
+            return condition.values
+    return ()
+
+
+ORDER: dict[Operator, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def matches(filter_: Filter, product: Product) -> bool:
+    """The meaning of a filter, for one product; what a catalog answers must agree with it.
+
+    >>> matches(parse("price <= 5000"), Product("p"))
+    False
+    >>> matches(parse("not price <= 5000"), Product("p"))
+    True
+    """
+    match filter_:
+        case Not():
+            return not matches(filter_.of, product)
+        case Every():
+            return all(matches(part, product) for part in filter_.of)
+        case Some():
+            return any(matches(part, product) for part in filter_.of)
+    name = filter_.column
+    return holds(
+        filter_, getattr(product, name) if name in COLUMNS else product.attributes.get(name.removeprefix(PREFIX))
+    )
+
+
+def holds(condition: Condition, value: Known | None) -> bool:
+    """Whether a condition holds for a value; None is a missing one.
+
+    >>> holds(parse("price <= 5000"), 4000.0), holds(parse("price <= 5000"), None)
+    (True, False)
+    """
+    match condition:
+        case Missing():
+            return value is None
+        case Among():
+            return value is not None and any(kind(value) == kind(one) and value == one for one in condition.values)
+        case Compare():
+            same = value is not None and kind(value) == kind(condition.value)
+            return same and ORDER[condition.operator](value, condition.value)

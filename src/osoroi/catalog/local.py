@@ -1,0 +1,366 @@
+"""A catalog in a folder: one SQLite file that holds the truth, kept photos beside it, and an index in memory.
+
+Whatever a method has returned from is on the disk. One writer at a time, any number of readers in other processes; each
+search looks first whether something was committed since. Threads may share a catalog: they search together.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from osoroi.catalog import Entry, Held, filters
+from osoroi.catalog.memory import info as _info
+from osoroi.catalog.memory.compaction import Compactor
+from osoroi.catalog.memory.memory_index import Mirror
+from osoroi.catalog.memory.rwlock import Gate
+from osoroi.catalog.store import database, photos, verify, writer
+from osoroi.catalog.store import facets as _facets
+from osoroi.catalog.store.pool import Pool
+from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.rows import StoredEncoder, demand_product
+from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
+from osoroi.index.scan import Health, ScanIndex
+from osoroi.records import Crop, Hit, Part, Product, Value
+
+log = logging.getLogger(__name__)
+
+PAGE = 500
+"""Products read in one view."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """What a new catalog wants to know of its encoder; ``osoroi.encoder.onnx.Encoder`` says it."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def parts(self) -> tuple[Part, ...]: ...
+
+
+def described(encoder: Described) -> StoredEncoder:
+    """What a catalog keeps of an encoder."""
+    about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
+    return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
+
+
+def is_catalog(folder: Path) -> bool:
+    """Whether a catalog stands there, of whatever format and in whatever state."""
+    return (folder / database.FILE).is_file()
+
+
+class LocalCatalog:
+    """See ``osoroi.catalog.Catalog``.
+
+    It belongs to the encoder it was opened with: once ``reencode`` has switched to another, every call raises
+    OtherEncoder, and the catalog is opened again with that one.
+    """
+
+    def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
+        database.inspect(folder)
+        if not readonly and not os.access(folder, os.W_OK):
+            raise BadCatalog(
+                f"the catalog {folder} cannot be written", hint="check permissions, or open it for reading"
+            )
+        self.folder = folder
+        self.readonly = readonly
+        self._pool = Pool(folder, readonly=readonly, wait_s=wait_s)
+        self._view = self._pool.view
+        self._gate = Gate()
+        self._mirror: Mirror | None = None  # made by the first search
+        try:
+            with self._view() as truth:
+                self.encoder = truth.encoder()
+                verify.demand(truth)
+        except BaseException:
+            self._pool.close()
+            raise
+        self._compactor = Compactor(self._pool, self.encoder, self._swap)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        fingerprint: str,
+        dim: int,
+        parts: Sequence[Part] = (),
+        about: Mapping[str, str] | None = None,
+    ) -> "LocalCatalog":
+        """A new, empty catalog for one encoder's vectors, opened for writing.
+
+        The folder appears complete or not at all. Raises BadCatalog where something stands there already.
+        """
+        if dim < 1 or (parts and sum(part.size for part in parts) != dim):
+            raise BadRequest(f"parts {[(part.name, part.size) for part in parts]} do not make vectors of {dim} numbers")
+        return cls._make(folder, StoredEncoder(0, fingerprint, dim, tuple(parts), about or {}, 0.0))
+
+    @classmethod
+    def _make(cls, folder: Path, encoder: StoredEncoder) -> "LocalCatalog":
+        if is_catalog(folder):
+            raise BadCatalog(f"there is a catalog at {folder} already", hint="open it, or name another folder")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
+        with database.explained(folder):
+            database.make(folder, lambda connection: writer.found(connection, encoder))
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path, *, readonly: bool = False, wait_s: float = database.WAIT_S) -> "LocalCatalog":
+        """A catalog that is there; a writer waits ``wait_s`` seconds for another one and then raises Busy.
+
+        Raises BadCatalog for a folder that is none, for a newer format and for damage, and touches nothing.
+        """
+        return cls(folder, readonly=readonly, wait_s=wait_s)
+
+    @classmethod
+    def open_or_create(cls, folder: Path, encoder: Described) -> "LocalCatalog":
+        """The catalog at ``folder``, opened for writing; a new one for this encoder where there is none.
+
+        A catalog of another encoder is opened as what it is: ``put`` refuses.
+        """
+        if is_catalog(folder):
+            return cls.open(folder)
+        return cls._make(folder, described(encoder))
+
+    def close(self) -> None:
+        """Give the files back, once a compaction that is under way has ended. What was committed stays."""
+        self._compactor.wait()
+        self._pool.close()
+
+    def __enter__(self) -> "LocalCatalog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the encoder that was the catalog's when it was opened."""
+        return self.encoder.fingerprint
+
+    def __len__(self) -> int:
+        with self._view() as truth:
+            return truth.count()[0]
+
+    # ---------------------------------------------------------------- writing
+
+    def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
+        """Put products with exactly these crops; one commit, or none where all of it is so already.
+
+        Photos on disk are remembered by path and SHA-256, others are kept in the folder. Returns the ``seq``.
+        """
+        self._pool.demand_writable()
+        if fingerprint != self.fingerprint:
+            raise OtherEncoder(
+                f"the catalog {self.folder} holds vectors of encoder {self.fingerprint[:12]}, "
+                f"and these are by encoder {fingerprint[:12]}",
+                hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+            )
+        with database.explained(self.folder):
+            prepared = [writer.prepared(self.folder, self.encoder.dim, entry) for entry in entries]
+        with self._commit("put") as (truth, touched):
+            for one in prepared:
+                writer.put(truth.connection, self.encoder.encoder, one, touched)
+                photos.ensure(self.folder, one.kept)
+        return touched.seq
+
+    def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
+        """Change metadata alone: ``price``, ``title``, ``attributes.sale``, or ``sale`` where that is no column.
+
+        None makes a value missing. Returns the ``seq``; raises NotFound and BadRequest.
+        """
+        with self._commit("patch") as (truth, touched):
+            product = writer.patched(truth.product(product_id), changes)
+            demand_product(product)
+            writer.put_product(truth.connection, product, touched)
+        return touched.seq
+
+    def remove(self, product_ids: Iterable[str]) -> list[str]:
+        """Remove products with their crops; returns the ids that were held, in the order given."""
+        with self._commit("remove") as (truth, touched):
+            return [one for one in product_ids if writer.remove(truth.connection, one, touched)]
+
+    def drop(self, product_id: str, crop_ids: Iterable[str]) -> int:
+        """Remove these crops of a product, unless no other would be left; returns how many were held and went."""
+        gone = set(crop_ids)
+        with self._commit("drop") as (truth, touched):
+            rows = truth.all(
+                "SELECT crop, crop_id FROM crops JOIN products USING (product) WHERE product_id = ?", product_id
+            )
+            keys = [crop for crop, crop_id in rows if crop_id in gone]
+            if len(keys) == len(rows):
+                return 0
+            writer.remove_crops(truth.connection, keys, touched)
+        return len(keys)
+
+    def compact(self) -> bool:
+        """Fold what changed into a new snapshot while searches go on, and throw out what nobody needs any more.
+
+        It happens by itself as a catalog grows. False where another process is at it.
+        """
+        return self._compactor.run()
+
+    # ---------------------------------------------------------------- reading
+
+    @property
+    def seq(self) -> int:
+        """Number of the last commit."""
+        with self._view() as truth:
+            return truth.seq()
+
+    def get(self, product_id: str) -> Product:
+        """One product; raises NotFound."""
+        with self._view() as truth:
+            return truth.product(product_id)
+
+    def held(self, product_ids: Iterable[str]) -> dict[str, Held]:
+        """Those of these products that are held, by id; their crops carry the hash of their photo."""
+        with self._view() as truth:
+            return truth.held(product_ids)
+
+    def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
+        """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the truth."""
+        while limit is None or limit > 0:
+            wanted = PAGE if limit is None else min(limit, PAGE)
+            with self._view() as truth:
+                page = truth.page(where, after, wanted)
+            yield from page
+            if len(page) < wanted:
+                return
+            after, limit = page[-1].product_id, None if limit is None else limit - wanted
+
+    def count(self, *, where: str | None = None) -> int:
+        """How many products match."""
+        with self._view() as truth:
+            return truth.matching(where)
+
+    def crops(self, product_id: str) -> list[Crop]:
+        """The shop crops of a product, in the order they were put; photos are paths. Raises NotFound."""
+        with self._view() as truth:
+            return truth.crops(truth.row(product_id))
+
+    def crop(self, crop_id: str) -> Crop:
+        """One crop; raises NotFound."""
+        with self._view() as truth:
+            return truth.crop(crop_id)
+
+    def vectors(self, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """The stored vectors of these crops, in this order; raises NotFound."""
+        with self._view() as truth:
+            self.demand_same(truth)
+            return truth.vectors(self.encoder, crop_ids)
+
+    def columns(self) -> dict[str, frozenset[filters.Kind]]:
+        """What filters can name, and the kinds of value each has had: the columns, then ``attributes.…``."""
+        with self._view() as truth:
+            held = truth.attributes()
+        return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
+
+    def facets(self, where_for: Callable[[str], str | None]) -> list[_facets.Facet]:
+        """What there is to choose from; ``where_for`` says for a column which filters all others set."""
+        with self._view() as truth:
+            return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
+
+    def health(self) -> Health | None:
+        """How well the index finds, on a sample, what comparing with everything finds; None where it is exact."""
+        try:
+            return self._health()
+        except BadIndex as error:
+            self._build_anew(error)
+            return self._health()
+
+    def _health(self) -> Health | None:
+        with self._current() as (_, mirror):
+            return mirror.index.health() if isinstance(mirror.index, ScanIndex) else None
+
+    def info(self) -> _info.Info:
+        """What the catalog holds, from what, since when, and how well its index does; reads every vector of a scan."""
+        health = self.health()
+        with self._view() as truth:
+            return _info.info(truth, self.encoder, health)
+
+    # ---------------------------------------------------------------- searching
+
+    def nearest(
+        self,
+        query: Float32[np.ndarray, "1 d"],
+        k: int,
+        *,
+        where: str | None = None,
+        without: Sequence[str] = (),
+    ) -> list[Hit]:
+        """The k best distinct products, best first, ties by key; all that match where they are fewer."""
+        if k < 1 or query.shape[1] != self.encoder.dim or not np.isfinite(query).all():
+            raise BadRequest(
+                f"k={k} and a query of {query.shape[1]} numbers find nothing here",
+                hint=f"k is at least 1, and queries are {self.encoder.dim} finite numbers",
+            )
+        try:
+            return self._nearest(query, k, where, without)
+        except BadIndex as error:
+            self._build_anew(error)
+            return self._nearest(query, k, where, without)
+
+    def _build_anew(self, error: BadIndex) -> None:
+        """Where a vector of the snapshot is not what was written, which shows when it is used, go back to the truth."""
+        log.warning("%s: the index is built anew from the truth: %s", self.folder, error)
+        with self._gate.alone(), self._view() as truth:
+            self._mirror = Mirror.build(truth, self.encoder)
+
+    def _nearest(
+        self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
+    ) -> list[Hit]:
+        with self._current() as (truth, mirror):
+            among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
+            rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
+            found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
+            return [truth.hit(*one) for one in found]
+
+    @contextlib.contextmanager
+    def _current(self) -> Iterator[tuple[Truth, Mirror]]:
+        """A view, and the mirror as of just that view. Others may search meanwhile, but nothing changes the mirror."""
+        with self._gate.together(), self._view() as truth:
+            if self._mirror is not None and self._mirror.is_of(truth):
+                yield truth, self._mirror
+                return
+        with self._gate.alone(), self._view() as truth:
+            if self._mirror is None or not self._mirror.follow(truth):
+                self.demand_same(truth)
+                self._mirror = Mirror.open(truth, self.encoder)
+            yield truth, self._mirror
+
+    def _swap(self, mirror: Mirror) -> None:
+        """Take a fresh mirror in place of the one there is, once it has caught up."""
+        with self._gate.alone(), self._view() as truth:
+            if mirror.follow(truth):
+                self._mirror = mirror
+
+    # ---------------------------------------------------------------- inside
+
+    @contextlib.contextmanager
+    def _commit(self, kind: str) -> Iterator[tuple[Truth, writer.Touched]]:
+        """One commit; nothing at all is written where nothing was touched."""
+        touched = writer.Touched()
+        with self._pool.commit() as truth:
+            self.demand_same(truth)
+            yield truth, touched
+            touched.seq = writer.record(truth.connection, kind, touched)
+        if touched:
+            self._compactor.consider()
+
+    def demand_same(self, truth: Truth) -> None:
+        now = truth.encoder()
+        if now.encoder != self.encoder.encoder:
+            raise OtherEncoder(
+                f"the catalog {self.folder} was moved from encoder {self.fingerprint[:12]} to {now.fingerprint[:12]}",
+                hint="open it again, with the encoder it has now",
+            )

@@ -1,0 +1,1 @@
+"""What is done to a whole catalog: ``check``, ``backup``, ``reencode``."""

@@ -1,0 +1,200 @@
+"""A catalog moves to another encoder: new vectors beside the old ones, searches going on, and one switch at the end.
+
+Stopped at any point, the catalog is still the old encoder's, and the next run goes on where this one was. The switch is
+one commit that finds every crop with a new vector, or does not happen.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from osoroi import image
+from osoroi.catalog.local import LocalCatalog, described
+from osoroi.catalog.store import writer
+from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.rows import slot, vector_row
+from osoroi.encoder import Encoder
+from osoroi.errors import BadCatalog, BadPhoto, Busy
+from osoroi.image import Limits
+from osoroi.records import Crop
+
+CHUNK = 64
+"""Crops in one commit: about a second of work to lose at most."""
+
+NAMED = 5
+"""Photos that an error names."""
+
+
+class Unread(NamedTuple):
+    """A crop whose photo gives no vector, and why."""
+
+    product_id: str
+    crop_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a run did. Where nothing was switched, the catalog was that encoder's already."""
+
+    embedded: int
+    dropped: tuple[Unread, ...]
+    switched: bool
+
+
+def reencode(
+    folder: Path,
+    encoder: Encoder,
+    *,
+    threads: int = 2,
+    limits: Limits | None = None,
+    drop: bool = False,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Moved:
+    """Give every crop of a catalog a vector of this encoder, then switch. ``on_progress`` gets crops embedded so far.
+
+    A photo that cannot be read, or is no longer the one that was added, keeps the catalog with the old encoder: raises
+    BadCatalog naming it. With ``drop`` its crops are removed instead, and products that have no other.
+    """
+    embedded, dropped = 0, []
+    with LocalCatalog.open(folder) as catalog, ThreadPoolExecutor(threads) as pool:
+        if catalog.fingerprint == encoder.fingerprint:
+            return Moved(0, (), switched=False)
+        number = _begin(catalog, encoder)
+        look = partial(_look, encoder=encoder, limits=limits or Limits())
+        while True:
+            unread: list[tuple[int, Crop, Unread]] = []
+            for crops in _pending(catalog, number):
+                looks = list(pool.map(look, [crop for _, crop in crops]))
+                unread += [
+                    (key, crop, one) for (key, crop), one in zip(crops, looks, strict=True) if isinstance(one, Unread)
+                ]
+                embedded += _store(catalog, encoder, number, crops, looks)
+                on_progress(embedded)
+            if unread and not drop:
+                problem = _refusal(folder, [one for _, _, one in unread])
+                raise BadCatalog(problem, hint="put the photos back, or drop their crops with --drop")
+            dropped += _drop(catalog, unread)
+            if _switch(catalog, number):
+                break
+    with LocalCatalog.open(folder) as catalog:
+        catalog.compact()
+    return Moved(embedded, tuple(dropped), switched=True)
+
+
+def _begin(catalog: LocalCatalog, encoder: Encoder) -> int:
+    """The new encoder's number: a new one, or that of a move which was stopped. A move to yet another is given up."""
+    with catalog._pool.commit() as truth:
+        catalog.demand_same(truth)
+        statement = "DELETE FROM encoders WHERE encoder != ? AND fingerprint != ?"
+        truth.connection.execute(statement, (catalog.encoder.encoder, encoder.fingerprint))
+        row = truth.one("SELECT encoder FROM encoders WHERE fingerprint = ?", encoder.fingerprint)
+        if row is not None:
+            return int(row[0])
+        return writer.put_encoder(truth.connection, described(encoder))
+
+
+def _pending(catalog: LocalCatalog, number: int) -> Iterator[list[tuple[int, Crop]]]:
+    """Crops that have no vector of the new encoder, with their keys, by rising key."""
+    last = 0
+    while True:
+        with catalog._pool.view() as truth:
+            rows = truth.all(
+                "SELECT crops.*, product_id FROM crops JOIN products USING (product) WHERE crop > ?"
+                " AND NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) ORDER BY crop LIMIT ?",
+                *(last, slot(number, 0), CHUNK),
+            )
+            crops = [(int(row[0]), truth.crop_of(row[:-1], row[-1])) for row in rows]
+        if not crops:
+            return
+        yield crops
+        last = crops[-1][0]
+
+
+def _look(crop: Crop, encoder: Encoder, limits: Limits) -> UInt8[np.ndarray, "h w 3"] | Unread:
+    """The pixels of a crop, if its photo is still the one that was added."""
+    try:
+        data = image.load(crop.photo, limits=limits)
+        if hashlib.sha256(data).hexdigest() != crop.sha256:
+            reason = f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again"
+            return Unread(crop.product_id, crop.crop_id, reason)
+        return image.crop(data, crop.box, encoder.views["shop"], limits=limits)
+    except BadPhoto as error:
+        return Unread(crop.product_id, crop.crop_id, str(error))
+
+
+def _store(
+    catalog: LocalCatalog,
+    encoder: Encoder,
+    number: int,
+    crops: Sequence[tuple[int, Crop]],
+    looks: Sequence[UInt8[np.ndarray, "h w 3"] | Unread],
+) -> int:
+    """Store the new vectors of those crops that nobody changed or removed meanwhile."""
+    read = [(key, crop, look) for (key, crop), look in zip(crops, looks, strict=True) if not isinstance(look, Unread)]
+    vectors = encoder.encode([look for _, _, look in read])
+    with catalog._pool.commit() as truth:
+        _demand_move(catalog, truth, number)
+        for (key, crop, _), vector in zip(read, vectors, strict=True):
+            row = truth.one("SELECT * FROM crops WHERE crop = ?", key)
+            if row is not None and truth.crop_of(row, crop.product_id) == crop:
+                statement = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)"
+                truth.connection.execute(statement, vector_row(slot(number, key), vector))
+    return len(read)
+
+
+def _drop(catalog: LocalCatalog, unread: Sequence[tuple[int, Crop, Unread]]) -> list[Unread]:
+    """Remove crops without a photo that can be read, and products that have no other; which they were.
+
+    Crops that somebody has put anew since their photo was looked at stay: the next round looks at them.
+    """
+    if not unread:
+        return []
+    dropped = []
+    with catalog._commit("drop") as (truth, touched):
+        for key, crop, why in unread:
+            row = truth.one("SELECT * FROM crops WHERE crop = ?", key)
+            if row is None or truth.crop_of(row, crop.product_id) != crop:
+                continue
+            writer.remove_crops(truth.connection, [key], touched)
+            if not truth.one("SELECT 1 FROM crops WHERE product = ?", row[2]):
+                writer.remove(truth.connection, crop.product_id, touched)
+            dropped.append(why)
+    return dropped
+
+
+def _switch(catalog: LocalCatalog, number: int) -> bool:
+    """Make the new encoder the catalog's, unless a crop came in meanwhile that has no vector of it."""
+    with catalog._pool.commit() as truth:
+        _demand_move(catalog, truth, number)
+        if _missing(truth, number):
+            return False
+        writer.use_encoder(truth.connection, number)
+        truth.connection.execute("DELETE FROM encoders WHERE encoder != ?", (number,))
+        writer.record(truth.connection, "switch", writer.Touched(), always=True)
+    return True
+
+
+def _demand_move(catalog: LocalCatalog, truth: Truth, number: int) -> None:
+    """Raise where the catalog has moved already, or is moving to yet another encoder."""
+    catalog.demand_same(truth)
+    if truth.one("SELECT 1 FROM encoders WHERE encoder = ?", number) is None:
+        raise Busy(f"the catalog {catalog.folder} began to move to another encoder", hint="begin one move at a time")
+
+
+def _missing(truth: Truth, number: int) -> bool:
+    statement = "SELECT 1 FROM crops WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) LIMIT 1"
+    return truth.one(statement, slot(number, 0)) is not None
+
+
+def _refusal(folder: Path, unread: Sequence[Unread]) -> str:
+    named = "; ".join(f"crop {one.crop_id!r}: {one.reason}" for one in unread[:NAMED])
+    more = f"; and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
+    return f"{len(unread)} crops of {folder} have no photo to embed anew, so it stays as it is: {named}{more}"

@@ -1,0 +1,213 @@
+"""Columns as arrays, so that a filter nobody has asked before takes milliseconds. Derived, never the truth.
+
+A column that holds too many different texts to be worth it (titles, links) has no array: conditions on it are asked of
+the truth.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
+
+from osoroi.catalog.filters import (
+    ORDER,
+    PREFIX,
+    Among,
+    Compare,
+    Condition,
+    Every,
+    Filter,
+    Known,
+    Missing,
+    Not,
+    Some,
+    holds,
+    kind,
+)
+from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.rows import facts
+from osoroi.records import Product
+
+KEPT = ("category", "brand", "price", "currency", "design_id")
+"""Columns of every product that have an array; each of the others tells nearly every product from all others."""
+
+WORDS = 65_536
+"""Different texts from which on an attribute has no array."""
+
+ATTRIBUTES = 100
+"""Attributes that have an array at most, by name; an array takes four or eight bytes a product."""
+
+Ask = Callable[[Condition], Int64[np.ndarray, "m"]]
+"""Keys of the products that a condition holds for, by the truth."""
+
+
+class Column:
+    """The values of one column by the products' keys: numbers, and the places of texts and flags among ``words``."""
+
+    def __init__(
+        self, numbers: Float64[np.ndarray, "p"], places: Int32[np.ndarray, "w"], words: list[Known | None]
+    ) -> None:
+        self.numbers = numbers  # nan where the value is none; empty where none is a number
+        self.places = places  # 0 where the value is neither; empty where all are
+        self.words = words
+        self._place_of = {word: place for place, word in enumerate(words)}
+
+    @classmethod
+    def empty(cls) -> "Column":
+        return cls(np.empty(0), np.empty(0, np.int32), [None])
+
+    def put(self, keys: Int64[np.ndarray, "n"], values: Iterable[Known | None], size: int) -> None:
+        """Give products these values; there are keys up to ``size``."""
+        told = list(values)
+        numbers = np.array([one if isinstance(one, float) else np.nan for one in told], np.float64)
+        places = np.array([0 if isinstance(one, float) else self._place(one) for one in told], np.int32)
+        if len(self.numbers) or not np.isnan(numbers).all():
+            self.numbers = grown(self.numbers, size, np.nan)
+            self.numbers[keys] = numbers
+        if len(self.places) or places.any():
+            self.places = grown(self.places, size, 0)
+            self.places[keys] = places
+
+    def _place(self, word: Known | None) -> int:
+        place = self._place_of.setdefault(word, len(self.words))
+        if place == len(self.words):
+            self.words.append(word)
+        return place
+
+    def holding(self, condition: Condition, size: int) -> Bool[np.ndarray, "p"]:
+        """Whether a condition holds for the value of each key up to ``size``."""
+        table = np.array([holds(condition, word) for word in self.words])
+        found = np.full(size, table[0])
+        places, numbers = self.places[:size], self.numbers[:size]
+        found[: len(places)] = table[places]
+        here = found[: len(numbers)]
+        match condition:
+            case Missing():
+                here &= np.isnan(numbers)
+            case Compare() if kind(condition.value) == "number":
+                here |= ORDER[condition.operator](numbers, condition.value)
+            case Among():
+                here |= np.isin(numbers, [one for one in condition.values if kind(one) == "number"])
+        return found
+
+    def told(self, keys: Int64[np.ndarray, "n"]) -> list[Known | None]:
+        """The values of these products."""
+        size = int(keys.max(initial=0)) + 1
+        numbers, places = grown(self.numbers, size, np.nan)[keys], grown(self.places, size, 0)[keys]
+        words = [self.words[place] for place in places.tolist()]
+        both = zip(np.isnan(numbers).tolist(), numbers.tolist(), words, strict=True)
+        return [word if none else number for none, number, word in both]
+
+
+class Columns:
+    """The columns that have arrays; ``wide`` names the attributes that have none."""
+
+    def __init__(self, size: int, held: dict[str, Column], wide: set[str]) -> None:
+        self.size = size
+        self.held = held
+        self.wide = wide
+
+    @classmethod
+    def read(cls, truth: Truth) -> "Columns":
+        """From the truth: a second for a million products and column, so it is kept with the snapshot."""
+        size = int(truth.one("SELECT coalesce(max(product), 0) FROM products")[0]) + 1
+        columns = cls(size, {name: Column.empty() for name in KEPT}, set())
+        for rows in truth.batches(f"SELECT product, {', '.join(KEPT)} FROM products"):  # noqa: S608 (names of ours)
+            keys, *told = zip(*rows, strict=True)
+            for name, values in zip(KEPT, told, strict=True):
+                columns.held[name].put(np.array(keys, np.int64), values, size)
+        for at, (name_id, name) in enumerate(truth.all("SELECT name_id, name FROM names ORDER BY name")):
+            if at < ATTRIBUTES and _different(truth, name_id) <= WORDS:
+                columns.held[PREFIX + name] = _attribute(truth, name_id, size)
+            else:
+                columns.wide.add(PREFIX + name)
+        return columns
+
+    def follow(self, products: Mapping[int, Product]) -> None:
+        """Take over the present state of products."""
+        self.size = max(self.size, max(products, default=0) + 1)
+        keys = np.fromiter(products, np.int64, len(products))
+        told = {key: {PREFIX + name: value for name, value in facts(one).items()} for key, one in products.items()}
+        for name in {name for values in told.values() for name in values} - self.wide:
+            self.held.setdefault(name, Column.empty())
+        for name, column in self.held.items():
+            own = name in KEPT
+            values = [getattr(one, name) if own else told[key].get(name) for key, one in products.items()]
+            column.put(keys, values, self.size)
+
+    def matching(self, filter_: Filter, ask: Ask) -> Bool[np.ndarray, "p"]:
+        """Which products match, by key; keys that no product has say nothing. ``ask`` is for what has no array."""
+        match filter_:
+            case Not():
+                return ~self.matching(filter_.of, ask)
+            case Every():
+                return np.logical_and.reduce(
+                    [np.ones(self.size, bool), *(self.matching(one, ask) for one in filter_.of)]
+                )
+            case Some():
+                return np.logical_or.reduce(
+                    [np.zeros(self.size, bool), *(self.matching(one, ask) for one in filter_.of)]
+                )
+        name = filter_.column
+        if name in self.held or (name.startswith(PREFIX) and name not in self.wide):
+            return self.held.get(name, Column.empty()).holding(filter_, self.size)
+        found = np.zeros(self.size, bool)
+        found[ask(filter_)] = True
+        return found
+
+    def differs(self, other: "Columns", keys: Int64[np.ndarray, "n"]) -> str | None:
+        """The name of a column that tells of these products what another does not."""
+        for name in sorted({*self.held, *other.held}):
+            one, another = (columns.held.get(name, Column.empty()) for columns in (self, other))
+            if name not in self.wide | other.wide and one.told(keys) != another.told(keys):
+                return name
+        return None
+
+    def save(self, path: Path) -> None:
+        """Write all of it to a file."""
+        names = list(self.held)
+        numbers = {f"numbers{place}": self.held[name].numbers for place, name in enumerate(names)}
+        places = {f"places{place}": self.held[name].places for place, name in enumerate(names)}
+        words = [(name, self.held[name].words) for name in names]
+        about = json.dumps({"size": self.size, "wide": sorted(self.wide), "words": words}).encode()
+        arrays: dict[str, Any] = {"about": np.frombuffer(about, np.uint8), **numbers, **places}
+        with path.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def open(cls, path: Path) -> "Columns":
+        """Read a file whose checksum has been verified."""
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(file["about"].tobytes())
+            held = {
+                name: Column(file[f"numbers{place}"], file[f"places{place}"], words)
+                for place, (name, words) in enumerate(about["words"])
+            }
+        return cls(about["size"], held, set(about["wide"]))
+
+
+def _different(truth: Truth, name_id: int) -> int:
+    """How many texts an attribute has, or a few more than ``WORDS``."""
+    texts = "SELECT DISTINCT value FROM facts WHERE name_id = ? AND typeof(value) = 'text' LIMIT ?"
+    return len(truth.all(texts, name_id, WORDS + 1))
+
+
+def _attribute(truth: Truth, name_id: int, size: int) -> Column:
+    column = Column.empty()
+    for rows in truth.batches("SELECT product, value FROM facts WHERE name_id = ?", name_id):
+        keys, values = zip(*rows, strict=True)
+        told = (bool(one) if isinstance(one, int) else one for one in values)  # flags are the only whole numbers there
+        column.put(np.array(keys, np.int64), told, size)
+    return column
+
+
+def grown(array: np.ndarray, size: int, fill: int | float) -> np.ndarray:
+    """The array with room for ``size`` keys, half as many more than it had at least."""
+    if size <= len(array):
+        return array
+    grown = np.full(max(size, len(array) + len(array) // 2), fill, array.dtype)
+    grown[: len(array)] = array
+    return grown

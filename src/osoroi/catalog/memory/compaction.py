@@ -1,0 +1,162 @@
+"""Compaction: a fresh index from the truth, written as a snapshot while searches go on; what nobody needs goes.
+
+It runs by itself, in a thread of the writer, once one in twenty crops of the last snapshot has changed.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from osoroi.catalog.memory import memory_index, snapshots
+from osoroi.catalog.memory.memory_index import Mirror
+from osoroi.catalog.store import database, photos
+from osoroi.catalog.store.pool import Pool
+from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.rows import SLOTS, StoredEncoder
+from osoroi.errors import BadIndex, OsoroiError, OtherEncoder
+from osoroi.index.scan import ScanIndex
+
+log = logging.getLogger(__name__)
+
+KEPT = 1000
+"""Lines of ``changes`` that stay behind the snapshot, for readers that come a little late."""
+
+CHUNK = 2000
+"""Rows thrown out in one commit, so that no writer waits long."""
+
+DAY_S = 86_400
+
+SHARE = 20
+"""One in so many crops of the snapshot has to have changed before it is worth a new one, which learns codes anew."""
+
+KEY_BYTES = 16
+"""What one changed crop takes in the detail of ``changes``, about."""
+
+
+class Compactor:
+    """Runs compactions of one open catalog, one at a time; ``swap`` gets each new mirror."""
+
+    def __init__(self, pool: Pool, encoder: StoredEncoder, swap: Callable[[Mirror], None]) -> None:
+        self._pool = pool
+        self._encoder = encoder
+        self._swap = swap
+        self._thread: threading.Thread | None = None
+        self._running = threading.Lock()
+
+    def run(self) -> bool:
+        """Compact now; False where another process is at it."""
+        self._pool.demand_writable()
+        with self._running, database.explained(self._pool.folder), snapshots.alone(self._pool.folder) as only:
+            if not only:
+                return False
+            with self._pool.view() as truth:
+                if truth.encoder().encoder != self._encoder.encoder:
+                    raise OtherEncoder(
+                        f"the catalog {self._pool.folder} was moved to another encoder", hint="open it again"
+                    )
+                mirror = Mirror.build(truth, self._encoder).save(truth)
+            _judge(mirror, self._pool.folder)
+            self._swap(mirror)
+            sweep(self._pool, mirror.seq)
+        return True
+
+    def consider(self) -> None:
+        """Start a compaction in the background where it is due."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        with self._pool.view() as truth:
+            if not due(truth):
+                return
+        self._thread = threading.Thread(target=self._quietly, name="osoroi compaction")
+        self._thread.start()
+
+    def _quietly(self) -> None:
+        """Nobody waits for the result: a failure is said in the log, and costs nothing but time at the next opening."""
+        try:
+            self.run()
+        except OsoroiError as error:
+            log.warning("%s: no snapshot of the index was written: %s", self._pool.folder, error)
+
+    def wait(self) -> None:
+        """Until the compaction that is under way, if any, has ended."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _judge(mirror: Mirror, folder: Path) -> None:
+    """Ask the fresh index on a sample what comparing with everything answers, and say so in the log."""
+    if isinstance(mirror.index, ScanIndex):
+        health = mirror.index.health()
+        level = logging.WARNING if health.stale else logging.INFO
+        log.log(level, "%s: recall of the new index on a sample: %.4f, drift %.2f", folder, health.recall, health.drift)
+
+
+def due(truth: Truth) -> bool:
+    """Whether some thousand crops, and one in twenty of the snapshot, have changed since it was written."""
+    seq, count = 0, 0
+    path = snapshots.current(truth.folder)
+    if path is not None:
+        try:
+            manifest = snapshots.manifest_of(path)
+        except BadIndex:
+            return True
+        if manifest.encoder == truth.encoder().encoder:
+            seq, count = manifest.seq, manifest.count
+    (tail,) = truth.one("SELECT coalesce(sum(length(detail)), 0) FROM changes WHERE seq > ?", seq)
+    return bool(tail > KEY_BYTES * max(memory_index.SNAPSHOT_FROM, count // SHARE))
+
+
+def sweep(pool: Pool, seq: int) -> None:
+    """Throw out old lines of ``changes``, vectors of encoders that left, and photos nobody refers to."""
+    with pool.commit() as truth:
+        truth.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - KEPT,))
+    while _sweep_vectors(pool):
+        pass
+    _sweep_photos(pool)
+
+
+def _sweep_vectors(pool: Pool) -> bool:
+    """A chunk of the vectors of encoders that are no longer there; False where none was left."""
+    with pool.commit() as truth:
+        stays = [number for (number,) in truth.all("SELECT encoder FROM encoders")]
+        row = truth.one("SELECT max(slot) FROM vectors")
+        gone = sorted(set(range(1, (row[0] or 0) // SLOTS + 1)) - set(stays))
+        for number in gone:
+            statement = (
+                "DELETE FROM vectors WHERE slot IN (SELECT slot FROM vectors WHERE slot >= ? AND slot < ? LIMIT ?)"
+            )
+            cursor = truth.connection.execute(statement, (number * SLOTS, (number + 1) * SLOTS, CHUNK))
+            if cursor.rowcount:
+                return True
+    return False
+
+
+def _sweep_photos(pool: Pool) -> None:
+    """Kept photos that no crop refers to: looked for while all goes on, and once more while no writer can refer to one.
+
+    What was only half written goes when it is a day old, since it may be half written just now.
+    """
+    with pool.view() as truth:
+        stay = _kept(truth)
+    files = list((pool.folder / photos.FOLDER).glob("??/*"))
+    gone = [path for path in files if path.name not in stay and path.suffix != photos.PART]
+    gone += [path for path in files if path.suffix == photos.PART and _is_old(path)]
+    if gone:
+        with pool.commit() as truth:
+            stay = _kept(truth)
+            for path in gone:
+                if path.name not in stay:
+                    path.unlink(missing_ok=True)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > DAY_S
+    except FileNotFoundError:  # it has its name by now
+        return False
+
+
+def _kept(truth: Truth) -> set[str]:
+    return {sha256 for (sha256,) in truth.all("SELECT sha256 FROM crops WHERE path IS NULL")}

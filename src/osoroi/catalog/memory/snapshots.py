@@ -1,0 +1,237 @@
+"""Snapshots of the mirror on disk, so that a large catalog opens without reading every vector. Never the truth.
+
+A snapshot is a folder ``index/<name>`` with the index, the owners of its crops, the columns that filters ask about, and
+a manifest that says which commit it stands at. ``index/current`` names the one that holds; writing that file is the
+swap. Whoever opens a snapshot that is damaged builds from the truth instead, and says so in the log.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from osoroi.catalog.memory.columns import Columns
+from osoroi.catalog.store.database import damaged, sync
+from osoroi.catalog.store.rows import StoredEncoder
+from osoroi.errors import BadIndex
+from osoroi.index import Index
+from osoroi.index.exact import ExactIndex
+from osoroi.index.scan import WORTH, ScanIndex
+
+log = logging.getLogger(__name__)
+
+FOLDER = "index"
+CURRENT = "current"
+LOCK = "lock"
+FORMAT = 2
+TRIES = 5
+KINDS = ("exact", "scan")
+SCAN_FROM = WORTH
+"""Vectors from which on they are scanned; fewer are all compared."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a snapshot is of. ``owners`` and ``columns`` are the CRC-32 of their files; the index checks itself.
+
+    ``commit`` is the checksum of the line that ``changes`` had at ``seq``: a truth with another past, one brought back
+    from a backup for instance, is not what this is a snapshot of.
+    """
+
+    encoder: int
+    seq: int
+    commit: int
+    kind: str
+    count: int
+    owners: int
+    columns: int
+    format: int = FORMAT
+
+
+Opened = tuple[Manifest, Index, Int64[np.ndarray, "c"], Columns]
+
+
+def built(
+    folder: Path, count: int, encoder: StoredEncoder, vectors: Iterable[tuple[list[int], Float32[np.ndarray, "n d"]]]
+) -> Index:
+    """A new index of so many vectors, given by rising keys. Which kind it is, is decided here and nowhere else."""
+    if count < SCAN_FROM:
+        index = ExactIndex(encoder.dim)
+        for keys, rows in vectors:
+            index.add(np.array(keys, np.int64), rows)
+        return index
+    every_key = np.empty(count, np.int64)
+    every = _room(folder, count, encoder.dim)
+    done = 0
+    for keys, rows in vectors:
+        here = slice(done, min(done + len(keys), count))
+        every_key[here], every[here] = keys[: here.stop - done], rows[: here.stop - done]
+        done += len(keys)
+    if done != count:
+        raise damaged(folder, f"{count} crops have {done} vectors")
+    return ScanIndex.build(every_key, every, parts=[part.size for part in encoder.parts])
+
+
+def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:
+    """Room for many vectors: a file without a name in the folder, or memory where none can be had.
+
+    The file has all its blocks before it is mapped: to write where a full disk has none kills the process.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, 4 * count * dim)
+            return np.memmap(file, np.float32, "r+", shape=(count, dim))
+    except OSError as error:
+        log.info("%s: no room for vectors beside it, so they are held in memory: %s", folder, error)
+        return np.empty((count, dim), np.float32)
+
+
+def _open(kind: str, path: Path) -> Index:
+    return ScanIndex.open(path) if kind == "scan" else ExactIndex.open(path)
+
+
+def kind_of(index: Index) -> str:
+    """``exact`` or ``scan``."""
+    return type(index).__module__.rpartition(".")[2]
+
+
+def write(
+    folder: Path,
+    index: Index,
+    owners: Int64[np.ndarray, "c"],
+    columns: Columns,
+    *,
+    encoder: int,
+    seq: int,
+    commit: int,
+) -> None:
+    """Write a snapshot and make it the current one; the one before goes."""
+    home = folder / FOLDER
+    home.mkdir(exist_ok=True)
+    name = f"{encoder}-{seq}-{secrets.token_hex(4)}"
+    beside = home / f"{name}.new"
+    beside.mkdir()
+    try:
+        index.save(beside / "vectors")
+        (beside / "owners").write_bytes(owners.astype("<i8").tobytes())
+        columns.save(beside / "columns")
+        sums = (_crc(beside / "owners"), _crc(beside / "columns"))
+        manifest = Manifest(encoder, seq, commit, kind_of(index), len(index), *sums)
+        text = json.dumps(asdict(manifest))
+        (beside / "manifest.json").write_text(f"{text}\n{zlib.crc32(text.encode())}\n")
+        for path in beside.iterdir():
+            sync(path)
+        sync(beside)
+        os.rename(beside, home / name)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    pointer = home / f"{CURRENT}.{name}"
+    pointer.write_text(name)
+    sync(pointer)
+    os.replace(pointer, home / CURRENT)
+    sync(home)
+    sync(folder)
+    clean(folder)
+
+
+def current(folder: Path) -> Path | None:
+    """The folder of the current snapshot, or None where there is none."""
+    try:
+        name = (folder / FOLDER / CURRENT).read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("%s: the pointer to the snapshot of the index cannot be read (%s)", folder, error)
+        return None
+    return folder / FOLDER / Path(name).name if name.strip() else None
+
+
+def manifest_of(path: Path) -> Manifest:
+    """What a snapshot is of; raises BadIndex."""
+    try:
+        text, check = (path / "manifest.json").read_text().splitlines()
+        if zlib.crc32(text.encode()) != int(check):
+            raise ValueError("its checksum is another")
+        manifest = Manifest(**json.loads(text))
+    except (OSError, ValueError, TypeError) as error:
+        raise BadIndex(f"the snapshot {path} has no manifest that can be read: {error}") from error
+    if manifest.format != FORMAT or manifest.kind not in KINDS:
+        raise BadIndex(f"the snapshot {path} is of another format")
+    return manifest
+
+
+def read(folder: Path, encoder: int) -> Opened | None:
+    """The current snapshot, or None where there is none of this encoder or none that is whole."""
+    for _ in range(TRIES):
+        path = current(folder)
+        if path is None:
+            return None
+        try:
+            manifest = manifest_of(path)
+            return opened(path, manifest) if manifest.encoder == encoder else None
+        except BadIndex as error:
+            if current(folder) == path:  # otherwise it was swapped while we looked
+                log.warning(
+                    "%s: the snapshot of the index is not used, and built anew from the truth: %s", folder, error
+                )
+                return None
+    return None
+
+
+def opened(path: Path, manifest: Manifest) -> Opened:
+    """All of a snapshot; raises BadIndex where it is not what was written."""
+    try:
+        index = _open(manifest.kind, path / "vectors")
+        whole = (_crc(path / "owners"), _crc(path / "columns")) == (manifest.owners, manifest.columns)
+        owners = np.fromfile(path / "owners", "<i8").astype(np.int64)
+        if not whole or len(index) != manifest.count:
+            raise BadIndex(f"the snapshot {path} is not what was written")
+        return manifest, index, owners, Columns.open(path / "columns")
+    except OSError as error:
+        raise BadIndex(f"the snapshot {path} cannot be read: {error}") from error
+
+
+def clean(folder: Path) -> None:
+    """Delete every snapshot but the current one, and what a killed writer left half done."""
+    keep = {CURRENT, path.name} if (path := current(folder)) else {CURRENT}
+    for other in (folder / FOLDER).iterdir():
+        if other.name in keep or other.name == LOCK:
+            continue
+        shutil.rmtree(other, ignore_errors=True) if other.is_dir() else other.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Whether this process is the only one that writes snapshots just now; a process that dies lets go."""
+    import fcntl
+
+    if not os.access(folder, os.W_OK):  # nobody does
+        yield True
+        return
+    (folder / FOLDER).mkdir(exist_ok=True)
+    with (folder / FOLDER / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc = zlib.crc32(block, crc)
+    return crc

@@ -1,0 +1,109 @@
+"""What there is to choose from: the values of each column with the number of products, and the range of prices.
+
+Each column is counted under the filters of all *other* columns, so a count says how many products choosing that value
+would leave, and choosing one brand does not make the others vanish.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from osoroi.catalog.filters import PREFIX
+from osoroi.catalog.store.where import Compiled
+
+VALUES = 60
+"""Values of ``category`` and ``brand`` that are listed, the commonest."""
+FEW = 12
+"""A shop's own text attribute with more values than this is no choice but a description."""
+
+CompiledFor = Callable[[str], Compiled]
+"""Column -> the filters of all others."""
+
+
+class Choice(NamedTuple):
+    """A value, and how many products have it."""
+
+    value: str
+    products: int
+
+
+class Facet(NamedTuple):
+    """One column to filter by, named as filters name it.
+
+    A flag has the values ``yes`` and ``no``; a range has the least and the most.
+    """
+
+    column: str
+    kind: Literal["choice", "flag", "range"]
+    choices: tuple[Choice, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+
+def facets(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:
+    """Category, price and brand, then the shop's own attributes by name; columns without a choice are left out."""
+    columns = [
+        _column(connection, "category", compiled_for),
+        _range(connection, compiled_for),
+        _column(connection, "brand", compiled_for),
+        *_attributes(connection, compiled_for),
+    ]
+    return [facet for facet in columns if facet is not None]
+
+
+def _column(
+    connection: sqlite3.Connection, column: Literal["category", "brand"], compiled_for: CompiledFor
+) -> Facet | None:
+    """All values there are; those that the other filters leave nothing of count 0 and stay in their place."""
+    text, values = compiled_for(column)
+    # the column's name is one of two that stand in this file, and what users wrote is in `values`
+    statement = f"SELECT {column}, total({text}) FROM products WHERE {column} IS NOT NULL GROUP BY {column}"  # noqa: S608
+    rows = connection.execute(f"{statement} ORDER BY count(*) DESC, {column} LIMIT ?", (*values, VALUES)).fetchall()
+    if len(rows) < 2:
+        return None
+    return Facet(column, "choice", tuple(Choice(value, int(count)) for value, count in rows))
+
+
+def _range(connection: sqlite3.Connection, compiled_for: CompiledFor) -> Facet | None:
+    text, values = compiled_for("price")
+    statement = " ".join(["SELECT min(price), max(price) FROM products WHERE", text])
+    least, most = connection.execute(statement, values).fetchone()
+    if least is None:
+        least, most = connection.execute("SELECT min(price), max(price) FROM products").fetchone()
+    return None if least is None or least == most else Facet("price", "range", least=least, most=most)
+
+
+def _attributes(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:
+    found = []
+    for name_id, name in connection.execute("SELECT name_id, name FROM names ORDER BY name").fetchall():
+        kind = _kind(connection, name_id)
+        if kind is not None:
+            column = PREFIX + name
+            found.append(Facet(column, kind, _values(connection, name_id, kind, compiled_for(column))))
+    return found
+
+
+def _kind(connection: sqlite3.Connection, name_id: int) -> Literal["choice", "flag"] | None:
+    """How an attribute can be chosen by: few texts, or yes and no, and nothing of another kind."""
+    statement = "SELECT DISTINCT typeof(value), value FROM facts WHERE name_id = ? LIMIT ?"
+    values = connection.execute(statement, (name_id, FEW + 1)).fetchall()
+    kinds = {kind for kind, _ in values}
+    if kinds == {"integer"}:
+        return "flag"
+    return "choice" if kinds == {"text"} and 2 <= len(values) <= FEW else None
+
+
+def _values(
+    connection: sqlite3.Connection, name_id: int, kind: Literal["choice", "flag"], compiled: Compiled
+) -> tuple[Choice, ...]:
+    text, values = compiled
+    statement = " ".join(
+        [
+            "SELECT value, total(product IN (SELECT product FROM products WHERE",
+            text,
+            ")) FROM facts WHERE name_id = ? GROUP BY value ORDER BY count(*) DESC, value",
+        ]
+    )
+    rows = connection.execute(statement, (*values, name_id)).fetchall()
+    words = {1: "yes", 0: "no"} if kind == "flag" else {}
+    return tuple(Choice(words.get(value, str(value)), int(count)) for value, count in rows)

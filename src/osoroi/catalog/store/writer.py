@@ -1,0 +1,217 @@
+"""What a writer does inside one transaction: rows in, rows out, and a line in ``changes`` that says which."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from osoroi.catalog import Entry, filters
+from osoroi.catalog.filters import kind
+from osoroi.catalog.store import photos
+from osoroi.catalog.store.photos import Kept
+from osoroi.catalog.store.rows import StoredEncoder, box_text, checksum, demand, facts, product_row, slot, vector_row
+from osoroi.errors import BadRequest
+from osoroi.records import Crop, Product, Value
+
+
+class Prepared(NamedTuple):
+    """An entry whose photos are kept and whose values are sound."""
+
+    product: Product
+    crops: Sequence[Crop]
+    kept: Sequence[Kept]
+    vectors: Float32[np.ndarray, "n d"]
+
+
+@dataclass
+class Touched:
+    """Keys that a commit changed: products and crops put, products and crops that are gone; and its ``seq``."""
+
+    seq: int = 0
+
+    products: list[int] = field(default_factory=list)
+    crops: list[int] = field(default_factory=list)
+    gone_products: list[int] = field(default_factory=list)
+    gone_crops: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.products or self.crops or self.gone_products or self.gone_crops)
+
+
+def prepared(folder: Path, dim: int, entry: Entry) -> Prepared:
+    """An entry after its checks, its photos kept; raises BadRequest and BadPhoto."""
+    demand(entry, dim)
+    kept = [photos.keep(folder, crop.photo, crop.sha256) for crop in entry.crops]
+    return Prepared(entry.product, entry.crops, kept, entry.vectors)
+
+
+def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, always: bool = False) -> int:
+    """The commit's line in ``changes``, where anything was touched (or ``always``); returns the last ``seq``."""
+    last = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
+    if not (touched or always):
+        return last
+    detail = json.dumps([touched.products, touched.crops, touched.gone_products, touched.gone_crops])
+    row = (last + 1, time.time(), kind_, detail)
+    connection.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row)))
+    return last + 1
+
+
+def put_encoder(connection: sqlite3.Connection, encoder: StoredEncoder) -> int:
+    """An encoder whose vectors are going to come; returns its number."""
+    number = _next(connection, "encoders")
+    parts, about = json.dumps([asdict(part) for part in encoder.parts]), json.dumps(dict(encoder.about))
+    row = (number, encoder.fingerprint, encoder.dim, parts, about, time.time())
+    connection.execute("INSERT INTO encoders VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
+    return number
+
+
+def use_encoder(connection: sqlite3.Connection, number: int) -> None:
+    """Make an encoder the one whose vectors are searched."""
+    put_meta(connection, "encoder", str(number))
+
+
+def put_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """One of the values that the catalog keeps about itself."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (name, value, checksum(name, value)))
+
+
+def found(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
+    """What a new catalog begins with."""
+    use_encoder(connection, put_encoder(connection, encoder))
+    put_meta(connection, "created_s", repr(time.time()))
+
+
+def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: Touched) -> None:
+    """One product with exactly these crops; what is the same already is not written again."""
+    key = put_product(connection, entry.product, touched)
+    old: dict[str, int] = dict(connection.execute("SELECT crop_id, crop FROM crops WHERE product = ?", (key,)))
+    for place, (crop, kept, vector) in enumerate(zip(entry.crops, entry.kept, entry.vectors, strict=True)):
+        row = (crop.crop_id, key, place, kept.sha256, kept.path, box_text(crop.box), crop.split)
+        number = old.pop(crop.crop_id, None)
+        if number is None:
+            number = _new_crop(connection, row)
+        _put_crop(connection, (number, *row), vector_row(slot(encoder, number), vector), touched)
+    remove_crops(connection, list(old.values()), touched)
+
+
+def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
+    """The product's row and its attributes as facts; returns its key."""
+    old = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
+    key = old[0] if old else _next(connection, "products")
+    row = product_row(key, product)
+    if old == row:
+        return int(key)
+    before = facts(Product("", attributes=json.loads(old[-2]))) if old else {}
+    connection.execute("INSERT OR REPLACE INTO products VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    _put_facts(connection, key, before, facts(product))
+    touched.products.append(key)
+    return int(key)
+
+
+HIGHEST = {
+    "products": "SELECT max(product) FROM products",
+    "crops": "SELECT max(crop) FROM crops",
+    "encoders": "SELECT max(encoder) FROM encoders",
+}
+
+
+def _next(connection: sqlite3.Connection, table: str) -> int:
+    """A key that was never given before, since what replays changes goes by keys."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    (held,) = connection.execute(HIGHEST[table]).fetchone()
+    return max(int(row[0]) if row else 0, held or 0) + 1
+
+
+def _put_facts(connection: sqlite3.Connection, key: int, old: dict[str, Any], new: dict[str, Any]) -> None:
+    statement = "DELETE FROM facts WHERE name_id = ? AND value = ? AND product = ?"
+    for name, value in old.items():
+        connection.execute(statement, (_name(connection, name, None), value, key))
+    for name, value in new.items():
+        connection.execute("INSERT INTO facts VALUES (?, ?, ?)", (_name(connection, name, kind(value)), value, key))
+
+
+def _name(connection: sqlite3.Connection, name: str, kind_: str | None) -> int:
+    """The number of an attribute's name, and a note of every kind of value it has had."""
+    row = connection.execute("SELECT name_id, kinds FROM names WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        cursor = connection.execute("INSERT INTO names (name, kinds) VALUES (?, ?)", (name, kind_))
+        return int(cursor.lastrowid or 0)
+    if kind_ and kind_ not in row[1].split():
+        connection.execute("UPDATE names SET kinds = ? WHERE name_id = ?", (f"{row[1]} {kind_}", row[0]))
+    return int(row[0])
+
+
+def _new_crop(connection: sqlite3.Connection, row: tuple[Any, ...]) -> int:
+    owner = connection.execute(
+        "SELECT product_id FROM crops JOIN products USING (product) WHERE crop_id = ?", (row[0],)
+    ).fetchone()
+    if owner:
+        raise BadRequest(
+            f"crop {row[0]!r} belongs to product {owner[0]!r} already", hint="every crop needs an id of its own"
+        )
+    return _next(connection, "crops")
+
+
+def _put_crop(
+    connection: sqlite3.Connection, crop: tuple[Any, ...], vector: tuple[int, bytes, int], touched: Touched
+) -> None:
+    crop = (*crop, checksum(*crop))
+    old = connection.execute("SELECT * FROM crops WHERE crop = ?", (crop[0],)).fetchone()
+    stored = connection.execute("SELECT * FROM vectors WHERE slot = ?", (vector[0],)).fetchone()
+    if old == crop and stored == vector:
+        return
+    if old and (old[4], old[6]) != (crop[4], crop[6]):  # another photo or box: another encoder's vector is stale
+        _remove_vectors(connection, crop[0])
+    connection.execute("INSERT OR REPLACE INTO crops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", crop)
+    connection.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", vector)
+    touched.crops.append(crop[0])
+
+
+def _remove_vectors(connection: sqlite3.Connection, crop: int) -> None:
+    for (encoder,) in connection.execute("SELECT encoder FROM encoders").fetchall():
+        connection.execute("DELETE FROM vectors WHERE slot = ?", (slot(encoder, crop),))
+
+
+def remove_crops(connection: sqlite3.Connection, crops: Sequence[int], touched: Touched) -> None:
+    for crop in crops:
+        _remove_vectors(connection, crop)
+        connection.execute("DELETE FROM crops WHERE crop = ?", (crop,))
+        touched.gone_crops.append(crop)
+
+
+def remove(connection: sqlite3.Connection, product_id: str, touched: Touched) -> bool:
+    """Forget a product, its crops and their vectors; False where it is not held."""
+    row = connection.execute("SELECT product, attributes FROM products WHERE product_id = ?", (product_id,)).fetchone()
+    if row is None:
+        return False
+    key, attributes = row
+    _put_facts(connection, key, facts(Product("", attributes=json.loads(attributes))), {})
+    crops = connection.execute("SELECT crop FROM crops WHERE product = ?", (key,)).fetchall()
+    remove_crops(connection, [crop for (crop,) in crops], touched)
+    connection.execute("DELETE FROM products WHERE product = ?", (key,))
+    touched.gone_products.append(key)
+    return True
+
+
+def patched(product: Product, changes: Mapping[str, Value]) -> Product:
+    """A product with some of its metadata changed.
+
+    >>> cheaper = patched(Product("p", price=10.0), {"price": 8.0, "attributes.sale": True})
+    >>> cheaper.price, cheaper.attributes
+    (8.0, {'sale': True})
+    """
+    if "product_id" in changes:
+        raise BadRequest("a product keeps its id", hint="put it under the new id, and remove the old one")
+    columns: dict[str, Any] = {name: value for name, value in changes.items() if name in filters.COLUMNS}
+    attributes = {
+        name.removeprefix(filters.PREFIX): value for name, value in changes.items() if name not in filters.COLUMNS
+    }
+    if "title" in columns and columns["title"] is None:
+        columns["title"] = ""
+    return replace(product, **columns, attributes={**product.attributes, **attributes})

@@ -1,0 +1,159 @@
+"""One link -> what its server answered: a photo, another place, never, or not now. Redirects are not followed here.
+
+Of the standard library alone: what is needed is a limit of silence, a limit of the whole, and every byte counted, and
+``http.client`` gives them.
+"""
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Literal, NamedTuple
+from urllib.parse import quote, urljoin, urlsplit
+
+from osoroi import __version__, image
+from osoroi.data.coverage import trouble
+
+SAFE = "/%:=&?~#+!$,;'@()*[]-._"
+MOVED = frozenset((301, 302, 303, 307, 308))
+LATER = frozenset((408, 425, 429, 500, 502, 503, 504))
+CHUNK = 1 << 16
+LONGEST_WAIT_S = 300.0
+"""A server that asks for more patience than that is asked again in the next run."""
+
+SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds of silence and for all of one photo, and the bytes it may have."""
+
+    silence_s: float = 20.0
+    whole_s: float = 90.0
+    bytes: int = image.LIMITS.bytes
+
+
+class Reply(NamedTuple):
+    """What came of a request. ``told``: where it moved, or why there is no photo; ``wait_s``: what the server asks."""
+
+    kind: Literal["photo", "moved", "never", "later"]
+    told: str = ""
+    data: bytes = b""
+    wait_s: float = 0.0
+
+
+def fetch(link: str, patience: Patience) -> Reply:
+    """Ask once. Whatever goes wrong is a reply; what is no whole picture is none.
+
+    >>> fetch("ftp://example.com/coat.jpg", Patience())
+    Reply(kind='never', told="no link to follow: 'ftp://example.com/coat.jpg'", data=b'', wait_s=0.0)
+    """
+    try:
+        parts = urlsplit(link)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in ("http", "https"):
+        return Reply("never", f"no link to follow: {link[:200]!r}")
+    target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=SAFE)
+    try:
+        with closing(_connection(parts.scheme, host, port, patience.silence_s)) as connection:
+            return _ask(connection, link, target, patience)
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        return Reply("later", f"{type(error).__name__}: {error}"[:200])
+
+
+def _connection(scheme: str, host: str, port: int | None, silence_s: float) -> http.client.HTTPConnection:
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=silence_s, context=_context())
+    return http.client.HTTPConnection(host, port, timeout=silence_s)
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _ask(connection: http.client.HTTPConnection, link: str, target: str, patience: Patience) -> Reply:
+    end = time.monotonic() + patience.whole_s
+    connection.connect()
+    sock = connection.sock
+    alarm = threading.Timer(patience.whole_s, _hang_up, [sock])  # a server may drip its head, too, byte by byte
+    alarm.daemon = True
+    alarm.start()
+    try:
+        agent = f"osoroi/{__version__} (photos of a research data set)"
+        connection.request("GET", target, headers={"User-Agent": agent, "Accept": "image/*"})
+        with connection.getresponse() as response:
+            if response.status == 200:
+                return _body(response, end, patience)
+            return _refusal(response, link)
+    finally:
+        alarm.cancel()
+
+
+def _hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):  # it may be closed already
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _refusal(response: http.client.HTTPResponse, link: str) -> Reply:
+    place = response.getheader("Location")
+    if response.status in MOVED and place:
+        return Reply("moved", urljoin(link, place))
+    kind: Literal["later", "never"] = "later" if response.status in LATER else "never"
+    return Reply(kind, f"HTTP {response.status}", wait_s=seconds(response.getheader("Retry-After")))
+
+
+def _body(response: http.client.HTTPResponse, end: float, patience: Patience) -> Reply:
+    declared = response.length
+    held = bytearray()
+    while piece := response.read1(CHUNK):
+        held += piece
+        if len(held) > patience.bytes:
+            return Reply("never", f"more than {patience.bytes:,} bytes")
+    if time.monotonic() > end:
+        return Reply("later", f"not done after {patience.whole_s:g} s")
+    if declared is not None and len(held) < declared:
+        return Reply("later", f"cut short: {len(held):,} of {declared:,} bytes came")
+    return judge(bytes(held))
+
+
+def judge(data: bytes) -> Reply:
+    """A photo, if it can be decoded to its last byte; otherwise never.
+
+    >>> judge(b"<html>gone</html>").kind
+    'never'
+    """
+    problem = trouble(data)
+    return Reply("photo", data=data) if problem is None else Reply("never", f"no photo: {problem}"[:200])
+
+
+def suffix_of(data: bytes) -> str:
+    """What a photo's name should end in, by its first bytes.
+
+    >>> suffix_of(b"GIF89a"), suffix_of(b"?")
+    ('.gif', '.img')
+    """
+    return next((suffix for mark, suffix in SUFFIXES.items() if data.startswith(mark)), ".img")
+
+
+def seconds(retry_after: str | None) -> float:
+    """Seconds that a Retry-After header asks for: a number, a date, or nothing that can be understood (0).
+
+    >>> seconds("120"), seconds(None), seconds("soon"), seconds("Fri, 31 Dec 1999 23:59:59 GMT"), seconds("1e9")
+    (120.0, 0.0, 0.0, 0.0, 0.0)
+    """
+    if not retry_after:
+        return 0.0
+    if retry_after.strip().isdecimal():
+        return float(retry_after[:12])
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0

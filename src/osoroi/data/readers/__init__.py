@@ -1,0 +1,82 @@
+"""One data set format per file; each yields rows of product and crop, and holds no more than it must.
+
+A data set is named ``name:path``, for instance ``table:shop.csv``, ``drawn:200`` or ``viton:data/viton``. Options
+follow a question mark, as in an address: ``table:manifest.csv?recipe=hm&split=8:1:1``. Where the path itself holds a
+question mark, end it with another: ``table:what?.csv?``.
+"""
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+from osoroi.errors import BadDataset
+from osoroi.records import Row
+
+READERS = {
+    "table": "a CSV, JSON Lines or Parquet file, a folder of photos, or a folder of folders",
+    "drawn": "garments drawn by us: drawn:200 draws 200 products, drawn:200:7 with seed 7",
+    "composed": "a table of product photos, and street photos composed from them",
+    "viton": "the folder of the VITON pairs: street and shop photos of tops",
+    "street2shop": "the folder of Exact Street2Shop: meta/json and images",
+    "inshop": "the folder of DeepFashion's In-shop Clothes Retrieval: Anno, Eval, Img",
+    "consumer2shop": "the folder of DeepFashion's Consumer-to-shop Clothes Retrieval: Anno, Eval, Img",
+    "deepfashion2": "the folder of DeepFashion2: train and validation, each with image and annos",
+}
+"""Name -> what its path is. Each stands in the module of its name and has
+``open_reader(path, *, option="default") -> Reader``; every keyword of it is an option, given as text."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A data set that can be read again and again, in the same order."""
+
+    def rows(self) -> Iterator[Row]:
+        """Every crop with its product; raises BadDataset naming the file and the row that cannot be read."""
+        ...
+
+
+def open_dataset(dataset: str) -> Reader:
+    """The reader of ``name:path?key=value&key=value``.
+
+    >>> open_dataset("atlas:shop")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    osoroi.errors.BadDataset: no reader is called 'atlas'; a data set is name:path with one of: table, drawn, ...
+    >>> open_dataset("table:shop.csv?recipes=hm")
+    Traceback (most recent call last):
+    osoroi.errors.BadDataset: table has no option 'recipes'; its options: recipe, split, seed
+    """
+    name, _, rest = dataset.partition(":")
+    path, options = parsed(rest)
+    if name not in READERS or not path:
+        problem = f"no reader is called {name!r}" if name not in READERS else f"{dataset!r} names no path"
+        raise BadDataset(problem, hint=f"a data set is name:path with one of: {', '.join(READERS)}")
+    open_reader = importlib.import_module(f"osoroi.data.readers.{name}").open_reader
+    parameters = inspect.signature(open_reader).parameters.values()
+    known = [option.name for option in parameters if option.kind is option.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise BadDataset(f"{name} has no option {option!r}", hint=f"its options: {', '.join(known) or 'none'}")
+    reader: Reader = open_reader(path, **options)
+    return reader
+
+
+def parsed(rest: str) -> tuple[str, dict[str, str]]:
+    """Path and options of what follows the reader's name.
+
+    >>> parsed("s2s?protocol=vasily&category=bags")
+    ('s2s', {'protocol': 'vasily', 'category': 'bags'})
+    >>> parsed("what?.csv?")
+    ('what?.csv', {})
+    """
+    path, mark, after = rest.rpartition("?")
+    if not mark:
+        return rest, {}
+    options: dict[str, str] = {}
+    for pair in filter(None, after.split("&")):
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not value or key in options:
+            hint = "options are key=value, each once, joined by &; end a path that holds a question mark with another"
+            raise BadDataset(f"{pair!r} in {rest!r} is no option", hint=hint)
+        options[key] = value
+    return path, options

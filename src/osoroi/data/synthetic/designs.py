@@ -1,0 +1,191 @@
+"""Designs: which cut, which pattern, in which colours; everything a shop would know of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from osoroi.data.synthetic.cloth import COLOURS, Cloth
+from osoroi.data.synthetic.cuts import Cut
+
+CATEGORIES = {
+    "t-shirt": "tops",
+    "shirt": "tops",
+    "sweater": "tops",
+    "coat": "outerwear",
+    "jacket": "outerwear",
+    "dress": "dresses",
+    "skirt": "skirts",
+    "trousers": "pants",
+    "shorts": "pants",
+    "bag": "bags",
+}
+"""Kind -> category, in the words of Street2Shop."""
+
+BRANDS = ("Asagi", "Kinu", "Momen", "Nagare", "Sora", "Tsumugi", "Yanagi")
+PRICES = {"tops": 2900, "outerwear": 12900, "dresses": 6900, "skirts": 4900, "pants": 5900, "bags": 7900}
+
+LIKELY: dict[str, tuple[str, ...]] = {
+    "t-shirt": ("plain", "stripes", "breton", "print", "print", "print", "blocks", "dots"),
+    "shirt": ("plain", "plain", "pinstripes", "checks", "gingham", "flowers", "dots", "stripes"),
+    "sweater": ("plain", "plain", "stripes", "breton", "blocks"),
+    "coat": ("plain", "plain", "plain", "checks"),
+    "dress": ("plain", "flowers", "flowers", "dots", "stripes", "gingham", "pinstripes", "blocks"),
+    "skirt": ("plain", "plain", "checks", "flowers", "pinstripes", "gingham", "dots"),
+    "trousers": ("plain", "plain", "plain", "pinstripes", "checks"),
+    "bag": ("plain", "plain", "plain", "stripes", "blocks", "gingham"),
+}
+"""Kind -> the patterns it comes in, the usual ones more than once."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A cut and a pattern, without a colour."""
+
+    kind: str
+    cut: Cut
+    pattern: str
+    size: float
+    motif: int
+    weave: float
+    colours: tuple[str, ...]
+    seconds: tuple[str, ...]
+
+    def cloth(self, colourway: int) -> Cloth:
+        """The cloth of one colourway."""
+        main, second = COLOURS[self.colours[colourway]], COLOURS[self.seconds[colourway]]
+        return Cloth(main, second, self.pattern, self.size, self.motif, self.weave)
+
+    def title(self, colourway: int) -> str:
+        """What a shop would call it.
+
+        >>> design(0, 17).title(0)
+        'Navy floral maxi pleated skirt'
+        """
+        return " ".join([self.colours[colourway].capitalize(), *self.words()])
+
+    def words(self) -> list[str]:
+        adjective = {"plain": "", "stripes": "striped", "checks": "checked", "dots": "dotted", "flowers": "floral"}
+        adjective |= {"print": "printed", "blocks": "two-tone", "pinstripes": "pinstriped"}
+        return [w for w in (adjective.get(self.pattern, self.pattern), *described(self.kind, self.cut)) if w]
+
+
+def described(kind: str, cut: Cut) -> list[str]:
+    """The words for a cut."""
+    if kind == "bag":
+        return ["shoulder bag" if "strap" in cut.details else "tote bag"]
+    if kind in ("trousers", "shorts"):
+        return ["shorts" if cut.length < 4 else "wide trousers" if cut.ease > 0.14 else "trousers"]
+    if kind == "skirt":
+        long = "mini" if cut.length < 3.7 else "midi" if cut.length < 5 else "maxi"
+        return [long, "pleated skirt" if "pleats" in cut.details else "skirt"]
+    sleeve = "sleeveless" if not cut.sleeve else "" if cut.sleeve < 0.6 or kind != "t-shirt" else "long-sleeved"
+    if kind in ("coat", "jacket"):
+        return ["belted" if "belt" in cut.details else "double-breasted" if "double" in cut.details else "", kind]
+    long = ("mini" if cut.length < 4 else "midi" if cut.length < 5 else "maxi") if kind == "dress" else ""
+    neck = f"with {cut.neck} neck" if cut.neck in ("V", "boat", "scoop", "high", "crew") else ""
+    return [sleeve, long, kind, neck]
+
+
+def design(seed: int, number: int) -> Design:
+    """The design of a number: the same whatever else is drawn."""
+    order = np.random.default_rng([seed, 1, number // len(CUTS)]).permutation(len(CUTS))
+    kind = list(CUTS)[int(order[number % len(CUTS)])]
+    dice = np.random.default_rng([seed, 2, number])
+    made = CUTS[kind](dice)
+    pattern = str(dice.choice(LIKELY[kind]))
+    names = list(COLOURS)
+    colours = tuple(str(name) for name in dice.permutation(names)[:4])
+    seconds = tuple(second(name, dice) for name in colours)
+    weave = {"sweater": 0.04, "coat": 0.028, "trousers": 0.02}.get(kind, 0.01)
+    size = float(dice.uniform(0.16, 0.42))
+    return Design(made.kind, made, pattern, size, int(dice.integers(60)), weave, colours, seconds)
+
+
+def second(main: str, dice: np.random.Generator) -> str:
+    """A colour that stands out from the main one."""
+    far = [name for name, rgb in COLOURS.items() if abs(luma(rgb) - luma(COLOURS[main])) > 60]
+    usual = [name for name in ("white", "black", "navy", "cream") if name in far]
+    return str(dice.choice(usual if dice.random() < 0.6 else far))
+
+
+def luma(rgb: tuple[int, int, int]) -> float:
+    return 0.3 * rgb[0] + 0.59 * rgb[1] + 0.11 * rgb[2]
+
+
+def pick(dice: np.random.Generator, *these: str) -> str:
+    return these[int(dice.integers(len(these)))]
+
+
+def one(dice: np.random.Generator, *these: float) -> float:
+    return these[int(dice.integers(len(these)))]
+
+
+def maybe(dice: np.random.Generator, share: float, *details: str) -> tuple[str, ...]:
+    """Each of these with a chance."""
+    return tuple(name for name in details if dice.random() < share)
+
+
+def t_shirt(dice: np.random.Generator) -> Cut:
+    sleeve = one(dice, 0.0, 0.24, 0.3, 0.3, 0.48, 0.98)
+    neck = pick(dice, "crew", "crew", "V", "scoop", "boat")
+    details = ("rib",) if sleeve else ("rib", "straps")
+    return Cut("t-shirt", dice.uniform(1.9, 2.5), sleeve, dice.uniform(0.0, 0.2), 0.0, neck, details)
+
+
+def shirt(dice: np.random.Generator) -> Cut:
+    details = ("placket", *maybe(dice, 0.6, "pockets", "cuffs"))
+    sleeve = one(dice, 0.36, 0.98, 0.98)
+    return Cut("shirt", dice.uniform(2.1, 2.7), sleeve, dice.uniform(0.05, 0.2), 0.0, "collar", details)
+
+
+def sweater(dice: np.random.Generator) -> Cut:
+    details = ("rib", "cuffs", *maybe(dice, 0.2, "bell"))
+    neck = pick(dice, "crew", "high", "V", "boat")
+    return Cut("sweater", dice.uniform(1.95, 2.5), dice.uniform(0.94, 1.0), dice.uniform(0.1, 0.26), 0.0, neck, details)
+
+
+def coat(dice: np.random.Generator) -> Cut:
+    closed = pick(dice, "open", "open", "double", "single")
+    details = (closed, "lapels", *maybe(dice, 0.4, "belt", "pockets", "pockets"))
+    if dice.random() < 0.4:
+        return Cut("jacket", dice.uniform(2.0, 2.6), 0.98, dice.uniform(0.1, 0.2), 0.1, "crew", details)
+    return Cut(
+        "coat", dice.uniform(3.4, 5.2), 0.98, dice.uniform(0.12, 0.24), dice.uniform(0.05, 0.25), "crew", details
+    )
+
+
+def dress(dice: np.random.Generator) -> Cut:
+    sleeve = one(dice, 0.0, 0.0, 0.24, 0.3, 0.5, 0.96)
+    details = (*(() if sleeve else maybe(dice, 0.5, "straps")), *maybe(dice, 0.3, "belt", "bell"))
+    neck = pick(dice, "crew", "V", "scoop", "boat", "V")
+    ease, flare = dice.uniform(0.0, 0.1), dice.uniform(0.1, 0.7)
+    return Cut("dress", dice.uniform(3.4, 5.6), sleeve, ease, flare, neck, details)
+
+
+def skirt(dice: np.random.Generator) -> Cut:
+    details = maybe(dice, 0.45, "pleats")
+    return Cut("skirt", dice.uniform(3.0, 5.6), 0.0, dice.uniform(0.0, 0.15), dice.uniform(0.0, 0.7), "crew", details)
+
+
+def trousers(dice: np.random.Generator) -> Cut:
+    length = one(dice, 3.5, 5.9, 6.3, 6.4) + dice.uniform(-0.1, 0.1)
+    return Cut("shorts" if length < 4 else "trousers", length, 0.0, dice.uniform(0.03, 0.22))
+
+
+def bag(dice: np.random.Generator) -> Cut:
+    details = (pick(dice, "strap", "tote"), *maybe(dice, 0.5, "flap"))
+    return Cut("bag", dice.uniform(0.7, 1.15), 0.0, dice.uniform(0.02, 0.28), dice.uniform(-0.2, 0.3), "crew", details)
+
+
+CUTS: dict[str, Callable[[np.random.Generator], Cut]] = {
+    "t-shirt": t_shirt,
+    "shirt": shirt,
+    "sweater": sweater,
+    "coat": coat,
+    "dress": dress,
+    "skirt": skirt,
+    "trousers": trousers,
+    "bag": bag,
+}
+"""What comes once in every eight designs -> a cut of it, as the dice fall."""

@@ -1,0 +1,8 @@
+"""Encoders: one file that turns crops into vectors in parts, run by ONNX Runtime without torch.
+
+``onnx`` runs it, ``metadata`` says what the file holds and proves it. ``default.onnx`` is the encoder that ships.
+"""
+
+from osoroi.encoder.onnx import BATCH, DEFAULT, DIAL, Encoder, open_session
+
+__all__ = ["BATCH", "DEFAULT", "DIAL", "Encoder", "open_session"]

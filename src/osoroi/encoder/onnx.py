@@ -1,0 +1,218 @@
+"""An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime as ort
+from jaxtyping import Float32, UInt8
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from osoroi.encoder.metadata import ENTRY, REMEDY, Card, fingerprint, graph_of
+from osoroi.errors import BadEncoder, BadRequest
+from osoroi.records import Domain, Part, View
+
+DEFAULT: Final = Path(__file__).parent / "default.onnx"
+"""The encoder that ships."""
+
+BATCH: Final = 16
+"""Crops that run at once. More is no faster on a CPU, and takes memory."""
+
+DIAL: Final = "detail"
+"""The part whose weight a person may set."""
+
+UNREADABLE: Final = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class Encoder:
+    """One encoder file, opened. Encoding changes nothing, so threads may share it.
+
+    >>> encoder = Encoder.open()
+    >>> [part.name for part in encoder.parts], encoder.dim
+    (['deep', 'detail'], 256)
+    >>> view = encoder.views["street"]
+    >>> crop = np.zeros((view.height, view.width, 3), np.uint8)
+    >>> encoder.encode([crop]).shape
+    (1, 256)
+    """
+
+    def __init__(self, session: ort.InferenceSession, card: Card) -> None:
+        self.session = session
+        self.card = card
+        ends = list(accumulate(part.size for part in card.parts))
+        starts = [0, *ends[:-1]]
+        self.columns = {p.name: slice(s, e) for p, s, e in zip(card.parts, starts, ends, strict=True)}
+
+    @classmethod
+    def open(cls, path: Path | None = None, *, threads: int = 1) -> "Encoder":
+        """The encoder in a file, by default the one that ships; raises BadEncoder where it is none, or was altered."""
+        path = DEFAULT if path is None else path
+        try:
+            model = path.read_bytes()
+        except OSError as error:
+            raise BadEncoder(f"no encoder can be read at {path} ({error.strerror})", hint="check the path") from error
+        try:
+            graph = graph_of(model)
+            session = open_session(model, threads)
+            card = _card(session)
+            _verify(session, card, graph)
+        except BadEncoder as error:
+            raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
+        return cls(session, card)
+
+    @property
+    def fingerprint(self) -> str:
+        """What a catalog remembers of its vectors: the same graph, parts and views, the same fingerprint."""
+        return self.card.fingerprint
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts, in the order of their columns."""
+        return self.card.parts
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        return sum(part.size for part in self.card.parts)
+
+    @property
+    def views(self) -> Mapping[Domain, View]:
+        """How to crop the photos of each domain."""
+        return self.card.views
+
+    @property
+    def recipe(self) -> str:
+        """How the encoder was made."""
+        return self.card.recipe
+
+    @property
+    def training(self) -> str:
+        """What it was made from."""
+        return self.card.training
+
+    @property
+    def licence(self) -> str:
+        """What its weights and its training photos allow."""
+        return self.card.licence
+
+    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+        """One vector a crop, each part of unit length, unweighed; no crops give no rows.
+
+        A crop's vector does not depend on the crops beside it (to 1e-5). Raises BadEncoder for crops of another
+        size or type than the views say.
+        """
+        rows = [np.empty((0, self.dim), np.float32)]
+        for start in range(0, len(crops), BATCH):
+            batch = np.stack([self._fitting(crop) for crop in crops[start : start + BATCH]])
+            rows += self.session.run(["vectors"], {"crops": batch})
+        return np.concatenate(rows)
+
+    def weigh(self, vectors: Float32[np.ndarray, "b d"], detail: float | None = None) -> Float32[np.ndarray, "b d"]:
+        r"""Queries: each part scaled by its weight, so that one inner product with a stored vector is the score.
+
+        .. math:: \text{score} = \sum_p w_p \langle q_p, x_p \rangle, \quad \sum_p w_p = 1
+
+        ``detail`` in [0, 1] replaces the weight of the part of that name; the others share the rest as they did
+        before. Raises BadRequest outside that range, and where there is nothing to turn.
+        """
+        weights = {part.name: part.weight for part in self.parts}
+        if detail is not None:
+            weights = self._dialled(weights, detail)
+        scales = np.concatenate([np.full(part.size, weights[part.name], np.float32) for part in self.parts])
+        return vectors * scales
+
+    def weighed(self, weights: Mapping[str, float]) -> "Encoder":
+        """The same encoder with other weights; a part that is not named gets 0. They are scaled to a sum of 1.
+
+        >>> [part.weight for part in Encoder.open().weighed({"deep": 2.0}).parts]
+        [1.0, 0.0]
+        """
+        names = [part.name for part in self.parts]
+        strange = [name for name in weights if name not in names]
+        total = sum(weights.values())
+        if strange or total <= 0 or min(weights.values()) < 0:
+            raise BadRequest(f"weights {dict(weights)} do not fit the parts {names}", hint="give weights of at least 0")
+        parts = tuple(replace(part, weight=weights.get(part.name, 0.0) / total) for part in self.parts)
+        other = copy(self)
+        other.card = replace(self.card, parts=parts)
+        return other
+
+    def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
+        """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""
+        return {name: products[:, columns].sum(1) for name, columns in self.columns.items()}
+
+    def attention(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> Float32[np.ndarray, "y x"]:
+        """Where the encoder sees the garment, in [0, 1]; raises BadRequest where it pools over the whole crop."""
+        if "attention" not in [output.name for output in self.session.get_outputs()]:
+            raise BadRequest("this encoder pools over the whole crop, so it has no map of the garment")
+        maps: Float32[np.ndarray, "1 y x"] = self.session.run(["attention"], {"crops": self._fitting(crop)[None]})[0]
+        return maps[0]
+
+    def _fitting(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+        view = self.views["street"]
+        if crop.dtype != np.uint8 or crop.shape != (view.height, view.width, 3):
+            raise BadEncoder(
+                f"the encoder takes crops of uint8 {(view.height, view.width, 3)}, not of {crop.dtype} {crop.shape}",
+                hint="cut them with images.crop and the encoder's view",
+            )
+        return crop
+
+    def _dialled(self, weights: Mapping[str, float], detail: float) -> dict[str, float]:
+        if not 0 <= detail <= 1:
+            raise BadRequest(f"detail={detail} is outside [0, 1]", hint="0 is cut alone, 1 colour and pattern alone")
+        others = {name: weight for name, weight in weights.items() if name != DIAL}
+        if DIAL not in weights or not others:
+            raise BadRequest(
+                f"this encoder has the parts {sorted(weights)}, so there is no weight of {DIAL!r} to set",
+                hint="leave the dial alone, or use an encoder with the parts deep and detail",
+            )
+        total = sum(others.values())
+        shares = {name: weight / total if total else 1 / len(others) for name, weight in others.items()}
+        return {name: share * (1 - detail) for name, share in shares.items()} | {DIAL: detail}
+
+
+def open_session(model: bytes, threads: int) -> ort.InferenceSession:
+    """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, not printed
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except UNREADABLE as error:
+        raise BadEncoder(f"ONNX Runtime cannot run this file ({str(error).splitlines()[0]})", hint=REMEDY) from error
+
+
+def _card(session: ort.InferenceSession) -> Card:
+    text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
+    if text is None:
+        raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)
+    return Card.from_json(text)
+
+
+def _verify(session: ort.InferenceSession, card: Card, graph: bytes) -> None:
+    """The card is of this graph, and the graph takes and gives what an encoder does."""
+    found = fingerprint(graph, card.parts, card.views)
+    if found != card.fingerprint:
+        raise BadEncoder(
+            f"altered after it was written: its fingerprint is {found[:12]}, its card says {card.fingerprint[:12]}",
+            hint="fetch the file again, or export it again",
+        )
+    takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
+    gives = {put.name: put.shape[1:] for put in session.get_outputs()}
+    size = sum(part.size for part in card.parts)
+    fits = all(takes == {"crops": ("tensor(uint8)", [view.height, view.width, 3])} for view in card.views.values())
+    if not fits or gives.get("vectors") != [size]:
+        raise BadEncoder(f"an ONNX file, but no encoder: it takes {takes} and gives {gives}", hint=REMEDY)

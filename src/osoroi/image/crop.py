@@ -1,0 +1,213 @@
+"""A photo, wherever its bytes come from -> upright sRGB -> crop -> ``uint8 [h w 3]``; nothing else knows pixels.
+
+The order is: upright, then the box with its margin (or the plain border cut off), then squashed to the view. A photo
+that gives no such crop is a BadPhoto that names the file, what is wrong with it, and what to do.
+"""
+
+import io
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from osoroi.errors import BadPhoto
+from osoroi.image.decode import Decoded, Shrink, decode, whole
+from osoroi.records import Box, Source, View
+
+RESAMPLING = Image.Resampling.LANCZOS
+"""Nearest to the ideal low pass of the filters that do not alias; measured in docs/log.md."""
+
+GAP = 2.0
+"""A picture more than so many times too large is first reduced by a whole number: half the time, same quality."""
+
+AT_ONCE = 16
+"""Lines of a border that are judged together."""
+
+Photo = UInt8[np.ndarray, "h w 3"]
+"""Upright sRGB."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a photo may be: at most so many pixels and bytes, and at least so many pixels on its shorter side."""
+
+    pixels: int = 50_000_000
+    bytes: int = 64 * 2**20
+    side: int = 16
+
+
+LIMITS = Limits()
+
+Area = tuple[int | float, int | float, int | float, int | float]
+"""Left, top, right, bottom in pixels, fractions allowed."""
+
+
+def load(source: Source, *, limits: Limits = LIMITS) -> bytes:
+    """The bytes of a photo file, unread beyond the limit; raises BadPhoto for what is missing, no file, or too big.
+
+    >>> load(b"any bytes")
+    b'any bytes'
+    """
+    if isinstance(source, bytes):
+        return _within(source, name_of(source), limits)
+    try:
+        if not isinstance(source, Path):
+            return _within(source.read(), name_of(source), limits)
+        state = source.stat()
+        if not stat.S_ISREG(state.st_mode):
+            what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
+            raise BadPhoto(f"{source} is {what}", hint="give the path of one photo")
+        with source.open("rb") as file:
+            return _within(file.read(limits.bytes + 1), name_of(source), limits, max(state.st_size, 0))
+    except FileNotFoundError as error:
+        raise BadPhoto(f"there is no photo at {source}", hint="check the path") from error
+    except PermissionError as error:
+        raise BadPhoto(f"{name_of(source)} may not be read", hint="give yourself permission to read it") from error
+    except (OSError, ValueError) as error:
+        raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
+
+
+def _within(data: object, name: str, limits: Limits, size: int = 0) -> bytes:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise BadPhoto(f"{name} gives {type(data).__name__}, not bytes", hint="open files with mode 'rb'")
+    if len(data) > limits.bytes:
+        raise BadPhoto(
+            f"{name} has {max(size, len(data)):,} bytes, more than the {limits.bytes:,} allowed",
+            hint="make the photo smaller, or allow more with Limits(bytes=...)",
+        )
+    return bytes(data)
+
+
+def name_of(source: Source) -> str:
+    """What messages call a photo: its path, or what little is known of it."""
+    if isinstance(source, bytes):
+        return f"the photo of {len(source):,} bytes"
+    return str(source) if isinstance(source, Path) else str(getattr(source, "name", None) or "the photo that was sent")
+
+
+def read(source: Source, *, limits: Limits = LIMITS) -> Photo:
+    """The whole photo, upright and in sRGB."""
+    return _pixels(_decode(load(source, limits=limits), source, limits).picture)
+
+
+def crop(source: Source, box: Box | None, view: View, *, limits: Limits = LIMITS) -> Photo:
+    """The encoder's input: upright -> box with the view's margin, or plain border off -> squashed to the view.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 where what is cut out still has at least as many pixels as the view asks.
+    """
+    data, name = load(source, limits=limits), name_of(source)
+
+    def room(width: int, height: int) -> int:
+        left, top, right, bottom = _area(box, view, width, height, name)
+        spare = 2 if box is None and view.trim else 1  # what is left of a trimmed photo is often half as wide
+        return int(max(1, min((right - left) / (view.width * spare), (bottom - top) / (view.height * spare))))
+
+    photo = _decode(data, source, limits, room)
+    if box is not None or not view.trim:
+        return _squash(photo, _area(box, view, photo.width, photo.height, name), view)
+    found = content(_pixels(photo.picture))
+    if photo.scale > 1 and (found.right - found.left < view.width or found.bottom - found.top < view.height):
+        narrowest = min((found.right - found.left) / view.width, (found.bottom - found.top) / view.height)
+        finer = max(1, int(photo.scale * narrowest))
+        photo = _decode(data, source, limits, lambda width, height: finer)
+        found = content(_pixels(photo.picture))
+    return _shrunk(photo, found, view)
+
+
+def _area(box: Box | None, view: View, width: int, height: int, name: str) -> Area:
+    """The part of an upright photo that a view shows."""
+    if box is None:
+        return 0, 0, width, height
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        problem = "has no area" if right <= left or bottom <= top else f"does not fit a photo of {width} x {height}"
+        raise BadPhoto(
+            f"box {tuple(box)} {problem} ({name})",
+            hint="boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside",
+        )
+    wider, higher = view.margin * (right - left), view.margin * (bottom - top)
+    return max(0, left - wider), max(0, top - higher), min(width, right + wider), min(height, bottom + higher)
+
+
+def _squash(photo: Decoded, area: Area, view: View) -> Photo:
+    """An area of the upright photo, whatever the scale it was decoded at."""
+    left, top, right, bottom = area
+    reduced = (left + photo.left, top + photo.top, right + photo.left, bottom + photo.top)
+    return _shrunk(photo, tuple(side / photo.scale for side in reduced), view)
+
+
+def _shrunk(photo: Decoded, area: tuple[int | float, ...], view: View) -> Photo:
+    """An area of the decoded picture, squashed to the view."""
+    left, top, right, bottom = area
+    return _pixels(photo.picture.resize((view.width, view.height), RESAMPLING, (left, top, right, bottom), GAP))
+
+
+def _decode(data: bytes, source: Source, limits: Limits, shrink: Shrink = whole) -> Decoded:
+    return decode(data, name_of(source), pixels=limits.pixels, side=limits.side, shrink=shrink)
+
+
+def _pixels(picture: Image.Image) -> Photo:
+    return np.asarray(picture).copy()
+
+
+def content(photo: Photo) -> Box:
+    """The box outside which the photo is a plain border: the product without the white around it.
+
+    Each side has its own colour, the median of a line near the edge; the border reaches inwards while all but .5% of a
+    line's pixels are within 12 of 255 of that colour, so noise of JPEG and a soft shade belong to it. A photo with no
+    such border, or with nothing else, stays whole. Photos of 320 pixels or more on the
+    shorter side are judged smaller by a whole number, and the box is that much coarser, outwards.
+
+    >>> photo = np.full((40, 30, 3), 250, np.uint8)
+    >>> photo[10:25, 4:21] = 90
+    >>> content(photo)
+    Box(left=4, top=10, right=21, bottom=25)
+    """
+    height, width, _ = photo.shape
+    step = max(1, min(height, width) // 160)
+    small = _pixels(Image.fromarray(photo).reduce(step)) if step > 1 else photo
+    top, bottom = _border(small), _border(small[::-1])
+    if top + bottom >= len(small):
+        return Box(0, 0, width, height)
+    across = small[top : len(small) - bottom].swapaxes(0, 1)
+    left, right = _border(across), _border(across[::-1])
+    if left + right >= len(across):
+        return Box(0, 0, width, height)
+    inside = Box(left, top, len(across) - right, len(small) - bottom)
+    return Box(
+        inside.left * step,
+        inside.top * step,
+        min(width, inside.right * step),
+        min(height, inside.bottom * step),
+    )
+
+
+def _border(lines: Photo) -> int:
+    """How many lines from the first on are plain.
+
+    The outermost 1% are not judged, nor the ends of a line: cutting and resizing leave a seam there that the eye does
+    not see.
+    """
+    seam, end = len(lines) // 100 + (len(lines) > 64), lines.shape[1] // 100 + (lines.shape[1] > 64)
+    judged = lines[seam:, end : lines.shape[1] - end]
+    colour = np.median(judged[0], axis=0).astype(np.int16)
+    for start in range(0, len(judged), AT_ONCE):  # most borders are narrow: what lies behind them is not looked at
+        off = np.abs(judged[start : start + AT_ONCE].astype(np.int16) - colour).max(axis=2) > 12
+        busy = off.sum(axis=1) > 0.005 * off.shape[1]
+        if busy.any():
+            first = start + int(np.argmax(busy))
+            return first + seam if first else 0
+    return len(lines)
+
+
+def thumbnail(source: Source, width: int, *, limits: Limits = LIMITS) -> bytes:
+    """A small JPEG of the upright photo, ``width`` pixels wide or as wide as the photo is where that is less."""
+    photo = _decode(load(source, limits=limits), source, limits, lambda across, down: max(1, across // width))
+    across = min(width, photo.width)
+    down = max(1, round(photo.height * across / photo.width))
+    file = io.BytesIO()
+    photo.picture.resize((across, down), RESAMPLING, None, GAP).save(file, "JPEG", quality=85)
+    return file.getvalue()

@@ -1,0 +1,226 @@
+"""The bytes of a photo file -> a whole upright sRGB picture, or BadPhoto that says why not.
+
+The kind of file is told by its first bytes, never by its name. Each kind is opened by its own decoder, so nothing
+here depends on, or changes, a global setting of Pillow. A picture is passed on only when the file is whole: decoders
+that forgive a missing end are preceded by a check of our own (``wholeness``).
+"""
+
+import importlib
+import io
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import NamedTuple
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from osoroi.errors import BadPhoto
+from osoroi.image import icc, truncation
+
+FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    AssertionError,
+    EOFError,
+    MemoryError,
+    BufferError,
+    struct.error,
+    zlib.error,
+    ImageCms.PyCMSError,
+    Image.DecompressionBombError,
+    Warning,
+)
+"""What decoders throw at a damaged file."""
+
+
+def _heif(file: io.BytesIO) -> Image.Image:
+    """HEIF, imported when the first such photo comes: the one decoder that Pillow does not bring."""
+    opened: Image.Image = importlib.import_module("pillow_heif").HeifImageFile(file)
+    return opened
+
+
+DECODERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WebP": WebPImagePlugin.WebPImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "HEIF": _heif,
+}
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright."""
+
+SWAPPED, FROM_RIGHT, FROM_BOTTOM = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
+"""Orientations that swap width and height; whose upright left was an end as stored; whose upright top was one."""
+
+Shrink = Callable[[int, int], int]
+"""Upright width and height of a photo -> the greatest whole number it may be reduced by (1: not at all)."""
+
+
+class Decoded(NamedTuple):
+    """A whole photo: its upright sRGB picture, reduced by ``scale``, and its own upright size.
+
+    The reduced pixel (i, j) covers ``scale`` x ``scale`` pixels from (i * scale - left, j * scale - top): decoders
+    begin at the first pixel stored, so the last one overhangs, and turning may bring that one to the left or top.
+    """
+
+    picture: Image.Image
+    scale: int
+    width: int
+    height: int
+    left: int = 0
+    top: int = 0
+
+
+def whole(width: int, height: int) -> int:
+    """The Shrink that does nothing."""
+    return 1
+
+
+def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = whole) -> Decoded:
+    """A photo of at most ``pixels`` pixels and at least ``side`` on its shorter side; ``name`` is for messages.
+
+    Only JPEG can be decoded at a reduced scale (1/2, 1/4, 1/8); other kinds come whole, ``scale`` 1.
+    """
+    kind = truncation.kind_of(data, name)
+    data = truncation.require(data, kind, name)
+    with _faults(kind, name), _hush():
+        image = DECODERS[kind](io.BytesIO(data))
+    width, height = image.size
+    _within(width, height, name, pixels=pixels, side=side)
+    if kind != "JPEG":
+        _load(image, kind, name)  # a PNG may say its orientation after its pixels
+    orientation = _orientation(image)
+    if orientation in SWAPPED:
+        width, height = height, width
+    scale = _draft(image, shrink(width, height)) if isinstance(image, JpegImagePlugin.JpegImageFile) else 1
+    _load(image, kind, name)
+    left, top = -width % scale * (orientation in FROM_RIGHT), -height % scale * (orientation in FROM_BOTTOM)
+    return Decoded(_upright(image, orientation, name), scale, width, height, left, top)
+
+
+def _load(image: Image.Image, kind: str, name: str) -> None:
+    with _faults(kind, name), _hush() if kind == "TIFF" else nullcontext():
+        image.load()
+
+
+def _upright(image: Image.Image, orientation: int, name: str) -> Image.Image:
+    try:
+        picture = icc.to_srgb(image)
+    except (ValueError, OSError, MemoryError) as error:
+        raise BadPhoto(
+            f"{name} has pixels that cannot be brought to sRGB: {_reason(error)}", hint="save it as a plain RGB photo"
+        ) from error
+    return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
+
+
+@contextmanager
+def _faults(kind: str, name: str) -> Iterator[None]:
+    """Whatever a decoder throws at a file is a BadPhoto that names the file."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise BadPhoto(
+            f"{name} is a {kind} photo, and the decoder for it is not installed",
+            hint="install it with: pip install pillow-heif, or save the photo as JPEG",
+        ) from error
+    except FAULTS as error:
+        raise BadPhoto(
+            f"{name} is a truncated or damaged {kind} file: {_reason(error)}",
+            hint="replace it by a whole copy of the photo",
+        ) from error
+
+
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def _hush() -> Iterator[None]:
+    """Without Pillow's warnings of odd metadata, which say nothing about the pixels.
+
+    Python's switch for warnings is one for all threads, so only one thread of ours may turn it at a time.
+    """
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _within(width: int, height: int, name: str, *, pixels: int, side: int) -> None:
+    if width * height > pixels:
+        raise BadPhoto(
+            f"{name} has {width} x {height} pixels, more than the {pixels:,} allowed",
+            hint="make the photo smaller, or allow more with Limits(pixels=...)",
+        )
+    if min(width, height) < side:
+        raise BadPhoto(
+            f"{name} has {width} x {height} pixels, fewer than the {side} needed on the shorter side",
+            hint="give a larger photo, or allow less with Limits(side=...)",
+        )
+
+
+def _draft(image: JpegImagePlugin.JpegImageFile, allowed: int) -> int:
+    """Set the decoder to 1/8, 1/4, 1/2 or the whole, and say which."""
+    width, height = image.size
+    for scale in (8, 4, 2):
+        if scale <= allowed and min(width, height) >= scale * scale:  # else Pillow may round to a coarser scale
+            image.draft(None, (width // scale, height // scale))
+            return scale if image.size != (width, height) else 1
+    return 1
+
+
+def _orientation(image: Image.Image) -> int:
+    """Tag 0x0112 of the first EXIF directory, 1 where there is none or it cannot be read.
+
+    TIFF and HEIF decoders have turned the picture already.
+    """
+    exif = image.info.get("exif", b"")
+    if not isinstance(exif, bytes) or image.format in ("TIFF", "HEIF"):
+        return 1
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(order + "L", exif, 4)
+        (entries,) = struct.unpack_from(order + "H", exif, start)
+        for at in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, _, _, value = struct.unpack_from(order + "HHLH", exif, at)
+            if tag == 0x0112:
+                return int(value)
+    except struct.error:
+        return 1
+    return 1
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__

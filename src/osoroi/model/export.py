@@ -1,0 +1,166 @@
+"""A network becomes an encoder file, refused unless the file gives what the network gives."""
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import jaxtyping
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from osoroi.encoder import Encoder, open_session
+from osoroi.encoder.metadata import ENTRY, Card, fingerprint, graph_of
+from osoroi.errors import BadRequest, Unlike, extra
+from osoroi.records import Domain, Part, View
+
+AGREEMENT: Final = 0.9999
+"""The least cosine of any part of any crop between the network and the file."""
+
+OUTPUTS: Final = ("vectors", "attention")
+"""Of an encoder file; the second where it pools over the garment."""
+
+OPSET: Final = 18
+IR_VERSION: Final = 10
+"""What ONNX Runtime 1.20, the oldest we serve with, reads."""
+
+
+def export(
+    network: nn.Module,
+    path: Path,
+    *,
+    parts: Sequence[Part],
+    views: Mapping[Domain, View],
+    crops: Sequence[UInt8[np.ndarray, "h w 3"]],
+    recipe: str,
+    training: str,
+    licence: str,
+) -> Encoder:
+    """Write the encoder file of a network that maps uint8 crops [b h w 3] to vectors [b d]; the encoder it is.
+
+    The file is the same, byte for byte, for the same network and card. It appears under its name only once it has
+    agreed with the network on the given crops, of which there must be some; otherwise raises Unlike.
+    """
+    if not crops:
+        raise BadRequest("an export without crops to compare on", hint="give some crops the network is meant for")
+    attends = getattr(getattr(network, "backbone", None), "probe", None) is not None
+    served, outputs = (Served(network), OUTPUTS) if attends else (network, OUTPUTS[:1])
+    graph = to_onnx(served, views["street"], outputs)
+    stored = graph.SerializeToString(deterministic=True)
+    signed = fingerprint(graph_of(stored), parts, views)
+    card = Card(tuple(parts), views, recipe=recipe, training=training, licence=licence, fingerprint=signed)
+    graph.metadata_props.add(key=ENTRY, value=card.to_json())
+    draft = path.with_name(path.name + ".draft")
+    try:
+        draft.write_bytes(graph.SerializeToString(deterministic=True))
+        check(network, Encoder.open(draft), crops)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Encoder.open(path)
+
+
+def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray, "h w 3"]]) -> float:
+    """The lowest cosine between a part of the network's and of the encoder's vectors; raises Unlike below .9999."""
+    with torch.inference_mode():
+        ours = torch.cat([network(torch.from_numpy(np.ascontiguousarray(crop))[None]) for crop in crops]).numpy()
+    cosines = encoder.by_part(ours * encoder.encode(crops)).values()
+    lowest = float(np.min([each.min() for each in cosines]))  # not a number, where any is none
+    if not lowest >= AGREEMENT:
+        raise Unlike(
+            f"the encoder file and the network differ: the lowest cosine of {len(crops)} crops is {lowest:.6f}, "
+            f"and {AGREEMENT} is needed",
+            hint="put the network into evaluation mode, and export in float32",
+        )
+    return lowest
+
+
+class Served(nn.Module):
+    """A network that also gives the map of the garment it pooled over."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, Tensor]:
+        return self.network.attended(crops)  # type: ignore[operator]
+
+
+def to_onnx(network: nn.Module, view: View, outputs: Sequence[str] = OUTPUTS[:1]) -> Any:
+    """The ONNX model of a network, with a free batch and without traces of the machine that made it."""
+    onnx: ModuleType = extra("onnx", "train")
+    extra("onnxscript", "train")
+    example = torch.zeros(2, view.height, view.width, 3, dtype=torch.uint8)
+    with _quiet(), _shapes_unchecked():
+        program = torch.onnx.export(
+            network.eval(),
+            (example,),
+            input_names=["crops"],
+            output_names=list(outputs),
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("b", min=1)},),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version, model.doc_string = "osoroi", "", ""
+    _forget_origins(model)
+    onnx.checker.check_model(model)
+    return model
+
+
+def runner(network: nn.Module, view: View, outputs: int) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
+    """A function from uint8 crops [b h w 3] to the outputs of a network, run by ONNX Runtime on one thread."""
+    model = to_onnx(network, view, [f"seen{number}" for number in range(outputs)])
+    session = open_session(model.SerializeToString(), threads=1)
+
+    def run(crops: np.ndarray) -> Sequence[np.ndarray]:
+        given: Sequence[np.ndarray] = session.run(None, {"crops": crops})
+        return given
+
+    return run
+
+
+def _forget_origins(model: Any) -> None:
+    """Remove names of files and lines, which differ from machine to machine."""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.name, graph.doc_string = "osoroi", ""
+    del graph.value_info[:]
+    for named in [*graph.node, *graph.input, *graph.output, *graph.initializer, graph]:
+        named.doc_string = ""
+        if hasattr(named, "metadata_props"):
+            del named.metadata_props[:]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns and logs about itself, and of packages that are not needed."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _shapes_unchecked() -> Iterator[None]:
+    """Checks of shapes would fix the free batch while the exporter traces."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)

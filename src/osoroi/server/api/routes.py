@@ -1,0 +1,229 @@
+"""``/v1``: each route parses, calls the service and renders JSON."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ValidationError
+
+from osoroi import __version__
+from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
+from osoroi.records import Box, Crop, Product
+from osoroi.search import answer
+from osoroi.server import forms, query
+from osoroi.server.api import schemas
+from osoroi.server.forms import Body
+from osoroi.server.service import Service
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.ErrorAnswer, "description": words}
+    for status, words in {
+        400: "The request contradicts itself or leaves a range.",
+        401: "The key is missing or wrong.",
+        404: "The catalog does not hold it.",
+        408: "The body did not arrive in time.",
+        409: "The catalog has moved to another encoder.",
+        413: "The body is too large.",
+        422: "The photo cannot be read, or the box does not fit it.",
+        503: "Too much is waiting, or another writer holds the catalog; ask again after Retry-After seconds.",
+    }.items()
+}
+
+router = APIRouter(prefix="/v1", responses=REFUSALS)
+plain = APIRouter()
+
+
+def service_of(request: Request) -> Service:
+    """The service behind this application."""
+    service: Service = request.app.state.service
+    return service
+
+
+def body_of(request: Request) -> Body:
+    """The request's body, for ``async with``."""
+    service = service_of(request)
+    return Body(request, service.settings, service.budget)
+
+
+def to_json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON as compact UTF-8; numbers that JSON lacks are refused rather than written."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(text.encode("utf-8", "backslashreplace"), status, headers, "application/json")
+
+
+def refusal(error: OsoroiError) -> Response:
+    """The one form of an error."""
+    return to_json({"error": error.what, "hint": error.hint}, outcome(error)[1])
+
+
+def body_schema(form: type[BaseModel], media_type: str) -> dict[str, Any]:
+    """What a route reads from its body, for the OpenAPI document."""
+    schema = form.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": _with_files(schema)}}}}
+
+
+def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
+    """Bytes in a form are files, and OpenAPI 3.1 marks them by their media type."""
+    for value in schema.get("properties", {}).values():
+        for part in (value, value.get("items", {})):
+            if part.pop("format", None) == "binary":
+                part["contentMediaType"] = "application/octet-stream"
+    return schema
+
+
+@router.post(
+    "/search",
+    response_model=schemas.SearchAnswer,
+    openapi_extra=body_schema(schemas.SearchForm, "multipart/form-data"),
+    tags=["search"],
+)
+async def search(request: Request) -> Response:
+    """Find the products that look like a garment in a photo, or like a product of the catalog."""
+    start = time.perf_counter()
+    service = service_of(request)
+    async with body_of(request) as body:
+        asked = query.from_form(forms.parse(body, request.headers.get("content-type", "")), service.settings)
+        hits = await service.search(asked)
+    took_s = time.perf_counter() - start
+    return to_json(answer(hits, encoder=service.encoder.fingerprint, detail=asked.detail, took_s=took_s))
+
+
+@router.get("/products", response_model=schemas.ListAnswer, tags=["products"])
+async def products(
+    request: Request,
+    after: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Products on a page.")] = 50,
+    where: Annotated[str | None, Query(description="Only those that match this filter.")] = None,
+) -> Response:
+    """The products of the catalog, page by page, in the order of their ids."""
+    service = service_of(request)
+    async with service.reads.pass_():
+        page = await service.read(_page, service, where, after, limit)
+    more = len(page) > limit
+    shown = [vars(product) for product in page[:limit]]
+    return to_json({"products": shown, "next": page[limit - 1].product_id if more else None})
+
+
+def _page(service: Service, where: str | None, after: str | None, limit: int) -> list[Product]:
+    return list(service.catalog.products(where=where, after=after or "", limit=limit + 1))
+
+
+@router.get("/products/{product_id:path}", response_model=schemas.HeldAnswer, tags=["products"])
+async def product(request: Request, product_id: str) -> Response:
+    """One product, and where its photos are."""
+    service = service_of(request)
+    async with service.reads.pass_():
+        held = (await service.read(service.catalog.held, [product_id])).get(product_id)
+    if held is None:
+        raise _unknown(product_id)
+    return to_json({"product": vars(held.product), "crops": _crops(held.crops)})
+
+
+@router.put(
+    "/products/{product_id:path}",
+    response_model=schemas.PutAnswer,
+    openapi_extra=body_schema(schemas.PutForm, "multipart/form-data"),
+    tags=["products"],
+)
+async def put(request: Request, product_id: str) -> Response:
+    """Put a product with exactly these photos, or replace the one that stands under this id."""
+    service = service_of(request)
+    _check_id(product_id)
+    async with body_of(request) as body:
+        form = forms.parse(body, request.headers.get("content-type", ""))
+        form.only("photo", "product", "box")
+        photos = form.files.get("photo", [])
+        if len(photos) > service.settings.photos or "photo" in form.fields:
+            raise BadRequest(f"send photos as files, {service.settings.photos} at most", hint="as in: -F photo=@a.jpg")
+        held = _product(product_id, _metadata(form.one("product") or "{}"))
+        crops, seq = await service.put(held, photos, _boxes(form.fields.get("box", []), len(photos)))
+    return to_json({"product": vars(held), "crops": _crops(crops), "seq": seq})
+
+
+@router.patch(
+    "/products/{product_id:path}",
+    response_model=schemas.ProductAnswer,
+    openapi_extra=body_schema(schemas.Metadata, "application/json"),
+    tags=["products"],
+)
+async def patch(request: Request, product_id: str) -> Response:
+    """Change what is sent, and leave the rest: price, title, attributes. Nothing is embedded again."""
+    async with body_of(request) as body:
+        changes = _metadata(body).given()
+    if not changes:
+        raise BadRequest("nothing to change was sent", hint='send JSON, as in {"price": 3900}')
+    return to_json(vars(await service_of(request).patch(product_id, changes)))
+
+
+@router.delete("/products/{product_id:path}", response_model=schemas.RemovedAnswer, tags=["products"])
+async def remove(request: Request, product_id: str) -> Response:
+    """Remove a product, its vectors and the photos that were sent for it."""
+    if not await service_of(request).remove(product_id):
+        raise _unknown(product_id)
+    return to_json({"removed": [product_id]})
+
+
+@plain.get("/health", response_model=schemas.HealthAnswer, tags=["service"])
+async def health(request: Request) -> Response:
+    """Whether the service answers, and with what."""
+    service = service_of(request)
+    held = await service.read(len, service.catalog)
+    return to_json({"status": "ok", "version": __version__, "products": held, "encoder": service.encoder.fingerprint})
+
+
+@plain.get("/metrics", response_class=PlainTextResponse, tags=["service"])
+async def metrics(request: Request) -> Response:
+    """Requests, seconds, batches and queues, for Prometheus."""
+    service = service_of(request)
+    gauges = {
+        "searches_inside": service.searches.inside,
+        "writes_inside": service.writes.inside,
+        "crops_waiting": len(service.batcher),
+        "upload_bytes": service.budget.held,
+        "products": await service.read(len, service.catalog),
+    }
+    return Response(service.counters.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _crops(crops: Sequence[Crop]) -> list[dict[str, Any]]:
+    return [
+        {"crop_id": crop.crop_id, "box": crop.box, "photo": f"/v1/photos/{quote(crop.crop_id, safe='')}"}
+        for crop in crops
+    ]
+
+
+def _boxes(texts: Sequence[str], photos: int) -> list[Box | None]:
+    if texts and len(texts) != photos:
+        raise BadRequest(f"{photos} photos came with {len(texts)} boxes", hint="send one box for each photo, or none")
+    return [query.box_of(text or None) for text in texts] or [None] * photos
+
+
+def _metadata(text: str | bytes) -> schemas.Metadata:
+    try:
+        return schemas.Metadata.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(step)[:60] for step in first["loc"])
+        raise BadRequest(
+            f"the product's JSON is not as it must be{f' at {place}' if place else ''}: {first['msg']}",
+            hint="the fields stand in /openapi.json under Metadata",
+        ) from None
+
+
+def _product(product_id: str, metadata: schemas.Metadata) -> Product:
+    columns: dict[str, Any] = metadata.model_dump(exclude={"attributes"})
+    return Product(product_id=product_id, attributes=metadata.own(), **columns)
+
+
+def _check_id(product_id: str) -> None:
+    if not 1 <= len(product_id) <= 200 or not product_id.isprintable():
+        raise BadRequest("a product id has 1 to 200 printable characters", hint="choose another id")
+
+
+def _unknown(product_id: str) -> NotFound:
+    return NotFound(f"the catalog holds no product {product_id[:200]!r}", hint="list them with GET /v1/products")

@@ -1,0 +1,165 @@
+"""The JSON that programs send and get, as the OpenAPI document shows it.
+
+What is sent is checked against these; what is answered is made from the records and stands here for readers.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from osoroi.catalog.filters import COLUMNS
+from osoroi.records import Value
+
+
+def _plain(text: str) -> str:
+    """Text without control characters: they are no title, and break lines in logs and headers."""
+    if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text):
+        raise ValueError("control characters and surrogates are not allowed")
+    return text
+
+
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_plain)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
+Known = (
+    StrictBool
+    | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)]
+    | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+)
+Attribute = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Known | None
+
+
+class Metadata(BaseModel):
+    """What is known of a product beside its photos. ``attributes`` are columns of the shop's own."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    title: Text = ""
+    category: Text | None = None
+    brand: Text | None = None
+    price: Annotated[Number, Field(ge=0)] | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    url: Text | None = None
+    design_id: Text | None = None
+    attributes: Annotated[dict[Name, Attribute], Field(max_length=200)] = Field(default_factory=dict)
+
+    def given(self) -> dict[str, Value]:
+        """The fields that were sent, as ``Catalog.patch`` names them."""
+        columns: dict[str, Any] = self.model_dump(exclude_unset=True, exclude={"attributes"})
+        return columns | {f"attributes.{name}": value for name, value in self.own().items()}
+
+    def own(self) -> dict[str, Value]:
+        """The attributes; whole numbers are kept as floats, as everywhere."""
+        return {
+            name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            for name, value in self.attributes.items()
+        }
+
+
+assert set(Metadata.model_fields) == (set(COLUMNS) - {"product_id"}) | {"attributes"}
+
+
+class ProductAnswer(Metadata):
+    """A product as it is held."""
+
+    product_id: str
+
+
+class CropAnswer(BaseModel):
+    """A photo of a product. ``photo`` is where its thumbnail is."""
+
+    crop_id: str
+    box: tuple[int, int, int, int] | None
+    photo: str
+
+
+class HeldAnswer(BaseModel):
+    """A product and its photos."""
+
+    product: ProductAnswer
+    crops: list[CropAnswer]
+
+
+class PutAnswer(HeldAnswer):
+    """A product that was put; ``seq`` is the number of the change in the catalog."""
+
+    seq: int
+
+
+class ListAnswer(BaseModel):
+    """A page of products in the order of their ids; ask with ``after=next`` for those that follow."""
+
+    products: list[ProductAnswer]
+    next: str | None
+
+
+class HitAnswer(BaseModel):
+    """A product found: its score, its best photo, and the cosine of each part of the vector."""
+
+    rank: int
+    product_id: str
+    score: float
+    crop_id: str
+    product: ProductAnswer
+    parts: dict[str, float]
+
+
+class SearchAnswer(BaseModel):
+    """As ``osoroi search --json`` prints it; ``detail`` is null where the encoder's own weight was used."""
+
+    hits: list[HitAnswer]
+    encoder: str
+    detail: float | None
+    took_s: float
+
+
+class RemovedAnswer(BaseModel):
+    """The products that were removed."""
+
+    removed: list[str]
+
+
+class HealthAnswer(BaseModel):
+    """Whether the service answers, and with what."""
+
+    status: Literal["ok"]
+    version: str
+    products: int
+    encoder: str
+
+
+class ErrorAnswer(BaseModel):
+    """What is wrong and, where it is known, what to do."""
+
+    error: str
+    hint: str
+
+
+class SearchForm(BaseModel):
+    """One of ``photo``, ``crop_id`` and ``product_id``, and how to search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    photo: Annotated[bytes, Field(description="The photo, as a file: JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP, TIFF.")] = (
+        b""
+    )
+    crop_id: Annotated[str, Field(description="A photo in the catalog, instead.")] = ""
+    product_id: Annotated[str, Field(description="A product in the catalog, instead: more like this.")] = ""
+    box: Annotated[str, Field(description="The garment: left,top,right,bottom in pixels of the upright photo.")] = ""
+    k: Annotated[int, Field(ge=1, description="Products to find.")] = 10
+    where: Annotated[str, Field(description="A filter, as text or JSON: category = skirts and price <= 5000.")] = ""
+    detail: Annotated[
+        float | None, Field(ge=0, le=1, description="Weight of colour and pattern; without it the encoder's own.")
+    ] = None
+
+
+class PutForm(BaseModel):
+    """A product with its photos, which replace those it had."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    photo: Annotated[list[bytes], Field(min_length=1, description="One file for each photo.")]
+    product: Annotated[Metadata | None, Field(description="What is known of it, as JSON.")] = None
+    box: Annotated[
+        list[str], Field(description="For each photo the garment's left,top,right,bottom, or empty for all of it.")
+    ] = Field(default_factory=list)

@@ -1,0 +1,186 @@
+"""What a page shows, as an address says it: ``/?product=P1&detail=0.8&category=skirts&below=5000``.
+
+An address is written by people and by old bookmarks, so what cannot be understood is left out rather than refused.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from osoroi.catalog.filters import COLUMNS, PREFIX, Kind
+from osoroi.errors import BadRequest
+from osoroi.records import Box
+from osoroi.server import query
+from osoroi.server.query import Question
+from osoroi.server.settings import Settings
+
+K = 24
+"""Products on a page."""
+MORE = 24
+"""Products that 'show more' adds."""
+
+OWN = "a."
+"""Before the name of a shop's own attribute: ``a.colour=red``, ``a.sale=yes``."""
+
+Columns = Mapping[str, frozenset[Kind]]
+"""What filters can name, and the kinds of value each has, as ``LocalCatalog.columns`` says it."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One page. ``choices`` are the values chosen in each column, of which a product must have one."""
+
+    product_id: str | None = None
+    crop_id: str | None = None
+    box: Box | None = None
+    detail: float | None = None
+    k: int = K
+    choices: Mapping[str, tuple[str | bool, ...]] = field(default_factory=dict)
+    above: float | None = None
+    below: float | None = None
+    looked: bool = False
+    lang: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is something to search with, beside a photo that may come with the request."""
+        return self.product_id is not None or self.crop_id is not None
+
+    @property
+    def filters(self) -> bool:
+        """Whether any filter is set."""
+        return bool(self.choices) or self.above is not None or self.below is not None
+
+    def address(self, **changes: Any) -> str:
+        """The address of this page with some of it changed.
+
+        >>> State(product_id="P 1", k=48).address(detail=0.5)
+        '/?product=P+1&detail=0.5&k=48'
+        """
+        pairs = replace(self, **changes).pairs()
+        return "/?" + urlencode(pairs) if pairs else "/"
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The fields of the address, in a fixed order; what is as usual is left out."""
+        one = {
+            "product": self.product_id,
+            "crop": self.crop_id,
+            "box": ",".join(map(str, self.box)) if self.box else None,
+            "detail": None if self.detail is None else f"{self.detail:g}",
+        }
+        named = [(name, value) for name, value in one.items() if value]
+        for column, values in sorted(self.choices.items()):
+            named += [(_field(column), _written(value)) for value in values]
+        rest = {
+            "above": None if self.above is None else f"{self.above:g}",
+            "below": None if self.below is None else f"{self.below:g}",
+            "k": None if self.k == K else str(self.k),
+            "looked": "1" if self.looked else None,
+            "lang": self.lang,
+        }
+        return named + [(name, value) for name, value in rest.items() if value]
+
+    def where(self, *, without: str | None = None) -> str | None:
+        """The filter as JSON text; ``without`` leaves one column out, to count what else it could be.
+
+        >>> State(choices={"category": ("skirts",)}, below=5000.0).where()
+        '{"and": [{"column": "category", "in": ["skirts"]}, {"column": "price", "<=": 5000.0}]}'
+        >>> State(choices={"category": ("skirts",)}, above=1.0).where(without="price")
+        '{"and": [{"column": "category", "in": ["skirts"]}]}'
+        """
+        conditions: list[dict[str, Any]] = []
+        for column, values in sorted(self.choices.items()):
+            if column != without:
+                conditions.append({"column": column, "in": list(values)})
+        if without != "price":
+            conditions += [{"column": "price", ">=": self.above}] if self.above is not None else []
+            conditions += [{"column": "price", "<=": self.below}] if self.below is not None else []
+        return json.dumps({"and": conditions}, ensure_ascii=False) if conditions else None
+
+    def question(self, photo: bytes | None = None) -> Question:
+        """The search this page asks for; a photo that came with the request goes before what the address names."""
+        return Question(
+            photo=photo,
+            crop_id=self.crop_id if photo is None else None,
+            product_id=self.product_id if photo is None and self.crop_id is None else None,
+            box=self.box if photo is not None or self.crop_id is not None else None,
+            k=self.k,
+            where=self.where(),
+            detail=self.detail,
+        )
+
+
+def _field(column: str) -> str:
+    return column if column in COLUMNS else OWN + column.removeprefix(PREFIX)
+
+
+def _written(value: str | bool) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else value
+
+
+def from_pairs(
+    pairs: Iterable[tuple[str, str]], settings: Settings, columns: Columns, *, own_detail: float | None = None
+) -> State:
+    """The state an address or a form says. A dial that stands at the encoder's own weight is no wish.
+
+    >>> pairs = [("product", "P1"), ("category", "skirts"), ("a.sale", "yes"), ("a.gone", "1"), ("k", "many")]
+    >>> from_pairs(pairs, Settings(), COLUMNS | {"attributes.sale": frozenset(["flag"])}).address()
+    '/?product=P1&a.sale=yes&category=skirts'
+    """
+    last: dict[str, str] = {}
+    choices: dict[str, tuple[str | bool, ...]] = {}
+    for name, text in pairs:
+        column = PREFIX + name.removeprefix(OWN) if name.startswith(OWN) else name
+        if column not in columns or not (name.startswith(OWN) or name in ("category", "brand")):
+            last[name] = text.strip()
+            continue
+        value = _value(text, columns[column])
+        if value is not None and value not in choices.get(column, ()):
+            choices[column] = (*choices.get(column, ()), value)
+    detail = _or_none(query.detail_of, last.get("detail"))
+    if detail is not None and own_detail is not None and abs(detail - own_detail) < 0.005:
+        detail = None
+    return State(
+        product_id=last.get("product") or None,
+        crop_id=last.get("crop") or None,
+        box=_box(last),
+        detail=detail,
+        k=min(settings.k, _or_none(lambda text: query.k_of(text, settings), last.get("k")) or K),
+        choices=choices,
+        above=_price(last.get("above")),
+        below=_price(last.get("below")),
+        looked=last.get("looked") == "1",
+        lang=last.get("lang") if last.get("lang") in ("en", "ja") else None,
+    )
+
+
+def _value(text: str, kinds: frozenset[Kind]) -> str | bool | None:
+    """A choice as the column holds it, or None where it never held one like it."""
+    if "flag" in kinds:
+        return {"yes": True, "no": False}.get(text)
+    return text if text and "text" in kinds else None
+
+
+def _box(last: Mapping[str, str]) -> Box | None:
+    """One field from scripts and addresses, or four from the form that works without scripts."""
+    sides = [last.get(name, "") for name in ("left", "top", "right", "bottom")]
+    text = last.get("box") or (",".join(sides) if all(sides) else None)
+    return _or_none(query.box_of, text)
+
+
+def _or_none(parse: Any, text: str | None) -> Any:
+    try:
+        return parse(text) if text else None
+    except BadRequest:
+        return None
+
+
+def _price(text: str | None) -> float | None:
+    try:
+        price = float((text or "").replace(",", ""))
+    except ValueError:
+        return None
+    return price if math.isfinite(price) and price >= 0 else None

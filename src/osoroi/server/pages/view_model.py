@@ -1,0 +1,147 @@
+"""What templates show: records turned into words, addresses and numbers, with nothing left to compute in HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from osoroi.catalog import Held
+from osoroi.catalog.filters import PREFIX
+from osoroi.catalog.store.facets import Facet
+from osoroi.records import Hit, Product
+from osoroi.server.pages.i18n import Texts, money, named
+from osoroi.server.pages.url_state import OWN, State
+
+SHOTS = 4
+"""Photos of one product that a card shows."""
+
+
+class Bar(NamedTuple):
+    """How much one part agreed: a cosine from 0 to 1, and as a whole number of hundredths."""
+
+    name: str
+    share: float
+    percent: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """One product on the page."""
+
+    product_id: str
+    crop_id: str
+    title: str
+    price: str
+    brand: str
+    url: str | None
+    like: str
+    shots: tuple[str, ...]
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One value to filter by."""
+
+    field: str
+    value: str
+    label: str
+    count: int
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One column to filter by."""
+
+    name: str
+    label: str
+    kind: str
+    options: tuple[Option, ...]
+    least: str
+    most: str
+
+
+def safe_url(url: str | None) -> str | None:
+    """A product's address if it is one that a browser may follow; ``javascript:`` and the like are not.
+
+    >>> safe_url("https://shop.example/p/1"), safe_url("javascript:alert(1)"), safe_url("//evil.example")
+    ('https://shop.example/p/1', None, None)
+    """
+    if url is None or any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme.lower() in ("http", "https") and parts.netloc else None
+
+
+def photo_url(crop_id: str) -> str:
+    """Where the thumbnails of a crop's photo are."""
+    return f"/v1/photos/{quote(crop_id, safe='')}"
+
+
+def cards(
+    found: Sequence[Hit | Product], held: Mapping[str, Held], state: State, words: Texts, lang: str
+) -> list[Card]:
+    """Cards for hits, or for products that nobody asked for; those removed since are left out."""
+    made = []
+    for one in found:
+        product = one.product if isinstance(one, Hit) else one
+        if product.product_id in held:
+            made.append(_card(one, product, held[product.product_id], state, words, lang))
+    return made
+
+
+def _card(one: Hit | Product, product: Product, held: Held, state: State, words: Texts, lang: str) -> Card:
+    ids = [crop.crop_id for crop in held.crops]
+    best = one.crop_id if isinstance(one, Hit) and one.crop_id in ids else ids[0]
+    return Card(
+        product_id=product.product_id,
+        crop_id=best,
+        title=product.title or product.product_id,
+        price=money(product.price, product.currency, lang),
+        brand=product.brand or "",
+        url=safe_url(product.url),
+        like=state.address(product_id=product.product_id, crop_id=None, box=None, k=State.k),
+        shots=tuple(photo_url(crop_id) for crop_id in [best, *(other for other in ids if other != best)][:SHOTS]),
+        bars=tuple(_bar(name, cosine, words) for name, cosine in one.parts.items()) if isinstance(one, Hit) else (),
+    )
+
+
+def _bar(name: str, cosine: float, words: Texts) -> Bar:
+    share = min(1.0, max(0.0, cosine))
+    short = {"deep": words["shape_short"], "detail": words["detail_short"]}.get(name, words["match"].lower())
+    return Bar(short, share, round(100 * share))
+
+
+def filters(facets: Sequence[Facet], state: State, words: Texts, lang: str) -> list[Filter]:
+    """The columns to filter by, with what is chosen."""
+    shown = []
+    for facet in facets:
+        plain = facet.column in ("category", "brand", "price")
+        name = facet.column.removeprefix(PREFIX)
+        chosen = state.choices.get(facet.column, ())
+        written = [("yes" if value else "no") if isinstance(value, bool) else value for value in chosen]
+        options = tuple(
+            Option(
+                field=name if plain else OWN + name,
+                value=choice.value,
+                label=_label(facet, choice.value, words, lang),
+                count=choice.products,
+                chosen=choice.value in written,
+            )
+            for choice in facet.choices
+            if not (facet.kind == "flag" and choice.value == "no")
+        )
+        label = words[name] if plain else named(name, lang)
+        least, most = (f"{value:.0f}" if value is not None else "" for value in (facet.least, facet.most))
+        shown.append(Filter(name, label, facet.kind, options, least, most))
+    return [filter_ for filter_ in shown if filter_.kind == "range" or filter_.options]
+
+
+def _label(facet: Facet, value: str, words: Texts, lang: str) -> str:
+    if facet.kind == "flag":
+        return named(facet.column.removeprefix(PREFIX), lang)
+    return value if facet.column == "brand" else named(value, lang)
