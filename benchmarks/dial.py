@@ -72,7 +72,7 @@ def vectors(encoder: Encoder, crops: list[Crop]) -> Float32[np.ndarray, "n d"]:
     rows = np.full((len(crops), encoder.dim), np.nan, np.float32)
     for number, crop in enumerate(crops):
         try:
-            rows[number] = encoder.encode([image.crop(crop.photo, crop.box, encoder.views[crop.domain])])[0]
+            rows[number] = encoder.encode([image.crop(crop.photo, crop.box, encoder.preprocessing[crop.domain])])[0]
         except BadPhoto:
             continue
     return rows

@@ -62,7 +62,7 @@ def _sized(pixels: image.Photo) -> bytes:
 def fill(folder: Path, encoder: Encoder, shots: Sequence[bytes], products: int) -> None:
     """A catalog of so many products: the photos' vectors, repeated with noise of a tenth of their length."""
     rng = np.random.default_rng(0)
-    base = encoder.encode([image.crop(shot, None, encoder.views["shop"]) for shot in shots])
+    base = encoder.encode([image.crop(shot, None, encoder.preprocessing["shop"]) for shot in shots])
     thumbnail = image.thumbnail(shots[0], 80)
     with LocalCatalog.open_or_create(folder, encoder) as catalog:
         for start in range(0, products, 1000):
@@ -259,7 +259,7 @@ def bare(folder: Path, shots: Sequence[bytes], seconds: float) -> dict[str, floa
         while time.perf_counter() < until or number < 5:
             shot, number = shots[number % len(shots)], number + 1
             marks = [time.process_time()]
-            crop = image.crop(shot, None, encoder.views["street"])
+            crop = image.crop(shot, None, encoder.preprocessing["street"])
             marks.append(time.process_time())
             vector = encoder.encode([crop])
             marks.append(time.process_time())

@@ -75,7 +75,7 @@ def medians(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 def measure(rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds, and ratios of ours to the bare call."""
     encoder, data = Encoder.open(), photo()
-    view = encoder.views["street"]
+    view = encoder.preprocessing["street"]
     crop = image.crop(data, None, view)
     vector = encoder.encode([crop])
     query, rng = encoder.weigh(vector), np.random.default_rng(0)

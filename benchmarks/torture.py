@@ -43,7 +43,7 @@ from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.memory import memory_index, snapshots
 from osoroi.encoder import Encoder
 from osoroi.index import scan
-from osoroi.records import Crop, Part, Product, View
+from osoroi.records import Crop, Part, Preprocessing, Product
 
 DIM = 8
 SIDE = 16
@@ -79,8 +79,8 @@ class Seeded(Encoder):
         return (Part("deep", DIM, 1.0),)
 
     @property
-    def views(self) -> dict[Any, View]:
-        return {"shop": View(SIDE, SIDE), "street": View(SIDE, SIDE)}
+    def preprocessing(self) -> dict[Any, Preprocessing]:
+        return {"shop": Preprocessing(SIDE, SIDE), "street": Preprocessing(SIDE, SIDE)}
 
     def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
         rows = [vector(self.number, [int(one) for one in crop[0, 0]]) for crop in crops]

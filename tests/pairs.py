@@ -33,12 +33,12 @@ class TinyTrunk(nn.Module):
         self.end = nn.Conv2d(10, 12, 1)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
-        seen = self.below(image, 1)
+        seen = self.below(images, 1)
         rest = self.above(seen[-1], 1)
         return Maps(seen + rest.blocks, rest.last)
 
     def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
-        return through(self.steps[:cut], image - 0.5)
+        return through(self.steps[:cut], images - 0.5)
 
     def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
         seen = through(self.steps[cut:], maps)

@@ -46,7 +46,7 @@ def entry(encoder: Encoder, product: Product, *photos: bytes) -> Entry:
     crops = [
         Crop(f"{product.product_id}/{place}", product.product_id, "shop", photo) for place, photo in enumerate(photos)
     ]
-    pixels = [image.crop(photo, None, encoder.views["shop"]) for photo in photos]
+    pixels = [image.crop(photo, None, encoder.preprocessing["shop"]) for photo in photos]
     return Entry(product, crops, encoder.encode(pixels))
 
 

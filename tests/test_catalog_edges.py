@@ -252,7 +252,7 @@ def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path, small, monkeypat
 
         from osoroi.catalog.maintenance import check as _check
 
-        monkeypatch.setattr(_check._snapshots, "current", current)
+        monkeypatch.setattr(_check.snapshots, "current", current)
         assert check(shop) == []
     assert raced
 

@@ -139,7 +139,7 @@ def test_a_backup_of_a_catalog_that_is_written_to_is_one_of_its_states(shop, tmp
             archive.extractall(tmp_path / str(number), **SAFELY)
         assert check(tmp_path / str(number)) == []
         with LocalCatalog.open(tmp_path / str(number), readonly=True) as catalog:
-            held = catalog.held(["x", "y"])
+            held = catalog.get_many(["x", "y"])
             assert len({one.product.price for one in held.values()}) == (1 if held else 0)
 
 

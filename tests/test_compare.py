@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from osoroi.cli.compare import command
-from osoroi.errors import BadRequest, Unlike
+from osoroi.errors import BadRequest, Mismatch
 from osoroi.evaluation import bootstrap, compare, results
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import Difference, system
@@ -174,9 +174,9 @@ def test_several_seeds_are_one_system_with_a_mean_and_a_spread():
 )
 def test_evaluations_of_other_data_or_another_protocol_are_refused(other, what):
     one = made({"both": [1, 2]})
-    with pytest.raises(Unlike, match=what):
+    with pytest.raises(Mismatch, match=what):
         compare.compare(system("one", "both", [one]), system("other", "both", [other]), ["hit@5"])
-    with pytest.raises(Unlike, match=what):
+    with pytest.raises(Mismatch, match=what):
         system("seeds", "both", [one, other])
 
 

@@ -11,11 +11,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from osoroi.encoder import BATCH, DEFAULT, Encoder
-from osoroi.encoder.metadata import ENTRY, Card, fingerprint, graph_of
+from osoroi.encoder.metadata import ENTRY, Metadata, fingerprint, graph_of
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Domain, Part, View
+from osoroi.records import Domain, Part, Preprocessing
 
-VIEWS: dict[Domain, View] = {"street": View(4, 2, margin=0.05), "shop": View(4, 2, trim=True)}
+VIEWS: dict[Domain, Preprocessing] = {
+    "street": Preprocessing(4, 2, margin=0.05),
+    "shop": Preprocessing(4, 2, trim=True),
+}
 PARTS = (Part("deep", 1, 0.25), Part("detail", 2, 0.75))
 
 
@@ -35,8 +38,8 @@ def tiny(tmp_path: Path, *, with_attention=False, **changes) -> Path:
     graph = helper.make_graph(steps, "tiny", takes, gives, held)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     signed = fingerprint(graph_of(model.SerializeToString()), PARTS, VIEWS)
-    card = Card(PARTS, VIEWS, recipe="tiny", training="nothing", licence="CC0-1.0", fingerprint=signed)
-    said = json.loads(card.to_json()) | changes.get("card", {})
+    metadata = Metadata(PARTS, VIEWS, recipe="tiny", training="nothing", licence="CC0-1.0", fingerprint=signed)
+    said = json.loads(metadata.to_json()) | changes.get("metadata", {})
     if not changes.get("anonymous"):
         model.metadata_props.add(key=ENTRY, value=changes.get("text", json.dumps(said)))
     path = tmp_path / "tiny.onnx"
@@ -50,7 +53,7 @@ def colours(*rows) -> list[np.ndarray]:
 
 def test_an_encoder_file_says_what_it_is(tmp_path):
     encoder = Encoder.open(tiny(tmp_path))
-    assert (encoder.parts, dict(encoder.views), encoder.dim) == (PARTS, VIEWS, 3)
+    assert (encoder.parts, dict(encoder.preprocessing), encoder.dim) == (PARTS, VIEWS, 3)
     assert (encoder.recipe, encoder.training, encoder.licence) == ("tiny", "nothing", "CC0-1.0")
     assert len(encoder.fingerprint) == 64
 
@@ -109,10 +112,10 @@ def test_a_dial_outside_its_range_is_refused(tmp_path, detail):
 
 def test_an_encoder_of_one_part_has_no_dial(tmp_path):
     parts = [{"name": "both", "size": 3, "weight": 1.0}]
-    card = Card((Part("both", 3, 1.0),), VIEWS, "tiny", "nothing", "CC0-1.0", fingerprint="")
+    metadata = Metadata((Part("both", 3, 1.0),), VIEWS, "tiny", "nothing", "CC0-1.0", fingerprint="")
     graph = graph_of(tiny(tmp_path).read_bytes())
-    signed = fingerprint(graph, card.parts, VIEWS)
-    encoder = Encoder.open(tiny(tmp_path, card={"parts": parts, "fingerprint": signed}))
+    signed = fingerprint(graph, metadata.parts, VIEWS)
+    encoder = Encoder.open(tiny(tmp_path, metadata={"parts": parts, "fingerprint": signed}))
     assert encoder.weigh(np.ones((1, 3), np.float32)).tolist() == [[1, 1, 1]]
     with pytest.raises(BadRequest, match="no weight of 'detail' to set"):
         encoder.weigh(np.ones((1, 3), np.float32), 0.5)
@@ -140,7 +143,7 @@ def test_the_weights_of_the_parts_are_not_in_the_fingerprint_but_all_else_is():
     heavier = (Part("deep", 1, 0.9), Part("detail", 2, 0.1))
     renamed = (Part("deep", 1, 0.25), Part("shallow", 2, 0.75))
     resized = (Part("deep", 2, 0.25), Part("detail", 1, 0.75))
-    views: dict[Domain, View] = {"street": VIEWS["street"], "shop": View(4, 2, trim=False)}
+    views: dict[Domain, Preprocessing] = {"street": VIEWS["street"], "shop": Preprocessing(4, 2, trim=False)}
     assert fingerprint(b"g", heavier, VIEWS) == one
     others = [fingerprint(b"h", PARTS, VIEWS), fingerprint(b"g", renamed, VIEWS), fingerprint(b"g", resized, VIEWS)]
     assert len({one, *others, fingerprint(b"g", PARTS, views)}) == 5
@@ -200,7 +203,7 @@ def test_an_onnx_file_without_a_card_is_no_encoder(tmp_path):
 
 def test_a_newer_format_asks_for_a_newer_osoroi(tmp_path):
     with pytest.raises(BadEncoder, match="has format 2, and this osoroi reads format 1; install a newer osoroi"):
-        Encoder.open(tiny(tmp_path, card={"format": 2}))
+        Encoder.open(tiny(tmp_path, metadata={"format": 2}))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,7 @@ def test_a_newer_format_asks_for_a_newer_osoroi(tmp_path):
     ["", "[]", "{}", '{"format": 1}', "null", '{"format": 1, "parts": [{"name": "deep", "size": 0, "weight": 2}]}'],
 )
 def test_a_card_that_is_not_ours_is_refused(tmp_path, text):
-    with pytest.raises(BadEncoder, match="card cannot be read"):
+    with pytest.raises(BadEncoder, match="metadata cannot be read"):
         Encoder.open(tiny(tmp_path, text=text))
 
 
@@ -229,7 +232,7 @@ def shipped() -> Encoder:
 def crops(shipped) -> list[np.ndarray]:
     """Noise at several scales: neither flat nor alike."""
     random = np.random.default_rng(3)
-    side = shipped.views["street"].height
+    side = shipped.preprocessing["street"].height
     made = []
     for coarse in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 4, 8, 16, 32, 64, 2, 3):
         block = random.integers(0, 256, (coarse, coarse, 3))
@@ -242,8 +245,8 @@ def test_the_encoder_that_ships_fits_in_16_megabytes_and_has_the_two_parts():
     assert DEFAULT.stat().st_size <= 16e6
     assert [part.name for part in encoder.parts] == ["deep", "detail"]
     assert sum(part.weight for part in encoder.parts) == pytest.approx(1)
-    assert encoder.views["shop"].trim
-    assert encoder.views["street"].margin == 0.05
+    assert encoder.preprocessing["shop"].trim
+    assert encoder.preprocessing["street"].margin == 0.05
 
 
 def test_every_part_has_unit_length(shipped, crops):

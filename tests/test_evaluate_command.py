@@ -20,7 +20,7 @@ class Weighable(TinyEncoder):
     def weighed(self, weights):
         made = Weighable()
         parts = tuple(replace(part, weight=weights.get(part.name, 0.0)) for part in self.parts)
-        made.card = replace(self.card, parts=parts)
+        made.metadata = replace(self.metadata, parts=parts)
         return made
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from osoroi import image
-from osoroi.errors import BadDataset, BadRequest, Unlike
+from osoroi.errors import BadDataset, BadRequest, Mismatch
 from osoroi.evaluation import evaluate, results
 from osoroi.evaluation import queries as questions
 from osoroi.evaluation.corruption import spoil
@@ -28,8 +28,8 @@ class Weighable(TinyEncoder):
 
     def __init__(self, weights=(0.5, 0.5)) -> None:
         super().__init__()
-        parts = tuple(replace(part, weight=weight) for part, weight in zip(self.card.parts, weights, strict=True))
-        self.card = replace(self.card, parts=parts)
+        parts = tuple(replace(part, weight=weight) for part, weight in zip(self.metadata.parts, weights, strict=True))
+        self.metadata = replace(self.metadata, parts=parts)
 
     def weighed(self, weights):
         return Weighable([weights.get(part.name, 0.0) for part in self.parts])
@@ -232,7 +232,7 @@ def test_spoiling_changes_queries_alone_and_is_the_same_for_the_same_seed():
 
 def test_spoiling_leaves_the_gallery_as_it_is():
     encoder, (shop_row, street_row) = Weighable(), (shop("a", RED, BLUE), street("a", ORANGE, GREEN))
-    view = encoder.views["street"]
+    view = encoder.preprocessing["street"]
     data, box = spoil(image.read(street_row.crop.photo), None, seed=1, crop_id="street/a")
     query, clean = encoder.encode([image.crop(data, box, view), image.crop(shop_row.crop.photo, None, view)])
     found = asked([shop_row, street_row], protocol=Protocol(spoil=1))
@@ -284,12 +284,12 @@ def test_a_file_that_is_no_evaluation_is_refused(tmp_path, text):
 def test_checking_finds_other_data_and_other_numbers():
     before = asked(small())
     assert len(evaluate.check(before, asked(small()))) == 3 * 8
-    with pytest.raises(Unlike, match="not the same data"):
+    with pytest.raises(Mismatch, match="not the same data"):
         evaluate.check(before, asked(small()[:5]))
-    with pytest.raises(Unlike, match="not the same protocol"):
+    with pytest.raises(Mismatch, match="not the same protocol"):
         evaluate.check(before, asked(small(), protocol=Protocol(spoil=1)))
     worse = replace(before.arms[2], ranks=before.arms[2].ranks + 1)
-    with pytest.raises(Unlike, match="numbers came out otherwise: both hit@1"):
+    with pytest.raises(Mismatch, match="numbers came out otherwise: both hit@1"):
         evaluate.check(before, replace(before, arms=(*before.arms[:2], worse)))
 
 

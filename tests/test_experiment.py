@@ -14,7 +14,7 @@ from osoroi.evaluation import compare, evaluate, results
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.model.export import export
 from osoroi.training import run as runs
-from osoroi.training.dataset import views
+from osoroi.training.dataset import preprocessing
 from pairs import TINY, tiny_network
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -128,7 +128,14 @@ def test_a_trained_network_asked_the_short_way_answers_as_its_exported_file(tmp_
     network, notes = runs.load(tmp_path / "runs" / "one-1")
     told = {"recipe": "r", "training": "t", "licence": "CC0-1.0"}
     crops = runs.crops_of(tmp_path / "runs" / "one-1")
-    export(network, tmp_path / "one.onnx", parts=network.parts, views=views(notes.recipe), crops=crops, **told)
+    export(
+        network,
+        tmp_path / "one.onnx",
+        parts=network.parts,
+        preprocessing=preprocessing(notes.recipe),
+        crops=crops,
+        **told,
+    )
     for name, question in experiment.questions.items():
         short = results.read(run.path_of(tmp_path, name, trial, 1))
         long = evaluate.evaluate(replace(question.task, encoder=str(tmp_path / "one.onnx")))

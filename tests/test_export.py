@@ -13,17 +13,20 @@ import torch
 import osoroi.model.export
 from osoroi import image
 from osoroi.encoder import DEFAULT, Encoder
-from osoroi.errors import BadRequest, Unlike
+from osoroi.errors import BadRequest, Mismatch
 from osoroi.model import build
 from osoroi.model.export import check, export
 from osoroi.model.heads import Head
 from osoroi.model.network import Backbone, Network
 from osoroi.recipe import Recipe
-from osoroi.records import Domain, Part, View
+from osoroi.records import Domain, Part, Preprocessing
 from test_network import Little
 
 SIDE = 48
-VIEWS: dict[Domain, View] = {"street": View(SIDE, SIDE, margin=0.05), "shop": View(SIDE, SIDE, trim=True)}
+VIEWS: dict[Domain, Preprocessing] = {
+    "street": Preprocessing(SIDE, SIDE, margin=0.05),
+    "shop": Preprocessing(SIDE, SIDE, trim=True),
+}
 PARTS = (Part("deep", 3, 0.25), Part("detail", 5, 0.75))
 
 
@@ -43,7 +46,7 @@ def some_crops(count=6) -> list[np.ndarray]:
 def write(path: Path, network, crops=None) -> Encoder:
     crops = some_crops() if crops is None else crops
     said = {"recipe": "little", "training": "nothing", "licence": "CC0-1.0"}
-    return export(network, path, parts=PARTS, views=VIEWS, crops=crops, **said)
+    return export(network, path, parts=PARTS, preprocessing=VIEWS, crops=crops, **said)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def test_the_file_gives_what_the_network_gives_for_any_batch(little):
 
 def test_the_file_says_what_was_told(little):
     encoder = Encoder.open(little)
-    assert (encoder.parts, dict(encoder.views), encoder.recipe) == (PARTS, VIEWS, "little")
+    assert (encoder.parts, dict(encoder.preprocessing), encoder.recipe) == (PARTS, VIEWS, "little")
 
 
 def test_the_same_network_makes_the_same_file(little, tmp_path):
@@ -87,7 +90,7 @@ def test_a_file_that_disagrees_is_refused_and_the_old_one_stays(little, tmp_path
     other = little_network()
     with torch.no_grad():
         other.heads["detail"].linear.weight[0] *= 1.2  # the rest stays; cosines fall to about .99
-    with pytest.raises(Unlike, match=r"differ: the lowest cosine of 6 crops is 0\.\d+, and 0\.9999 is needed"):
+    with pytest.raises(Mismatch, match=r"differ: the lowest cosine of 6 crops is 0\.\d+, and 0\.9999 is needed"):
         write(path, other)
     assert path.read_bytes() == b"the old one"
     assert [file.name for file in tmp_path.iterdir()] == ["encoder.onnx"]
@@ -102,7 +105,7 @@ def test_not_a_number_is_no_agreement(little):
     network = little_network()
     with torch.no_grad():
         network.heads["deep"].linear.bias.fill_(float("nan"))
-    with pytest.raises(Unlike):
+    with pytest.raises(Mismatch):
         check(network, Encoder.open(little), some_crops())
 
 
@@ -154,8 +157,8 @@ def test_the_shipped_file_agrees_with_torch_on_200_real_crops(data):
     encoder, network = Encoder.open(), shipped_network()
     street = sorted((data / "viton" / "street").glob("*.jpg"))[:100]
     shop = sorted((data / "hm" / "images").glob("*.jpg"))[:100]
-    crops = [image.crop(path, None, encoder.views["street"]) for path in street]
-    crops += [image.crop(path, None, encoder.views["shop"]) for path in shop]
+    crops = [image.crop(path, None, encoder.preprocessing["street"]) for path in street]
+    crops += [image.crop(path, None, encoder.preprocessing["shop"]) for path in shop]
     assert len(crops) == 200
     assert check(network, encoder, crops) >= 0.9999
 

@@ -154,7 +154,7 @@ def test_the_caret_stands_below_wide_letters_too():
 )
 def test_json_that_is_no_filter_is_refused(data):
     with pytest.raises(BadFilter, match=r"for instance|values are text"):
-        filters._json.read(data)
+        filters.from_json.read(data)
 
 
 @pytest.mark.parametrize(

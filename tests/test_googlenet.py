@@ -9,7 +9,7 @@ from osoroi import image
 from osoroi.model import backbones
 from osoroi.model.backbones import googlenet
 from osoroi.model.backbones.googlenet import INCEPTIONS, GoogLeNet, Inception, Widths
-from osoroi.records import View
+from osoroi.records import Preprocessing
 
 FILE = "bvlc_googlenet.safetensors"
 
@@ -143,7 +143,7 @@ def test_the_real_weights_fill_an_inception_that_loops_agree_with(real):
 def test_the_real_weights_see_garments_in_photos_of_tops(real, data, weights):
     photos = sorted((data / "viton" / "shop").glob("*.jpg"))[:8]
     assert len(photos) == 8
-    crops = np.stack([image.crop(photo, None, View(224, 224, trim=True)) for photo in photos])
+    crops = np.stack([image.crop(photo, None, Preprocessing(224, 224, trim=True)) for photo in photos])
     shown = torch.from_numpy(crops).permute(0, 3, 1, 2) / 255
     state = backbones.read_weights(weights / FILE)
 

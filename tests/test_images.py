@@ -13,8 +13,8 @@ from PIL import Image, ImageCms
 
 from osoroi import image as images
 from osoroi.errors import BadPhoto
-from osoroi.image import Limits
-from osoroi.records import Box, View
+from osoroi.image import Limits, cropping
+from osoroi.records import Box, Preprocessing
 
 SRGB = np.array(
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
@@ -215,8 +215,8 @@ def test_every_orientation_comes_out_upright(orientation: int, kind: str) -> Non
     photo = images.read(data)
     assert photo.shape == (48, 64, 3)
     assert far(photo, upright) < 6
-    piece = images.crop(data, Box(8, 0, 40, 16), View(8, 16))
-    assert far(piece, images.crop(saved(scene(64, 48), "PNG"), Box(8, 0, 40, 16), View(8, 16))) < 8
+    piece = images.crop(data, Box(8, 0, 40, 16), Preprocessing(8, 16))
+    assert far(piece, images.crop(saved(scene(64, 48), "PNG"), Box(8, 0, 40, 16), Preprocessing(8, 16))) < 8
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"junk", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"])
@@ -232,16 +232,16 @@ def test_a_reduced_decode_shows_the_same_crop(size: tuple[int, int], orientation
     photo = scene(*size)
     jpeg, png = (saved(photo, kind, exif=exif, quality=98) for kind in ("JPEG", "PNG"))
     for box in (Box(11, 7, 397, 371), Box(200, 3, 393, 400), None):
-        view = View(40, 48, margin=0.1)
+        view = Preprocessing(40, 48, margin=0.1)
         assert far(images.crop(jpeg, box, view), images.crop(png, box, view)) < 1.5
 
 
 @pytest.mark.parametrize(("size", "scale"), [(192, 1), (384, 2), (383, 1), (800, 4), (1600, 8), (1535, 4)])
 def test_the_reduced_decode_is_never_below_the_view(size: int, scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    decode = images.decode
-    monkeypatch.setattr(images, "decode", lambda *a, **k: seen.append(decode(*a, **k)) or seen[-1])
-    images.crop(saved(Image.new("RGB", (size, size + 9)), "JPEG"), None, View(192, 192))
+    decode = cropping.decode
+    monkeypatch.setattr(cropping, "decode", lambda *a, **k: seen.append(decode(*a, **k)) or seen[-1])
+    images.crop(saved(Image.new("RGB", (size, size + 9)), "JPEG"), None, Preprocessing(192, 192))
     assert seen[0].scale == scale
     assert min(seen[0].picture.size) >= 192
 
@@ -250,8 +250,10 @@ def test_a_crop_is_box_and_margin_cut_at_the_edge_then_squashed() -> None:
     photo = np.zeros((40, 60, 3), np.uint8)
     photo[8:16, 0:20] = 200  # the box 4..16 with half its width more: from 0 (cut), to 22
     data = saved(Image.fromarray(photo), "BMP")
-    assert (images.crop(data, Box(4, 8, 16, 16), View(8, 12)) == 200).all()
-    wide = images.crop(data, Box(4, 8, 16, 16), View(16, 22, margin=0.5))  # 0..22 across, 4..20 down, pixel for pixel
+    assert (images.crop(data, Box(4, 8, 16, 16), Preprocessing(8, 12)) == 200).all()
+    wide = images.crop(
+        data, Box(4, 8, 16, 16), Preprocessing(16, 22, margin=0.5)
+    )  # 0..22 across, 4..20 down, pixel for pixel
     assert (wide == photo[4:20, 0:22]).all()
 
 
@@ -259,14 +261,14 @@ def test_a_crop_is_box_and_margin_cut_at_the_edge_then_squashed() -> None:
 def test_a_trimmed_shop_photo_fills_the_view(kind: str) -> None:
     photo = np.full((900, 800, 3), 240, np.uint8)
     photo[300:700, 100:300] = (20, 90, 160)
-    piece = images.crop(saved(Image.fromarray(photo), kind, quality=95), None, View(192, 192, trim=True))
+    piece = images.crop(saved(Image.fromarray(photo), kind, quality=95), None, Preprocessing(192, 192, trim=True))
     assert piece.shape == (192, 192, 3)
     assert far(piece[6:-6, 6:-6], np.array([20, 90, 160])) < 3
 
 
 def test_a_box_is_stronger_than_trimming() -> None:
     data = saved(Image.fromarray(np.full((30, 40, 3), 250, np.uint8)), "PNG")
-    assert (images.crop(data, Box(0, 0, 9, 9), View(5, 5, trim=True)) == 250).all()
+    assert (images.crop(data, Box(0, 0, 9, 9), Preprocessing(5, 5, trim=True)) == 250).all()
 
 
 @pytest.mark.parametrize("paper", [(255, 255, 255), (226, 226, 228), (20, 24, 30), (180, 220, 200)])
@@ -346,7 +348,7 @@ def test_what_is_no_photo_is_named_with_the_reason(content: bytes, message: str,
     path = tmp_path / "coat.jpg"
     path.write_bytes(content)
     with pytest.raises(BadPhoto, match=message) as caught:
-        images.crop(path, None, View(8, 8))
+        images.crop(path, None, Preprocessing(8, 8))
     assert str(path) in str(caught.value)
     assert caught.value.hint
 
@@ -393,16 +395,16 @@ def test_limits_can_be_changed(tmp_path: Path) -> None:
 )
 def test_a_box_outside_the_photo_or_of_no_area_is_refused(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(BadPhoto, match="upright photo") as caught:
-        images.crop(saved(scene(40, 30), "JPEG"), Box(*box), View(8, 8))
+        images.crop(saved(scene(40, 30), "JPEG"), Box(*box), Preprocessing(8, 8))
     assert ("has no area" if box[0] >= box[2] or box[1] >= box[3] else "40 x 30") in str(caught.value)
 
 
 def test_many_threads_get_the_pixels_that_one_gets() -> None:
     adobe = profile(ADOBE, 2.2)
     files = [saved(scene(300 + n, 200), kind, icc_profile=adobe) for n in range(6) for kind in ("JPEG", "PNG", "TIFF")]
-    alone = [images.crop(data, None, View(48, 48, trim=True)) for data in files]
+    alone = [images.crop(data, None, Preprocessing(48, 48, trim=True)) for data in files]
     with ThreadPoolExecutor(6) as pool:
-        together = list(pool.map(lambda data: images.crop(data, None, View(48, 48, trim=True)), files * 4))
+        together = list(pool.map(lambda data: images.crop(data, None, Preprocessing(48, 48, trim=True)), files * 4))
     assert all((photo == alone[n % len(files)]).all() for n, photo in enumerate(together))
     assert threading.active_count() < 20
 

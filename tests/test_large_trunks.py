@@ -13,7 +13,7 @@ from osoroi import image
 from osoroi.model import backbones
 from osoroi.model.backbones.resnet import Bottleneck
 from osoroi.model.backbones.vit import Attention
-from osoroi.records import View
+from osoroi.records import Preprocessing
 
 VIT = "vit_tiny_patch16_224"
 
@@ -146,7 +146,7 @@ def test_the_transformers_real_weights_see_garments(data, weights):
     path = weights / f"{VIT}.safetensors"
     net, state = backbones.build(VIT, path), load_file(path)
     photos = sorted((data / "viton" / "shop").glob("*.jpg"))[:8]
-    shown = np.stack([image.crop(photo, None, View(224, 224, trim=True)) for photo in photos])
+    shown = np.stack([image.crop(photo, None, Preprocessing(224, 224, trim=True)) for photo in photos])
     pictures = torch.from_numpy(shown).permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
         tokens, _ = net.entering(pictures)

@@ -56,7 +56,7 @@ def test_what_was_put_comes_back_as_it_was(catalog, tmp_path):
     assert second.photo.name == second.sha256 == hashlib.sha256(b"bytes").hexdigest()
     assert first.sha256 == hashlib.sha256(b"pixels").hexdigest()
     assert catalog.crop("a/0") == second
-    assert catalog.held(["a", "x"]) == {"a": (product, [first, second])}
+    assert catalog.get_many(["a", "x"]) == {"a": (product, [first, second])}
     assert catalog.vectors(["a/0", "a/1"]).tolist() == vectors[::-1].tolist()
     assert catalog.put([shops.Entry(product, [second, first], vectors)], fingerprint=ENCODER) == 2
     assert [crop.crop_id for crop in catalog.crops("a")] == ["a/0", "a/1"]
@@ -321,7 +321,7 @@ def test_threads_search_while_another_writes_and_see_whole_commits_alone(catalog
     def search() -> None:
         while not stop.is_set():
             seen = {hit.product.price for hit in catalog.nearest(query(1, 0, 0, 0), 9, where="price > 0")}
-            held = {one.product.price for one in catalog.held(["a", "b"]).values()}
+            held = {one.product.price for one in catalog.get_many(["a", "b"]).values()}
             if len(seen) != 1 or len(held) != 1:
                 wrong.append((seen, held))
 

@@ -82,7 +82,7 @@ def test_a_mistake_in_the_command_leaves_no_run_behind(tmp_path, monkeypatch):
 
 
 def test_two_processes_do_not_write_one_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.building, "build", lambda recipe, *files: tiny_network(recipe))
+    monkeypatch.setattr(runs.build, "build", lambda recipe, *files: tiny_network(recipe))
     monkeypatch.setattr(runs, "open_dataset", lambda name: Drawn(54))
     notes = runs.Notes("drawn:54", replace(TINY, epochs=0, start="closed"))
     with runs._only(tmp_path / "run"), pytest.raises(BadRun, match="another process is at work"):
@@ -196,7 +196,7 @@ def test_views_made_anew_follow_the_seed_and_views_that_are_kept_do_not(tmp_path
 
 
 def test_a_run_keeps_what_it_saw_where_runs_share_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.building, "build", lambda recipe, *files: tiny_network(recipe))
+    monkeypatch.setattr(runs.build, "build", lambda recipe, *files: tiny_network(recipe))
     monkeypatch.setattr(runs, "open_dataset", lambda name: Drawn(54))
     notes = runs.Notes("drawn:54", replace(TINY, epochs=0, start="closed"))
     alone = runs.run(notes, tmp_path / "alone")

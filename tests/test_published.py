@@ -259,7 +259,7 @@ def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
         network,
         tmp_path / "shallow.onnx",
         parts=network.parts,
-        views=dataset.views(recipe),
+        preprocessing=dataset.preprocessing(recipe),
         crops=crops,
         recipe=recipe.name,
         training="drawn:36",
@@ -274,6 +274,6 @@ def test_the_file_of_both_arms_on_googlenet_gives_the_same_vectors(tmp_path, cro
     torch.manual_seed(1)
     network = Published("both", backbones.build("googlenet")).eval()
     crops = list(crops.numpy())
-    views = dataset.views(PUBLISHED)
+    views = dataset.preprocessing(PUBLISHED)
     told = {"recipe": "r", "training": "t", "licence": "CC0-1.0"}
-    export.export(network, tmp_path / "both.onnx", parts=network.parts, views=views, crops=crops, **told)
+    export.export(network, tmp_path / "both.onnx", parts=network.parts, preprocessing=views, crops=crops, **told)

@@ -43,7 +43,7 @@ def photo(colour) -> bytes:
 def shown(place: int, **values):
     """A product whose one photo has a colour of its own, with the old encoder's vector."""
     data, box = photo((8 * place, 255 - 9 * place, 40)), Box(0, 0, SIDE, SIDE)
-    vector = OLD.encode([image.crop(data, box, OLD.views["shop"])])[0]
+    vector = OLD.encode([image.crop(data, box, OLD.preprocessing["shop"])])[0]
     return entry(f"p{place:02}", vector.tolist(), photo=data, box=box, **values)
 
 

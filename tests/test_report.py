@@ -15,7 +15,7 @@ from PIL import Image
 
 from osoroi.cli import main
 from osoroi.data.readers import open_dataset
-from osoroi.errors import Unlike
+from osoroi.errors import Mismatch
 from osoroi.evaluation import compare, results
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.results import Arm, Data, Evaluation, Protocol, Query, Task
@@ -179,7 +179,7 @@ def test_several_trainings_and_seeds_each_get_a_row(tmp_path):
 
 
 def test_evaluations_of_other_data_are_not_put_on_one_page(tmp_path):
-    with pytest.raises(Unlike, match="data"):
+    with pytest.raises(Mismatch, match="data"):
         page(tmp_path, ("a", made(ARMS)), ("b", made(ARMS, data="x")))
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from osoroi import image as images
 from osoroi.errors import BadPhoto
 from osoroi.image import truncation
-from osoroi.records import View
+from osoroi.records import Preprocessing
 
 
 def scene() -> Image.Image:
@@ -66,7 +66,7 @@ def test_a_jpeg_cut_and_sewn_shut_is_refused(kind: str) -> None:
         with pytest.raises(BadPhoto, match="truncated"):
             images.read(cut + b"\xff\xd9")
         with pytest.raises(BadPhoto, match="truncated"):
-            images.crop(cut + b"\xff\xd9", None, View(8, 8))  # at a reduced scale too
+            images.crop(cut + b"\xff\xd9", None, Preprocessing(8, 8))  # at a reduced scale too
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "progressive jpeg", "png", "webp", "avif", "gif", "bmp"])
@@ -96,7 +96,7 @@ def test_real_photos_are_whole(data: Path) -> None:
     for folder in ("viton/street", "viton/shop", "hm/images", "clothing_cc0/images"):
         for path in sorted((data / folder).iterdir())[:40]:
             assert truncation.require(path.read_bytes(), "JPEG", path.name)
-            assert images.crop(path, None, View(40, 30)).shape == (40, 30, 3)
+            assert images.crop(path, None, Preprocessing(40, 30)).shape == (40, 30, 3)
 
 
 @settings(max_examples=150, deadline=None)
@@ -114,5 +114,7 @@ def test_flipped_bits_give_a_photo_or_a_bad_photo(data: st.DataObject) -> None:
     for at in data.draw(st.lists(early | st.integers(0, len(spoilt) - 1), min_size=1, max_size=12)):
         spoilt[at] ^= 1 << data.draw(st.integers(0, 7))
     with suppress(BadPhoto):
-        photo = images.crop(bytes(spoilt), None, View(20, 16, trim=True), limits=images.Limits(pixels=1_000_000))
+        photo = images.crop(
+            bytes(spoilt), None, Preprocessing(20, 16, trim=True), limits=images.Limits(pixels=1_000_000)
+        )
         assert photo.shape == (20, 16, 3)

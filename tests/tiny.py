@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import Card
-from osoroi.records import Part, View
+from osoroi.encoder.metadata import Metadata
+from osoroi.records import Part, Preprocessing
 
 SIDE = 16
 
@@ -16,10 +16,10 @@ class TinyEncoder(Encoder):
     """`deep` is the centred mean colour of the top half, `detail` that of the whole crop."""
 
     def __init__(self, name: str = "tiny", weight: float = 0.5) -> None:
-        view = View(SIDE, SIDE)
+        preprocessing = Preprocessing(SIDE, SIDE)
         parts = (Part("deep", 4, 1 - weight), Part("detail", 4, weight))
-        views = {"street": view, "shop": view}
-        self.card = Card(parts, views, "tiny", "nothing", "CC0-1.0", name.ljust(64, "0"))
+        preprocessing = {"street": preprocessing, "shop": preprocessing}
+        self.metadata = Metadata(parts, preprocessing, "tiny", "nothing", "CC0-1.0", name.ljust(64, "0"))
         self.columns = {"deep": slice(0, 4), "detail": slice(4, 8)}
 
     def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:

@@ -35,7 +35,7 @@ GRID = 12
 """Positions a side of a coarse mask."""
 
 SIDE = Recipe.side
-LOOKS = dataset.views(Recipe())
+LOOKS = dataset.preprocessing(Recipe())
 
 
 class Shown(NamedTuple):

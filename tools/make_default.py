@@ -84,7 +84,7 @@ def teach(kept: Kept, file: Path) -> float:
     sides = [np.flatnonzero(told & (kept.is_street == street)) for street in (True, False)]
     chosen = [draw.permutation(side)[:most] for side, most in zip(sides, TAUGHT, strict=True)]
     rows = draw.permutation(np.concatenate(chosen))
-    run = runner(Looking(backbone), dataset.views(RECIPE)["street"], 1)
+    run = runner(Looking(backbone), dataset.preprocessing(RECIPE)["street"], 1)
     seen = np.concatenate([run(kept.pixels[some])[0] for some in np.array_split(rows, -(-len(rows) // BATCH))])
     off = closed_form.fit_probe(backbone, seen, kept.masks[rows].astype(np.float32) / 255)
     assert backbone.probe is not None
@@ -112,7 +112,7 @@ def learn(kept: Kept, probe: Path, folder: Path, out: Path) -> str:
         network,
         out,
         parts=[replace(part, weight=WEIGHTS[part.name]) for part in network.parts],
-        views=dataset.views(RECIPE),
+        preprocessing=dataset.preprocessing(RECIPE),
         crops=[np.array(kept.pixels[row]) for row in range(0, len(kept.pixels), max(1, len(kept.pixels) // COMPARED))],
         recipe="default: EfficientNet-Lite0, its upper half learned, heads in closed form, tools/make_default.py",
         training=f"{len(np.unique(kept.product))} garments, composed from clothing_cc0 or drawn; trunk: ImageNet",

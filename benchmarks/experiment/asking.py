@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, UInt8
 from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import Card
+from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadPhoto
 from osoroi.evaluation import evaluate
 from osoroi.evaluation.evaluate import Eye
@@ -30,14 +30,14 @@ BATCH = 64
 
 
 class Asked(Encoder):
-    """A network in torch, where an encoder is wanted; it has a card and no session."""
+    """A network in torch, where an encoder is wanted; it has a metadata and no session."""
 
     def __init__(self, network: Any, recipe: Recipe, dataset: str) -> None:
         told = sha256(repr([(part.name, part.size) for part in network.parts]).encode())
         for name, one in network.state_dict().items():
             told.update(name.encode() + one.cpu().contiguous().numpy().tobytes())
-        views = preparing.views(recipe)
-        self.card = Card(tuple(network.parts), views, recipe.name, dataset, "unknown", told.hexdigest())
+        views = preparing.preprocessing(recipe)
+        self.metadata = Metadata(tuple(network.parts), views, recipe.name, dataset, "unknown", told.hexdigest())
         self.network = network.eval()
         self.settings = recipe
 
@@ -86,7 +86,7 @@ class KeptEye(Eye):
 
     def seen(self, encoder: Asked, crops: Sequence[Crop]) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
         """What the frozen half of a network gives of some crops, all of one domain; the crops where it has none."""
-        view = encoder.views[crops[0].domain]
+        view = encoder.preprocessing[crops[0].domain]
         spoil = self.spoil if crops[0].domain == "street" else None
         told = [repr(view), spoil, *([crop.crop_id, crop.box, image.name_of(crop.photo)] for crop in crops)]
         name = sha256(json.dumps(told).encode()).hexdigest()[:24]

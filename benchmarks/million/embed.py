@@ -36,7 +36,7 @@ def photos(folder: Path) -> Iterator[tuple[str, Path, Box | None]]:
 
 def embedded(encoder: Encoder, found: list[tuple[Path, Box | None]], side: str) -> np.ndarray:
     """Vectors of all photos of one side, in order."""
-    view = encoder.views["street" if side == "street" else "shop"]
+    view = encoder.preprocessing["street" if side == "street" else "shop"]
     vectors = []
     for start in range(0, len(found), BATCH):
         vectors.append(encoder.encode([image.crop(path, box, view) for path, box in found[start : start + BATCH]]))

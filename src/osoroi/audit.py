@@ -261,7 +261,7 @@ def _thumb(crop: Crop) -> UInt8[np.ndarray, "48 48 3"]:
 
 def _pixels(crop: Crop, encoder: Encoder) -> UInt8[np.ndarray, "h w 3"]:
     """Both domains seen alike: a copy of a photo must get the copy's vector."""
-    return image.crop(crop.photo, crop.box, encoder.views["shop"])
+    return image.crop(crop.photo, crop.box, encoder.preprocessing["shop"])
 
 
 def _matters(one: Row, other: Row) -> bool:

@@ -18,7 +18,7 @@
     │   ├── TooLarge            a body with more bytes than the service takes
     │   └── TooSlow             a body that did not arrive in time
     ├── BadRun                  training that cannot start, go on or be resumed
-    ├── Unlike                  two things that must agree and do not: an export, a result made again
+    ├── Mismatch                  two things that must agree and do not: an export, a result made again
     └── MissingExtra            an optional dependency that is not installed
 
 Every message says what is wrong, where, and what to do about it. ``hint`` is the last part alone, where an error
@@ -105,7 +105,7 @@ class BadRun(OsoroiError):
     """Training that cannot start, go on or be resumed."""
 
 
-class Unlike(OsoroiError):
+class Mismatch(OsoroiError):
     """Two things that must agree and do not."""
 
 
@@ -132,7 +132,7 @@ OUTCOMES: dict[type[OsoroiError], tuple[int, int]] = {
     TooLarge: (1, 413),
     TooSlow: (1, 408),
     BadRun: (1, 500),
-    Unlike: (1, 500),
+    Mismatch: (1, 500),
     MissingExtra: (1, 501),
     OsoroiError: (1, 500),
 }

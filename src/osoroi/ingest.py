@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from osoroi import image
-from osoroi.catalog import Catalog, Entry, Held
+from osoroi.catalog import Catalog, Entry, StoredProduct
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
 from osoroi.image import Limits
@@ -101,7 +101,7 @@ def add(
     stale: dict[str, set[str]] = {}
     with ThreadPoolExecutor(threads) as pool:
         for chunk in _chunks(rows, count):
-            held = catalog.held(chunk)
+            held = catalog.get_many(chunk)
             for product_id, (_, crops) in chunk.items():
                 before = {crop.crop_id for crop in held[product_id].crops} if product_id in held else set()
                 stale[product_id] = stale.get(product_id, before) - {crop.crop_id for crop in crops}
@@ -141,7 +141,7 @@ def _chunks(rows: Iterable[Row], count: Count) -> Iterator[dict[str, tuple[Produ
         yield chunk
 
 
-def look(crop: Crop, held: Mapping[str, Held], encoder: Encoder, limits: Limits) -> Look:
+def look(crop: Crop, held: Mapping[str, StoredProduct], encoder: Encoder, limits: Limits) -> Look:
     """Read a crop's photo, unless it cannot be read; prepare its pixels, unless the catalog holds their vector."""
     mine = held[crop.product_id].crops if crop.product_id in held else []
     before = next((other for other in mine if other.crop_id == crop.crop_id), None)
@@ -151,7 +151,7 @@ def look(crop: Crop, held: Mapping[str, Held], encoder: Encoder, limits: Limits)
         if before is not None and (before.sha256, before.box) == (hashed.sha256, hashed.box):
             return Look(hashed, None, None)
         photo = Loaded(image.name_of(crop.photo), data)
-        return Look(hashed, image.crop(photo, crop.box, encoder.views["shop"], limits=limits), None)
+        return Look(hashed, image.crop(photo, crop.box, encoder.preprocessing["shop"], limits=limits), None)
     except BadPhoto as error:
         return Look(before, None, Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(error)))
 
@@ -159,7 +159,7 @@ def look(crop: Crop, held: Mapping[str, Held], encoder: Encoder, limits: Limits)
 def _entries(
     products: Sequence[Product],
     looks: Sequence[Look],
-    held: Mapping[str, Held],
+    held: Mapping[str, StoredProduct],
     count: Count,
     catalog: Catalog,
     encoder: Encoder,

@@ -37,7 +37,7 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True)
-class View:
+class Preprocessing:
     """How the pixels of one domain become an encoder's input.
 
     The box is enlarged by ``margin`` of its size on every side (cut at the photo's edge); without a box and with

@@ -45,7 +45,7 @@ class Searcher:
         ``detail`` in [0, 1] replaces the encoder's own weight of colour and pattern. Raises BadPhoto, BadFilter and,
         for a ``detail`` the encoder cannot follow, BadRequest.
         """
-        crop = image.crop(photo, box, self.encoder.views["street"])  # uint8 [h w 3]
+        crop = image.crop(photo, box, self.encoder.preprocessing["street"])  # uint8 [h w 3]
         vector = self.encoder.encode([crop])  # [1 d], parts of unit length
         return self.nearest(vector, k, where=where, detail=detail)
 

@@ -20,7 +20,7 @@ class Entry(NamedTuple):
     vectors: Float32[np.ndarray, "n d"]
 
 
-class Held(NamedTuple):
+class StoredProduct(NamedTuple):
     """A product as a catalog holds it; its crops carry the ``sha256`` of their photos."""
 
     product: Product
@@ -63,7 +63,7 @@ class Catalog(Protocol):
         """One product; raises NotFound."""
         ...
 
-    def held(self, product_ids: Iterable[str]) -> dict[str, Held]:
+    def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, by id: what ``add`` needs to see what changed, in one look."""
         ...
 

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog import Entry, Held, filters
+from osoroi.catalog import Entry, StoredProduct, filters
 from osoroi.catalog.memory import info as _info
 from osoroi.catalog.memory.compaction import Compactor
 from osoroi.catalog.memory.memory_index import Mirror
@@ -222,10 +222,10 @@ class LocalCatalog:
         with self._view() as truth:
             return truth.product(product_id)
 
-    def held(self, product_ids: Iterable[str]) -> dict[str, Held]:
+    def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, by id; their crops carry the hash of their photo."""
         with self._view() as truth:
-            return truth.held(product_ids)
+            return truth.get_many(product_ids)
 
     def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
         """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the truth."""

@@ -62,7 +62,7 @@ def _batches(
     rows: Iterator[Row], model: Encoder, side: str
 ) -> Iterator[tuple[list[str], list[UInt8[np.ndarray, "h w 3"]]]]:
     """Crop ids and pixels, BATCH at a time; what cannot be read is said and passed over."""
-    view = model.views["street" if side == "query" else "shop"]
+    view = model.preprocessing["street" if side == "query" else "shop"]
     while chunk := list(islice(rows, BATCH)):
         names, crops = [], []
         for _, crop in chunk:

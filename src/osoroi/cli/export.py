@@ -22,14 +22,14 @@ def command(run: Path, encoder: Path, licence: str) -> None:
     extra("torch", "train")
     from osoroi.model.export import export
     from osoroi.training import run as runs
-    from osoroi.training.dataset import views
+    from osoroi.training.dataset import preprocessing
 
     network, notes = runs.load(run)
     made = export(
         network,
         encoder,
         parts=network.parts,
-        views=views(notes.recipe),
+        preprocessing=preprocessing(notes.recipe),
         crops=runs.crops_of(run),
         recipe=notes.recipe.name,
         training=notes.dataset,

@@ -37,7 +37,7 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
         "kind": "encoder",
         "fingerprint": encoder.fingerprint,
         "parts": {part.name: {"size": part.size, "weight": part.weight} for part in encoder.parts},
-        "input": f"{encoder.views['street'].height} x {encoder.views['street'].width}",
+        "input": f"{encoder.preprocessing['street'].height} x {encoder.preprocessing['street'].width}",
         "recipe": encoder.recipe,
         "training": encoder.training,
         "licence": encoder.licence,

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from osoroi import image
 from osoroi.errors import BadPhoto
-from osoroi.records import Row, Source, View
+from osoroi.records import Preprocessing, Row, Source
 
-GLANCE = View(32, 32)
+GLANCE = Preprocessing(32, 32)
 """So small a view lets the decoder reduce most; it still reads every byte."""
 
 

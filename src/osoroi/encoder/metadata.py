@@ -1,9 +1,9 @@
-"""The card of an encoder file: what it says about itself, and the proof that it says so of this very graph.
+"""The metadata of an encoder file: what it says about itself, and the proof that it says so of this very graph.
 
-An encoder file is an ONNX model with one metadata entry, ``osoroi``, that holds JSON: ``format``, ``parts``, ``views``,
-``recipe``, ``training``, ``licence`` and ``fingerprint``. The fingerprint is the SHA-256 of the graph as it is stored
-and of everything else that decides a vector. Weights of parts are not in it: they act on queries alone, so a catalog
-outlives a change of them.
+An encoder file is an ONNX model with one metadata entry, ``osoroi``, that holds JSON: ``format``, ``parts``, ``views``
+(the preprocessing), ``recipe``, ``training``, ``licence`` and ``fingerprint``. The fingerprint is the SHA-256 of the
+graph as it is stored and of everything else that decides a vector. Weights of parts are not in it: they act on queries
+alone, so a catalog outlives a change of them.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from osoroi.errors import BadEncoder
-from osoroi.records import Domain, Part, View
+from osoroi.records import Domain, Part, Preprocessing
 
 ENTRY: Final = "osoroi"
 """The name of the metadata entry."""
@@ -28,25 +28,27 @@ REMEDY: Final = "give a file that `osoroi export` wrote"
 
 
 @dataclass(frozen=True)
-class Card:
+class Metadata:
     """What an encoder file says about itself."""
 
     parts: tuple[Part, ...]
-    views: Mapping[Domain, View]
+    preprocessing: Mapping[Domain, Preprocessing]
     recipe: str
     training: str
     licence: str
     fingerprint: str
 
     def to_json(self) -> str:
-        """One line of JSON with sorted keys, the same for the same card."""
-        return json.dumps({"format": FORMAT} | asdict(self), sort_keys=True, ensure_ascii=False)
+        """One line of JSON with sorted keys, the same for the same metadata."""
+        written = {"format": FORMAT} | asdict(self)
+        written["views"] = written.pop("preprocessing")
+        return json.dumps(written, sort_keys=True, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "Card":
-        """The card that ``to_json`` wrote; raises BadEncoder for anything else.
+    def from_json(cls, text: str) -> "Metadata":
+        """The metadata that ``to_json`` wrote; raises BadEncoder for anything else.
 
-        >>> Card.from_json('{"format": 2}')
+        >>> Metadata.from_json('{"format": 2}')
         Traceback (most recent call last):
         osoroi.errors.BadEncoder: the encoder file has format 2, and this osoroi reads format 1; install a newer osoroi
         """
@@ -60,14 +62,14 @@ class Card:
                 )
             return cls(
                 parts=tuple(_part(part) for part in written["parts"]),
-                views={domain: View(**written["views"][domain]) for domain in ("street", "shop")},
+                preprocessing={domain: Preprocessing(**written["views"][domain]) for domain in ("street", "shop")},
                 recipe=str(written["recipe"]),
                 training=str(written["training"]),
                 licence=str(written["licence"]),
                 fingerprint=str(written["fingerprint"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadEncoder(f"the encoder file's card cannot be read ({error!r})", hint=REMEDY) from error
+            raise BadEncoder(f"the encoder file's metadata cannot be read ({error!r})", hint=REMEDY) from error
 
 
 def _part(written: Mapping[str, Any]) -> Part:
@@ -77,18 +79,18 @@ def _part(written: Mapping[str, Any]) -> Part:
     return part
 
 
-def fingerprint(graph: bytes, parts: Sequence[Part], views: Mapping[Domain, View]) -> str:
-    """SHA-256 of the stored graph, of the names and sizes of the parts and of the views, in hexadecimal.
+def fingerprint(graph: bytes, parts: Sequence[Part], preprocessing: Mapping[Domain, Preprocessing]) -> str:
+    """SHA-256 of the stored graph, of the names and sizes of the parts and of the preprocessing, in hexadecimal.
 
-    >>> one = fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": View(4, 4)})
-    >>> one == fingerprint(b"graph", [Part("deep", 8, 0.9)], {"shop": View(4, 4)})  # the weight is the query's
+    >>> one = fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": Preprocessing(4, 4)})
+    >>> one == fingerprint(b"graph", [Part("deep", 8, 0.9)], {"shop": Preprocessing(4, 4)})  # the weight is the query's
     True
-    >>> one == fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": View(4, 4, trim=True)})
+    >>> one == fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": Preprocessing(4, 4, trim=True)})
     False
     """
     around = {
         "parts": [[part.name, part.size] for part in parts],
-        "views": {domain: asdict(view) for domain, view in views.items()},
+        "views": {domain: asdict(one) for domain, one in preprocessing.items()},
     }
     canonical = json.dumps(around, sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(graph + canonical).hexdigest()

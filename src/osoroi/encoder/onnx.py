@@ -12,9 +12,9 @@ import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from osoroi.encoder.metadata import ENTRY, REMEDY, Card, fingerprint, graph_of
+from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, fingerprint, graph_of
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Domain, Part, View
+from osoroi.records import Domain, Part, Preprocessing
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -41,18 +41,18 @@ class Encoder:
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
     (['deep', 'detail'], 256)
-    >>> view = encoder.views["street"]
-    >>> crop = np.zeros((view.height, view.width, 3), np.uint8)
+    >>> preprocessing = encoder.preprocessing["street"]
+    >>> crop = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
     >>> encoder.encode([crop]).shape
     (1, 256)
     """
 
-    def __init__(self, session: ort.InferenceSession, card: Card) -> None:
+    def __init__(self, session: ort.InferenceSession, metadata: Metadata) -> None:
         self.session = session
-        self.card = card
-        ends = list(accumulate(part.size for part in card.parts))
+        self.metadata = metadata
+        ends = list(accumulate(part.size for part in metadata.parts))
         starts = [0, *ends[:-1]]
-        self.columns = {p.name: slice(s, e) for p, s, e in zip(card.parts, starts, ends, strict=True)}
+        self.columns = {p.name: slice(s, e) for p, s, e in zip(metadata.parts, starts, ends, strict=True)}
 
     @classmethod
     def open(cls, path: Path | None = None, *, threads: int = 1) -> "Encoder":
@@ -65,52 +65,52 @@ class Encoder:
         try:
             graph = graph_of(model)
             session = open_session(model, threads)
-            card = _card(session)
-            _verify(session, card, graph)
+            metadata = _card(session)
+            _verify(session, metadata, graph)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
-        return cls(session, card)
+        return cls(session, metadata)
 
     @property
     def fingerprint(self) -> str:
-        """What a catalog remembers of its vectors: the same graph, parts and views, the same fingerprint."""
-        return self.card.fingerprint
+        """What a catalog remembers of its vectors: the same graph, parts and preprocessing, the same fingerprint."""
+        return self.metadata.fingerprint
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts, in the order of their columns."""
-        return self.card.parts
+        return self.metadata.parts
 
     @property
     def dim(self) -> int:
         """Numbers in a vector."""
-        return sum(part.size for part in self.card.parts)
+        return sum(part.size for part in self.metadata.parts)
 
     @property
-    def views(self) -> Mapping[Domain, View]:
+    def preprocessing(self) -> Mapping[Domain, Preprocessing]:
         """How to crop the photos of each domain."""
-        return self.card.views
+        return self.metadata.preprocessing
 
     @property
     def recipe(self) -> str:
         """How the encoder was made."""
-        return self.card.recipe
+        return self.metadata.recipe
 
     @property
     def training(self) -> str:
         """What it was made from."""
-        return self.card.training
+        return self.metadata.training
 
     @property
     def licence(self) -> str:
         """What its weights and its training photos allow."""
-        return self.card.licence
+        return self.metadata.licence
 
     def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
         """One vector a crop, each part of unit length, unweighed; no crops give no rows.
 
         A crop's vector does not depend on the crops beside it (to 1e-5). Raises BadEncoder for crops of another
-        size or type than the views say.
+        size or type than the encoder takes.
         """
         rows = [np.empty((0, self.dim), np.float32)]
         for start in range(0, len(crops), BATCH):
@@ -145,7 +145,7 @@ class Encoder:
             raise BadRequest(f"weights {dict(weights)} do not fit the parts {names}", hint="give weights of at least 0")
         parts = tuple(replace(part, weight=weights.get(part.name, 0.0) / total) for part in self.parts)
         other = copy(self)
-        other.card = replace(self.card, parts=parts)
+        other.metadata = replace(self.metadata, parts=parts)
         return other
 
     def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
@@ -160,11 +160,12 @@ class Encoder:
         return maps[0]
 
     def _fitting(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        view = self.views["street"]
-        if crop.dtype != np.uint8 or crop.shape != (view.height, view.width, 3):
+        preprocessing = self.preprocessing["street"]
+        shape = (preprocessing.height, preprocessing.width, 3)
+        if crop.dtype != np.uint8 or crop.shape != shape:
             raise BadEncoder(
-                f"the encoder takes crops of uint8 {(view.height, view.width, 3)}, not of {crop.dtype} {crop.shape}",
-                hint="cut them with images.crop and the encoder's view",
+                f"the encoder takes crops of uint8 {shape}, not of {crop.dtype} {crop.shape}",
+                hint="cut them with image.crop and the encoder's preprocessing",
             )
         return crop
 
@@ -195,24 +196,27 @@ def open_session(model: bytes, threads: int) -> ort.InferenceSession:
         raise BadEncoder(f"ONNX Runtime cannot run this file ({str(error).splitlines()[0]})", hint=REMEDY) from error
 
 
-def _card(session: ort.InferenceSession) -> Card:
+def _card(session: ort.InferenceSession) -> Metadata:
     text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
     if text is None:
         raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)
-    return Card.from_json(text)
+    return Metadata.from_json(text)
 
 
-def _verify(session: ort.InferenceSession, card: Card, graph: bytes) -> None:
-    """The card is of this graph, and the graph takes and gives what an encoder does."""
-    found = fingerprint(graph, card.parts, card.views)
-    if found != card.fingerprint:
+def _verify(session: ort.InferenceSession, metadata: Metadata, graph: bytes) -> None:
+    """The metadata is of this graph, and the graph takes and gives what an encoder does."""
+    found = fingerprint(graph, metadata.parts, metadata.preprocessing)
+    if found != metadata.fingerprint:
         raise BadEncoder(
-            f"altered after it was written: its fingerprint is {found[:12]}, its card says {card.fingerprint[:12]}",
+            f"altered after it was written: fingerprint {found[:12]}, and {metadata.fingerprint[:12]} in its metadata",
             hint="fetch the file again, or export it again",
         )
     takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
     gives = {put.name: put.shape[1:] for put in session.get_outputs()}
-    size = sum(part.size for part in card.parts)
-    fits = all(takes == {"crops": ("tensor(uint8)", [view.height, view.width, 3])} for view in card.views.values())
+    size = sum(part.size for part in metadata.parts)
+    fits = all(
+        takes == {"crops": ("tensor(uint8)", [preprocessing.height, preprocessing.width, 3])}
+        for preprocessing in metadata.preprocessing.values()
+    )
     if not fits or gives.get("vectors") != [size]:
         raise BadEncoder(f"an ONNX file, but no encoder: it takes {takes} and gives {gives}", hint=REMEDY)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from osoroi.errors import Unlike
+from osoroi.errors import Mismatch
 from osoroi.evaluation import bootstrap, results
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.results import Evaluation, Query
@@ -76,7 +76,7 @@ class Named(NamedTuple):
 
 
 def open_named(text: str) -> Named:
-    """``[NAME=]FILE[,FILE…]``; without a name, they are called as the first file. Raises Unlike as ``same`` does."""
+    """``[NAME=]FILE[,FILE…]``; without a name, they are called as the first file. Raises Mismatch as ``same`` does."""
     name, equals, files = text.partition("=")
     if not equals or "/" in name:
         name, files = "", text
@@ -112,7 +112,7 @@ def systems(named: Sequence[Named], *, dial: bool = False) -> list[System]:
 
 
 def system(name: str, arm: str, evaluations: Sequence[Evaluation]) -> System:
-    """A system of evaluations that asked the same; raises Unlike, and BadRequest for an arm that is not there."""
+    """A system of evaluations that asked the same; raises Mismatch, and BadRequest for an arm that is not there."""
     for each in evaluations:
         each.arm(arm)
         same(evaluations[0], each)
@@ -120,7 +120,7 @@ def system(name: str, arm: str, evaluations: Sequence[Evaluation]) -> System:
 
 
 def same(one: Evaluation, other: Evaluation) -> None:
-    """Raises Unlike unless both asked the same of the same. Where the dial stood is a system's own affair."""
+    """Raises Mismatch unless both asked the same of the same. Where the dial stood is a system's own affair."""
     for what, first, second in (
         ("protocol", replace(one.task.protocol, detail=None), replace(other.task.protocol, detail=None)),
         ("data (a hash of ids, categories and boxes)", one.data.fingerprint[:12], other.data.fingerprint[:12]),
@@ -128,7 +128,7 @@ def same(one: Evaluation, other: Evaluation) -> None:
         ("which queries count", *_first_other(one.queries, other.queries)),
     ):
         if first != second:
-            raise Unlike(
+            raise Mismatch(
                 f"these evaluations differ in {what}: {first} and {second}",
                 hint="evaluate both on the same data, in the same way",
             )

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, UInt8
 from osoroi import __version__, image
 from osoroi.data.readers import Reader, open_dataset
 from osoroi.encoder import DIAL, Encoder
-from osoroi.errors import BadPhoto, Unlike
+from osoroi.errors import BadPhoto, Mismatch
 from osoroi.evaluation import queries, ranking
 from osoroi.evaluation.corruption import spoil
 from osoroi.evaluation.ranking import Ranking, Shelf
@@ -170,7 +170,7 @@ class Eye:
 
     def pixels(self, crop: Crop) -> UInt8[np.ndarray, "h w 3"] | BadPhoto:
         """The encoder's input, spoilt where queries are to be; or why there is none."""
-        view = self.encoder.views[crop.domain]
+        view = self.encoder.preprocessing[crop.domain]
         try:
             clean = image.crop(crop.photo, crop.box, view)  # also refuses a box that spoiling might have mended
             if self.spoil is None or crop.domain == "shop":
@@ -190,7 +190,7 @@ class Eye:
 def check(before: Evaluation, now: Evaluation) -> list[str]:
     """One line for each metric of each arm, before and now.
 
-    Raises Unlike where the data, the encoder or the protocol are not the same, or a mean lies further than SLACK from
+    Raises Mismatch where the data, the encoder or the protocol are not the same, or a mean lies further than SLACK from
     the one before.
     """
     for what, old, new in (
@@ -199,7 +199,7 @@ def check(before: Evaluation, now: Evaluation) -> list[str]:
         ("protocol", before.task.protocol, now.task.protocol),
     ):
         if old != new:
-            raise Unlike(f"not the same {what}: {old} before, {new} now", hint="make the numbers again from the same")
+            raise Mismatch(f"not the same {what}: {old} before, {new} now", hint="make the numbers again from the same")
     lines, far = [], []
     for arm in before.arms:
         made_again = means(now, arm.name)
@@ -208,5 +208,5 @@ def check(before: Evaluation, now: Evaluation) -> list[str]:
             if abs(interval.mean - made_again[name].mean) > SLACK:
                 far.append(lines[-1])
     if far:
-        raise Unlike(f"{len(far)} of {len(lines)} numbers came out otherwise: {'; '.join(far)}")
+        raise Mismatch(f"{len(far)} of {len(lines)} numbers came out otherwise: {'; '.join(far)}")
     return lines

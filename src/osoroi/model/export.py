@@ -16,9 +16,9 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from osoroi.encoder import Encoder, open_session
-from osoroi.encoder.metadata import ENTRY, Card, fingerprint, graph_of
-from osoroi.errors import BadRequest, Unlike, extra
-from osoroi.records import Domain, Part, View
+from osoroi.encoder.metadata import ENTRY, Metadata, fingerprint, graph_of
+from osoroi.errors import BadRequest, Mismatch, extra
+from osoroi.records import Domain, Part, Preprocessing
 
 AGREEMENT: Final = 0.9999
 """The least cosine of any part of any crop between the network and the file."""
@@ -36,7 +36,7 @@ def export(
     path: Path,
     *,
     parts: Sequence[Part],
-    views: Mapping[Domain, View],
+    preprocessing: Mapping[Domain, Preprocessing],
     crops: Sequence[UInt8[np.ndarray, "h w 3"]],
     recipe: str,
     training: str,
@@ -44,18 +44,20 @@ def export(
 ) -> Encoder:
     """Write the encoder file of a network that maps uint8 crops [b h w 3] to vectors [b d]; the encoder it is.
 
-    The file is the same, byte for byte, for the same network and card. It appears under its name only once it has
-    agreed with the network on the given crops, of which there must be some; otherwise raises Unlike.
+    The file is the same, byte for byte, for the same network and metadata. It appears under its name only once it has
+    agreed with the network on the given crops, of which there must be some; otherwise raises Mismatch.
     """
     if not crops:
         raise BadRequest("an export without crops to compare on", hint="give some crops the network is meant for")
     attends = getattr(getattr(network, "backbone", None), "probe", None) is not None
     served, outputs = (Served(network), OUTPUTS) if attends else (network, OUTPUTS[:1])
-    graph = to_onnx(served, views["street"], outputs)
+    graph = to_onnx(served, preprocessing["street"], outputs)
     stored = graph.SerializeToString(deterministic=True)
-    signed = fingerprint(graph_of(stored), parts, views)
-    card = Card(tuple(parts), views, recipe=recipe, training=training, licence=licence, fingerprint=signed)
-    graph.metadata_props.add(key=ENTRY, value=card.to_json())
+    signed = fingerprint(graph_of(stored), parts, preprocessing)
+    metadata = Metadata(
+        tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=signed
+    )
+    graph.metadata_props.add(key=ENTRY, value=metadata.to_json())
     draft = path.with_name(path.name + ".draft")
     try:
         draft.write_bytes(graph.SerializeToString(deterministic=True))
@@ -67,13 +69,13 @@ def export(
 
 
 def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray, "h w 3"]]) -> float:
-    """The lowest cosine between a part of the network's and of the encoder's vectors; raises Unlike below .9999."""
+    """The lowest cosine between a part of the network's and of the encoder's vectors; raises Mismatch below .9999."""
     with torch.inference_mode():
         ours = torch.cat([network(torch.from_numpy(np.ascontiguousarray(crop))[None]) for crop in crops]).numpy()
     cosines = encoder.by_part(ours * encoder.encode(crops)).values()
     lowest = float(np.min([each.min() for each in cosines]))  # not a number, where any is none
     if not lowest >= AGREEMENT:
-        raise Unlike(
+        raise Mismatch(
             f"the encoder file and the network differ: the lowest cosine of {len(crops)} crops is {lowest:.6f}, "
             f"and {AGREEMENT} is needed",
             hint="put the network into evaluation mode, and export in float32",
@@ -92,11 +94,11 @@ class Served(nn.Module):
         return self.network.attended(crops)  # type: ignore[operator]
 
 
-def to_onnx(network: nn.Module, view: View, outputs: Sequence[str] = OUTPUTS[:1]) -> Any:
+def to_onnx(network: nn.Module, preprocessing: Preprocessing, outputs: Sequence[str] = OUTPUTS[:1]) -> Any:
     """The ONNX model of a network, with a free batch and without traces of the machine that made it."""
     onnx: ModuleType = extra("onnx", "train")
     extra("onnxscript", "train")
-    example = torch.zeros(2, view.height, view.width, 3, dtype=torch.uint8)
+    example = torch.zeros(2, preprocessing.height, preprocessing.width, 3, dtype=torch.uint8)
     with _quiet(), _shapes_unchecked():
         program = torch.onnx.export(
             network.eval(),
@@ -117,9 +119,11 @@ def to_onnx(network: nn.Module, view: View, outputs: Sequence[str] = OUTPUTS[:1]
     return model
 
 
-def runner(network: nn.Module, view: View, outputs: int) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
+def runner(
+    network: nn.Module, preprocessing: Preprocessing, outputs: int
+) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
     """A function from uint8 crops [b h w 3] to the outputs of a network, run by ONNX Runtime on one thread."""
-    model = to_onnx(network, view, [f"seen{number}" for number in range(outputs)])
+    model = to_onnx(network, preprocessing, [f"seen{number}" for number in range(outputs)])
     session = open_session(model.SerializeToString(), threads=1)
 
     def run(crops: np.ndarray) -> Sequence[np.ndarray]:

@@ -48,7 +48,7 @@ def write(
 ) -> Path:
     """Write ``folder/index.html`` in one step; returns its path. Without ``readers`` it has no photos.
 
-    All must have been asked the same (else Unlike). The main arm of the first is the one that the others are compared
+    All must have been asked the same (else Mismatch). The main arm of the first is the one that the others are compared
     with.
     """
     for each in named:

@@ -159,7 +159,7 @@ class Service:
             raise
 
     def _crop(self, photo: Source, box: Box | None, domain: Domain) -> image.Photo:
-        return image.crop(photo, box, self.encoder.views[domain], limits=self.limits)
+        return image.crop(photo, box, self.encoder.preprocessing[domain], limits=self.limits)
 
     def _nearest(self, vector: Vector, question: Question, without: Sequence[str]) -> list[Hit]:
         return self.searcher.nearest(vector, question.k, where=question.where, detail=question.detail, without=without)

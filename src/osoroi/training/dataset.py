@@ -31,7 +31,7 @@ from osoroi.errors import BadDataset, BadPhoto
 from osoroi.model import export
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
-from osoroi.records import Box, Crop, Domain, Product, View
+from osoroi.records import Box, Crop, Domain, Preprocessing, Product
 from osoroi.training import augmentation
 from osoroi.training.augmentation import SHOP, STREET
 from osoroi.training.sampling import Images, Pairs
@@ -66,10 +66,10 @@ class Chosen:
     alone: int
 
 
-def views(recipe: Recipe) -> dict[Domain, View]:
+def preprocessing(recipe: Recipe) -> dict[Domain, Preprocessing]:
     """How a recipe crops the photos of both domains."""
     side = recipe.side
-    return {"street": View(side, side, margin=recipe.margin), "shop": View(side, side, trim=True)}
+    return {"street": Preprocessing(side, side, margin=recipe.margin), "shop": Preprocessing(side, side, trim=True)}
 
 
 def choose(reader: Reader, split: str, *, category: str = "") -> Chosen:
@@ -157,7 +157,7 @@ class Shower:
     def __init__(self, looks: Sequence[Look], recipe: Recipe, *, seed: int = 0) -> None:
         self.looks = looks
         self.seed = seed
-        self.views = views(recipe)
+        self.preprocessing = preprocessing(recipe)
         self.lost: dict[str, str] = {}
 
     def __call__(self, row: int) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -172,7 +172,7 @@ class Shower:
     def crop(self, row: int, epoch: int) -> UInt8[np.ndarray, "h w 3"]:
         """The view of a row: as it is, or made worse, anew in every epoch."""
         crop, _, number = self.looks[row]
-        view = self.views[crop.domain]
+        view = self.preprocessing[crop.domain]
         if number == 0:
             return image.crop(crop.photo, crop.box, view)
         wear = STREET if crop.domain == "street" else SHOP
@@ -246,7 +246,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
     """What computes ``below`` of ``count`` crops: torch on a GPU, ONNX Runtime on a CPU, where it is three times as
     fast; or nothing, where all of the network learns and is shown crops."""
-    below, view = Below(copy.deepcopy(network).cpu()).eval(), views(recipe)["street"]
+    below, view = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe)["street"]
     where = device()
     with torch.inference_mode():
         example = below(torch.zeros(2, view.height, view.width, 3, dtype=torch.uint8))

@@ -125,7 +125,7 @@ def _look(crop: Crop, encoder: Encoder, limits: Limits) -> UInt8[np.ndarray, "h 
         if hashlib.sha256(data).hexdigest() != crop.sha256:
             reason = f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again"
             return Unread(crop.product_id, crop.crop_id, reason)
-        return image.crop(data, crop.box, encoder.views["shop"], limits=limits)
+        return image.crop(data, crop.box, encoder.preprocessing["shop"], limits=limits)
     except BadPhoto as error:
         return Unread(crop.product_id, crop.crop_id, str(error))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog import Held, filters
+from osoroi.catalog import StoredProduct, filters
 from osoroi.catalog.store.database import damaged
 from osoroi.catalog.store.photos import place
 from osoroi.catalog.store.rows import SLOTS, StoredEncoder, box_of, checksum, product_of, slot, vector_is_whole
@@ -150,10 +150,10 @@ class Truth:
             raise damaged(self.folder, f"crop {row[1]!r} is not what was written")
         return row[0], row[2]
 
-    def held(self, product_ids: Iterable[str]) -> dict[str, Held]:
+    def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, with their crops."""
         rows = [self.one("SELECT * FROM products WHERE product_id = ?", one) for one in product_ids]
-        return {row[1]: Held(self.product_of(row), self.crops(row)) for row in rows if row is not None}
+        return {row[1]: StoredProduct(self.product_of(row), self.crops(row)) for row in rows if row is not None}
 
     def hit(self, product: int, crop: int, score: float) -> Hit:
         """What a search found, by its keys."""

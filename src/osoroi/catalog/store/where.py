@@ -17,7 +17,7 @@ Compiled = tuple[str, tuple[Any, ...]]
 def compiled(filter_: Filter) -> Compiled:
     """SQL and its parameters, for a filter that ``filters.checked`` has let through.
 
-    >>> from osoroi.filters import checked, parse
+    >>> from osoroi.catalog.filters import checked, parse
     >>> compiled(checked(parse("price <= 5000 and not brand = '; DROP TABLE x'"), {}))
     ('((price IS NOT NULL AND price <= ?) AND NOT (brand IS NOT NULL AND brand = ?))', (5000.0, '; DROP TABLE x'))
     """

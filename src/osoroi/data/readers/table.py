@@ -50,7 +50,7 @@ class TableRecipe:
         """The line under our names.
 
         >>> hm = TableRecipe(columns={"photo": "path", "kind": "category"}, set={"category": "tops"})
-        >>> line = cells.Line(Path("hm.csv"), "line 2", {"path": "a.jpg", "category": "Blouse"})
+        >>> line = tabular.Line(Path("hm.csv"), "line 2", {"path": "a.jpg", "category": "Blouse"})
         >>> dict(hm.ours(line).cells)
         {'photo': 'a.jpg', 'kind': 'Blouse', 'category': 'tops'}
         """

@@ -118,7 +118,7 @@ async def product(request: Request, product_id: str) -> Response:
     """One product, and where its photos are."""
     service = service_of(request)
     async with service.reads.pass_():
-        held = (await service.read(service.catalog.held, [product_id])).get(product_id)
+        held = (await service.read(service.catalog.get_many, [product_id])).get(product_id)
     if held is None:
         raise _unknown(product_id)
     return to_json({"product": vars(held.product), "crops": _crops(held.crops)})

@@ -29,7 +29,7 @@ class Asked(NamedTuple):
     url: str
     width: int
     height: int
-    saliency: str = ""
+    looked: str = ""
     kept: str = ""
 
 
@@ -86,7 +86,7 @@ class Pages:
         """Hits and strips as cards, from one look into the catalog, and the filters."""
         words = texts(lang)
         rows: tuple[Sequence[Hit], ...] = tuple(strips) if strips else ()
-        held = self.service.catalog.held({one.product_id for one in chain(hits, *rows)})
+        held = self.service.catalog.get_many({one.product_id for one in chain(hits, *rows)})
         made = [view_model.cards(row, held, state, words, lang) for row in rows]
         dials = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
         return Found(

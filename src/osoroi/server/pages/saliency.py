@@ -10,7 +10,7 @@ from osoroi import image
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest
 from osoroi.image import Limits
-from osoroi.records import Box, Domain, Source, View
+from osoroi.records import Box, Domain, Preprocessing, Source
 
 PAPER = 244.0
 """The grey that what was not looked at fades to."""
@@ -20,9 +20,9 @@ LEFT = 0.12
 
 def can(encoder: Encoder) -> bool:
     """Whether the encoder says what it looks at."""
-    view = encoder.views["street"]
+    preprocessing = encoder.preprocessing["street"]
     try:
-        encoder.attention(np.full((view.height, view.width, 3), 128, np.uint8))
+        encoder.attention(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
     except BadRequest:
         return False
     return True
@@ -30,28 +30,28 @@ def can(encoder: Encoder) -> bool:
 
 def photo(encoder: Encoder, source: Source, box: Box | None, domain: Domain, width: int, limits: Limits) -> bytes:
     """A JPEG of the upright photo, at most ``width`` wide; BadRequest where the encoder pools over everything."""
-    view = encoder.views[domain]
-    attention = encoder.attention(image.crop(source, box, view, limits=limits))
+    preprocessing = encoder.preprocessing[domain]
+    attention = encoder.attention(image.crop(source, box, preprocessing, limits=limits))
     pixels = image.read(source, limits=limits)
     scale = min(1.0, width / pixels.shape[1])
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), np.float32)
-    shown = LEFT + (1 - LEFT) * _spread(attention, seen(pixels, box, view), scale, size)[..., None]
+    shown = LEFT + (1 - LEFT) * _spread(attention, seen(pixels, box, preprocessing), scale, size)[..., None]
     file = io.BytesIO()
     Image.fromarray((shown * small + (1 - shown) * PAPER).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
     return file.getvalue()
 
 
-def seen(pixels: image.Photo, box: Box | None, view: View) -> Box:
-    """The part of a photo that a view shows: the box with its margin, or without one the photo less its plain border.
+def seen(pixels: image.Photo, box: Box | None, preprocessing: Preprocessing) -> Box:
+    """The part of a photo that an encoder is shown: the box with its margin, or without one the photo less its border.
 
-    >>> seen(np.zeros((100, 80, 3), np.uint8), Box(10, 20, 50, 60), View(192, 192, margin=0.25))
+    >>> seen(np.zeros((100, 80, 3), np.uint8), Box(10, 20, 50, 60), Preprocessing(192, 192, margin=0.25))
     Box(left=0, top=10, right=60, bottom=70)
     """
     height, width = pixels.shape[:2]
     if box is None:
-        return image.content(pixels) if view.trim else Box(0, 0, width, height)
-    across, down = view.margin * (box.right - box.left), view.margin * (box.bottom - box.top)
+        return image.content(pixels) if preprocessing.trim else Box(0, 0, width, height)
+    across, down = preprocessing.margin * (box.right - box.left), preprocessing.margin * (box.bottom - box.top)
     left, top = max(0, round(box.left - across)), max(0, round(box.top - down))
     return Box(left, top, min(width, round(box.right + across)), min(height, round(box.bottom + down)))
 

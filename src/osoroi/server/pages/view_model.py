@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from osoroi.catalog import Held
+from osoroi.catalog import StoredProduct
 from osoroi.catalog.filters import PREFIX
 from osoroi.catalog.store.facets import Facet
 from osoroi.records import Hit, Product
@@ -83,7 +83,7 @@ def photo_url(crop_id: str) -> str:
 
 
 def cards(
-    found: Sequence[Hit | Product], held: Mapping[str, Held], state: State, words: Texts, lang: str
+    found: Sequence[Hit | Product], held: Mapping[str, StoredProduct], state: State, words: Texts, lang: str
 ) -> list[Card]:
     """Cards for hits, or for products that nobody asked for; those removed since are left out."""
     made = []
@@ -94,7 +94,7 @@ def cards(
     return made
 
 
-def _card(one: Hit | Product, product: Product, held: Held, state: State, words: Texts, lang: str) -> Card:
+def _card(one: Hit | Product, product: Product, held: StoredProduct, state: State, words: Texts, lang: str) -> Card:
     ids = [crop.crop_id for crop in held.crops]
     best = one.crop_id if isinstance(one, Hit) and one.crop_id in ids else ids[0]
     return Card(

@@ -1,7 +1,7 @@
 """A photo, wherever its bytes come from -> upright sRGB -> crop -> ``uint8 [h w 3]``; nothing else knows pixels.
 
-The order is: upright, then the box with its margin (or the plain border cut off), then squashed to the view. A photo
-that gives no such crop is a BadPhoto that names the file, what is wrong with it, and what to do.
+The order is: upright, then the box with its margin (or the plain border cut off), then resized without keeping its
+proportions. A photo that gives no such crop is a BadPhoto that names the file, what is wrong with it, and what to do.
 """
 
 import io
@@ -15,7 +15,7 @@ from PIL import Image
 
 from osoroi.errors import BadPhoto
 from osoroi.image.decode import Decoded, Shrink, decode, whole
-from osoroi.records import Box, Source, View
+from osoroi.records import Box, Preprocessing, Source
 
 RESAMPLING = Image.Resampling.LANCZOS
 """Nearest to the ideal low pass of the filters that do not alias; measured in docs/log.md."""
@@ -93,32 +93,38 @@ def read(source: Source, *, limits: Limits = LIMITS) -> Photo:
     return _pixels(_decode(load(source, limits=limits), source, limits).picture)
 
 
-def crop(source: Source, box: Box | None, view: View, *, limits: Limits = LIMITS) -> Photo:
-    """The encoder's input: upright -> box with the view's margin, or plain border off -> squashed to the view.
+def crop(source: Source, box: Box | None, preprocessing: Preprocessing, *, limits: Limits = LIMITS) -> Photo:
+    """The encoder's input: upright -> box with its margin, or plain border off -> resized to ``height`` x ``width``.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 where what is cut out still has at least as many pixels as the view asks.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 where what is cut out still has at least as many pixels as the input.
     """
     data, name = load(source, limits=limits), name_of(source)
 
     def room(width: int, height: int) -> int:
-        left, top, right, bottom = _area(box, view, width, height, name)
-        spare = 2 if box is None and view.trim else 1  # what is left of a trimmed photo is often half as wide
-        return int(max(1, min((right - left) / (view.width * spare), (bottom - top) / (view.height * spare))))
+        left, top, right, bottom = _area(box, preprocessing, width, height, name)
+        spare = 2 if box is None and preprocessing.trim else 1  # what is left of a trimmed photo is often half as wide
+        return int(
+            max(1, min((right - left) / (preprocessing.width * spare), (bottom - top) / (preprocessing.height * spare)))
+        )
 
     photo = _decode(data, source, limits, room)
-    if box is not None or not view.trim:
-        return _squash(photo, _area(box, view, photo.width, photo.height, name), view)
+    if box is not None or not preprocessing.trim:
+        return _squash(photo, _area(box, preprocessing, photo.width, photo.height, name), preprocessing)
     found = content(_pixels(photo.picture))
-    if photo.scale > 1 and (found.right - found.left < view.width or found.bottom - found.top < view.height):
-        narrowest = min((found.right - found.left) / view.width, (found.bottom - found.top) / view.height)
+    if photo.scale > 1 and (
+        found.right - found.left < preprocessing.width or found.bottom - found.top < preprocessing.height
+    ):
+        narrowest = min(
+            (found.right - found.left) / preprocessing.width, (found.bottom - found.top) / preprocessing.height
+        )
         finer = max(1, int(photo.scale * narrowest))
         photo = _decode(data, source, limits, lambda width, height: finer)
         found = content(_pixels(photo.picture))
-    return _shrunk(photo, found, view)
+    return _shrunk(photo, found, preprocessing)
 
 
-def _area(box: Box | None, view: View, width: int, height: int, name: str) -> Area:
-    """The part of an upright photo that a view shows."""
+def _area(box: Box | None, preprocessing: Preprocessing, width: int, height: int, name: str) -> Area:
+    """The part of an upright photo that becomes the input."""
     if box is None:
         return 0, 0, width, height
     left, top, right, bottom = box
@@ -128,21 +134,23 @@ def _area(box: Box | None, view: View, width: int, height: int, name: str) -> Ar
             f"box {tuple(box)} {problem} ({name})",
             hint="boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside",
         )
-    wider, higher = view.margin * (right - left), view.margin * (bottom - top)
+    wider, higher = preprocessing.margin * (right - left), preprocessing.margin * (bottom - top)
     return max(0, left - wider), max(0, top - higher), min(width, right + wider), min(height, bottom + higher)
 
 
-def _squash(photo: Decoded, area: Area, view: View) -> Photo:
+def _squash(photo: Decoded, area: Area, preprocessing: Preprocessing) -> Photo:
     """An area of the upright photo, whatever the scale it was decoded at."""
     left, top, right, bottom = area
     reduced = (left + photo.left, top + photo.top, right + photo.left, bottom + photo.top)
-    return _shrunk(photo, tuple(side / photo.scale for side in reduced), view)
+    return _shrunk(photo, tuple(side / photo.scale for side in reduced), preprocessing)
 
 
-def _shrunk(photo: Decoded, area: tuple[int | float, ...], view: View) -> Photo:
-    """An area of the decoded picture, squashed to the view."""
+def _shrunk(photo: Decoded, area: tuple[int | float, ...], preprocessing: Preprocessing) -> Photo:
+    """An area of the decoded picture, resized to the input's size."""
     left, top, right, bottom = area
-    return _pixels(photo.picture.resize((view.width, view.height), RESAMPLING, (left, top, right, bottom), GAP))
+    return _pixels(
+        photo.picture.resize((preprocessing.width, preprocessing.height), RESAMPLING, (left, top, right, bottom), GAP)
+    )
 
 
 def _decode(data: bytes, source: Source, limits: Limits, shrink: Shrink = whole) -> Decoded:
