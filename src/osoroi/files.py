@@ -1,0 +1,126 @@
+"""Files: written in one step, hashed, and locked between processes. The one place for each.
+
+Works on every file system and platform that Python and ``filelock`` know; what a platform lacks (locks of POSIX,
+``fsync`` of a folder) is replaced or skipped here, never by the caller.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from filelock import FileLock, Timeout
+
+PART: Final = ".part"
+"""Suffix of a file that is still being written. Such a file is never read."""
+
+STALE_S: Final = 3600.0
+"""Age in seconds from which a part of the same file is taken for the rest of a process that was killed."""
+
+BLOCK: Final = 1 << 20
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a whole file in one step: a reader finds the old content or the new one, never half of it.
+
+    See ``replacing`` for ``durable``, the mode of the file and errors.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder) / "a" / "run.json", b"{}")
+    ...     [path.name for path in (Path(folder) / "a").iterdir()]
+    ['run.json']
+    """
+    with replacing(path, durable=durable) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of ``path`` where the block ends without an error, and vanishes otherwise.
+
+    Missing folders are made. With ``durable`` the content and the name are on the disk when the block has ended.
+    The file gets the permissions of the one it replaces, or those of a new file under the process's umask. What a
+    process that was killed left of the same file is removed once it is an hour old. Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(path)
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}{PART}")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            part.chmod(path.stat().st_mode & 0o7777)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the platform can (Windows cannot open a folder)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes in hexadecimal, read in blocks. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait_s: float | None = 0.0) -> Iterator[bool]:
+    """Hold a lock between processes and threads while the block runs; gives False where another one holds it.
+
+    ``path`` is a file that serves as the lock alone; it is made where it is missing and may stay behind. A process
+    that dies lets go. ``wait_s`` is how long to wait for it in seconds; None waits for ever. Raises OSError where the
+    folder cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with lock(Path(folder) / "lock") as first, lock(Path(folder) / "lock") as second:
+    ...         first, second
+    (True, False)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file_lock = FileLock(path, timeout=-1 if wait_s is None else wait_s, thread_local=False)
+    try:
+        file_lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        file_lock.release()
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove parts of this file that a killed process left."""
+    for part in path.parent.glob(f".{_escaped(path.name[:200])}.*{PART}"):
+        with contextlib.suppress(FileNotFoundError):  # another process may remove it, or give it its name
+            if time.time() - part.stat().st_mtime > STALE_S:
+                part.unlink()
+
+
+def _escaped(name: str) -> str:
+    """A name that glob takes letter by letter."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
