@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from osoroi import image
-from osoroi.catalog import Catalog, Entry, StoredProduct
+from osoroi.catalog import Entry, Storage, StoredProduct
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
 from osoroi.image import Limits
@@ -77,7 +77,7 @@ class Loaded(NamedTuple):
 
 def add(
     rows: Iterable[Row],
-    catalog: Catalog,
+    catalog: Storage,
     encoder: Encoder,
     *,
     threads: int = 2,
@@ -161,7 +161,7 @@ def _entries(
     looks: Sequence[Look],
     held: Mapping[str, StoredProduct],
     count: Count,
-    catalog: Catalog,
+    catalog: Storage,
     encoder: Encoder,
 ) -> Iterator[Entry]:
     """The products that have to be put, each with the vectors of all its crops; counts the others too.
@@ -195,7 +195,7 @@ def _embedded(looks: Sequence[Look], encoder: Encoder) -> dict[str, Float32[np.n
 
 
 def _stacked(
-    crops: Sequence[Crop], fresh: Mapping[str, Float32[np.ndarray, "d"]], catalog: Catalog
+    crops: Sequence[Crop], fresh: Mapping[str, Float32[np.ndarray, "d"]], catalog: Storage
 ) -> Float32[np.ndarray, "n d"]:
     """A vector for each crop, new or held."""
     kept = [crop.crop_id for crop in crops if crop.crop_id not in fresh]
@@ -203,7 +203,7 @@ def _stacked(
     return np.stack([vectors[crop.crop_id] for crop in crops])
 
 
-def _drop(stale: Mapping[str, set[str]], catalog: Catalog) -> int:
+def _drop(stale: Mapping[str, set[str]], catalog: Storage) -> int:
     """Take the crops out that a whole run did not name, of products that it did; returns how many."""
     return sum(catalog.drop(product_id, crop_ids) for product_id, crop_ids in stale.items())
 
