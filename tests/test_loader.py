@@ -43,7 +43,7 @@ def test_batches_have_the_vectors_of_each_crop_alone_and_the_errors_of_the_other
     reader = partial(loader.crop_pixels, preprocessing=encoder.preprocessing)
     vectors: dict[int, np.ndarray] = {}
     errors: dict[int, BadPhoto] = {}
-    for encoded in loader.encode(iter(crops), encoder, reader, threads=threads, batch=batch):
+    for encoded in loader.encode(iter(crops), encoder.encode, reader, threads=threads, batch=batch):
         vectors.update(zip(encoded.indices, encoded.vectors, strict=True))
         errors.update(encoded.errors)
         assert len(encoded.indices) + len(encoded.errors) <= batch

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from osoroi import image
-from osoroi.encoder.onnx import Encoder
 from osoroi.errors import BadPhoto
 from osoroi.image import LIMITS, Limits
 from osoroi.records import Crop, Domain, Preprocessing
@@ -73,23 +72,24 @@ def read(
 
 
 def encode(
-    crops: Iterable[Crop],
-    encoder: Encoder,
-    reader: Callable[[Crop], Pixels],
+    items: Iterable[T],
+    encoder: Callable[[list[Pixels]], Float32[np.ndarray, "n d"]],
+    reader: Callable[[T], Pixels],
     *,
     threads: int = 1,
     batch: int = BATCH,
 ) -> Iterator[EncodedCrops]:
-    """The vectors of all crops that can be read, ``batch`` crops at a time, in the order of the crops.
+    """The vectors of all items that can be read, ``batch`` items at a time, in the order of the items.
 
-    ``reader`` gives the pixels of a crop, or raises BadPhoto; ``crop_pixels`` with an encoder's preprocessing is the
-    usual one. No crops give no batches; a batch of unreadable crops has no vectors.
+    ``encoder`` is the method ``encode`` of an encoder. ``reader`` gives the pixels of an item, or raises BadPhoto:
+    ``crop_pixels`` with the encoder's preprocessing is the usual one. No items give no batches; a batch of unreadable
+    crops has no vectors.
     """
-    rows = enumerate(read(crops, reader, threads=threads, ahead=batch))
+    rows = enumerate(read(items, reader, threads=threads, ahead=batch))
     while chunk := list(islice(rows, batch)):
         pixels = {index: result for index, (_, result) in chunk if not isinstance(result, BadPhoto)}
         errors = {index: result for index, (_, result) in chunk if isinstance(result, BadPhoto)}
-        yield EncodedCrops(list(pixels), encoder.encode(list(pixels.values())), errors)
+        yield EncodedCrops(list(pixels), encoder(list(pixels.values())), errors)
 
 
 def _attempt(reader: Callable[[T], R], item: T) -> R | BadPhoto:
