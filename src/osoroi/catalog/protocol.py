@@ -102,6 +102,16 @@ class Storage(Protocol):
         ...
 
     @property
+    def identity(self) -> str:
+        """A random number that the catalog got when it was made; its copies and backups share it."""
+        ...
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where another catalog, or none, stands where this one was opened; every other method
+        does so, too."""
+        ...
+
+    @property
     def seq(self) -> int:
         """The number of the last commit; 0 before the first."""
         ...
