@@ -1,18 +1,21 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
-from collections.abc import Mapping, Sequence
+import stat
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, fingerprint, graph_of
+from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, computation, fingerprint
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.records import Domain, Part, Preprocessing
 
@@ -23,20 +26,110 @@ BATCH: Final = 16
 """Crops that run at once. More is no faster on a CPU, and takes memory."""
 
 DIAL: Final = "detail"
-"""The part whose weight a person may set."""
+"""The part whose weight a query may set."""
 
-UNREADABLE: Final = (
+FILE_BYTES: Final = 2**31 - 1
+"""Size of the largest ONNX file, a bound of protocol buffers."""
+
+TRIAL_S: Final = 60.0
+"""Seconds that a file may take for two crops when it is opened."""
+
+UNIT: Final = 1e-3
+"""How far the length of a part may be from 1."""
+
+FAULTS: Final = (
+    ort_errors.EPFail,
+    ort_errors.EngineError,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
     ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    UnicodeDecodeError,
+    MemoryError,
 )
+"""What ONNX Runtime raises at a model that it cannot load or run."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What computes inside an encoder: batches of crops in, unweighted vectors out."""
+
+    def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
+        """One vector a crop, each part of unit length."""
+        ...
+
+    def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b y x"] | None:
+        """Where the garment is in each crop, in [0, 1], or None where the model pools over the whole crop."""
+        ...
+
+
+class OnnxEmbedder:
+    """A model run by ONNX Runtime. Raises BadEncoder where a run fails, or takes longer than ``limit_s`` seconds."""
+
+    DIMENSIONS: Final = {"vectors": 2, "attention": 3}
+    """Output -> its dimensions; the first is that of the crops."""
+
+    def __init__(self, session: ort.InferenceSession, *, limit_s: float | None = None) -> None:
+        self.session = session
+        self.limit_s = limit_s
+
+    def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
+        """The output ``vectors``."""
+        return self._run("vectors", crops)
+
+    def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b y x"] | None:
+        """The output ``attention``, or None where the model has no such output."""
+        if "attention" not in [output.name for output in self.session.get_outputs()]:
+            return None
+        return self._run("attention", crops)
+
+    def _run(self, output: str, crops: np.ndarray) -> np.ndarray:
+        options = ort.RunOptions()
+        options.log_severity_level = 4  # what goes wrong is raised, not printed
+        with _terminated(options, self.limit_s), _faults("could not run this encoder"):
+            given: np.ndarray = self.session.run([output], {"crops": crops}, options)[0]
+        if len(given.shape) != self.DIMENSIONS[output] or len(given) != len(crops) or given.dtype != np.float32:
+            problem = f"{len(crops)} crops give {output} of {given.dtype} {list(given.shape)}"
+            raise BadEncoder(f"an ONNX file, but no encoder: {problem}", hint=REMEDY)
+        return given
+
+
+@contextmanager
+def _terminated(options: ort.RunOptions, limit_s: float | None) -> Iterator[None]:
+    """Stop the run with these options after a time; it then raises."""
+    if limit_s is None:
+        yield
+        return
+    timer = threading.Timer(limit_s, lambda: setattr(options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except BadEncoder as error:
+        if options.terminate:
+            raise BadEncoder(f"two crops took longer than {limit_s:g} s", hint=REMEDY) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _faults(problem: str) -> Iterator[None]:
+    """Errors of ONNX Runtime as a BadEncoder with their first line."""
+    try:
+        yield
+    except FAULTS as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise BadEncoder(f"ONNX Runtime {problem} ({reason})", hint=REMEDY) from error
 
 
 class Encoder:
-    """One encoder file, opened. Encoding changes nothing, so threads may share it.
+    """What turns crops into vectors in parts, and weights the parts of a query. Threads may share it.
+
+    An ``Embedder`` computes the vectors; the metadata says what they are.
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
@@ -47,29 +140,29 @@ class Encoder:
     (1, 256)
     """
 
-    def __init__(self, session: ort.InferenceSession, metadata: Metadata) -> None:
-        self.session = session
+    def __init__(self, embedder: Embedder, metadata: Metadata) -> None:
+        self.embedder = embedder
         self.metadata = metadata
-        ends = list(accumulate(part.size for part in metadata.parts))
-        starts = [0, *ends[:-1]]
-        self.columns = {p.name: slice(s, e) for p, s, e in zip(metadata.parts, starts, ends, strict=True)}
+        self.columns = columns_of(metadata.parts)
 
     @classmethod
-    def open(cls, path: Path | None = None, *, threads: int = 1) -> "Encoder":
-        """The encoder in a file, by default the one that ships; raises BadEncoder where it is none, or was altered."""
+    def open(cls, path: Path | None = None, *, threads: int = 1, limit_s: float = TRIAL_S) -> "Encoder":
+        """The encoder in a file, by default the one that ships.
+
+        Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
+        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds.
+        """
         path = DEFAULT if path is None else path
+        model = _read(path)
         try:
-            model = path.read_bytes()
-        except OSError as error:
-            raise BadEncoder(f"no encoder can be read at {path} ({error.strerror})", hint="check the path") from error
-        try:
-            graph = graph_of(model)
+            decisive = computation(model)
             session = open_session(model, threads)
-            metadata = _card(session)
-            _verify(session, metadata, graph)
+            metadata = _metadata(session)
+            _verify(session, metadata, decisive)
+            _try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
-        return cls(session, metadata)
+        return cls(OnnxEmbedder(session), metadata)
 
     @property
     def fingerprint(self) -> str:
@@ -110,13 +203,16 @@ class Encoder:
         """One vector a crop, each part of unit length, unweighed; no crops give no rows.
 
         A crop's vector does not depend on the crops beside it (to 1e-5). Raises BadEncoder for crops of another
-        size or type than the encoder takes.
+        size or type than the encoder takes, and for vectors that hold no numbers.
         """
         rows = [np.empty((0, self.dim), np.float32)]
         for start in range(0, len(crops), BATCH):
             batch = np.stack([self._fitting(crop) for crop in crops[start : start + BATCH]])
-            rows += self.session.run(["vectors"], {"crops": batch})
-        return np.concatenate(rows)
+            rows.append(self.embedder.vectors(batch))
+        vectors = np.concatenate(rows)
+        if not np.isfinite(vectors).all():
+            raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
+        return vectors
 
     def weigh(self, vectors: Float32[np.ndarray, "b d"], detail: float | None = None) -> Float32[np.ndarray, "b d"]:
         r"""Queries: each part scaled by its weight, so that one inner product with a stored vector is the score.
@@ -152,12 +248,12 @@ class Encoder:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""
         return {name: products[:, columns].sum(1) for name, columns in self.columns.items()}
 
-    def attention(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> Float32[np.ndarray, "y x"]:
-        """Where the encoder sees the garment, in [0, 1]; raises BadRequest where it pools over the whole crop."""
-        if "attention" not in [output.name for output in self.session.get_outputs()]:
+    def foreground(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> Float32[np.ndarray, "y x"]:
+        """Where the encoder locates the garment, in [0, 1]; raises BadRequest where it pools over the whole crop."""
+        masks = self.embedder.foreground(self._fitting(crop)[None])
+        if masks is None:
             raise BadRequest("this encoder pools over the whole crop, so it has no map of the garment")
-        maps: Float32[np.ndarray, "1 y x"] = self.session.run(["attention"], {"crops": self._fitting(crop)[None]})[0]
-        return maps[0]
+        return masks[0]
 
     def _fitting(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
         preprocessing = self.preprocessing["street"]
@@ -183,6 +279,16 @@ class Encoder:
         return {name: share * (1 - detail) for name, share in shares.items()} | {DIAL: detail}
 
 
+def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
+    """The columns of each part in a vector.
+
+    >>> columns_of([Part("deep", 8, 0.5), Part("detail", 4, 0.5)])
+    {'deep': slice(0, 8, None), 'detail': slice(8, 12, None)}
+    """
+    ends = list(accumulate(part.size for part in parts))
+    return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
+
+
 def open_session(model: bytes, threads: int) -> ort.InferenceSession:
     """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none."""
     options = ort.SessionOptions()
@@ -190,25 +296,57 @@ def open_session(model: bytes, threads: int) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, not printed
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
+    with _faults("cannot run this file"):
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except UNREADABLE as error:
-        raise BadEncoder(f"ONNX Runtime cannot run this file ({str(error).splitlines()[0]})", hint=REMEDY) from error
 
 
-def _card(session: ort.InferenceSession) -> Metadata:
-    text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
+def _read(path: Path) -> bytes:
+    """The bytes of an ordinary file of at most 2 GB; a pipe would never end, and a device never stop."""
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
+        with path.open("rb") as file:
+            model = file.read(FILE_BYTES + 1)
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
+    if len(model) > FILE_BYTES:
+        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
+    return model
+
+
+def _metadata(session: ort.InferenceSession) -> Metadata:
+    with _faults("cannot read the metadata of this file"):
+        text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
     if text is None:
         raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)
     return Metadata.from_json(text)
 
 
-def _verify(session: ort.InferenceSession, metadata: Metadata, graph: bytes) -> None:
-    """The metadata is of this graph, and the graph takes and gives what an encoder does."""
-    found = fingerprint(graph, metadata.parts, metadata.preprocessing)
-    if found != metadata.fingerprint:
+def _try_out(embedder: Embedder, metadata: Metadata) -> None:
+    """Two crops, noise and a ramp, give two rows of finite numbers whose parts are of unit length."""
+    street = metadata.preprocessing["street"]
+    noise = np.random.default_rng(0).integers(0, 256, (street.height, street.width, 3), dtype=np.uint8)
+    ramp = np.linspace(0, 255, noise.size).reshape(noise.shape).astype(np.uint8)
+    vectors = embedder.vectors(np.stack([noise, ramp]))
+    size = sum(part.size for part in metadata.parts)
+    if vectors.shape[1] != size:
+        raise BadEncoder(f"an ONNX file, but no encoder: vectors of {vectors.shape[1]}, not {size}", hint=REMEDY)
+    lengths = np.array([np.linalg.norm(vectors[:, part], axis=1) for part in columns_of(metadata.parts).values()])
+    if not (np.abs(lengths - 1) <= UNIT).all():
         raise BadEncoder(
-            f"altered after it was written: fingerprint {found[:12]}, and {metadata.fingerprint[:12]} in its metadata",
+            f"an ONNX file, but no encoder: its parts have the lengths {np.round(lengths, 3).tolist()}, not 1",
+            hint=REMEDY,
+        )
+
+
+def _verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -> None:
+    """The metadata is of this computation, and the graph takes and gives what an encoder does."""
+    computed = fingerprint(decisive, metadata.parts, metadata.preprocessing)
+    if computed != metadata.fingerprint:
+        stated = metadata.fingerprint[:12]
+        raise BadEncoder(
+            f"altered after it was written: fingerprint {computed[:12]}, and {stated} in its metadata",
             hint="fetch the file again, or export it again",
         )
     takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
