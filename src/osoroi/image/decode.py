@@ -29,7 +29,7 @@ from PIL import (
 )
 
 from osoroi.errors import BadPhoto
-from osoroi.image import corrections, icc, truncation
+from osoroi.image import corrections, icc, inspect, truncation
 from osoroi.image.png import essential
 
 FAULTS = (
@@ -126,6 +126,7 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     Only JPEG can be decoded at a reduced scale (1/2, 1/4, 1/8); other kinds come whole, ``scale`` 1.
     """
     kind = truncation.kind_of(data, name)
+    inspect.require_modest(data, kind, name)
     data = truncation.require(data, kind, name)
     png = essential(data, name) if kind == "PNG" else None
     with _faults(kind, name), _quiet():
@@ -207,6 +208,11 @@ def _within(width: int, height: int, name: str, *, pixels: int, side: int) -> No
         raise BadPhoto(
             f"{name} has {width} x {height} pixels, more than the {pixels:,} allowed",
             hint="make the photo smaller, or allow more with Limits(pixels=...)",
+        )
+    if max(width, height) > inspect.LONGEST_SIDE:
+        raise BadPhoto(
+            f"{name} has {width} x {height} pixels, more than the {inspect.LONGEST_SIDE:,} allowed on the longer side",
+            hint="cut the photo to what it shows",
         )
     if min(width, height) < side:
         raise BadPhoto(
