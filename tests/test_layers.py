@@ -33,9 +33,10 @@ def test_imports_point_only_downwards() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_search_reaches_at_most_eleven_modules() -> None:
+def test_search_reaches_at_most_thirteen_modules() -> None:
+    """Four of them decode: formats, the chunks of PNG, what Pillow reads otherwise, and files cut short."""
     reached = ours_reached_from("osoroi.search")
-    assert len(reached) <= 11, sorted(reached)
+    assert len(reached) <= 13, sorted(reached)
     assert {"osoroi.encoder.onnx", "osoroi.catalog", "osoroi.image.cropping"} <= reached
 
 

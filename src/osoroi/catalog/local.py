@@ -9,16 +9,16 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog import Entry, StoredProduct, filters
+from osoroi.catalog import filters
 from osoroi.catalog.memory import info as _info
 from osoroi.catalog.memory.compaction import Compactor
 from osoroi.catalog.memory.memory_index import Mirror
 from osoroi.catalog.memory.rwlock import Gate
+from osoroi.catalog.protocol import EncoderFacts, Entry, Facet, Neighbor, StoredProduct
 from osoroi.catalog.store import database, photos, verify, writer
 from osoroi.catalog.store import facets as _facets
 from osoroi.catalog.store.pool import Pool
@@ -26,7 +26,7 @@ from osoroi.catalog.store.reader import Truth
 from osoroi.catalog.store.rows import StoredEncoder, demand_product
 from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
 from osoroi.index.scan import Health, ScanIndex
-from osoroi.records import Crop, Hit, Part, Product, Value
+from osoroi.records import Crop, Part, Product, Value
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +34,7 @@ PAGE = 500
 """Products read in one view."""
 
 
-@runtime_checkable
-class Described(Protocol):
-    """What a new catalog wants to know of its encoder; ``osoroi.encoder.onnx.Encoder`` says it."""
-
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-    @property
-    def parts(self) -> tuple[Part, ...]: ...
-
-
-def described(encoder: Described) -> StoredEncoder:
+def described(encoder: EncoderFacts) -> StoredEncoder:
     """What a catalog keeps of an encoder."""
     about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
     return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
@@ -122,7 +110,7 @@ class LocalCatalog:
         return cls(folder, readonly=readonly, wait_s=wait_s)
 
     @classmethod
-    def open_or_create(cls, folder: Path, encoder: Described) -> "LocalCatalog":
+    def open_or_create(cls, folder: Path, encoder: EncoderFacts) -> "LocalCatalog":
         """The catalog at ``folder``, opened for writing; a new one for this encoder where there is none.
 
         A catalog of another encoder is opened as what it is: ``put`` refuses.
@@ -141,6 +129,11 @@ class LocalCatalog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def location(self) -> str:
+        """The catalog's folder, as error messages name it."""
+        return str(self.folder)
 
     @property
     def fingerprint(self) -> str:
@@ -265,7 +258,7 @@ class LocalCatalog:
             held = truth.attributes()
         return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
 
-    def facets(self, where_for: Callable[[str], str | None]) -> list[_facets.Facet]:
+    def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
         with self._view() as truth:
             return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
@@ -297,7 +290,7 @@ class LocalCatalog:
         *,
         where: str | None = None,
         without: Sequence[str] = (),
-    ) -> list[Hit]:
+    ) -> list[Neighbor]:
         """The k best distinct products, best first, ties by key; all that match where they are fewer."""
         if k < 1 or query.shape[1] != self.encoder.dim or not np.isfinite(query).all():
             raise BadRequest(
@@ -318,12 +311,12 @@ class LocalCatalog:
 
     def _nearest(
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
-    ) -> list[Hit]:
+    ) -> list[Neighbor]:
         with self._current() as (truth, mirror):
             among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
             rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
             found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
-            return [truth.hit(*one) for one in found]
+            return [truth.neighbor(self.encoder, *one) for one in found]
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[tuple[Truth, Mirror]]:

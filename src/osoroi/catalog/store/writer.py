@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog import Entry, filters
+from osoroi.catalog import filters
 from osoroi.catalog.filters import kind
+from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store import photos
 from osoroi.catalog.store.photos import Kept
 from osoroi.catalog.store.rows import StoredEncoder, box_text, checksum, demand, facts, product_row, slot, vector_row
