@@ -34,6 +34,7 @@ True
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from osoroi.catalog.filters import from_json, grammar
@@ -136,8 +137,9 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
         name = PREFIX + name
     kinds = COLUMNS.get(name) or attributes.get(name.removeprefix(PREFIX))
     if kinds is None:
-        there = ", ".join([*COLUMNS, *(PREFIX + other for other in sorted(attributes))])
-        raise grammar.pointing(text, at, f"there is no column {condition.column!r}", hint=f"there are: {there}")
+        raise grammar.pointing(
+            text, at, f"there is no column {condition.column[:80]!r}", hint=_columns(condition.column, attributes)
+        )
     for value in _values(condition):
         if kind(value) not in kinds:
             held = " or ".join(PLURALS[one] for one in sorted(kinds))
@@ -147,6 +149,22 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
     if isinstance(condition, Compare) and condition.operator != "=" and isinstance(condition.value, bool):
         raise grammar.pointing(text, at, "the filter compares flags, which have no order", hint="use = or !=")
     return replace(condition, column=name)
+
+
+NAMED = 20
+"""Columns that an error names at most."""
+
+COMPARED = 2000
+"""Columns among which an error looks for those most like the one that was meant."""
+
+
+def _columns(wanted: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
+    """The columns there are, as a filter writes them; of many, those most like the one that is wanted."""
+    columns = [*COLUMNS, *(PREFIX + grammar.spelled(name) for name in sorted(attributes))]
+    if len(columns) <= NAMED:
+        return f"there are: {', '.join(columns)}"
+    near = get_close_matches(wanted[:80], columns[:COMPARED], n=NAMED, cutoff=0.0)
+    return f"there are {len(columns)}, for instance: {', '.join(column[:80] for column in near)}"
 
 
 PLURALS: dict[Kind, str] = {"text": "text", "number": "numbers", "flag": "flags"}
