@@ -40,7 +40,7 @@ STALE: tuple[type[OsoroiError], ...] = (OtherEncoder,)
 REOPEN_S = 1.0
 """Seconds between two attempts to open the catalog again."""
 
-HEALTH_S = 0.5
+HEALTH_S = 0.25
 """Seconds that a health check waits for the catalog before it gives the last known answer."""
 
 
