@@ -85,7 +85,7 @@ def _entry(encoder: Encoder, number: int, vector: Any, photo: bytes) -> Entry:
 
 def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
     """Serve ``folder``. A hollow service answers every photo with the same hits, and so costs what HTTP costs."""
-    from osoroi.cli.serve import run
+    from osoroi.server.run import run
     from osoroi.server.service import Service
     from osoroi.server.settings import Settings
 
@@ -95,11 +95,11 @@ def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
         if hollow:
             hits = searcher.similar("P0")
 
-            async def nothing(self: Service, question: object) -> list[Hit]:
+            async def nothing(self: Service, request: object) -> list[Hit]:
                 return hits
 
             Service.search = nothing  # type: ignore[method-assign]
-        run(searcher, catalog, replace(Settings(), batch=batch, workers=workers), "127.0.0.1", 0)
+        run(searcher, replace(Settings(), batch=batch, workers=workers), "127.0.0.1", 0)
 
 
 class Process:
