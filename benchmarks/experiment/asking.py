@@ -29,15 +29,32 @@ from osoroi.training import dataset as preparing
 BATCH = 64
 
 
+class TorchEmbedder:
+    """A network in torch as an ``Embedder``."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
+        """Vectors, as the encoder file would give them."""
+        with torch.inference_mode():
+            vectors: np.ndarray = self.network(torch.from_numpy(crops)).float().numpy()
+        return vectors
+
+    def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> None:
+        """No masks: the experiment needs none."""
+
+
 class Asked(Encoder):
-    """A network in torch, where an encoder is wanted; it has a metadata and no session."""
+    """An encoder that computes in torch."""
 
     def __init__(self, network: Any, recipe: Recipe, dataset: str) -> None:
         told = sha256(repr([(part.name, part.size) for part in network.parts]).encode())
         for name, one in network.state_dict().items():
             told.update(name.encode() + one.cpu().contiguous().numpy().tobytes())
         views = preparing.preprocessing(recipe)
-        self.metadata = Metadata(tuple(network.parts), views, recipe.name, dataset, "unknown", told.hexdigest())
+        metadata = Metadata(tuple(network.parts), views, recipe.name, dataset, "unknown", told.hexdigest())
+        super().__init__(TorchEmbedder(network), metadata)
         self.network = network.eval()
         self.settings = recipe
 
