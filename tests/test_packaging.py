@@ -119,6 +119,16 @@ def test_classifiers_exist_and_claim_no_system_that_was_not_tested() -> None:
     assert systems == ["Operating System :: POSIX :: Linux"]
 
 
+def test_the_changelog_has_sections_of_known_kinds_and_a_section_for_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    kinds = re.findall(r"^### (.+)$", text, flags=re.MULTILINE)
+    assert any(line.startswith(__version__) for line in versions)
+    assert all(re.fullmatch(r"Unreleased|\d+\.\d+\.\d+ – (unreleased|\d{4}-\d\d-\d\d)", line) for line in versions)
+    assert kinds
+    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The source archive and the wheel, built without a network."""
