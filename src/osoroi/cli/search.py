@@ -12,7 +12,7 @@ from osoroi.cli import options
 from osoroi.encoder import Encoder
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
-from osoroi.search import Searcher, answer
+from osoroi.search import Searcher, response
 
 
 @click.command()
@@ -62,7 +62,7 @@ def command(
     if as_json:
         click.echo(
             json.dumps(
-                answer(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s), ensure_ascii=False
+                response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s), ensure_ascii=False
             )
         )
     else:

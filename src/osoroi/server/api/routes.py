@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
 from osoroi.records import Box, Crop, Product
-from osoroi.search import answer
+from osoroi.search import response
 from osoroi.server import forms, query
 from osoroi.server.api import schemas
 from osoroi.server.forms import Body
@@ -90,7 +90,7 @@ async def search(request: Request) -> Response:
         asked = query.from_form(forms.parse(body, request.headers.get("content-type", "")), service.settings)
         hits = await service.search(asked)
     took_s = time.perf_counter() - start
-    return to_json(answer(hits, encoder=service.encoder.fingerprint, detail=asked.detail, took_s=took_s))
+    return to_json(response(hits, encoder=service.encoder.fingerprint, detail=asked.detail, took_s=took_s))
 
 
 @router.get("/products", response_model=schemas.ListAnswer, tags=["products"])
