@@ -35,7 +35,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.records import Crop, Hit, Product
-from osoroi.search import Searcher, answer
+from osoroi.search import Searcher, response
 
 SIDE = 800
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -265,7 +265,7 @@ def bare(folder: Path, shots: Sequence[bytes], seconds: float) -> dict[str, floa
             marks.append(time.process_time())
             hits = searcher.explain(catalog.nearest(encoder.weigh(vector), 10), vector)
             marks.append(time.process_time())
-            json.dumps(answer(hits, encoder=encoder.fingerprint, detail=None, took_s=0.0))
+            json.dumps(response(hits, encoder=encoder.fingerprint, detail=None, took_s=0.0))
             marks.append(time.process_time())
             for name, before, after in zip(spent, marks, marks[1:], strict=False):
                 spent[name].append(1000 * (after - before))
