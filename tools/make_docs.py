@@ -39,7 +39,7 @@ def recipes_page() -> str:
     page = [
         "# Recipes",
         "",
-        "Written by `make docs` from `recipes.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
+        "Written by `make docs` from `recipe.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
         "",
     ]
     page += ["| recipe | sets | cost | result |", "|---|---|---|---|"]
