@@ -46,7 +46,7 @@ Problem = tuple[bool, str]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """What the network is, before and after it is trained."""
+    """Settings of the model: what is trained, and how it starts."""
 
     network: str = "parts"
     """Kind of network. ``parts`` has a head for ``deep`` and one for ``detail``; ``joined`` has one head for all
@@ -122,7 +122,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Which crops a network is trained on, and how they make batches."""
+    """Settings of the data: the crops that are trained on, and how they make batches."""
 
     category: str = ""
     """Category of the products that are trained on; empty takes all."""
@@ -154,7 +154,7 @@ class DataSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """What is minimised, and in which steps."""
+    """Settings of the optimiser: what is minimised, and in which steps."""
 
     epochs: int = 0
     """Number of epochs; 0 keeps the heads that LDA gave."""

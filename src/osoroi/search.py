@@ -1,27 +1,22 @@
 """The line a query takes: pixels, vector, weights, products."""
 
-import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Catalog
+from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
-from osoroi.errors import NotFound, OtherEncoder
+from osoroi.errors import OtherEncoder
 from osoroi.records import Box, Hit, Source
-
-LOOKS = 3
-"""Times one search begins anew because what it had found was removed meanwhile."""
 
 
 class Searcher:
     """An encoder and a catalog of its vectors. Searching changes neither."""
 
-    def __init__(self, encoder: Encoder, catalog: Catalog) -> None:
+    def __init__(self, encoder: Encoder, catalog: Storage) -> None:
         if encoder.fingerprint != catalog.fingerprint:
             raise OtherEncoder(
                 f"the catalog holds vectors of encoder {catalog.fingerprint[:12]}, "
@@ -66,25 +61,25 @@ class Searcher:
         detail: float | None = None,
         without: Sequence[str] = (),
     ) -> list[Hit]:
-        """The k best products for a vector of the encoder, with the plain cosine of each part.
-
-        A hit may be removed between being found and being explained; it is not found when one looks again.
-        """
+        """The k best products for a vector of the encoder, with the cosine of each part."""
         query = self.encoder.weigh(vector, detail)  # [1 d], its weights or the dial's
-        for _ in range(LOOKS - 1):
-            with contextlib.suppress(NotFound):
-                return self.explain(self.catalog.nearest(query, k, where=where, without=without), vector)
         return self.explain(self.catalog.nearest(query, k, where=where, without=without), vector)
 
-    def explain(self, hits: Sequence[Hit], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
-        """Hits with the plain cosine of each part, whatever the weights were."""
-        if not hits:
+    def explain(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
+        """Neighbors as hits with the cosine of each part, whatever the weights were."""
+        if not neighbors:
             return []
-        stored = self.catalog.vectors([hit.crop_id for hit in hits])
+        stored = np.stack([neighbor.vector for neighbor in neighbors])
         cosines = self.encoder.by_part(stored * vector)
         return [
-            replace(hit, parts={name: float(column[row]) for name, column in cosines.items()})
-            for row, hit in enumerate(hits)
+            Hit(
+                neighbor.product_id,
+                neighbor.score,
+                neighbor.crop_id,
+                neighbor.product,
+                {name: float(column[row]) for name, column in cosines.items()},
+            )
+            for row, neighbor in enumerate(neighbors)
         ]
 
 

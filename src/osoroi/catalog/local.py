@@ -9,16 +9,16 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog import Entry, StoredProduct, filters
+from osoroi.catalog import filters
 from osoroi.catalog.memory import info as _info
 from osoroi.catalog.memory.compaction import Compactor
 from osoroi.catalog.memory.memory_index import Mirror
 from osoroi.catalog.memory.rwlock import Gate
+from osoroi.catalog.protocol import EncoderFacts, Entry, Facet, Neighbor, StoredProduct
 from osoroi.catalog.store import database, photos, verify, writer
 from osoroi.catalog.store import facets as _facets
 from osoroi.catalog.store.pool import Pool
@@ -26,7 +26,7 @@ from osoroi.catalog.store.reader import Truth
 from osoroi.catalog.store.rows import StoredEncoder, demand_product
 from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
 from osoroi.index.scan import Health, ScanIndex
-from osoroi.records import Crop, Hit, Part, Product, Value
+from osoroi.records import Crop, Part, Product, Value
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +34,7 @@ PAGE = 500
 """Products read in one view."""
 
 
-@runtime_checkable
-class Described(Protocol):
-    """What a new catalog wants to know of its encoder; ``osoroi.encoder.onnx.Encoder`` says it."""
-
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-    @property
-    def parts(self) -> tuple[Part, ...]: ...
-
-
-def described(encoder: Described) -> StoredEncoder:
+def described(encoder: EncoderFacts) -> StoredEncoder:
     """What a catalog keeps of an encoder."""
     about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
     return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
@@ -58,13 +46,14 @@ def is_catalog(folder: Path) -> bool:
 
 
 class LocalCatalog:
-    """See ``osoroi.catalog.Catalog``.
+    """See ``osoroi.catalog.Storage``.
 
     It belongs to the encoder it was opened with: once ``reencode`` has switched to another, every call raises
     OtherEncoder, and the catalog is opened again with that one.
     """
 
     def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
+        folder = folder.absolute()
         database.inspect(folder)
         if not readonly and not os.access(folder, os.W_OK):
             raise BadCatalog(
@@ -105,9 +94,10 @@ class LocalCatalog:
 
     @classmethod
     def _make(cls, folder: Path, encoder: StoredEncoder) -> "LocalCatalog":
+        folder = folder.absolute()
         if is_catalog(folder):
             raise BadCatalog(f"there is a catalog at {folder} already", hint="open it, or name another folder")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not (folder.is_dir() and all(map(database.is_left_over, folder.iterdir()))):
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
         with database.explained(folder):
             database.make(folder, lambda connection: writer.found(connection, encoder))
@@ -122,7 +112,7 @@ class LocalCatalog:
         return cls(folder, readonly=readonly, wait_s=wait_s)
 
     @classmethod
-    def open_or_create(cls, folder: Path, encoder: Described) -> "LocalCatalog":
+    def open_or_create(cls, folder: Path, encoder: EncoderFacts) -> "LocalCatalog":
         """The catalog at ``folder``, opened for writing; a new one for this encoder where there is none.
 
         A catalog of another encoder is opened as what it is: ``put`` refuses.
@@ -143,6 +133,23 @@ class LocalCatalog:
         self.close()
 
     @property
+    def location(self) -> str:
+        """The catalog's folder, as error messages name it."""
+        return str(self.folder)
+
+    @property
+    def identity(self) -> str:
+        """A random number that the catalog got when it was made; empty for an older one before its next commit."""
+        return self._pool.identity
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where another catalog, or none, stands here now. Takes microseconds.
+
+        Every other method does so by itself. Close such a catalog, and open it again.
+        """
+        self._pool.check_identity()
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the encoder that was the catalog's when it was opened."""
         return self.encoder.fingerprint
@@ -158,7 +165,7 @@ class LocalCatalog:
 
         Photos on disk are remembered by path and SHA-256, others are kept in the folder. Returns the ``seq``.
         """
-        self._pool.demand_writable()
+        self._pool.check_writable()
         if fingerprint != self.fingerprint:
             raise OtherEncoder(
                 f"the catalog {self.folder} holds vectors of encoder {self.fingerprint[:12]}, "
@@ -166,6 +173,7 @@ class LocalCatalog:
                 hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
             )
         with database.explained(self.folder):
+            self.check_identity()
             prepared = [writer.prepared(self.folder, self.encoder.dim, entry) for entry in entries]
         with self._commit("put") as (truth, touched):
             for one in prepared:
@@ -265,7 +273,7 @@ class LocalCatalog:
             held = truth.attributes()
         return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
 
-    def facets(self, where_for: Callable[[str], str | None]) -> list[_facets.Facet]:
+    def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
         with self._view() as truth:
             return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
@@ -297,7 +305,7 @@ class LocalCatalog:
         *,
         where: str | None = None,
         without: Sequence[str] = (),
-    ) -> list[Hit]:
+    ) -> list[Neighbor]:
         """The k best distinct products, best first, ties by key; all that match where they are fewer."""
         if k < 1 or query.shape[1] != self.encoder.dim or not np.isfinite(query).all():
             raise BadRequest(
@@ -318,12 +326,12 @@ class LocalCatalog:
 
     def _nearest(
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
-    ) -> list[Hit]:
+    ) -> list[Neighbor]:
         with self._current() as (truth, mirror):
             among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
             rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
             found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
-            return [truth.hit(*one) for one in found]
+            return [truth.neighbor(self.encoder, *one) for one in found]
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[tuple[Truth, Mirror]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from osoroi import files
 from osoroi.encoder import Encoder, open_session
-from osoroi.encoder.metadata import ENTRY, Metadata, fingerprint, graph_of
+from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
 from osoroi.errors import BadRequest, Mismatch, extra
 from osoroi.records import Domain, Part, Preprocessing
 
@@ -54,7 +54,7 @@ def export(
     served, outputs = (WithMask(network), OUTPUT_NAMES) if has_mask else (network, OUTPUT_NAMES[:1])
     graph = to_onnx(served, preprocessing["street"], outputs)
     stored = graph.SerializeToString(deterministic=True)
-    digest = fingerprint(graph_of(stored), parts, preprocessing)
+    digest = fingerprint(computation(stored), parts, preprocessing)
     metadata = Metadata(
         tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=digest
     )

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from osoroi.catalog import Facet
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.store.facets import Facet
 from osoroi.server.pages.url_state import State
 
 FRESH_S = 20.0

@@ -167,8 +167,7 @@ class Service:
     def _plain(
         self, vector: Vector, question: Question, without: Sequence[str], k: int, detail: float | None
     ) -> list[Hit]:
-        query = self.encoder.weigh(vector, detail)
-        return self.catalog.nearest(query, k, where=question.where, without=without)
+        return self.searcher.nearest(vector, k, where=question.where, detail=detail, without=without)
 
     def _patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
         self.catalog.patch(product_id, changes)

@@ -6,9 +6,10 @@ would leave, and choosing one brand does not make the others vanish.
 
 import sqlite3
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from osoroi.catalog.filters import PREFIX
+from osoroi.catalog.protocol import Choice, Facet
 from osoroi.catalog.store.where import Compiled
 
 VALUES = 60
@@ -18,26 +19,6 @@ FEW = 12
 
 CompiledFor = Callable[[str], Compiled]
 """Column -> the filters of all others."""
-
-
-class Choice(NamedTuple):
-    """A value, and how many products have it."""
-
-    value: str
-    products: int
-
-
-class Facet(NamedTuple):
-    """One column to filter by, named as filters name it.
-
-    A flag has the values ``yes`` and ``no``; a range has the least and the most.
-    """
-
-    column: str
-    kind: Literal["choice", "flag", "range"]
-    choices: tuple[Choice, ...] = ()
-    least: float | None = None
-    most: float | None = None
 
 
 def facets(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog import StoredProduct, filters
+from osoroi.catalog import filters
+from osoroi.catalog.protocol import Neighbor, StoredProduct
 from osoroi.catalog.store.database import damaged
 from osoroi.catalog.store.photos import place
 from osoroi.catalog.store.rows import SLOTS, StoredEncoder, box_of, checksum, product_of, slot, vector_is_whole
 from osoroi.catalog.store.where import Compiled, compiled
 from osoroi.errors import NotFound
-from osoroi.records import Crop, Hit, Part, Product
+from osoroi.records import Crop, Part, Product
 
 BATCH = 4096
 
@@ -68,6 +69,18 @@ class Truth:
         if row is None or checksum(*row[:-1]) != row[-1]:
             raise damaged(self.folder, f"{name!r} is not what was written")
         return str(row[1])
+
+    IDENTITY = "identity"
+
+    def identity(self) -> str:
+        """The identity that the catalog got when it was made; empty for one made before there were any."""
+        row = self.one("SELECT 1 FROM meta WHERE name = ?", self.IDENTITY)
+        return self.meta(self.IDENTITY) if row else ""
+
+    def put_meta(self, name: str, value: str) -> None:
+        """Store one of the values that the catalog keeps about itself."""
+        row = (name, value, checksum(name, value))
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
 
     def changes(self, after: int) -> list[tuple[int, float, str, str]]:
         """Commits behind ``after`` in their order: seq, time, kind, keys touched."""
@@ -155,14 +168,16 @@ class Truth:
         rows = [self.one("SELECT * FROM products WHERE product_id = ?", one) for one in product_ids]
         return {row[1]: StoredProduct(self.product_of(row), self.crops(row)) for row in rows if row is not None}
 
-    def hit(self, product: int, crop: int, score: float) -> Hit:
-        """What a search found, by its keys."""
+    def neighbor(self, encoder: StoredEncoder, product: int, crop: int, score: float) -> Neighbor:
+        """The product, crop and vector of these keys; raises BadCatalog where they do not belong together."""
         row = self.one("SELECT * FROM products WHERE product = ?", product)
         picture = self.one("SELECT * FROM crops WHERE crop = ?", crop)
         if row is None or picture is None or picture[2] != product:
             raise damaged(self.folder, f"crop {crop} and product {product} do not belong together")
-        found = self.product_of(row)
-        return Hit(found.product_id, score, self.crop_of(picture, found.product_id).crop_id, found)
+        stored = self.one("SELECT * FROM vectors WHERE slot = ?", slot(encoder.encoder, crop))
+        record = self.product_of(row)
+        crop_id = self.crop_of(picture, record.product_id).crop_id
+        return Neighbor(record, crop_id, score, self.vectors_of(encoder, [stored])[0])
 
     # vectors
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog import Entry
 from osoroi.catalog.filters import Known, is_unicode
+from osoroi.catalog.protocol import Entry
 from osoroi.errors import BadRequest
 from osoroi.records import Box, Part, Product, Value
 

@@ -22,7 +22,7 @@ def can(encoder: Encoder) -> bool:
     """Whether the encoder says what it looks at."""
     preprocessing = encoder.preprocessing["street"]
     try:
-        encoder.attention(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
+        encoder.foreground(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
     except BadRequest:
         return False
     return True
@@ -31,7 +31,7 @@ def can(encoder: Encoder) -> bool:
 def photo(encoder: Encoder, source: Source, box: Box | None, domain: Domain, width: int, limits: Limits) -> bytes:
     """A JPEG of the upright photo, at most ``width`` wide; BadRequest where the encoder pools over everything."""
     preprocessing = encoder.preprocessing[domain]
-    attention = encoder.attention(image.crop(source, box, preprocessing, limits=limits))
+    attention = encoder.foreground(image.crop(source, box, preprocessing, limits=limits))
     pixels = image.read(source, limits=limits)
     scale = min(1.0, width / pixels.shape[1])
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from osoroi.catalog import StoredProduct
+from osoroi.catalog import Facet, StoredProduct
 from osoroi.catalog.filters import PREFIX
-from osoroi.catalog.store.facets import Facet
 from osoroi.records import Hit, Product
 from osoroi.server.pages.i18n import Texts, money, named
 from osoroi.server.pages.url_state import OWN, State

@@ -1,0 +1,195 @@
+"""The protocol of a catalog, and the values that pass between a catalog and its callers."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from osoroi.catalog.filters.nodes import Kind
+from osoroi.records import Crop, Part, Product, Value
+
+
+class Entry(NamedTuple):
+    """A product to store: its shop crops, and one vector for each crop, in the same order."""
+
+    product: Product
+    crops: Sequence[Crop]
+    vectors: Float32[np.ndarray, "n d"]
+
+
+class StoredProduct(NamedTuple):
+    """A product of a catalog and its crops. Each crop has the ``sha256`` of its photo."""
+
+    product: Product
+    crops: list[Crop]
+
+
+class Neighbor(NamedTuple):
+    """One product of a search: its best crop, the score of that crop, and the crop's stored vector.
+
+    All four come from one read transaction, so they belong together whatever is written meanwhile.
+    """
+
+    product: Product
+    crop_id: str
+    score: float
+    vector: Float32[np.ndarray, "d"]
+
+    @property
+    def product_id(self) -> str:
+        """The id of the product."""
+        return self.product.product_id
+
+
+class Choice(NamedTuple):
+    """One value of a column, and the number of products that have it."""
+
+    value: str
+    products: int
+
+
+class Facet(NamedTuple):
+    """One column to filter by, under the name that filters use.
+
+    A flag has the values ``yes`` and ``no``. A range has the lowest and the highest value.
+    """
+
+    column: str
+    kind: Literal["choice", "flag", "range"]
+    choices: tuple[Choice, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+
+@runtime_checkable
+class EncoderFacts(Protocol):
+    """What a catalog must know about the encoder of its vectors. ``osoroi.encoder.Encoder`` has these properties."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides a vector, in hexadecimal."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        ...
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of a vector, in their order; their sizes add up to ``dim``."""
+        ...
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Products, crops and vectors of one encoder. A write is durable once its method has returned."""
+
+    @property
+    def location(self) -> str:
+        """Where the catalog is, as its error messages name it."""
+        ...
+
+    @property
+    def encoder(self) -> EncoderFacts:
+        """The encoder whose vectors are searched."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of that encoder."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """A random number that the catalog got when it was made; its copies and backups share it."""
+        ...
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where another catalog, or none, stands where this one was opened; every other method
+        does so, too."""
+        ...
+
+    @property
+    def seq(self) -> int:
+        """The number of the last commit; 0 before the first."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of products."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections. A closed catalog refuses every call."""
+        ...
+
+    def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
+        """Store products with exactly these crops, in one commit; replaces products of the same id.
+
+        Returns the ``seq`` of the commit, or the last one where nothing changed. Raises OtherEncoder where
+        ``fingerprint`` is not the catalog's.
+        """
+        ...
+
+    def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
+        """Change metadata only (``price``, ``title``, ``attributes.sale``, …); embeds nothing. Raises NotFound."""
+        ...
+
+    def remove(self, product_ids: Iterable[str]) -> list[str]:
+        """Remove products; returns the ids that were there, in the order given."""
+        ...
+
+    def drop(self, product_id: str, crop_ids: Iterable[str]) -> int:
+        """Remove these crops of a product unless no other crop would be left; returns how many were removed."""
+        ...
+
+    def get(self, product_id: str) -> Product:
+        """One product; raises NotFound."""
+        ...
+
+    def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
+        """Product id -> product and crops, for those of these ids that exist; one read transaction."""
+        ...
+
+    def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
+        """Every matching product with an id above ``after``, in the order of ids; ``limit`` products at most."""
+        ...
+
+    def count(self, *, where: str | None = None) -> int:
+        """Number of products that match."""
+        ...
+
+    def crop(self, crop_id: str) -> Crop:
+        """One crop; raises NotFound."""
+        ...
+
+    def crops(self, product_id: str) -> list[Crop]:
+        """The shop crops of a product, in the order in which they were put; raises NotFound."""
+        ...
+
+    def vectors(self, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """The stored vectors of these crops, in this order; raises NotFound."""
+        ...
+
+    def columns(self) -> dict[str, frozenset[Kind]]:
+        """The columns that filters can name, and the kinds of value that each has had."""
+        ...
+
+    def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
+        """The columns to choose by, with counts. ``where_for(column)`` is the filter it is counted under."""
+        ...
+
+    def nearest(
+        self,
+        query: Float32[np.ndarray, "1 d"],
+        k: int,
+        *,
+        where: str | None = None,
+        without: Sequence[str] = (),
+    ) -> list[Neighbor]:
+        """The k best distinct products for a weighted query, best first; all that match where they are fewer than k.
+
+        ``without`` names products to leave out. Raises BadFilter and BadRequest.
+        """
+        ...
