@@ -33,7 +33,7 @@ RED, GREEN, BLUE, WHITE = (200, 20, 20), (20, 160, 40), (20, 40, 200), (250, 250
 class SeeingEncoder(TinyEncoder):
     """Looks at the left half."""
 
-    def attention(self, crop: np.ndarray) -> np.ndarray:
+    def foreground(self, crop: np.ndarray) -> np.ndarray:
         return np.array([[1.0, 0.0]], np.float32)
 
 

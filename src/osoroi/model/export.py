@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from osoroi.encoder import Encoder, open_session
-from osoroi.encoder.metadata import ENTRY, Metadata, fingerprint, graph_of
+from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
 from osoroi.errors import BadRequest, Mismatch, extra
 from osoroi.records import Domain, Part, Preprocessing
 
@@ -53,7 +53,7 @@ def export(
     served, outputs = (Served(network), OUTPUTS) if attends else (network, OUTPUTS[:1])
     graph = to_onnx(served, preprocessing["street"], outputs)
     stored = graph.SerializeToString(deterministic=True)
-    signed = fingerprint(graph_of(stored), parts, preprocessing)
+    signed = fingerprint(computation(stored), parts, preprocessing)
     metadata = Metadata(
         tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=signed
     )

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Catalog, Entry
+from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.records import Box, Crop, Domain, Hit, Product, Value
 from osoroi.search import Searcher
 from osoroi.server.batching import Batcher
@@ -34,7 +34,7 @@ log = logging.getLogger("osoroi.server")
 Vector = Float32[np.ndarray, "1 d"]
 T = TypeVar("T")
 
-STALE: tuple[type[OsoroiError], ...] = (OtherEncoder,)
+STALE: tuple[type[OsoroiError], ...] = (OtherEncoder, CatalogReplaced)
 """Errors of a catalog that has to be opened again."""
 
 REOPEN_S = 1.0
@@ -91,7 +91,7 @@ class Service:
     def _use(self, searcher: Searcher) -> None:
         self.searcher = searcher
         self.encoder: Encoder = searcher.encoder
-        self.catalog: Catalog = searcher.catalog
+        self.catalog: Storage = searcher.catalog
         self.batcher = Batcher(
             self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
         )
@@ -111,7 +111,7 @@ class Service:
         """Run ``work`` on a reading thread."""
         return await self._on(self._readers, work, *arguments)
 
-    async def ask(self, work: Callable[[Catalog], T]) -> T:
+    async def ask(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
         return await self._current(lambda: self.read(lambda: work(self.catalog)))
 
@@ -184,7 +184,8 @@ class Service:
                 products = await self._on(self._watch, _usable, self.catalog)
             self._health = Health("ok", products, self.encoder.fingerprint)
         except OsoroiError as error:
-            status = "other_encoder" if isinstance(error, OtherEncoder) else "unavailable"
+            kinds = {OtherEncoder: "other_encoder", CatalogReplaced: "replaced"}
+            status = next((name for kind, name in kinds.items() if isinstance(error, kind)), "unavailable")
             self._health = Health(status, 0, self.encoder.fingerprint)
         return self._health
 
@@ -263,7 +264,7 @@ class Service:
         """Whether the encoder has a foreground head."""
         preprocessing = self.encoder.preprocessing["street"]
         try:
-            self.encoder.attention(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
+            self.encoder.foreground(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
         except BadRequest:
             return False
         return True
@@ -272,7 +273,7 @@ class Service:
         """A JPEG of the photo with what the foreground head passes over faded; BadRequest where there is no head."""
         preprocessing = self.encoder.preprocessing[domain]
         crop = await self.decoder.crop(photo, box, preprocessing)
-        attention = await self.read(self.encoder.attention, crop)
+        attention = await self.read(self.encoder.foreground, crop)
         return await self.decoder.saliency(photo, box, preprocessing, attention, width)
 
     # ---------------------------------------------------------------- writing
@@ -306,7 +307,7 @@ class Service:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
 
 
-def _usable(catalog: Catalog) -> int:
+def _usable(catalog: Storage) -> int:
     """The number of products of a catalog that can be searched; raises what a search would."""
     catalog.vectors([])
     return len(catalog)

@@ -44,7 +44,7 @@ class Metadata(BaseModel):
     attributes: Annotated[dict[Name, Attribute], Field(max_length=200)] = Field(default_factory=dict)
 
     def given(self) -> dict[str, Value]:
-        """The fields that were sent, as ``Catalog.patch`` names them."""
+        """The fields that were sent, as ``Storage.patch`` names them."""
         columns: dict[str, Any] = self.model_dump(exclude_unset=True, exclude={"attributes"})
         return columns | {f"attributes.{name}": value for name, value in self.attribute_values().items()}
 
@@ -123,8 +123,8 @@ class HealthResponse(BaseModel):
     """Whether searches can be answered, and with what."""
 
     status: Annotated[
-        Literal["ok", "other_encoder", "unavailable"],
-        Field(description="Anything but `ok` comes with 503: the catalog moved to another encoder, or fails."),
+        Literal["ok", "other_encoder", "replaced", "unavailable"],
+        Field(description="All but `ok` come with 503: the catalog moved to another encoder, was replaced, or fails."),
     ]
     version: str
     products: int

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from osoroi.catalog import Catalog, Facet
+from osoroi.catalog import Facet, Storage
 from osoroi.errors import OsoroiError
 from osoroi.server.pages.url_state import UrlState
 
@@ -35,7 +35,7 @@ class FacetCounts:
     at most ``queue`` wait in the background, and those beyond are not begun until a later page asks again.
     """
 
-    def __init__(self, catalog: Callable[[], Catalog], *, cells: int, queue: int) -> None:
+    def __init__(self, catalog: Callable[[], Storage], *, cells: int, queue: int) -> None:
         self.catalog = catalog
         self.cells = cells
         self.queue = queue
