@@ -282,7 +282,7 @@ class Service:
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
-        crops = _crops(product.product_id, photos, boxes)
+        crops = await self.read(_crops, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:
             sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
