@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from osoroi.catalog import Catalog, filters
+from osoroi.catalog import Storage, filters
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance import reencode as _reencode
 from osoroi.catalog.maintenance.backup import backup
@@ -292,7 +292,7 @@ def test_neighbors_carry_the_vectors_they_were_scored_by(tmp_path):
         vector = catalog.vectors([catalog.crops("P1")[0].crop_id])
         query = encoder.weigh(vector, None)
         neighbors = catalog.nearest(query, 99)
-        assert isinstance(catalog, Catalog)
+        assert isinstance(catalog, Storage)
         stored = catalog.vectors([neighbor.crop_id for neighbor in neighbors])
         assert np.array_equal(np.stack([neighbor.vector for neighbor in neighbors]), stored)
         assert np.allclose([neighbor.score for neighbor in neighbors], stored @ query[0], atol=1e-6)

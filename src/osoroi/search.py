@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Catalog, Neighbor
+from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
 from osoroi.errors import OtherEncoder
 from osoroi.records import Box, Hit, Source
@@ -16,7 +16,7 @@ from osoroi.records import Box, Hit, Source
 class Searcher:
     """An encoder and a catalog of its vectors. Searching changes neither."""
 
-    def __init__(self, encoder: Encoder, catalog: Catalog) -> None:
+    def __init__(self, encoder: Encoder, catalog: Storage) -> None:
         if encoder.fingerprint != catalog.fingerprint:
             raise OtherEncoder(
                 f"the catalog holds vectors of encoder {catalog.fingerprint[:12]}, "

@@ -46,7 +46,7 @@ def is_catalog(folder: Path) -> bool:
 
 
 class LocalCatalog:
-    """See ``osoroi.catalog.Catalog``.
+    """See ``osoroi.catalog.Storage``.
 
     It belongs to the encoder it was opened with: once ``reencode`` has switched to another, every call raises
     OtherEncoder, and the catalog is opened again with that one.

@@ -83,7 +83,7 @@ class EncoderFacts(Protocol):
 
 
 @runtime_checkable
-class Catalog(Protocol):
+class Storage(Protocol):
     """Products, crops and vectors of one encoder. A write is durable once its method has returned."""
 
     @property

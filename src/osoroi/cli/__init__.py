@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "add",
     "remove",
+    "find",
     "search",
     "serve",
     "info",

@@ -48,7 +48,7 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
             model,
             threads=threads,
             on_problem=problems.append,
-            on_progress=lambda so_far: show(so_far.held + so_far.left_out),
+            on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
         )
     write_problems(catalog / UNREADABLE, problems)
     for problem in problems[:SHOWN]:
@@ -65,7 +65,7 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
             f"{count.left_out} left out; {count.embedded} crops embedded, {count.unreadable} unreadable, "
             f"{count.dropped} dropped"
         )
-    if not count.held:
+    if not count.stored:
         raise BadDataset(
             f"{dataset} gave no product with a readable shop photo ({count.unreadable} unreadable, "
             f"{count.street} street crops)",

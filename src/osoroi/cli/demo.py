@@ -36,8 +36,8 @@ def command(folder: Path, products: int) -> None:
     asked = queries(rows)
     with LocalCatalog.open_or_create(folder / "shop", encoder) as catalog:
         with progress.counting("products", total=products) as show:
-            count = ingest.add(rows, catalog, encoder, on_progress=lambda so_far: show(so_far.held))
-        click.echo(f"{folder / 'shop'}: {count.held} products drawn and embedded\n")
+            count = ingest.add(rows, catalog, encoder, on_progress=lambda so_far: show(so_far.stored))
+        click.echo(f"{folder / 'shop'}: {count.stored} products drawn and embedded\n")
         searcher = Searcher(encoder, catalog)
         sheet = [search(searcher, row, folder / "street") for row in asked]
     grid.write(folder / "results.png", grid.sheet(sheet))

@@ -1,5 +1,6 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
+import os
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -12,9 +13,11 @@ import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from osoroi import image
+from osoroi.encoder import loader
 from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, fingerprint, graph_of
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Domain, Part, Preprocessing
+from osoroi.records import Box, BoxLike, Domain, Part, PhotoLike, Preprocessing
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -24,6 +27,9 @@ BATCH: Final = 16
 
 DIAL: Final = "detail"
 """The part whose weight a person may set."""
+
+PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
+"""Execution providers that are used where they are available, the preferred one first."""
 
 UNREADABLE: Final = (
     ort_errors.Fail,
@@ -55,16 +61,22 @@ class Encoder:
         self.columns = {p.name: slice(s, e) for p, s, e in zip(metadata.parts, starts, ends, strict=True)}
 
     @classmethod
-    def open(cls, path: Path | None = None, *, threads: int = 1) -> "Encoder":
-        """The encoder in a file, by default the one that ships; raises BadEncoder where it is none, or was altered."""
-        path = DEFAULT if path is None else path
+    def open(
+        cls, path: str | os.PathLike[str] | None = None, *, threads: int = 1, providers: Sequence[str] | None = None
+    ) -> "Encoder":
+        """The encoder in a file, by default the one that ships; raises BadEncoder where it is none, or was altered.
+
+        ``providers`` are execution providers of ONNX Runtime, the preferred one first. By default a CUDA device is
+        used where this installation of ONNX Runtime has one, and the CPU otherwise. ``threads`` is for the CPU.
+        """
+        path = DEFAULT if path is None else Path(path)
         try:
             model = path.read_bytes()
         except OSError as error:
             raise BadEncoder(f"no encoder can be read at {path} ({error.strerror})", hint="check the path") from error
         try:
             graph = graph_of(model)
-            session = open_session(model, threads)
+            session = open_session(model, threads, providers)
             metadata = _card(session)
             _verify(session, metadata, graph)
         except BadEncoder as error:
@@ -116,6 +128,52 @@ class Encoder:
         for start in range(0, len(crops), BATCH):
             batch = np.stack([self._fitting(crop) for crop in crops[start : start + BATCH]])
             rows += self.session.run(["vectors"], {"crops": batch})
+        return np.concatenate(rows)
+
+    def encode_query(
+        self,
+        photos: Sequence[PhotoLike],
+        *,
+        boxes: Sequence[BoxLike | None] | None = None,
+        detail: float | None = None,
+        threads: int = 1,
+    ) -> Float32[np.ndarray, "b d"]:
+        """One weighted vector for each street photo: its inner product with a product's vector is the score.
+
+        ``boxes`` has one box, or None, for each photo. ``detail`` is as in ``weigh``. Photos are read on ``threads``
+        threads. Raises BadPhoto for the first photo that cannot be read.
+
+        >>> photo = np.full((90, 60, 3), 200, np.uint8)
+        >>> encoder = Encoder.open()
+        >>> query, product = encoder.encode_query([photo], boxes=[(10, 0, 50, 90)]), encoder.encode_product([photo])
+        >>> bool(-1 <= (query @ product.T).item() <= 1)
+        True
+        """
+        return self.weigh(self._encode_photos(photos, boxes, "street", threads), detail)
+
+    def encode_product(
+        self, photos: Sequence[PhotoLike], *, boxes: Sequence[BoxLike | None] | None = None, threads: int = 1
+    ) -> Float32[np.ndarray, "b d"]:
+        """One vector for each shop photo, each part of unit length. Arguments and errors are as in ``encode_query``."""
+        return self._encode_photos(photos, boxes, "shop", threads)
+
+    def _encode_photos(
+        self, photos: Sequence[PhotoLike], boxes: Sequence[BoxLike | None] | None, domain: Domain, threads: int
+    ) -> Float32[np.ndarray, "b d"]:
+        if not isinstance(photos, list | tuple):
+            raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
+        if boxes is not None and len(boxes) != len(photos):
+            raise BadRequest(f"{len(boxes)} boxes do not fit {len(photos)} photos", hint="give a box or None for each")
+        places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
+
+        def pixels(item: tuple[PhotoLike, Box | None]) -> UInt8[np.ndarray, "_ _ 3"]:
+            return image.crop(*item, self.preprocessing[domain])
+
+        rows = [np.empty((0, self.dim), np.float32)]
+        for batch in loader.encode(zip(photos, places, strict=True), self.encode, pixels, threads=threads):
+            for error in batch.errors.values():
+                raise error
+            rows.append(batch.vectors)
         return np.concatenate(rows)
 
     def weigh(self, vectors: Float32[np.ndarray, "b d"], detail: float | None = None) -> Float32[np.ndarray, "b d"]:
@@ -183,15 +241,25 @@ class Encoder:
         return {name: share * (1 - detail) for name, share in shares.items()} | {DIAL: detail}
 
 
-def open_session(model: bytes, threads: int) -> ort.InferenceSession:
-    """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none."""
+def open_session(model: bytes, threads: int, providers: Sequence[str] | None = None) -> ort.InferenceSession:
+    """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none.
+
+    ``providers`` is as in ``Encoder.open``; raises BadRequest for one that this installation does not have.
+    """
+    available = ort.get_available_providers()
+    if providers is None:
+        providers = [name for name in PROVIDERS if name in available]
+    elif not providers or set(providers) - set(available):
+        raise BadRequest(
+            f"ONNX Runtime has no execution provider {list(providers)} here", hint=f"choose from {', '.join(available)}"
+        )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, not printed
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(model, options, providers=list(providers))
     except UNREADABLE as error:
         raise BadEncoder(f"ONNX Runtime cannot run this file ({str(error).splitlines()[0]})", hint=REMEDY) from error
 

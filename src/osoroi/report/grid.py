@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from osoroi import image
-from osoroi.catalog import Catalog
+from osoroi.catalog import Storage
 from osoroi.errors import BadPhoto
 from osoroi.records import Box, Crop, Hit, Source
 
@@ -90,13 +90,13 @@ def label(text: str, *, side: int = 160) -> Cell:
 
 
 def of_search(
-    photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Catalog, *, side: int = 160
+    photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Storage, *, side: int = 160
 ) -> UInt8[np.ndarray, "h w 3"]:
     """One row: what was asked, then the products found with rank, score and title."""
     return sheet([search_row(photo, box, hits, catalog)], side=side)
 
 
-def search_row(photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Catalog) -> list[Cell]:
+def search_row(photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Storage) -> list[Cell]:
     """The cells of one search, for a grid of several."""
     asked = image.read(photo)
     if box is not None:

@@ -5,8 +5,10 @@ still have the folder open, and an empty ``catalog.sqlite-wal`` takes the place 
 SQLite would replay into the restored database. Photos outside the catalog's folder are not in the archive.
 """
 
+import contextlib
 import io
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -22,6 +24,9 @@ from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import Truth
 from osoroi.errors import BadCatalog, BadRequest, Busy
+
+BESIDE = ".osoroi-backup-"
+"""Beginning of the name of the folder, beside the backup, where the database is copied to first."""
 
 
 class Copied(NamedTuple):
@@ -43,11 +48,12 @@ def backup(folder: Path, file: Path) -> Copied:
     refuse_inside_catalog(file)
     if not file.parent.is_dir():
         raise BadCatalog(f"there is no folder {file.parent} for the backup", hint="make it, or name another file")
+    _remove_abandoned(file.parent)
     pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
     try:
         with (
             database.explained(folder),
-            tempfile.TemporaryDirectory(dir=file.parent, prefix=".osoroi-") as place,
+            tempfile.TemporaryDirectory(dir=file.parent, prefix=BESIDE) as place,
             snapshots.alone(folder) as only,
         ):
             if not only:  # a compaction might throw out a photo that the copy still refers to
@@ -61,6 +67,14 @@ def backup(folder: Path, file: Path) -> Copied:
     finally:
         pool.close()
     return copied._replace(bytes=file.stat().st_size)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the copies of backups that were killed, once nobody can still be at them."""
+    for path in folder.glob(f"{BESIDE}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > files.STALE_S:
+                shutil.rmtree(path)
 
 
 def refuse_inside_catalog(path: Path) -> None:

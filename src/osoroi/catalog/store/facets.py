@@ -60,7 +60,7 @@ def _range(connection: sqlite3.Connection, compiled_for: CompiledFor) -> Facet |
 
 
 def _attributes(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:
-    found = []
+    found: list[Facet] = []
     statement = "SELECT name_id, name FROM names WHERE kinds != 'number' ORDER BY name LIMIT ?"
     for name_id, name in connection.execute(statement, (LOOKED_AT,)).fetchall():
         if len(found) == ATTRIBUTES:

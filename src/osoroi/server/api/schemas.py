@@ -44,7 +44,7 @@ class Metadata(BaseModel):
     attributes: Annotated[dict[Name, Attribute], Field(max_length=200)] = Field(default_factory=dict)
 
     def given(self) -> dict[str, Value]:
-        """The fields that were sent, as ``Catalog.patch`` names them."""
+        """The fields that were sent, as ``Storage.patch`` names them."""
         columns: dict[str, Any] = self.model_dump(exclude_unset=True, exclude={"attributes"})
         return columns | {f"attributes.{name}": value for name, value in self.own().items()}
 
