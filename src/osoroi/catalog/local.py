@@ -235,6 +235,15 @@ class LocalCatalog:
         with self._view() as truth:
             return truth.get_many(product_ids)
 
+    def entries(self, product_ids: Iterable[str]) -> dict[str, Entry]:
+        """Product id -> product, crops and vectors of those of these products that exist, from one transaction."""
+        with self._view() as truth:
+            self.demand_same(truth)
+            return {
+                product_id: Entry(product, crops, truth.vectors(self.encoder, [crop.crop_id for crop in crops]))
+                for product_id, (product, crops) in truth.get_many(product_ids).items()
+            }
+
     def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
         """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the truth."""
         while limit is None or limit > 0:

@@ -1,14 +1,14 @@
 """``osoroi add``: products into a catalog."""
 
 import csv
+import io
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from osoroi import ingest
+from osoroi import files, ingest
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, progress
 from osoroi.data.readers import open_dataset
@@ -57,6 +57,8 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
         click.echo(f"… and {len(problems) - SHOWN} more", err=True)
     if problems:
         click.echo(f"all of them with their reasons: {catalog / UNREADABLE}", err=True)
+    if count.contradicting:
+        click.echo(f"{count.contradicting} rows contradict the first row of their product, which decides", err=True)
     if as_json:
         click.echo(json.dumps(asdict(count)))
     else:
@@ -78,9 +80,8 @@ def write_problems(path: Path, problems: list[Problem]) -> None:
     if not problems:
         path.unlink(missing_ok=True)
         return
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(Problem._fields)
-        writer.writerows(problems)
-    os.replace(beside, path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(Problem._fields)
+    writer.writerows(problems)
+    files.write_atomically(path, text.getvalue().encode())

@@ -26,7 +26,7 @@ GROUPS = ("leak", "broken", "note")
     help="End with exit code 1 where such a finding, or one of such a group, has a case.",
 )
 @click.option("--like", default=audit.LIKE, show_default=True, help="Cosine from which two photos are the same.")
-@click.option("--grid", type=click.Path(path_type=Path), help="Write examples as one picture, a finding a row.")
+@click.option("--grid", type=options.OUTPUT, help="Write examples as one picture, a finding a row.")
 @click.option("--examples", default=3, show_default=True, help="Cases to print of each finding.")
 @options.encoder
 @options.threads

@@ -20,7 +20,7 @@ BATCH = 32
 
 @click.command()
 @click.argument("table")
-@click.argument("out", metavar="OUT.npz", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", metavar="OUT.npz", type=options.OUTPUT_FILE)
 @click.option(
     "--side",
     type=click.Choice(["query", "shop"]),

@@ -36,11 +36,9 @@ DEEP_ENOUGH = 1000
 @click.option("--seed", default=0, show_default=True, help="Seed of the spoiling, and of the draw for --grid.")
 @click.option("--leave-out", is_flag=True, help="Leave out queries that nothing readable answers: no misses.")
 @click.option("--by", type=click.Choice(["category"]), help="Print numbers for each category too.")
-@click.option(
-    "--grid", type=click.Path(path_type=Path), help="Write the result picture: a query a column, an arm a row."
-)
-@click.option("--json", "file", type=click.Path(path_type=Path), help="Write all, answers included, as JSON.")
-@click.option("--run", type=click.Path(path_type=Path), help="Write qrels and run files for trec_eval to this folder.")
+@click.option("--grid", type=options.OUTPUT, help="Write the result picture: a query a column, an arm a row.")
+@click.option("--json", "file", type=options.OUTPUT, help="Write all, answers included, as JSON.")
+@click.option("--run", type=options.OUTPUT, help="Write qrels and run files for trec_eval to this folder.")
 @click.option("--check", type=click.Path(path_type=Path), help="Make the numbers of such a JSON file again, compare.")
 @options.threads
 def command(dataset: str | None, by: str | None, check: Path | None, **how: Any) -> None:

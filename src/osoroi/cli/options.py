@@ -24,6 +24,20 @@ class BoxType(click.ParamType[Box]):
         return Box(left, top, right, bottom)
 
 
+class OutputPath(click.Path):
+    """A file or folder that a command writes. One inside a catalog is refused: it could be one of the catalog's own."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from osoroi.catalog.maintenance.backup import refuse_inside_catalog
+
+        path = super().convert(value, param, ctx)
+        refuse_inside_catalog(Path(str(path)))
+        return path
+
+
+OUTPUT = OutputPath(path_type=Path)
+OUTPUT_FILE = OutputPath(path_type=Path, dir_okay=False)
+
 encoder = click.option(
     "--encoder",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from osoroi.cli import options
 from osoroi.data.readers import Reader, open_dataset
 from osoroi.errors import BadDataset
 from osoroi.evaluation import compare
@@ -12,7 +13,7 @@ from osoroi.report import html
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the page, index.html.")
+@click.option("--out", required=True, type=options.OUTPUT, help="Folder for the page, index.html.")
 @click.option("--photos/--no-photos", default=True, show_default=True, help="Show queries and answers.")
 @click.option("--queries", default=6, show_default=True, help="Queries in each result grid.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random sample of queries.")

@@ -23,7 +23,7 @@ from osoroi.search import Searcher, answer
 @options.k
 @options.where
 @options.detail
-@click.option("--grid", type=click.Path(path_type=Path), help="Write the query and what was found as one picture.")
+@click.option("--grid", type=options.OUTPUT, help="Write the query and what was found as one picture.")
 @options.encoder
 @options.as_json
 def command(

@@ -17,7 +17,7 @@ from osoroi.recipe import NAMED, changed, named
 @click.option(
     "--recipe", default="quick", show_default=True, help=f"How to learn: {', '.join(NAMED)} (see docs/recipes.md)."
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; made if need be.")
+@click.option("--out", required=True, type=options.OUTPUT, help="Folder of the run; made if need be.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
 @click.option("--trunk", type=click.Path(path_type=Path), help="The trunk's weights, where no package brings them.")
 @click.option("--probe", type=click.Path(path_type=Path), help="A probe's weights, instead of the one that ships.")
