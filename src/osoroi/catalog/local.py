@@ -217,6 +217,10 @@ class LocalCatalog:
         """
         return self._compactor.run()
 
+    def settle(self) -> None:
+        """Wait until a compaction that this handle began in the background has ended."""
+        self._compactor.wait()
+
     # ---------------------------------------------------------------- reading
 
     @property

@@ -1,8 +1,9 @@
 """A live catalog as one file: the database as of one commit and every photo in the catalog's folder, as a tar archive.
 
-``tar -xf FILE -C FOLDER`` restores it. The archive is complete in itself: a new ``catalog.id`` tells processes that
-still have the folder open, and an empty ``catalog.sqlite-wal`` takes the place of the log of a killed writer, which
-SQLite would replay into the restored database. Photos outside the catalog's folder are not in the archive.
+``tar -xf FILE -C FOLDER`` restores it. The archive is complete in itself, whatever lies in the folder: a new
+``catalog.id`` tells processes that still have the folder open. An empty ``catalog.sqlite-wal`` takes the place of the
+log of a killed writer, which SQLite would replay into the restored database, and an empty ``index/current`` that of
+the pointer to a snapshot of the index. Photos outside the catalog's folder are not in the archive.
 """
 
 import contextlib
@@ -79,7 +80,8 @@ def _remove_abandoned(folder: Path) -> None:
 
 def refuse_inside_catalog(path: Path) -> None:
     """Raise BadRequest for a file to be written that would lie inside a catalog, or be one of its files."""
-    for folder in Path(os.path.realpath(path)).parents:
+    real = Path(os.path.realpath(path))
+    for folder in (real, *real.parents):
         if (folder / database.FILE).exists():
             raise BadRequest(f"{path} lies inside the catalog {folder}", hint="name a file outside of it")
 
@@ -97,6 +99,7 @@ def _write(folder: Path, copy: Path, file: IO[bytes]) -> Copied:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, identity.FILE, identity.content())  # first, so that it is noticed first
         _add(archive, f"{database.FILE}-wal", b"")
+        _add(archive, f"{snapshots.FOLDER}/{snapshots.CURRENT}", b"")  # points to no snapshot
         archive.add(copy, database.FILE)
         for (sha256,) in kept:
             _add_photo(archive, folder, sha256)
