@@ -3,11 +3,12 @@
 Each round forks a writer that puts, replaces, patches and removes products, compacts, moves to another encoder and
 searches, and says before and after each step what it does. It also opens the catalog once more, checks it and backs it
 up in its own process; at its request this process puts products and closes the catalog, or puts a backup in its place
-(unpacked over it, after it was deleted, or renamed), which the writer has to notice. It is killed (SIGKILL) either at a
-line of our code chosen by the seed (half of the rounds: the trace function counts lines, so that production code knows nothing of it), or after
-a time chosen by the seed, wherever it is then, inside SQLite for instance. Then the catalog is opened, with no repair
-step, and compared with a plain dictionary of what was acknowledged; the one step that was under way may be in it whole
-or not at all. Searches have to equal a comparison with everything, and ``osoroi check`` has to find nothing.
+(unpacked over it, after it was deleted, or renamed), which the writer has to notice. The writer is killed (SIGKILL)
+either at a line of our code chosen by the seed (half of the rounds: the trace function counts lines, so that production
+code knows nothing of it), or after a time chosen by the seed, wherever it is then, inside SQLite for instance. Then the
+catalog is opened, with no repair step, and compared with a plain dictionary of what was acknowledged; the one step that
+was under way may be in it whole or not at all. Searches have to equal a comparison with everything, and ``osoroi
+check`` has to find nothing.
 
 SIGKILL leaves the operating system alive: what this shows is that every state on the way is a sound one, not that a
 disk keeps what it acknowledged.
