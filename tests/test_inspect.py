@@ -1,5 +1,6 @@
 """Photo files that ask for more than a photo may: refused by a look at the file, before a decoder begins."""
 
+import contextlib
 import io
 import struct
 import time
@@ -77,7 +78,5 @@ def test_no_bytes_break_the_look(kind, body):
              "TIFF": b"II*\0", "BMP": b"BM"}  # fmt: skip
     data = heads.get(kind, struct.pack(">I", 16) + b"ftypavif") + body
     inspect.estimated_work(data, kind)
-    try:
+    with contextlib.suppress(BadPhoto):
         inspect.require_modest(data, kind, "a")
-    except BadPhoto as error:
-        assert "more than" in error.what

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import shops
-from osoroi.catalog import Catalog, filters
+from osoroi.catalog import Storage, filters
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.memory.rwlock import Gate
 from osoroi.errors import BadCatalog, BadFilter, BadPhoto, BadRequest, Busy, NotFound, OtherEncoder
@@ -30,7 +30,7 @@ def catalog(tmp_path: Path):
 
 
 def test_it_keeps_the_protocol(catalog):
-    assert isinstance(catalog, Catalog)
+    assert isinstance(catalog, Storage)
 
 
 def test_products_are_found_once_by_their_best_crop(catalog):

@@ -20,7 +20,7 @@ from osoroi.encoder import Encoder
 from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadPhoto
 from osoroi.evaluation import evaluate
-from osoroi.evaluation.evaluate import Eye
+from osoroi.evaluation.evaluate import CropEncoder
 from osoroi.evaluation.results import Evaluation, Task
 from osoroi.recipe import Recipe
 from osoroi.records import Crop
@@ -71,7 +71,7 @@ class Asked(Encoder):
             return self.network.above(*(torch.from_numpy(one) for one in seen)).float().numpy()
 
 
-class KeptEye(Eye):
+class KeptCrops(CropEncoder):
     """Looks at crops in the folder where they are kept, and puts there what is not."""
 
     def __init__(
@@ -79,13 +79,13 @@ class KeptEye(Eye):
         kept: Path,
         encoder: Encoder,
         pool: ThreadPoolExecutor,
-        spoil: int | None,
+        corrupt: int | None,
         on_progress: Callable[[int], None],
     ) -> None:
-        super().__init__(encoder, pool, spoil, on_progress)
+        super().__init__(encoder, pool, corrupt, on_progress)
         self.kept = kept
 
-    def look(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+    def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
         every = list(crops)
         encoder = self.encoder
         assert isinstance(encoder, Asked)
@@ -93,7 +93,7 @@ class KeptEye(Eye):
         for row in np.flatnonzero(~readable).tolist():
             problem = self.pixels(every[row][1])
             assert isinstance(problem, BadPhoto)
-            self.lose(every[row][1], problem)
+            self.add_problem(every[row][1], problem)
         rows = np.flatnonzero(readable)
         for some in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
             if len(some):
@@ -104,8 +104,8 @@ class KeptEye(Eye):
     def seen(self, encoder: Asked, crops: Sequence[Crop]) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
         """What the frozen half of a network gives of some crops, all of one domain; the crops where it has none."""
         view = encoder.preprocessing[crops[0].domain]
-        spoil = self.spoil if crops[0].domain == "street" else None
-        told = [repr(view), spoil, *([crop.crop_id, crop.box, image.name_of(crop.photo)] for crop in crops)]
+        corrupt = self.corrupt if crops[0].domain == "street" else None
+        told = [repr(view), corrupt, *([crop.crop_id, crop.box, image.name_of(crop.photo)] for crop in crops)]
         name = sha256(json.dumps(told).encode()).hexdigest()[:24]
         pixels, readable = self._kept(self.kept / f"{name}-pixels", crops, self._pixels_of(crops), lambda many: [many])
         run = preparing.runner(encoder.network, encoder.settings, len(crops))
@@ -142,5 +142,5 @@ def ask(encoder: Encoder, task: Task, kept: Path) -> Evaluation:
     """The evaluation of a task by a network, or by an encoder file, which is asked as it is."""
     readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
     if not isinstance(encoder, Asked):
-        return evaluate.ask(readers, encoder, task)
-    return evaluate.ask(readers, encoder, task, eye_of=lambda *how: KeptEye(kept, *how))
+        return evaluate.evaluate_readers(readers, encoder, task)
+    return evaluate.evaluate_readers(readers, encoder, task, make_crop_encoder=lambda *how: KeptCrops(kept, *how))

@@ -1,23 +1,23 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
-import stat
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
 from jaxtyping import Float32, UInt8
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from osoroi import image
+from osoroi.encoder import loader
 from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, computation, fingerprint
+from osoroi.encoder.session import Embedder, OnnxEmbedder, faults, open_session, read_model
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Domain, Part, Preprocessing
+from osoroi.records import Box, BoxLike, Domain, Part, PhotoLike, Preprocessing
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -28,102 +28,11 @@ BATCH: Final = 16
 DIAL: Final = "detail"
 """The part whose weight a query may set."""
 
-FILE_BYTES: Final = 2**31 - 1
-"""Size of the largest ONNX file, a bound of protocol buffers."""
-
 TRIAL_S: Final = 60.0
 """Seconds that a file may take for two crops when it is opened."""
 
 UNIT: Final = 1e-3
 """How far the length of a part may be from 1."""
-
-FAULTS: Final = (
-    ort_errors.EPFail,
-    ort_errors.EngineError,
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-    UnicodeDecodeError,
-    MemoryError,
-)
-"""What ONNX Runtime raises at a model that it cannot load or run."""
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """What computes inside an encoder: batches of crops in, unweighted vectors out."""
-
-    def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
-        """One vector a crop, each part of unit length."""
-        ...
-
-    def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b y x"] | None:
-        """Where the garment is in each crop, in [0, 1], or None where the model pools over the whole crop."""
-        ...
-
-
-class OnnxEmbedder:
-    """A model run by ONNX Runtime. Raises BadEncoder where a run fails, or takes longer than ``limit_s`` seconds."""
-
-    DIMENSIONS: Final = {"vectors": 2, "attention": 3}
-    """Output -> its dimensions; the first is that of the crops."""
-
-    def __init__(self, session: ort.InferenceSession, *, limit_s: float | None = None) -> None:
-        self.session = session
-        self.limit_s = limit_s
-
-    def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
-        """The output ``vectors``."""
-        return self._run("vectors", crops)
-
-    def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b y x"] | None:
-        """The output ``attention``, or None where the model has no such output."""
-        if "attention" not in [output.name for output in self.session.get_outputs()]:
-            return None
-        return self._run("attention", crops)
-
-    def _run(self, output: str, crops: np.ndarray) -> np.ndarray:
-        options = ort.RunOptions()
-        options.log_severity_level = 4  # what goes wrong is raised, not printed
-        with _terminated(options, self.limit_s), _faults("could not run this encoder"):
-            given: np.ndarray = self.session.run([output], {"crops": crops}, options)[0]
-        if len(given.shape) != self.DIMENSIONS[output] or len(given) != len(crops) or given.dtype != np.float32:
-            problem = f"{len(crops)} crops give {output} of {given.dtype} {list(given.shape)}"
-            raise BadEncoder(f"an ONNX file, but no encoder: {problem}", hint=REMEDY)
-        return given
-
-
-@contextmanager
-def _terminated(options: ort.RunOptions, limit_s: float | None) -> Iterator[None]:
-    """Stop the run with these options after a time; it then raises."""
-    if limit_s is None:
-        yield
-        return
-    timer = threading.Timer(limit_s, lambda: setattr(options, "terminate", True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except BadEncoder as error:
-        if options.terminate:
-            raise BadEncoder(f"two crops took longer than {limit_s:g} s", hint=REMEDY) from error
-        raise
-    finally:
-        timer.cancel()
-
-
-@contextmanager
-def _faults(problem: str) -> Iterator[None]:
-    """Errors of ONNX Runtime as a BadEncoder with their first line."""
-    try:
-        yield
-    except FAULTS as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise BadEncoder(f"ONNX Runtime {problem} ({reason})", hint=REMEDY) from error
 
 
 class Encoder:
@@ -146,17 +55,27 @@ class Encoder:
         self.columns = columns_of(metadata.parts)
 
     @classmethod
-    def open(cls, path: Path | None = None, *, threads: int = 1, limit_s: float = TRIAL_S) -> "Encoder":
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        threads: int = 1,
+        providers: Sequence[str] | None = None,
+        limit_s: float = TRIAL_S,
+    ) -> "Encoder":
         """The encoder in a file, by default the one that ships.
+
+        ``providers`` are execution providers of ONNX Runtime, the preferred one first. By default a CUDA device is
+        used where this installation of ONNX Runtime has one, and the CPU otherwise. ``threads`` is for the CPU.
 
         Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
         not what its metadata says: two crops are encoded once, within ``limit_s`` seconds.
         """
-        path = DEFAULT if path is None else path
-        model = _read(path)
+        path = DEFAULT if path is None else Path(path)
+        model = read_model(path)
         try:
             decisive = computation(model)
-            session = open_session(model, threads)
+            session = open_session(model, threads, providers)
             metadata = _metadata(session)
             _verify(session, metadata, decisive)
             _try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
@@ -213,6 +132,58 @@ class Encoder:
         if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors
+
+    def encode_query(
+        self,
+        photos: Sequence[PhotoLike],
+        *,
+        boxes: Sequence[BoxLike | None] | None = None,
+        detail: float | None = None,
+        threads: int = 1,
+    ) -> Float32[np.ndarray, "b d"]:
+        """One weighted vector for each street photo: its inner product with a product's vector is the score.
+
+        ``boxes`` has one box, or None, for each photo. ``detail`` is as in ``weigh``. Photos are read on ``threads``
+        threads. Raises BadPhoto for the first photo that cannot be read.
+
+        >>> photo = np.full((90, 60, 3), 200, np.uint8)
+        >>> encoder = Encoder.open()
+        >>> query, product = encoder.encode_query([photo], boxes=[(10, 0, 50, 90)]), encoder.encode_product([photo])
+        >>> bool(-1 <= (query @ product.T).item() <= 1)
+        True
+        """
+        return self.weigh(self.encode_photos(photos, "street", boxes=boxes, threads=threads), detail)
+
+    def encode_product(
+        self, photos: Sequence[PhotoLike], *, boxes: Sequence[BoxLike | None] | None = None, threads: int = 1
+    ) -> Float32[np.ndarray, "b d"]:
+        """One vector for each shop photo, each part of unit length. Arguments and errors are as in ``encode_query``."""
+        return self.encode_photos(photos, "shop", boxes=boxes, threads=threads)
+
+    def encode_photos(
+        self,
+        photos: Sequence[PhotoLike],
+        domain: Domain,
+        *,
+        boxes: Sequence[BoxLike | None] | None = None,
+        threads: int = 1,
+    ) -> Float32[np.ndarray, "b d"]:
+        """One vector for each photo of a domain, each part of unit length. Arguments are as in ``encode_query``."""
+        if not isinstance(photos, list | tuple):
+            raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
+        if boxes is not None and len(boxes) != len(photos):
+            raise BadRequest(f"{len(boxes)} boxes do not fit {len(photos)} photos", hint="give a box or None for each")
+        places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
+
+        def pixels(item: tuple[PhotoLike, Box | None]) -> UInt8[np.ndarray, "_ _ 3"]:
+            return image.crop(*item, self.preprocessing[domain])
+
+        rows = [np.empty((0, self.dim), np.float32)]
+        for batch in loader.encode(zip(photos, places, strict=True), self.encode, pixels, threads=threads):
+            for error in batch.errors.values():
+                raise error
+            rows.append(batch.vectors)
+        return np.concatenate(rows)
 
     def weigh(self, vectors: Float32[np.ndarray, "b d"], detail: float | None = None) -> Float32[np.ndarray, "b d"]:
         r"""Queries: each part scaled by its weight, so that one inner product with a stored vector is the score.
@@ -289,34 +260,8 @@ def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
     return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
 
 
-def open_session(model: bytes, threads: int) -> ort.InferenceSession:
-    """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised, not printed
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    with _faults("cannot run this file"):
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of an ordinary file of at most 2 GB; a pipe would never end, and a device never stop."""
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
-        with path.open("rb") as file:
-            model = file.read(FILE_BYTES + 1)
-    except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
-    if len(model) > FILE_BYTES:
-        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
-    return model
-
-
 def _metadata(session: ort.InferenceSession) -> Metadata:
-    with _faults("cannot read the metadata of this file"):
+    with faults("cannot read the metadata of this file"):
         text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
     if text is None:
         raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)

@@ -147,6 +147,16 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     return Decoded(_upright(image, orientation, name), scale, width, height, left, top)
 
 
+def of_picture(image: Image.Image, name: str, *, pixels: int, side: int) -> Decoded:
+    """A Pillow image as ``decode`` gives a file of the same content: upright by its EXIF data, in sRGB, not reduced."""
+    kind = image.format or "Pillow"
+    _within(*image.size, name, pixels=pixels, side=side)
+    _refuse_layout(image, name)
+    _load(image, kind, name)
+    picture = _upright(image, _orientation(image), name)
+    return Decoded(picture, 1, *picture.size)
+
+
 def _refuse_layout(image: Image.Image, name: str) -> None:
     try:
         corrections.before_pixels(image)

@@ -147,9 +147,8 @@ def _area(data: bytes, at: int) -> int:
 def _jpeg(data: bytes, name: str, limits: FileLimits) -> None:
     if b"\xff" * (FILL + 1) in data:
         _refuse(name, FILL, "bytes of padding in one place")
-    scans, segments, metadata, pixels = 0, 0, 0, 0
-    for at, marker in _markers(data, limits.segments):
-        segments += 1
+    scans, metadata, pixels = 0, 0, 0
+    for segments, (at, marker) in enumerate(_markers(data, limits.segments), start=1):
         if segments > limits.segments:
             _refuse(name, limits.segments, "segments")
         if marker in START_OF_FRAME:
@@ -192,7 +191,7 @@ def _unpacked(chunk: memoryview, kind: bytes, most: int) -> int:
     start = head.find(b"\0") + 2
     if kind == b"iTXt":  # keyword, a flag, a method, language, translated keyword
         start = head.find(b"\0", head.find(b"\0", start + 1) + 1) + 1
-        if not head[head.find(b"\0") + 1 : head.find(b"\0") + 2] == b"\1":
+        if head[head.find(b"\0") + 1 : head.find(b"\0") + 2] != b"\1":
             return 0
     inflater, total, rest = zlib.decompressobj(), 0, bytes(chunk[start:])
     try:

@@ -1,7 +1,7 @@
 """Photos made worse on purpose, so that a network learns what a hasty phone does: pure functions of pixels and a draw.
 
 Everything is drawn from the generator that is given; the same generator gives the same pixels. The shop's photos are
-changed a little, the street's a lot. Evaluation spoils photos in its own, fixed way (``spoiling``), which differs.
+changed a little, the street's a lot. Evaluation corrupts photos in its own, fixed way (``evaluation.corruption``).
 """
 
 import io

@@ -70,6 +70,18 @@ class Truth:
             raise damaged(self.folder, f"{name!r} is not what was written")
         return str(row[1])
 
+    IDENTITY = "identity"
+
+    def identity(self) -> str:
+        """The identity that the catalog got when it was made; empty for one made before there were any."""
+        row = self.one("SELECT 1 FROM meta WHERE name = ?", self.IDENTITY)
+        return self.meta(self.IDENTITY) if row else ""
+
+    def put_meta(self, name: str, value: str) -> None:
+        """Store one of the values that the catalog keeps about itself."""
+        row = (name, value, checksum(name, value))
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
+
     def changes(self, after: int) -> list[tuple[int, float, str, str]]:
         """Commits behind ``after`` in their order: seq, time, kind, keys touched."""
         rows = self.all("SELECT * FROM changes WHERE seq > ? ORDER BY seq", after)

@@ -1,0 +1,69 @@
+"""``osoroi find``: the garments of a photo, one line each."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from osoroi import garments, image
+from osoroi.cli import options
+from osoroi.cli.text import aligned
+from osoroi.garments import BY_NAME, Garment
+from osoroi.records import Box
+from osoroi.report import grid as grids
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@options.box
+@click.option(
+    "--grid", type=click.Path(path_type=Path), help="Write the photo and a crop of each garment as one picture."
+)
+@options.as_json
+def command(photo: Path, box: Box | None, grid: Path | None, as_json: bool) -> None:
+    """Find the garments that people wear and carry in PHOTO, the largest person first.
+
+    A photo without a person shows one garment. With --box the list has that box alone, and its kind is judged.
+
+    \b
+    osoroi find snap.jpg
+    osoroi find snap.jpg --json
+    """
+    found = garments.find(photo, box=box)
+    if grid:
+        grids.write(grid, grids.sheet([row(photo, found)]))
+    if as_json:
+        click.echo(json.dumps({"garments": [fields(garment) for garment in found]}, ensure_ascii=False))
+    else:
+        click.echo(table(found))
+
+
+def fields(garment: Garment) -> dict[str, object]:
+    """One garment as JSON."""
+    return {
+        "kind": garment.kind,
+        "kind_ja": BY_NAME[garment.kind].japanese,
+        "box": list(garment.box),
+        "score": round(garment.score, 4),
+        "person": garment.person,
+    }
+
+
+def table(found: Sequence[Garment]) -> str:
+    """Garments as aligned columns: number, kind, score, person and box."""
+    rows = [["no", "kind", "score", "person", "box"]]
+    for number, garment in enumerate(found, start=1):
+        person = "-" if garment.person is None else str(garment.person + 1)
+        rows.append([str(number), garment.kind, f"{garment.score:.2f}", person, ",".join(map(str, garment.box))])
+    return aligned(rows)
+
+
+def row(photo: Path, found: Sequence[Garment]) -> list[grids.Cell]:
+    """The cells of a grid: the photo, then a crop of each garment."""
+    pixels = image.read(photo)
+    cells = [grids.Cell(pixels, "photo")]
+    for number, garment in enumerate(found, start=1):
+        left, top, right, bottom = garment.box
+        cells.append(grids.Cell(pixels[top:bottom, left:right], f"{number} · {garment.kind}\n{garment.score:.2f}"))
+    return cells

@@ -1,0 +1,192 @@
+"""Every garment in a photo: people, their poses, and one box with a kind for each garment they wear or carry.
+
+Where nobody is seen, the photo shows one garment: its content. A box of the user wins over everything that is found.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from osoroi import image
+from osoroi.errors import BadPhoto
+from osoroi.garments import picture, rule
+from osoroi.garments import profile as profiles
+from osoroi.garments.body import Body
+from osoroi.garments.people import Detection, detect
+from osoroi.garments.pose import Pose, pose
+from osoroi.image import Photo
+from osoroi.records import Box, Source
+
+WORK_SIDE: Final = 1024
+"""Photos with a longer side are reduced to this many pixels before anything is looked for."""
+
+MIN_PERSON: Final = 0.4
+"""Detections of people that score less are ignored."""
+
+MIN_BODY: Final = 0.5
+"""A person whose pose scores less has no body that garments could be placed on."""
+
+MIN_SIZE: Final = 0.45
+"""People lower than this share of the largest one's height stand in the background and are left out."""
+
+MIN_SHARE: Final = 0.15
+"""People lower than this share of the photo's height are left out too: their garments have too few pixels."""
+
+MAX_PEOPLE: Final = 6
+"""At most so many people, the largest ones."""
+
+
+@dataclass(frozen=True)
+class Garment:
+    """One garment in a photo.
+
+    ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
+    the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it.
+    """
+
+    box: Box
+    kind: str
+    score: float
+    person: int | None
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person: the body with its colours, and what the pictures of both halves say."""
+
+    body: Body
+    colours: profiles.Profile
+    pictures: rule.Evidence
+
+
+def find(photo: Source | Photo, *, box: Box | None = None) -> list[Garment]:
+    """The garments of a photo: people from the largest to the smallest, and of each the largest garment first.
+
+    A photo without a person is one garment, ``image.content``. With ``box`` the list has that box alone, and its kind
+    follows from its place on the body where there is one. Raises BadPhoto for a photo that cannot be read and for a
+    box outside it.
+    """
+    pixels = photo if isinstance(photo, np.ndarray) else image.read(photo)
+    height, width, _ = pixels.shape
+    if box is not None and not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
+        raise BadPhoto(
+            f"box {tuple(box)} does not fit a photo of {width} x {height}",
+            hint="boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside",
+        )
+    reduced = -(-max(height, width) // WORK_SIDE)
+    small = np.asarray(Image.fromarray(pixels).reduce(reduced)) if reduced > 1 else pixels
+    detections = detect(small)
+    people = [person for found in largest(detections, small) if (person := examine(small, found.box))]
+    if box is not None:
+        return [boxed(small, box, people, reduced)]
+    garments = []
+    for number, person in enumerate(people):
+        on_body = of_person(person, detections, small)
+        on_body.sort(key=lambda worn: -_area(worn.box))
+        for worn in on_body:
+            garments.append(Garment(_whole(worn.box, reduced, width, height), worn.kind, worn.score, number))
+    if garments:
+        return garments
+    whole = image.content(pixels)
+    return [judged(small, whole, reduced)]
+
+
+def largest(detections: list[Detection], photo: Photo) -> list[Detection]:
+    """The people whose garments are worth finding, the largest area first."""
+    people = [found for found in detections if found.label == "person" and found.score >= MIN_PERSON]
+    people.sort(key=lambda found: -_area(found.box))
+    if not people:
+        return []
+    tallest = max(found.box[3] - found.box[1] for found in people)
+    least = max(MIN_SIZE * tallest, MIN_SHARE * photo.shape[0])
+    return [found for found in people if found.box[3] - found.box[1] >= least][:MAX_PEOPLE]
+
+
+def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
+    """The person in a box, or None where the pose network sees no body."""
+    posed = pose(photo, box)
+    if posed.score < MIN_BODY:
+        return None
+    body = Body(posed)
+    crops = [
+        cut(photo, unsquared(posed, rule.crop_box(body, stretch))) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)
+    ]
+    probe = picture.logits(crops).probe
+    return Person(body, profiles.profile(body), rule.evidence(probe[0], probe[1]))
+
+
+def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Worn]:
+    """What one person wears and carries; boxes in pixels of the photo, cut at its edges."""
+    body, height, width = person.body, *photo.shape[:2]
+    garments = []
+    for worn in rule.worn(body, person.colours, person.pictures):
+        full = unsquared(body.pose, worn.box)
+        visible = _clipped(full, width, height)
+        if _area(visible) >= rule.MIN_VISIBLE * _area(full):
+            garments.append(rule.Worn(worn.kind, visible, worn.score))
+    bags = [found for found in detections if found.label in rule.BAGS]
+    garments += rule.carried(body, [(squared(body.pose, bag.box), bag.box, bag.score) for bag in bags])
+    return garments
+
+
+def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment:
+    """The user's box: of the person that holds most of it, the kind that best fits the place and the picture."""
+    return judged(photo, box, reduced)
+
+
+def judged(photo: Photo, box: Box, reduced: int) -> Garment:
+    """A box whose kind its picture alone says."""
+    values = picture.logits([cut(photo, tuple(side / reduced for side in box))]).probe[0].astype(float)
+    chances = np.exp(values - values.max())
+    chances /= chances.sum()
+    best = int(np.argmax(chances))
+    return Garment(box, picture.PROBED[best], float(chances[best]), None)
+
+
+def cut(photo: Photo, box: tuple[float, ...]) -> UInt8[np.ndarray, "192 192 3"]:
+    """A box of the photo as the picture network's input; what lies outside the photo is left off."""
+    height, width, _ = photo.shape
+    left, top, right, bottom = _clipped((box[0], box[1], box[2], box[3]), width, height)
+    if right - left < 1 or bottom - top < 1:
+        left, top, right, bottom = 0, 0, width, height
+    size = (picture.INPUT.width, picture.INPUT.height)
+    return np.asarray(
+        Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, (left, top, right, bottom), 2.0)
+    ).copy()
+
+
+def unsquared(posed: Pose, box: rule.Rectangle) -> rule.Rectangle:
+    """A box of a pose's crop, in pixels of the photo."""
+    left, top, right, bottom = (side * posed.scale for side in box)
+    return left + posed.left, top + posed.top, right + posed.left, bottom + posed.top
+
+
+def squared(posed: Pose, box: rule.Rectangle) -> rule.Rectangle:
+    """A box of the photo, in pixels of a pose's crop: the inverse of ``unsquared``."""
+    left, top, right, bottom = box
+    return (
+        (left - posed.left) / posed.scale,
+        (top - posed.top) / posed.scale,
+        (right - posed.left) / posed.scale,
+        (bottom - posed.top) / posed.scale,
+    )
+
+
+def _clipped(box: rule.Rectangle, width: int, height: int) -> rule.Rectangle:
+    left, top, right, bottom = box
+    return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
+
+def _area(box: tuple[float, float, float, float]) -> float:
+    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
+
+
+def _whole(box: rule.Rectangle, reduced: int, width: int, height: int) -> Box:
+    """Whole pixels of the full photo, at least one in each direction."""
+    left, top = (min(max(round(edge * reduced), 0), size - 1) for edge, size in ((box[0], width), (box[1], height)))
+    right = min(max(round(box[2] * reduced), left + 1), width)
+    bottom = min(max(round(box[3] * reduced), top + 1), height)
+    return Box(left, top, right, bottom)

@@ -1,0 +1,234 @@
+"""From a body, the colours along it and what pictures say, to one box for each garment that is worn.
+
+Rows come from the landmarks and from the hems and the waist seen in the colours; columns from the mask of the person;
+kinds from a picture of the upper and of the lower half, from bare legs and from the colour across the waist.
+``docs/decisions/0006-garments.md`` says where the numbers come from.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from osoroi.garments import pose as poses
+from osoroi.garments import profile as profiles
+from osoroi.garments.body import Body
+from osoroi.garments.picture import PROBED
+from osoroi.garments.pose import SIDE
+from osoroi.garments.profile import Profile
+
+Rectangle = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels of the pose's crop."""
+
+LOWER: Final = ("skirt", "trousers", "shorts", "dress")
+UPPER: Final = ("top", "outerwear")
+TOP_OF: Final = {"top": -0.12, "outerwear": -0.16, "dress": -0.05}
+"""Where what hangs from the shoulders begins, along the body."""
+
+BOTTOM_OF: Final = {"top": 1.0, "outerwear": 1.4, "trousers": 3.0}
+"""Where garments end whose hem is not looked for."""
+
+COLUMN_SHARE: Final = {"top": 0.2, "outerwear": 0.2, "skirt": 0.3, "shorts": 0.3, "dress": 0.4, "trousers": 0.3}
+"""A column belongs to a garment where at least this share of its rows shows the person."""
+
+BESIDE_ARMS, BESIDE_LEGS, BESIDE_FEET = 0.15, 0.17, 0.25
+"""How far garments reach past the landmarks of arms, legs and feet, in torsos."""
+
+SHOE_ABOVE, SHOE_BELOW = 0.03, 0.23
+"""Shoes reach from so far above the highest landmark of the feet to so far below the lowest one, in torsos."""
+
+BARE: Final = 0.35
+"""A forearm with a larger share of skin is bare."""
+
+LEGS_CROP, UPPER_CROP = (1.0, 3.0), (-0.12, 1.2)
+"""The parts of the body whose pictures are judged."""
+
+MIN_VISIBLE: Final = 0.45
+"""A garment of which a smaller share lies inside the photo is left out."""
+
+
+class Worn(NamedTuple):
+    """One garment on a body: its kind, its box in pixels of the pose's crop, and its score in [0, 1]."""
+
+    kind: str
+    box: Rectangle
+    score: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Log-probabilities of kinds: of the lower half for ``LOWER``, of the upper half for ``UPPER``."""
+
+    lower: dict[str, float]
+    upper: dict[str, float]
+
+
+PICTURE_LOWER: Final = 0.6
+"""Weight of the picture's log-probabilities of the lower half."""
+
+KNEES, SHINS = (1.85, 2.25), (2.4, 2.8)
+CHEST, THIGH = (0.25, 0.65), (1.15, 1.45)
+"""Stretches of the body that are compared."""
+
+SHINS_AGAINST_TROUSERS, KNEES_AGAINST_TROUSERS = 4.0, 2.0
+KNEES_FOR_SHORTS, KNEES_AGAINST_SHORTS = 2.0, 2.5
+ALIKE_FOR_DRESS, ALIKE_AGAINST_SKIRT = 2.0, 1.0
+ALIKE_DISTANCE: Final = 10.0
+"""Colours of chest and thigh that differ by more than this are two garments rather than one."""
+
+PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.6, "dress": 0.0}
+OUTER_PRIOR: Final = -0.2
+
+
+def evidence(upper: Float32[np.ndarray, "8"], lower: Float32[np.ndarray, "8"]) -> Evidence:
+    """Log-probabilities from the probe's logits of both crops, each over the kinds that half can show."""
+
+    def chosen(logits: Float32[np.ndarray, "8"], kinds: tuple[str, ...]) -> dict[str, float]:
+        values = logits[[PROBED.index(kind) for kind in kinds]].astype(float)
+        values -= np.log(np.exp(values - values.max()).sum()) + values.max()
+        return dict(zip(kinds, values.tolist(), strict=True))
+
+    return Evidence(chosen(lower, LOWER), chosen(upper, UPPER))
+
+
+def lower_kinds(colours: Profile, pictures: Evidence) -> dict[str, float]:
+    """Probability of each kind of ``LOWER``."""
+    knees, shins = colours.skin_on_legs(*KNEES), colours.skin_on_legs(*SHINS)
+    apart = float(np.linalg.norm(colours.colour(*CHEST) - colours.colour(*THIGH)))
+    alike = 1 - 2 / (1 + np.exp(-(apart - ALIKE_DISTANCE) / 5))
+    scores = {kind: PRIOR[kind] + PICTURE_LOWER * pictures.lower[kind] for kind in LOWER}
+    scores["trousers"] -= SHINS_AGAINST_TROUSERS * shins + KNEES_AGAINST_TROUSERS * knees
+    scores["shorts"] += KNEES_FOR_SHORTS * knees - KNEES_AGAINST_SHORTS * (1 - max(knees, shins))
+    scores["dress"] += ALIKE_FOR_DRESS * alike
+    scores["skirt"] -= ALIKE_AGAINST_SKIRT * alike
+    values = np.exp(np.array(list(scores.values())) - max(scores.values()))
+    return dict(zip(scores, (values / values.sum()).tolist(), strict=True))
+
+
+def worn(body: Body, colours: Profile, pictures: Evidence) -> list[Worn]:
+    """Garments on one body: a dress, or an upper and a lower one; outerwear over a dress; shoes."""
+    lower = lower_kinds(colours, pictures)
+    kind = max(lower, key=lambda name: lower[name])
+    outer = float(1 / (1 + np.exp(pictures.upper["top"] - pictures.upper["outerwear"] - OUTER_PRIOR)))
+    garments = []
+    if kind == "dress":
+        if outer > 0.5:
+            garments.append(Worn("outerwear", box(body, colours, "outerwear"), outer))
+    else:
+        upper = "outerwear" if outer > 0.5 else "top"
+        garments.append(Worn(upper, box(body, colours, upper), max(outer, 1 - outer)))
+    garments.append(Worn(kind, box(body, colours, kind), lower[kind]))
+    if (shoes := shoe_box(body)) is not None:
+        garments.append(Worn("shoes", shoes, 0.9))
+    return garments
+
+
+def rows(colours: Profile, kind: str) -> tuple[float, float]:
+    """Where a garment begins and ends along the body."""
+    waist, _ = profiles.boundary(colours.middle, colours.middle_skin, profiles.WAIST)
+    hems = {"skirt": profiles.SKIRT_HEM, "shorts": profiles.SHORTS_HEM, "dress": profiles.DRESS_HEM}
+    start = TOP_OF.get(kind, waist if kind == "trousers" else min(waist, 1.0))
+    if kind in hems:
+        return start, profiles.boundary(colours.legs, colours.leg_skin, hems[kind])[0]
+    return start, BOTTOM_OF[kind]
+
+
+def box(body: Body, colours: Profile, kind: str) -> Rectangle:
+    """The box of one garment."""
+    start, end = rows(colours, kind)
+    return span(body, colours, kind, body.row(start), body.row(end))
+
+
+def span(body: Body, colours: Profile, kind: str, top: float, bottom: float) -> Rectangle:
+    """A box of these rows, as wide as the person is there."""
+    pixels = body.mask & ~(concealing(body) if kind in UPPER else body.arms)
+    first, last = (int(np.clip(round(edge), 0, SIDE)) for edge in (top, bottom))
+    band = pixels[first : max(last, first + 1)]
+    columns = np.flatnonzero(band.mean(axis=0) >= COLUMN_SHARE[kind]) if len(band) else np.array([], int)
+    if not len(columns):
+        middle = body.centre(1.0)
+        return middle - 0.4 * body.torso, top, middle + 0.4 * body.torso, bottom
+    left, right = float(columns[0]), float(columns[-1] + 1)
+    if kind == "top":
+        low, high = reach(body, (*poses.SHOULDERS, *poses.ELBOWS, *poses.WRISTS), BESIDE_ARMS)
+        left, right = max(left, low), min(right, high)
+    if kind == "trousers":
+        low, high = reach(body, (*poses.HIPS, *poses.KNEES, *poses.ANKLES), BESIDE_LEGS)
+        left, right = low, high
+    return left, top, max(right, left + 1), bottom
+
+
+def reach(body: Body, rows_: tuple[int, ...], beside: float) -> tuple[float, float]:
+    """The columns that landmarks span, with so many torsos beside them."""
+    columns = body.pose.landmarks[list(rows_), 0]
+    return float(columns.min() - beside * body.torso), float(columns.max() + beside * body.torso)
+
+
+def concealing(body: Body) -> Bool[np.ndarray, "256 256"]:
+    """The hands, and the forearms that are bare: what a garment of the upper half does not cover."""
+    skin = profiles.skin_colour(body)
+    hidden = body.hands.copy()
+    for side in (0, 1):
+        forearm = body.forearm(side) & body.mask
+        if forearm.any():
+            lab = profiles.to_lab(body.pose.crop[forearm])
+            bare = np.exp(-0.5 * (((lab - skin) / profiles.SKIN_SPREADS) ** 2).sum(axis=-1))
+            if float(bare.mean()) > BARE:
+                hidden |= body.forearm(side)
+    return hidden
+
+
+def shoe_box(body: Body) -> Rectangle | None:
+    """Both shoes: the person's pixels near the landmarks of the feet."""
+    feet = body.pose.landmarks[list(poses.FEET)]
+    t = body.torso
+    top, bottom = float(feet[:, 1].min()) - SHOE_ABOVE * t, float(feet[:, 1].max()) + SHOE_BELOW * t
+    left, right = float(feet[:, 0].min()) - BESIDE_FEET * t, float(feet[:, 0].max()) + BESIDE_FEET * t
+    first, last = (int(np.clip(round(edge), 0, SIDE)) for edge in (top, bottom))
+    low, high = (int(np.clip(round(edge), 0, SIDE)) for edge in (left, right))
+    pixels = body.mask[first:last, low:high]
+    if not pixels.any():
+        return None
+    y, x = np.nonzero(pixels)
+    return low + int(x.min()), first + int(y.min()), low + int(x.max()) + 1, first + int(y.max()) + 1
+
+
+def crop_box(body: Body, stretch: tuple[float, float]) -> Rectangle:
+    """The box of a stretch of the body whose picture is judged: as wide as the person is there, without the arms."""
+    top, bottom = body.row(stretch[0]), body.row(stretch[1])
+    first, last = (int(np.clip(round(edge), 0, SIDE)) for edge in (top, bottom))
+    pixels = (body.mask & ~body.arms)[first : max(last, first + 1)]
+    columns = np.flatnonzero(pixels.mean(axis=0) >= 0.1) if len(pixels) else np.array([], int)
+    if not len(columns):
+        middle = body.centre(float(np.mean(stretch)))
+        return middle - 0.5 * body.torso, top, middle + 0.5 * body.torso, bottom
+    return float(columns[0]), top, float(columns[-1] + 1), bottom
+
+
+BAGS: Final = ("handbag", "backpack", "suitcase")
+MIN_BAG: Final = 0.25
+BAG_BESIDE, BAG_LOWEST = 0.15, 1.6
+
+
+def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) -> list[Worn]:
+    """The best bag that belongs to the body, of (box in the crop, box in the photo, score); or none.
+
+    Its middle lies at most .15 torsos beside the person, at most 1.6 torsos below the shoulders, and more than a tenth
+    of it shows the person.
+    """
+    columns = np.flatnonzero(body.mask.any(axis=0))
+    if not len(columns):
+        return []
+    beside = BAG_BESIDE * body.torso
+    for inside, full, score in sorted(detections, key=lambda each: -each[2]):
+        if score < MIN_BAG:
+            break
+        x, y = (inside[0] + inside[2]) / 2, (inside[1] + inside[3]) / 2
+        near = columns[0] - beside <= x <= columns[-1] + 1 + beside
+        low = y - body.row(0) <= BAG_LOWEST * body.torso
+        left, top, right, bottom = (int(np.clip(round(side), 0, SIDE)) for side in inside)
+        covered = body.mask[top:bottom, left:right]
+        if near and low and covered.size and float(covered.mean()) > 0.1:
+            return [Worn("bag", full, score)]
+    return []

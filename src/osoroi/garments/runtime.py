@@ -1,0 +1,23 @@
+"""The networks that find garments, loaded when they are first needed and shared by all threads."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import onnxruntime as ort
+
+from osoroi.encoder import open_session
+from osoroi.errors import BadEncoder
+
+WEIGHTS: Final = Path(__file__).parent / "weights"
+
+
+@cache
+def session(name: str, threads: int = 1) -> ort.InferenceSession:
+    """The network in one file of ``weights``; raises BadEncoder where the file is missing or damaged."""
+    path = WEIGHTS / name
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise BadEncoder(f"no network can be read at {path} ({error.strerror})", hint="install osoroi again") from error
+    return open_session(model, threads)
