@@ -123,7 +123,7 @@ def _seen(product: Product, crop: Crop, view: int) -> Shown:
     photo: Any = crop.photo
     street = crop.domain == "street"
     shot = photo.composed() if street else photo.framed()
-    file = compose.hasty(shot.picture, photo.seed, photo.crop_id) if street else _jpeg(shot.picture)
+    file = compose.phone_photo(shot.picture, photo.seed, photo.crop_id) if street else _jpeg(shot.picture)
     area = (0, 0, *shot.mask.size) if street else image.content(image.read(file))
     mask = np.asarray(shot.mask.resize((GRID, GRID), Image.Resampling.BOX, box=tuple(area)))
     owner = f"sender {product.attributes.get('sender_id')}"

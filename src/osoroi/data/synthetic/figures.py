@@ -77,7 +77,7 @@ class Person:
         return Cloth(self.skin)
 
 
-def somebody(dice: np.random.Generator) -> Person:
+def person(dice: np.random.Generator) -> Person:
     """One of many."""
     dark = int(dice.integers(len(SKINS)))
     hair = int(dice.integers(len(HAIRS))) if dark < 3 else int(dice.integers(2))

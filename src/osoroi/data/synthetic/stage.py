@@ -47,15 +47,15 @@ def in_shop(design: Design, cloth: Cloth, dice: np.random.Generator, *, hung: bo
 
 def in_street(design: Design, cloth: Cloth, dice: np.random.Generator) -> Stage:
     """Worn by somebody."""
-    pose, own, camera = worn(design, cloth, dice)
-    person = figures.somebody(dice)
+    pose, own, camera = posed(design, cloth, dice)
+    person = figures.person(dice)
     pieces = [*figures.behind(person), *figures.body(person, pose)]
     pieces += [piece for joints in pose.arms for piece in figures.arm(person, joints)]
     pieces += [*dressed(design.kind, own, pose, dice), *figures.head(person), *before(person, dice)]
     return Stage(tuple(pieces), camera, street=True)
 
 
-def worn(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose, list[Piece], shapes.Camera]:
+def posed(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose, list[Piece], shapes.Camera]:
     """How it is worn, its pieces, and the camera: all that its box depends on."""
     pose = figures.standing(dice)
     own = cuts.garment(design.cut, cloth, pose, worn=True)
