@@ -1,6 +1,6 @@
-"""A garment's cut-out -> somebody wears it somewhere: warped, folded, relit, half hidden, in a photo of a phone.
+"""Composes street photos: a garment's cut-out is warped, folded, lit, partly hidden and put on a drawn person.
 
-What is drawn (bodies, hair, straps, places) comes from ``drawing``, so that a composed photo is as free as the photo
+What is drawn (bodies, hair, straps, places) comes from the renderer, so that a composed photo is as free as the photo
 of the garment and the scene it stands on.
 """
 
@@ -20,7 +20,7 @@ LONG = 190
 """Longer side of the garment while a photo is composed."""
 
 WORN = {"tops": "upper", "outerwear": "upper", "dresses": "upper", "skirts": "lower", "pants": "lower", "bags": "held"}
-"""Category -> where on a body it goes; what is not named hangs alone."""
+"""Category -> its place on a body; other categories hang alone."""
 
 TURN, ASKEW, WAVES = np.deg2rad(12), 0.10, 0.022
 """At most so far turned; corners so far from a rectangle; deviation of the elastic field, in garment sizes."""
@@ -36,14 +36,14 @@ SMALL, LARGE = 64, 170
 
 
 class View(NamedTuple):
-    """A composed photo, and where in it the garment is seen: 255 of it all, 0 of what lies around or before it."""
+    """A composed photo and the garment's mask: 255 where the garment is visible, 0 where it is hidden or absent."""
 
     picture: Image.Image
     mask: Image.Image
 
 
 def composed(garment: Image.Image, category: str | None, scene: Image.Image | None, dice: np.random.Generator) -> View:
-    """One view of a garment (RGBA, trimmed) on a scene, or somewhere drawn."""
+    """A street photo of a garment (RGBA, trimmed) on a scene, or on a drawn one."""
     garment = fitted(garment, dice)
     placement = WORN.get(category or "", "") if dice.random() < 0.8 else ""
     canvas, place = laid(garment, placement, scene, dice)
@@ -57,7 +57,7 @@ def composed(garment: Image.Image, category: str | None, scene: Image.Image | No
 
 
 def fitted(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """At the size to work with, mirrored or not, with room around it to be warped in."""
+    """The garment at working size, mirrored or not, with room around it for the warp."""
     share = LONG / max(garment.size)
     size = max(8, round(garment.width * share)), max(8, round(garment.height * share))
     garment = garment.resize(size, Image.Resampling.BICUBIC if share > 1 else Image.Resampling.BOX)
@@ -72,7 +72,7 @@ def fitted(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
 def laid(
     garment: Image.Image, placement: str, scene: Image.Image | None, dice: np.random.Generator
 ) -> tuple[Canvas, tuple[int, int]]:
-    """The place, the camera that sees heads where the garment's body would be, and where the garment goes."""
+    """The scene, the camera in units of heads of the person, and the position of the garment."""
     width, height = garment.width + LONG // 3, garment.height + LONG // 3
     ground = scenes.street(dice, width, height) if scene is None else cropped(scene, width, height, dice)
     place = (LONG // 6, LONG // 6)
@@ -85,7 +85,7 @@ def laid(
 
 
 def anchored(covered: np.ndarray, placement: str, dice: np.random.Generator) -> tuple[float, float, float]:
-    """Where the pit of the neck of whoever wears it is, in pixels of the cut-out, and how many a head has.
+    """The pit of the neck in pixels of the cut-out, and the pixels of a head.
 
     Shoulders are taken for 1.7 heads wide a tenth down from the top, a waist for 1.15 at the top.
     """
@@ -109,7 +109,7 @@ def anchored(covered: np.ndarray, placement: str, dice: np.random.Generator) -> 
 
 
 def beneath(placement: str, person: Person, pose: Pose, dice: np.random.Generator) -> list[Piece]:
-    """The body that wears it, and what else it wears."""
+    """The body and the other clothes beneath the garment."""
     if not placement:
         return []
     pieces = [*figures.behind(person), *figures.body(person, pose)]
@@ -126,7 +126,7 @@ def beneath(placement: str, person: Person, pose: Pose, dice: np.random.Generato
 
 
 def above(placement: str, person: Person, dice: np.random.Generator) -> list[Piece]:
-    """Head and hair, straps, an arm across: what hides a part."""
+    """Head, hair, straps and arms that hide a part of the garment."""
     pieces = []
     if placement:
         pieces += [*figures.head(person), *stage.before(person, dice)]
@@ -148,7 +148,7 @@ def above(placement: str, person: Person, dice: np.random.Generator) -> list[Pie
 
 
 def warped(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """Turned, seen askew, and pulled about by a smooth field."""
+    """Rotation, perspective, and a smooth elastic deformation."""
     cells = 7
     at = np.linspace(-0.5, 0.5, cells + 1)
     grid = np.stack(np.meshgrid(at, at), axis=-1) * garment.size
@@ -167,7 +167,7 @@ def warped(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
 
 
 def folded(garment: Image.Image, canvas: Canvas, dice: np.random.Generator) -> Image.Image:
-    """The same under a light that falls on folds."""
+    """The garment shaded by folds."""
     size = max(4, garment.width // 4), max(4, garment.height // 4)
     scale = canvas.camera.scale / 4
     cover = np.asarray(garment.getchannel("A").resize(size), dtype=np.float32) / 255
@@ -201,7 +201,7 @@ def cropped(scene: Image.Image, width: int, height: int, dice: np.random.Generat
 
 
 def relit(picture: Image.Image, grain: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """Another light, as a telephone sees it."""
+    """Gain, contrast, saturation and white balance of a phone."""
     picture = ImageEnhance.Color(picture).enhance(1 + float(dice.uniform(-SATURATION, SATURATION)))
     gain, contrast = 1 + dice.uniform(-GAIN, GAIN), 1 + dice.uniform(-CONTRAST, CONTRAST)
     balance = gain * (1 + dice.uniform(-BALANCE, BALANCE, (3, 1)))
@@ -209,7 +209,7 @@ def relit(picture: Image.Image, grain: Image.Image, dice: np.random.Generator) -
 
 
 def trimmed(view: View, dice: np.random.Generator) -> View:
-    """Cut to the garment's box, carelessly, and made small."""
+    """The picture cut to the garment's box with random margins, and reduced."""
     box = view.mask.point([255 * (level > 127) for level in range(256)]).getbbox() or (0, 0, *view.mask.size)
     wide, high = box[2] - box[0], box[3] - box[1]
     shift = dice.uniform(-SHIFT, SHIFT, 4) + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
