@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from osoroi.catalog import Catalog, filters
+from osoroi.catalog import Storage, filters
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance import reencode as _reencode
 from osoroi.catalog.maintenance.backup import backup
@@ -171,19 +171,6 @@ def test_commits_in_a_log_that_cannot_be_read_are_never_passed_over(tmp_path, mo
     assert database.frozen(tmp_path / "copy") is None, "SQLite is to see the log, or to say that it cannot"
 
 
-def test_a_reader_notices_that_another_catalog_stands_in_its_place(tmp_path):
-    one, other = tmp_path / "shop", tmp_path / "other"
-    create(one, entry("a", [1, 0, 0, 0])).close()
-    create(other, entry("n", [0.5, 0, 0, 0])).close()
-    with LocalCatalog.open(one, readonly=True) as reader:
-        assert found(reader) == "a"
-        with reader._pool._lock:
-            reader._pool._close_idle()
-        shutil.copy(other / "catalog.sqlite", one / "catalog.sqlite")
-        (hit,) = reader.nearest(query(1, 0, 0, 0), 5)
-        assert (hit.product_id, hit.score) == ("n", pytest.approx(0.5))
-
-
 def test_a_connection_that_was_lent_before_the_file_changed_is_not_lent_again(tmp_path, monkeypatch):
     create(tmp_path / "shop", entry("a", [1, 0, 0, 0])).close()
     state = [(1, 1)]
@@ -305,7 +292,7 @@ def test_neighbors_carry_the_vectors_they_were_scored_by(tmp_path):
         vector = catalog.vectors([catalog.crops("P1")[0].crop_id])
         query = encoder.weigh(vector, None)
         neighbors = catalog.nearest(query, 99)
-        assert isinstance(catalog, Catalog)
+        assert isinstance(catalog, Storage)
         stored = catalog.vectors([neighbor.crop_id for neighbor in neighbors])
         assert np.array_equal(np.stack([neighbor.vector for neighbor in neighbors]), stored)
         assert np.allclose([neighbor.score for neighbor in neighbors], stored @ query[0], atol=1e-6)

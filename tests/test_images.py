@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from osoroi import image as images
 from osoroi.errors import BadPhoto
 from osoroi.image import Limits, cropping
+from osoroi.image import icc as images_icc
 from osoroi.records import Box, Preprocessing
 
 SRGB = np.array(
@@ -416,3 +417,17 @@ def test_no_switch_of_pillow_is_touched() -> None:
 
     assert (Image.MAX_IMAGE_PIXELS, ImageCms.ImageCmsProfile) == before
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_profiles_are_remembered_up_to_a_bound_in_bytes() -> None:
+    cache = images_icc.TransformCache(max_bytes=2_000)
+    adobe, p3 = profile(ADOBE, 2.2), profile(P3, 2.2)
+    first = cache.get(adobe, "RGB")
+    assert first is not None
+    assert cache.get(bytes(bytearray(adobe)), "RGB") is first  # by content
+    for number in range(20):
+        cache.get(p3 + bytes(number), "RGB")
+        assert cache.size_bytes <= 2_000
+    assert cache.get(adobe, "RGB") is not first  # the least recently used went
+    assert cache.get(adobe + bytes(3_000), "RGB") is not None  # too large to remember, and still followed
+    assert cache.size_bytes <= 2_000

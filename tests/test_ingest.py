@@ -98,9 +98,8 @@ def test_adding_the_same_again_changes_nothing_and_embeds_nothing(
 
 
 def test_a_run_that_was_stopped_goes_on_without_embedding_twice(
-    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder
 ) -> None:
-    monkeypatch.setattr(ingest, "CHUNK", 2)
     rows = [row(name, photo(tmp_path / f"{name}.png", (40 * at, 9, 200))) for at, name in enumerate("abcde")]
 
     def stopped() -> Iterator[Row]:
@@ -108,7 +107,7 @@ def test_a_run_that_was_stopped_goes_on_without_embedding_twice(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingest.add(stopped(), catalog, encoder)
+        ingest.add(stopped(), catalog, encoder, products_per_commit=2)
     assert ids(catalog) == ["a", "b"], "one whole chunk was committed"
     count = ingest.add(rows, catalog, encoder)
     assert (count.added, count.unchanged, count.embedded) == (3, 2, 3)
@@ -160,14 +159,13 @@ def test_a_photo_that_broke_since_keeps_its_vector(
 
 
 def test_rows_of_a_product_that_come_apart_are_joined(
-    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder
 ) -> None:
-    monkeypatch.setattr(ingest, "CHUNK", 1)
     red, blue = photo(tmp_path / "r.png", (200, 9, 9)), photo(tmp_path / "b.png", (9, 9, 200))
     rows = [row("a", red, "a/front"), row("b", blue), row("a", blue, "a/back")]
-    ingest.add(rows, catalog, encoder)
+    ingest.add(rows, catalog, encoder, products_per_commit=1)
     assert [crop.crop_id for crop in catalog.crops("a")] == ["a/front", "a/back"]
-    assert ingest.add(rows, catalog, encoder).embedded == 0
+    assert ingest.add(rows, catalog, encoder, products_per_commit=1).embedded == 0
 
 
 def test_a_crop_that_left_the_table_leaves_the_catalog(

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import shops
-from osoroi.catalog import Catalog, filters
+from osoroi.catalog import Storage, filters
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.memory.rwlock import Gate
 from osoroi.errors import BadCatalog, BadFilter, BadPhoto, BadRequest, Busy, NotFound, OtherEncoder
@@ -30,7 +30,7 @@ def catalog(tmp_path: Path):
 
 
 def test_it_keeps_the_protocol(catalog):
-    assert isinstance(catalog, Catalog)
+    assert isinstance(catalog, Storage)
 
 
 def test_products_are_found_once_by_their_best_crop(catalog):
@@ -400,7 +400,7 @@ def test_a_newer_format_is_refused_and_not_touched(tmp_path):
     with pytest.raises(BadCatalog, match=r"has format 2, and this osoroi reads format 1"):
         LocalCatalog.open(tmp_path / "shop")
     assert path.read_bytes() == before
-    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["catalog.sqlite"]
+    assert sorted(path.name for path in (tmp_path / "shop").iterdir()) == ["catalog.id", "catalog.sqlite"]
 
 
 def test_a_catalog_is_created_once_and_whole(tmp_path, monkeypatch):

@@ -8,7 +8,10 @@
     ├── BadEncoder              a file that is no encoder, or one that does not fit the crops or the dial asked of it
     ├── BadIndex                vectors or a snapshot that do not fit the index
     ├── BadFilter               a `where` that does not parse, or names a column that is not there
-    ├── BadCatalog              a folder that is no catalog, or one of a newer format, or damaged
+    ├── BadCatalog              a folder that is no catalog, or one of a newer format
+    │   ├── CatalogDamaged      a catalog whose content is not what was written
+    │   ├── CatalogReplaced     another catalog, or none, stands where this one was opened
+    │   ├── CatalogUnavailable  a catalog that cannot be read or written now: disk, quota, permissions, memory
     │   ├── OtherEncoder        vectors of an encoder that the catalog was not made with
     │   └── Busy                another writer holds the catalog
     ├── BadRequest              arguments that contradict each other or leave their range
@@ -66,7 +69,19 @@ class BadFilter(OsoroiError):
 
 
 class BadCatalog(OsoroiError):
-    """A folder that is no catalog, one of a newer format, or a damaged one."""
+    """A folder that is no catalog, or one of a newer format."""
+
+
+class CatalogDamaged(BadCatalog):
+    """A catalog whose content is not what was written."""
+
+
+class CatalogReplaced(BadCatalog):
+    """Another catalog, or none, stands where this one was opened."""
+
+
+class CatalogUnavailable(BadCatalog):
+    """A catalog that cannot be read or written now: an I/O error, a full disk, a quota, permissions, memory."""
 
 
 class OtherEncoder(BadCatalog):
@@ -123,6 +138,8 @@ OUTCOMES: dict[type[OsoroiError], tuple[int, int]] = {
     BadIndex: (1, 500),
     BadFilter: (1, 400),
     BadCatalog: (1, 500),
+    CatalogReplaced: (1, 503),
+    CatalogUnavailable: (1, 503),
     OtherEncoder: (1, 409),
     Busy: (1, 503),
     BadRequest: (USAGE, 400),

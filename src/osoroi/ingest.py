@@ -1,34 +1,34 @@
-"""Products and photos to vectors to catalog: resumable, idempotent, and unmoved by a broken photo.
+"""From rows of products and photos to vectors in a catalog; a broken photo stops nothing.
 
-Rows are taken in chunks of products. A crop that the catalog holds already (same bytes, same box) keeps its vector;
-the rest is decoded on a few threads and encoded together, and each chunk is put in one commit. So a run that was
-stopped is simply started again.
+Rows are taken in chunks of products. A crop that the catalog has already (same bytes, same box) keeps its vector. The
+other crops are read on threads and encoded in batches. Each chunk is one commit, so a run that was stopped can be
+started again and continues where it was.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Catalog, Entry, StoredProduct
-from osoroi.encoder import Encoder
+from osoroi.catalog import Entry, Storage, StoredProduct
+from osoroi.encoder import Encoder, loader
+from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
-from osoroi.image import Limits
+from osoroi.image import LIMITS, Limits
 from osoroi.records import Crop, Product, Row
 
-CHUNK = 64
-"""Products in one commit: a second of work to lose at most, and commits too few to matter."""
+PRODUCTS_PER_COMMIT = 64
+"""About one second of work is lost where a run is stopped, and commits are few enough to cost nothing."""
 
 
 class Problem(NamedTuple):
-    """A crop that could not be read, and why."""
+    """A crop whose photo cannot be read, and the reason."""
 
     product_id: str
     crop_id: str
@@ -38,8 +38,11 @@ class Problem(NamedTuple):
 
 @dataclass
 class Count:
-    """What a run did so far. A product is added, changed, unchanged or left out; a crop is embedded, kept,
-    unreadable, or dropped because its product's rows no longer name it.
+    """Numbers of a run so far.
+
+    Of products: ``added``, ``changed``, ``unchanged``, and ``left_out`` without a readable photo. Of shop crops:
+    ``embedded``, ``unreadable``, and ``dropped`` because the rows of their product no longer name them. ``street``
+    crops are skipped.
     """
 
     added: int = 0
@@ -52,82 +55,85 @@ class Count:
     street: int = 0
 
     @property
-    def held(self) -> int:
-        """Products of this run that the catalog now holds."""
+    def stored(self) -> int:
+        """Products of this run that are in the catalog now."""
         return self.added + self.changed + self.unchanged
 
 
-class Look(NamedTuple):
-    """A crop that was looked at: to be embedded (pixels), kept (no pixels), or lost (no crop)."""
+class HashedCrop(NamedTuple):
+    """A crop with the hash of its photo, and its pixels where it has to be embedded."""
 
-    crop: Crop | None
-    pixels: UInt8[np.ndarray, "h w 3"] | None
-    problem: Problem | None
+    crop: Crop
+    pixels: Pixels | None
 
 
-class Loaded(NamedTuple):
-    """Bytes that were read once, under the name they came from."""
+class NamedBytes(NamedTuple):
+    """The bytes of a photo under the name of their file, which error messages give."""
 
     name: str
     data: bytes
 
     def read(self) -> bytes:
+        """The bytes."""
         return self.data
+
+
+Chunk = dict[str, tuple[Product, list[Crop]]]
+"""Product id -> product and its shop crops."""
 
 
 def add(
     rows: Iterable[Row],
-    catalog: Catalog,
+    catalog: Storage,
     encoder: Encoder,
     *,
     threads: int = 2,
-    limits: Limits | None = None,
+    limits: Limits = LIMITS,
+    products_per_commit: int = PRODUCTS_PER_COMMIT,
     on_problem: Callable[[Problem], None] = lambda problem: None,
     on_progress: Callable[[Count], None] = lambda count: None,
 ) -> Count:
-    """Put every product of ``rows`` that has a readable shop photo.
+    """Store every product of ``rows`` that has a readable shop photo.
 
-    Street crops are counted and passed over: a catalog holds what a shop sells. A product whose rows come apart is
-    joined again. A photo that cannot be read goes to ``on_problem``; where the catalog holds an earlier vector of
-    that crop, it stays. Crops that the rows of a product no longer name leave at the end. Raises BadDataset where the
-    rows cannot be read: what was put until then stays, and no crop leaves.
+    Street crops are counted and skipped. The rows of one product need not follow each other. ``on_problem`` gets each
+    photo that cannot be read; where the catalog has an earlier vector of that crop, the vector stays. Crops that the
+    rows of a product no longer name are removed at the end. Raises BadDataset where the rows cannot be read: what was
+    committed until then stays, and no crop is removed. Raises OtherEncoder where the catalog has another encoder.
     """
     if encoder.fingerprint != catalog.fingerprint:
         raise OtherEncoder(
-            f"the catalog holds vectors of encoder {catalog.fingerprint[:12]}, not of {encoder.fingerprint[:12]}",
+            f"the catalog has vectors of encoder {catalog.fingerprint[:12]}, not of {encoder.fingerprint[:12]}",
             hint="add with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
         )
     count = Count()
-    stale: dict[str, set[str]] = {}
-    with ThreadPoolExecutor(threads) as pool:
-        for chunk in _chunks(rows, count):
-            held = catalog.get_many(chunk)
-            for product_id, (_, crops) in chunk.items():
-                before = {crop.crop_id for crop in held[product_id].crops} if product_id in held else set()
-                stale[product_id] = stale.get(product_id, before) - {crop.crop_id for crop in crops}
-            read = partial(look, held=held, encoder=encoder, limits=limits or Limits())
-            looks = list(pool.map(read, [crop for _, crops in chunk.values() for crop in crops]))
-            for one in looks:
-                if one.problem is not None:
-                    on_problem(one.problem)
-            count.unreadable += sum(one.problem is not None for one in looks)
-            count.embedded += sum(one.pixels is not None for one in looks)
-            entries = list(_entries([product for product, _ in chunk.values()], looks, held, count, catalog, encoder))
-            if entries:
-                catalog.put(entries, fingerprint=encoder.fingerprint)
-            on_progress(count)
-    count.dropped = _drop({product_id: crop_ids for product_id, crop_ids in stale.items() if crop_ids}, catalog)
+    unnamed: dict[str, set[str]] = {}  # product id -> ids of stored crops that no row has named so far
+    for chunk in _chunks(rows, count, products_per_commit):
+        stored = catalog.get_many(chunk)
+        for product_id, (_, crops) in chunk.items():
+            before = {crop.crop_id for crop in stored[product_id].crops} if product_id in stored else set()
+            unnamed[product_id] = unnamed.get(product_id, before) - {crop.crop_id for crop in crops}
+        hashed, problems = _read(chunk, stored, encoder, threads=threads, limits=limits)
+        for problem in problems:
+            on_problem(problem)
+        count.unreadable += len(problems)
+        vectors = _encode(hashed, encoder)
+        count.embedded += len(vectors)
+        entries = list(_entries(chunk, hashed, vectors, stored, count, catalog))
+        if entries:
+            catalog.put(entries, fingerprint=encoder.fingerprint)
+        on_progress(count)
+    count.dropped = sum(catalog.drop(product_id, crop_ids) for product_id, crop_ids in unnamed.items() if crop_ids)
     return count
 
 
-def _chunks(rows: Iterable[Row], count: Count) -> Iterator[dict[str, tuple[Product, list[Crop]]]]:
-    """Products with their shop crops by product id, CHUNK products at a time."""
-    chunk: dict[str, tuple[Product, list[Crop]]] = {}
+def _chunks(rows: Iterable[Row], count: Count, products_per_commit: int) -> Iterator[Chunk]:
+    """The rows in chunks of so many products; street crops are counted and left out."""
+    chunk: Chunk = {}
     for product, crop in rows:
         if crop.domain == "street":
             count.street += 1
             continue
-        if product.product_id not in chunk and len(chunk) == CHUNK:
+        if product.product_id not in chunk and len(chunk) == products_per_commit:
             yield chunk
             chunk = {}
         crops = chunk.setdefault(product.product_id, (product, []))[1]
@@ -141,42 +147,58 @@ def _chunks(rows: Iterable[Row], count: Count) -> Iterator[dict[str, tuple[Produ
         yield chunk
 
 
-def look(crop: Crop, held: Mapping[str, StoredProduct], encoder: Encoder, limits: Limits) -> Look:
-    """Read a crop's photo, unless it cannot be read; prepare its pixels, unless the catalog holds their vector."""
-    mine = held[crop.product_id].crops if crop.product_id in held else []
-    before = next((other for other in mine if other.crop_id == crop.crop_id), None)
-    try:
-        data = image.load(crop.photo, limits=limits)
-        hashed = replace(crop, sha256=hashlib.sha256(data).hexdigest())
-        if before is not None and (before.sha256, before.box) == (hashed.sha256, hashed.box):
-            return Look(hashed, None, None)
-        photo = Loaded(image.name_of(crop.photo), data)
-        return Look(hashed, image.crop(photo, crop.box, encoder.preprocessing["shop"], limits=limits), None)
-    except BadPhoto as error:
-        return Look(before, None, Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(error)))
+def _read(
+    chunk: Chunk, stored: Mapping[str, StoredProduct], encoder: Encoder, *, threads: int, limits: Limits
+) -> tuple[list[HashedCrop], list[Problem]]:
+    """The crops of a chunk, hashed and where needed with pixels. A crop that cannot be read stays as it was stored."""
+    crops = [crop for _, of_product in chunk.values() for crop in of_product]
+    reader = partial(read_crop, stored=stored, encoder=encoder, limits=limits)
+    hashed, problems = [], []
+    for crop, result in loader.read(crops, reader, threads=threads):
+        if isinstance(result, BadPhoto):
+            problems.append(Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(result)))
+        else:
+            hashed.append(result)
+    return hashed, problems
+
+
+def read_crop(crop: Crop, stored: Mapping[str, StoredProduct], encoder: Encoder, limits: Limits) -> HashedCrop:
+    """Hash a crop's photo, and crop its pixels unless the catalog has the vector. Raises BadPhoto."""
+    data = image.load(crop.photo, limits=limits)
+    hashed = replace(crop, sha256=hashlib.sha256(data).hexdigest())
+    for before in stored[crop.product_id].crops if crop.product_id in stored else []:
+        if (before.crop_id, before.sha256, before.box) == (hashed.crop_id, hashed.sha256, hashed.box):
+            return HashedCrop(hashed, None)
+    loaded = replace(hashed, photo=NamedBytes(image.name_of(crop.photo), data))  # the file is read once
+    return HashedCrop(hashed, loader.crop_pixels(loaded, encoder.preprocessing, limits=limits))
+
+
+def _encode(hashed: Sequence[HashedCrop], encoder: Encoder) -> dict[str, Float32[np.ndarray, "d"]]:
+    """Crop id -> vector, of the crops that have pixels."""
+    new = [(crop.crop_id, pixels) for crop, pixels in hashed if pixels is not None]
+    vectors = encoder.encode([pixels for _, pixels in new])
+    return {crop_id: vector for (crop_id, _), vector in zip(new, vectors, strict=True)}
 
 
 def _entries(
-    products: Sequence[Product],
-    looks: Sequence[Look],
-    held: Mapping[str, StoredProduct],
+    chunk: Chunk,
+    hashed: Sequence[HashedCrop],
+    vectors: Mapping[str, Float32[np.ndarray, "d"]],
+    stored: Mapping[str, StoredProduct],
     count: Count,
-    catalog: Catalog,
-    encoder: Encoder,
+    catalog: Storage,
 ) -> Iterator[Entry]:
-    """The products that have to be put, each with the vectors of all its crops; counts the others too.
+    """The products that have changed, each with the vectors of all its crops; all products are counted.
 
-    Crops that the catalog holds and these rows do not name stay for now: rows of one product may come apart.
+    Stored crops that these rows do not name stay for now, because later rows may name them.
     """
-    found: dict[str, dict[str, Crop]] = {product.product_id: {} for product in products}
-    for one in looks:
-        if one.crop is not None:
-            found[one.crop.product_id][one.crop.crop_id] = one.crop
-    fresh = _embedded(looks, encoder)
-    for product in products:
-        before = held.get(product.product_id)
+    readable: dict[str, dict[str, Crop]] = {product_id: {} for product_id in chunk}
+    for crop, _ in hashed:
+        readable[crop.product_id][crop.crop_id] = crop
+    for product_id, (product, _) in chunk.items():
+        before = stored.get(product_id)
         earlier = {crop.crop_id: crop for crop in before.crops} if before else {}
-        crops = list((earlier | found[product.product_id]).values())  # in the order they were first put
+        crops = list((earlier | readable[product_id]).values())  # in the order in which they were first stored
         if not crops:
             count.left_out += 1
         elif before and before.product == product and _same(crops, before.crops):
@@ -184,34 +206,23 @@ def _entries(
         else:
             count.added += before is None
             count.changed += before is not None
-            yield Entry(product, crops, _stacked(crops, fresh, catalog))
-
-
-def _embedded(looks: Sequence[Look], encoder: Encoder) -> dict[str, Float32[np.ndarray, "d"]]:
-    """Crop id -> vector, of the crops that had to be embedded."""
-    fresh = [(one.crop.crop_id, one.pixels) for one in looks if one.crop is not None and one.pixels is not None]
-    vectors = encoder.encode([pixels for _, pixels in fresh])
-    return {crop_id: vector for (crop_id, _), vector in zip(fresh, vectors, strict=True)}
+            yield Entry(product, crops, _stacked(crops, vectors, catalog))
 
 
 def _stacked(
-    crops: Sequence[Crop], fresh: Mapping[str, Float32[np.ndarray, "d"]], catalog: Catalog
+    crops: Sequence[Crop], vectors: Mapping[str, Float32[np.ndarray, "d"]], catalog: Storage
 ) -> Float32[np.ndarray, "n d"]:
-    """A vector for each crop, new or held."""
-    kept = [crop.crop_id for crop in crops if crop.crop_id not in fresh]
-    vectors = dict(fresh) | dict(zip(kept, catalog.vectors(kept), strict=True))
-    return np.stack([vectors[crop.crop_id] for crop in crops])
+    """One vector for each crop, new or stored."""
+    stored = [crop.crop_id for crop in crops if crop.crop_id not in vectors]
+    by_id = dict(vectors) | dict(zip(stored, catalog.vectors(stored), strict=True))
+    return np.stack([by_id[crop.crop_id] for crop in crops])
 
 
-def _drop(stale: Mapping[str, set[str]], catalog: Catalog) -> int:
-    """Take the crops out that a whole run did not name, of products that it did; returns how many."""
-    return sum(catalog.drop(product_id, crop_ids) for product_id, crop_ids in stale.items())
-
-
-def _same(now: Sequence[Crop], before: Sequence[Crop]) -> bool:
-    """Whether these crops are what the catalog holds. A file that moved is a change; a photo kept for us is not."""
-    return len(now) == len(before) and all(
-        (new.crop_id, new.sha256, new.box) == (old.crop_id, old.sha256, old.box)
-        and (not isinstance(new.photo, Path) or new.photo.absolute() == old.photo)
-        for new, old in zip(now, before, strict=True)
+def _same(crops: Sequence[Crop], before: Sequence[Crop]) -> bool:
+    """Whether the catalog has just these crops. A file that was moved is a change; bytes that the catalog keeps are
+    none."""
+    return len(crops) == len(before) and all(
+        (crop.crop_id, crop.sha256, crop.box) == (old.crop_id, old.sha256, old.box)
+        and (not isinstance(crop.photo, Path) or crop.photo.absolute() == old.photo)
+        for crop, old in zip(crops, before, strict=True)
     )

@@ -1,30 +1,46 @@
 """The values that pass between stages: frozen, named, without tensors and without I/O.
 
-Boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside. Scores are weighed
+Boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside. Scores are weighted
 sums of cosines, in [-1, 1], higher is better. Ids are strings, keys are 64-bit integers, ranks start at 1.
 """
 
-from collections.abc import Mapping
+import math
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, SupportsFloat, runtime_checkable
+
+import numpy as np
+from PIL import Image
+
+from osoroi.errors import BadRequest
 
 Domain = Literal["street", "shop"]
-"""The two worlds: photos of somebody wearing it, photos of the product."""
+"""``street``: photos of people who wear a product. ``shop``: photos of the product itself."""
 
 Value = str | float | bool | None
-"""What an attribute may be. Whole numbers are kept as floats."""
+"""The types of an attribute. Integers are stored as floats."""
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """Anything with ``read() -> bytes``: an open file, or a photo that is drawn when it is read."""
+    """Anything with ``read() -> bytes``: an open binary file, or a photo that is rendered when it is read."""
 
-    def read(self) -> bytes: ...
+    def read(self) -> bytes:
+        """All bytes of the photo."""
+        ...
 
 
 Source = Path | bytes | Readable
-"""Where pixels come from."""
+"""Where the bytes of a photo come from."""
+
+PhotoLike = str | os.PathLike[str] | bytes | Readable | Image.Image | np.ndarray
+"""Every form in which a caller may give a photo: a path, the bytes of a file, an open binary file, a Pillow image, or
+an array ``uint8 [h w 3]`` of upright sRGB pixels."""
+
+BoxLike = Iterable[SupportsFloat]
+"""Four numbers: (left, top, right, bottom) in pixels of the upright photo."""
 
 
 class Box(NamedTuple):
@@ -35,13 +51,37 @@ class Box(NamedTuple):
     right: int
     bottom: int
 
+    @classmethod
+    def of(cls, sides: BoxLike) -> "Box":
+        """A box from any four numbers (left, top, right, bottom), rounded to whole pixels.
+
+        Raises BadRequest where they are not four finite numbers. Whether the box lies inside a photo is checked when
+        it is used.
+
+        >>> Box.of([4.2, 3, 40.8, 30])
+        Box(left=4, top=3, right=41, bottom=30)
+        """
+        values = list(sides)
+        if len(values) != 4 or not all(_finite(value) for value in values):
+            raise BadRequest(
+                f"{values!r:.100} is no box",
+                hint="a box is four numbers (left, top, right, bottom) in pixels of the upright photo",
+            )
+        left, top, right, bottom = (round(float(value)) for value in values)
+        return cls(left, top, right, bottom)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, SupportsFloat) and math.isfinite(value)
+
 
 @dataclass(frozen=True)
 class Preprocessing:
     """How the pixels of one domain become an encoder's input.
 
-    The box is enlarged by ``margin`` of its size on every side (cut at the photo's edge); without a box and with
-    ``trim``, a plain border is cut off first. What is left is squashed to ``height`` x ``width``.
+    The box is enlarged by ``margin`` of its size on every side and cut at the edge of the photo. Where there is no box
+    and ``trim`` is set, a plain border is cut off. The result is resized to ``height`` x ``width`` pixels, without
+    keeping its proportions.
     """
 
     height: int
@@ -52,7 +92,10 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Part:
-    """One named run of numbers inside a vector, of unit length, and its share of a query's score."""
+    """One part of a vector: its name, its number of columns, and its weight in the score of a query.
+
+    A part has unit length. The weights of all parts are at least 0 and sum to 1.
+    """
 
     name: str
     size: int
@@ -61,7 +104,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Product:
-    """One thing a shop sells. ``design_id`` joins products that differ in colour alone."""
+    """A product of a shop. Products of one ``design_id`` differ only in their colour."""
 
     product_id: str
     title: str = ""
@@ -76,9 +119,9 @@ class Product:
 
 @dataclass(frozen=True)
 class Crop:
-    """One garment in one photo. Without a box the whole photo is meant.
+    """One garment in one photo; the whole photo where ``box`` is None.
 
-    ``sha256`` is that of the photo's bytes, in hexadecimal, once somebody has read them.
+    ``sha256`` is the hash of the photo's bytes in hexadecimal, or None before they are read.
     """
 
     crop_id: str
@@ -91,10 +134,10 @@ class Crop:
 
 
 class Row(NamedTuple):
-    """What a reader yields: a crop, and the product it shows.
+    """One row of a dataset: a crop, and the product it shows.
 
-    A product of several crops comes in several rows; a street crop that shows several products comes once for each,
-    under one ``crop_id``.
+    A product with several crops has several rows. A street crop that shows several products has one row for each
+    product, with the same ``crop_id``.
     """
 
     product: Product
@@ -103,7 +146,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Hit:
-    """One product found: its best crop, that crop's score, and the plain cosine of each part."""
+    """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part."""
 
     product_id: str
     score: float

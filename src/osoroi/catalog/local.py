@@ -46,13 +46,14 @@ def is_catalog(folder: Path) -> bool:
 
 
 class LocalCatalog:
-    """See ``osoroi.catalog.Catalog``.
+    """See ``osoroi.catalog.Storage``.
 
     It belongs to the encoder it was opened with: once ``reencode`` has switched to another, every call raises
     OtherEncoder, and the catalog is opened again with that one.
     """
 
     def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
+        folder = folder.absolute()
         database.inspect(folder)
         if not readonly and not os.access(folder, os.W_OK):
             raise BadCatalog(
@@ -93,9 +94,10 @@ class LocalCatalog:
 
     @classmethod
     def _make(cls, folder: Path, encoder: StoredEncoder) -> "LocalCatalog":
+        folder = folder.absolute()
         if is_catalog(folder):
             raise BadCatalog(f"there is a catalog at {folder} already", hint="open it, or name another folder")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not (folder.is_dir() and all(map(database.is_left_over, folder.iterdir()))):
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
         with database.explained(folder):
             database.make(folder, lambda connection: writer.found(connection, encoder))
@@ -136,6 +138,18 @@ class LocalCatalog:
         return str(self.folder)
 
     @property
+    def identity(self) -> str:
+        """A random number that the catalog got when it was made; empty for an older one before its next commit."""
+        return self._pool.identity
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where another catalog, or none, stands here now. Takes microseconds.
+
+        Every other method does so by itself. Close such a catalog, and open it again.
+        """
+        self._pool.check_identity()
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the encoder that was the catalog's when it was opened."""
         return self.encoder.fingerprint
@@ -151,7 +165,7 @@ class LocalCatalog:
 
         Photos on disk are remembered by path and SHA-256, others are kept in the folder. Returns the ``seq``.
         """
-        self._pool.demand_writable()
+        self._pool.check_writable()
         if fingerprint != self.fingerprint:
             raise OtherEncoder(
                 f"the catalog {self.folder} holds vectors of encoder {self.fingerprint[:12]}, "
@@ -159,6 +173,7 @@ class LocalCatalog:
                 hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
             )
         with database.explained(self.folder):
+            self.check_identity()
             prepared = [writer.prepared(self.folder, self.encoder.dim, entry) for entry in entries]
         with self._commit("put") as (truth, touched):
             for one in prepared:
@@ -260,7 +275,7 @@ class LocalCatalog:
 
     def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
-        with self._view() as truth:
+        with self._view() as truth, truth.limited():
             return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
 
     def health(self) -> Health | None:
@@ -313,7 +328,8 @@ class LocalCatalog:
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
     ) -> list[Neighbor]:
         with self._current() as (truth, mirror):
-            among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
+            with truth.limited():
+                among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
             rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
             found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
             return [truth.neighbor(self.encoder, *one) for one in found]

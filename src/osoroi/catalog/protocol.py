@@ -83,7 +83,7 @@ class EncoderFacts(Protocol):
 
 
 @runtime_checkable
-class Catalog(Protocol):
+class Storage(Protocol):
     """Products, crops and vectors of one encoder. A write is durable once its method has returned."""
 
     @property
@@ -99,6 +99,16 @@ class Catalog(Protocol):
     @property
     def fingerprint(self) -> str:
         """The fingerprint of that encoder."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """A random number that the catalog got when it was made; its copies and backups share it."""
+        ...
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where another catalog, or none, stands where this one was opened; every other method
+        does so, too."""
         ...
 
     @property

@@ -1,26 +1,26 @@
-"""``osoroi add``: products into a catalog."""
+"""``osoroi add``: add products to a catalog."""
 
 import csv
-import json
-import os
+import io
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from osoroi import ingest
+from osoroi import files, ingest
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options, progress
+from osoroi.cli import options, progress, text
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset
 from osoroi.ingest import Problem
+from osoroi.text import csv_cell
 
 UNREADABLE = "unreadable.csv"
-"""Inside the catalog's folder: what the last ``add`` could not read."""
+"""Table in the catalog's folder: what the last ``add`` could not read."""
 
 SHOWN = 20
-"""Problems that go to the terminal; the file has them all."""
+"""Problems that are printed; the table has all of them."""
 
 
 @click.command()
@@ -30,9 +30,9 @@ SHOWN = 20
 @options.threads
 @options.as_json
 def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_json: bool) -> None:
-    """Embed the products of DATASET (name:path) and store them in CATALOG, which is made where it is not there.
+    """Embed the products of DATASET (name:path) and store them in CATALOG, which is created if it is missing.
 
-    Adding the same again changes nothing, and a run that was stopped goes on where it was. Photos that cannot be
+    Adding the same data again changes nothing, and an interrupted run continues where it stopped. Photos that cannot be
     read are listed at the end and in CATALOG/unreadable.csv.
 
     \b
@@ -48,24 +48,24 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
             model,
             threads=threads,
             on_problem=problems.append,
-            on_progress=lambda so_far: show(so_far.held + so_far.left_out),
+            on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
         )
     write_problems(catalog / UNREADABLE, problems)
     for problem in problems[:SHOWN]:
-        click.echo(f"left out: {problem.photo}: {problem.reason}", err=True)
+        text.warn(f"left out: {problem.photo}: {problem.reason}")
     if len(problems) > SHOWN:
-        click.echo(f"… and {len(problems) - SHOWN} more", err=True)
+        text.warn(f"… and {len(problems) - SHOWN:,} more")
     if problems:
-        click.echo(f"all of them with their reasons: {catalog / UNREADABLE}", err=True)
+        text.warn(f"all of them with their reasons: {catalog / UNREADABLE}")
     if as_json:
-        click.echo(json.dumps(asdict(count)))
+        text.show_json(asdict(count))
     else:
-        click.echo(
+        text.show(
             f"{count.added} added, {count.changed} changed, {count.unchanged} unchanged, "
             f"{count.left_out} left out; {count.embedded} crops embedded, {count.unreadable} unreadable, "
             f"{count.dropped} dropped"
         )
-    if not count.held:
+    if not count.stored:
         raise BadDataset(
             f"{dataset} gave no product with a readable shop photo ({count.unreadable} unreadable, "
             f"{count.street} street crops)",
@@ -74,13 +74,15 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
 
 
 def write_problems(path: Path, problems: list[Problem]) -> None:
-    """Write what could not be read as a table, or remove an older one where everything could."""
+    """Write the table of what could not be read; with no problems, remove an older one.
+
+    Cells are safe to open in a spreadsheet.
+    """
     if not problems:
         path.unlink(missing_ok=True)
         return
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(Problem._fields)
-        writer.writerows(problems)
-    os.replace(beside, path)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(Problem._fields)
+    writer.writerows([csv_cell(cell) for cell in problem] for problem in problems)
+    files.write_atomically(path, table.getvalue().encode())

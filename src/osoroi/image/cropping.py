@@ -1,11 +1,14 @@
-"""A photo, wherever its bytes come from -> upright sRGB -> crop -> ``uint8 [h w 3]``; nothing else knows pixels.
+"""A photo in any form -> upright sRGB -> crop -> ``uint8 [h w 3]``; no other module knows how photos are stored.
 
 The order is: upright, then the box with its margin (or the plain border cut off), then resized without keeping its
 proportions. A photo that gives no such crop is a BadPhoto that names the file, what is wrong with it, and what to do.
 """
 
 import io
+import os
 import stat
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +17,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from osoroi.errors import BadPhoto
-from osoroi.image.decode import Decoded, Shrink, decode, whole
-from osoroi.records import Box, Preprocessing, Source
+from osoroi.image.decode import Decoded, Shrink, decode, of_picture, whole
+from osoroi.records import Box, PhotoLike, Preprocessing, Readable, Source
 
 RESAMPLING = Image.Resampling.LANCZOS
 """Nearest to the ideal low pass of the filters that do not alias; measured in docs/log.md."""
@@ -41,21 +44,50 @@ class Limits:
 
 LIMITS = Limits()
 
+FORMS = "give a path, bytes, an open binary file, a Pillow image, or an array uint8 [h w 3]"
+
 Area = tuple[int | float, int | float, int | float, int | float]
 """Left, top, right, bottom in pixels, fractions allowed."""
 
 
-def load(source: Source, *, limits: Limits = LIMITS) -> bytes:
+def as_source(photo: PhotoLike) -> Source:
+    """The photo as a path, as bytes or as something with ``read()``; images and arrays become the bytes of a PNG file.
+
+    A file that is open is not read. Raises BadPhoto for anything that is no photo.
+
+    >>> as_source("coat.jpg").name
+    'coat.jpg'
+    >>> as_source(np.zeros((20, 30, 3), np.uint8))[:4]
+    b'\\x89PNG'
+    """
+    if isinstance(photo, bytes | Path):
+        return photo
+    if isinstance(photo, str | os.PathLike):
+        return Path(photo)
+    if isinstance(photo, Image.Image | np.ndarray):
+        file = io.BytesIO()
+        _open(photo, LIMITS)(whole).picture.save(file, "PNG", compress_level=1)
+        return file.getvalue()
+    if isinstance(photo, Readable):
+        return photo
+    raise BadPhoto(f"{type(photo).__name__} is no photo", hint=FORMS)
+
+
+def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
     """The bytes of a photo file, unread beyond the limit; raises BadPhoto for what is missing, no file, or too big.
+
+    Images and arrays become the bytes of a PNG file.
 
     >>> load(b"any bytes")
     b'any bytes'
     """
+    source = as_source(photo)
     if isinstance(source, bytes):
         return _within(source, name_of(source), limits)
     try:
         if not isinstance(source, Path):
             return _within(source.read(), name_of(source), limits)
+        source = existing(source)
         state = source.stat()
         if not stat.S_ISREG(state.st_mode):
             what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
@@ -70,6 +102,21 @@ def load(source: Source, *, limits: Limits = LIMITS) -> bytes:
         raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
 
 
+def existing(path: Path) -> Path:
+    """The path, or where there is no such file one whose names differ in their Unicode form alone.
+
+    A name with an accent or a Japanese voiced sound may be stored composed (Windows, Linux) or decomposed (unpacked
+    from a Mac's archive); both look the same.
+    """
+    if str(path).isascii() or path.exists():
+        return path
+    place = Path(path.anchor)
+    for part in path.parts[bool(path.anchor) :]:
+        forms = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        place /= next((form for form in forms if (place / form).exists()), part)
+    return place
+
+
 def _within(data: object, name: str, limits: Limits, size: int = 0) -> bytes:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise BadPhoto(f"{name} gives {type(data).__name__}, not bytes", hint="open files with mode 'rb'")
@@ -81,46 +128,53 @@ def _within(data: object, name: str, limits: Limits, size: int = 0) -> bytes:
     return bytes(data)
 
 
-def name_of(source: Source) -> str:
-    """What messages call a photo: its path, or what little is known of it."""
-    if isinstance(source, bytes):
-        return f"the photo of {len(source):,} bytes"
-    return str(source) if isinstance(source, Path) else str(getattr(source, "name", None) or "the photo that was sent")
+def name_of(photo: PhotoLike) -> str:
+    """What messages call a photo: its path, or what else is known of it."""
+    if isinstance(photo, bytes):
+        return f"the photo of {len(photo):,} bytes"
+    if isinstance(photo, np.ndarray):
+        return f"the array of {photo.dtype} {list(photo.shape)}"
+    if isinstance(photo, Image.Image):
+        return str(getattr(photo, "filename", "") or f"the image of {photo.width} x {photo.height}")
+    if isinstance(photo, str | os.PathLike):
+        return os.fspath(photo)
+    return str(getattr(photo, "name", None) or "the photo that was sent")
 
 
-def read(source: Source, *, limits: Limits = LIMITS) -> Photo:
-    """The whole photo, upright and in sRGB."""
-    return _pixels(_decode(load(source, limits=limits), source, limits).picture)
+def read(photo: PhotoLike, *, limits: Limits = LIMITS) -> Photo:
+    """The whole photo, upright and in sRGB. Raises BadPhoto."""
+    return _pixels(_open(photo, limits)(whole).picture)
 
 
-def crop(source: Source, box: Box | None, preprocessing: Preprocessing, *, limits: Limits = LIMITS) -> Photo:
+def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, limits: Limits = LIMITS) -> Photo:
     """The encoder's input: upright -> box with its margin, or plain border off -> resized to ``height`` x ``width``.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 where what is cut out still has at least as many pixels as the input.
+    A JPEG file is decoded at 1/2, 1/4 or 1/8 where what is cut out still has at least as many pixels as the input.
+    Raises BadPhoto.
     """
-    data, name = load(source, limits=limits), name_of(source)
+    decoded, name = _open(source, limits), name_of(source)
 
-    def room(width: int, height: int) -> int:
+    def reduction(width: int, height: int) -> int:
         left, top, right, bottom = _area(box, preprocessing, width, height, name)
         spare = 2 if box is None and preprocessing.trim else 1  # what is left of a trimmed photo is often half as wide
         return int(
             max(1, min((right - left) / (preprocessing.width * spare), (bottom - top) / (preprocessing.height * spare)))
         )
 
-    photo = _decode(data, source, limits, room)
+    photo = decoded(reduction)
     if box is not None or not preprocessing.trim:
         return _squash(photo, _area(box, preprocessing, photo.width, photo.height, name), preprocessing)
-    found = content(_pixels(photo.picture))
+    inside = content(_pixels(photo.picture))
     if photo.scale > 1 and (
-        found.right - found.left < preprocessing.width or found.bottom - found.top < preprocessing.height
+        inside.right - inside.left < preprocessing.width or inside.bottom - inside.top < preprocessing.height
     ):
         narrowest = min(
-            (found.right - found.left) / preprocessing.width, (found.bottom - found.top) / preprocessing.height
+            (inside.right - inside.left) / preprocessing.width, (inside.bottom - inside.top) / preprocessing.height
         )
         finer = max(1, int(photo.scale * narrowest))
-        photo = _decode(data, source, limits, lambda width, height: finer)
-        found = content(_pixels(photo.picture))
-    return _shrunk(photo, found, preprocessing)
+        photo = decoded(lambda width, height: finer)
+        inside = content(_pixels(photo.picture))
+    return _shrunk(photo, inside, preprocessing)
 
 
 def _area(box: Box | None, preprocessing: Preprocessing, width: int, height: int, name: str) -> Area:
@@ -153,8 +207,18 @@ def _shrunk(photo: Decoded, area: tuple[int | float, ...], preprocessing: Prepro
     )
 
 
-def _decode(data: bytes, source: Source, limits: Limits, shrink: Shrink = whole) -> Decoded:
-    return decode(data, name_of(source), pixels=limits.pixels, side=limits.side, shrink=shrink)
+def _open(photo: PhotoLike, limits: Limits) -> Callable[[Shrink], Decoded]:
+    """What decodes a photo, once or again at another scale. The photo is read once, now."""
+    name = name_of(photo)
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise BadPhoto(f"{name} is no photo", hint="give uint8 [h w 3], red, green and blue from 0 to 255")
+        photo = Image.fromarray(np.ascontiguousarray(photo))
+    if isinstance(photo, Image.Image):
+        whole_picture = of_picture(photo, name, pixels=limits.pixels, side=limits.side)
+        return lambda shrink: whole_picture
+    data = load(photo, limits=limits)
+    return lambda shrink: decode(data, name, pixels=limits.pixels, side=limits.side, shrink=shrink)
 
 
 def _pixels(picture: Image.Image) -> Photo:
@@ -211,9 +275,9 @@ def _border(lines: Photo) -> int:
     return len(lines)
 
 
-def thumbnail(source: Source, width: int, *, limits: Limits = LIMITS) -> bytes:
+def thumbnail(source: PhotoLike, width: int, *, limits: Limits = LIMITS) -> bytes:
     """A small JPEG of the upright photo, ``width`` pixels wide or as wide as the photo is where that is less."""
-    photo = _decode(load(source, limits=limits), source, limits, lambda across, down: max(1, across // width))
+    photo = _open(source, limits)(lambda across, down: max(1, across // width))
     across = min(width, photo.width)
     down = max(1, round(photo.height * across / photo.width))
     file = io.BytesIO()

@@ -2,7 +2,8 @@
 
 The kind of file is told by its first bytes, never by its name. Each kind is opened by its own decoder, so nothing
 here depends on, or changes, a global setting of Pillow. A picture is passed on only when the file is whole: decoders
-that forgive a missing end are preceded by a check of our own (``wholeness``).
+that forgive a missing end are preceded by a check of our own (``truncation``). What Pillow reads otherwise than the
+format says is brought to what it says, or refused (``corrections``).
 """
 
 import importlib
@@ -28,7 +29,8 @@ from PIL import (
 )
 
 from osoroi.errors import BadPhoto
-from osoroi.image import icc, truncation
+from osoroi.image import corrections, icc, inspect, truncation
+from osoroi.image.png import essential
 
 FAULTS = (
     OSError,
@@ -50,6 +52,12 @@ FAULTS = (
     Warning,
 )
 """What decoders throw at a damaged file."""
+
+
+UNSUPPORTED = ("unknown", "unsupported", "cannot handle", "unrecognized", "string index")
+"""How Pillow's messages begin for whole files of a layout that it does not decode."""
+
+PLAIN = "save it as an ordinary RGB photo of 8 bits"
 
 
 def _heif(file: io.BytesIO) -> Image.Image:
@@ -79,6 +87,11 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation -> what makes the picture upright."""
+
+ORIENTATION = 0x0112
+
+INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l"}
+"""Integer types of EXIF -> how ``struct`` reads one."""
 
 SWAPPED, FROM_RIGHT, FROM_BOTTOM = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
 """Orientations that swap width and height; whose upright left was an end as stored; whose upright top was one."""
@@ -113,11 +126,14 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     Only JPEG can be decoded at a reduced scale (1/2, 1/4, 1/8); other kinds come whole, ``scale`` 1.
     """
     kind = truncation.kind_of(data, name)
+    inspect.require_modest(data, kind, name)
     data = truncation.require(data, kind, name)
-    with _faults(kind, name), _hush():
-        image = DECODERS[kind](io.BytesIO(data))
+    png = essential(data, name) if kind == "PNG" else None
+    with _faults(kind, name), _quiet():
+        image = DECODERS[kind](io.BytesIO(data if png is None else png.data))
     width, height = image.size
     _within(width, height, name, pixels=pixels, side=side)
+    _refuse_layout(image, name)
     if kind != "JPEG":
         _load(image, kind, name)  # a PNG may say its orientation after its pixels
     orientation = _orientation(image)
@@ -125,12 +141,31 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
         width, height = height, width
     scale = _draft(image, shrink(width, height)) if isinstance(image, JpegImagePlugin.JpegImageFile) else 1
     _load(image, kind, name)
+    with _faults(kind, name):
+        image = corrections.after_pixels(image, png)
     left, top = -width % scale * (orientation in FROM_RIGHT), -height % scale * (orientation in FROM_BOTTOM)
     return Decoded(_upright(image, orientation, name), scale, width, height, left, top)
 
 
+def of_picture(image: Image.Image, name: str, *, pixels: int, side: int) -> Decoded:
+    """A Pillow image as ``decode`` gives a file of the same content: upright by its EXIF data, in sRGB, not reduced."""
+    kind = image.format or "Pillow"
+    _within(*image.size, name, pixels=pixels, side=side)
+    _refuse_layout(image, name)
+    _load(image, kind, name)
+    picture = _upright(image, _orientation(image), name)
+    return Decoded(picture, 1, *picture.size)
+
+
+def _refuse_layout(image: Image.Image, name: str) -> None:
+    try:
+        corrections.before_pixels(image)
+    except ValueError as error:
+        raise BadPhoto(f"{name} is {error}, which is not read", hint=PLAIN) from error
+
+
 def _load(image: Image.Image, kind: str, name: str) -> None:
-    with _faults(kind, name), _hush() if kind == "TIFF" else nullcontext():
+    with _faults(kind, name), _quiet() if kind == "TIFF" else nullcontext():
         image.load()
 
 
@@ -155,6 +190,9 @@ def _faults(kind: str, name: str) -> Iterator[None]:
             hint="install it with: pip install pillow-heif, or save the photo as JPEG",
         ) from error
     except FAULTS as error:
+        if _reason(error).lower().startswith(UNSUPPORTED):
+            problem = f"{name} is a {kind} photo of a layout that is not read: {_reason(error)}"
+            raise BadPhoto(problem, hint=PLAIN) from error
         raise BadPhoto(
             f"{name} is a truncated or damaged {kind} file: {_reason(error)}",
             hint="replace it by a whole copy of the photo",
@@ -165,7 +203,7 @@ _LOCK = threading.Lock()
 
 
 @contextmanager
-def _hush() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Without Pillow's warnings of odd metadata, which say nothing about the pixels.
 
     Python's switch for warnings is one for all threads, so only one thread of ours may turn it at a time.
@@ -180,6 +218,11 @@ def _within(width: int, height: int, name: str, *, pixels: int, side: int) -> No
         raise BadPhoto(
             f"{name} has {width} x {height} pixels, more than the {pixels:,} allowed",
             hint="make the photo smaller, or allow more with Limits(pixels=...)",
+        )
+    if max(width, height) > inspect.LONGEST_SIDE:
+        raise BadPhoto(
+            f"{name} has {width} x {height} pixels, more than the {inspect.LONGEST_SIDE:,} allowed on the longer side",
+            hint="cut the photo to what it shows",
         )
     if min(width, height) < side:
         raise BadPhoto(
@@ -199,7 +242,7 @@ def _draft(image: JpegImagePlugin.JpegImageFile, allowed: int) -> int:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Tag 0x0112 of the first EXIF directory, 1 where there is none or it cannot be read.
+    """Tag 0x0112 of the first EXIF directory, of any integer type; 1 where there is none or it cannot be read.
 
     TIFF and HEIF decoders have turned the picture already.
     """
@@ -214,9 +257,9 @@ def _orientation(image: Image.Image) -> int:
         (start,) = struct.unpack_from(order + "L", exif, 4)
         (entries,) = struct.unpack_from(order + "H", exif, start)
         for at in range(start + 2, start + 2 + 12 * entries, 12):
-            tag, _, _, value = struct.unpack_from(order + "HHLH", exif, at)
-            if tag == 0x0112:
-                return int(value)
+            tag, integer, count = struct.unpack_from(order + "HHL", exif, at)
+            if tag == ORIENTATION and integer in INTEGERS and count == 1:
+                return int(struct.unpack_from(order + INTEGERS[integer], exif, at + 8)[0])
     except struct.error:
         return 1
     return 1

@@ -5,7 +5,10 @@ for this kind of picture, is passed over and the pixels are taken as sRGB, as br
 a slightly wrong colour is worth more than none. What is transparent lies on white, as on a shop's page.
 """
 
+import hashlib
 import io
+import threading
+from collections import OrderedDict
 from functools import lru_cache
 
 import numpy as np
@@ -58,15 +61,52 @@ def follow(image: Image.Image, profile: bytes | None) -> Image.Image:
     if image.mode == "LAB":
         transform: ImageCms.ImageCmsTransform | None = lab_transform()
     else:
-        transform = transform_of(profile, image.mode) if profile else None
+        transform = CACHE.get(profile, image.mode) if profile else None
     if transform is None:
         return image.convert("RGB")
     return transform.apply(image)
 
 
-@lru_cache(maxsize=16)
+class TransformCache:
+    """Transforms from profiles to sRGB by the hash of the profile; the least recently used go first. Threads share it.
+
+    A transform takes memory in proportion to its profile, so the bound is on the bytes of the profiles: one profile
+    above it is followed and not remembered.
+
+    >>> cache = TransformCache(max_bytes=100)
+    >>> cache.get(b"junk", "RGB") is None, cache.size_bytes
+    (True, 4)
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self._entries: OrderedDict[tuple[bytes, str], tuple[int, ImageCms.ImageCmsTransform | None]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+        """The transform of ``transform_of``, made once while it is remembered."""
+        key = hashlib.sha256(profile).digest(), mode
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key][1]
+        transform = transform_of(profile, mode)
+        with self._lock:
+            if key not in self._entries and len(profile) <= self.max_bytes:
+                self._entries[key] = len(profile), transform
+                self.size_bytes += len(profile)
+            while self.size_bytes > self.max_bytes:
+                self.size_bytes -= self._entries.popitem(last=False)[1][0]
+        return transform
+
+
+CACHE = TransformCache(max_bytes=8 * 2**20)
+"""Some thousand profiles of cameras, or a few of presses."""
+
+
 def transform_of(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB, or None where the profile is broken or not one for this mode."""
+    """The transform from a profile to sRGB, or None where the profile is broken or not one for this mode."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != {"L": "GRAY"}.get(mode, mode):

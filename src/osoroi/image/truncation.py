@@ -5,7 +5,6 @@ so that no partial picture is passed off as whole.
 """
 
 import re
-import zlib
 
 from osoroi.errors import BadPhoto
 
@@ -71,14 +70,12 @@ def _looks_like(data: bytes) -> str:
 def require(data: bytes, kind: str, name: str) -> bytes:
     """The bytes to decode of a file whose end is there; raises BadPhoto where it is not.
 
-    BMP, TIFF, AVIF and HEIF need no check here: their decoders miss every byte of pixels that is not there. So does
-    that of GIF, for the first frame, which is all that is read.
+    PNG has a check of its own (``png``). BMP, TIFF, AVIF and HEIF need none: their decoders miss every byte of pixels
+    that is not there. So does that of GIF, for the first frame, which is all that is read.
     """
     whole: bytes | None = data
     if kind == "JPEG":
         whole = _jpeg(data)
-    elif kind == "PNG":
-        whole = data if _png_is_whole(data) else None
     elif kind == "WebP":
         whole = data if len(data) >= 8 + int.from_bytes(data[4:8], "little") else None
     if whole is None:
@@ -110,18 +107,3 @@ def _jpeg(data: bytes) -> bytes | None:
         scans += marker == 0xDA
         at += int.from_bytes(data[at : at + 2], "big")
     return None
-
-
-def _png_is_whole(data: bytes) -> bool:
-    """Whether the chunks lead to IEND, and those that make the picture have the check sums they state."""
-    at = 8
-    while at + 12 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        kind, end = data[at + 4 : at + 8], at + 8 + size
-        critical = not kind[0] & 0x20
-        if critical and int.from_bytes(data[end : end + 4], "big") != zlib.crc32(memoryview(data)[at + 4 : end]):
-            return False
-        if kind == b"IEND":
-            return True
-        at = end + 4
-    return False

@@ -1,24 +1,27 @@
-"""A live catalog as one file: the database as of one commit and every photo that is kept, in a tar archive.
+"""A live catalog as one file: the database as of one commit and every photo in the catalog's folder, as a tar archive.
 
-``tar -xf FILE -C FOLDER`` brings it back into a new folder. Photos that lie elsewhere stay there.
+``tar -xf FILE -C FOLDER`` restores it. The archive is complete in itself: a new ``catalog.id`` tells processes that
+still have the folder open, and an empty ``catalog.sqlite-wal`` takes the place of the log of a killed writer, which
+SQLite would replay into the restored database. Photos outside the catalog's folder are not in the archive.
 """
 
 import io
 import os
-import secrets
 import sqlite3
 import tarfile
 import tempfile
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
+from osoroi import files
 from osoroi.catalog.memory import snapshots
-from osoroi.catalog.store import database, verify
+from osoroi.catalog.store import database, identity, verify
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import Truth
-from osoroi.errors import BadCatalog, Busy
+from osoroi.errors import BadCatalog, BadRequest, Busy
 
 
 class Copied(NamedTuple):
@@ -35,12 +38,13 @@ def backup(folder: Path, file: Path) -> Copied:
 
     What is copied is checked first, so that no damage is kept as a backup: raises BadCatalog.
     """
+    folder, file = folder.absolute(), file.absolute()
     database.inspect(folder)
+    refuse_inside_catalog(file)
+    if not file.parent.is_dir():
+        raise BadCatalog(f"there is no folder {file.parent} for the backup", hint="make it, or name another file")
     pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
-    beside = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
     try:
-        if not file.parent.is_dir():
-            raise BadCatalog(f"there is no folder {file.parent} for the backup", hint="make it, or name another file")
         with (
             database.explained(folder),
             tempfile.TemporaryDirectory(dir=file.parent, prefix=".osoroi-") as place,
@@ -51,16 +55,22 @@ def backup(folder: Path, file: Path) -> Copied:
             copy = Path(place) / database.FILE
             with pool.connected() as connection, closing(sqlite3.connect(copy)) as target:
                 connection.backup(target)
-            copied = _write(folder, copy, beside)
-            os.replace(beside, file)
-        database.sync(file.parent)
+            with files.replacing(file) as target_file:
+                copied = _write(folder, copy, target_file)
+            pool.check_identity()
     finally:
-        beside.unlink(missing_ok=True)
         pool.close()
     return copied._replace(bytes=file.stat().st_size)
 
 
-def _write(folder: Path, copy: Path, beside: Path) -> Copied:
+def refuse_inside_catalog(path: Path) -> None:
+    """Raise BadRequest for a file to be written that would lie inside a catalog, or be one of its files."""
+    for folder in Path(os.path.realpath(path)).parents:
+        if (folder / database.FILE).exists():
+            raise BadRequest(f"{path} lies inside the catalog {folder}", hint="name a file outside of it")
+
+
+def _write(folder: Path, copy: Path, file: IO[bytes]) -> Copied:
     """The archive, of a copy of the database that was found sound."""
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # so that the file alone is everything
@@ -70,23 +80,25 @@ def _write(folder: Path, copy: Path, beside: Path) -> Copied:
         kept = truth.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
         copied = Copied(truth.count()[0], len(kept), truth.seq(), 0)
         connection.execute("PRAGMA journal_mode = WAL")
-    with beside.open("wb") as target, tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        _add(archive, identity.FILE, identity.content())  # first, so that it is noticed first
+        _add(archive, f"{database.FILE}-wal", b"")
         archive.add(copy, database.FILE)
         for (sha256,) in kept:
-            _add(archive, folder, sha256)
-        archive.close()
-        target.flush()
-        os.fsync(target.fileno())
+            _add_photo(archive, folder, sha256)
     return copied
 
 
-def _add(archive: tarfile.TarFile, folder: Path, sha256: str) -> None:
-    """A kept photo, if it is what its name says."""
+def _add_photo(archive: tarfile.TarFile, folder: Path, sha256: str) -> None:
+    """A stored photo, if it is what its name says."""
     path = _photos.place(folder, sha256)
     data = path.read_bytes()
     if _photos.hash_of(data) != sha256:
         raise database.damaged(folder, f"the kept photo {path} is not what was written")
-    entry = tarfile.TarInfo(str(path.relative_to(folder)))
-    entry.size = len(data)
-    entry.mode = 0o644
-    archive.addfile(entry, io.BytesIO(data))
+    _add(archive, path.relative_to(folder).as_posix(), data)
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = len(data), 0o644, time.time()
+    archive.addfile(member, io.BytesIO(data))

@@ -14,7 +14,7 @@ from osoroi.catalog.store import database, verify
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import Truth
-from osoroi.errors import BadCatalog, BadIndex
+from osoroi.errors import BadIndex, CatalogDamaged
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
 
@@ -36,19 +36,22 @@ def check(folder: Path) -> list[Finding]:
 
     Raises BadCatalog where the folder is no catalog.
     """
+    folder = folder.absolute()
     database.inspect(folder)
-    pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
+    pool = None
     try:
+        pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
         with pool.view() as truth:
             wrong = [Finding("truth", text) for text in verify.contradictions(truth)]
             if wrong:
                 return wrong
             photos = [Finding("photo", text) for text in _of_photos(truth)]
         return [*(Finding("derived", text) for text in _derived(pool)), *photos]
-    except BadCatalog as error:
+    except CatalogDamaged as error:
         return [Finding("truth", error.what)]
     finally:
-        pool.close()
+        if pool is not None:
+            pool.close()
 
 
 def _derived(pool: Pool) -> list[str]:

@@ -47,7 +47,7 @@ class Compactor:
 
     def run(self) -> bool:
         """Compact now; False where another process is at it."""
-        self._pool.demand_writable()
+        self._pool.check_writable()
         with self._running, database.explained(self._pool.folder), snapshots.alone(self._pool.folder) as only:
             if not only:
                 return False

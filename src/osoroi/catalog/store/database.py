@@ -1,16 +1,21 @@
 """The file that holds the truth: its tables, how it is opened, and what its errors mean to a person."""
 
 import contextlib
+import ctypes
+import errno
 import functools
 import os
 import shutil
 import sqlite3
-import struct
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from osoroi.errors import BadCatalog, BadRequest, Busy, OsoroiError
+from osoroi import files
+from osoroi.catalog.store import identity
+from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable, OsoroiError
 
 FILE = "catalog.sqlite"
 FORMAT = 1
@@ -43,63 +48,90 @@ CREATE TABLE changes (
 );
 """
 
-FULL = {sqlite3.SQLITE_FULL}
+DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
+"""Results that say the content is wrong. ``SQLITE_ERROR`` is a table or a column that is missing."""
 LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-READONLY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+FORBIDDEN = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
+READING = ("READ", "SHORT_READ", "FSTAT", "ACCESS", "SEEK", "CORRUPTFS", "DATA")
+"""Endings of ``SQLITE_IOERR_…`` that come from reading; all others come from writing or locking."""
 
 
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into errors of ours."""
+    """Turn what SQLite, the file system and the allocator raise into errors of this package."""
     try:
         yield
     except sqlite3.Error as error:
         raise _meaning(folder, error) from error
     except UnicodeEncodeError as error:
         raise BadRequest(f"text that is no Unicode: {error.object!r:.60}") from error
+    except MemoryError as error:
+        raise CatalogUnavailable(
+            f"the catalog {folder} needs more memory than there is", hint="nothing was changed; raise the limit"
+        ) from error
     except OSError as error:
-        raise BadCatalog(f"the catalog {folder} cannot be used: {error.strerror} ({error.filename})") from error
+        cause = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+        how = "read" if error.errno in UNREADABLE else "written"
+        raise CatalogUnavailable(f"the catalog {folder} cannot be {how}: {cause}", hint=REMEDY) from error
+
+
+UNREADABLE = {errno.ENOENT, errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
+REMEDY = "nothing is damaged; check the disk, its quota, limits of file size, and permissions"
 
 
 def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # the low byte is the kind
-    if code in LOCKED:
+    """The error of this package for one of SQLite. Only what is damaged is called so."""
+    result = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # the low byte is the kind
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    if result in LOCKED:
         return Busy(f"another writer holds the catalog {folder}", hint="try again when it has finished")
-    if code in FULL:
-        return BadCatalog(f"there is no room left for the catalog {folder}", hint="nothing was changed; free some room")
-    if code in READONLY:
-        return BadCatalog(f"the catalog {folder} cannot be written or opened here: {error}", hint="check permissions")
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
+    if result == sqlite3.SQLITE_TOOBIG:
+        return BadRequest(f"a value is larger than the catalog {folder} can store: {error}")
+    if result in DAMAGE and not isinstance(error, sqlite3.ProgrammingError):
         return damaged(folder, str(error))
-    return BadCatalog(f"the catalog {folder} cannot be used: {error}")
+    if result == sqlite3.SQLITE_NOMEM or name == "SQLITE_IOERR_NOMEM":
+        return CatalogUnavailable(f"the catalog {folder} needs more memory than there is", hint="raise the limit")
+    cause, hint, how = f"{error} ({name})", REMEDY, "written"
+    if result == sqlite3.SQLITE_FULL:
+        cause, hint = "there is no room left", "nothing was changed; free some room"
+    elif result in FORBIDDEN:
+        how, hint = "written or opened here", "check permissions"
+    elif name.removeprefix("SQLITE_IOERR_") in READING:
+        how = "read"
+    return CatalogUnavailable(f"the catalog {folder} cannot be {how}: {cause}", hint=hint)
 
 
-def damaged(folder: Path, what: str) -> BadCatalog:
-    """The error for a truth that contradicts itself."""
-    return BadCatalog(
+def damaged(folder: Path, what: str) -> CatalogDamaged:
+    """The error for a database that contradicts itself."""
+    return CatalogDamaged(
         f"the catalog {folder} is damaged: {what}",
         hint="osoroi check CATALOG says what is wrong; go back to a backup, or add the products to a new catalog",
     )
 
 
 def inspect(folder: Path) -> None:
-    """Raise BadCatalog unless this is a catalog of a format that can be read; touches nothing.
+    """Raise BadCatalog unless this is a catalog of a format that this version reads; changes nothing.
 
-    Reads the file's first bytes alone: SQLite keeps ``user_version`` at 60 and ``application_id`` at 68.
+    SQLite reads the header, as ``immutable``: without locks and without files beside the database. The file is opened
+    by nobody else, since closing a descriptor of it would drop every lock that this process holds on it.
     """
     path = folder / FILE
     if not folder.is_dir():
         raise BadCatalog(f"there is no catalog at {folder}", hint="osoroi add CATALOG DATASET makes one")
     if not path.is_file():
         raise BadCatalog(f"the folder {folder} is no catalog: it holds no {FILE}", hint="name another folder")
-    try:
-        with path.open("rb") as file:
-            head = file.read(100)
-    except OSError as error:
-        raise BadCatalog(f"the catalog {folder} cannot be read: {error.strerror}", hint="check permissions") from error
-    if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
-        raise damaged(folder, f"{FILE} does not begin like one")
-    version, application = struct.unpack(">I4xI", head[60:72])
+    with explained(folder):
+        if path.stat().st_size < 100:
+            raise damaged(folder, f"{FILE} does not begin like one")
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            try:
+                (application,) = connection.execute("PRAGMA application_id").fetchone()
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+                    raise
+                raise damaged(folder, f"{FILE} does not begin like one") from error
     if application != APPLICATION:
         raise BadCatalog(f"{path} is an SQLite file, and no catalog of osoroi", hint="name another folder")
     if version != FORMAT:
@@ -140,6 +172,20 @@ def frozen(folder: Path) -> tuple[int, int] | None:
     return state.st_mtime_ns, state.st_size
 
 
+def abandon(connection: sqlite3.Connection) -> None:
+    """Give up a connection to a catalog that another one has replaced, without writing or deleting anything.
+
+    The last connection that is closed writes the log back and deletes it by its path, where by now the log of the other
+    catalog stands. Python 3.11 cannot tell SQLite not to, so there the connection stays open as long as the process.
+    """
+    if sys.version_info >= (3, 12):
+        with contextlib.suppress(sqlite3.Error):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+            connection.close()
+            return
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, *, write: bool) -> Iterator[sqlite3.Connection]:
     """One view of the truth; where it writes, one commit, or none if anything is raised."""
@@ -157,12 +203,13 @@ def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:
     """A new, empty catalog, in one step: the folder is made complete beside its place, and renamed into it.
 
     ``first`` puts the catalog's encoder in. In a folder that is there already, be it a link, a mounted volume or where
-    one stands, the file alone is.
+    one stands, the files alone are, the database last. What a process that was killed left of an earlier attempt goes.
     """
     there = folder.is_dir()
     home = folder if there else folder.parent
     home.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".new", dir=home))
+    _remove_abandoned(home, folder.name)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=NEW, dir=home))
     try:
         connection = sqlite3.connect(beside / FILE, isolation_level=None)
         try:
@@ -170,17 +217,37 @@ def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:
         finally:
             connection.close()
         sync(beside / FILE)
+        identity.mark(beside)
         beside.chmod(0o777 & ~_umask())
-        sync(beside)
+        files.sync_folder(beside)
         if there:
+            os.rename(beside / identity.FILE, folder / identity.FILE)
             os.rename(beside / FILE, folder / FILE)
             beside.rmdir()
         else:
             os.rename(beside, folder)
-        sync(home)
+        files.sync_folder(home)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+NEW = ".new"
+"""Suffix of a catalog that is being made."""
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether a file in an otherwise empty folder is what making a catalog there left, when it was killed."""
+    return path.name == identity.FILE or (path.name.startswith(".") and path.suffix in {NEW, files.PART})
+
+
+def _remove_abandoned(home: Path, name: str) -> None:
+    """Remove what earlier attempts left, once nobody can still be at them."""
+    for path in home.iterdir():
+        if path.name.startswith(f".{name}-") and path.suffix == NEW:
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > files.STALE_S:
+                    shutil.rmtree(path)
 
 
 def _fill(connection: sqlite3.Connection, first: Callable[[sqlite3.Connection], None]) -> None:

@@ -1,4 +1,4 @@
-"""Connections to one catalog, lent to the threads that ask: views of the truth, and commits one after another."""
+"""Connections to one catalog, lent to threads: read transactions, and commits one after another."""
 
 import contextlib
 import sqlite3
@@ -6,79 +6,149 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from osoroi.catalog.store import database
+from osoroi.catalog.store import database, identity
 from osoroi.catalog.store.reader import Truth
-from osoroi.errors import BadCatalog
+from osoroi.errors import BadCatalog, CatalogReplaced
 
 
 class Pool:
-    """Opens connections as threads need them, and keeps those that are idle."""
+    """Opens connections as threads need them, and keeps those that are idle.
+
+    Every transaction begins by comparing the files with those of the opening; a commit ends so, too. Raises
+    CatalogReplaced where they are others.
+    """
 
     def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
         self.folder = folder
         self.readonly = readonly
+        self.identity = ""
+        self._database = folder / database.FILE
         self._wait_s = wait_s
         self._idle: list[sqlite3.Connection] = []
         self._frozen: tuple[int, int] | None = None
         self._generation = 0
+        self._lent = 0
         self._closed = False
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._writing = threading.Lock()
+        self._stamp = identity.stamp(self._database)
+        try:
+            with self.view() as truth:
+                self.identity = truth.identity()
+        except BaseException:
+            self.close()
+            raise
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where other files stand in the folder than when it was opened. Takes microseconds."""
+        now = identity.stamp(self._database)
+        if now == self._stamp:
+            return
+        if now and self._stamp and self._stamp.marker is None and now.database == self._stamp.database:
+            self._stamp = now  # the first writer of a catalog that had no marker has just made one
+            return
+        what = "is gone" if now is None else "was replaced by another one"
+        raise CatalogReplaced(
+            f"the catalog {self.folder} {what} since it was opened; nothing was read or written",
+            hint="open it again",
+        )
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
         """A connection of this thread's own until it gives it back."""
-        with self._lock:
-            if self._closed:
-                raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
+        if self._closed:
+            raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
+        self.check_identity()
+        with self._changed:
             if self.readonly and (frozen := database.frozen(self.folder)) != self._frozen:
                 self._frozen = frozen
                 self._generation += 1  # what is lent just now is of the file before
                 self._close_idle()
             generation = self._generation
             connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = database.connect(self.folder, readonly=self.readonly, wait_s=self._wait_s)
+            self._lent += 1
         try:
+            if connection is None:
+                connection = self._connect()
             yield connection
         finally:
-            with self._lock:
-                if self._closed or generation != self._generation:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
+            with self._changed:
+                self._lent -= 1
+                if connection is not None:
+                    if self._closed or generation != self._generation:
+                        self._close(connection)
+                    else:
+                        self._idle.append(connection)
+                self._changed.notify_all()
+
+    def _connect(self) -> sqlite3.Connection:
+        """A new connection, to the same catalog as the others."""
+        connection = database.connect(self.folder, readonly=self.readonly, wait_s=self._wait_s)
+        try:
+            if self.identity and Truth(self.folder, connection).identity() not in {self.identity, ""}:
+                raise CatalogReplaced(f"another catalog stands at {self.folder} now", hint="open it again")
+        except BaseException:
+            self._close(connection)
+            raise
+        return connection
 
     @contextlib.contextmanager
     def view(self) -> Iterator[Truth]:
-        """One state of the truth."""
+        """One state of the database."""
         explained = database.explained(self.folder)
         with explained, self.connected() as connection, database.transaction(connection, write=False):
+            self.check_identity()
             yield Truth(self.folder, connection)
 
     @contextlib.contextmanager
     def commit(self) -> Iterator[Truth]:
-        """One commit, or none where something is raised. Writers of this process wait here, others at the file."""
-        self.demand_writable()
-        explained = database.explained(self.folder)
-        with (
-            explained,
-            self._writing,
-            self.connected() as connection,
-            database.transaction(connection, write=True),
-        ):
-            yield Truth(self.folder, connection)
+        """One commit, or none where something is raised. Writers of this process wait here, others at the file.
 
-    def demand_writable(self) -> None:
+        Raises CatalogReplaced where the files changed before its end: what was written then is in the catalog that
+        stood here before, or lost.
+        """
+        self.check_writable()
+        with database.explained(self.folder), self._writing, self.connected() as connection:
+            with database.transaction(connection, write=True):
+                self.check_identity()
+                truth = Truth(self.folder, connection)
+                self._give_identity(truth)
+                yield truth
+            self.check_identity()
+
+    def _give_identity(self, truth: Truth) -> None:
+        """Give a catalog that was made without an identity one with its first commit."""
+        if not self.identity:
+            self.identity = truth.identity() or identity.new()
+            truth.put_meta(truth.IDENTITY, self.identity)
+        if self._stamp is not None and self._stamp.marker is None:
+            identity.mark(self.folder)
+            self.check_identity()
+
+    def __del__(self) -> None:
+        """Close what a caller forgot to close, as ``close`` does: by Python's own way it would delete by path."""
+        self._close_idle()
+
+    def check_writable(self) -> None:
         """Raise BadCatalog where the catalog was opened for reading."""
         if self.readonly:
             raise BadCatalog(f"the catalog {self.folder} was opened for reading", hint="open it for writing")
 
-    def close(self) -> None:
-        """Close what is idle now, and the others when they come back."""
-        with self._lock:
+    def close(self, *, wait_s: float = 5.0) -> None:
+        """Close what is idle now, wait for what is lent, and close the rest when it comes back."""
+        with self._changed:
             self._closed = True
             self._close_idle()
+            self._changed.wait_for(lambda: not self._lent, wait_s)
 
     def _close_idle(self) -> None:
         while self._idle:
-            self._idle.pop().close()
+            self._close(self._idle.pop())
+
+    def _close(self, connection: sqlite3.Connection) -> None:
+        """Close a connection; leave the files of another catalog alone."""
+        now = identity.stamp(self._database)
+        if self._stamp is None or now is None or now.database != self._stamp.database:
+            database.abandon(connection)
+        else:
+            connection.close()

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from osoroi.catalog import filters
 from osoroi.catalog.filters import kind
 from osoroi.catalog.protocol import Entry
-from osoroi.catalog.store import photos
+from osoroi.catalog.store import identity, photos
 from osoroi.catalog.store.photos import Kept
 from osoroi.catalog.store.rows import StoredEncoder, box_text, checksum, demand, facts, product_row, slot, vector_row
 from osoroi.errors import BadRequest
@@ -86,6 +86,7 @@ def found(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
     """What a new catalog begins with."""
     use_encoder(connection, put_encoder(connection, encoder))
     put_meta(connection, "created_s", repr(time.time()))
+    put_meta(connection, "identity", identity.new())
 
 
 def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: Touched) -> None:

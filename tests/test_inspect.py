@@ -1,0 +1,82 @@
+"""Photo files that ask for more than a photo may: refused by a look at the file, before a decoder begins."""
+
+import contextlib
+import io
+import struct
+import time
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import costly_photos
+from osoroi import image
+from osoroi.errors import BadPhoto
+from osoroi.image import inspect
+from osoroi.image.truncation import kind_of
+
+
+@pytest.mark.parametrize("name", sorted(costly_photos.REFUSED))
+def test_a_file_that_would_cost_more_than_a_photo_is_refused_at_once(name):
+    make, says = costly_photos.REFUSED[name]
+    data = make()
+    assert len(data) <= 32 * 2**20
+    start = time.process_time()
+    with pytest.raises(BadPhoto, match=says):
+        image.read(data)
+    assert time.process_time() - start < 1.0  # each took from 3 to 300 s
+
+
+def picture() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (90, 70, 3), np.uint8))
+
+
+WRITERS: dict[str, Callable[[io.BytesIO], None]] = {
+    "JPEG": lambda file: picture().save(file, "JPEG"),
+    "progressive JPEG": lambda file: picture().save(file, "JPEG", progressive=True, quality=95),
+    "JPEG with a profile": lambda file: picture().save(file, "JPEG", icc_profile=bytes(600_000), comment=b"c" * 9000),
+    "PNG": lambda file: picture().save(file, "PNG"),
+    "GIF": lambda file: picture().convert("P").save(file, "GIF", comment=b"c" * 2000),
+    "WebP": lambda file: picture().save(file, "WEBP"),
+    "lossless WebP": lambda file: picture().save(file, "WEBP", lossless=True, exif=bytes(2000)),
+    "TIFF": lambda file: picture().save(file, "TIFF", compression="tiff_lzw"),
+    "BMP": lambda file: picture().save(file, "BMP"),
+    "AVIF": lambda file: picture().save(file, "AVIF"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_ordinary_files_pass_and_their_work_is_estimated_from_the_size_they_state(name):
+    file = io.BytesIO()
+    WRITERS[name](file)
+    data = file.getvalue()
+    kind = kind_of(data, name)
+    inspect.require_modest(data, kind, name)
+    work = inspect.estimated_work(data, kind)
+    known = {"progressive JPEG": 8 * 6300, "TIFF": None, "AVIF": None, "lossless WebP": work}
+    assert work == known.get(name, 6300)
+
+
+def test_a_long_text_in_a_png_is_counted_as_it_unpacks_and_may_be_long():
+    text = b"prompt\0\0" + zlib.compress(b"a photo of a dress, " * 100_000)
+    data = costly_photos.png(8, 8, extra=costly_photos.chunk(b"zTXt", text))
+    inspect.require_modest(data, "PNG", "a")  # 2 MB
+    with pytest.raises(BadPhoto, match="more than 1,000,000 bytes of text"):
+        inspect.require_modest(data, "PNG", "a", limits=inspect.FileLimits(unpacked_bytes=1_000_000))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "GIF", "WebP", "TIFF", "BMP", "AVIF", "HEIF"]), body=st.binary(max_size=400)
+)
+def test_no_bytes_break_the_look(kind, body):
+    heads = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF89a", "WebP": b"RIFF....WEBP",
+             "TIFF": b"II*\0", "BMP": b"BM"}  # fmt: skip
+    data = heads.get(kind, struct.pack(">I", 16) + b"ftypavif") + body
+    inspect.estimated_work(data, kind)
+    with contextlib.suppress(BadPhoto):
+        inspect.require_modest(data, kind, "a")
