@@ -26,8 +26,9 @@ CUT: Final = 0.03
 TO_HIP, TO_KNEE = 2.2, 1.6
 """How much higher the box of somebody is made who is cut near the hip, or near the knee."""
 
-NO_KNEES, NO_ANKLES = 0.05, 0.15
-"""Knees and ankles of a lower visibility, in the higher box, lie outside the photo."""
+NO_KNEES, FEW_KNEES, NO_ANKLES = 0.05, 0.42, 0.15
+"""In the higher box: knees that are less visible than the first lie outside the photo; where they are less visible than
+the second, and ankles less than the third, the ankles do."""
 
 NOSE, LEFT_EAR, RIGHT_EAR = 0, 7, 8
 SHOULDERS, ELBOWS, WRISTS, HANDS = (11, 12), (13, 14), (15, 16), (19, 20)
@@ -65,9 +66,10 @@ def pose_of(photo: Photo, box: tuple[float, float, float, float]) -> Pose:
     if bottom < (1 - CUT) * photo.shape[0]:
         return pose(photo, box)
     higher = pose(photo, (left, top, right, top + TO_HIP * (bottom - top)))
-    if higher.score >= 0.5 and float(higher.visibility[list(KNEES)].mean()) < NO_KNEES:
+    knees, ankles = (float(higher.visibility[list(pair)].mean()) for pair in (KNEES, ANKLES))
+    if higher.score >= 0.5 and knees < NO_KNEES:
         return higher
-    if higher.score >= 0.5 and float(higher.visibility[list(ANKLES)].mean()) < NO_ANKLES:
+    if higher.score >= 0.5 and knees < FEW_KNEES and ankles < NO_ANKLES:
         return pose(photo, (left, top, right, top + TO_KNEE * (bottom - top)))
     return pose(photo, box)
 

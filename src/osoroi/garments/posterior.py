@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from osoroi.garments.body import Body
+from osoroi.garments.kinds import NAMES
 from osoroi.garments.picture import PROBED
 
 
@@ -136,3 +137,62 @@ def _picture(logits: Float32[np.ndarray, "8"]) -> dict[str, float]:
 def _normalised(logs: dict[str, float]) -> dict[str, float]:
     values = np.exp(np.array(list(logs.values())) - max(logs.values()))
     return dict(zip(logs, (values / values.sum()).tolist(), strict=True))
+
+
+def part(chances: dict[str, float]) -> Float32[np.ndarray, "k"]:
+    r"""The part ``kind`` of a vector: the square roots of the probabilities, in the order of the table of kinds.
+
+    Probabilities sum to at most 1; a last number makes the length 1, and is left out of every other vector's product
+    where that sums to 1. The inner product of two such vectors is their Bhattacharyya coefficient, in [0, 1].
+
+    >>> float(part({"top": 1.0}) @ part({"top": 0.25, "dress": 0.75}))
+    0.5
+    """
+    shares = np.array([chances.get(name, 0.0) for name in NAMES])
+    return np.sqrt(np.append(shares, max(1 - shares.sum(), 0.0))).astype(np.float32)
+
+
+def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
+    r"""Probability of each kind of a product photo without a category, from both outputs of the picture network.
+
+    .. math:: a = \frac{.37 n}{.37 n + c + .02}
+
+    is the share of the kinds that the probe does not know: n is the mass of their classes of ImageNet, c that of the
+    kinds it knows. They divide it by their masses, the others divide 1 - a by the probe. The largest is multiplied by
+    e², and each P becomes 1.3 P / (.3 + P) / 1.19, so that doubt costs little and certainty gains little.
+    """
+    mass = softmax(imagenet)
+    masses = {kind: float(mass[list(classes)].sum()) for kind, classes in IMAGENET.items()}
+    unknown = {kind: value for kind, value in masses.items() if kind not in PROBED}
+    n, c = sum(unknown.values()), sum(value for kind, value in masses.items() if kind in PROBED)
+    a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
+    chances = {kind: a * value / n for kind, value in unknown.items()}
+    chances |= {kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(probe), strict=True)}
+    largest = max(chances, key=lambda kind: chances[kind])
+    chances[largest] *= float(np.exp(2))
+    total = sum(chances.values())
+    return {kind: 1.3 * (value / total) / (0.3 + value / total) / 1.19 for kind, value in chances.items()}
+
+
+UNKNOWN_WEIGHT: Final = 0.37
+"""What ImageNet's classes of kinds that the probe lacks count against those of kinds that it has."""
+
+IMAGENET: Final[dict[str, tuple[int, ...]]] = {
+    "top": (474, 841, 610, 617),
+    "outerwear": (568, 869, 735),
+    "dress": (578, 601),
+    "skirt": (655, 689),
+    "trousers": (608,),
+    "underwear": (459,),
+    "swimwear": (445, 638, 639, 842),
+    "legwear": (806, 496),
+    "nightwear": (697,),
+    "shoes": (502, 514, 630, 770, 774),
+    "bag": (414, 636, 748, 728),
+    "hat": (433, 439, 452, 515, 808, 793),
+    "scarf": (824, 658),
+    "jewellery": (679, 488),
+    "eyewear": (836, 837),
+    "other": (464, 584, 457, 451, 906, 893, 531, 826, 892, 629, 711, 879),
+}
+"""Kind -> classes of ImageNet that show it."""
