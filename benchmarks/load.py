@@ -35,7 +35,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.records import Crop, Hit, Product
-from osoroi.search import Searcher, answer
+from osoroi.search import Searcher, response
 
 SIDE = 800
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -265,7 +265,7 @@ def bare(folder: Path, shots: Sequence[bytes], seconds: float) -> dict[str, floa
             marks.append(time.process_time())
             hits = searcher.explain(catalog.nearest(encoder.weigh(vector), 10), vector)
             marks.append(time.process_time())
-            json.dumps(answer(hits, encoder=encoder.fingerprint, detail=None, took_s=0.0))
+            json.dumps(response(hits, encoder=encoder.fingerprint, detail=None, took_s=0.0))
             marks.append(time.process_time())
             for name, before, after in zip(spent, marks, marks[1:], strict=False):
                 spent[name].append(1000 * (after - before))
@@ -292,10 +292,10 @@ def steps(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         folder = Path(name) / "shop"
         fill(folder, Encoder.open(), shots, options.products)
         yield "products", options.products
-        yield "bare_cpu_ms", bare(folder, shots, options.alone)
-        yield "one_client", alone(folder, asked, options.batch, options.alone)
-        yield "one_client_hollow", alone(folder, asked, options.batch, options.alone, hollow=True)
-        yield "bare_cpu_ms_again", bare(folder, shots, options.alone)
+        yield "bare_cpu_ms", bare(folder, shots, options.dropped)
+        yield "one_client", alone(folder, asked, options.batch, options.dropped)
+        yield "one_client_hollow", alone(folder, asked, options.batch, options.dropped, hollow=True)
+        yield "bare_cpu_ms_again", bare(folder, shots, options.dropped)
         service = Process(folder, options.batch)
         try:
             asyncio.run(crowd(service, asked, 1, 0, 2))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
 from osoroi.records import Box, Crop, Product
-from osoroi.search import answer
+from osoroi.search import response
 from osoroi.server import search_request
 from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_of, form_of, service_of
 from osoroi.server.api import schemas
@@ -92,7 +92,7 @@ async def search(request: Request) -> Response:
     parameters = search_request.from_form(form_of(request), service.settings)
     hits = await service.search(parameters)
     took_s = time.perf_counter() - start
-    return to_json(answer(hits, encoder=service.encoder.fingerprint, detail=parameters.detail, took_s=took_s))
+    return to_json(response(hits, encoder=service.encoder.fingerprint, detail=parameters.detail, took_s=took_s))
 
 
 @reads.get("/products", response_model=schemas.ListResponse, tags=["products"])

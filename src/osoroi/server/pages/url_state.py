@@ -26,7 +26,7 @@ OWN = "a."
 """Before the name of a shop's own attribute: ``a.colour=red``, ``a.sale=yes``."""
 
 Columns = Mapping[str, frozenset[Kind]]
-"""What filters can name, and the kinds of value each has, as ``Catalog.columns`` says it."""
+"""What filters can name, and the kinds of value each has, as ``Storage.columns`` says it."""
 
 
 @dataclass(frozen=True)
