@@ -275,7 +275,7 @@ class LocalCatalog:
 
     def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
-        with self._view() as truth:
+        with self._view() as truth, truth.limited():
             return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
 
     def health(self) -> Health | None:
@@ -328,7 +328,8 @@ class LocalCatalog:
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
     ) -> list[Neighbor]:
         with self._current() as (truth, mirror):
-            among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
+            with truth.limited():
+                among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
             rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
             found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
             return [truth.neighbor(self.encoder, *one) for one in found]

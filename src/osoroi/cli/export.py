@@ -22,17 +22,17 @@ def command(run: Path, encoder: Path, licence: str) -> None:
     extra("torch", "train")
     from osoroi.model.export import export
     from osoroi.training import run as runs
-    from osoroi.training.dataset import preprocessing
+    from osoroi.training.view_loader import preprocessing
 
-    network, notes = runs.load(run)
+    network, config = runs.load(run)
     made = export(
         network,
         encoder,
         parts=network.parts,
-        preprocessing=preprocessing(notes.recipe),
+        preprocessing=preprocessing(config.recipe),
         crops=runs.crops_of(run),
-        recipe=notes.recipe.name,
-        training=notes.dataset,
+        recipe=config.recipe.name,
+        training=" + ".join(config.datasets),
         licence=licence,
     )
     click.echo(f"{encoder} {made.fingerprint[:12]}")

@@ -83,7 +83,7 @@ def test_a_bottleneck_is_what_plain_loops_give():
 @pytest.mark.parametrize(("name", "cuts"), [("vgg16", (1, 5, 13)), ("resnet50", (1, 4, 16))])
 def test_both_halves_together_are_the_whole(nets, name, cuts):
     net, picture = nets[name], torch.rand(1, 3, 32, 48)
-    assert isinstance(net, backbones.Divided)
+    assert isinstance(net, backbones.SplitBackbone)
     with torch.inference_mode():
         whole = net(picture)
         for cut in cuts:
@@ -114,9 +114,9 @@ def test_old_checkpoints_without_counters_load(tmp_path, nets):
 
 def test_attention_is_the_formula():
     torch.manual_seed(3)
-    attention, tokens = Attention(), torch.randn(1, 4, 192)
+    mask, tokens = Attention(), torch.randn(1, 4, 192)
     values = loops.numbers(tokens[0])
-    three = values @ loops.numbers(attention.qkv.weight).T + loops.numbers(attention.qkv.bias)
+    three = values @ loops.numbers(mask.qkv.weight).T + loops.numbers(mask.qkv.bias)
     looked = np.zeros((4, 192))
     for head in range(3):
         columns = slice(64 * head, 64 * head + 64)
@@ -126,9 +126,9 @@ def test_attention_is_the_formula():
             looked[row, columns] = sum(
                 chance * seen for chance, seen in zip(chances / chances.sum(), value, strict=True)
             )
-    expected = looked @ loops.numbers(attention.proj.weight).T + loops.numbers(attention.proj.bias)
+    expected = looked @ loops.numbers(mask.proj.weight).T + loops.numbers(mask.proj.bias)
     with torch.no_grad():
-        assert attention(tokens)[0].numpy() == pytest.approx(expected, abs=1e-5)
+        assert mask(tokens)[0].numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_patches_stay_in_their_places(nets):

