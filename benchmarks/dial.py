@@ -101,8 +101,10 @@ def measure(encoder: Encoder, composed: bool) -> tuple[list[Point], bootstrap.In
     for dial in dials:
         best = first(encoder.weigh(given.asking, dial) @ given.found.T)
         shares.append(np.stack([share(colour, best)[asks], share(kind, best)[asks]], axis=1))
-    points = [Point(dial, *bootstrap.bootstrap(each, designs[asks])) for dial, each in zip(dials, shares, strict=True)]
-    gain = bootstrap.bootstrap((shares[STEPS] - shares[0])[:, :1], designs[asks], span=(-1.0, 1.0))[0]
+    points = [
+        Point(dial, *bootstrap.bootstrap_means(each, designs[asks])) for dial, each in zip(dials, shares, strict=True)
+    ]
+    gain = bootstrap.bootstrap_means((shares[STEPS] - shares[0])[:, :1], designs[asks], span=(-1.0, 1.0))[0]
     return points, gain, int(asks.sum())
 
 

@@ -87,7 +87,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
                 "decode": lambda: image.crop(data, None, view),
                 "bare decode": lambda: bare_decode(data, view.width),
                 "encode": lambda: encoder.encode([crop]),
-                "bare encode": lambda: encoder.session.run(["vectors"], {"crops": crop[None]}),
+                "bare encode": lambda: encoder.embedder.vectors(crop[None]),
                 "search": lambda: catalog.nearest(query, 10),
                 "bare search": lambda: np.argsort(-(bare_vectors @ query[0]))[:10],
                 "query": lambda: searcher.search(io.BytesIO(data)),

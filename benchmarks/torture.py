@@ -104,7 +104,8 @@ def life(folder: Path, model: Model, seed: int, saved: list[Model], *, traced: b
     hearing, answering = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading), os.close(answering)
+        os.close(reading)
+        os.close(answering)
         if traced:
             kill_at(rng.randrange(1, LINES))
         try:
@@ -121,7 +122,8 @@ def life(folder: Path, model: Model, seed: int, saved: list[Model], *, traced: b
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)
-    os.close(writing), os.close(hearing)
+    os.close(writing)
+    os.close(hearing)
     timer = threading.Timer(rng.random() * TIME_S, os.kill, (child, signal.SIGKILL))
     if not traced:
         timer.start()

@@ -118,7 +118,7 @@ def test_photos_alike_in_light_and_not_in_colour_are_two():
     red, green = (np.clip(grey + np.array(tint), 0, 255).astype(np.uint8) for tint in ((76, -39, 0), (-76, 39, 0)))
     assert int(phash.phash(red) ^ phash.phash(green)).bit_count() <= audit.RADIUS
     planted = [row("a", "shop", file(red)), row("b", "shop", file(green), split="val")]
-    assert counts(*planted) == {"never-asked": 2}
+    assert counts(*planted) == {"no-street-photo": 2}
 
 
 def test_photos_alike_but_for_a_fine_pattern_are_two():
@@ -128,7 +128,7 @@ def test_photos_alike_but_for_a_fine_pattern_are_two():
     plain, striped = plain.astype(np.uint8), striped.astype(np.uint8)
     assert int(phash.phash(plain) ^ phash.phash(striped)).bit_count() <= audit.RADIUS
     planted = [row("a", "shop", file(plain)), row("b", "shop", file(striped), split="val")]
-    assert counts(*planted) == {"never-asked": 2}
+    assert counts(*planted) == {"no-street-photo": 2}
 
 
 def test_broken_things_are_each_found():
@@ -140,7 +140,7 @@ def test_broken_things_are_each_found():
     gone = [row("lone", "street", file(picture(73))), row("lone", "shop", b"")]
     assert counts(*gone) == {"no-shop-photo": 1, "unreadable-photo": 1}
     assert counts(row("p0", "street", file(picture(74)), crop_id="street/p3")) == {"duplicate-id": 1}
-    assert counts(row("quiet", "shop", file(picture(75)))) == {"never-asked": 1}
+    assert counts(row("quiet", "shop", file(picture(75)))) == {"no-street-photo": 1}
 
 
 def test_a_street_crop_of_several_products_is_no_duplicate():

@@ -177,7 +177,7 @@ def test_remove_takes_products_out_and_names_those_it_does_not_hold(table: Path,
     osoroi("add", tmp_path / "shop", f"table:{table}")
     result = osoroi("remove", tmp_path / "shop", "red", "nobody", "--json")
     assert result.exit_code == 1
-    assert json.loads(result.stdout) == {"removed": ["red"], "not_held": ["nobody"]}
+    assert json.loads(result.stdout) == {"removed": ["red"], "missing": ["nobody"]}
     found = osoroi("search", tmp_path / "shop", table.parent / "red-street.png", "--json")
     assert {hit["product_id"] for hit in json.loads(found.stdout)["hits"]} == {"green", "blue", "white"}
 

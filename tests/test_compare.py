@@ -56,10 +56,10 @@ def test_intervals_of_a_difference_hold_the_truth_in_95_of_100_simulations():
     held = unclustered = 0
     for trial in range(1000):
         gaps, cluster = clustered(draw, 80, 7)
-        low, high = bootstrap.bootstrap(gaps[:, None], cluster, seed=trial, rounds=400)[0][1:]
+        low, high = bootstrap.bootstrap_means(gaps[:, None], cluster, seed=trial, rounds=400)[0][1:]
         held += low <= 0.1 <= high
         if trial < 300:
-            low, high = bootstrap.bootstrap(gaps[:, None], np.arange(len(gaps)), seed=trial, rounds=100)[0][1:]
+            low, high = bootstrap.bootstrap_means(gaps[:, None], np.arange(len(gaps)), seed=trial, rounds=100)[0][1:]
             unclustered += low <= 0.1 <= high
     assert 930 <= held <= 970
     assert unclustered < 240  # of 300: what drawing queries one by one would have promised
@@ -68,7 +68,9 @@ def test_intervals_of_a_difference_hold_the_truth_in_95_of_100_simulations():
 def test_intervals_hold_the_truth_with_few_clusters_too():
     draw = np.random.default_rng(8)
     samples = draw.normal(0.3, 1.0, (1000, 12))
-    bounds = [bootstrap.bootstrap(row[:, None], np.arange(12), seed=i, rounds=400)[0] for i, row in enumerate(samples)]
+    bounds = [
+        bootstrap.bootstrap_means(row[:, None], np.arange(12), seed=i, rounds=400)[0] for i, row in enumerate(samples)
+    ]
     assert 930 <= sum(each.low <= 0.3 <= each.high for each in bounds) <= 970
 
 
@@ -78,38 +80,39 @@ def test_p_is_below_5_percent_in_5_of_100_simulations_without_a_difference():
     for trial in range(1000):
         gaps, cluster = clustered(draw, 60, 4)
         signs = draw.choice([-1.0, 1.0], cluster.max() + 1)[cluster]  # either system may be the better one
-        found += bootstrap.flips(gaps * signs, cluster, seed=trial, rounds=300) < 0.05
+        found += bootstrap.sign_flip_test(gaps * signs, cluster, seed=trial, rounds=300) < 0.05
     assert 30 <= found <= 70
 
 
 def test_the_p_of_few_clusters_is_that_of_all_their_signs():
     # Sums of clusters 3, 1, 1: of 8 signs, +++ and --- alone are as far from 0 as 5: p = 2/8.
     gaps, cluster = np.array([1.0, 2.0, 1.0, 1.0]), np.array([0, 0, 1, 2])
-    assert bootstrap.flips(gaps, cluster, rounds=20_000) == pytest.approx(2 / 8, abs=0.01)
+    assert bootstrap.sign_flip_test(gaps, cluster, rounds=20_000) == pytest.approx(2 / 8, abs=0.01)
 
 
 def test_the_bootstrap_weighs_clusters_by_their_queries():
     # Two clusters: one of three hits, one of a single miss. Draws: both (mean 3/4), twice the one or twice the other.
-    bounds = bootstrap.bootstrap(np.array([[1.0], [1], [1], [0]]), np.array([0, 0, 0, 1]))[0]
+    bounds = bootstrap.bootstrap_means(np.array([[1.0], [1], [1], [0]]), np.array([0, 0, 0, 1]))[0]
     assert bounds == Interval(0.75, 0.0, 1.0)
 
 
 def test_values_all_alike_still_have_an_interval():
     # 59 hits of 59: were 6.06% of the products misses, that would happen 2.5 times in 100: (1 - .0606)^59 = .025.
-    mean, low, high = bootstrap.bootstrap(np.ones((59, 1)), np.arange(59))[0]
+    mean, low, high = bootstrap.bootstrap_means(np.ones((59, 1)), np.arange(59))[0]
     assert (mean, high) == (1, 1)
     assert low == pytest.approx(1 - 0.0606, abs=1e-4)
-    assert bootstrap.bootstrap(np.zeros((59, 1)), np.arange(59))[0] == pytest.approx((0, 0, 0.0606), abs=1e-4)
+    assert bootstrap.bootstrap_means(np.zeros((59, 1)), np.arange(59))[0] == pytest.approx((0, 0, 0.0606), abs=1e-4)
     draw = np.random.default_rng(4)  # and it holds the truth: hits of 98%, 40 at a time
     rows = (draw.random((1000, 40, 1)) < 0.98).astype(float)
     held = [
-        each.low <= 0.98 <= each.high for each in (bootstrap.bootstrap(r, np.arange(40), rounds=200)[0] for r in rows)
+        each.low <= 0.98 <= each.high
+        for each in (bootstrap.bootstrap_means(r, np.arange(40), rounds=200)[0] for r in rows)
     ]
     assert np.mean(held) > 0.95
 
 
 def test_one_cluster_has_no_interval():
-    low, high = bootstrap.bootstrap(np.ones((3, 1)), np.zeros(3, int))[0][1:]
+    low, high = bootstrap.bootstrap_means(np.ones((3, 1)), np.zeros(3, int))[0][1:]
     assert math.isnan(low)
     assert math.isnan(high)
 
@@ -123,12 +126,12 @@ def test_holm_multiplies_step_by_step_and_never_falls():
 def test_a_difference_is_the_mean_of_differences_with_its_sign():
     found = made({"a": [1, 9, 1, 1] * 30, "b": [9, 9, 1, 9] * 30})
     ours, theirs = (system(arm, arm, [found]) for arm in ("a", "b"))
-    (difference,) = compare.compare(ours, theirs, ["hit@5"])
+    (difference,) = compare.compare(ours, theirs, metrics=["hit@5"]).differences
     assert difference.interval.mean == pytest.approx(0.5)  # 3/4 - 1/4
     assert difference.verdict == "better"
-    (difference,) = compare.compare(theirs, ours, ["hit@5"])
+    (difference,) = compare.compare(theirs, ours, metrics=["hit@5"]).differences
     assert (difference.interval.mean, difference.verdict) == (pytest.approx(-0.5), "worse")
-    (difference,) = compare.compare(ours, ours, ["hit@5"])
+    (difference,) = compare.compare(ours, ours, metrics=["hit@5"]).differences
     assert (difference.interval.mean, difference.p, difference.verdict) == (0, 1, "not shown")
 
 
@@ -137,7 +140,7 @@ def test_over_categories_p_is_corrected_and_every_category_is_told():
     ranks = {"a": [1] * 6 + [9] * 18, "b": [9] * 24}
     found = made(ranks, categories=["bags"] * 12 + ["tops"] * 12)
     ours, theirs = (system(arm, arm, [found]) for arm in ("a", "b"))
-    whole, bags, tops = compare.compare(ours, theirs, ["hit@5"])
+    whole, bags, tops = compare.compare(ours, theirs, metrics=["hit@5"]).differences
     assert (whole.category, whole.queries, whole.verdict) == (None, 24, "better")
     assert whole.p == pytest.approx(2 / 64, abs=0.006)
     assert (bags.category, bags.queries, bags.interval.mean) == ("bags", 12, 0.5)
@@ -152,37 +155,37 @@ def test_one_product_asked_often_shows_nothing():
     one, many = made(ranks, products=["p"] * 50), made(ranks)
     for found, verdict in ((one, "not shown"), (many, "better")):
         ours, theirs = (system(arm, arm, [found]) for arm in ("a", "b"))
-        assert compare.compare(ours, theirs, ["hit@5"])[0].verdict == verdict
+        assert compare.compare(ours, theirs, metrics=["hit@5"]).differences[0].verdict == verdict
 
 
 def test_several_seeds_are_one_system_with_a_mean_and_a_spread():
     seeds = [made({"both": [rank] * 5 + [9] * 5}) for rank in (1, 1, 6)]
     three = system("three", "both", seeds)
-    assert compare.spread(three, "hit@5") == pytest.approx((1 / 3, np.std([0.5, 0.5, 0], ddof=1), 0, 0.5))
+    assert compare.seed_spread(three, "hit@5") == pytest.approx((1 / 3, np.std([0.5, 0.5, 0], ddof=1), 0, 0.5))
     assert three.values(["hit@5"])[:, 0] == pytest.approx([2 / 3] * 5 + [0] * 5)
-    assert math.isnan(compare.spread(system("one", "both", seeds[:1]), "hit@5").deviation)
+    assert math.isnan(compare.seed_spread(system("one", "both", seeds[:1]), "hit@5").deviation)
 
 
 @pytest.mark.parametrize(
     ("other", "what"),
     [
         (made({"both": [1, 2]}, data="x"), "data"),
-        (made({"both": [1, 2]}, protocol=Protocol(spoil=1)), "protocol"),
-        (made({"both": [1, 2, 3]}), "how many queries count: 2 and 3"),
-        (made({"both": [1, 2]}, products=["p0", "other"]), "which queries count"),
+        (made({"both": [1, 2]}, protocol=Protocol(corrupt=1)), "protocol"),
+        (made({"both": [1, 2, 3]}), "the number of queries: 2 and 3"),
+        (made({"both": [1, 2]}, products=["p0", "other"]), "the queries"),
     ],
 )
 def test_evaluations_of_other_data_or_another_protocol_are_refused(other, what):
     one = made({"both": [1, 2]})
     with pytest.raises(Mismatch, match=what):
-        compare.compare(system("one", "both", [one]), system("other", "both", [other]), ["hit@5"])
+        compare.compare(system("one", "both", [one]), system("other", "both", [other]), metrics=["hit@5"])
     with pytest.raises(Mismatch, match=what):
         system("seeds", "both", [one, other])
 
 
 def test_the_dial_is_a_systems_own_affair():
     one, other = (made({"both": [1, 2]}, protocol=Protocol(detail=detail)) for detail in (None, 0.7))
-    compare.same(one, other)
+    compare.check_comparable(one, other)
 
 
 @pytest.fixture
@@ -200,13 +203,13 @@ def _listed(arm: Arm) -> Arm:
 
 
 def test_a_system_is_named_by_files_and_an_arm(files):
-    plain = compare.open_system(f"{files}/a.json")
+    plain = compare.read_system(f"{files}/a.json")
     assert (plain.name, plain.arm, len(plain.evaluations)) == ("a:both", "both", 1)
-    assert compare.open_system(f"{files}/a.json:deep").name == "a:deep"
-    seeds = compare.open_system(f"ours={files}/a.json,{files}/b.json:deep")
+    assert compare.read_system(f"{files}/a.json:deep").name == "a:deep"
+    seeds = compare.read_system(f"ours={files}/a.json,{files}/b.json:deep")
     assert (seeds.name, seeds.arm, len(seeds.evaluations)) == ("ours", "deep", 2)
     with pytest.raises(BadRequest, match="no arm 'shallow'"):
-        compare.open_system(f"{files}/a.json:shallow")
+        compare.read_system(f"{files}/a.json:shallow")
 
 
 def test_the_command_says_plainly_what_is_shown(files):
@@ -231,4 +234,4 @@ def test_a_verdict_needs_p_below_5_percent():
 
 def test_clusters_join_queries_that_share_a_product_through_others():
     groups = [{"a"}, {"b"}, {"a", "c"}, {"d", "b"}, {"c", "d"}, {"e"}]
-    assert bootstrap.clusters(groups).tolist() == [0, 0, 0, 0, 0, 1]
+    assert bootstrap.cluster_ids(groups).tolist() == [0, 0, 0, 0, 0, 1]

@@ -8,7 +8,7 @@ import pytest
 import lookalikes
 from osoroi.data.readers import open_dataset
 from osoroi.errors import BadDataset
-from osoroi.evaluation.queries import gather
+from osoroi.evaluation.queries import build_evaluation_set
 from osoroi.evaluation.results import Protocol
 from osoroi.records import Box, Row
 
@@ -66,10 +66,10 @@ def test_each_split_has_its_own_photos(small: Path) -> None:
 
 def test_test_may_ask_every_shop_photo_of_val_and_test_once_each(small: Path) -> None:
     reader = open_dataset(f"consumer2shop:{small}")
-    questions = gather(reader, Protocol(split="test", gallery=("val",)))
-    shown = [crop.crop_id for _, crop in questions.gallery(reader, [])]
+    evaluation_set = build_evaluation_set(reader, Protocol(split="test", gallery=("val",)))
+    shown = [crop.crop_id for _, crop in evaluation_set.gallery(reader, [])]
     assert shown == [f"{folder(4)}/shop_01.jpg", f"{folder(5)}/shop_01.jpg", f"{folder(5)}/shop_02.jpg"]
-    assert len(questions.asked) == 2
+    assert len(evaluation_set.queries) == 2
 
 
 @pytest.mark.parametrize("listed", ["comsumer_", "consumer_"])

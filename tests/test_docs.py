@@ -105,7 +105,7 @@ def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
 def test_the_demo_writes_its_picture_and_names_commands_that_work(demo: tuple[Path, str]) -> None:
     folder, printed = demo
     assert (folder / "demo" / "results.png").stat().st_size > 50_000
-    (ask,) = re.findall(r"ask it yourself: (osoroi search .*)", printed)
+    (ask,) = re.findall(r"search it yourself: +(osoroi search .*)", printed)
     words = shlex.split(ask)
     words[0] = str(Path(sys.executable).with_name("osoroi"))
     run = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)

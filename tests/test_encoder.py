@@ -1,7 +1,10 @@
 """Encoder files: what is read, what is refused, and what the vectors promise."""
 
 import json
+import math
+import os
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from osoroi.encoder import BATCH, DEFAULT, Encoder
-from osoroi.encoder.metadata import ENTRY, Metadata, fingerprint, graph_of
+from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.records import Domain, Part, Preprocessing
 
@@ -22,22 +25,38 @@ VIEWS: dict[Domain, Preprocessing] = {
 PARTS = (Part("deep", 1, 0.25), Part("detail", 2, 0.75))
 
 
-def tiny(tmp_path: Path, *, with_attention=False, **changes) -> Path:
-    """An encoder file whose vectors are the mean red, green and blue of a crop of 4 x 2: no torch, no training."""
-    steps = [
-        helper.make_node("Cast", ["crops"], ["real"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["real", "axes"], ["vectors"], keepdims=0),
+NORMALIZED = (
+    helper.make_node("Cast", ["crops"], ["real"], to=TensorProto.FLOAT),
+    helper.make_node("ReduceMean", ["real", "axes"], ["mean"], keepdims=0),
+    helper.make_node("Add", ["mean", "one"], ["above"]),
+    helper.make_node("Split", ["above", "sizes"], ["first", "second"], axis=1),
+    helper.make_node("LpNormalization", ["first"], ["deep"], axis=1, p=2),
+    helper.make_node("LpNormalization", ["second"], ["detail"], axis=1, p=2),
+)
+TOGETHER = helper.make_node("Concat", ["deep", "detail"], ["vectors"], axis=1)
+
+
+def tensor(name: str, *numbers: float) -> onnx.TensorProto:
+    whole = all(isinstance(number, int) for number in numbers)
+    return helper.make_tensor(name, TensorProto.INT64 if whole else TensorProto.FLOAT, [len(numbers)], numbers)
+
+
+def tiny(tmp_path: Path, *, with_attention=False, steps=(TOGETHER,), more=(), **changes) -> Path:
+    """An encoder file of crops of 4 x 2: the mean red, green and blue above 1, each part of unit length."""
+    nodes = [*NORMALIZED, *steps]
+    gives = [
+        helper.make_tensor_value_info("vectors", TensorProto.FLOAT, [changes.get("rows", "b"), changes.get("dim", 3)])
     ]
-    gives = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["b", changes.get("dim", 3)])]
-    held = [helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2])]
+    held = [tensor("axes", 1, 2), tensor("one", 1.0), tensor("sizes", 1, 2), *more]
     if with_attention:
-        steps.append(helper.make_node("ReduceMax", ["real", "last"], ["attention"], keepdims=0))
+        nodes.append(helper.make_node("ReduceMax", ["real", "last"], ["attention"], keepdims=0))
         gives.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["b", 4, 2]))
-        held.append(helper.make_tensor("last", TensorProto.INT64, [1], [3]))
+        held.append(tensor("last", 3))
     takes = [helper.make_tensor_value_info("crops", changes.get("takes", TensorProto.UINT8), ["b", 4, 2, 3])]
-    graph = helper.make_graph(steps, "tiny", takes, gives, held)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    signed = fingerprint(graph_of(model.SerializeToString()), PARTS, VIEWS)
+    graph = helper.make_graph(nodes, "tiny", takes, gives, held)
+    opsets = [helper.make_opsetid("", 18), *(helper.make_opsetid(one, 1) for one in changes.get("domains", ()))]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10, functions=changes.get("functions", ()))
+    signed = changes.get("signed") or fingerprint(computation(model.SerializeToString()), PARTS, VIEWS)
     metadata = Metadata(PARTS, VIEWS, recipe="tiny", training="nothing", licence="CC0-1.0", fingerprint=signed)
     said = json.loads(metadata.to_json()) | changes.get("metadata", {})
     if not changes.get("anonymous"):
@@ -63,7 +82,9 @@ def test_crops_keep_their_order_over_several_batches(tmp_path):
     crops = colours(*([n, 2 * n, 255 - n] for n in range(2 * BATCH + 5)))
     vectors = encoder.encode(crops)
     assert vectors.dtype == np.float32
-    assert vectors.tolist() == [[n, 2 * n, 255 - n] for n in range(2 * BATCH + 5)]
+    lengths = [math.hypot(2 * n + 1, 256 - n) for n in range(2 * BATCH + 5)]
+    expected = [[1, (2 * n + 1) / length, (256 - n) / length] for n, length in enumerate(lengths)]
+    assert np.allclose(vectors, expected, atol=1e-6)
 
 
 def test_no_crops_give_no_rows(tmp_path):
@@ -111,11 +132,8 @@ def test_a_dial_outside_its_range_is_refused(tmp_path, detail):
 
 
 def test_an_encoder_of_one_part_has_no_dial(tmp_path):
-    parts = [{"name": "both", "size": 3, "weight": 1.0}]
     metadata = Metadata((Part("both", 3, 1.0),), VIEWS, "tiny", "nothing", "CC0-1.0", fingerprint="")
-    graph = graph_of(tiny(tmp_path).read_bytes())
-    signed = fingerprint(graph, metadata.parts, VIEWS)
-    encoder = Encoder.open(tiny(tmp_path, metadata={"parts": parts, "fingerprint": signed}))
+    encoder = Encoder(Encoder.open(tiny(tmp_path)).embedder, metadata)
     assert encoder.weigh(np.ones((1, 3), np.float32)).tolist() == [[1, 1, 1]]
     with pytest.raises(BadRequest, match="no weight of 'detail' to set"):
         encoder.weigh(np.ones((1, 3), np.float32), 0.5)
@@ -123,10 +141,10 @@ def test_an_encoder_of_one_part_has_no_dial(tmp_path):
 
 def test_attention_is_a_map_of_the_crop_where_the_file_has_one(tmp_path):
     crop = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
-    found = Encoder.open(tiny(tmp_path, with_attention=True)).attention(crop)
+    found = Encoder.open(tiny(tmp_path, with_attention=True)).foreground(crop)
     assert found.tolist() == [[2, 5], [8, 11], [14, 17], [20, 23]]
     with pytest.raises(BadRequest, match="no map of the garment"):
-        Encoder.open(tiny(tmp_path)).attention(crop)
+        Encoder.open(tiny(tmp_path)).foreground(crop)
 
 
 @pytest.mark.parametrize(
@@ -151,14 +169,165 @@ def test_the_weights_of_the_parts_are_not_in_the_fingerprint_but_all_else_is():
 
 def test_the_walk_finds_the_graph_that_the_onnx_package_finds(tmp_path):
     model = tiny(tmp_path).read_bytes()
-    assert graph_of(model) == onnx.load_model_from_string(model).graph.SerializeToString()
+    assert computation(model) == onnx.load_model_from_string(model).graph.SerializeToString()
+
+
+def scaled(factor: float) -> onnx.FunctionProto:
+    """A local function ``own.F``, which a graph calls and does not hold."""
+    constant = helper.make_node("Constant", [], ["c"], value_float=factor)
+    product = helper.make_node("Mul", ["x", "c"], ["y"])
+    return helper.make_function("own", "F", ["x"], ["y"], [constant, product], [helper.make_opsetid("", 18)])
+
+
+CALL = (
+    helper.make_node("Concat", ["deep", "detail"], ["both"], axis=1),
+    helper.make_node("F", ["both"], ["vectors"], domain="own"),
+)
+
+
+def test_the_fingerprint_covers_the_functions_of_a_file(tmp_path):
+    plus, minus = (
+        Encoder.open(tiny(tmp_path, steps=CALL, functions=[scaled(factor)], domains=["own"])) for factor in (1.0, -1.0)
+    )
+    assert (plus.encode(colours([9, 9, 9])) == -minus.encode(colours([9, 9, 9]))).all()
+    assert plus.fingerprint != minus.fingerprint
+    altered = tiny(tmp_path, steps=CALL, functions=[scaled(-1.0)], domains=["own"], signed=plus.fingerprint)
+    with pytest.raises(BadEncoder, match="altered after it was written"):
+        Encoder.open(altered)
+
+
+def test_the_fingerprint_covers_the_versions_of_the_operators(tmp_path):
+    path = tiny(tmp_path)
+    model = onnx.load(path)
+    model.opset_import[0].version = 19
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BadEncoder, match="altered after it was written"):
+        Encoder.open(path)
+
+
+def external(name: str) -> onnx.TensorProto:
+    """A tensor of three numbers in a file beside."""
+    made = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[3], data_location=onnx.TensorProto.EXTERNAL)
+    for key, value in (("location", "weights.bin"), ("offset", "0"), ("length", "12")):
+        made.external_data.add(key=key, value=value)
+    return made
+
+
+@pytest.mark.parametrize("place", ["initializer", "attribute", "subgraph", "sparse"])
+def test_tensors_in_other_files_are_refused_wherever_they_lie(tmp_path, monkeypatch, place):
+    (tmp_path / "weights.bin").write_bytes(np.ones(3, np.float32).tobytes())
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime would find them
+    constant = helper.make_node("Constant", [], ["w"], value=external("w"))
+    path = tiny(tmp_path)
+    model = onnx.load(path)
+    if place == "initializer":
+        model.graph.initializer.append(external("w"))
+    elif place == "attribute":
+        model.graph.node.append(constant)
+    elif place == "sparse":
+        model.graph.sparse_initializer.append(onnx.SparseTensorProto(values=external("w"), dims=[3]))
+    else:
+        branch = helper.make_graph(
+            [constant], "branch", [], [helper.make_tensor_value_info("w", TensorProto.FLOAT, [3])]
+        )
+        model.graph.node.append(helper.make_node("If", ["yes"], ["w"], then_branch=branch, else_branch=branch))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BadEncoder, match=r"tiny\.onnx: an ONNX file that keeps tensors in another file"):
+        Encoder.open(path)
+
+
+BOTH = helper.make_node("Concat", ["deep", "detail"], ["both"], axis=1)
+NOT_A_NUMBER = (
+    helper.make_node("Sub", ["both", "both"], ["nought"]),
+    helper.make_node("Div", ["nought", "nought"], ["vectors"]),
+)
+WRONG = {
+    "not a number": ((BOTH, *NOT_A_NUMBER), (), "lengths"),
+    "too long": ((BOTH, helper.make_node("Mul", ["both", "two"], ["vectors"])), (tensor("two", 2.0),), "lengths"),
+    "one part too long": ((helper.make_node("Concat", ["deep", "second"], ["vectors"], axis=1),), (), "lengths"),
+    "two rows a crop": (
+        (BOTH, helper.make_node("Concat", ["both", "both"], ["vectors"], axis=0)),
+        (),
+        r"2 crops give vectors of float32 \[4, 3\]",
+    ),
+    "one row for all": (
+        (BOTH, helper.make_node("ReduceMean", ["both", "rows"], ["vectors"])),
+        (tensor("rows", 0),),
+        r"2 crops give vectors of float32 \[1, 3\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_vectors_that_are_not_what_the_file_says_are_refused_when_it_is_opened(tmp_path, name):
+    steps, more, message = WRONG[name]
+    with pytest.raises(BadEncoder, match=rf"tiny\.onnx: .*{message}"):
+        Encoder.open(tiny(tmp_path, steps=steps, more=more, rows=None))
+
+
+def test_a_file_that_never_ends_is_stopped(tmp_path):
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Neg", ["a"], ["b"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("a", TensorProto.FLOAT, ["b", 3]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("b", TensorProto.FLOAT, ["b", 3]),
+        ],
+    )
+    steps = [BOTH, helper.make_node("Loop", ["", "yes", "both"], ["vectors"], body=body)]
+    path = tiny(tmp_path, steps=steps, more=[helper.make_tensor("yes", TensorProto.BOOL, [], [True])])
+    start = time.monotonic()
+    with pytest.raises(BadEncoder, match=r"tiny\.onnx: two crops took longer than 0\.3 s"):
+        Encoder.open(path, limit_s=0.3)
+    assert time.monotonic() - start < 10
+
+
+def test_a_pipe_or_a_device_is_no_encoder(tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path in (tmp_path / "pipe.onnx", Path("/dev/zero")):
+        with pytest.raises(BadEncoder, match="not an ordinary file"):
+            Encoder.open(path)
+
+
+def test_a_vector_that_is_no_number_is_an_error_of_ours(tmp_path):
+    class Broken:
+        def vectors(self, crops):
+            return np.full((len(crops), 3), np.nan, np.float32)
+
+        def foreground(self, crops):
+            return None
+
+    metadata = Encoder.open(tiny(tmp_path)).metadata
+    with pytest.raises(BadEncoder, match="no number"):
+        Encoder(Broken(), metadata).encode(colours([1, 2, 3]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parts": [{"name": "deep", "size": 1, "weight": 0.5}, {"name": "deep", "size": 2, "weight": 0.5}]},
+        {"parts": [{"name": "deep", "size": 1, "weight": 0.5}, {"name": "detail", "size": 2, "weight": 0.9}]},
+        {"views": {"street": {"height": 0, "width": 2}, "shop": {"height": 4, "width": 2}}},
+        {"views": {"street": {"height": 4, "width": 2, "margin": -1}, "shop": {"height": 4, "width": 2}}},
+        {"views": {"street": {"height": 4, "width": 2, "trim": "no"}, "shop": {"height": 4, "width": 2}}},
+        {"views": {"street": {"height": 4, "width": 2, "other": 1}, "shop": {"height": 4, "width": 2}}},
+    ],
+)
+def test_metadata_that_mean_nothing_are_refused(tmp_path, changes):
+    with pytest.raises(BadEncoder, match="metadata cannot be read"):
+        Encoder.open(tiny(tmp_path, metadata=changes))
 
 
 def test_a_flipped_bit_anywhere_in_the_graph_is_noticed(tmp_path):
     path = tiny(tmp_path)
     model = path.read_bytes()
-    start = model.index(graph_of(model))
-    for at in range(start, start + len(graph_of(model)), 7):
+    start = model.index(computation(model))
+    for at in range(start, start + len(computation(model)), 7):
         path.write_bytes(model[:at] + bytes([model[at] ^ 4]) + model[at + 1 :])
         with pytest.raises(BadEncoder, match=r"tiny\.onnx"):
             Encoder.open(path)
@@ -174,7 +343,7 @@ def test_a_file_altered_after_it_was_written_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no model", b"\x08\x0a", bytes(1000), b"\x3a\xff\xff\xff\xff\x0f", b"\xff" * 40]
+    "content", [b"", b"no model", b"\x08\x0a", bytes(1000), b"\x3a\xff\xff\xff\xff\x0f", b"\xff" * 40, b"\x3a\x05hello"]
 )
 def test_a_file_that_is_no_onnx_model_is_refused_by_name(tmp_path, content):
     path = tmp_path / "coat.jpg"
@@ -185,7 +354,7 @@ def test_a_file_that_is_no_onnx_model_is_refused_by_name(tmp_path, content):
 
 def test_a_graph_of_nonsense_is_refused_by_name(tmp_path):
     path = tmp_path / "odd.onnx"
-    path.write_bytes(b"\x3a\x05hello")
+    path.write_bytes(b"\x08\x0a\x3a\x02\x12\x00")  # a graph that gives nothing
     with pytest.raises(BadEncoder, match=r"odd\.onnx: ONNX Runtime cannot run this file"):
         Encoder.open(path)
 

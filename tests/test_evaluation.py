@@ -13,9 +13,8 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.errors import BadDataset, BadRequest, Mismatch
-from osoroi.evaluation import evaluate, results
-from osoroi.evaluation import queries as questions
-from osoroi.evaluation.corruption import spoil
+from osoroi.evaluation import evaluate, queries, results
+from osoroi.evaluation.corruption import corrupt
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.records import Box, Crop, Product, Row
 from tiny import TinyEncoder
@@ -78,7 +77,7 @@ def small() -> list[Row]:
 
 def asked(rows, *more, encoder=None, protocol=None, **task) -> results.Evaluation:
     task = Task("test:rows", protocol=protocol or Protocol(), **task)
-    return evaluate.ask([Rows(rows), *map(Rows, more)], encoder or Weighable(), task)
+    return evaluate.evaluate_readers([Rows(rows), *map(Rows, more)], encoder or Weighable(), task)
 
 
 def ranks(found: results.Evaluation, arm="both") -> list[list[float]]:
@@ -155,7 +154,7 @@ def test_only_the_splits_street_crops_ask_and_only_its_products_are_there():
 
 
 def test_a_split_that_nobody_asks_names_those_there_are():
-    with pytest.raises(BadDataset, match=r"of split 'test' asks; street crops by split: val \(3\)"):
+    with pytest.raises(BadDataset, match=r"split 'test' has no street crop .* street crops by split: val \(3\)"):
         asked(small(), protocol=Protocol(split="test"))
 
 
@@ -195,18 +194,18 @@ def test_what_cannot_be_read_is_counted_named_and_a_miss_or_left_out():
     ]
     found = asked(rows)
     assert ranks(found)[3:] == [[math.inf], [math.inf]]
-    assert (found.data.unanswerable, found.data.left_out, len(found.queries)) == (2, 0, 5)
+    assert (found.data.unanswerable, found.data.skipped, len(found.queries)) == (2, 0, 5)
     assert (found.data.unreadable_queries, found.data.unreadable_crops) == (1, 2)
     assert [name.split(":")[0] for name in found.data.unreadable] == ["shop/gone", "shop/red/2", "street/seen"]
     assert found.arm("both").top[4] == ()
-    left = asked(rows, protocol=Protocol(leave_out=True))
-    assert (len(left.queries), left.data.left_out, left.data.unanswerable) == (3, 2, 2)
+    left = asked(rows, protocol=Protocol(skip_unanswerable=True))
+    assert (len(left.queries), left.data.skipped, left.data.unanswerable) == (3, 2, 2)
     assert results.means(found, "both")["hit@20"].mean == pytest.approx(3 / 5)
     assert results.means(left, "both")["hit@20"].mean == 1
 
 
 def test_the_dial_is_sampled_between_the_parts_alone():
-    found = asked(small(), dial=True)
+    found = asked(small(), sample_detail=True)
     assert [arm.detail for arm in found.arms] == [None] * 3 + [step / 10 for step in range(11)]
     assert found.main == "both"
     assert found.arm("detail=0.0").top == found.arm("deep").top
@@ -219,38 +218,38 @@ def test_the_dial_can_be_set():
     assert found.arm("both").scores == found.arm("detail").scores
 
 
-def test_spoiling_changes_queries_alone_and_is_the_same_for_the_same_seed():
+def test_corruption_changes_queries_alone_and_is_the_same_for_the_same_seed():
     rows = small()
-    clean, once, again, other = (asked(rows, protocol=Protocol(spoil=seed)) for seed in (None, 1, 1, 2))
+    clean, once, again, other = (asked(rows, protocol=Protocol(corrupt=seed)) for seed in (None, 1, 1, 2))
     assert once.arm("both").scores == again.arm("both").scores
     assert once.arm("both").scores != clean.arm("both").scores
     assert once.arm("both").scores != other.arm("both").scores
-    alone = asked([*rows[:3], rows[4]], protocol=Protocol(spoil=1))
+    alone = asked([*rows[:3], rows[4]], protocol=Protocol(corrupt=1))
     assert alone.arm("both").scores[0] == once.arm("both").scores[1]  # whoever else asks
     assert clean.data.fingerprint == once.data.fingerprint
 
 
-def test_spoiling_leaves_the_gallery_as_it_is():
+def test_corruption_leaves_the_gallery_as_it_is():
     encoder, (shop_row, street_row) = Weighable(), (shop("a", RED, BLUE), street("a", ORANGE, GREEN))
     view = encoder.preprocessing["street"]
-    data, box = spoil(image.read(street_row.crop.photo), None, seed=1, crop_id="street/a")
+    data, box = corrupt(image.read(street_row.crop.photo), None, seed=1, crop_id="street/a")
     query, clean = encoder.encode([image.crop(data, box, view), image.crop(shop_row.crop.photo, None, view)])
-    found = asked([shop_row, street_row], protocol=Protocol(spoil=1))
+    found = asked([shop_row, street_row], protocol=Protocol(corrupt=1))
     assert found.arm("both").scores[0][0] == pytest.approx(float(query @ clean) / 2, abs=1e-6)  # weights of one half
 
 
-def test_spoiling_does_not_mend_a_box_outside_the_photo():
+def test_corruption_does_not_mend_a_box_outside_the_photo():
     rows = [shop("a", RED), street("a", RED, box=Box(0, 0, 99, 99))]
-    assert asked(rows, protocol=Protocol(spoil=1)).data.unreadable_queries == 1
+    assert asked(rows, protocol=Protocol(corrupt=1)).data.unreadable_queries == 1
 
 
 def test_the_fingerprint_of_the_data_depends_on_ids_boxes_and_order_of_what_was_asked():
     rows = small()
-    same = questions.gather(Rows(rows), Protocol()).fingerprint
-    assert same == questions.gather(Rows(small()), Protocol()).fingerprint
+    same = queries.build_evaluation_set(Rows(rows), Protocol()).fingerprint
+    assert same == queries.build_evaluation_set(Rows(small()), Protocol()).fingerprint
     boxed = [*rows[:5], street("blue", RED, box=Box(0, 0, 9, 9))]
     others = [rows[:5], rows[::-1], boxed, [*rows[:5], street("blue", RED, category="hats")]]
-    assert len({same, *(questions.gather(Rows(each), Protocol()).fingerprint for each in others)}) == 5
+    assert len({same, *(queries.build_evaluation_set(Rows(each), Protocol()).fingerprint for each in others)}) == 5
 
 
 def test_an_evaluation_comes_back_from_its_file_and_the_file_is_the_same_each_time(tmp_path):
@@ -260,7 +259,7 @@ def test_an_evaluation_comes_back_from_its_file_and_the_file_is_the_same_each_ti
         street("gone", RED),
         street("green", GREY, crop_id="2", category="hats"),
     ]
-    found = replace(asked(rows, dial=True, protocol=Protocol(spoil=3)), command="osoroi evaluate test:rows")
+    found = replace(asked(rows, sample_detail=True, protocol=Protocol(corrupt=3)), command="osoroi evaluate test:rows")
     results.save(found, tmp_path / "a.json")
     back = results.read(tmp_path / "a.json")
     assert (back.task, back.data, back.queries, back.command) == (found.task, found.data, found.queries, found.command)
@@ -287,9 +286,9 @@ def test_checking_finds_other_data_and_other_numbers():
     with pytest.raises(Mismatch, match="not the same data"):
         evaluate.check(before, asked(small()[:5]))
     with pytest.raises(Mismatch, match="not the same protocol"):
-        evaluate.check(before, asked(small(), protocol=Protocol(spoil=1)))
+        evaluate.check(before, asked(small(), protocol=Protocol(corrupt=1)))
     worse = replace(before.arms[2], ranks=before.arms[2].ranks + 1)
-    with pytest.raises(Mismatch, match="numbers came out otherwise: both hit@1"):
+    with pytest.raises(Mismatch, match="numbers differ: both hit@1"):
         evaluate.check(before, replace(before, arms=(*before.arms[:2], worse)))
 
 
@@ -297,7 +296,7 @@ def test_an_arm_or_a_category_that_is_not_there_names_those_that_are():
     found = asked(small())
     with pytest.raises(BadRequest, match="has deep, detail, both"):
         found.arm("shallow")
-    with pytest.raises(BadRequest, match="there are tops"):
+    with pytest.raises(BadRequest, match="the categories are tops"):
         results.means(found, "both", category="hats")
 
 
@@ -313,8 +312,8 @@ def test_metrics_on_exported_run_files_are_those_of_pytrec_eval(tmp_path):
             street(f"p {j}", *pair, crop_id=f"query {i}") for j in draw.choice(40, draw.integers(1, 4), replace=False)
         ]
     task = Task("test:rows")
-    found = evaluate.ask([Rows(rows)], Weighable(), task, depth=40)
-    paths = results.export_run(found, tmp_path / "run")
+    found = evaluate.evaluate_readers([Rows(rows)], Weighable(), task, top_k=40)
+    paths = results.write_trec(found, tmp_path / "run")
     assert [path.name for path in paths] == ["qrels.txt", "deep.run", "detail.run", "both.run"]
     with paths[0].open() as file:
         judge = pytrec_eval.RelevanceEvaluator(

@@ -14,7 +14,7 @@ from osoroi.evaluation import compare, evaluate, results
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.model.export import export
 from osoroi.training import run as runs
-from osoroi.training.dataset import preprocessing
+from osoroi.training.view_loader import preprocessing
 from pairs import TINY, tiny_network
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -23,12 +23,12 @@ from benchmarks.experiment import asking, pieces, plan, run, tables, weights
 PLAN = """
 [ask.drawn]
 dataset = "drawn:24:9"
-spoil = [false, true]
+corrupt = [false, true]
 [[trial]]
 name = "one"
 dataset = "drawn:{data}"
 recipe = "frozen"
-set = ["epochs=2", "size=16"]
+set = ["epochs=2", "dim=16"]
 seeds = [0, 1]
 ask = ["drawn"]
 [[trial]]
@@ -49,9 +49,9 @@ def test_a_trial_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
     one, two = planned(tmp_path, PLAN).trials
     assert (two.dataset, two.seeds, two.ask) == ("drawn:54:3", (3,), ("drawn",))
     recipe = two.settings(3)
-    assert (recipe.loss, recipe.epochs, recipe.size, recipe.seed) == ("triplet", 2, 16, 3)
+    assert (recipe.loss, recipe.epochs, recipe.dim, recipe.seed) == ("triplet", 2, 16, 3)
     assert one.settings(1).loss == "info_nce"
-    assert [one.name for one in planned(tmp_path, PLAN).asked(two)] == ["drawn", "drawn-spoilt"]
+    assert [one.name for one in planned(tmp_path, PLAN).asked(two)] == ["drawn", "drawn-corrupted"]
 
 
 @pytest.mark.parametrize("wrong", ["seed = 4", "recipes = 'quick'"])
@@ -60,19 +60,19 @@ def test_a_word_that_means_nothing_is_refused(tmp_path, wrong):
         planned(tmp_path, PLAN + wrong)
 
 
-def asked(tuned=0):
-    recipe = replace(TINY, tuned=tuned)
-    return asking.Asked(tiny_network(recipe, probe=(0,)), recipe, "nothing")
+def asked(unfreeze_blocks=0):
+    recipe = replace(TINY, unfreeze_blocks=unfreeze_blocks)
+    return asking.NetworkEncoder(tiny_network(recipe, foreground=(0,)), recipe, "nothing")
 
 
-@pytest.mark.parametrize("tuned", [0, 2, 3])
-@pytest.mark.parametrize("spoil", [None, 0])
-def test_what_is_kept_gives_the_answers_of_asking_plainly(tmp_path, monkeypatch, tuned, spoil):
-    task = Task("drawn:12:4", protocol=Protocol(spoil=spoil))
-    plain = evaluate.ask([open_dataset(task.dataset)], asked(tuned), task)
-    first = asking.ask(asked(tuned), task, tmp_path)
+@pytest.mark.parametrize("unfreeze_blocks", [0, 2, 3])
+@pytest.mark.parametrize("corrupt", [None, 0])
+def test_what_is_kept_gives_the_answers_of_asking_plainly(tmp_path, monkeypatch, unfreeze_blocks, corrupt):
+    task = Task("drawn:12:4", protocol=Protocol(corrupt=corrupt))
+    plain = evaluate.evaluate_readers([open_dataset(task.dataset)], asked(unfreeze_blocks), task)
+    first = asking.ask(asked(unfreeze_blocks), task, tmp_path)
     monkeypatch.setattr(image, "crop", None)
-    again = asking.ask(asked(tuned), task, tmp_path)
+    again = asking.ask(asked(unfreeze_blocks), task, tmp_path)
     for found in (first, again):
         assert found.data == plain.data
         for one, other in zip(found.arms, plain.arms, strict=True):
@@ -93,9 +93,9 @@ def photos(tmp_path):
     """A table of three drawn products, one street photo of which is no photo."""
     lines = ["photo,product_id,domain,crop_id"]
     rows = list(open_dataset("drawn:3:1").rows())
-    broken = next(number for number, row in enumerate(rows) if row.crop.domain == "street")
+    diverged = next(number for number, row in enumerate(rows) if row.crop.domain == "street")
     for number, (product, crop) in enumerate(rows):
-        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == broken else image.load(crop.photo))
+        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == diverged else image.load(crop.photo))
         lines.append(f"{number}.jpg,{product.product_id},{crop.domain},{crop.crop_id}")
     (tmp_path / "shop.csv").write_text("\n".join(lines))
     return tmp_path / "shop.csv", tmp_path / "kept"
@@ -138,13 +138,13 @@ def test_a_trained_network_asked_the_short_way_answers_as_its_exported_file(tmp_
     )
     for name, question in experiment.questions.items():
         short = results.read(run.path_of(tmp_path, name, trial, 1))
-        long = evaluate.evaluate(replace(question.task, encoder=str(tmp_path / "one.onnx")))
-        compare.same(short, long)
+        long = evaluate.run(replace(question.task, encoder=str(tmp_path / "one.onnx")))
+        compare.check_comparable(short, long)
         for one, other in zip(short.arms, long.arms, strict=True):
             assert np.mean(one.ranks != other.ranks) < 0.02, "near ties alone may stand otherwise"
         for metric in tables.METRICS:
-            means = [results.values(each.arm("both"), [metric]).mean() for each in (short, long)]
-            assert means[0] == pytest.approx(means[1], abs=0.005)
+            mean_metrics = [results.values(each.arm("both"), [metric]).mean() for each in (short, long)]
+            assert mean_metrics[0] == pytest.approx(mean_metrics[1], abs=0.005)
 
 
 def test_models_of_one_category_each_answer_the_queries_of_theirs(tmp_path):

@@ -33,11 +33,11 @@ def test_imports_point_only_downwards() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_search_reaches_at_most_seventeen_modules() -> None:
+def test_search_reaches_at_most_eighteen_modules() -> None:
     """Eight are for photos, four for the encoder with its loader, three for the protocol of a catalog; and records and
     errors."""
     reached = ours_reached_from("osoroi.search")
-    assert len(reached) <= 17, sorted(reached)
+    assert len(reached) <= 18, sorted(reached)
     assert {"osoroi.encoder.onnx", "osoroi.catalog", "osoroi.image.cropping"} <= reached
 
 

@@ -20,12 +20,12 @@ class Case(NamedTuple):
     """Scores of a gallery in the order of keys, which of it are right, and right products it does not hold."""
 
     scores: np.ndarray
-    is_right: np.ndarray
+    is_relevant: np.ndarray
     absent: int
 
     @property
     def ranks(self) -> list[float]:
-        return [*metrics.ranks_of(self.scores, self.is_right), *[math.inf] * self.absent]
+        return [*metrics.ranks_of(self.scores, self.is_relevant), *[math.inf] * self.absent]
 
 
 def random_cases(count: int, seed: int) -> list[Case]:
@@ -51,7 +51,7 @@ def name(key: int) -> str:
 
 
 def qrels_of(case: Case) -> dict[str, int]:
-    judged = {name(key): int(right) for key, right in enumerate(case.is_right)}
+    judged = {name(key): int(right) for key, right in enumerate(case.is_relevant)}
     return judged | {f"absent{i}": 1 for i in range(case.absent)}
 
 
@@ -61,7 +61,7 @@ def ranks(cases) -> np.ndarray:
 
 
 def test_the_cases_hold_all_that_sets_definitions_apart(cases, ranks):
-    right = metrics.right(ranks)
+    right = metrics.relevant_count(ranks)
     assert sum(len(set(case.scores)) < len(case.scores) for case in cases) > 5000  # ties
     assert np.sum(right == 0) > 1000  # no right product
     assert np.sum(right > 1) > 1000  # several
@@ -72,7 +72,7 @@ def test_the_cases_hold_all_that_sets_definitions_apart(cases, ranks):
 def by_loops(case: Case, k: int) -> list[float]:
     """hit, recall, capped recall, nDCG at k, AP and RR, as their definitions say."""
     order = sorted(range(len(case.scores)), key=lambda key: (-case.scores[key], key))
-    truth = [bool(case.is_right[key]) for key in order]
+    truth = [bool(case.is_relevant[key]) for key in order]
     right = sum(truth) + case.absent
     found = sum(truth[:k])
     gain = sum(1 / math.log2(1 + rank) for rank, good in enumerate(truth[:k], start=1) if good)
@@ -100,7 +100,7 @@ def test_metrics_agree_with_pytrec_eval_on_ten_thousand_cases(cases, ranks):
     theirs = judge.evaluate(
         {str(i): {name(key): float(score) for key, score in enumerate(case.scores)} for i, case in enumerate(cases)}
     )
-    right = metrics.right(ranks)
+    right = metrics.relevant_count(ranks)
     pairs = {"AP": "map", "RR": "recip_rank"}
     for k in CUTS:
         pairs |= {f"hit@{k}": f"success_{k}", f"recall@{k}": f"recall_{k}", f"nDCG@{k}": f"ndcg_cut_{k}"}
@@ -189,10 +189,10 @@ def test_no_queries_give_no_values_and_wider_tables_change_nothing():
 
 @pytest.mark.parametrize("wrong", ["Recall@5", "hit", "hit@0", "hit@-1", "AP@5", "nDCG@five", ""])
 def test_a_metric_that_is_not_defined_is_refused(wrong):
-    with pytest.raises(BadRequest, match="no metric is called"):
+    with pytest.raises(BadRequest, match="unknown metric"):
         metrics.by_name(wrong, np.array([[1.0]]))
 
 
 def test_a_cut_below_one_is_refused():
-    with pytest.raises(BadRequest, match="k=0"):
+    with pytest.raises(BadRequest, match="k is 0"):
         metrics.hit(np.array([[1.0]]), 0)

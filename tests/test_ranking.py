@@ -9,11 +9,11 @@ from osoroi.errors import BadEncoder
 from osoroi.evaluation import ranking
 
 
-def shelved(keys, vectors) -> ranking.Shelf:
-    shelf = ranking.Shelf(vectors.shape[1])
+def written(keys, vectors) -> ranking.GalleryWriter:
+    writer = ranking.GalleryWriter(vectors.shape[1])
     for at in range(0, len(keys), 7):  # in several puts, as a data set comes
-        shelf.put(keys[at : at + 7].tolist(), vectors[at : at + 7])
-    return shelf
+        writer.append(keys[at : at + 7].tolist(), vectors[at : at + 7])
+    return writer
 
 
 def by_sorting(vectors, keys, query, allowed) -> list[tuple[float, int]]:
@@ -27,8 +27,8 @@ def by_sorting(vectors, keys, query, allowed) -> list[tuple[float, int]]:
 
 
 @pytest.fixture(params=[40, 4_000_000], ids=["many small blocks", "one block"])
-def cells(request, monkeypatch):
-    monkeypatch.setattr(ranking, "_CELLS", request.param)
+def cells(request) -> int:
+    return request.param
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -42,8 +42,8 @@ def test_ranks_and_best_are_those_of_a_full_sort(cells, grouped):
     for row, each in enumerate(wanted):
         right[row, : len(each)] = each
     groups = (np.arange(9) % 2, np.arange(78) % 2) if grouped else None
-    with shelved(keys, vectors) as shelf:
-        found = ranking.rank(shelf.read(), queries, right, depth=20, groups=groups)
+    with written(keys, vectors) as writer:
+        found = ranking.rank(writer.gallery(), queries, right, top_k=20, cells=cells, groups=groups)
     for name, rows in queries.items():
         for row, query in enumerate(rows):
             allowed = {key for key in range(78) if key % 2 == row % 2} if grouped else None
@@ -58,41 +58,44 @@ def test_ranks_and_best_are_those_of_a_full_sort(cells, grouped):
 
 
 def test_a_right_product_of_another_group_is_not_found():
-    with shelved(np.array([0, 1]), np.float32([[1, 0], [0, 1]])) as shelf:
+    with written(np.array([0, 1]), np.float32([[1, 0], [0, 1]])) as writer:
         groups = (np.array([0]), np.array([0, 1]))
-        found = ranking.rank(shelf.read(), {"a": np.float32([[1, 0]])}, np.array([[1]]), depth=5, groups=groups)["a"]
+        found = ranking.rank(writer.gallery(), {"a": np.float32([[1, 0]])}, np.array([[1]]), top_k=5, groups=groups)[
+            "a"
+        ]
     assert found.ranks.tolist() == [[math.inf]]
     assert found.keys.tolist() == [[0, -1]]
     assert found.scores[0, 0] == 1
     assert np.isnan(found.scores[0, 1])
 
 
-def test_equal_vectors_tie_wherever_they_stand(monkeypatch):
+def test_equal_vectors_tie_wherever_they_stand():
     # 1,000 copies of one vector of 64 awkward numbers: BLAS may sum the last columns of a block in another order.
-    monkeypatch.setattr(ranking, "_CELLS", 64 * 37)
     vector = np.random.default_rng(0).normal(size=64).astype(np.float32)
-    with shelved(np.arange(1000), np.tile(vector, (1000, 1))) as shelf:
-        found = ranking.rank(shelf.read(), {"a": vector[None] / 3}, np.array([[0, 500, 999]]), depth=1000)["a"]
+    with written(np.arange(1000), np.tile(vector, (1000, 1))) as writer:
+        found = ranking.rank(
+            writer.gallery(), {"a": vector[None] / 3}, np.array([[0, 500, 999]]), top_k=1000, cells=64 * 37
+        )["a"]
     assert found.ranks.tolist() == [[1, 501, 1000]]
     assert found.keys[0].tolist() == list(range(1000))
 
 
 def test_a_right_product_does_not_outrank_itself(monkeypatch):
     # As if its score, summed on its own, came out one float lower than within its block.
-    exactly = ranking._right_places
-    monkeypatch.setattr(ranking, "_right_places", lambda *args: exactly(*args) - 2**32)
-    with shelved(np.arange(3), np.float32([[0.9, 0], [0.5, 0], [0.7, 0]])) as shelf:
-        found = ranking.rank(shelf.read(), {"a": np.float32([[1, 0]])}, np.array([[2]]), depth=3)["a"]
+    exactly = ranking._relevant_sort_keys
+    monkeypatch.setattr(ranking, "_relevant_sort_keys", lambda *args: exactly(*args) - 2**32)
+    with written(np.arange(3), np.float32([[0.9, 0], [0.5, 0], [0.7, 0]])) as writer:
+        found = ranking.rank(writer.gallery(), {"a": np.float32([[1, 0]])}, np.array([[2]]), top_k=3)["a"]
     assert found.ranks.tolist() == [[2]]
 
 
-def test_an_empty_shelf_finds_nothing():
-    with ranking.Shelf(4) as shelf:
-        found = ranking.rank(shelf.read(), {"a": np.ones((2, 4), np.float32)}, np.array([[0], [1]]), depth=5)["a"]
+def test_an_empty_writer_finds_nothing():
+    with ranking.GalleryWriter(4) as writer:
+        found = ranking.rank(writer.gallery(), {"a": np.ones((2, 4), np.float32)}, np.array([[0], [1]]), top_k=5)["a"]
     assert found.ranks.tolist() == [[math.inf], [math.inf]]
     assert (found.keys == -1).all()
 
 
 def test_a_vector_that_is_not_finite_is_refused():
-    with ranking.Shelf(2) as shelf, pytest.raises(BadEncoder, match="not finite"):
-        shelf.put([0], np.float32([[1, np.nan]]))
+    with ranking.GalleryWriter(2) as writer, pytest.raises(BadEncoder, match="not finite"):
+        writer.append([0], np.float32([[1, np.nan]]))

@@ -21,7 +21,7 @@ def joined(answers: Mapping[str, Path]) -> Evaluation:
     if not first.task.protocol.within:
         raise BadRequest("answers of one category each were asked among all products", hint="ask with within = true")
     for each in found.values():
-        compare.same(first, each)
+        compare.check_comparable(first, each)
     strange = set(first.categories) - set(found)
     if strange:
         raise BadRequest(f"no model of {', '.join(sorted(strange))}", hint="train one for every category")

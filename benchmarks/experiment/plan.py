@@ -6,7 +6,7 @@
     dataset = "viton:{data}/viton"
     split = "val"
     distractors = ["table:{data}/hm/manifest.csv?recipe=hm"]
-    spoil = [false, true]            # asked clean, and spoilt with seed 0 as `viton-spoilt`
+    corrupt = [false, true]          # asked clean, and corrupted with seed 0 as `viton-corrupted`
 
     [[trial]]                        # as the options of `osoroi train`
     name = "ours"
@@ -49,8 +49,8 @@ class Trial:
     dataset: str = ""
     recipe: str = "quick"
     changes: tuple[str, ...] = ()
-    trunk: str | None = None
-    probe: str | None = None
+    backbone: str | None = None
+    foreground: str | None = None
     seeds: tuple[int, ...] = (0,)
     encoder: str | None = None
     pieces: tuple[str, ...] = ()
@@ -69,8 +69,8 @@ class Plan:
     trials: tuple[Trial, ...]
 
     def asked(self, trial: Trial) -> list[Question]:
-        """The questions a trial is asked, spoilt ones among them."""
-        return [one for name, one in self.questions.items() if name.removesuffix("-spoilt") in trial.ask]
+        """The questions a trial is asked, corrupted ones among them."""
+        return [one for name, one in self.questions.items() if name.removesuffix("-corrupted") in trial.ask]
 
 
 def read(path: Path, **folders: Path) -> Plan:
@@ -79,23 +79,23 @@ def read(path: Path, **folders: Path) -> Plan:
         told = _filled(tomllib.load(file), {name: str(folder) for name, folder in folders.items()})
     questions = {}
     for name, entry in told["ask"].items():
-        for spoilt in entry.pop("spoil", [False]):
-            one = Question(name + "-spoilt" * spoilt, _task(entry, spoilt))
+        for corrupted in entry.pop("corrupt", [False]):
+            one = Question(name + "-corrupted" * corrupted, _task(entry, corrupted))
             questions[one.name] = one
     written = {entry["name"]: entry for entry in told["trial"]}
     return Plan(questions, tuple(_trial(_whole(entry, written)) for entry in told["trial"]))
 
 
-def _task(entry: Mapping[str, Any], spoilt: bool) -> Task:
+def _task(entry: Mapping[str, Any], corrupted: bool) -> Task:
     protocol = {key: entry[key] for key in ("split", "within") if key in entry}
-    strange = set(entry) - {"dataset", "distractors", "dial", *protocol}
+    strange = set(entry) - {"dataset", "distractors", "sample_detail", *protocol}
     if strange:
         raise BadRequest(f"a question has no {', '.join(sorted(strange))}")
     return Task(
         entry["dataset"],
         tuple(entry.get("distractors", ())),
-        protocol=Protocol(**protocol, spoil=0 if spoilt else None),
-        dial=entry.get("dial", False),
+        protocol=Protocol(**protocol, corrupt=0 if corrupted else None),
+        sample_detail=entry.get("sample_detail", False),
     )
 
 

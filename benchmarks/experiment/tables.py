@@ -52,8 +52,12 @@ def lines_of(systems: Sequence[System], against: str | None, category: str | Non
     for one in systems:
         gains = {}
         if other is not None and one is not other:
-            gains = {each.metric: each for each in compare.compare(one, other, METRICS) if each.category == category}
-        found.append(Line(one, {name: compare.spread(one, name, category) for name in METRICS}, gains))
+            gains = {
+                each.metric: each
+                for each in compare.compare(one, other, metrics=METRICS).differences
+                if each.category == category
+            }
+        found.append(Line(one, {name: compare.seed_spread(one, name, category) for name in METRICS}, gains))
     return found
 
 
@@ -117,7 +121,7 @@ def main() -> None:
         for category in [None, *categories]:
             lines = lines_of(systems, arguments.against, category)
             name = question.name if category is None else f"{question.name}, {category}"
-            queries = int(systems[0].evaluations[0].of(category).sum())
+            queries = int(systems[0].evaluations[0].in_category(category).sum())
             print(f"\n{name}: {queries:,} queries, {systems[0].evaluations[0].data.products:,} products\n")
             print(table(lines))
             told[name] = {"queries": queries, "against": arguments.against, "systems": summary(lines)}

@@ -77,7 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     answers = [results.read(path) for path in arguments.answers]
     for each in answers:
-        compare.same(answers[0], each)
+        compare.check_comparable(answers[0], each)
     dial, values = along(answers, arguments.metric)
     categories = np.array([str(query.category) for query in answers[0].queries])
     cluster = answers[0].clusters()
@@ -87,7 +87,7 @@ def main() -> None:
     for name in ["", *np.unique(categories)]:
         mine = np.ones(len(values), bool) if not name else categories == name
         gain = (found.by_category - found.constant)[mine]
-        bounds = bootstrap.bootstrap(gain[:, None], cluster[mine], span=(-1.0, 1.0))[0]
+        bounds = bootstrap.bootstrap_means(gain[:, None], cluster[mine], span=(-1.0, 1.0))[0]
         low, high = 100 * bounds.low, 100 * bounds.high
         print(
             f"| {name or 'all'} | {int(mine.sum())} | {found.constant[mine].mean():.3f} | "

@@ -1,4 +1,4 @@
-"""What is wrong with a data set before anything is learned or measured on it: leaks, broken things, odd things."""
+"""Find leaks, errors and oddities in a data set before a model is trained or measured on it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,41 +29,41 @@ KINDS: dict[str, tuple[Group, str]] = {
     "duplicate-id": ("broken", "one crop_id for two crops"),
     "box-outside-photo": ("broken", "a box that leaves its photo, or has no area"),
     "unreadable-photo": ("broken", "a photo that cannot be read"),
-    "no-shop-photo": ("broken", "a product that is asked for and has no readable shop photo"),
+    "no-shop-photo": ("broken", "a product with a street crop and without a readable shop photo"),
     "one-photo-two-products": (
         "note",
-        "near-identical shop photos of two products in one split: a wrong answer that is right",
+        "near-identical shop photos of two products in one split: a correct result that counts as wrong",
     ),
-    "never-asked": ("note", "a product without a street crop"),
+    "no-street-photo": ("note", "a product without a street crop"),
     "design-in-several-colours": ("note", "a design with several products: hard negatives"),
 }
-"""What is looked for: how grave it is, and what it means."""
+"""Kinds of findings: the group, and the meaning."""
 
 RADIUS = 8
-"""Bits in which hashes of candidates may differ: 99 of 100 copies (70% of the size, 95% light, JPEG 60) stay within."""
+"""Largest Hamming distance of the hashes of candidates: holds for 99 of 100 copies (70% size, 95% light, JPEG 60)."""
 
-PIXELS = 0.98
-"""Correlation of their thumbs from which candidates count as one photo; 91 of 100 such copies reach it."""
+MIN_CORRELATION = 0.98
+"""Smallest correlation of the thumbnails of two copies; 91 of 100 such copies reach it."""
 
-LIKE = 0.85
-"""Cosine of their vectors, under the encoder's weights, that they must reach too; 97 of 100 such copies do."""
+MIN_COSINE = 0.85
+"""Smallest cosine of the vectors of two copies under the encoder's weights; 97 of 100 such copies reach it."""
 
 EXAMPLES = 12
-"""Of each kind; all are counted."""
+"""Examples that are stored of each kind; all cases are counted."""
 
 BATCH = 64
 
 
 class Example(NamedTuple):
-    """One case in words, and the crops that show it."""
+    """A case in words, and the crops that show it."""
 
-    told: str
+    text: str
     crops: tuple[Crop, ...]
 
 
 @dataclass
 class Finding:
-    """All cases of one kind: how many, and some of them."""
+    """Cases of one kind: their number, and the first examples."""
 
     kind: str
     count: int = 0
@@ -71,46 +71,46 @@ class Finding:
 
     @property
     def group(self) -> Group:
-        """How grave it is."""
+        """Leak, broken or note."""
         return KINDS[self.kind][0]
 
     @property
     def meaning(self) -> str:
-        """What it means."""
+        """What the kind means."""
         return KINDS[self.kind][1]
 
-    def add(self, told: str, *crops: Crop) -> None:
-        """One more case."""
+    def add(self, text: str, *crops: Crop) -> None:
+        """Count a case."""
         self.count += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(Example(told, crops))
+            self.examples.append(Example(text, crops))
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Every kind with its cases, and how much was looked at."""
+    """Findings by kind, and the number of crops by split and domain."""
 
     findings: Mapping[str, Finding]
     splits: Mapping[str, Mapping[str, int]]
 
     def failed(self, fail_on: Iterable[str]) -> list[Finding]:
-        """The findings, of those kinds or groups, that have a case."""
+        """Findings of these kinds or groups that have a case."""
         wanted = set(fail_on)
         return [each for each in self.findings.values() if each.count and wanted & {each.kind, each.group}]
 
 
-class Seen(NamedTuple):
-    """A crop that was read: its row and its hash."""
+class HashedCrop(NamedTuple):
+    """A readable crop: its row and its perceptual hash."""
 
     row: Row
     hash: np.uint64
 
 
 class Problem(NamedTuple):
-    """Why a crop could not be read, as a kind and in words."""
+    """Why a crop could not be read: the kind of finding, and the reason in words."""
 
     kind: str
-    told: str
+    text: str
 
 
 def audit(
@@ -118,47 +118,47 @@ def audit(
     encoder: Encoder,
     *,
     threads: int = 1,
-    like: float = LIKE,
+    min_cosine: float = MIN_COSINE,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Audit:
-    """Read every row and every photo once, then the photos of likely pairs again.
+    """Read every row and every photo once, then the photos of candidate pairs again.
 
-    Crops are one photo where their perceptual hashes differ in few bits, and both the pixels that are left at 48 x 48
-    and, with a cosine of at least ``like``, the encoder's vectors agree. Plain garments of one colour have the same
-    hash; the others tell them apart. Crops are looked at, not photos: two garments cut from one photo are two.
+    Two crops are the same photo if their perceptual hashes differ in few bits, their thumbnails of 48 x 48 pixels
+    correlate, and their vectors have a cosine of at least ``min_cosine``. (Plain garments of one color share a hash;
+    the other two conditions separate them.) Crops are compared, not photos: two garments of one photo are two.
     """
     findings = {kind: Finding(kind) for kind in KINDS}
     splits: dict[str, Counter[str]] = defaultdict(Counter)
-    ids, products = Ids(findings["duplicate-id"]), Products()
-    seen: list[Seen] = []
+    ids, products = CropIds(findings["duplicate-id"]), Products()
+    hashed: list[HashedCrop] = []
     with ThreadPoolExecutor(threads) as pool:
-        for done, (row, found) in enumerate(_read(reader.rows(), pool), start=1):
+        for done, (row, read) in enumerate(_read(reader.rows(), pool), start=1):
             splits[row.crop.split or "none"][row.crop.domain] += 1
-            products.add(row, readable=not isinstance(found, Problem))
+            products.add(row, readable=not isinstance(read, Problem))
             known = ids.add(row)
-            if isinstance(found, Problem):
-                findings[found.kind].add(f"{row.crop.crop_id}: {found.told}", row.crop)
+            if isinstance(read, Problem):
+                findings[read.kind].add(f"{row.crop.crop_id}: {read.text}", row.crop)
             elif not known:
-                seen.append(Seen(row, found))
+                hashed.append(HashedCrop(row, read))
             on_progress(done)
     products.report(findings)
-    for one, other, cosine in sorted(_same(seen, encoder, like), key=lambda pair: -pair[2]):
+    for one, other, cosine in sorted(_copies(hashed, encoder, min_cosine), key=lambda pair: -pair[2]):
         kind = _pair_kind(one, other)
-        told = (
+        text = (
             f"{one.crop.crop_id} ({one.crop.split}) and {other.crop.crop_id} ({other.crop.split}): cosine {cosine:.3f}"
         )
-        findings[kind].add(told, one.crop, other.crop)
+        findings[kind].add(text, one.crop, other.crop)
     return Audit(findings, {name: dict(counts) for name, counts in splits.items()})
 
 
 def _read(rows: Iterable[Row], pool: ThreadPoolExecutor) -> Iterator[tuple[Row, np.uint64 | Problem]]:
     rest = iter(rows)
     while batch := list(islice(rest, BATCH)):
-        yield from zip(batch, pool.map(_look, batch), strict=True)
+        yield from zip(batch, pool.map(_hash_crop, batch), strict=True)
 
 
-def _look(row: Row) -> np.uint64 | Problem:
-    """The hash of a crop, or what is wrong with it."""
+def _hash_crop(row: Row) -> np.uint64 | Problem:
+    """The perceptual hash of a crop, or why it has none."""
     try:
         photo = image.read(row.crop.photo)
     except BadPhoto as error:
@@ -171,20 +171,20 @@ def _look(row: Row) -> np.uint64 | Problem:
     return phash.phash(photo[box.top : box.bottom, box.left : box.right])
 
 
-class Ids:
-    """The crop_ids so far. A street crop may come again with another product, and with nothing else."""
+class CropIds:
+    """The crop_ids so far. A street crop may be repeated with another product, and with no other change."""
 
     def __init__(self, finding: Finding) -> None:
         self._finding = finding
-        self._held: dict[str, tuple[Crop, set[str]]] = {}
+        self._crops: dict[str, tuple[Crop, set[str]]] = {}
 
     def add(self, row: Row) -> bool:
-        """Whether the crop is known already, as the same; a crop that is another under its id is a finding."""
+        """Whether the same crop was added before. A different crop under a known id is a finding."""
         crop, product_id = row.crop, row.product.product_id
-        if crop.crop_id not in self._held:
-            self._held[crop.crop_id] = (crop, {product_id})
+        if crop.crop_id not in self._crops:
+            self._crops[crop.crop_id] = (crop, {product_id})
             return False
-        first, products = self._held[crop.crop_id]
+        first, products = self._crops[crop.crop_id]
         same = (crop.domain, crop.photo, crop.box) == (first.domain, first.photo, first.box)
         if same and crop.domain == "street" and product_id not in products:
             products.add(product_id)
@@ -194,17 +194,17 @@ class Ids:
 
 
 class Products:
-    """What is known of each product and design: their splits, and whether they have street and shop crops."""
+    """Splits of each product and design, and their first street and readable shop crops."""
 
     def __init__(self) -> None:
         self._splits: dict[str, set[str]] = defaultdict(set)
         self._designs: dict[str, dict[str, set[str]]] = defaultdict(dict)
-        self._asked: dict[str, Crop] = {}
-        self._shown: dict[str, Crop] = {}
+        self._street: dict[str, Crop] = {}
+        self._shop: dict[str, Crop] = {}
         self._first: dict[str, Crop] = {}
 
     def add(self, row: Row, *, readable: bool) -> None:
-        """One more row."""
+        """Add a row."""
         crop, product = row.crop, row.product
         self._first.setdefault(product.product_id, crop)
         if crop.split is not None:
@@ -212,21 +212,21 @@ class Products:
         if product.design_id is not None:
             self._designs[product.design_id][product.product_id] = self._splits[product.product_id]
         if crop.domain == "street":
-            self._asked.setdefault(product.product_id, crop)
+            self._street.setdefault(product.product_id, crop)
         elif readable:
-            self._shown.setdefault(product.product_id, crop)
+            self._shop.setdefault(product.product_id, crop)
 
     def report(self, findings: Mapping[str, Finding]) -> None:
-        """Every product and design that is a case."""
+        """Report every product and design that is a case."""
         for name, crop in self._first.items():
             if len(self._splits[name]) > 1:
                 findings["product-in-two-splits"].add(f"{name}: {_and(self._splits[name])}", crop)
-            if name not in self._asked:
-                findings["never-asked"].add(name, crop)
-            elif name not in self._shown:
+            if name not in self._street:
+                findings["no-street-photo"].add(name, crop)
+            elif name not in self._shop:
                 findings["no-shop-photo"].add(name, crop)
         for design, products in self._designs.items():
-            crops = tuple(self._shown.get(name, self._first[name]) for name in sorted(products))
+            crops = tuple(self._shop.get(name, self._first[name]) for name in sorted(products))
             splits = set().union(*products.values())
             if len(products) > 1:
                 findings["design-in-several-colours"].add(f"{design}: {', '.join(sorted(products))}", *crops)
@@ -238,20 +238,20 @@ def _and(names: Iterable[str]) -> str:
     return " and ".join(sorted(names))
 
 
-def _same(seen: Sequence[Seen], encoder: Encoder, like: float) -> Iterator[tuple[Row, Row, float]]:
-    """Pairs of crops that are one photo, and their cosine, where that matters."""
-    near = phash.near(np.array([each.hash for each in seen], dtype=np.uint64), RADIUS)
-    pairs = [(i, j) for i, j in near.tolist() if _matters(seen[i].row, seen[j].row)]
-    thumbs = {i: _thumb(seen[i].row.crop) for i in sorted({i for pair in pairs for i in pair})}
-    pairs = [(i, j) for i, j in pairs if phash.correlation(thumbs[i], thumbs[j]) >= PIXELS]
+def _copies(hashed: Sequence[HashedCrop], encoder: Encoder, min_cosine: float) -> Iterator[tuple[Row, Row, float]]:
+    """Pairs of suspicious crops of the same photo, and their cosine."""
+    near = phash.near(np.array([each.hash for each in hashed], dtype=np.uint64), RADIUS)
+    pairs = [(i, j) for i, j in near.tolist() if _is_suspicious(hashed[i].row, hashed[j].row)]
+    thumbs = {i: _thumb(hashed[i].row.crop) for i in sorted({i for pair in pairs for i in pair})}
+    pairs = [(i, j) for i, j in pairs if phash.correlation(thumbs[i], thumbs[j]) >= MIN_CORRELATION]
     numbers = sorted({i for pair in pairs for i in pair})
-    vectors = encoder.encode([_pixels(seen[i].row.crop, encoder) for i in numbers])
-    place = {i: at for at, i in enumerate(numbers)}
-    weighed = encoder.weigh(vectors)
+    vectors = encoder.encode([_pixels(hashed[i].row.crop, encoder) for i in numbers])
+    position = {i: at for at, i in enumerate(numbers)}
+    weighted = encoder.weigh(vectors)
     for i, j in pairs:
-        cosine = float(weighed[place[i]] @ vectors[place[j]])
-        if cosine >= like:
-            yield seen[i].row, seen[j].row, cosine
+        cosine = float(weighted[position[i]] @ vectors[position[j]])
+        if cosine >= min_cosine:
+            yield hashed[i].row, hashed[j].row, cosine
 
 
 def _thumb(crop: Crop) -> UInt8[np.ndarray, "48 48 3"]:
@@ -260,12 +260,12 @@ def _thumb(crop: Crop) -> UInt8[np.ndarray, "48 48 3"]:
 
 
 def _pixels(crop: Crop, encoder: Encoder) -> UInt8[np.ndarray, "h w 3"]:
-    """Both domains seen alike: a copy of a photo must get the copy's vector."""
+    """Both domains are preprocessed alike, so that copies get the same vector."""
     return image.crop(crop.photo, crop.box, encoder.preprocessing["shop"])
 
 
-def _matters(one: Row, other: Row) -> bool:
-    """Two photos of one product in one world may be as alike as they like; so may those of one design."""
+def _is_suspicious(one: Row, other: Row) -> bool:
+    """Whether a pair would be a leak or an error: photos of one product or one design in one domain may be alike."""
     if one.crop.domain != other.crop.domain:
         return True
     if one.product.product_id == other.product.product_id:
@@ -285,13 +285,13 @@ def _pair_kind(one: Row, other: Row) -> str:
     return "photo-in-two-splits" if _apart(one.crop, other.crop) else "one-photo-two-products"
 
 
-def picture(found: Audit, *, most: int = 8) -> UInt8[np.ndarray, "h w 3"]:
-    """Examples as a grid: a kind a row (two where there are many), crops of one case side by side, framed by turns."""
+def picture(result: Audit, *, most: int = 8) -> UInt8[np.ndarray, "h w 3"]:
+    """Examples as a grid: a kind per row, the crops of a case side by side; frames alternate between cases."""
     rows = []
-    for finding in found.findings.values():
+    for finding in result.findings.values():
         cells = [
             Cell(grid.picture_of(crop), f"{crop.crop_id}\n{crop.split or ''}", frame)
-            for example, frame in zip(finding.examples, _turns(), strict=False)
+            for example, frame in zip(finding.examples, _alternating_frames(), strict=False)
             for crop in example.crops[:2]
         ]
         if cells:
@@ -300,7 +300,7 @@ def picture(found: Audit, *, most: int = 8) -> UInt8[np.ndarray, "h w 3"]:
     return grid.sheet(rows)
 
 
-def _turns() -> Iterator[grid.Colour]:
+def _alternating_frames() -> Iterator[grid.Colour]:
     while True:
         yield grid.GREEN
         yield (150, 150, 150)

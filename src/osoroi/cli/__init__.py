@@ -1,8 +1,9 @@
-"""The command line: one command per file, each parses, calls and prints.
+"""The command line: one command per file; each parses its arguments, calls one function and prints.
 
-Data goes to stdout and talk to stderr; exit code 0 is success, 1 an error of ours, 2 a wrong call.
+Data goes to stdout and messages to stderr. Exit codes: 0 success, 1 an error of ours, 2 wrong usage, 130 interrupted.
 """
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from osoroi import __version__
+from osoroi.cli import text
 from osoroi.errors import OsoroiError, outcome
 
 COMMANDS = (
@@ -25,6 +27,7 @@ COMMANDS = (
     "reencode",
     "embed",
     "train",
+    "train-foreground",
     "export",
     "evaluate",
     "compare",
@@ -32,11 +35,14 @@ COMMANDS = (
     "audit",
     "download",
 )
-"""In the order a newcomer meets them. Each stands in the module of its name, as ``command``."""
+"""In the order a newcomer meets them. Each stands in the module of its name, `-` as `_`, as ``command``."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells give it: 128 + SIGINT."""
 
 
 class Commands(click.Group):
-    """Loads a command's module when it is asked for, and turns our errors into one line and an exit code."""
+    """Loads a command's module when it is used, and turns errors and Ctrl-C into one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,15 +50,27 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"osoroi.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"osoroi.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except OsoroiError as error:
-            click.echo(f"error: {error}", err=True)
+            text.warn(f"error: {error}")
             sys.exit(outcome(error)[0])
+        except KeyboardInterrupt:
+            text.warn("interrupted")
+            sys.exit(INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # the reader of a pipe left: click ends quietly
+            where = f"{error.filename}: " if error.filename else ""
+            text.warn(f"error: {where}{error.strerror or error}")
+            sys.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

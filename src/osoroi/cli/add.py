@@ -1,8 +1,7 @@
-"""``osoroi add``: products into a catalog."""
+"""``osoroi add``: add products to a catalog."""
 
 import csv
 import io
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,17 +9,18 @@ import click
 
 from osoroi import files, ingest
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options, progress
+from osoroi.cli import options, progress, text
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset
 from osoroi.ingest import Problem
+from osoroi.text import csv_cell
 
 UNREADABLE = "unreadable.csv"
-"""Inside the catalog's folder: what the last ``add`` could not read."""
+"""Table in the catalog's folder: what the last ``add`` could not read."""
 
 SHOWN = 20
-"""Problems that go to the terminal; the file has them all."""
+"""Problems that are printed; the table has all of them."""
 
 
 @click.command()
@@ -30,9 +30,9 @@ SHOWN = 20
 @options.threads
 @options.as_json
 def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_json: bool) -> None:
-    """Embed the products of DATASET (name:path) and store them in CATALOG, which is made where it is not there.
+    """Embed the products of DATASET (name:path) and store them in CATALOG, which is created if it is missing.
 
-    Adding the same again changes nothing, and a run that was stopped goes on where it was. Photos that cannot be
+    Adding the same data again changes nothing, and an interrupted run continues where it stopped. Photos that cannot be
     read are listed at the end and in CATALOG/unreadable.csv.
 
     \b
@@ -52,17 +52,17 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
         )
     write_problems(catalog / UNREADABLE, problems)
     for problem in problems[:SHOWN]:
-        click.echo(f"left out: {problem.photo}: {problem.reason}", err=True)
+        text.warn(f"left out: {problem.photo}: {problem.reason}")
     if len(problems) > SHOWN:
-        click.echo(f"… and {len(problems) - SHOWN} more", err=True)
+        text.warn(f"… and {len(problems) - SHOWN:,} more")
     if problems:
-        click.echo(f"all of them with their reasons: {catalog / UNREADABLE}", err=True)
+        text.warn(f"all of them with their reasons: {catalog / UNREADABLE}")
     if count.contradicting:
-        click.echo(f"{count.contradicting} rows contradict the first row of their product, which decides", err=True)
+        text.warn(f"{count.contradicting:,} rows contradict the first row of their product, which decides")
     if as_json:
-        click.echo(json.dumps(asdict(count)))
+        text.show_json(asdict(count))
     else:
-        click.echo(
+        text.show(
             f"{count.added} added, {count.changed} changed, {count.unchanged} unchanged, "
             f"{count.left_out} left out; {count.embedded} crops embedded, {count.unreadable} unreadable, "
             f"{count.dropped} dropped"
@@ -76,12 +76,15 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
 
 
 def write_problems(path: Path, problems: list[Problem]) -> None:
-    """Write what could not be read as a table, or remove an older one where everything could."""
+    """Write the table of what could not be read; with no problems, remove an older one.
+
+    Cells are safe to open in a spreadsheet.
+    """
     if not problems:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
     writer.writerow(Problem._fields)
-    writer.writerows(problems)
-    files.write_atomically(path, text.getvalue().encode())
+    writer.writerows([csv_cell(cell) for cell in problem] for problem in problems)
+    files.write_atomically(path, table.getvalue().encode())

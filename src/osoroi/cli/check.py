@@ -1,14 +1,14 @@
-"""``osoroi check``: does a catalog hold what it says?"""
+"""``osoroi check``: verify a catalog."""
 
-import json
 from pathlib import Path
 
 import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
-from osoroi.cli import options
+from osoroi.cli import options, text
 from osoroi.errors import BadCatalog
+from osoroi.text import printable
 
 REMEDIES = {
     "truth": "go back to a backup, or add the products to a new catalog",
@@ -37,12 +37,12 @@ def command(catalog: Path, mend: bool, as_json: bool) -> None:
             writer.compact()
         findings = check(catalog)
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], ensure_ascii=False))
+        text.show_json([finding._asdict() for finding in findings])
     else:
         for finding in findings:
-            click.echo(f"{finding.what}: {finding.text}")
+            text.show(f"{finding.what}: {printable(finding.text)}")
     if findings:
         hint = "; ".join(f"{kind}: {REMEDIES[kind]}" for kind in sorted({finding.what for finding in findings}))
         raise BadCatalog(f"{len(findings)} things are wrong with {catalog}", hint=hint)
     if not as_json:
-        click.echo(f"{catalog} is sound")
+        text.show(f"{catalog} is sound")

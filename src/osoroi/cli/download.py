@@ -1,4 +1,4 @@
-"""``osoroi download``: the photos of a public data set, from where they were."""
+"""``osoroi download``: fetch the photos of a public data set from their original links."""
 
 import json
 from collections import Counter
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from osoroi import files
 from osoroi.cli import options, progress, text
 from osoroi.data import coverage, download
 from osoroi.data.coverage import Coverage
@@ -16,28 +17,31 @@ from osoroi.data.download import JOURNAL, Count, Manners
 from osoroi.data.readers import street2shop
 from osoroi.errors import BadDataset
 from osoroi.records import Source
+from osoroi.text import printable
 
 REPORT = "coverage.json"
-"""Inside FOLDER: what the last run did, and what is there."""
+"""File in FOLDER: what the last run did, and which photos exist."""
 
 SHOWN = 8
-"""Reasons that are printed; the report has them all."""
+"""Reasons that are printed; the report has all of them."""
 
 
 @click.command()
 @click.argument("dataset", type=click.Choice(["street2shop"]))
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--category", default="", help="Only photos of these categories, joined by commas; without it all.")
-@click.option("--at-once", default=Manners.at_once, show_default=True, type=click.IntRange(1), help="Photos in flight.")
-@click.option("--per-host", default=Manners.per_host, show_default=True, type=click.IntRange(1), help="Of one host.")
-@click.option("--again", is_flag=True, help="Ask links too that led nowhere before.")
-@click.option("--report-only", is_flag=True, help="Ask nobody; only say what is there.")
+@click.option("--category", default="", help="Only photos of these categories, separated by commas; without it all.")
+@click.option(
+    "--at-once", default=Manners.at_once, show_default=True, type=click.IntRange(1, 256), help="Parallel downloads."
+)
+@click.option("--per-host", default=Manners.per_host, show_default=True, type=click.IntRange(1, 64), help="Per host.")
+@click.option("--again", is_flag=True, help="Also retry links that failed for good before.")
+@click.option("--report-only", is_flag=True, help="Download nothing; only report which photos exist.")
 @options.as_json
 def command(dataset: str, folder: Path, category: str, report_only: bool, as_json: bool, **how: Any) -> None:
-    """Fetch the photos that FOLDER/photos/photos.txt lists into FOLDER/images, and say how much of DATASET is there.
+    """Fetch the photos that FOLDER/photos/photos.txt lists into FOLDER/images, and report the coverage of DATASET.
 
-    Hosts are asked gently. A run that was stopped goes on where it was; FOLDER/download.jsonl says what became of each
-    link, FOLDER/coverage.json how many photos and queries each category and split has left.
+    Requests per host are limited. An interrupted run continues where it stopped. FOLDER/download.jsonl has the outcome
+    of each link, FOLDER/coverage.json the photos and queries that exist by category and split.
 
     \b
     osoroi download street2shop s2s --category bags,belts
@@ -52,16 +56,19 @@ def command(dataset: str, folder: Path, category: str, report_only: bool, as_jso
     count = Count() if report_only else fetch(folder, numbers, how)
     found = cover(lists, folder) if lists else []
     report = {**asdict(count), "reasons": reasons(folder), "coverage": [line._asdict() for line in found]}
-    (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
-    click.echo(json.dumps(report) if as_json else printed(count, report["reasons"], found))
+    files.write_atomically(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    if as_json:
+        text.show_json(report)
+    else:
+        text.show(printed(count, report["reasons"], found))
     if not lists:
-        click.echo(f"no coverage: {folder / 'meta' / 'json'} is not there; unpack meta.zip", err=True)
+        text.warn(f"no coverage: {folder / 'meta' / 'json'} is missing; unpack meta.zip")
     if not report_only and not count.there + count.saved:
-        raise BadDataset("no photo could be had", hint=f"{folder / JOURNAL} says what became of each link")
+        raise BadDataset("no photo could be downloaded", hint=f"{folder / JOURNAL} has the reason for each link")
 
 
 def fetch(folder: Path, numbers: Collection[int] | None, how: dict[str, Any]) -> Count:
-    """Download the photos of these numbers, or all that are listed, with a bar."""
+    """Download the photos of these numbers, or all that are listed, with a progress bar."""
     manners = Manners(at_once=how["at_once"], per_host=how["per_host"])
     wanted = download.links(folder / "photos" / "photos.txt", numbers)
     with progress.counting("photos") as show:
@@ -73,18 +80,18 @@ def fetch(folder: Path, numbers: Collection[int] | None, how: dict[str, Any]) ->
 
 
 def cover(lists: street2shop.Street2Shop, folder: Path) -> list[Coverage]:
-    """What is there of each category and split. Photos that were fetched have been decoded already."""
+    """Photos that exist by category and split. Downloaded photos have been decoded already."""
     saved = {ending.name for ending in download.endings(folder / JOURNAL) if ending.saved}
 
     def look(photo: Source) -> bool:
         return (isinstance(photo, Path) and photo.stem in saved) or coverage.readable(photo)
 
-    with progress.counting("photos looked at") as show:
+    with progress.counting("photos checked") as show:
         return coverage.coverage(lists.listed(), look=look, on_progress=show)
 
 
 def reasons(folder: Path) -> dict[str, int]:
-    """Why links gave no photo, the commonest reason first; numbers and names in them do not count."""
+    """Reasons why links gave no photo, the most frequent first."""
     told = Counter(_kind(ending.told) for ending in download.endings(folder / JOURNAL) if not ending.saved)
     return dict(told.most_common())
 
@@ -99,7 +106,7 @@ def printed(count: Count, why: dict[str, Any], found: list[Coverage]) -> str:
         f"{count.saved} saved, {count.there} were there, {count.lost} lost, {count.failed} failed for now; "
         f"{count.bytes / 1e6:.1f} MB"
     ]
-    lines += [f"  {number} x {reason}" for reason, number in list(why.items())[:SHOWN]]
+    lines += [f"  {number} x {printable(reason)}" for reason, number in list(why.items())[:SHOWN]]
     if found:
         rows = [tuple(str(cell) for cell in line) for line in found]
         lines.append(text.aligned([Coverage._fields, *rows]))

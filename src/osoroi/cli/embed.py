@@ -1,4 +1,4 @@
-"""``osoroi embed``: a table of photos to an array of vectors."""
+"""``osoroi embed``: write the vectors of a table of photos as arrays."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -8,8 +8,8 @@ import click
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from osoroi import image
-from osoroi.cli import options, progress
+from osoroi import files, image
+from osoroi.cli import options, progress, text
 from osoroi.data.readers import READERS, open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest
@@ -20,21 +20,21 @@ BATCH = 32
 
 @click.command()
 @click.argument("table")
-@click.argument("out", metavar="OUT.npz", type=options.OUTPUT_FILE)
+@click.argument("out", metavar="OUT.npz", type=options.Target())
 @click.option(
     "--side",
     type=click.Choice(["query", "shop"]),
     required=True,
-    help="query: street crops, weighed, so that the plain inner product with a shop vector is the score.",
+    help="query: street crops, weighted, so that the plain inner product with a shop vector is the score.",
 )
 @options.encoder
 @options.detail
 @options.threads
 def command(table: str, out: Path, side: str, encoder: Path | None, detail: float | None, threads: int) -> None:
-    """Write one vector for each row of TABLE (a file, or name:path) into OUT.npz.
+    """Write one vector for each row of TABLE (a file, or name:path) to OUT.npz.
 
-    The file holds the arrays ids [n], vectors float32 [n d], parts (names and sizes) and fingerprint. A photo that
-    cannot be read is named, and has no row.
+    The file has the arrays ids [n], vectors float32 [n d], parts (names and sizes) and fingerprint. A photo that cannot
+    be read is reported on stderr, and has no row.
 
     \b
     osoroi embed queries.csv queries.npz --side query
@@ -54,30 +54,24 @@ def command(table: str, out: Path, side: str, encoder: Path | None, detail: floa
     if not ids:
         raise BadRequest(f"{table} gave no crop that could be read", hint="see the reasons above")
     parts = np.array([(part.name, part.size) for part in model.parts], dtype=[("name", "U32"), ("size", "i8")])
-    write(out, ids=np.array(ids), vectors=np.concatenate(vectors), parts=parts, fingerprint=np.array(model.fingerprint))
-    click.echo(f"{len(ids)} vectors of {model.dim} numbers: {out}", err=True)
+    arrays = {"ids": np.array(ids), "vectors": np.concatenate(vectors), "parts": parts}
+    with files.replacing(out) as file:
+        np.savez(file, allow_pickle=False, **arrays, fingerprint=np.array(model.fingerprint))
+    text.warn(f"{len(ids):,} vectors of {model.dim} numbers: {out}")
 
 
 def _batches(
     rows: Iterator[Row], model: Encoder, side: str
 ) -> Iterator[tuple[list[str], list[UInt8[np.ndarray, "h w 3"]]]]:
-    """Crop ids and pixels, BATCH at a time; what cannot be read is said and passed over."""
-    view = model.preprocessing["street" if side == "query" else "shop"]
+    """Crop ids and pixels, BATCH at a time; unreadable photos are reported and skipped."""
+    preprocessing = model.preprocessing["street" if side == "query" else "shop"]
     while chunk := list(islice(rows, BATCH)):
         names, crops = [], []
         for _, crop in chunk:
             try:
-                crops.append(image.crop(crop.photo, crop.box, view))
+                crops.append(image.crop(crop.photo, crop.box, preprocessing))
                 names.append(crop.crop_id)
             except BadPhoto as error:
-                click.echo(f"left out: {image.name_of(crop.photo)}: {error}", err=True)
+                text.warn(f"left out: {image.name_of(crop.photo)}: {error}")
         if crops:
             yield names, crops
-
-
-def write(out: Path, **arrays: np.ndarray) -> None:
-    """Write an .npz in one step."""
-    beside = out.with_name(out.name + ".part")
-    with beside.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    beside.replace(out)

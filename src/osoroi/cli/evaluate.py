@@ -1,4 +1,4 @@
-"""``osoroi evaluate``: ask every street crop of a data set, print how often the right product came."""
+"""``osoroi evaluate``: search for every street crop of a data set, print how often the product is found."""
 
 import math
 import shlex
@@ -17,34 +17,39 @@ from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.metrics import STANDARD
 from osoroi.evaluation.results import Evaluation, Protocol, Task
 from osoroi.report import examples, grid
+from osoroi.text import printable
 
 BY_CATEGORY = ("hit@5", "nDCG@5")
-DEEP_ENOUGH = 1000
-"""Products a query's list holds in a run file, as is usual with trec_eval."""
+RUN_TOP_K = 1000
+"""Products per query in a run file, as is usual with trec_eval."""
 
 
 @click.command()
 @click.argument("dataset", required=False)
-@click.option("--split", help="The split that asks; without it, all do.")
-@click.option("--gallery", multiple=True, help="A further split whose products stand in the gallery.")
-@click.option("--distractors", multiple=True, help="A data set whose shop photos stand there, though nobody asks.")
+@click.option("--split", help="Split whose street crops are the queries; without it, all are.")
+@click.option("--gallery", multiple=True, help="A further split whose products are in the gallery.")
+@click.option("--distractors", multiple=True, help="A data set whose shop photos are added to the gallery.")
 @options.encoder
 @options.detail
-@click.option("--dial", is_flag=True, help="Sample the dial from 0 to 1 too.")
-@click.option("--within-category", "within", is_flag=True, help="A query meets products of its own category alone.")
-@click.option("--spoil", is_flag=True, help="Spoil the queries: JPEG 40, box, light and white balance off.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the spoiling, and of the draw for --grid.")
-@click.option("--leave-out", is_flag=True, help="Leave out queries that nothing readable answers: no misses.")
+@click.option("--sample-detail", is_flag=True, help="Also evaluate the detail weights 0, 0.1, … 1.")
+@click.option("--within-category", "within", is_flag=True, help="Rank only products of the query's category.")
+@click.option("--corrupt", is_flag=True, help="Corrupt the queries: JPEG 40; box, light and white balance are off.")
+@click.option(
+    "--seed", type=options.SEED, default=0, show_default=True, help="Seed of --corrupt, and of the sample for --grid."
+)
+@click.option(
+    "--skip-unanswerable", is_flag=True, help="Skip queries without a readable relevant photo; else they are misses."
+)
 @click.option("--by", type=click.Choice(["category"]), help="Print numbers for each category too.")
-@click.option("--grid", type=options.OUTPUT, help="Write the result picture: a query a column, an arm a row.")
-@click.option("--json", "file", type=options.OUTPUT, help="Write all, answers included, as JSON.")
-@click.option("--run", type=options.OUTPUT, help="Write qrels and run files for trec_eval to this folder.")
-@click.option("--check", type=click.Path(path_type=Path), help="Make the numbers of such a JSON file again, compare.")
+@click.option("--grid", type=options.Target(), help="Write a picture of results: a query per column, an arm per row.")
+@click.option("--json", "file", type=options.Target(), help="Write everything, results included, as JSON.")
+@click.option("--run", type=options.Target(folder=True), help="Write qrels and run files for trec_eval to this folder.")
+@click.option("--check", type=click.Path(path_type=Path), help="Reproduce the numbers of such a JSON file.")
 @options.threads
 def command(dataset: str | None, by: str | None, check: Path | None, **how: Any) -> None:
-    """Ask every street crop of DATASET for its product, among the shop photos of all.
+    """Search for the product of every street crop of DATASET among all its shop photos.
 
-    Prints each metric's mean, with its 95% interval, for each part of the vector alone and for both.
+    Prints each metric's mean with its 95% interval, for each part of the vector alone and for both.
 
     \b
     osoroi evaluate drawn:40 --by category --json drawn.json
@@ -52,103 +57,106 @@ def command(dataset: str | None, by: str | None, check: Path | None, **how: Any)
     osoroi evaluate --check drawn.json
     """
     before = None if check is None else results.read(check)
-    task = _task(dataset, how) if before is None else _again(dataset, how, before)
-    depth = DEEP_ENOUGH if how["run"] else results.KEPT
+    task = _task(dataset, how) if before is None else _same_task(dataset, how, before)
+    top_k = RUN_TOP_K if how["run"] else results.TOP_K
     with progress.counting("crops read") as show:
-        found = evaluate.evaluate(task, threads=how["threads"], depth=depth, on_progress=show)
-    found = replace(found, command=shlex.join(["osoroi", *sys.argv[1:]]))
-    _write(found, how)
-    click.echo(heading(found))
-    click.echo(table(found))
+        evaluation = evaluate.run(task, threads=how["threads"], top_k=top_k, on_progress=show)
+    evaluation = replace(evaluation, command=shlex.join(["osoroi", *sys.argv[1:]]))
+    _write(evaluation, how)
+    text.show(heading(evaluation))
+    text.show(table(evaluation))
     if by:
-        click.echo(by_category(found))
+        text.show(by_category(evaluation))
     if before is not None:
-        click.echo(f"{len(evaluate.check(before, found))} numbers of {check} came out again")
+        text.show(f"{len(evaluate.check(before, evaluation))} numbers of {check} are reproduced")
 
 
 def _task(dataset: str | None, how: dict[str, Any]) -> Task:
     if dataset is None:
-        raise BadRequest("no DATASET to evaluate", hint="name one, such as drawn:40, or give --check FILE")
+        raise BadRequest("no DATASET is given", hint="name one, such as drawn:40, or give --check FILE")
     protocol = Protocol(
         split=how["split"],
         gallery=how["gallery"],
         within=how["within"],
-        spoil=how["seed"] if how["spoil"] else None,
-        leave_out=how["leave_out"],
+        corrupt=how["seed"] if how["corrupt"] else None,
+        skip_unanswerable=how["skip_unanswerable"],
         detail=how["detail"],
     )
     encoder = None if how["encoder"] is None else str(how["encoder"])
-    return Task(dataset, how["distractors"], encoder, protocol, how["dial"])
+    return Task(dataset, how["distractors"], encoder, protocol, how["sample_detail"])
 
 
-def _again(dataset: str | None, how: dict[str, Any], before: Evaluation) -> Task:
-    """The task of a file; files may have moved, so where they lie may be said anew, and nothing else."""
-    given = [name for name in ("split", "gallery", "within", "spoil", "leave_out", "detail", "dial") if how[name]]
+def _same_task(dataset: str | None, how: dict[str, Any], before: Evaluation) -> Task:
+    """The task of a file. Only the paths of data sets and encoder may be given anew, since files may have moved."""
+    names = ("split", "gallery", "within", "corrupt", "skip_unanswerable", "detail", "sample_detail")
+    given = [name for name in names if how[name] not in (None, False, ())]
     if given:
-        raise BadRequest(f"--check takes the protocol from its file, and was given {', '.join(given)}")
+        raise BadRequest(f"--check takes the protocol from its file; {', '.join(given)} cannot be given with it")
     task = replace(before.task, dataset=dataset or before.task.dataset)
     if how["encoder"] is not None:
         task = replace(task, encoder=str(how["encoder"]))
     return replace(task, distractors=how["distractors"]) if how["distractors"] else task
 
 
-def _write(found: Evaluation, how: dict[str, Any]) -> None:
+def _write(evaluation: Evaluation, how: dict[str, Any]) -> None:
     if how["file"]:
-        results.save(found, how["file"])
+        results.save(evaluation, how["file"])
     if how["run"]:
-        results.export_run(found, how["run"])
+        results.write_trec(evaluation, how["run"])
     if how["grid"]:
-        readers = [open_dataset(name) for name in (found.task.dataset, *found.task.distractors)]
-        grid.write(how["grid"], examples.field(found, readers, seed=how["seed"]))
+        readers = [open_dataset(name) for name in (evaluation.task.dataset, *evaluation.task.distractors)]
+        grid.write(how["grid"], examples.overview(evaluation, readers, seed=how["seed"]))
 
 
-def heading(found: Evaluation) -> str:
-    """What was asked, of what, and what could not be read."""
-    protocol, data = found.task.protocol, found.data
+def heading(evaluation: Evaluation) -> str:
+    """The data, the number of queries, and what could not be read."""
+    protocol, data = evaluation.task.protocol, evaluation.data
     facts = [
-        " + ".join([found.task.dataset, *found.task.distractors]),
+        " + ".join([evaluation.task.dataset, *evaluation.task.distractors]),
         f"split {protocol.split}" if protocol.split else "all splits",
-        f"{len(found.queries):,} queries" + (", spoilt" if protocol.spoil is not None else ""),
+        f"{len(evaluation.queries):,} queries" + (", corrupted" if protocol.corrupt is not None else ""),
         f"{data.products:,} products in {data.crops:,} photos",
-        f"encoder {found.encoder[:12]}",
+        f"encoder {evaluation.encoder[:12]}",
     ]
-    lines = [" · ".join(facts)]
+    lines = [printable(" · ".join(facts))]
     if protocol.within:
-        lines.append("each query meets products of its own category alone")
+        lines.append("each query ranks only products of its category")
     if data.unreadable_queries or data.unreadable_crops or data.unanswerable:
-        what = "left out" if protocol.leave_out else "counted as misses"
+        what = "are skipped" if protocol.skip_unanswerable else "count as misses"
         lines.append(
-            f"unreadable: {data.unreadable_queries:,} photos that ask, {data.unreadable_crops:,} of the gallery; "
-            f"{data.unanswerable:,} queries cannot be answered and are {what}"
+            f"unreadable: {data.unreadable_queries:,} query photos, {data.unreadable_crops:,} gallery photos; "
+            f"{data.unanswerable:,} queries are unanswerable and {what}"
         )
-        lines += [f"  {problem}" for problem in data.unreadable[:3]]
+        lines += [f"  {printable(problem)}" for problem in data.unreadable[:3]]
     return "\n".join(lines)
 
 
-def table(found: Evaluation) -> str:
-    """A metric a row, an arm a column; then the dial, where it was sampled."""
-    columns = {arm.name: results.means(found, arm.name) for arm in found.plain_arms}
+def table(evaluation: Evaluation) -> str:
+    """A metric per row, an arm per column; then the sampled detail weights, if any."""
+    columns = {arm.name: results.means(evaluation, arm.name) for arm in evaluation.plain_arms}
     rows = [["", *columns], *([name, *(_interval(each[name]) for each in columns.values())] for name in STANDARD)]
-    steps = [arm for arm in found.arms if arm.detail is not None]
-    dial = [["detail", *BY_CATEGORY]] if steps else []
+    steps = [arm for arm in evaluation.arms if arm.detail is not None]
+    by_detail = [["detail", *BY_CATEGORY]] if steps else []
     for arm in steps:
-        dial.append([f"{arm.detail:.1f}", *map(_interval, results.means(found, arm.name, BY_CATEGORY).values())])
-    return text.aligned(rows) + ("\n\n" + text.aligned(dial) if dial else "")
+        by_detail.append(
+            [f"{arm.detail:.1f}", *map(_interval, results.means(evaluation, arm.name, BY_CATEGORY).values())]
+        )
+    return text.aligned(rows) + ("\n\n" + text.aligned(by_detail) if by_detail else "")
 
 
-def by_category(found: Evaluation) -> str:
-    """A category a row, and for each metric of the seed's table an arm a column."""
-    arms = [arm.name for arm in found.plain_arms]
+def by_category(evaluation: Evaluation) -> str:
+    """A category per row and an arm per column, for each metric of BY_CATEGORY."""
+    arms = [arm.name for arm in evaluation.plain_arms]
     blocks = []
     for metric in BY_CATEGORY:
         rows = [[metric, "queries", *arms]]
-        for category in found.categories:
-            cells = [_interval(results.means(found, arm, [metric], category)[metric]) for arm in arms]
-            rows.append([category, str(int(found.of(category).sum())), *cells])
+        for category in evaluation.categories:
+            cells = [_interval(results.means(evaluation, arm, [metric], category)[metric]) for arm in arms]
+            rows.append([category, str(int(evaluation.in_category(category).sum())), *cells])
         blocks.append(text.aligned(rows))
     return "\n" + "\n\n".join(blocks)
 
 
 def _interval(interval: Interval) -> str:
-    low, high = (f"{side:.3f}".lstrip("0") if math.isfinite(side) else "–" for side in interval[1:])
+    low, high = (f"{end:.3f}".lstrip("0") if math.isfinite(end) else "–" for end in interval[1:])
     return f"{interval.mean:.3f} [{low}, {high}]"

@@ -10,7 +10,7 @@ from osoroi.errors import extra
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("encoder", type=options.OUTPUT_FILE)
+@click.argument("encoder", type=options.Target())
 @click.option("--licence", default="unknown", show_default=True, help="What the photos it learned from allow.")
 def command(run: Path, encoder: Path, licence: str) -> None:
     """Write the network of RUN as the file ENCODER, which searching needs nothing else than.
@@ -23,17 +23,17 @@ def command(run: Path, encoder: Path, licence: str) -> None:
     extra("torch", "train")
     from osoroi.model.export import export
     from osoroi.training import run as runs
-    from osoroi.training.dataset import preprocessing
+    from osoroi.training.view_loader import preprocessing
 
-    network, notes = runs.load(run)
+    network, config = runs.load(run)
     made = export(
         network,
         encoder,
         parts=network.parts,
-        preprocessing=preprocessing(notes.recipe),
+        preprocessing=preprocessing(config.recipe),
         crops=runs.crops_of(run),
-        recipe=notes.recipe.name,
-        training=notes.dataset,
+        recipe=config.recipe.name,
+        training=" + ".join(config.datasets),
         licence=licence,
     )
     click.echo(f"{encoder} {made.fingerprint[:12]}")

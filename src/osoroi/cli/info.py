@@ -1,6 +1,5 @@
-"""``osoroi info``: what a catalog or an encoder holds."""
+"""``osoroi info``: describe a catalog or an encoder."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,30 +8,31 @@ from typing import Any
 import click
 
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options
+from osoroi.cli import options, text
 from osoroi.encoder import Encoder
+from osoroi.text import number, printable
 
 
 @click.command()
 @click.argument("path", metavar="CATALOG|ENCODER", type=click.Path(path_type=Path))
 @options.as_json
 def command(path: Path, as_json: bool) -> None:
-    """Say what a catalog (a folder) or an encoder (a file) holds, from what, since when.
+    """Describe a catalog (a folder) or an encoder (a file): its contents, their origin and dates.
 
     \b
     osoroi info shop
     """
     facts = of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        text.show_json(facts)
     else:
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            click.echo(f"{name.removesuffix('_s'):{width}}  {plain(name, value)}")
+            text.show(f"{name.removesuffix('_s'):{width}}  {printable(plain(name, value))}")
 
 
 def of_encoder(encoder: Encoder) -> dict[str, Any]:
-    """What the encoder file says about itself."""
+    """The metadata of the encoder file."""
     return {
         "kind": "encoder",
         "fingerprint": encoder.fingerprint,
@@ -45,13 +45,13 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
 
 
 def of_catalog(folder: Path) -> dict[str, Any]:
-    """What the catalog holds, and the state of its index."""
+    """Contents of the catalog, and the state of its index."""
     with LocalCatalog.open(folder, readonly=True) as catalog:
         return {"kind": "catalog", **asdict(catalog.info())}
 
 
 def plain(name: str, value: Any) -> str:
-    """A fact for people: seconds since 1970 as a date, bytes as megabytes.
+    """A fact for people: seconds since 1970 as a date, bytes as megabytes, numbers without an exponent.
 
     >>> plain("changed_s", 0.0), plain("bytes", 2_113_536)
     ('1970-01-01 00:00:00 UTC', '2.1 MB')
@@ -62,4 +62,6 @@ def plain(name: str, value: Any) -> str:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     if name.endswith("bytes") and isinstance(value, int):
         return f"{value / 1e6:,.1f} MB"
+    if isinstance(value, float):
+        return number(value)
     return "–" if value is None else str(value)

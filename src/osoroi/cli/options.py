@@ -1,11 +1,19 @@
-"""Options that several commands share, each written once."""
+"""Options that several commands share, each written once, with its range."""
 
+import math
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from osoroi.records import Box
+
+MAX_K = 10_000
+"""Products of one search, at most."""
+
+MAX_THREADS = 256
+MAX_SEED = 2**32 - 1
 
 
 class BoxType(click.ParamType[Box]):
@@ -18,40 +26,63 @@ class BoxType(click.ParamType[Box]):
             return value
         numbers = str(value).split(",")
         try:
-            left, top, right, bottom = (int(number) for number in numbers)
-        except ValueError:
+            box = Box(*(int(number) for number in numbers))
+        except (TypeError, ValueError):
             self.fail(f"{value!r} is no box; write four whole numbers, left,top,right,bottom, in pixels", param, ctx)
-        return Box(left, top, right, bottom)
+        if not (0 <= box.left < box.right and 0 <= box.top < box.bottom):
+            self.fail(f"{value!r} is an empty box; 0 <= left < right and 0 <= top < bottom", param, ctx)
+        return box
 
 
-class OutputPath(click.Path):
-    """A file or folder that a command writes. One inside a catalog is refused: it could be one of the catalog's own."""
+class Share(click.FloatRange):
+    """A number in a range; unlike click's own, refuses nan."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from osoroi.catalog.maintenance.backup import refuse_inside_catalog
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
-        path = super().convert(value, param, ctx)
-        refuse_inside_catalog(Path(str(path)))
+
+class Target(click.Path):
+    """A file or folder to write. Refuses one inside a catalog: writing there could overwrite a part of it."""
+
+    def __init__(self, *, folder: bool = False) -> None:
+        super().__init__(path_type=Path, dir_okay=folder, file_okay=not folder)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        resolved = path.resolve()
+        for parent in (resolved, *resolved.parents):
+            if (parent / CATALOG_FILE).is_file():
+                self.fail(f"{path} is inside the catalog {parent}; write it elsewhere", param, ctx)
         return path
 
 
-OUTPUT = OutputPath(path_type=Path)
-OUTPUT_FILE = OutputPath(path_type=Path, dir_okay=False)
+CATALOG_FILE = "catalog.sqlite"
+"""A folder with this file is a catalog."""
 
 encoder = click.option(
     "--encoder",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Encoder file; without it the one that comes with osoroi.",
+    help="Encoder file; without it the one that ships with osoroi.",
 )
 threads = click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that encode crops."
+    "--threads",
+    type=click.IntRange(1, MAX_THREADS),
+    default=1,
+    show_default=True,
+    help="Threads that read and encode crops.",
 )
 box = click.option("--box", type=BoxType(), help="The garment: left,top,right,bottom in pixels of the upright photo.")
-k = click.option("-k", "--k", type=click.IntRange(min=1), default=10, show_default=True, help="Products to find.")
+k = click.option(
+    "-k", "--k", type=click.IntRange(1, MAX_K), default=10, show_default=True, help="Number of products to return."
+)
 where = click.option("--where", help="Only products that match, for instance 'category = skirts and price <= 5000'.")
 detail = click.option(
     "--detail",
-    type=click.FloatRange(0, 1),
-    help="Weight of colour and pattern, 0 (shape alone) to 1 (colour and pattern alone); without it the encoder's own.",
+    type=Share(0, 1),
+    help="Weight of color and pattern, 0 (shape alone) to 1 (color and pattern alone); without it the encoder's own.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+SEED = click.IntRange(0, MAX_SEED)

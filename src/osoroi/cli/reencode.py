@@ -1,12 +1,11 @@
-"""``osoroi reencode``: a catalog moves to another encoder."""
+"""``osoroi reencode``: move a catalog to another encoder."""
 
-import json
 from pathlib import Path
 
 import click
 
 from osoroi.catalog.maintenance.reencode import reencode
-from osoroi.cli import options, progress
+from osoroi.cli import options, progress, text
 from osoroi.encoder import Encoder
 
 
@@ -14,13 +13,13 @@ from osoroi.encoder import Encoder
 @click.argument("catalog", type=click.Path(path_type=Path))
 @options.encoder
 @options.threads
-@click.option("--drop", is_flag=True, help="Remove crops whose photo is gone or changed, rather than refuse.")
+@click.option("--drop", is_flag=True, help="Remove crops whose photo is missing or changed, instead of refusing.")
 @options.as_json
 def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_json: bool) -> None:
     """Embed every crop of CATALOG with another encoder, beside the old vectors, then switch in one step.
 
-    Searches go on with the old encoder until then. Stopped at any point, the catalog is the old encoder's, and the
-    same command goes on where it was.
+    Until then, searches use the old encoder. If the command is interrupted, the catalog stays with the old encoder, and
+    the same command continues where it stopped.
 
     \b
     osoroi reencode shop --encoder better.onnx
@@ -28,12 +27,12 @@ def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_js
     model = Encoder.open(encoder, threads=threads)
     with progress.counting("crops") as show:
         moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
-    for one in moved.dropped:
-        click.echo(f"dropped: crop {one.crop_id} of product {one.product_id}: {one.reason}", err=True)
+    for dropped in moved.dropped:
+        text.warn(f"dropped: crop {dropped.crop_id} of product {dropped.product_id}: {dropped.reason}")
     if as_json:
-        facts = {"embedded": moved.embedded, "dropped": [one._asdict() for one in moved.dropped]}
-        click.echo(json.dumps(facts | {"switched": moved.switched, "encoder": model.fingerprint}, ensure_ascii=False))
+        facts = {"embedded": moved.embedded, "dropped": [dropped._asdict() for dropped in moved.dropped]}
+        text.show_json(facts | {"switched": moved.switched, "encoder": model.fingerprint})
     elif moved.switched:
-        click.echo(f"{catalog} is now of encoder {model.fingerprint[:12]}; {moved.embedded} crops embedded")
+        text.show(f"{catalog} now uses encoder {model.fingerprint[:12]}; {moved.embedded:,} crops embedded")
     else:
-        click.echo(f"{catalog} is of encoder {model.fingerprint[:12]} already")
+        text.show(f"{catalog} already uses encoder {model.fingerprint[:12]}")

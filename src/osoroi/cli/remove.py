@@ -1,12 +1,11 @@
-"""``osoroi remove``: products out of a catalog."""
+"""``osoroi remove``: remove products from a catalog."""
 
-import json
 from pathlib import Path
 
 import click
 
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options
+from osoroi.cli import options, text
 from osoroi.errors import NotFound
 
 
@@ -15,7 +14,7 @@ from osoroi.errors import NotFound
 @click.argument("product_ids", metavar="ID...", nargs=-1, required=True)
 @options.as_json
 def command(catalog: Path, product_ids: tuple[str, ...], as_json: bool) -> None:
-    """Remove the products ID... from CATALOG, with their crops and vectors. The photos of a table stay.
+    """Remove the products ID... from CATALOG, with their crops and vectors. Photos of a table stay where they are.
 
     \b
     osoroi remove shop p00001 p00002
@@ -24,8 +23,8 @@ def command(catalog: Path, product_ids: tuple[str, ...], as_json: bool) -> None:
         removed = products.remove(product_ids)
     missing = [product_id for product_id in product_ids if product_id not in set(removed)]
     if as_json:
-        click.echo(json.dumps({"removed": removed, "not_held": missing}, ensure_ascii=False))
+        text.show_json({"removed": removed, "missing": missing})
     else:
-        click.echo(f"{len(removed)} removed")
+        text.show(f"{len(removed):,} removed")
     if missing:
-        raise NotFound(f"{catalog} holds no product called {', '.join(missing)}", hint="ids are those of the table")
+        raise NotFound(f"{catalog} has no product called {', '.join(missing)}", hint="ids are those of the table")

@@ -1,6 +1,5 @@
-"""``osoroi search``: a photo, or a product of the catalog, in; products out."""
+"""``osoroi search``: find products by a photo, or by a product of the catalog."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,22 +7,23 @@ from pathlib import Path
 import click
 
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options
+from osoroi.cli import options, pictures, text
 from osoroi.encoder import Encoder
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
-from osoroi.search import Searcher, answer
+from osoroi.search import Searcher, response
+from osoroi.text import number
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.argument("photo", type=click.Path(path_type=Path), required=False)
-@click.option("--like", help="Ask by this product of the catalog instead of a photo; it is left out itself.")
+@click.option("--like", help="Search by this product of the catalog instead of a photo; it is left out itself.")
 @options.box
 @options.k
 @options.where
 @options.detail
-@click.option("--grid", type=options.OUTPUT, help="Write the query and what was found as one picture.")
+@click.option("--grid", type=options.Target(), help="Write the query and the results as one picture (PNG).")
 @options.encoder
 @options.as_json
 def command(
@@ -47,7 +47,7 @@ def command(
     if (photo is None) == (like is None):
         raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
     if like is not None and box is not None:
-        raise click.UsageError("--box is a garment in a PHOTO; --like asks by the product's own photo")
+        raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
     with LocalCatalog.open(catalog, readonly=True) as products:
         searcher = Searcher(Encoder.open(encoder), products)
         start = time.perf_counter()
@@ -57,16 +57,13 @@ def command(
             hits = searcher.similar(str(like), k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
         if grid:
-            asked = products.crops(str(like))[0] if photo is None else Crop("asked", "", "street", photo, box)
-            grids.write(grid, grids.of_search(asked.photo, asked.box, hits, products))
+            query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
+            grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
+            pictures.note_fonts(hit.product.title for hit in hits)
     if as_json:
-        click.echo(
-            json.dumps(
-                answer(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s), ensure_ascii=False
-            )
-        )
+        text.show_json(response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
     else:
-        click.echo(table(hits) if hits else "nothing in the catalog matches")
+        text.show(table(hits) if hits else "nothing in the catalog matches")
 
 
 def table(hits: Sequence[Hit]) -> str:
@@ -74,10 +71,7 @@ def table(hits: Sequence[Hit]) -> str:
     names = list(hits[0].parts)
     rows = [["rank", "score", *names, "product", "title", "price"]]
     for rank, hit in enumerate(hits, start=1):
-        price = "" if hit.product.price is None else f"{hit.product.price:g} {hit.product.currency or ''}".strip()
+        price = "" if hit.product.price is None else f"{number(hit.product.price)} {hit.product.currency or ''}".strip()
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
         rows.append([str(rank), f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return text.aligned(rows)

@@ -1,8 +1,11 @@
 """Encoders: one file that turns crops into vectors in parts, run by ONNX Runtime without torch.
 
-``onnx`` runs it, ``metadata`` says what the file holds and proves it. ``default.onnx`` is the encoder that ships.
+``onnx`` is the encoder and ``session`` runs its file (an ``Encoder`` holds an ``Embedder``, which tests and experiments
+may bring themselves); ``metadata`` says what the file holds and proves it; ``loader`` reads and encodes crops.
+``default.onnx`` is the encoder that ships.
 """
 
-from osoroi.encoder.onnx import BATCH, DEFAULT, DIAL, Encoder, open_session
+from osoroi.encoder.onnx import BATCH, DEFAULT, DIAL, Encoder
+from osoroi.encoder.session import Embedder, open_session
 
-__all__ = ["BATCH", "DEFAULT", "DIAL", "Encoder", "open_session"]
+__all__ = ["BATCH", "DEFAULT", "DIAL", "Embedder", "Encoder", "open_session"]

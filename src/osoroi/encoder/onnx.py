@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 import onnxruntime as ort
 from jaxtyping import Float32, UInt8
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from osoroi import image
 from osoroi.encoder import loader
-from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, fingerprint, graph_of
+from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, computation, fingerprint
+from osoroi.encoder.session import Embedder, OnnxEmbedder, faults, open_session, read_model
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.records import Box, BoxLike, Domain, Part, PhotoLike, Preprocessing
 
@@ -26,23 +26,19 @@ BATCH: Final = 16
 """Crops that run at once. More is no faster on a CPU, and takes memory."""
 
 DIAL: Final = "detail"
-"""The part whose weight a person may set."""
+"""The part whose weight a query may set."""
 
-PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
-"""Execution providers that are used where they are available, the preferred one first."""
+TRIAL_S: Final = 60.0
+"""Seconds that a file may take for two crops when it is opened."""
 
-UNREADABLE: Final = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
+UNIT: Final = 1e-3
+"""How far the length of a part may be from 1."""
 
 
 class Encoder:
-    """One encoder file, opened. Encoding changes nothing, so threads may share it.
+    """What turns crops into vectors in parts, and weights the parts of a query. Threads may share it.
+
+    An ``Embedder`` computes the vectors; the metadata says what they are.
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
@@ -53,35 +49,39 @@ class Encoder:
     (1, 256)
     """
 
-    def __init__(self, session: ort.InferenceSession, metadata: Metadata) -> None:
-        self.session = session
+    def __init__(self, embedder: Embedder, metadata: Metadata) -> None:
+        self.embedder = embedder
         self.metadata = metadata
-        ends = list(accumulate(part.size for part in metadata.parts))
-        starts = [0, *ends[:-1]]
-        self.columns = {p.name: slice(s, e) for p, s, e in zip(metadata.parts, starts, ends, strict=True)}
+        self.columns = columns_of(metadata.parts)
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str] | None = None, *, threads: int = 1, providers: Sequence[str] | None = None
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        threads: int = 1,
+        providers: Sequence[str] | None = None,
+        limit_s: float = TRIAL_S,
     ) -> "Encoder":
-        """The encoder in a file, by default the one that ships; raises BadEncoder where it is none, or was altered.
+        """The encoder in a file, by default the one that ships.
 
         ``providers`` are execution providers of ONNX Runtime, the preferred one first. By default a CUDA device is
         used where this installation of ONNX Runtime has one, and the CPU otherwise. ``threads`` is for the CPU.
+
+        Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
+        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds.
         """
         path = DEFAULT if path is None else Path(path)
+        model = read_model(path)
         try:
-            model = path.read_bytes()
-        except OSError as error:
-            raise BadEncoder(f"no encoder can be read at {path} ({error.strerror})", hint="check the path") from error
-        try:
-            graph = graph_of(model)
+            decisive = computation(model)
             session = open_session(model, threads, providers)
-            metadata = _card(session)
-            _verify(session, metadata, graph)
+            metadata = _metadata(session)
+            _verify(session, metadata, decisive)
+            _try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
-        return cls(session, metadata)
+        return cls(OnnxEmbedder(session), metadata)
 
     @property
     def fingerprint(self) -> str:
@@ -122,13 +122,16 @@ class Encoder:
         """One vector a crop, each part of unit length, unweighed; no crops give no rows.
 
         A crop's vector does not depend on the crops beside it (to 1e-5). Raises BadEncoder for crops of another
-        size or type than the encoder takes.
+        size or type than the encoder takes, and for vectors that hold no numbers.
         """
         rows = [np.empty((0, self.dim), np.float32)]
         for start in range(0, len(crops), BATCH):
             batch = np.stack([self._fitting(crop) for crop in crops[start : start + BATCH]])
-            rows += self.session.run(["vectors"], {"crops": batch})
-        return np.concatenate(rows)
+            rows.append(self.embedder.vectors(batch))
+        vectors = np.concatenate(rows)
+        if not np.isfinite(vectors).all():
+            raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
+        return vectors
 
     def encode_query(
         self,
@@ -149,17 +152,23 @@ class Encoder:
         >>> bool(-1 <= (query @ product.T).item() <= 1)
         True
         """
-        return self.weigh(self._encode_photos(photos, boxes, "street", threads), detail)
+        return self.weigh(self.encode_photos(photos, "street", boxes=boxes, threads=threads), detail)
 
     def encode_product(
         self, photos: Sequence[PhotoLike], *, boxes: Sequence[BoxLike | None] | None = None, threads: int = 1
     ) -> Float32[np.ndarray, "b d"]:
         """One vector for each shop photo, each part of unit length. Arguments and errors are as in ``encode_query``."""
-        return self._encode_photos(photos, boxes, "shop", threads)
+        return self.encode_photos(photos, "shop", boxes=boxes, threads=threads)
 
-    def _encode_photos(
-        self, photos: Sequence[PhotoLike], boxes: Sequence[BoxLike | None] | None, domain: Domain, threads: int
+    def encode_photos(
+        self,
+        photos: Sequence[PhotoLike],
+        domain: Domain,
+        *,
+        boxes: Sequence[BoxLike | None] | None = None,
+        threads: int = 1,
     ) -> Float32[np.ndarray, "b d"]:
+        """One vector for each photo of a domain, each part of unit length. Arguments are as in ``encode_query``."""
         if not isinstance(photos, list | tuple):
             raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
         if boxes is not None and len(boxes) != len(photos):
@@ -210,12 +219,12 @@ class Encoder:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""
         return {name: products[:, columns].sum(1) for name, columns in self.columns.items()}
 
-    def attention(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> Float32[np.ndarray, "y x"]:
-        """Where the encoder sees the garment, in [0, 1]; raises BadRequest where it pools over the whole crop."""
-        if "attention" not in [output.name for output in self.session.get_outputs()]:
+    def foreground(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> Float32[np.ndarray, "y x"]:
+        """Where the encoder locates the garment, in [0, 1]; raises BadRequest where it pools over the whole crop."""
+        masks = self.embedder.foreground(self._fitting(crop)[None])
+        if masks is None:
             raise BadRequest("this encoder pools over the whole crop, so it has no map of the garment")
-        maps: Float32[np.ndarray, "1 y x"] = self.session.run(["attention"], {"crops": self._fitting(crop)[None]})[0]
-        return maps[0]
+        return masks[0]
 
     def _fitting(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
         preprocessing = self.preprocessing["street"]
@@ -241,42 +250,48 @@ class Encoder:
         return {name: share * (1 - detail) for name, share in shares.items()} | {DIAL: detail}
 
 
-def open_session(model: bytes, threads: int, providers: Sequence[str] | None = None) -> ort.InferenceSession:
-    """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none.
+def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
+    """The columns of each part in a vector.
 
-    ``providers`` is as in ``Encoder.open``; raises BadRequest for one that this installation does not have.
+    >>> columns_of([Part("deep", 8, 0.5), Part("detail", 4, 0.5)])
+    {'deep': slice(0, 8, None), 'detail': slice(8, 12, None)}
     """
-    available = ort.get_available_providers()
-    if providers is None:
-        providers = [name for name in PROVIDERS if name in available]
-    elif not providers or set(providers) - set(available):
-        raise BadRequest(
-            f"ONNX Runtime has no execution provider {list(providers)} here", hint=f"choose from {', '.join(available)}"
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised, not printed
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return ort.InferenceSession(model, options, providers=list(providers))
-    except UNREADABLE as error:
-        raise BadEncoder(f"ONNX Runtime cannot run this file ({str(error).splitlines()[0]})", hint=REMEDY) from error
+    ends = list(accumulate(part.size for part in parts))
+    return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
 
 
-def _card(session: ort.InferenceSession) -> Metadata:
-    text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
+def _metadata(session: ort.InferenceSession) -> Metadata:
+    with faults("cannot read the metadata of this file"):
+        text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
     if text is None:
         raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)
     return Metadata.from_json(text)
 
 
-def _verify(session: ort.InferenceSession, metadata: Metadata, graph: bytes) -> None:
-    """The metadata is of this graph, and the graph takes and gives what an encoder does."""
-    found = fingerprint(graph, metadata.parts, metadata.preprocessing)
-    if found != metadata.fingerprint:
+def _try_out(embedder: Embedder, metadata: Metadata) -> None:
+    """Two crops, noise and a ramp, give two rows of finite numbers whose parts are of unit length."""
+    street = metadata.preprocessing["street"]
+    noise = np.random.default_rng(0).integers(0, 256, (street.height, street.width, 3), dtype=np.uint8)
+    ramp = np.linspace(0, 255, noise.size).reshape(noise.shape).astype(np.uint8)
+    vectors = embedder.vectors(np.stack([noise, ramp]))
+    size = sum(part.size for part in metadata.parts)
+    if vectors.shape[1] != size:
+        raise BadEncoder(f"an ONNX file, but no encoder: vectors of {vectors.shape[1]}, not {size}", hint=REMEDY)
+    lengths = np.array([np.linalg.norm(vectors[:, part], axis=1) for part in columns_of(metadata.parts).values()])
+    if not (np.abs(lengths - 1) <= UNIT).all():
         raise BadEncoder(
-            f"altered after it was written: fingerprint {found[:12]}, and {metadata.fingerprint[:12]} in its metadata",
+            f"an ONNX file, but no encoder: its parts have the lengths {np.round(lengths, 3).tolist()}, not 1",
+            hint=REMEDY,
+        )
+
+
+def _verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -> None:
+    """The metadata is of this computation, and the graph takes and gives what an encoder does."""
+    computed = fingerprint(decisive, metadata.parts, metadata.preprocessing)
+    if computed != metadata.fingerprint:
+        stated = metadata.fingerprint[:12]
+        raise BadEncoder(
+            f"altered after it was written: fingerprint {computed[:12]}, and {stated} in its metadata",
             hint="fetch the file again, or export it again",
         )
     takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}

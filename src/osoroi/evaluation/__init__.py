@@ -1,5 +1,5 @@
-"""Evaluation: how often the right product is found, exactly, with intervals.
+"""Evaluation: how often a search returns the right product, measured exactly, with confidence intervals.
 
-``evaluate`` asks the street crops of a data set, ``results`` holds and stores what came out, ``compare`` sets one
-system against another, and ``metrics`` and ``bootstrap`` are the mathematics.
+``evaluate`` runs the street crops of a data set as queries, ``results`` stores the ranks, ``compare`` tests one system
+against another; ``metrics`` and ``bootstrap`` hold the mathematics, ``ranking`` scores the gallery block by block.
 """

@@ -1,10 +1,11 @@
-"""Ask every street crop of a data set for its product, exactly, and keep what each arm answered.
+"""Run every street crop of a data set as a query, rank the gallery exactly, and store the results of each arm.
 
-Two passes over the data set: who asks and what may be found (questions), then the photos, whose vectors go to disk
-and are scored block by block (ranking). Memory holds the ids, the queries and one block of scores, so a gallery of a
-million products fits into 4 GB.
+The data set is read twice: once for queries and product ids (``queries``), once for photos, whose vectors go to disk
+and are scored block by block (``ranking``). Memory holds the ids, the query vectors and one block of scores, so a
+gallery of a million products fits into 4 GB.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,182 +17,246 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from osoroi import __version__, image
-from osoroi.data.readers import Reader, open_dataset
+from osoroi.data.readers import READERS, Reader, open_dataset
 from osoroi.encoder import DIAL, Encoder
-from osoroi.errors import BadPhoto, Mismatch
+from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
-from osoroi.evaluation.corruption import spoil
-from osoroi.evaluation.ranking import Ranking, Shelf
-from osoroi.evaluation.results import KEPT, Arm, Data, Evaluation, Task, means
+from osoroi.evaluation.corruption import corrupt as corrupt_photo
+from osoroi.evaluation.ranking import GalleryWriter, Ranking
+from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Protocol, Task, means
 from osoroi.records import Crop
 
 BATCH = 64
-"""Crops read and encoded at once."""
+"""Crops that are read and encoded at a time."""
 
 NAMED = 100
-"""Unreadable photos that are named; all are counted."""
+"""Unreadable photos that the results name; all are counted."""
 
 STEPS = 10
-"""The dial is sampled at 0, 1/10, … 1."""
+"""The detail weight is sampled at 0, 1/10, … 1."""
 
 SLACK = 0.003
-"""How far a mean may lie from the one before: two machines may order near ties differently."""
+"""Largest difference of a reproduced mean: two machines may order near ties differently."""
+
+Progress = Callable[[int], None]
+"""Called with the number of crops read so far."""
 
 
-def evaluate(
-    task: Task, *, threads: int = 1, depth: int = KEPT, on_progress: Callable[[int], None] = lambda done: None
+def _silent(done: int) -> None:
+    """Report nothing."""
+
+
+def evaluate(  # noqa: PLR0913  the settings of a protocol are plain keywords here
+    dataset: str | os.PathLike[str],
+    *,
+    encoder: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    gallery: Sequence[str] = (),
+    distractors: Sequence[str | os.PathLike[str]] = (),
+    detail: float | None = None,
+    sample_detail: bool = False,
+    within_category: bool = False,
+    corrupt: int | None = None,
+    skip_unanswerable: bool = False,
+    threads: int = 1,
+    top_k: int = TOP_K,
+    on_progress: Progress = _silent,
 ) -> Evaluation:
-    """Open what a task names, and ask."""
+    """Search for the product of every street crop of a data set, and state how often it is found.
+
+    ``dataset`` and ``distractors`` are data sets as ``name:path``, or paths of tables; ``encoder`` is an encoder file,
+    by default the one that ships. ``split``, ``gallery``, ``detail``, ``corrupt`` and ``skip_unanswerable`` are those
+    of ``Protocol``. ``sample_detail`` adds an arm for each tenth of the detail weight. The best ``top_k`` products of
+    each query are stored. Raises BadRequest for a setting out of its range, and BadDataset for a data set
+    without queries.
+
+    >>> found = evaluate("drawn:4")
+    >>> [arm.name for arm in found.arms], len(found.queries) > 0
+    (['deep', 'detail', 'both'], True)
+    """
+    for name, value in (("threads", threads), ("top_k", top_k)):
+        if value < 1:
+            raise BadRequest(f"{name} is {value}", hint=f"{name} is 1 or more")
+    if detail is not None and not 0 <= detail <= 1:
+        raise BadRequest(f"detail is {detail}", hint="detail is a weight from 0 to 1")
+    if corrupt is not None and corrupt < 0:
+        raise BadRequest(f"corrupt is {corrupt}", hint="corrupt is a seed, 0 or more; None leaves the queries clean")
+    protocol = Protocol(split, tuple(gallery), within_category, corrupt, skip_unanswerable, detail)
+    file = None if encoder is None else os.fspath(encoder)
+    task = Task(_named(dataset), tuple(map(_named, distractors)), file, protocol, sample_detail)
+    return run(task, threads=threads, top_k=top_k, on_progress=on_progress)
+
+
+def _named(dataset: str | os.PathLike[str]) -> str:
+    """A data set as ``name:path``; a plain path is a table."""
+    name = os.fspath(dataset)
+    return name if name.partition(":")[0] in READERS else f"table:{name}"
+
+
+def run(task: Task, *, threads: int = 1, top_k: int = TOP_K, on_progress: Progress = _silent) -> Evaluation:
+    """Open the data sets and the encoder that a task names, and evaluate."""
     encoder = Encoder.open(None if task.encoder is None else Path(task.encoder), threads=threads)
     readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
-    return ask(readers, encoder, task, threads=threads, depth=depth, on_progress=on_progress)
+    return evaluate_readers(readers, encoder, task, threads=threads, top_k=top_k, on_progress=on_progress)
 
 
-def ask(
+def evaluate_readers(
     readers: Sequence[Reader],
     encoder: Encoder,
     task: Task,
     *,
     threads: int = 1,
-    depth: int = KEPT,
-    on_progress: Callable[[int], None] = lambda done: None,
-    eye_of: Callable[[Encoder, ThreadPoolExecutor, int | None, Callable[[int], None]], "Eye"] | None = None,
+    top_k: int = TOP_K,
+    on_progress: Progress = _silent,
+    make_crop_encoder: "CropEncoderFactory | None" = None,
 ) -> Evaluation:
-    """Ask every query of the first reader, in every arm; of the others, shop crops stand in the gallery.
+    """Run every query of the first reader in every arm; the shop crops of the other readers are distractors.
 
-    The best ``depth`` products of each query are kept. ``on_progress`` is told how many crops were read. ``eye_of``
-    makes what reads and encodes crops, for who keeps something of them from one question to the next.
+    The best ``top_k`` products of each query are stored. ``make_crop_encoder`` replaces what reads and encodes crops,
+    for a caller that caches pixels between evaluations.
     """
-    asked = queries.gather(readers[0], task.protocol)
-    with ThreadPoolExecutor(threads) as pool, Shelf(encoder.dim) as shelf:
-        eye = (eye_of or Eye)(encoder, pool, task.protocol.spoil, on_progress)
-        for keys, vectors in eye.look(asked.gallery(readers[0], readers[1:])):
-            shelf.put(keys, vectors)
-        street = np.zeros((len(asked.asked), encoder.dim), np.float32)
-        readable = np.zeros(len(street), bool)
-        for rows, vectors in eye.look(enumerate(one.crop for one in asked.asked)):
-            street[rows], readable[rows] = vectors, True
-        gallery = shelf.read()
-        arms = arms_of(encoder, task)
-        weighed = {arm.name: arm.encoder.weigh(street, arm.dial) for arm in arms}
-        found = ranking.rank(gallery, weighed, asked.right(), depth=depth, groups=asked.groups())
-        answerable = readable & np.isin(asked.right(), gallery.keys).any(axis=1)
-    kept = answerable | (not task.protocol.leave_out)
+    evaluation_set = queries.build_evaluation_set(readers[0], task.protocol)
+    with ThreadPoolExecutor(threads) as pool, GalleryWriter(encoder.dim) as writer:
+        crop_encoder = (make_crop_encoder or CropEncoder)(encoder, pool, task.protocol.corrupt, on_progress)
+        for keys, vectors in crop_encoder.encode(evaluation_set.gallery(readers[0], readers[1:])):
+            writer.append(keys, vectors)
+        query_vectors = np.zeros((len(evaluation_set.queries), encoder.dim), np.float32)
+        readable = np.zeros(len(query_vectors), bool)
+        for rows, vectors in crop_encoder.encode(enumerate(each.crop for each in evaluation_set.queries)):
+            query_vectors[rows], readable[rows] = vectors, True
+        gallery = writer.gallery()
+        specs = arm_specs(encoder, task)
+        weighted = {spec.name: spec.encoder.weigh(query_vectors, spec.detail) for spec in specs}
+        relevant = evaluation_set.relevant_keys()
+        rankings = ranking.rank(gallery, weighted, relevant, top_k=top_k, groups=evaluation_set.category_groups())
+        answerable = readable & np.isin(relevant, gallery.keys).any(axis=1)
+    counted = answerable | (not task.protocol.skip_unanswerable)
     data = Data(
-        fingerprint=asked.fingerprint,
+        fingerprint=evaluation_set.fingerprint,
         products=len(gallery.keys),
         crops=len(gallery.order),
-        left_out=int(np.sum(~kept)),
+        skipped=int(np.sum(~counted)),
         unanswerable=int(np.sum(~answerable)),
-        unreadable_queries=eye.lost["street"],
-        unreadable_crops=eye.lost["shop"],
-        unreadable=tuple(eye.named),
+        unreadable_queries=crop_encoder.unreadable["street"],
+        unreadable_crops=crop_encoder.unreadable["shop"],
+        unreadable=tuple(crop_encoder.problems),
     )
-    names = list(asked.keys)
+    names = list(evaluation_set.keys)
     return Evaluation(
         task=task,
         data=data,
         encoder=encoder.fingerprint,
         recipe=encoder.recipe,
-        queries=tuple(one.query for one, keep in zip(asked.asked, kept, strict=True) if keep),
-        arms=tuple(_answered(arm, found[arm.name], readable, kept, names) for arm in arms),
+        queries=tuple(each.query for each, count in zip(evaluation_set.queries, counted, strict=True) if count),
+        arms=tuple(_arm(spec, rankings[spec.name], readable, counted, names) for spec in specs),
         version=__version__,
     )
 
 
-class Weighing(NamedTuple):
-    """An arm to be: its name, the encoder with its weights, and where its dial stands."""
+class ArmSpec(NamedTuple):
+    """How an arm weighs the parts: its name, the encoder with its weights, and the detail weight.
+
+    ``sampled`` arms belong to the curve over the detail weight.
+    """
 
     name: str
     encoder: Encoder
-    dial: float | None
+    detail: float | None
     sampled: bool
 
 
-def arms_of(encoder: Encoder, task: Task) -> list[Weighing]:
-    """Each part alone, then all with the encoder's weights (``both``; ``all`` of more than two), then the dial's steps.
+def arm_specs(encoder: Encoder, task: Task) -> list[ArmSpec]:
+    """Each part alone, then all with the encoder's weights (``both``, or ``all`` of three or more), then samples.
 
-    An encoder of one part has one arm, called as the part.
+    An encoder of one part has one arm with the name of that part.
     """
     names = [part.name for part in encoder.parts]
-    alone = [Weighing(name, encoder.weighed({name: 1.0}), None, False) for name in names]
+    alone = [ArmSpec(name, encoder.weighed({name: 1.0}), None, False) for name in names]
     if len(names) == 1:
         return alone
-    own = Weighing("both" if len(names) == 2 else "all", encoder, task.protocol.detail, False)
-    steps = [step / STEPS for step in range(STEPS + 1)] if task.dial and DIAL in names else []
-    return [*alone, own, *(Weighing(f"{DIAL}={step:.1f}", encoder, step, True) for step in steps)]
+    own = ArmSpec("both" if len(names) == 2 else "all", encoder, task.protocol.detail, False)
+    steps = [step / STEPS for step in range(STEPS + 1)] if task.sample_detail and DIAL in names else []
+    return [*alone, own, *(ArmSpec(f"{DIAL}={step:.1f}", encoder, step, True) for step in steps)]
 
 
-def _answered(
-    arm: Weighing, found: Ranking, readable: Bool[np.ndarray, "q"], kept: Bool[np.ndarray, "q"], names: Sequence[str]
+def _arm(
+    spec: ArmSpec,
+    ranked: Ranking,
+    readable: Bool[np.ndarray, "q"],
+    counted: Bool[np.ndarray, "q"],
+    names: Sequence[str],
 ) -> Arm:
-    """An arm's answers to the queries kept; a photo that cannot be read found nothing."""
-    ranks = np.where(readable[:, None] | np.isnan(found.ranks), found.ranks, np.inf)
+    """Results of an arm for the queries that count; a photo that cannot be read returns nothing."""
+    ranks = np.where(readable[:, None] | np.isnan(ranked.ranks), ranked.ranks, np.inf)
     rows = [
-        [(names[key], float(score)) for key, score in zip(keys, scores, strict=True) if key >= 0 and seen]
-        for keys, scores, seen in zip(found.keys[kept], found.scores[kept], readable[kept], strict=True)
+        [(names[key], float(score)) for key, score in zip(keys, scores, strict=True) if key >= 0 and has_photo]
+        for keys, scores, has_photo in zip(ranked.keys[counted], ranked.scores[counted], readable[counted], strict=True)
     ]
     return Arm(
-        name=arm.name,
-        weights={part.name: part.weight for part in arm.encoder.parts},
-        detail=arm.dial if arm.sampled else None,
-        ranks=ranks[kept],
+        name=spec.name,
+        weights={part.name: part.weight for part in spec.encoder.parts},
+        detail=spec.detail if spec.sampled else None,
+        ranks=ranks[counted],
         top=tuple(tuple(name for name, _ in row) for row in rows),
         scores=tuple(tuple(score for _, score in row) for row in rows),
     )
 
 
 @dataclass
-class Eye:
-    """Reads crops on a few threads and encodes them; counts what it could not read, and names some of it."""
+class CropEncoder:
+    """Reads crops on a few threads and encodes them in batches; counts unreadable photos and names the first ones."""
 
     encoder: Encoder
     pool: ThreadPoolExecutor
-    spoil: int | None
-    on_progress: Callable[[int], None]
+    corrupt: int | None
+    on_progress: Progress
     done: int = 0
-    lost: dict[str, int] = field(default_factory=lambda: {"street": 0, "shop": 0})
-    named: list[str] = field(default_factory=list)
+    unreadable: dict[str, int] = field(default_factory=lambda: {"street": 0, "shop": 0})
+    problems: list[str] = field(default_factory=list)
 
-    def look(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
-        """The readable crops' numbers and vectors, a batch at a time."""
+    def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+        """Numbers and vectors of the readable crops, a batch at a time."""
         rest = iter(crops)
         while batch := list(islice(rest, BATCH)):
-            pixels = list(self.pool.map(self.pixels, (crop for _, crop in batch)))
-            good = [
-                (number, seen) for (number, _), seen in zip(batch, pixels, strict=True) if isinstance(seen, np.ndarray)
-            ]
-            for (_, crop), seen in zip(batch, pixels, strict=True):
-                if isinstance(seen, BadPhoto):
-                    self.lose(crop, seen)
-            yield [number for number, _ in good], self.encoder.encode([seen for _, seen in good])
+            numbers, pixels = [], []
+            for (number, crop), read in zip(
+                batch, self.pool.map(self.pixels, (crop for _, crop in batch)), strict=True
+            ):
+                if isinstance(read, BadPhoto):
+                    self.add_problem(crop, read)
+                else:
+                    numbers.append(number)
+                    pixels.append(read)
+            yield numbers, self.encoder.encode(pixels)
             self.done += len(batch)
             self.on_progress(self.done)
 
     def pixels(self, crop: Crop) -> UInt8[np.ndarray, "h w 3"] | BadPhoto:
-        """The encoder's input, spoilt where queries are to be; or why there is none."""
-        view = self.encoder.preprocessing[crop.domain]
+        """The encoder's input for a crop, corrupted where the protocol corrupts queries; or why there is none."""
+        preprocessing = self.encoder.preprocessing[crop.domain]
         try:
-            clean = image.crop(crop.photo, crop.box, view)  # also refuses a box that spoiling might have mended
-            if self.spoil is None or crop.domain == "shop":
+            clean = image.crop(crop.photo, crop.box, preprocessing)  # also refuses a box that a shift might mend
+            if self.corrupt is None or crop.domain == "shop":
                 return clean
-            data, box = spoil(image.read(crop.photo), crop.box, seed=self.spoil, crop_id=crop.crop_id)
-            return image.crop(data, box, view)
+            data, box = corrupt_photo(image.read(crop.photo), crop.box, seed=self.corrupt, crop_id=crop.crop_id)
+            return image.crop(data, box, preprocessing)
         except BadPhoto as error:
             return error
 
-    def lose(self, crop: Crop, error: BadPhoto) -> None:
-        """Count a crop that cannot be read; the first ones are named."""
-        self.lost[crop.domain] += 1
-        if len(self.named) < NAMED:
-            self.named.append(f"{crop.crop_id}: {error}")
+    def add_problem(self, crop: Crop, error: BadPhoto) -> None:
+        """Count a crop that cannot be read; the first NAMED are named."""
+        self.unreadable[crop.domain] += 1
+        if len(self.problems) < NAMED:
+            self.problems.append(f"{crop.crop_id}: {error}")
+
+
+CropEncoderFactory = Callable[[Encoder, ThreadPoolExecutor, int | None, Progress], CropEncoder]
 
 
 def check(before: Evaluation, now: Evaluation) -> list[str]:
-    """One line for each metric of each arm, before and now.
+    """Compare a stored evaluation with a new run: one line per metric and arm, with the old and the new mean.
 
-    Raises Mismatch where the data, the encoder or the protocol are not the same, or a mean lies further than SLACK from
-    the one before.
+    Raises Mismatch where data, encoder or protocol differ, or where a mean differs by more than SLACK.
     """
     for what, old, new in (
         ("data (ids and boxes)", before.data.fingerprint, now.data.fingerprint),
@@ -199,14 +264,14 @@ def check(before: Evaluation, now: Evaluation) -> list[str]:
         ("protocol", before.task.protocol, now.task.protocol),
     ):
         if old != new:
-            raise Mismatch(f"not the same {what}: {old} before, {new} now", hint="make the numbers again from the same")
-    lines, far = [], []
+            raise Mismatch(f"not the same {what}: {old} before, {new} now", hint="run both on the same inputs")
+    lines, drifted = [], []
     for arm in before.arms:
-        made_again = means(now, arm.name)
+        new_means = means(now, arm.name)
         for name, interval in means(before, arm.name).items():
-            lines.append(f"{arm.name} {name} {interval.mean:.4f} {made_again[name].mean:.4f}")
-            if abs(interval.mean - made_again[name].mean) > SLACK:
-                far.append(lines[-1])
-    if far:
-        raise Mismatch(f"{len(far)} of {len(lines)} numbers came out otherwise: {'; '.join(far)}")
+            lines.append(f"{arm.name} {name} {interval.mean:.4f} {new_means[name].mean:.4f}")
+            if abs(interval.mean - new_means[name].mean) > SLACK:
+                drifted.append(lines[-1])
+    if drifted:
+        raise Mismatch(f"{len(drifted)} of {len(lines)} numbers differ: {'; '.join(drifted)}")
     return lines

@@ -1,4 +1,4 @@
-"""Who asks and what may be found: a data set under a protocol, ready to be asked."""
+"""The evaluation set: which street crops are queries, which products are relevant to each, and the gallery."""
 
 import hashlib
 import json
@@ -16,104 +16,106 @@ from osoroi.evaluation.results import Protocol, Query
 from osoroi.records import Crop, Row
 
 
-class Asked(NamedTuple):
-    """A query and the crop that asks it."""
+class QueryCrop(NamedTuple):
+    """A query with its relevant products, and the street crop whose pixels are searched."""
 
     query: Query
     crop: Crop
 
 
-class Questions:
-    """The queries of a data set, the products that may be found under keys, and a hash of all ids and boxes.
+class EvaluationSet:
+    """Queries, product keys and a fingerprint of a data set under a protocol.
 
-    A key is a product's place in the order of reading, distractors last, as in a catalog filled in that order.
-    Nothing but ids, and the crops that ask, is held.
+    A key is a product's position in reading order, distractors last, as in a catalog that is filled in that order.
+    Memory holds ids and query crops; the gallery is read as a stream.
     """
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
-        self.asked: list[Asked] = []
+        self.queries: list[QueryCrop] = []
         self.keys: dict[str, int] = {}
         self.categories: list[str | None] = []
         self._hash = hashlib.sha256()
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of domain, ids, category and box of every crop so far, in the order of reading."""
+        """SHA-256 of domain, ids, category and box of every row read so far, in reading order."""
         return self._hash.hexdigest()
 
-    def know(self, row: Row) -> int:
-        """The key of a row's product, given at its first row; the fingerprint takes the row in."""
+    def register(self, row: Row) -> int:
+        """Key of the row's product, assigned at its first row. The row becomes part of the fingerprint."""
         crop, product = row.crop, row.product
-        told = [crop.domain, crop.crop_id, product.product_id, product.category, crop.box]
-        self._hash.update(json.dumps(told).encode() + b"\n")
+        fields = [crop.domain, crop.crop_id, product.product_id, product.category, crop.box]
+        self._hash.update(json.dumps(fields).encode() + b"\n")
         if product.product_id not in self.keys:
             self.keys[product.product_id] = len(self.keys)
             self.categories.append(product.category)
         return self.keys[product.product_id]
 
     def gallery(self, reader: Reader, distractors: Sequence[Reader]) -> Iterator[tuple[int, Crop]]:
-        """Key and crop of every shop photo that stands in the gallery; raises BadDataset where a distractor is one of
-        the data set's own products."""
+        """Key and crop of every shop photo in the gallery, distractors last.
+
+        Raises BadDataset where a distractor has the id of a product of the data set.
+        """
         for row in reader.rows():
             if row.crop.domain == "shop" and row.product.product_id in self.keys:
-                yield self.know(row), row.crop
+                yield self.register(row), row.crop
         own = len(self.keys)
-        for other in distractors:
-            for row in other.rows():
+        for distractor in distractors:
+            for row in distractor.rows():
                 if self.keys.get(row.product.product_id, own) < own:
                     raise BadDataset(
                         f"distractor {row.product.product_id!r} has the id of a product of the data set",
                         hint="distractors must be other products, under ids of their own",
                     )
                 if row.crop.domain == "shop":
-                    yield self.know(row), row.crop
+                    yield self.register(row), row.crop
 
-    def right(self) -> Int64[np.ndarray, "q r"]:
-        """The keys of each query's right products, filled with -1."""
-        keys = [[self.keys[product] for product in asked.query.product_ids] for asked in self.asked]
-        filled = np.full((len(keys), max(map(len, keys), default=0)), -1, dtype=np.int64)
-        for row, each in zip(filled, keys, strict=True):
-            row[: len(each)] = each
+    def relevant_keys(self) -> Int64[np.ndarray, "q r"]:
+        """Keys of each query's relevant products; short rows are filled with -1."""
+        rows = [[self.keys[product] for product in each.query.product_ids] for each in self.queries]
+        filled = np.full((len(rows), max(map(len, rows), default=0)), -1, dtype=np.int64)
+        for filled_row, row in zip(filled, rows, strict=True):
+            filled_row[: len(row)] = row
         return filled
 
-    def groups(self) -> tuple[Int64[np.ndarray, "q"], Int64[np.ndarray, "p"]] | None:
-        """The category of each query and of each product as numbers, where queries stay within theirs."""
+    def category_groups(self) -> tuple[Int64[np.ndarray, "q"], Int64[np.ndarray, "p"]] | None:
+        """Category numbers of the queries, and of the products by key; None where categories do not matter."""
         if not self.protocol.within:
             return None
         numbers = {name: number for number, name in enumerate(dict.fromkeys(self.categories))}
-        queries = [numbers[asked.query.category] for asked in self.asked]
+        queries = [numbers[each.query.category] for each in self.queries]
         return np.array(queries, dtype=np.int64), np.array([numbers[name] for name in self.categories], dtype=np.int64)
 
 
-def gather(reader: Reader, protocol: Protocol) -> Questions:
-    """The street crops of the split as queries, and the products that their answers are looked for among.
+def build_evaluation_set(reader: Reader, protocol: Protocol) -> EvaluationSet:
+    """Take the street crops of the protocol's split as queries, and the products of its splits as the gallery.
 
-    A product belongs to a split by any of its crops. All products that a street crop shows are right, its rows
-    joined; within categories, those of its first row's category. Raises BadDataset where nothing asks, or where a
-    product stands in two splits.
+    A product belongs to a split through any of its crops. Every product that a street crop shows is relevant to it
+    (the rows of one crop are merged); within categories, only those of its first row's category. Raises BadDataset
+    where the split has no street crop, or where a product stands in two splits.
     """
-    questions = Questions(protocol)
+    evaluation_set = EvaluationSet(protocol)
     street: dict[str, list[Row]] = {}
-    seen: Counter[str] = Counter()
-    wanted = {protocol.split, *protocol.gallery}
+    counts: Counter[str] = Counter()
+    gallery_splits = {protocol.split, *protocol.gallery}
     for row in reader.rows() if protocol.split is None else splits.checked(reader.rows()):
-        asks = row.crop.domain == "street"
-        seen[str(row.crop.split)] += asks
-        if protocol.split is None or row.crop.split in wanted:
-            questions.know(row)
-        if asks and protocol.split in (None, row.crop.split):
+        is_street = row.crop.domain == "street"
+        counts[str(row.crop.split)] += is_street
+        if protocol.split is None or row.crop.split in gallery_splits:
+            evaluation_set.register(row)
+        if is_street and protocol.split in (None, row.crop.split):
             street.setdefault(row.crop.crop_id, []).append(row)
     if not street:
-        there = ", ".join(f"{name} ({count})" for name, count in seen.items() if count) or "none at all"
-        which = "" if protocol.split is None else f" of split {protocol.split!r}"
-        raise BadDataset(f"no street crop{which} asks", hint=f"street crops by split: {there}")
-    questions.asked = [_joined(rows, within=protocol.within) for rows in street.values()]
-    return questions
+        available = ", ".join(f"{name} ({count})" for name, count in counts.items() if count) or "none at all"
+        which = "the data set" if protocol.split is None else f"split {protocol.split!r}"
+        raise BadDataset(f"{which} has no street crop to use as a query", hint=f"street crops by split: {available}")
+    evaluation_set.queries = [_merged(rows, within=protocol.within) for rows in street.values()]
+    return evaluation_set
 
 
-def _joined(rows: Sequence[Row], *, within: bool) -> Asked:
+def _merged(rows: Sequence[Row], *, within: bool) -> QueryCrop:
     category = rows[0].product.category
-    mine: Iterable[Row] = (row for row in rows if not within or row.product.category == category)
-    products = tuple(dict.fromkeys(row.product.product_id for row in mine))
-    return Asked(Query(rows[0].crop.crop_id, products, category), rows[0].crop)
+    relevant: Iterable[Row] = (row for row in rows if not within or row.product.category == category)
+    products = tuple(dict.fromkeys(row.product.product_id for row in relevant))
+    return QueryCrop(Query(rows[0].crop.crop_id, products, category), rows[0].crop)

@@ -1,4 +1,4 @@
-"""What an evaluation found, in numbers that can be made again: the record, its file, its means with intervals."""
+"""Results of an evaluation: the record, its file, its means with confidence intervals, and its tables."""
 
 import json
 import math
@@ -6,63 +6,74 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
-from osoroi.errors import BadDataset, BadRequest
+from osoroi import files
+from osoroi.errors import BadDataset, BadRequest, extra
 from osoroi.evaluation import bootstrap, metrics
 from osoroi.evaluation.bootstrap import Interval
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any
 
-KEPT = 20
-"""Products kept for each query in the file, best first: what grids show, and more."""
+FORMAT = 2
+"""Version of the file."""
+
+TOP_K = 20
+"""Products stored for each query in the file, best first: more than grids show."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is asked, against what, and what counts; docs/protocol.md says it at length.
+    """Which queries are run, which products are in the gallery, and what counts; docs/protocol.md has the details.
 
-    ``split``: the split whose street crops ask, and whose products stand in the gallery; None is all. ``gallery``:
-    further splits whose products stand there too. ``within``: each query ranks products of its own category alone.
-    ``spoil``: the seed by which the queries are spoilt; None leaves them clean. ``leave_out``: queries that nothing
-    readable could answer are left out, where they count as misses otherwise. ``detail``: where the dial stands.
+    ``split``: the split whose street crops are the queries and whose products are in the gallery; None means all.
+    ``gallery``: further splits whose products are in the gallery. ``within``: each query ranks only products of its own
+    category. ``corrupt``: the seed of the corruption of the queries; None leaves them clean. ``skip_unanswerable``:
+    queries without any readable relevant photo are skipped; otherwise they count as misses. ``detail``: the weight of
+    color and pattern, from 0 to 1; None is the encoder's own.
     """
 
     split: str | None = None
     gallery: tuple[str, ...] = ()
     within: bool = False
-    spoil: int | None = None
-    leave_out: bool = False
+    corrupt: int | None = None
+    skip_unanswerable: bool = False
     detail: float | None = None
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that makes an evaluation again: data sets as ``name:path``, an encoder file, a protocol."""
+    """All inputs of an evaluation: data sets as ``name:path``, an encoder file, a protocol.
+
+    ``sample_detail`` adds an arm for each tenth of the detail weight.
+    """
 
     dataset: str
     distractors: tuple[str, ...] = ()
     encoder: str | None = None
     protocol: Protocol = field(default_factory=Protocol)
-    dial: bool = False
+    sample_detail: bool = False
 
 
 @dataclass(frozen=True)
 class Data:
-    """What was there: a hash of all ids and boxes, and sizes.
+    """Description of the data: a SHA-256 of all ids and boxes, and counts.
 
-    ``products`` and ``crops`` stand in the gallery. ``unanswerable`` queries have a photo that cannot be read, or no
-    right product with one that can; ``left_out`` is how many of them were not counted as misses. ``unreadable`` names
-    some crops, with the reason.
+    ``products`` and ``crops`` are in the gallery. ``unanswerable`` queries have an unreadable photo, or no relevant
+    product with a readable one; ``skipped`` of them are not counted as misses. ``unreadable`` names some crops, with
+    the reason.
     """
 
     fingerprint: str
     products: int
     crops: int
-    left_out: int
+    skipped: int
     unanswerable: int
     unreadable_queries: int
     unreadable_crops: int
@@ -70,7 +81,7 @@ class Data:
 
 
 class Query(NamedTuple):
-    """A street crop that asked, its right products, and the category of the first of them."""
+    """A street crop, its relevant products, and the category of the first of them."""
 
     crop_id: str
     product_ids: tuple[str, ...]
@@ -79,9 +90,9 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One way to weigh the parts, and what it found: for each query the ranks of its right products, and the best.
+    """Results under one set of part weights: for each query the ranks of its relevant products, and its best products.
 
-    ``ranks`` is as in ``metrics``. ``detail`` is set on the arms that sample the dial.
+    ``ranks`` is as in ``metrics``. ``detail`` is set on the arms that sample the detail weight.
     """
 
     name: str
@@ -94,7 +105,7 @@ class Arm:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """An encoder asked every query of a data set, in one or several arms."""
+    """Results of an encoder on every query of a data set, in one or several arms."""
 
     task: Task
     data: Data
@@ -112,54 +123,90 @@ class Evaluation:
 
     @property
     def main(self) -> str:
-        """The arm with the encoder's own weights: the last that does not sample the dial."""
+        """The arm with the encoder's own weights: the last that does not sample the detail weight."""
         return self.plain_arms[-1].name
 
     @property
     def plain_arms(self) -> list[Arm]:
-        """The arms that do not sample the dial."""
+        """The arms that do not sample the detail weight."""
         return [arm for arm in self.arms if arm.detail is None]
 
     def arm(self, name: str) -> Arm:
-        """The arm of a name; raises BadRequest naming those there are."""
+        """The arm with this name. Raises BadRequest, which lists the names that exist."""
         for arm in self.arms:
             if arm.name == name:
                 return arm
         raise BadRequest(f"no arm {name!r}", hint=f"this evaluation has {', '.join(arm.name for arm in self.arms)}")
 
-    def of(self, category: str | None) -> Bool[np.ndarray, "q"]:
-        """Which queries are of a category; all where it is None."""
+    def in_category(self, category: str | None) -> Bool[np.ndarray, "q"]:
+        """Mask of the queries of a category; all of them where it is None."""
         return np.array([category is None or query.category == category for query in self.queries], dtype=bool)
 
-    def clusters(self) -> np.ndarray:
-        """A number for each query, the same for queries that share a product."""
-        return bootstrap.clusters([query.product_ids for query in self.queries])
+    def clusters(self) -> Int64[np.ndarray, "q"]:
+        """A cluster number for each query, the same for queries that share a product."""
+        return bootstrap.cluster_ids([query.product_ids for query in self.queries])
+
+    def to_dataframe(self, names: Sequence[str] = metrics.STANDARD) -> DataFrame:
+        """Means with their 95% intervals as a pandas table: one row per arm, category and metric.
+
+        Columns: arm, detail (nan unless the arm samples the detail weight), category (None: all queries), queries,
+        metric, mean, low, high. Raises MissingExtra where pandas is not installed.
+        """
+        pandas = extra("pandas", "pandas")
+        rows = [
+            (arm.name, arm.detail, category, int(self.in_category(category).sum()), name, *interval)
+            for arm in self.arms
+            for category in (None, *self.categories)
+            for name, interval in means(self, arm.name, names, category).items()
+        ]
+        columns = ["arm", "detail", "category", "queries", "metric", *Interval._fields]
+        return pandas.DataFrame(rows, columns=columns).astype({"detail": float})
+
+    def queries_dataframe(self, names: Sequence[str] = metrics.STANDARD) -> DataFrame:
+        """Each query's metrics as a pandas table: one row per arm and query.
+
+        Columns: arm, crop_id, category, first_rank (of a relevant product; inf where none was retrieved), then the
+        metrics. Raises MissingExtra where pandas is not installed.
+        """
+        pandas = extra("pandas", "pandas")
+        tables = []
+        for arm in self.arms:
+            columns: dict[str, Any] = {
+                "arm": arm.name,
+                "crop_id": [query.crop_id for query in self.queries],
+                "category": [query.category for query in self.queries],
+                "first_rank": np.fmin.reduce(arm.ranks, axis=1, initial=np.inf),
+            }
+            tables.append(pandas.DataFrame(columns | dict(zip(names, values(arm, names).T, strict=True))))
+        return pandas.concat(tables, ignore_index=True)
 
 
 def values(arm: Arm, names: Sequence[str]) -> Float64[np.ndarray, "q m"]:
-    """Each metric for each query."""
+    """Each metric of each query."""
     return np.stack([metrics.by_name(name, arm.ranks) for name in names], axis=1)
 
 
 def means(
     evaluation: Evaluation, arm: str, names: Sequence[str] = metrics.STANDARD, category: str | None = None
 ) -> dict[str, Interval]:
-    """Each metric's mean over the queries (of a category), with its interval over products."""
-    chosen = evaluation.of(category)
+    """Each metric's mean over the queries (of a category), with its interval from clusters of products.
+
+    Raises BadRequest for a category without queries.
+    """
+    chosen = evaluation.in_category(category)
     if not chosen.any():
-        raise BadRequest(f"no query is of category {category!r}", hint=f"there are {', '.join(evaluation.categories)}")
+        raise BadRequest(
+            f"no query has the category {category!r}", hint=f"the categories are {', '.join(evaluation.categories)}"
+        )
     rows = values(evaluation.arm(arm), names)[chosen]
-    return dict(zip(names, bootstrap.bootstrap(rows, evaluation.clusters()[chosen]), strict=True))
+    return dict(zip(names, bootstrap.bootstrap_means(rows, evaluation.clusters()[chosen]), strict=True))
 
 
-def save(evaluation: Evaluation, path: Path) -> None:
-    """Write the file, one top-level entry a line, in one step. The same evaluation gives the same bytes."""
-    told = {"format": FORMAT} | _plain(evaluation)
-    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in told.items())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
-    os.replace(beside, path)
+def save(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
+    """Write the file atomically, one top-level field per line. The same evaluation gives the same bytes."""
+    fields = {"format": FORMAT} | _plain(evaluation)
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items())
+    files.write_atomically(Path(path), ("{\n" + lines + "\n}\n").encode("utf-8", "surrogatepass"))
 
 
 def _plain(evaluation: Evaluation) -> dict[str, Any]:
@@ -167,7 +214,7 @@ def _plain(evaluation: Evaluation) -> dict[str, Any]:
         "version": evaluation.version,
         "command": evaluation.command,
         "task": asdict(evaluation.task),
-        "seeds": {"bootstrap": 0, "spoil": evaluation.task.protocol.spoil},
+        "seeds": {"bootstrap": 0, "corrupt": evaluation.task.protocol.corrupt},
         "encoder": evaluation.encoder,
         "recipe": evaluation.recipe,
         "data": asdict(evaluation.data),
@@ -188,68 +235,71 @@ def _plain_arm(arm: Arm) -> dict[str, Any]:
         "weights": dict(arm.weights),
         "detail": arm.detail,
         "ranks": rows,
-        "top": [row[:KEPT] for row in arm.top],
-        "scores": [[round(score, 7) for score in row[:KEPT]] for row in arm.scores],
+        "top": [row[:TOP_K] for row in arm.top],
+        "scores": [[round(score, 7) for score in row[:TOP_K]] for row in arm.scores],
     }
 
 
-def _rounded(found: Mapping[str, Interval]) -> dict[str, list[float | None]]:
+def _rounded(intervals: Mapping[str, Interval]) -> dict[str, list[float | None]]:
     return {
-        name: [None if math.isnan(side) else round(side, 6) for side in interval] for name, interval in found.items()
+        name: [None if math.isnan(side) else round(side, 6) for side in interval]
+        for name, interval in intervals.items()
     }
 
 
-def read(path: Path) -> Evaluation:
-    """An evaluation from its file; raises BadDataset where it is none. Means are not read but made again."""
+def read(path: str | os.PathLike[str]) -> Evaluation:
+    """Read an evaluation file. Raises BadDataset where it is not one. Means are recomputed from the ranks."""
+    path = Path(path)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        found = told["format"]
-        if found == FORMAT:
-            return _evaluation(told)
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        version = fields["format"]
+        if version == FORMAT:
+            return _evaluation(fields)
     except OSError as error:
-        raise BadDataset(f"no evaluation can be read at {path} ({error.strerror})", hint="check the path") from error
-    except (ValueError, KeyError, TypeError) as error:
+        raise BadDataset(f"cannot read the evaluation {path} ({error.strerror})", hint="check the path") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadDataset(
-            f"{path} is no evaluation ({type(error).__name__}: {error})", hint="write one: osoroi evaluate … --json"
+            f"{path} is not an evaluation ({type(error).__name__}: {error})", hint="write one: osoroi evaluate … --json"
         ) from error
-    raise BadDataset(f"{path} has format {found}, and this is for {FORMAT}", hint="evaluate again, or upgrade osoroi")
+    raise BadDataset(
+        f"{path} has format {version}, and this version reads {FORMAT}", hint="evaluate again, or upgrade osoroi"
+    )
 
 
-def _evaluation(told: Mapping[str, Any]) -> Evaluation:
-    task = dict(told["task"])
-    protocol = Protocol(**(task.pop("protocol") | {"gallery": tuple(told["task"]["protocol"]["gallery"])}))
-    data = told["data"] | {"unreadable": tuple(told["data"]["unreadable"])}
+def _evaluation(fields: Mapping[str, Any]) -> Evaluation:
+    task = dict(fields["task"])
+    protocol = Protocol(**(task.pop("protocol") | {"gallery": tuple(fields["task"]["protocol"]["gallery"])}))
+    data = fields["data"] | {"unreadable": tuple(fields["data"]["unreadable"])}
     return Evaluation(
         task=Task(**(task | {"distractors": tuple(task["distractors"]), "protocol": protocol})),
         data=Data(**data),
-        encoder=told["encoder"],
-        recipe=told["recipe"],
-        queries=tuple(Query(crop, tuple(products), category) for crop, products, category in told["queries"]),
-        arms=tuple(_arm(arm) for arm in told["arms"]),
-        version=told["version"],
-        command=told["command"],
+        encoder=fields["encoder"],
+        recipe=fields["recipe"],
+        queries=tuple(Query(crop, tuple(products), category) for crop, products, category in fields["queries"]),
+        arms=tuple(_arm(arm) for arm in fields["arms"]),
+        version=fields["version"],
+        command=fields["command"],
     )
 
 
-def _arm(told: Mapping[str, Any]) -> Arm:
-    rows = [[math.inf if rank is None else float(rank) for rank in row] for row in told["ranks"]]
+def _arm(fields: Mapping[str, Any]) -> Arm:
+    rows = [[math.inf if rank is None else float(rank) for rank in row] for row in fields["ranks"]]
     return Arm(
-        name=told["name"],
-        weights=told["weights"],
-        detail=told["detail"],
+        name=fields["name"],
+        weights=fields["weights"],
+        detail=fields["detail"],
         ranks=metrics.table(rows),
-        top=tuple(map(tuple, told["top"])),
-        scores=tuple(map(tuple, told["scores"])),
+        top=tuple(map(tuple, fields["top"])),
+        scores=tuple(map(tuple, fields["scores"])),
     )
 
 
-def export_run(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write ``qrels.txt`` and one ``<arm>.run`` each, as trec_eval reads them; returns their paths.
+def write_trec(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write ``qrels.txt`` and an ``<arm>.run`` for each arm in the format of trec_eval; returns their paths.
 
-    trec_eval orders by score alone, in 32 bits, and equal scores by falling name; so that it sees our order, a score
-    that does not fall is written as the next float below the one before. Spaces in ids become ``%20``.
+    trec_eval orders by score alone, in 32 bits, and ties by falling name; so that it sees our order, a score that does
+    not fall is written as the next float below the one before. White space in ids is percent-encoded.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     qrels = (
         f"{_word(query.crop_id)} 0 {_word(product)} 1\n"
         for query in evaluation.queries
@@ -269,10 +319,19 @@ def _run_lines(queries: Sequence[Query], arm: Arm) -> Iterable[str]:
 
 
 def _word(text: str) -> str:
-    return text.replace("%", "%25").replace(" ", "%20").replace("\t", "%09")
+    r"""A text without white space, which would end a column: it is percent-encoded, and so is the percent sign.
+
+    >>> _word("a b\u3000\n%")
+    'a%20b%E3%80%80%0A%25'
+    """
+    return "".join(_percent(letter) if letter.isspace() or letter == "%" else letter for letter in text)
+
+
+def _percent(letter: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8"))
 
 
 def _write(path: Path, lines: Iterable[str]) -> Path:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
+    with files.replacing(path) as file:
+        file.writelines(line.encode("utf-8", "surrogatepass") for line in lines)
     return path

@@ -1,13 +1,12 @@
 """A bounded look at a photo file before any decoder sees it: what would cost more than a photo may is refused here.
 
 A decoder does whatever a file asks of it: a JPEG of 2 MiB can hold 2,000 scans of 50 megapixels, a PNG of 30 MiB two
-million chunks. This module counts scans, segments, chunks, blocks, directory entries, metadata bytes and compressed
-text, and stops counting at the limit, so that the look itself takes milliseconds.
+million chunks. This module counts scans, segments, chunks, blocks, directory entries and metadata bytes, and stops
+counting at the limit, so that the look itself takes milliseconds.
 """
 
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -28,9 +27,6 @@ START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 ALONE = frozenset({0x01, 0xD8})
 """JPEG markers without a length."""
 
-COMPRESSED_TEXT = (b"zTXt", b"iTXt", b"iCCP")
-"""PNG chunks that hold compressed data beside the pixels."""
-
 TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each TIFF type."""
 
@@ -49,8 +45,6 @@ class FileLimits:
     """Chunks of a PNG: pixels may come in many."""
     metadata_bytes: int = 16 * 2**20
     """Bytes that are no pixels: profiles, EXIF, XMP, text, and the values of a TIFF directory."""
-    unpacked_bytes: int = 64 * 2**20
-    """Bytes of compressed text and profiles of a PNG, once unpacked."""
     tags: int = 1_000
     """Entries of the first directory of a TIFF."""
     run_bytes: int = 2**20
@@ -147,9 +141,8 @@ def _area(data: bytes, at: int) -> int:
 def _jpeg(data: bytes, name: str, limits: FileLimits) -> None:
     if b"\xff" * (FILL + 1) in data:
         _refuse(name, FILL, "bytes of padding in one place")
-    scans, segments, metadata, pixels = 0, 0, 0, 0
-    for at, marker in _markers(data, limits.segments):
-        segments += 1
+    scans, metadata, pixels = 0, 0, 0
+    for segments, (at, marker) in enumerate(_markers(data, limits.segments), start=1):
         if segments > limits.segments:
             _refuse(name, limits.segments, "segments")
         if marker in START_OF_FRAME:
@@ -167,7 +160,7 @@ def _jpeg(data: bytes, name: str, limits: FileLimits) -> None:
 
 
 def _png(data: bytes, name: str, limits: FileLimits) -> None:
-    at, chunks, metadata, left = 8, 0, 0, limits.unpacked_bytes
+    at, chunks, metadata = 8, 0, 0
     while at + 12 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         chunks += 1
@@ -179,29 +172,7 @@ def _png(data: bytes, name: str, limits: FileLimits) -> None:
             metadata += size
         if metadata > limits.metadata_bytes:
             _refuse(name, limits.metadata_bytes, "bytes that are no pixels")
-        if kind in COMPRESSED_TEXT:
-            left -= _unpacked(memoryview(data)[at + 8 : at + 8 + size], kind, left)
-        if left <= 0:
-            _refuse(name, limits.unpacked_bytes, "bytes of text once unpacked")
         at += 12 + size
-
-
-def _unpacked(chunk: memoryview, kind: bytes, most: int) -> int:
-    """Bytes that a compressed chunk unpacks to, counted up to ``most``."""
-    head = bytes(chunk[:1024])
-    start = head.find(b"\0") + 2
-    if kind == b"iTXt":  # keyword, a flag, a method, language, translated keyword
-        start = head.find(b"\0", head.find(b"\0", start + 1) + 1) + 1
-        if not head[head.find(b"\0") + 1 : head.find(b"\0") + 2] == b"\1":
-            return 0
-    inflater, total, rest = zlib.decompressobj(), 0, bytes(chunk[start:])
-    try:
-        while rest and total < most and not inflater.eof:
-            total += len(inflater.decompress(rest, 2**20))
-            rest = inflater.unconsumed_tail
-    except zlib.error:
-        return total
-    return total
 
 
 def _gif(data: bytes, name: str, limits: FileLimits) -> None:
@@ -221,7 +192,8 @@ def _gif(data: bytes, name: str, limits: FileLimits) -> None:
 
 def _webp(data: bytes, name: str, limits: FileLimits) -> None:
     at, chunks, metadata = 12, 0, 0
-    while at + 8 <= len(data):
+    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))  # bytes behind the end are not read
+    while at + 8 <= end:
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         chunks += 1
         if chunks > limits.segments:

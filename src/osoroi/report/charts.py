@@ -1,17 +1,18 @@
-"""Plots as inline SVG: lines with bands, and differences with their intervals. Text stays text, nothing is fetched."""
+"""Plots as inline SVG: lines with bands, and differences with their intervals. Every text is escaped."""
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
+
+from markupsafe import Markup, escape
 
 from osoroi.evaluation.bootstrap import Interval
 
 Number = float | int
-"""Where a whole number will do."""
+"""A coordinate."""
 
 COLOURS = ("#1b5e9b", "#b3541e", "#2f7d4f", "#7a3f98", "#5f5f5f", "#a3195b")
-"""Dark enough to read on white; beyond these, lines differ by their dashes."""
+"""Readable on white. Beyond these, lines differ by their dashes."""
 
 DASHES = ("", "7 4", "2 3", "9 3 2 3")
 
@@ -28,7 +29,7 @@ class Series(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """From values to places along one side of the plot."""
+    """Maps values to positions along one side of the plot."""
 
     low: float
     high: float
@@ -41,7 +42,7 @@ class Scale(NamedTuple):
         return self.start + (self.end - self.start) * (value - low) / ((high - low) or 1)
 
 
-def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[Number], log: bool = False) -> str:
+def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[Number], log: bool = False) -> Markup:
     """Lines over x, each with its 95% band and its name at its right end; y from 0 to the next tenth above all.
 
     >>> svg = lines([Series("a", [1, 2], [Interval(.2, .1, .3), Interval(.4, .3, .5)])], title="t", x="k", ticks=[1, 2])
@@ -52,7 +53,7 @@ def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[Numbe
     across = Scale(ticks[0], ticks[-1], LEFT, WIDTH - RIGHT, log)
     up = Scale(0, min(1.0, math.ceil(highest * 10 - 1e-9) / 10) or 0.1, HEIGHT - BOTTOM, TOP)
     body = [_grid(across, up, ticks, x)]
-    names = _apart([up.at(each.points[-1].mean) for each in series])
+    names = _spread_labels([up.at(each.points[-1].mean) for each in series])
     for number, (each, place) in enumerate(zip(series, names, strict=True)):
         body.append(_line(each, number, across, up, place))
     return _svg(title, WIDTH, HEIGHT, "".join(body))
@@ -84,8 +85,8 @@ def _line(series: Series, number: int, across: Scale, up: Scale, place: float) -
     )
 
 
-def differences(rows: Sequence[tuple[str, Interval, bool]], *, title: str, x: str) -> str:
-    """A row for each difference: its mean as a dot (filled where it is shown), its interval as a bar, 0 as a line.
+def differences(rows: Sequence[tuple[str, Interval, bool]], *, title: str, x: str) -> Markup:
+    """A row for each difference: its mean as a dot (filled if significant), its interval as a bar, 0 as a line.
 
     >>> svg = differences([("tops", Interval(.1, .05, .15), True)], title="t", x="nDCG@5")
     >>> svg.count("<circle"), "tops" in svg
@@ -102,8 +103,8 @@ def differences(rows: Sequence[tuple[str, Interval, bool]], *, title: str, x: st
         at = across.at(tick * step)
         kind = "zero" if tick == 0 else "grid"
         parts.append(f'<line class="{kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{floor}"/>')
-        told = "0" if tick == 0 else f"{tick * step:+.2f}"
-        parts.append(f'<text x="{at:.1f}" y="{floor + 18}" text-anchor="middle">{told}</text>')
+        text = "0" if tick == 0 else f"{tick * step:+.2f}"
+        parts.append(f'<text x="{at:.1f}" y="{floor + 18}" text-anchor="middle">{text}</text>')
     for number, (name, interval, shown) in enumerate(rows):
         parts.append(_difference(name, interval, shown, across, TOP + high * (number + 0.5), left))
     parts.append(f'<text x="{across.at(0):.1f}" y="{height - 6}" text-anchor="middle">{escape(x)}</text>')
@@ -131,10 +132,10 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
-def _apart(places: Sequence[float], gap: float = 15.0) -> list[float]:
-    """Places of labels, moved so that none covers another and none leaves the plot at the top.
+def _spread_labels(places: Sequence[float], gap: float = 15.0) -> list[float]:
+    """Positions of labels, moved so that none covers another and none leaves the plot at the top.
 
-    >>> _apart([20.0, 14.0, 100.0])
+    >>> _spread_labels([20.0, 14.0, 100.0])
     [29.0, 14.0, 100.0]
     """
     order = sorted(range(len(places)), key=lambda i: places[i])
@@ -145,8 +146,8 @@ def _apart(places: Sequence[float], gap: float = 15.0) -> list[float]:
     return moved
 
 
-def _svg(title: str, width: Number, height: Number, body: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}">'
+def _svg(title: str, width: Number, height: Number, body: str) -> Markup:
+    return Markup(
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{body}</svg>"
     )

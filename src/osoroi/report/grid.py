@@ -1,19 +1,20 @@
-"""Pictures of results: cells with a photo, a caption and, where it means something, a frame."""
+"""Pictures of results: cells with a photo, a caption and an optional frame."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
-from osoroi import image
+from osoroi import files, image
 from osoroi.catalog import Storage
 from osoroi.errors import BadPhoto
 from osoroi.records import Box, Crop, Hit, Source
+from osoroi.report import fonts
+from osoroi.text import printable
 
 Colour = tuple[int, int, int]
 GREEN: Colour = (18, 140, 74)
@@ -25,10 +26,12 @@ MUTED: Colour = (236, 236, 236)
 GAP = 8
 FRAME = 4
 LINE = 16
+TEXT = 12
+"""Size of captions in pixels."""
 
 
 class Cell(NamedTuple):
-    """One place in a grid. Without a picture it stays a grey field."""
+    """One cell of a grid. Without a picture it is a grey field."""
 
     picture: UInt8[np.ndarray, "h w 3"] | None
     caption: str = ""
@@ -45,17 +48,15 @@ def sheet(rows: Sequence[Sequence[Cell]], *, side: int = 160) -> UInt8[np.ndarra
     high, wide = side + 2 * LINE + GAP, side + GAP
     canvas = Image.new("RGB", (GAP + columns * wide, GAP + len(rows) * high), PAPER)
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=12)
     for y, row in enumerate(rows):
         for x, cell in enumerate(row):
-            _place(canvas, draw, font, cell, GAP + x * wide, GAP + y * high, side)
+            _place(canvas, draw, cell, GAP + x * wide, GAP + y * high, side)
     return np.asarray(canvas)
 
 
 def _place(
     canvas: Image.Image,
     draw: ImageDraw.ImageDraw,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
     cell: Cell,
     left: int,
     top: int,
@@ -70,46 +71,42 @@ def _place(
     if cell.frame:
         draw.rectangle(square, outline=cell.frame, width=FRAME)
     for row, line in enumerate(cell.caption.split("\n")[:2]):
-        draw.text((left, top + side + 1 + row * LINE), _fit(line, font, side), fill=INK, font=font)
-
-
-def _fit(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+        at = (left, top + side + 1 + row * LINE)
+        fonts.draw(canvas, at, fonts.fit(line, TEXT, side), size=TEXT, fill=INK)
 
 
 def label(text: str, *, side: int = 160) -> Cell:
     """A cell that names its row."""
     canvas = Image.new("RGB", (side, side), PAPER)
-    font = ImageFont.load_default(size=side // 9)
-    ImageDraw.Draw(canvas).text((side // 2, side // 2), _fit(text, font, side), fill=INK, font=font, anchor="mm")
+    size = side // 9
+    text = fonts.fit(text, size, side)
+    fonts.draw(canvas, (round((side - fonts.length(text, size)) / 2), (side - size) // 2), text, size=size, fill=INK)
     return Cell(np.asarray(canvas))
 
 
 def of_search(
     photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Storage, *, side: int = 160
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One row: what was asked, then the products found with rank, score and title."""
+    """One row: the query, then the products with rank, score and title."""
     return sheet([search_row(photo, box, hits, catalog)], side=side)
 
 
 def search_row(photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Storage) -> list[Cell]:
     """The cells of one search, for a grid of several."""
-    asked = image.read(photo)
+    query = image.read(photo)
     if box is not None:
-        asked = asked[box.top : box.bottom, box.left : box.right]
-    row = [Cell(asked, "asked")]
+        query = query[box.top : box.bottom, box.left : box.right]
+    row = [Cell(query, "query")]
     for rank, hit in enumerate(hits, start=1):
         crop = next(crop for crop in catalog.crops(hit.product_id) if crop.crop_id == hit.crop_id)
-        row.append(Cell(picture_of(crop), f"{rank} · {hit.score:.3f}\n{hit.product.title or hit.product_id}"))
+        row.append(
+            Cell(picture_of(crop), f"{rank} · {hit.score:.3f}\n{printable(hit.product.title or hit.product_id)}")
+        )
     return row
 
 
 def picture_of(crop: Crop) -> UInt8[np.ndarray, "h w 3"] | None:
-    """A crop's own pixels, or None where its photo is gone or broken: a grid shows what is left."""
+    """Pixels of a crop, or None where its photo is missing or broken: the grid then shows a grey field."""
     try:
         photo = image.read(crop.photo)
     except BadPhoto:
@@ -126,10 +123,7 @@ def jpeg(picture: UInt8[np.ndarray, "h w 3"], *, width: int, height: int) -> byt
 
 
 def write(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write a PNG in one step: a reader finds the old picture or the new one."""
+    """Write a PNG atomically: a reader finds the old picture or the new one."""
     data = io.BytesIO()
     Image.fromarray(picture).save(data, format="PNG")
-    beside = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_bytes(data.getvalue())
-    os.replace(beside, path)
+    files.write_atomically(path, data.getvalue())

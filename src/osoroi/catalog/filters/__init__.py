@@ -31,10 +31,10 @@ As JSON: ``{"column": "price", "<=": 5000}``, ``{"column": "brand", "in": ["A", 
 True
 """
 
-import difflib
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from osoroi.catalog.filters import from_json, grammar
@@ -142,7 +142,9 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
         name = PREFIX + name
     kinds = COLUMNS.get(name) or attributes.get(name.removeprefix(PREFIX))
     if kinds is None:
-        raise grammar.pointing(text, at, f"there is no column {condition.column!r:.80}", hint=_there(name, attributes))
+        raise grammar.pointing(
+            text, at, f"there is no column {condition.column[:80]!r}", hint=_columns(condition.column, attributes)
+        )
     for value in _values(condition):
         if kind(value) not in kinds:
             held = " or ".join(PLURALS[one] for one in sorted(kinds))
@@ -154,14 +156,17 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
     return replace(condition, column=name)
 
 
-def _there(name: str, attributes: Collection[str]) -> str:
-    """The columns there are; of many, those with a name like the one that is not there."""
-    every = [*COLUMNS, *(PREFIX + attribute for attribute in sorted(attributes))]
-    if len(every) <= NAMED:
-        return f"there are: {', '.join(every)}"
-    near = difflib.get_close_matches(name[:80], every[:2000], NAMED, cutoff=0.5) or every[:NAMED]
-    named = ", ".join(column if len(column) <= 80 else column[:80] + "…" for column in near)
-    return f"there are {len(every):,}, for instance: {named}"
+COMPARED = 2000
+"""Columns among which an error looks for those most like the one that was meant."""
+
+
+def _columns(wanted: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
+    """The columns there are, as a filter writes them; of many, those most like the one that is wanted."""
+    columns = [*COLUMNS, *(PREFIX + grammar.spelled(name) for name in sorted(attributes))]
+    if len(columns) <= NAMED:
+        return f"there are: {', '.join(columns)}"
+    near = get_close_matches(wanted[:80], columns[:COMPARED], n=NAMED, cutoff=0.0)
+    return f"there are {len(columns)}, for instance: {', '.join(column[:80] for column in near)}"
 
 
 class Budget:

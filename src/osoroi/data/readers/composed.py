@@ -31,6 +31,7 @@ from PIL import Image
 from osoroi import image
 from osoroi.data import splits
 from osoroi.data.readers import Reader, table
+from osoroi.data.readers.folder import contents
 from osoroi.data.synthetic import compose, segment
 from osoroi.errors import BadDataset
 from osoroi.records import Box, Product, Row
@@ -189,7 +190,7 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
         counts[name] = int(text)
     if shop not in ("asis", "cut"):
         raise BadDataset(f"shop {shop!r}", hint="shop photos are taken asis, or cut out to white: cut")
-    places = tuple(Path(scenes) / name for name in table.photos_in(folder(scenes))) if scenes else ()
+    places = tuple(Path(scenes) / name for name in contents(existing_folder(scenes))[0]) if scenes else ()
     if scenes and not places:
         raise BadDataset(f"{scenes} holds no photos", hint="scenes is a folder of photos of places")
     where = Path(cache) if cache else Path(tempfile.gettempdir()) / f"osoroi-cut-outs-{os.getuid()}"
@@ -197,7 +198,7 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
     return Composed(rows, places, counts["views"], shop == "cut", counts["seed"], where, dealt(split, by))
 
 
-def folder(path: str) -> Path:
+def existing_folder(path: str) -> Path:
     """The path of a folder that is there."""
     if not Path(path).is_dir():
         raise BadDataset(f"there is no folder {path}", hint="scenes is a folder of photos of places")

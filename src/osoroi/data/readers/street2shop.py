@@ -175,7 +175,7 @@ def categories_of(names: str, folder: Path) -> tuple[str, ...]:
             raise BadDataset(f"there is no category {name!r}", hint=f"the categories are {', '.join(CATEGORIES)}")
     meta = folder / "meta" / "json"
     held = tuple(name for name in CATEGORIES if any(meta.glob(f"*_{name}.json")))
-    if not names and not held:
+    if not names.strip(",") and not held:
         hint = "docs/datasets/street2shop.md shows the folder that street2shop: wants"
         raise BadDataset(f"{folder} lacks meta/json/train_pairs_bags.json and all its like", hint=hint)
-    return tuple(names.split(",")) if names else held
+    return tuple(dict.fromkeys(filter(None, names.split(",")))) or held
