@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -397,6 +398,35 @@ def test_health_says_that_searches_fail_and_the_service_follows_where_it_can(tmp
             assert client.get("/health").json() | {"version": ""} == {
                 "status": "ok", "products": 3, "encoder": new.fingerprint, "version": "",
             }  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["delete", "rename"])
+def test_a_catalog_that_was_replaced_is_opened_again_and_nothing_is_written_into_the_old_one(tmp_path, how):
+    encoder, photo = SeeingEncoder(), picture(RED)
+    shop, opened = tmp_path / "shop", []
+
+    def reopen() -> Searcher:
+        opened.append(LocalCatalog.open(shop))
+        return Searcher(encoder, opened[-1])
+
+    with (
+        fill(shop, encoder, goods(encoder)) as catalog,
+        serving(encoder, catalog, reopen=reopen) as url,
+        httpx.Client(base_url=url, timeout=20) as client,
+    ):
+        search = lambda: [hit["product_id"] for hit in client.post("/v1/search", files={"photo": photo}).json()["hits"]]  # noqa: E731
+        assert "P1" in search()
+        if how == "delete":
+            shutil.rmtree(shop)
+        else:
+            shop.rename(tmp_path / "shop.old")
+        fill(shop, encoder, [entry(encoder, Product("new"), photo)]).close()
+        assert client.put("/v1/products/acknowledged", files={"photo": photo}).status_code == 200
+        for _ in range(5):
+            assert sorted(search()) == ["acknowledged", "new"]
+        assert client.get("/health").json()["status"] == "ok"
+    with LocalCatalog.open(shop) as catalog:
+        assert sorted(product.product_id for product in catalog.products()) == ["acknowledged", "new"]
 
 
 # -------------------------------------------------------------------- the end

@@ -22,6 +22,9 @@ FILL = 64
 LONGEST_SIDE = 65_535
 """Pixels of the longer side of a photo, as in JPEG. Decoders work line by line, so a long and narrow one costs more."""
 
+HEAD = 2**20
+"""Bytes of a JPEG within which its size is looked for."""
+
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 ALONE = frozenset({0x01, 0xD8})
@@ -94,7 +97,7 @@ def estimated_work(data: bytes, kind: str) -> int | None:
         match kind:
             case "JPEG":
                 frames = (_area(data, at) * (8 if marker == 0xC2 else 1)
-                          for at, marker in _markers(data, 200) if marker in START_OF_FRAME)  # fmt: skip
+                          for at, marker in _markers(data, 200, HEAD) if marker in START_OF_FRAME)  # fmt: skip
                 return next(frames, None)
             case "PNG":
                 width, height = struct.unpack_from(">II", data, 16)
@@ -117,11 +120,12 @@ def _refuse(name: str, limit: int, what: str) -> NoReturn:
     raise BadPhoto(f"{name} holds more than {limit:,} {what}", hint="save it again as a plain JPEG or PNG")
 
 
-def _markers(data: bytes, most: int = 4_000) -> Iterator[tuple[int, int]]:
-    """Place behind each JPEG marker, and the marker; at most ``most`` of them."""
+def _markers(data: bytes, most: int, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Place behind each JPEG marker before ``end``, and the marker; at most ``most`` of them."""
+    end = len(data) if end is None else end
     at = 2
     for _ in range(most + 1):
-        found = MARKER.search(data, at)
+        found = MARKER.search(data, at, end)
         if found is None:
             return
         at, marker = found.end(), data[found.end() - 1]

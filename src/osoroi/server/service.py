@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.records import Box, Crop, Domain, Hit, Product, Value
 from osoroi.search import Searcher
 from osoroi.server.batching import Batcher
@@ -34,7 +34,7 @@ log = logging.getLogger("osoroi.server")
 Vector = Float32[np.ndarray, "1 d"]
 T = TypeVar("T")
 
-STALE: tuple[type[OsoroiError], ...] = (OtherEncoder,)
+STALE: tuple[type[OsoroiError], ...] = (OtherEncoder, CatalogReplaced)
 """Errors of a catalog that has to be opened again."""
 
 REOPEN_S = 1.0
@@ -184,7 +184,8 @@ class Service:
                 products = await self._on(self._watch, _usable, self.catalog)
             self._health = Health("ok", products, self.encoder.fingerprint)
         except OsoroiError as error:
-            status = "other_encoder" if isinstance(error, OtherEncoder) else "unavailable"
+            kinds = {OtherEncoder: "other_encoder", CatalogReplaced: "replaced"}
+            status = next((name for kind, name in kinds.items() if isinstance(error, kind)), "unavailable")
             self._health = Health(status, 0, self.encoder.fingerprint)
         return self._health
 
@@ -281,7 +282,7 @@ class Service:
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
-        crops = _crops(product.product_id, photos, boxes)
+        crops = await self.read(_crops, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:
             sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]

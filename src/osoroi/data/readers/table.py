@@ -211,8 +211,8 @@ def made_id(product_id: str, domain: Domain, photo: str, box: Box | None) -> str
     True
     """
     whose = product_id if domain == "shop" else ""
-    told = ascii((whose, domain, photo, None if box is None else tuple(box)))
-    return blake2b(told.encode(), digest_size=10).hexdigest()
+    identity = ascii((whose, domain, photo, None if box is None else tuple(box)))
+    return blake2b(identity.encode(), digest_size=10).hexdigest()
 
 
 def attribute(value: Value) -> Value:

@@ -123,8 +123,8 @@ class HealthResponse(BaseModel):
     """Whether searches can be answered, and with what."""
 
     status: Annotated[
-        Literal["ok", "other_encoder", "unavailable"],
-        Field(description="Anything but `ok` comes with 503: the catalog moved to another encoder, or fails."),
+        Literal["ok", "other_encoder", "replaced", "unavailable"],
+        Field(description="All but `ok` come with 503: the catalog moved to another encoder, was replaced, or fails."),
     ]
     version: str
     products: int

@@ -49,8 +49,6 @@ def main() -> None:
     memory_bytes, cpu_s = int(sys.argv[1]), float(sys.argv[2])
     for number in (signal.SIGINT, signal.SIGTERM):  # meant for the service, which still answers what it began
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(5)  # the event loop goes first
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     _limit_memory(memory_bytes)
     warnings.simplefilter("ignore")

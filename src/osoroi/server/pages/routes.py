@@ -25,6 +25,8 @@ from osoroi.server.service import Service
 
 CARRIED_WIDTH = 1280
 """Pixels across of the photo that a page without scripts carries along."""
+CARRIED_BYTES = 8 * 2**20
+"""Bytes of that photo in the page, in base64."""
 SHOWN_WIDTH = 960
 """Pixels across of the photo of the query that a page shows."""
 STRIP = 5
@@ -130,6 +132,8 @@ def _photo(form: Form) -> bytes | None:
     """The photo of a form: the file that was chosen, else the one that the page carried."""
     if photos := form.photos(most=1):
         return photos[0]
+    if sum(len(part.content) for part in form.parts.get("kept", [])) > CARRIED_BYTES:
+        raise BadPhoto("the photo that the page carried is not one of its own", hint="choose it again")
     kept = form.one("kept")
     if kept is None:
         return None
