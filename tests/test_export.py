@@ -99,6 +99,30 @@ def test_nothing_to_compare_on_is_refused(tmp_path):
         write(tmp_path / "encoder.onnx", little_network(), crops=[])
 
 
+class WrongOnOne(torch.nn.Module):
+    """A network that turns one part of one crop's vector a little: its cosine is .9996, all others are 1."""
+
+    def __init__(self, network: Network, crop: np.ndarray) -> None:
+        super().__init__()
+        self.network, self.crop = network, torch.from_numpy(crop)
+
+    def forward(self, crops):
+        vectors = self.network(crops).clone()
+        if torch.equal(crops[0], self.crop):
+            detail = vectors[0, 3:]
+            across = torch.nn.functional.normalize(torch.eye(5)[0] - detail * detail[0], dim=0)
+            vectors[0, 3:] = 0.9996 * detail + (1 - 0.9996**2) ** 0.5 * across
+        return vectors
+
+
+def test_one_part_of_one_crop_that_differs_is_enough_for_a_refusal(little):
+    """The mean over 6 crops and 2 parts would be .99997, and agree."""
+    crops, encoder = some_crops(), Encoder.open(little)
+    assert check(little_network(), encoder, crops) > 0.99999
+    with pytest.raises(Mismatch, match=r"lowest cosine of 6 crops is 0\.9996"):
+        check(WrongOnOne(little_network(), crops[4]), encoder, crops)
+
+
 def test_not_a_number_is_no_agreement(little):
     network = little_network()
     with torch.no_grad():

@@ -15,7 +15,6 @@ HEAVY = (
     "onnxscript",
     "safetensors",
     "scipy",
-    "pytorch_metric_learning",
     "fastapi",
     "uvicorn",
     "pyarrow",

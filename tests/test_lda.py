@@ -128,3 +128,22 @@ def test_joined_features_have_the_head_of_their_concatenation():
     expected = fit_lda(together[::2], together[1::2], recipe.dim, sources=sources, shrinkage=recipe.shrinkage)
     assert torch.equal(network.heads["both"].linear.weight, expected.linear.weight)
     assert network.parts == (Part("both", recipe.dim, 1.0),)
+
+
+def test_shop_views_are_gathered_in_turn():
+    """Two products of three street and two shop views each: both shop views stand beside street views."""
+    features = torch.arange(10, dtype=torch.float32)[:, None]
+    pairs = Pairs(
+        lambda rows, epoch: Features(features[rows], 100 + features[rows]),
+        np.repeat([0, 1], 5),
+        np.tile([True, True, True, False, False], 2),
+        np.tile([0, 1, 2, 0, 1], 2),
+        np.array([-1, -1]),
+        np.array([-1, -1]),
+        np.array([0, 0]),
+    )
+    gathered = lda.gather(tiny_network(), pairs)
+    assert gathered.street["deep"][:, 0].tolist() == [0, 1, 2, 5, 6, 7]
+    assert gathered.shop["deep"][:, 0].tolist() == [3, 4, 3, 8, 9, 8]
+    assert gathered.shop["detail"][:, 0].tolist() == [103, 104, 103, 108, 109, 108]
+    assert gathered.product.tolist() == [0, 0, 0, 1, 1, 1]

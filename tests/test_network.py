@@ -16,7 +16,7 @@ from osoroi.model import pooling, shallow
 from osoroi.model.backbones import Maps, build
 from osoroi.model.color import lab
 from osoroi.model.heads import Head, TwoLayers
-from osoroi.model.network import COLOUR_SIDE, REACH, FeatureExtractor, Features, Network
+from osoroi.model.network import COLOUR_SIDE, REACH, FeatureExtractor, Features, Network, unfreeze
 from osoroi.recipe import Recipe
 from pairs import TINY, tiny_network
 
@@ -239,3 +239,17 @@ def test_the_probe_that_ships_fits_its_trunk_and_is_kept_from_learning():
     assert building.build(Recipe(unfreeze_blocks=9, pool="crop")).extractor.foreground is None
     with pytest.raises(BadRun, match=r"a foreground head, .*, and pool=crop"):
         building.build(Recipe(pool="crop"), None, building.FOREGROUND_HEADS["efficientnet_lite0"])
+
+
+def test_depthwise_convolutions_stay_frozen_where_their_block_is_trained():
+    block = torch.nn.Sequential(
+        torch.nn.Conv2d(4, 8, 1), torch.nn.Conv2d(8, 8, 3, groups=8), torch.nn.Conv2d(8, 8, 3, groups=2)
+    ).requires_grad_(False)
+    unfreeze(block)
+    assert [layer.weight.requires_grad for layer in block] == [True, False, True]
+    network = building.build(Recipe(unfreeze_blocks=8), empty=True)
+    convolutions = [layer for layer in network.extractor.backbone.modules() if isinstance(layer, torch.nn.Conv2d)]
+    depthwise = [layer for layer in convolutions if layer.groups > 1]
+    assert len(depthwise) == 16
+    assert not any(layer.weight.requires_grad for layer in depthwise)
+    assert sum(layer.weight.requires_grad for layer in convolutions) == 17, "two of each of eight blocks, and the head"

@@ -104,3 +104,33 @@ def test_a_product_with_one_side_alone_is_refused_and_counted():
 def test_categories_of_one_product_each_give_no_pure_batch():
     with pytest.raises(BadRun, match="no batch of two"):
         sampling.plan(pairs_of(3, category=np.arange(3)), Recipe(single_category_batches=True), 0)
+
+
+def test_products_without_a_design_are_no_hard_negatives_of_each_other():
+    """One design of two products; the ten others have none, and their batches get nobody added."""
+    design = np.array([0, 0] + [-1] * 10)
+    pairs = pairs_of(12, street=1, shop=1, design=design)
+    for epoch in range(20):
+        plan = sampling.plan(pairs, Recipe(products=8, hard_negatives=4), epoch)
+        products = [pairs.product[rows[: len(rows) // 2]].tolist() for rows in plan]
+        assert [len(set(batch)) for batch in products] == [len(batch) for batch in products]
+        counts = np.bincount(np.concatenate(products), minlength=12)
+        assert (counts[2:] == 1).all(), "a product without a design comes once, and is nobody's hard negative"
+        assert set(counts[:2].tolist()) <= {1, 2}
+
+
+def test_a_batch_holds_products_of_one_dataset():
+    dataset = np.array([0] * 9 + [1] * 14)
+    pairs = pairs_of(23, dataset=dataset)
+    plan = sampling.plan(pairs, Recipe(products=6), 0)
+    assert all(len(set(dataset[pairs.product[rows]])) == 1 for rows in plan)
+    assert sorted({int(one) for rows in plan for one in pairs.product[rows]}) == list(range(23))
+
+
+def test_the_first_datasets_alone_keep_their_products_and_rows():
+    pairs = pairs_of(7, dataset=np.array([0, 0, 0, 1, 1, 2, 2]))
+    first = pairs.of_first_datasets(2)
+    assert (len(first), len(first.product)) == (5, 25)
+    assert first.load(np.array([24, 0]), 3)[0].tolist() == [24, 0]
+    assert first.dataset.tolist() == [0, 0, 0, 1, 1]
+    assert len(pairs.of_first_datasets(9)) == 7

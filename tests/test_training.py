@@ -10,7 +10,6 @@ import torch
 
 from osoroi.errors import BadRun
 from osoroi.training import dataset, loop, validation
-from osoroi.training.optimizer import lr_factor
 from pairs import TINY, Drawn, tiny_network
 
 CPU = torch.device("cpu")
@@ -200,14 +199,6 @@ def test_torchs_own_words_for_too_little_memory_are_known_and_others_are_left_al
         loop.memory_errors(TINY),
     ):
         raise RuntimeError(says)
-
-
-def test_the_rate_rises_then_falls_to_nothing():
-    rates = [lr_factor(step, 100, 0.1) for step in range(100)]
-    assert rates[9] < rates[10] == 1
-    assert rates[0] == pytest.approx(1 / 11)
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[99] < 0.001
 
 
 def test_progress_counts_steps_and_time_left_to_nothing(frozen, tmp_path):

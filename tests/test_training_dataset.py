@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi import files
+from osoroi import files, image
 from osoroi.data import splits
 from osoroi.errors import BadDataset, BadRun
 from osoroi.training import dataset, feature_cache
 from osoroi.training import run as runs
-from osoroi.training.view_loader import View, ViewLoader
+from osoroi.training.view_loader import View, ViewLoader, preprocessing
 from pairs import TINY, Drawn, drawn, tiny_network
 
 FEW = 12
@@ -213,3 +213,40 @@ def test_runs_share_a_feature_cache(tmp_path):
     assert not computed
     assert not (tmp_path / "one" / "features").exists()
     assert len(list((tmp_path / "cache").glob("*/*/done.json"))) == 2
+
+
+def test_several_datasets_are_one_and_names_mean_others_in_each():
+    rows = drawn(54)
+    one, both = dataset.select([Rows(rows)], "train"), dataset.select([Rows(rows), Rows(rows)], "train")
+    count = len(one.products)
+    assert len(both.products) == 2 * count
+    assert both.dataset == [0] * count + [1] * count
+    assert both.crops[len(one.crops) :] == [(number + count, crop) for number, crop in one.crops]
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_the_validation_pairs_are_plain_and_only_training_pairs_are_augmented(tmp_path, augmented):
+    """The recipe asks for three views; without augmentation every crop comes once, as the encoder will crop it."""
+    recipe = replace(TINY, views=3, shop_views=2, unfreeze_blocks=3)
+    selection = dataset.select([Drawn(FEW)], "val")
+    pairs = dataset.load_pairs(selection, tiny_network(recipe), recipe, tmp_path, augmented=augmented)
+    plain = np.stack([image.crop(c.photo, c.box, preprocessing(recipe)[c.domain]) for _, c in selection.crops])
+    assert torch.equal(pairs.load(np.flatnonzero(pairs.view == 0), 5)[0], torch.from_numpy(plain))
+    streets = sum(crop.domain == "street" for _, crop in selection.crops)
+    shops = len(selection.crops) - streets
+    assert len(pairs.view) == (3 * streets + 2 * shops if augmented else streets + shops)
+    if augmented:
+        worse = pairs.load(np.flatnonzero((pairs.view == 1) & pairs.is_street), 5)[0].numpy()
+        assert np.abs(worse.astype(int) - plain[[c.domain == "street" for _, c in selection.crops]]).mean() > 5
+
+
+def test_a_run_validates_on_plain_views_of_the_held_out_products(tmp_path):
+    """The whole network is trained, so that crops are loaded in every epoch: those of val are the plain ones."""
+    recipe = replace(TINY, epochs=1, views=3, shop_views=3, unfreeze_blocks=3)
+    counts: list[tuple[int, int]] = []
+    callbacks = runs.Callbacks(on_features=lambda done, total: counts.append((done, total)))
+    config = runs.RunConfig(("drawn:54",), recipe)
+    runs.run(config, tmp_path, readers=[Drawn(54)], network=tiny_network(recipe), callbacks=callbacks)
+    totals = list(dict.fromkeys(total for _, total in counts))
+    train, val = (len(dataset.select([Drawn(54)], split).crops) for split in ("train", "val"))
+    assert totals == [3 * train, val]

@@ -5,7 +5,7 @@ the recipe says. A photo is read once for all views of a crop that are loaded to
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,10 +15,13 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.errors import BadPhoto
-from osoroi.recipe import Recipe
+from osoroi.recipe import ModelSettings
 from osoroi.records import Box, Crop, Domain, Preprocessing, Source
 from osoroi.training import augmentation
-from osoroi.training.augmentation import SHOP, STREET
+from osoroi.training.augmentation import SHOP, STREET, Augmentation
+
+AUGMENTATIONS: Mapping[Domain, Augmentation] = {"street": STREET, "shop": SHOP}
+"""How the further views of each domain are augmented."""
 
 
 class View(NamedTuple):
@@ -41,7 +44,7 @@ class LoadedPhoto:
         return self.data
 
 
-def preprocessing(recipe: Recipe) -> dict[Domain, Preprocessing]:
+def preprocessing(recipe: ModelSettings) -> dict[Domain, Preprocessing]:
     """How a recipe crops the photos of both domains."""
     side = recipe.image_size
     return {"street": Preprocessing(side, side, margin=recipe.box_margin), "shop": Preprocessing(side, side, trim=True)}
@@ -50,12 +53,19 @@ def preprocessing(recipe: Recipe) -> dict[Domain, Preprocessing]:
 class ViewLoader:
     """Loads the views in a list, by their row.
 
-    An augmented view is drawn from the seed, the row and the epoch. Street photos are augmented with
-    ``augmentation.STREET``, shop photos with ``augmentation.SHOP``.
+    An augmented view is drawn from the seed, the row and the epoch, with the augmentation of its domain.
     """
 
-    def __init__(self, views: Sequence[View], recipe: Recipe, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        views: Sequence[View],
+        recipe: ModelSettings,
+        *,
+        seed: int = 0,
+        augmentations: Mapping[Domain, Augmentation] = AUGMENTATIONS,
+    ) -> None:
         self.views = views
+        self.augmentations = augmentations
         self.seed = seed
         self.preprocessing = preprocessing(recipe)
         self.unreadable: dict[str, str] = {}
@@ -82,7 +92,7 @@ class ViewLoader:
         target = self.preprocessing[crop.domain]
         if number == 0:
             return image.crop(source, crop.box, target)
-        config = STREET if crop.domain == "street" else SHOP
+        config = self.augmentations[crop.domain]
         rng = np.random.default_rng([self.seed, row, epoch])
         photo = image.read(source)
         height, width, _ = photo.shape
