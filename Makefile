@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO   ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers tests slow torture docs clean browser decoder
+.PHONY: help demo test lint types layers tests slow torture docs site clean browser decoder
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -38,8 +38,11 @@ torture: $(VENV)/.testing ## kill the writer of a catalog at 1,000 points; nothi
 docs: $(VENV)/.testing ## write the generated pages docs/cli.md and docs/api.md anew
 	$(BIN)/python tools/make_docs.py
 
+site: $(VENV)/.testing ## build the documentation site into site/, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean: ## remove the environment, caches and the demo
-	rm -rf $(VENV) $(DEMO) node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO) site node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -35,7 +35,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.records import Crop, Hit, Product
-from osoroi.search import Searcher, answer
+from osoroi.search import Searcher, response
 
 SIDE = 800
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -85,7 +85,7 @@ def _entry(encoder: Encoder, number: int, vector: Any, photo: bytes) -> Entry:
 
 def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
     """Serve ``folder``. A hollow service answers every photo with the same hits, and so costs what HTTP costs."""
-    from osoroi.cli.serve import run
+    from osoroi.server.run import run
     from osoroi.server.service import Service
     from osoroi.server.settings import Settings
 
@@ -95,11 +95,11 @@ def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
         if hollow:
             hits = searcher.similar("P0")
 
-            async def nothing(self: Service, question: object) -> list[Hit]:
+            async def nothing(self: Service, request: object) -> list[Hit]:
                 return hits
 
             Service.search = nothing  # type: ignore[method-assign]
-        run(searcher, catalog, replace(Settings(), batch=batch, workers=workers), "127.0.0.1", 0)
+        run(searcher, replace(Settings(), batch=batch, workers=workers), "127.0.0.1", 0)
 
 
 class Process:
@@ -265,7 +265,7 @@ def bare(folder: Path, shots: Sequence[bytes], seconds: float) -> dict[str, floa
             marks.append(time.process_time())
             hits = searcher.explain(catalog.nearest(encoder.weigh(vector), 10), vector)
             marks.append(time.process_time())
-            json.dumps(answer(hits, encoder=encoder.fingerprint, detail=None, took_s=0.0))
+            json.dumps(response(hits, encoder=encoder.fingerprint, detail=None, took_s=0.0))
             marks.append(time.process_time())
             for name, before, after in zip(spent, marks, marks[1:], strict=False):
                 spent[name].append(1000 * (after - before))

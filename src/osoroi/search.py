@@ -1,4 +1,5 @@
-"""The line a query takes: pixels, vector, weights, products."""
+"""A search from a photo to products: pixels, vector, weights, nearest products. The command line, the service and the
+public ``Catalog`` all search here."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,17 +10,23 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
-from osoroi.errors import OtherEncoder
-from osoroi.records import Box, Hit, Source
+from osoroi.errors import BadRequest, OtherEncoder
+from osoroi.records import Box, BoxLike, Hit, PhotoLike
+
+K = 10
+"""Products of one search by default."""
 
 
 class Searcher:
-    """An encoder and a catalog of its vectors. Searching changes neither."""
+    """An encoder and a catalog of its vectors. Searching changes neither, so threads may share a searcher.
+
+    Raises OtherEncoder where the vectors of the catalog were made by another encoder.
+    """
 
     def __init__(self, encoder: Encoder, catalog: Storage) -> None:
         if encoder.fingerprint != catalog.fingerprint:
             raise OtherEncoder(
-                f"the catalog holds vectors of encoder {catalog.fingerprint[:12]}, "
+                f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, "
                 f"and the queries would be made by encoder {encoder.fingerprint[:12]}",
                 hint="search with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
             )
@@ -28,42 +35,73 @@ class Searcher:
 
     def search(
         self,
-        photo: Source,
+        photo: PhotoLike,
         *,
-        box: Box | None = None,
-        k: int = 10,
+        box: BoxLike | None = None,
+        k: int = K,
+        offset: int = 0,
         where: str | None = None,
         detail: float | None = None,
     ) -> list[Hit]:
-        """The k best distinct products for a street photo, best first.
+        """The k best distinct products for a street photo, best first, after the first ``offset`` of them.
 
-        ``detail`` in [0, 1] replaces the encoder's own weight of colour and pattern. Raises BadPhoto, BadFilter and,
-        for a ``detail`` the encoder cannot follow, BadRequest.
+        ``box`` is the garment in the photo; without one, the whole photo is the query. ``where`` is a filter.
+        ``detail`` in [0, 1] replaces the encoder's weight of colour and pattern. Raises BadPhoto, BadFilter and
+        BadRequest.
         """
-        crop = image.crop(photo, box, self.encoder.preprocessing["street"])  # uint8 [h w 3]
+        crop = image.crop(photo, None if box is None else Box.of(box), self.encoder.preprocessing["street"])
         vector = self.encoder.encode([crop])  # [1 d], parts of unit length
-        return self.nearest(vector, k, where=where, detail=detail)
+        return self.nearest(vector, k, offset=offset, where=where, detail=detail)
+
+    def search_batch(
+        self,
+        photos: Sequence[PhotoLike],
+        *,
+        boxes: Sequence[BoxLike | None] | None = None,
+        k: int = K,
+        offset: int = 0,
+        where: str | None = None,
+        detail: float | None = None,
+        threads: int = 1,
+    ) -> list[list[Hit]]:
+        """The hits of each photo, as ``search`` gives them; photos are read on threads and encoded in batches."""
+        vectors = self.encoder.encode_photos(photos, "street", boxes=boxes, threads=threads)
+        return [self.nearest(row[None], k, offset=offset, where=where, detail=detail) for row in vectors]
 
     def similar(
-        self, product_id: str, *, k: int = 10, where: str | None = None, detail: float | None = None
+        self,
+        product_id: str,
+        *,
+        k: int = K,
+        offset: int = 0,
+        where: str | None = None,
+        detail: float | None = None,
     ) -> list[Hit]:
-        """The k products most like one that the catalog holds, itself left out. Its first crop asks."""
+        """The k products most similar to one of the catalog, without that one. Its first crop is the query.
+
+        Raises NotFound, BadFilter and BadRequest.
+        """
         first = self.catalog.crops(product_id)[0].crop_id
         vector = self.catalog.vectors([first])
-        return self.nearest(vector, k, where=where, detail=detail, without=[product_id])
+        return self.nearest(vector, k, offset=offset, where=where, detail=detail, without=[product_id])
 
     def nearest(
         self,
         vector: Float32[np.ndarray, "1 d"],
         k: int,
         *,
+        offset: int = 0,
         where: str | None = None,
         detail: float | None = None,
         without: Sequence[str] = (),
     ) -> list[Hit]:
-        """The k best products for a vector of the encoder, with the cosine of each part."""
-        query = self.encoder.weigh(vector, detail)  # [1 d], its weights or the dial's
-        return self.explain(self.catalog.nearest(query, k, where=where, without=without), vector)
+        """The k best products for a vector of the encoder, with the cosine of each part. ``without`` names products
+        to leave out."""
+        if k < 1 or offset < 0:
+            raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
+        query = self.encoder.weigh(vector, detail)  # [1 d], the encoder's weights or those of ``detail``
+        neighbors = self.catalog.nearest(query, k + offset, where=where, without=without)
+        return self.explain(neighbors[offset:], vector)
 
     def explain(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
         """Neighbors as hits with the cosine of each part, whatever the weights were."""
@@ -83,8 +121,11 @@ class Searcher:
         ]
 
 
-def answer(hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s: float) -> dict[str, Any]:
-    """Hits as plain data, the one form that ``osoroi search --json`` prints and the service sends."""
+def response(hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s: float) -> dict[str, Any]:
+    """Hits as plain data: what ``osoroi search --json`` prints and the service sends.
+
+    ``encoder`` is the encoder's fingerprint, ``detail`` the weight that was asked for or None, ``took_s`` seconds.
+    """
     return {
         "hits": [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)],
         "encoder": encoder,

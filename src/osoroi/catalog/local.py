@@ -217,6 +217,10 @@ class LocalCatalog:
         """
         return self._compactor.run()
 
+    def settle(self) -> None:
+        """Wait until a compaction that this handle began in the background has ended."""
+        self._compactor.wait()
+
     # ---------------------------------------------------------------- reading
 
     @property
@@ -234,6 +238,15 @@ class LocalCatalog:
         """Those of these products that are held, by id; their crops carry the hash of their photo."""
         with self._view() as truth:
             return truth.get_many(product_ids)
+
+    def entries(self, product_ids: Iterable[str]) -> dict[str, Entry]:
+        """Product id -> product, crops and vectors of those of these products that exist, from one transaction."""
+        with self._view() as truth:
+            self.demand_same(truth)
+            return {
+                product_id: Entry(product, crops, truth.vectors(self.encoder, [crop.crop_id for crop in crops]))
+                for product_id, (product, crops) in truth.get_many(product_ids).items()
+            }
 
     def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
         """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the truth."""
@@ -275,7 +288,7 @@ class LocalCatalog:
 
     def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
-        with self._view() as truth:
+        with self._view() as truth, truth.limited():
             return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
 
     def health(self) -> Health | None:
@@ -328,7 +341,8 @@ class LocalCatalog:
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
     ) -> list[Neighbor]:
         with self._current() as (truth, mirror):
-            among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
+            with truth.limited():
+                among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
             rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
             found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
             return [truth.neighbor(self.encoder, *one) for one in found]

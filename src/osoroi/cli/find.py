@@ -17,9 +17,7 @@ from osoroi.report import grid as grids
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @options.box
-@click.option(
-    "--grid", type=click.Path(path_type=Path), help="Write the photo and a crop of each garment as one picture."
-)
+@click.option("--grid", type=options.Target(), help="Write the photo and a crop of each garment as one picture.")
 @options.as_json
 def command(photo: Path, box: Box | None, grid: Path | None, as_json: bool) -> None:
     """Find the garments that people wear and carry in PHOTO, the largest person first.

@@ -11,7 +11,7 @@ from osoroi.cli import options, pictures, text
 from osoroi.encoder import Encoder
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
-from osoroi.search import Searcher, answer
+from osoroi.search import Searcher, response
 from osoroi.text import number
 
 
@@ -61,7 +61,7 @@ def command(
             grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
             pictures.note_fonts(hit.product.title for hit in hits)
     if as_json:
-        text.show_json(answer(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
+        text.show_json(response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
     else:
         text.show(table(hits) if hits else "nothing in the catalog matches")
 

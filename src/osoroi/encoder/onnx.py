@@ -152,17 +152,23 @@ class Encoder:
         >>> bool(-1 <= (query @ product.T).item() <= 1)
         True
         """
-        return self.weigh(self._encode_photos(photos, boxes, "street", threads), detail)
+        return self.weigh(self.encode_photos(photos, "street", boxes=boxes, threads=threads), detail)
 
     def encode_product(
         self, photos: Sequence[PhotoLike], *, boxes: Sequence[BoxLike | None] | None = None, threads: int = 1
     ) -> Float32[np.ndarray, "b d"]:
         """One vector for each shop photo, each part of unit length. Arguments and errors are as in ``encode_query``."""
-        return self._encode_photos(photos, boxes, "shop", threads)
+        return self.encode_photos(photos, "shop", boxes=boxes, threads=threads)
 
-    def _encode_photos(
-        self, photos: Sequence[PhotoLike], boxes: Sequence[BoxLike | None] | None, domain: Domain, threads: int
+    def encode_photos(
+        self,
+        photos: Sequence[PhotoLike],
+        domain: Domain,
+        *,
+        boxes: Sequence[BoxLike | None] | None = None,
+        threads: int = 1,
     ) -> Float32[np.ndarray, "b d"]:
+        """One vector for each photo of a domain, each part of unit length. Arguments are as in ``encode_query``."""
         if not isinstance(photos, list | tuple):
             raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
         if boxes is not None and len(boxes) != len(photos):

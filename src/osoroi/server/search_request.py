@@ -1,4 +1,4 @@
-"""What a search asks, parsed from a form and checked against the limits."""
+"""The parameters of a search, parsed from a form and checked against the limits."""
 
 import math
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ FIELDS = ("photo", "crop_id", "product_id", "box", "k", "where", "detail")
 """Fields of ``POST /v1/search``."""
 
 K = 10
-"""Products to find, unless asked otherwise."""
+"""Default of ``k``."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """One search: a photo that was sent, or a crop or product that the catalog holds; never two of them.
+class SearchRequest:
+    """One search: by a photo that was sent, or by a crop or a product of the catalog; never by two of them.
 
-    With a crop, ``box`` asks for another part of its photo. ``where`` is a filter as text or as JSON text.
+    With a crop, ``box`` selects another part of its photo. ``where`` is a filter as text or as JSON text.
     """
 
     photo: bytes | None = None
@@ -34,24 +34,25 @@ class Question:
         given = [name for name in ("photo", "crop_id", "product_id") if getattr(self, name) is not None]
         if len(given) != 1:
             raise BadRequest(
-                f"a search asks with one of photo, crop_id and product_id; here is {' and '.join(given) or 'none'}",
+                f"a search takes one of photo, crop_id and product_id; here is {' and '.join(given) or 'none'}",
                 hint="send a photo as a file, as in: curl -F photo=@snap.jpg",
             )
         if self.product_id is not None and self.box is not None:
-            raise BadRequest("a box needs a photo, and a product may have several", hint="ask with its crop_id instead")
+            raise BadRequest("a box needs a photo, and a product may have several", hint="send its crop_id instead")
 
 
-def from_form(form: Form, settings: Settings) -> Question:
-    """The question a form asks; raises BadRequest naming the field that is wrong.
+def from_form(form: Form, settings: Settings) -> SearchRequest:
+    """The search that a form describes; raises BadRequest naming the field that is wrong.
 
-    >>> from_form(Form({"product_id": ["P1"], "k": ["3"]}), Settings())
-    Question(photo=None, crop_id=None, product_id='P1', box=None, k=3, where=None, detail=None)
+    >>> from osoroi.server.forms import Part
+    >>> form = Form()
+    >>> form.add("product_id", Part(b"P1", is_file=False))
+    >>> from_form(form, Settings())
+    SearchRequest(photo=None, crop_id=None, product_id='P1', box=None, k=10, where=None, detail=None)
     """
     form.only(*FIELDS)
-    photos = form.files.get("photo", [])
-    if len(photos) > 1 or form.one("photo") or form.files.keys() - {"photo"}:
-        raise BadRequest("a search takes one photo, as a file", hint="as in: curl -F photo=@snap.jpg")
-    return Question(
+    photos = form.photos(most=1)
+    return SearchRequest(
         photo=photos[0] if photos else None,
         crop_id=form.one("crop_id"),
         product_id=form.one("product_id"),
@@ -91,7 +92,7 @@ def k_of(text: str | None, settings: Settings, *, default: int = K) -> int:
 
 
 def detail_of(text: str | None) -> float | None:
-    """The dial; raises BadRequest outside [0, 1].
+    """The weight of colour and pattern; raises BadRequest outside [0, 1].
 
     >>> detail_of("0.25"), detail_of(None)
     (0.25, None)

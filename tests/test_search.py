@@ -1,0 +1,53 @@
+"""The searcher: pages of results that join, batches that equal single searches, and arguments that are refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from osoroi.catalog.local import LocalCatalog
+from osoroi.errors import BadPhoto, BadRequest, OtherEncoder
+from osoroi.search import Searcher
+from shop import BLUE, RED, fill, goods, picture
+from tiny import TinyEncoder
+
+
+@pytest.fixture
+def searcher(tmp_path: Path) -> Iterator[Searcher]:
+    encoder = TinyEncoder()
+    with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog:
+        yield Searcher(encoder, catalog)
+
+
+@pytest.mark.parametrize("where", [None, "category != tops"])
+def test_pages_joined_are_the_whole_list(searcher: Searcher, where: str | None) -> None:
+    whole = searcher.search(picture(RED), k=99, where=where)
+    assert len(whole) == (5 if where is None else 3)
+    pages = [searcher.search(picture(RED), k=2, offset=offset, where=where) for offset in (0, 2, 4, 6)]
+    assert [hit.product_id for page in pages for hit in page] == [hit.product_id for hit in whole]
+    assert pages[3] == []
+    similar = searcher.similar("P1", k=99)
+    assert searcher.similar("P1", k=1, offset=2) == similar[2:3]
+
+
+def test_a_batch_gives_each_photo_the_hits_it_has_alone(searcher: Searcher) -> None:
+    photos, boxes = [picture(RED, BLUE), picture(RED, BLUE), picture(BLUE)], [(0, 0, 30, 80), [30, 0, 60, 80], None]
+    batch = searcher.search_batch(photos, boxes=boxes, k=3, offset=1, where="price < 9000", detail=0.8, threads=2)
+    for photo, box, hits in zip(photos, boxes, batch, strict=True):
+        alone = searcher.search(photo, box=box, k=3, offset=1, where="price < 9000", detail=0.8)
+        assert [hit.product_id for hit in hits] == [hit.product_id for hit in alone]
+        assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in alone], abs=1e-5)
+    assert batch[0] != batch[1]
+    assert searcher.search_batch([]) == []
+
+
+def test_what_cannot_be_searched_is_refused(searcher: Searcher, tmp_path: Path) -> None:
+    for wrong in ({"k": 0}, {"offset": -1}):
+        with pytest.raises(BadRequest, match="k is at least 1, offset at least 0"):
+            searcher.search(picture(RED), **wrong)
+    with pytest.raises(BadRequest, match="is no box"):
+        searcher.search(picture(RED), box=(1, 2, 3))
+    with pytest.raises(BadPhoto, match="no photo at"):
+        searcher.search_batch([picture(RED), str(tmp_path / "nowhere.jpg")])
+    with pytest.raises(OtherEncoder, match="has vectors of encoder tiny"):
+        Searcher(TinyEncoder("other"), LocalCatalog.open(tmp_path / "shop", readonly=True))
