@@ -102,7 +102,6 @@ def _card(
     result: Hit | Product, product: Product, stored: StoredProduct, state: UrlState, words: Words, lang: str
 ) -> Card:
     ids = [crop.crop_id for crop in stored.crops]
-    parts = result.parts if isinstance(result, Hit) else {}
     best = result.crop_id if isinstance(result, Hit) and result.crop_id in ids else ids[0]
     return Card(
         product_id=product.product_id,
