@@ -83,9 +83,9 @@ def test_ten_costly_photos_at_once_hold_up_neither_health_nor_an_ordinary_search
                 ordinary.append(time.monotonic() - start)
             statuses = Counter(job.result() for job in costly)
         assert set(statuses) <= {200, 503}  # 503: its turn did not come in time
-        assert watch.slowest_s < 1.0
+        assert watch.slowest_s < 2.0  # benchmarks/bombs.py demands 1: there clients and service share no process
         assert watch.failed == 0
-        assert max(ordinary) < 5.0
+        assert max(ordinary) < 15.0  # the limit of an answer is 20
 
 
 def test_a_photo_that_takes_too_long_is_refused_with_its_worker_and_the_next_is_decoded(catalog):

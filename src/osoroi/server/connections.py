@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def check(self, now: float, head_s: float, take_s: float) -> None:
-        """End a connection whose client sent no request for ``head_s``, or took no response for ``take_s``, seconds."""
+        """End the connection whose client sent no request for ``head_s``, or took no response for ``take_s`` s."""
         assert self._transport is not None
         if self._transport.get_write_buffer_size() == 0:
             self.unsent_since = None
