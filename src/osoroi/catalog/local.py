@@ -217,6 +217,10 @@ class LocalCatalog:
         """
         return self._compactor.run()
 
+    def settle(self) -> None:
+        """Wait until a compaction that this handle began in the background has ended."""
+        self._compactor.wait()
+
     # ---------------------------------------------------------------- reading
 
     @property
@@ -234,6 +238,15 @@ class LocalCatalog:
         """Those of these products that are held, by id; their crops carry the hash of their photo."""
         with self._view() as truth:
             return truth.get_many(product_ids)
+
+    def entries(self, product_ids: Iterable[str]) -> dict[str, Entry]:
+        """Product id -> product, crops and vectors of those of these products that exist, from one transaction."""
+        with self._view() as truth:
+            self.demand_same(truth)
+            return {
+                product_id: Entry(product, crops, truth.vectors(self.encoder, [crop.crop_id for crop in crops]))
+                for product_id, (product, crops) in truth.get_many(product_ids).items()
+            }
 
     def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
         """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the truth."""

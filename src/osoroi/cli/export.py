@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from osoroi.cli import options
 from osoroi.errors import extra
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("encoder", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("encoder", type=options.Target())
 @click.option("--licence", default="unknown", show_default=True, help="What the photos it learned from allow.")
 def command(run: Path, encoder: Path, licence: str) -> None:
     """Write the network of RUN as the file ENCODER, which searching needs nothing else than.

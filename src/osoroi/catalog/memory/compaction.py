@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from osoroi import files
 from osoroi.catalog.memory import memory_index, snapshots
 from osoroi.catalog.memory.memory_index import Mirror
 from osoroi.catalog.store import database, photos
@@ -140,14 +141,15 @@ def _sweep_photos(pool: Pool) -> None:
     """
     with pool.view() as truth:
         stay = _kept(truth)
-    files = list((pool.folder / photos.FOLDER).glob("??/*"))
-    gone = [path for path in files if path.name not in stay and path.suffix != photos.PART]
-    gone += [path for path in files if path.suffix == photos.PART and _is_old(path)]
+    there = list((pool.folder / photos.FOLDER).glob("??/*"))
+    gone = [path for path in there if path.name not in stay and path.suffix != files.PART]
+    gone += [path for path in there if path.suffix == files.PART and _is_old(path)]
     if gone:
         with pool.commit() as truth:
             stay = _kept(truth)
             for path in gone:
                 if path.name not in stay:
+                    pool.check_identity()  # these may by now be the photos of another catalog
                     path.unlink(missing_ok=True)
 
 

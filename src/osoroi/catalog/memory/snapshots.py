@@ -16,10 +16,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from osoroi import files
 from osoroi.catalog.memory.columns import Columns
 from osoroi.catalog.store.database import damaged, sync
 from osoroi.catalog.store.rows import StoredEncoder
@@ -89,11 +91,22 @@ def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, 4 * count * dim)
+            _allocate(file, 4 * count * dim)
             return np.memmap(file, np.float32, "r+", shape=(count, dim))
     except OSError as error:
         log.info("%s: no room for vectors beside it, so they are held in memory: %s", folder, error)
         return np.empty((count, dim), np.float32)
+
+
+def _allocate(file: IO[bytes], size: int) -> None:
+    """Give a file all its blocks; by writing them where the system has no call for that."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    zeros = bytes(1 << 20)
+    for start in range(0, size, len(zeros)):
+        file.write(zeros[: size - start])
+    file.flush()
 
 
 def _open(kind: str, path: Path) -> Index:
@@ -131,17 +144,15 @@ def write(
         (beside / "manifest.json").write_text(f"{text}\n{zlib.crc32(text.encode())}\n")
         for path in beside.iterdir():
             sync(path)
-        sync(beside)
+        files.sync_folder(beside)
         os.rename(beside, home / name)
+        files.write_atomically(home / CURRENT, name.encode())
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
+        if current(folder) != home / name:
+            shutil.rmtree(home / name, ignore_errors=True)
         raise
-    pointer = home / f"{CURRENT}.{name}"
-    pointer.write_text(name)
-    sync(pointer)
-    os.replace(pointer, home / CURRENT)
-    sync(home)
-    sync(folder)
+    files.sync_folder(folder)
     clean(folder)
 
 
@@ -214,19 +225,11 @@ def clean(folder: Path) -> None:
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[bool]:
     """Whether this process is the only one that writes snapshots just now; a process that dies lets go."""
-    import fcntl
-
     if not os.access(folder, os.W_OK):  # nobody does
         yield True
         return
-    (folder / FOLDER).mkdir(exist_ok=True)
-    with (folder / FOLDER / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    with files.lock(folder / FOLDER / LOCK) as only:
+        yield only
 
 
 def _crc(path: Path) -> int:

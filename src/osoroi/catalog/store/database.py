@@ -76,7 +76,7 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 UNREADABLE = {errno.ENOENT, errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
-REMEDY = "nothing is damaged; check the disk, its quota, limits of file size, and permissions"
+REMEDY = "nothing was changed; check the disk, its quota, limits of file size, and permissions"
 
 
 def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:

@@ -1,4 +1,4 @@
-"""Street photos composed from product photos: the garment cut out, worn by somebody drawn, somewhere.
+"""Street photos composed from product photos: the garment is cut out and put on a drawn person in a scene.
 
 ``composed:shop.csv`` reads product photos as ``table:shop.csv`` does (a folder too), and adds street photos to each::
 
@@ -54,8 +54,8 @@ class CutOut:
     def load(self) -> Image.Image:
         """The garment, RGBA, trimmed; raises BadPhoto where none stands out."""
         state = self.photo.stat() if self.photo.is_file() else None
-        told = ascii((FORM, str(self.photo.absolute()), self.box, state and (state.st_size, state.st_mtime_ns)))
-        kept = self.cache / f"{blake2b(told.encode(), digest_size=12).hexdigest()}.png"
+        identity = ascii((FORM, str(self.photo.absolute()), self.box, state and (state.st_size, state.st_mtime_ns)))
+        kept = self.cache / f"{blake2b(identity.encode(), digest_size=12).hexdigest()}.png"
         if not kept.is_file():
             self.keep(kept)
         return Image.open(kept).convert("RGBA")
@@ -99,7 +99,7 @@ class Street:
 
     def read(self) -> bytes:
         """The JPEG."""
-        return compose.hasty(self.composed().picture, self.seed, self.crop_id)
+        return compose.phone_photo(self.composed().picture, self.seed, self.crop_id)
 
     def mask(self) -> UInt8[np.ndarray, "h w"]:
         """How much of each pixel of the photo is garment: 255 of it all, 0 of what lies around or before it."""
