@@ -3,19 +3,23 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, pictures, text
-from osoroi.cli.find import fields
 from osoroi.encoder import Encoder
-from osoroi.garments import Garment, choose, find
-from osoroi.garments.choose import ALL
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
 from osoroi.search import Searcher, response
 from osoroi.text import number
+
+if TYPE_CHECKING:
+    from osoroi.garments import Garment
+
+ALL = "all"
+"""Search by every garment of the photo."""
 
 
 @click.command()
@@ -59,7 +63,7 @@ def command(
         raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
-    chosen = choose(find(photo), garment) if photo is not None and garment is not None else []
+    chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     if photo is not None and garment == ALL:
         with LocalCatalog.open(catalog, readonly=True) as products:
             searcher = Searcher(Encoder.open(encoder), products)
@@ -84,10 +88,17 @@ def command(
         text.show(table(hits) if hits else "nothing in the catalog matches")
 
 
+def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
+    """The garments of a photo that a person means; most searches need none of what finds them."""
+    from osoroi.garments import choose, find
+
+    return choose(find(photo), wanted)
+
+
 def search_each(
     searcher: Searcher,
     photo: Path,
-    garments: Sequence[Garment],
+    garments: "Sequence[Garment]",
     k: int,
     where: str | None,
     detail: float | None,
@@ -104,6 +115,8 @@ def search_each(
         pictures.note_fonts(hit.product.title for _, hits in lists for hit in hits)
     if as_json:
         answers = [response(hits, encoder="", detail=detail, took_s=0.0)["hits"] for _, hits in lists]
+        from osoroi.cli.find import fields
+
         rows = [fields(each) | {"hits": answer} for (each, _), answer in zip(lists, answers, strict=True)]
         text.show_json({"garments": rows, "encoder": searcher.encoder.fingerprint, "detail": detail})
         return
