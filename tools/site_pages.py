@@ -18,6 +18,7 @@ COPIED = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "security.md": "SECURITY.md",
+    "releasing.md": "RELEASING.md",
 }
 """Page of the site -> file of the repository."""
 

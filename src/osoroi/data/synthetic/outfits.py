@@ -82,7 +82,7 @@ def outfits(
 
 def clothed(pose: figures.Pose, dice: np.random.Generator, behind: bool) -> list[tuple[Piece, str | None]]:
     """The pieces of a person in an outfit, in the order they are laid, each with the kind of its garment."""
-    person = figures.somebody(dice)
+    person = figures.person(dice)
     body = [*figures.behind(person), *figures.body(person, pose)]
     body += [piece for joints in pose.arms for piece in figures.arm(person, joints)]
     pieces: list[tuple[Piece, str | None]] = [(piece, None) for piece in body]
