@@ -164,7 +164,7 @@ def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(t
     with create(tmp_path / "shop", dim=8) as catalog:
         put(catalog, *(entry(f"p{place:03}", row, photo=b"one") for place, row in enumerate(vectors)))
         catalog.compact()
-        assert type(catalog._mirror.index).__name__ == "ScanIndex"
+        assert type(catalog._memory.index).__name__ == "ScanIndex"
         expected = [hit.product_id for hit in catalog.nearest(vectors[:1], 20)]
         path = snapshots.current(catalog.folder) / "vectors"
         with path.open("r+b") as file:

@@ -33,7 +33,7 @@ def test_a_thousand_yes_no_columns_make_neither_many_choices_nor_a_long_error(tm
         listed = catalog.facets(lambda column: None)
         assert len(listed) == facets.ATTRIBUTES
         assert all(sum(choice.products for choice in facet.choices) == 20 for facet in listed)
-        with pytest.raises(BadFilter, match=r"there are 1,008, for instance: .*attributes\.has_77") as caught:
+        with pytest.raises(BadFilter, match=r"there are 1,?008, for instance: .*attributes\.has_77") as caught:
             catalog.count(where="has_77x = 1")
         assert len(str(caught.value)) < 1_500
         start = time.perf_counter()

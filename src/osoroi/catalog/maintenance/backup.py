@@ -23,7 +23,7 @@ from osoroi.catalog.memory import snapshots
 from osoroi.catalog.store import database, identity, verify
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.errors import BadCatalog, BadRequest, Busy
 
 BESIDE = ".osoroi-backup-"
@@ -55,7 +55,7 @@ def backup(folder: Path, file: Path) -> Copied:
         with (
             database.explained(folder),
             tempfile.TemporaryDirectory(dir=file.parent, prefix=BESIDE) as place,
-            snapshots.alone(folder) as only,
+            snapshots.exclusive(folder) as only,
         ):
             if not only:  # a compaction might throw out a photo that the copy still refers to
                 raise Busy(f"the catalog {folder} is being compacted", hint="try again in a minute")
@@ -90,11 +90,11 @@ def _write(folder: Path, copy: Path, file: IO[bytes]) -> Copied:
     """The archive, of a copy of the database that was found sound."""
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # so that the file alone is everything
-        truth = Truth(folder, connection)
-        for text in verify.contradictions(truth):
+        transaction = ReadTransaction(folder, connection)
+        for text in verify.contradictions(transaction):
             raise database.damaged(folder, text)
-        kept = truth.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
-        copied = Copied(truth.count()[0], len(kept), truth.seq(), 0)
+        kept = transaction.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
+        copied = Copied(transaction.count()[0], len(kept), transaction.seq(), 0)
         connection.execute("PRAGMA journal_mode = WAL")
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, identity.FILE, identity.content())  # first, so that it is noticed first

@@ -1,8 +1,8 @@
-"""Snapshots of the mirror on disk, so that a large catalog opens without reading every vector. Never the truth.
+"""Snapshots of the memory index on disk, so that a large catalog opens without reading every vector.
 
 A snapshot is a folder ``index/<name>`` with the index, the owners of its crops, the columns that filters ask about, and
 a manifest that says which commit it stands at. ``index/current`` names the one that holds; writing that file is the
-swap. Whoever opens a snapshot that is damaged builds from the truth instead, and says so in the log.
+swap. Whoever opens a snapshot that is damaged builds from the database instead, and says so in the log.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ SCAN_FROM = WORTH
 class Manifest:
     """What a snapshot is of. ``owners`` and ``columns`` are the CRC-32 of their files; the index checks itself.
 
-    ``commit`` is the checksum of the line that ``changes`` had at ``seq``: a truth with another past, one brought back
+    ``commit`` is the checksum of the line that ``changes`` had at ``seq``: a database with another past, restored
     from a backup for instance, is not what this is a snapshot of.
     """
 
@@ -194,7 +194,7 @@ def read(folder: Path, encoder: int) -> Opened | None:
         except BadIndex as error:
             if current(folder) == path:  # otherwise it was swapped while we looked
                 log.warning(
-                    "%s: the snapshot of the index is not used, and built anew from the truth: %s", folder, error
+                    "%s: the snapshot of the index is not used, and built anew from the database: %s", folder, error
                 )
                 return None
     return None
@@ -223,7 +223,7 @@ def clean(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[bool]:
+def exclusive(folder: Path) -> Iterator[bool]:
     """Whether this process is the only one that writes snapshots just now; a process that dies lets go."""
     if not os.access(folder, os.W_OK):  # nobody does
         yield True

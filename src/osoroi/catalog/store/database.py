@@ -1,4 +1,4 @@
-"""The file that holds the truth: its tables, how it is opened, and what its errors mean to a person."""
+"""The file that holds the database: its tables, how it is opened, and what its errors mean to a person."""
 
 import contextlib
 import ctypes
@@ -188,7 +188,7 @@ def abandon(connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, *, write: bool) -> Iterator[sqlite3.Connection]:
-    """One view of the truth; where it writes, one commit, or none if anything is raised."""
+    """One view of the database; where it writes, one commit, or none if anything is raised."""
     connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""One view of the truth: rows read, compared with their checksums, and turned into records."""
+"""One view of the database: rows read, compared with their checksums, and turned into records."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ STRIDE = 100_000
 """Steps between two looks at what is left."""
 
 
-class Truth:
+class ReadTransaction:
     """A connection inside a transaction."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
