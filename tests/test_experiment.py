@@ -115,7 +115,7 @@ def test_the_table_holds_the_mean_over_seeds_and_the_paired_gain(tmp_path):
     lines = tables.lines_of(systems, "one:deep")
     hits = [float(results.values(each.arm("both"), ["hit@1"]).mean()) for each in answers]
     assert lines[2].spreads["hit@1"].mean == pytest.approx((hits[0] + hits[1]) / 2)
-    gain = compare.compare(systems[2], systems[0], ["hit@5"])[0]
+    gain = compare.compare(systems[2], systems[0], metrics=["hit@5"]).differences[0]
     assert lines[2].gains["hit@5"].interval == gain.interval
     assert f"{100 * gain.interval.mean:+.1f}" in tables.table(lines).splitlines()[4]
 
@@ -157,7 +157,7 @@ def test_models_of_one_category_each_answer_the_queries_of_theirs(tmp_path):
     files = {category: tmp_path / f"{category}.json" for category in found}
     whole = pieces.joined(files)
     for category, own in found.items():
-        mine = own.of(category)
+        mine = own.in_category(category)
         assert np.array_equal(whole.arm("both").ranks[mine], own.arm("both").ranks[mine])
     with pytest.raises(BadRequest, match="no model of bags"):
         pieces.joined({category: path for category, path in files.items() if category != "bags"})

@@ -190,14 +190,16 @@ def test_another_catalog_in_its_place_is_noticed_before_anything_is_acknowledged
     there = sorted(path.name for path in shop.rglob("*")) if shop.exists() else None
     if replace in (move, delete):
         assert there is None
-        writer.close(), reader.close()
+        writer.close()
+        reader.close()
         with pytest.raises(BadCatalog, match="no catalog at"):
             LocalCatalog.open(shop)
         return
     other = LocalCatalog.open(shop) if replace is not restore_in_place else None  # its log stands beside it now
     if other is not None:
         put(other, entry("n2", [3, 0, 0, 0]))
-    writer.close(), reader.close()
+    writer.close()
+    reader.close()
     if other is None:
         other = LocalCatalog.open(shop)
         put(other, entry("n2", [3, 0, 0, 0]))

@@ -589,6 +589,12 @@ def test_a_control_character_in_an_id_is_refused(tmp_path: Path, column: str) ->
         read(text(tmp_path, f"photo,{column}\nb.jpg,a\x1b[2J\n"))
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_control_character_in_the_name_of_a_column_is_refused(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(BadDataset, match="holds a control character"):
+        read(write(tmp_path / f"shop.{suffix}", [{"photo": "a.jpg", "colour\x1b[31m": "red"}]))
+
+
 def test_times_of_any_unit_and_year_are_text_without_pandas(tmp_path: Path) -> None:
     columns = {
         "ns": pyarrow.array([1700000000123456789, None], pyarrow.timestamp("ns")),

@@ -5,7 +5,6 @@ Queries, ranks and metrics are those of ``osoroi evaluate``; only what reads and
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -79,11 +78,11 @@ class CachedCrops(CropEncoder):
         self,
         cache: Path,
         encoder: Encoder,
-        pool: ThreadPoolExecutor,
+        threads: int,
         corrupt: int | None,
         on_progress: Callable[[int], None],
     ) -> None:
-        super().__init__(encoder, pool, corrupt, on_progress)
+        super().__init__(encoder, threads, corrupt, on_progress)
         self.cache = cache
 
     def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
@@ -92,9 +91,10 @@ class CachedCrops(CropEncoder):
         assert isinstance(encoder, NetworkEncoder)
         arrays, readable = self.features(encoder, [crop for _, crop in every])
         for row in np.flatnonzero(~readable).tolist():
-            problem = self.pixels(every[row][1])
-            assert isinstance(problem, BadPhoto)
-            self.add_problem(every[row][1], problem)
+            try:
+                self.pixels(every[row][1])
+            except BadPhoto as error:
+                self.add_problem(every[row][1], error)
         rows = np.flatnonzero(readable)
         for some in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
             if len(some):
@@ -122,8 +122,10 @@ class CachedCrops(CropEncoder):
 
     def _pixels_of(self, crops: Sequence[Crop]) -> Callable[[int], UInt8[np.ndarray, "h w 3"] | None]:
         def load(row: int) -> UInt8[np.ndarray, "h w 3"] | None:
-            found = self.pixels(crops[row])
-            return None if isinstance(found, BadPhoto) else found
+            try:
+                return self.pixels(crops[row])
+            except BadPhoto:
+                return None
 
         return load
 

@@ -17,7 +17,7 @@ from osoroi.recipe import NAMED, changed, named
 @click.option(
     "--recipe", default="quick", show_default=True, help=f"How to train: {', '.join(NAMED)} (see docs/recipes.md)."
 )
-@click.option("--out", required=True, type=options.Target(), help="Folder of the run; made if need be.")
+@click.option("--out", required=True, type=options.Target(folder=True), help="Folder of the run; made if need be.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
 @click.option("--backbone", type=click.Path(path_type=Path), help="Weights of the backbone, where no package has them.")
 @click.option(

@@ -8,7 +8,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +24,9 @@ LONGEST = 1 << 20
 
 BATCH = 4096
 """Rows of a Parquet file that are held at a time."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Control characters of ASCII and Latin-1: in an id or the name of a column they only do harm."""
 
 DELIMITERS = ",;\t"
 
@@ -165,7 +168,15 @@ def header(line: Line, cells: list[str]) -> list[str]:
         line.refuse(f"the header names {', '.join(twice)} twice", hint="name every column once")
     if not any(names):
         line.refuse("no header", hint="the first line names the columns")
+    require_plain(line, names)
     return names
+
+
+def require_plain(line: Line, names: Iterable[str]) -> None:
+    """Refuse names of columns with control characters."""
+    strange = next((name for name in names if CONTROL.search(name)), None)
+    if strange is not None:
+        line.refuse(f"the column {strange[:60]!r} holds a control character", hint="write it without")
 
 
 def json_lines(path: Path) -> Iterator[Line]:
@@ -180,6 +191,7 @@ def json_lines(path: Path) -> Iterator[Line]:
             raise BadDataset(f"{path}, line {number}: no JSON: {error}", hint="one object a line") from error
         if not isinstance(found, dict):
             line.refuse(f"{type(found).__name__} instead of an object", hint="one object a line")
+        require_plain(line, found)
         yield line._replace(cells={name: cell(line, name, value) for name, value in found.items()})
 
 

@@ -1,4 +1,4 @@
-"""A limit of open connections, and clocks for clients that connect and then say nothing, or do not take their answer.
+"""A limit of open connections, and clocks for clients that connect and send nothing, or do not take their response.
 
 ``Connection`` stands between asyncio and the HTTP protocol of the server, and passes everything on: uvicorn takes any
 protocol class, so that nothing of its own is touched. The middleware says which connections have a request under way.
@@ -80,7 +80,7 @@ class Connections:
             del self._open[peer]
 
     def _sweep(self) -> None:
-        """Let go who takes too long. It runs while there are connections."""
+        """End the connections that take too long. It runs while there are connections."""
         now = time.monotonic()
         for connection in list(self._open.values()):
             connection.check(now, self.head_s, self.take_s)
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def check(self, now: float, head_s: float, take_s: float) -> None:
-        """End the connection where its client has not asked for ``head_s`` or not taken its answer for ``take_s``."""
+        """End the connection where its client sent no request for ``head_s``, or took no response for ``take_s`` seconds."""
         assert self._transport is not None
         if self._transport.get_write_buffer_size() == 0:
             self.unsent_since = None

@@ -1,4 +1,4 @@
-"""What the service counts of itself, for Prometheus. Labels are methods, routes and statuses, never what was asked."""
+"""What the service counts of itself, for Prometheus. Labels are methods, routes and statuses, nothing else."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,7 @@
 """The outermost layer, before every route: keys, names, headers for browsers, HEAD, clients that hang up, and the log.
 
 Plain ASGI: it costs microseconds. The log names the route, never the path or the query string, so neither what people
-look for nor a line break in it gets there.
+search for nor a line break in it gets there.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class Exchange:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
-            if not self.whole:  # the rest of a body that nobody will read would hold the connection
+            if not self.whole:  # the rest of an unread body would hold the connection
                 headers["Connection"] = "close"
         elif self._head:
             if message.get("more_body", False):

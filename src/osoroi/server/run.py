@@ -27,7 +27,7 @@ LAST_S = 5.0
 
 
 def config(application: FastAPI, host: str, port: int) -> uvicorn.Config:
-    """How uvicorn serves the application: with its limits of connections, and without writing what people look for."""
+    """How uvicorn serves the application: with a limit of connections, and without a log of addresses."""
     settings: Settings = application.state.service.settings
     return uvicorn.Config(
         application,

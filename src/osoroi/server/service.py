@@ -1,4 +1,4 @@
-"""What the service does, whoever asks: programs through ``api``, people through ``pages``.
+"""The operations of the service, which ``api`` offers to programs and ``pages`` to people.
 
 Photos are decoded in worker processes, the catalog is read on a few threads, crops are encoded by the batcher's
 threads, products are written on one thread; the event loop does none of it.

@@ -28,7 +28,7 @@ class Settings:
     field_bytes: int = 2**20
     """Bytes of a body without photos, and of all parts of a form that are no photos."""
     memory_bytes: int = 512 * 2**20
-    """Bytes of all bodies that are held at one time."""
+    """Bytes of all bodies in memory at one time."""
     pixels: int = 50_000_000
     """Pixels of a photo."""
     decoders: int = field(default_factory=lambda: max(2, min(8, os.cpu_count() or 2)))
@@ -56,7 +56,7 @@ class Settings:
     connections: int = 512
     """Open connections."""
     head_s: float = 10.0
-    """Seconds for the headers of a request, and for a connection that asks nothing."""
+    """Seconds for the headers of a request, and for a connection without a request."""
     upload_s: float = 30.0
     """Seconds for a body to arrive."""
     answer_s: float = 20.0
@@ -64,7 +64,7 @@ class Settings:
     take_s: float = 60.0
     """Seconds for a client to take an answer."""
     drain_s: float = 30.0
-    """Seconds to answer what was begun when the service is told to end."""
+    """Seconds to answer what was begun after the signal to end."""
     cache_bytes: int = 64 * 2**20
     """Bytes of thumbnails in memory."""
     filter_budget: FilterBudget = field(default_factory=FilterBudget)

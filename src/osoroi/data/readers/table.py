@@ -35,8 +35,6 @@ PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 EXACT_DIGITS = 15
 """Digits that a float holds whatever they are. Longer numbers stay text."""
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
 
 @dataclass(frozen=True)
 class TableRecipe:
@@ -158,7 +156,7 @@ class Table:
         if self.assign and split is None:
             split = self.assign(product)
         photo = line.need("photo")
-        crop_id = name(line, "crop_id") or made_id(product.product_id, domain, normal(photo), box)
+        crop_id = id_of(line, "crop_id") or made_id(product.product_id, domain, normal(photo), box)
         return Row(product, Crop(crop_id, product.product_id, domain, storable(self.path.parent / photo), box, split))
 
     def product(self, line: tabular.Line, text_columns: frozenset[str] | None) -> Product:
@@ -169,27 +167,27 @@ class Table:
                 column: value if column in text_columns else attribute(value) for column, value in attributes.items()
             }
         return Product(
-            product_id=name(line, "product_id") or normal(line.need("photo")),
+            product_id=id_of(line, "product_id") or normal(line.need("photo")),
             title=line.text("title") or "",
             category=line.text("category"),
             brand=line.text("brand"),
             price=line.number("price"),
             currency=line.text("currency"),
             url=line.text("url"),
-            design_id=name(line, "design_id"),
+            design_id=id_of(line, "design_id"),
             attributes=attributes,
         )
 
 
-def name(line: tabular.Line, column: str) -> str | None:
+def id_of(line: tabular.Line, column: str) -> str | None:
     """An id of a line in composed Unicode; control characters in it are refused.
 
-    >>> name(tabular.Line(Path("shop.csv"), "line 2", {"product_id": "a\\x1b[2J"}), "product_id")
+    >>> id_of(tabular.Line(Path("shop.csv"), "line 2", {"product_id": "a\\x1b[2J"}), "product_id")
     Traceback (most recent call last):
     osoroi.errors.BadDataset: shop.csv, line 2: product_id 'a\\x1b[2J' holds a control character; write it without
     """
     text = line.text(column)
-    if text is not None and CONTROL.search(text):
+    if text is not None and tabular.CONTROL.search(text):
         line.refuse(f"{column} {text[:60]!r} holds a control character", hint="write it without")
     return None if text is None else normal(text)
 

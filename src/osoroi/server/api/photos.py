@@ -1,4 +1,4 @@
-"""Photos as people see them: small, upright, always a JPEG made here, whatever the shop's file was."""
+"""Thumbnails: small, upright, always a JPEG made here, whatever the shop's file was."""
 
 import hashlib
 from collections import OrderedDict
@@ -15,11 +15,11 @@ from osoroi.server.search_request import box_of
 from osoroi.server.service import Service
 
 WIDTHS = (80, 160, 240, 320, 480, 640, 960, 1280, 1600)
-"""Widths that are made; others are rounded up, so that nobody fills the cache with 1,600 sizes of one photo."""
+"""Widths that are made; others are rounded up, so that 1,600 sizes of one photo cannot fill the cache."""
 
 WIDTH = 320
 FORMAT = "1"
-"""Raised when the same photo comes out differently, so that browsers ask again."""
+"""Raised when the same photo comes out differently, so that browsers load it again."""
 
 reads = APIRouter(prefix="/v1", responses=REFUSALS, route_class=ReadRoute)
 searches = APIRouter(prefix="/v1", responses=REFUSALS, route_class=SearchRoute)

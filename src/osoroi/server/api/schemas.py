@@ -87,7 +87,7 @@ class PutResponse(StoredProductResponse):
 
 
 class ListResponse(BaseModel):
-    """A page of products in the order of their ids; ask with ``after=next`` for those that follow."""
+    """A page of products in the order of their ids; ``after=next`` gives the page that follows."""
 
     products: list[ProductResponse]
     next: str | None

@@ -140,7 +140,7 @@ class DecodingPool:
             try:
                 return await asyncio.shield(job)
             except asyncio.CancelledError:
-                worker.kill()  # nobody waits for it any more
+                worker.kill()  # its request was cancelled
                 await asyncio.wait([job])
                 job.exception()
                 raise

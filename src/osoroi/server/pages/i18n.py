@@ -142,7 +142,7 @@ def words(lang: str) -> Words:
 
 
 def language(wish: str | None, accept: str) -> str:
-    """The language of a page: what the address says, else the first of ours that the browser asks for.
+    """The language of a page: what the address says, else the first of ours among those that the browser accepts.
 
     >>> language(None, "fr;q=0.9, ja;q=0.8, en;q=0.5"), language("en", "ja"), language(None, "")
     ('ja', 'en', 'en')
@@ -159,7 +159,7 @@ def language(wish: str | None, accept: str) -> str:
 
 
 def named(text: str, lang: str) -> str:
-    """A shop's own word as people read it.
+    """A shop's own word as the page shows it.
 
     >>> named("in_stock", "en"), named("skirts", "ja"), named("Aoi & Co", "ja")
     ('In stock', 'スカート', 'Aoi & Co')

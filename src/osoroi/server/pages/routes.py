@@ -159,7 +159,7 @@ async def _carried(service: Service, photo: bytes, state: UrlState) -> Query:
 
 
 async def _preview(service: Service, photo: bytes) -> QueryPhoto | None:
-    """A photo that the browser cannot draw, for it to show; None where nobody can."""
+    """A photo that the browser cannot draw, for it to show; None where the service cannot either."""
     try:
         small = await service.decoder.thumbnail(photo, SHOWN_WIDTH)
     except BadPhoto:

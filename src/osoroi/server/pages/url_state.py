@@ -167,7 +167,7 @@ def from_pairs(
 
 
 def _value(text: str, kinds: frozenset[Kind]) -> str | bool | None:
-    """A choice as the column holds it, or None where it never held one like it."""
+    """A choice as a value of the column, or None where the column has no such kind of value."""
     if "flag" in kinds:
         return {"yes": True, "no": False}.get(text)
     return text if text and "text" in kinds else None

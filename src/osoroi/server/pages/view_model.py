@@ -87,20 +87,23 @@ def photo_url(crop_id: str) -> str:
 
 
 def cards(
-    found: Sequence[Hit | Product], held: Mapping[str, StoredProduct], state: UrlState, words: Words, lang: str
+    results: Sequence[Hit | Product], stored: Mapping[str, StoredProduct], state: UrlState, words: Words, lang: str
 ) -> list[Card]:
     """Cards for hits, or for products without a search; those removed since are left out."""
     made = []
-    for one in found:
-        product = one.product if isinstance(one, Hit) else one
-        if product.product_id in held:
-            made.append(_card(one, product, held[product.product_id], state, words, lang))
+    for result in results:
+        product = result.product if isinstance(result, Hit) else result
+        if product.product_id in stored:
+            made.append(_card(result, product, stored[product.product_id], state, words, lang))
     return made
 
 
-def _card(one: Hit | Product, product: Product, held: StoredProduct, state: UrlState, words: Words, lang: str) -> Card:
-    ids = [crop.crop_id for crop in held.crops]
-    best = one.crop_id if isinstance(one, Hit) and one.crop_id in ids else ids[0]
+def _card(
+    result: Hit | Product, product: Product, stored: StoredProduct, state: UrlState, words: Words, lang: str
+) -> Card:
+    ids = [crop.crop_id for crop in stored.crops]
+    parts = result.parts if isinstance(result, Hit) else {}
+    best = result.crop_id if isinstance(result, Hit) and result.crop_id in ids else ids[0]
     return Card(
         product_id=product.product_id,
         crop_id=best,
@@ -110,7 +113,9 @@ def _card(one: Hit | Product, product: Product, held: StoredProduct, state: UrlS
         url=safe_url(product.url),
         like=state.address(product_id=product.product_id, crop_id=None, box=None, k=UrlState.k),
         shots=tuple(photo_url(crop_id) for crop_id in [best, *(other for other in ids if other != best)][:SHOTS]),
-        bars=tuple(_bar(name, cosine, words) for name, cosine in one.parts.items()) if isinstance(one, Hit) else (),
+        bars=tuple(_bar(name, cosine, words) for name, cosine in result.parts.items())
+        if isinstance(result, Hit)
+        else (),
     )
 
 
