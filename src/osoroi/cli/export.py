@@ -21,19 +21,7 @@ def command(run: Path, encoder: Path, licence: str) -> None:
     osoroi export run shop.onnx
     """
     extra("torch", "train")
-    from osoroi.model.export import export
-    from osoroi.training import run as runs
-    from osoroi.training.view_loader import preprocessing
+    from osoroi.training.train import export_run
 
-    network, config = runs.load(run)
-    made = export(
-        network,
-        encoder,
-        parts=network.parts,
-        preprocessing=preprocessing(config.recipe),
-        crops=runs.crops_of(run),
-        recipe=config.recipe.name,
-        training=" + ".join(config.datasets),
-        licence=licence,
-    )
+    made = export_run(run, encoder, licence=licence)
     click.echo(f"{encoder} {made.fingerprint[:12]}")
