@@ -1,5 +1,7 @@
 """Documentation is run: help pages, README commands, the list of readers and of public names."""
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -120,6 +122,38 @@ def test_the_readmes_python_runs_on_the_demo(demo: tuple[Path, str]) -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=demo[0], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert len(run.stdout.splitlines()) == 5
+
+
+def blocks_of_the_page() -> list[str]:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+
+def cells_of_the_notebook() -> list[str]:
+    notebook = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param([block for block in blocks_of_the_page() if "osoroi.train(" not in block], id="page"),
+        pytest.param(blocks_of_the_page(), id="page with training", marks=pytest.mark.slow),
+        pytest.param(cells_of_the_notebook(), id="notebook"),
+    ],
+)
+def test_python_in_the_docs_runs_on_the_demo_and_uses_the_public_names_alone(
+    demo: tuple[Path, str], tmp_path: Path, blocks: list[str]
+) -> None:
+    (tmp_path / "demo").symlink_to(demo[0] / "demo")
+    code = "\n".join(blocks)
+    assert len(blocks) >= 7
+    assert re.findall(r"^(?:import|from) .*", code, flags=re.MULTILINE) == ["import osoroi"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_every_command_line_in_the_readme_is_one_the_commands_accept() -> None:
