@@ -23,7 +23,7 @@ HEAVY = (
 
 def ours_reached_from(module: str) -> set[str]:
     """Our modules that importing this one brings in, packages that only hold a protocol among them."""
-    graph = grimp.build_graph("osoroi")
+    graph = grimp.build_graph("osoroi", exclude_type_checking_imports=True)
     return graph.find_upstream_modules(module) - {"osoroi"}
 
 

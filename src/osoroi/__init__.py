@@ -1,3 +1,63 @@
-"""Find the product in a shop from a photo of someone wearing it."""
+"""Find the products of a shop in a photo of someone who wears them.
+
+>>> import osoroi
+>>> with osoroi.open("shop") as shop:  # doctest: +SKIP
+...     hits = shop.search("snap.jpg", box=(40, 12, 300, 420), k=5)
+
+Importing this package imports nothing else; each name is imported when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osoroi.encoder import Encoder
+    from osoroi.errors import OsoroiError
+    from osoroi.evaluation.compare import compare
+    from osoroi.evaluation.evaluate import evaluate
+    from osoroi.garments.find import find
+    from osoroi.records import Box, Hit, Product
+    from osoroi.shop import Catalog, create, open
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Box",
+    "Catalog",
+    "Encoder",
+    "Hit",
+    "OsoroiError",
+    "Product",
+    "compare",
+    "create",
+    "evaluate",
+    "find",
+    "open",
+]
+
+_MODULES = {
+    "Box": "osoroi.records",
+    "Catalog": "osoroi.shop",
+    "Encoder": "osoroi.encoder",
+    "Hit": "osoroi.records",
+    "OsoroiError": "osoroi.errors",
+    "Product": "osoroi.records",
+    "compare": "osoroi.evaluation.compare",
+    "create": "osoroi.shop",
+    "evaluate": "osoroi.evaluation.evaluate",
+    "find": "osoroi.garments.find",
+    "open": "osoroi.shop",
+}
+"""Public name -> the module that defines it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'osoroi' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from osoroi import __version__, image
-from osoroi.data.readers import READERS, Reader, open_dataset
+from osoroi.data.readers import Reader, dataset_name, open_dataset
 from osoroi.encoder import DIAL, Encoder
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
@@ -83,14 +83,8 @@ def evaluate(  # noqa: PLR0913  the settings of a protocol are plain keywords he
         raise BadRequest(f"corrupt is {corrupt}", hint="corrupt is a seed, 0 or more; None leaves the queries clean")
     protocol = Protocol(split, tuple(gallery), within_category, corrupt, skip_unanswerable, detail)
     file = None if encoder is None else os.fspath(encoder)
-    task = Task(_named(dataset), tuple(map(_named, distractors)), file, protocol, sample_detail)
+    task = Task(dataset_name(dataset), tuple(map(dataset_name, distractors)), file, protocol, sample_detail)
     return run(task, threads=threads, top_k=top_k, on_progress=on_progress)
-
-
-def _named(dataset: str | os.PathLike[str]) -> str:
-    """A data set as ``name:path``; a plain path is a table."""
-    name = os.fspath(dataset)
-    return name if name.partition(":")[0] in READERS else f"table:{name}"
 
 
 def run(task: Task, *, threads: int = 1, top_k: int = TOP_K, on_progress: Progress = _silent) -> Evaluation:

@@ -18,7 +18,7 @@ from osoroi.garments.body import Body
 from osoroi.garments.people import Detection, detect
 from osoroi.garments.pose import Pose, pose
 from osoroi.image import Photo
-from osoroi.records import Box, Source
+from osoroi.records import Box, BoxLike, PhotoLike
 
 WORK_SIDE: Final = 1024
 """Photos with a longer side are reduced to this many pixels before anything is looked for."""
@@ -62,26 +62,27 @@ class Person:
     pictures: rule.Evidence
 
 
-def find(photo: Source | Photo, *, box: Box | None = None) -> list[Garment]:
+def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
     """The garments of a photo: people from the largest to the smallest, and of each the largest garment first.
 
     A photo without a person is one garment, ``image.content``. With ``box`` the list has that box alone, and its kind
     follows from its place on the body where there is one. Raises BadPhoto for a photo that cannot be read and for a
     box outside it.
     """
-    pixels = photo if isinstance(photo, np.ndarray) else image.read(photo)
+    pixels = image.read(photo)
     height, width, _ = pixels.shape
-    if box is not None and not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
+    given = None if box is None else Box.of(box)
+    if given is not None and not (0 <= given.left < given.right <= width and 0 <= given.top < given.bottom <= height):
         raise BadPhoto(
-            f"box {tuple(box)} does not fit a photo of {width} x {height}",
+            f"box {tuple(given)} does not fit a photo of {width} x {height}",
             hint="boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside",
         )
     reduced = -(-max(height, width) // WORK_SIDE)
     small = np.asarray(Image.fromarray(pixels).reduce(reduced)) if reduced > 1 else pixels
     detections = detect(small)
     people = [person for found in largest(detections, small) if (person := examine(small, found.box))]
-    if box is not None:
-        return [boxed(small, box, people, reduced)]
+    if given is not None:
+        return [boxed(small, given, people, reduced)]
     garments = []
     for number, person in enumerate(people):
         on_body = of_person(person, detections, small)

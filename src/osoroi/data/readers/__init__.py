@@ -7,6 +7,7 @@ question mark, end it with another: ``table:what?.csv?``.
 
 import importlib
 import inspect
+import os
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
@@ -34,6 +35,16 @@ class Reader(Protocol):
     def rows(self) -> Iterator[Row]:
         """Every crop with its product; raises BadDataset naming the file and the row that cannot be read."""
         ...
+
+
+def dataset_name(dataset: str | os.PathLike[str]) -> str:
+    """A data set as ``name:path``; a plain path is that of a table or folder.
+
+    >>> dataset_name("drawn:40"), dataset_name("shop/products.csv")
+    ('drawn:40', 'table:shop/products.csv')
+    """
+    name = os.fspath(dataset)
+    return name if name.partition(":")[0] in READERS else f"table:{name}"
 
 
 def open_dataset(dataset: str) -> Reader:

@@ -1,0 +1,243 @@
+"""The public ``Catalog``: the products of a shop together with the encoder that made their vectors."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+from osoroi import ingest
+from osoroi.catalog import Storage
+from osoroi.catalog.local import LocalCatalog
+from osoroi.data import products
+from osoroi.data.products import ProductInput
+from osoroi.data.readers import dataset_name, open_dataset
+from osoroi.encoder import Encoder
+from osoroi.errors import BadDataset, BadRequest, OtherEncoder
+from osoroi.garments import Garment
+from osoroi.garments.find import find as find_garments
+from osoroi.ingest import Count, Problem
+from osoroi.records import BoxLike, Crop, Hit, PhotoLike, Product, Row, Value
+from osoroi.search import K, Searcher
+
+EncoderLike = Encoder | str | os.PathLike[str]
+"""An encoder, or the path of its file."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """The result of ``Catalog.add``: numbers of products and crops, and the photos that could not be read."""
+
+    count: Count
+    problems: tuple[Problem, ...]
+
+
+class Catalog:
+    """The products of a shop, and the encoder that made their vectors.
+
+    ``osoroi.open`` and ``osoroi.create`` give one. Every change is durable when its method returns. Threads may share
+    a catalog; other processes see its changes at their next search.
+    """
+
+    def __init__(self, storage: Storage, encoder: Encoder) -> None:
+        self.storage = storage
+        self.encoder = encoder
+        self._searcher = Searcher(encoder, storage)
+
+    def __repr__(self) -> str:
+        return f"<osoroi.Catalog {self.storage.location}>"
+
+    # ------------------------------------------------------------------------------------------------ search
+
+    @overload
+    def search(
+        self,
+        photo: PhotoLike | None = None,
+        *,
+        box: BoxLike | None = None,
+        k: int = K,
+        offset: int = 0,
+        where: str | None = None,
+        detail: float | None = None,
+        like: str | None = None,
+    ) -> list[Hit]: ...
+
+    @overload
+    def search(
+        self,
+        photo: list[Any] | tuple[Any, ...],
+        *,
+        box: Sequence[BoxLike | None] | None = None,
+        k: int = K,
+        offset: int = 0,
+        where: str | None = None,
+        detail: float | None = None,
+    ) -> list[list[Hit]]: ...
+
+    def search(
+        self,
+        photo: PhotoLike | list[Any] | tuple[Any, ...] | None = None,
+        *,
+        box: Any = None,
+        k: int = K,
+        offset: int = 0,
+        where: str | None = None,
+        detail: float | None = None,
+        like: str | None = None,
+    ) -> list[Hit] | list[list[Hit]]:
+        """The k products most similar to the garment in a photo, best first, after the first ``offset`` of them.
+
+        A photo is a path, bytes, an open binary file, a Pillow image or an array ``uint8 [h w 3]``. ``box`` is the
+        garment in it: (left, top, right, bottom) in pixels of the upright photo; without a box the whole photo is the
+        query. ``where`` is a filter such as ``"category = skirts and price <= 5000"``. ``detail`` in [0, 1] is the
+        weight of colour and pattern; by default it is the encoder's.
+
+        A list of photos is one batch: it gives a list of hits for each photo, and ``box`` is then a list of boxes.
+        ``like`` names a product of the catalog that is the query instead of a photo. Raises BadPhoto, BadFilter,
+        BadRequest and NotFound.
+        """
+        if (photo is None) == (like is None) or (like is not None and box is not None):
+            raise BadRequest("a search needs a photo, or like= without a box", hint="give one of them")
+        if like is not None:
+            return self._searcher.similar(like, k=k, offset=offset, where=where, detail=detail)
+        if isinstance(photo, list | tuple):
+            return self._searcher.search_batch(photo, boxes=box, k=k, offset=offset, where=where, detail=detail)
+        assert photo is not None
+        return self._searcher.search(photo, box=box, k=k, offset=offset, where=where, detail=detail)
+
+    def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
+        """The garments in a photo, as ``osoroi.find`` gives them; each has a box to search with."""
+        return find_garments(photo, box=box)
+
+    # ------------------------------------------------------------------------------------------------ change
+
+    def add(
+        self,
+        products: str | os.PathLike[str] | Mapping[str, Any] | Iterable[ProductInput],
+        *,
+        threads: int = 2,
+        on_progress: Callable[[Count], None] = lambda count: None,
+    ) -> Added:
+        """Embed and store products. Adding the same products again changes nothing.
+
+        ``products`` is a data set such as ``table:products.csv``, the path of a table or folder, or products as Python
+        values: mappings with ``product_id``, ``photo`` (or ``photos``) and the columns of ``Product``, or pairs of a
+        ``Product`` and its photos. A photo that cannot be read is in ``problems`` and stops nothing. Raises BadDataset
+        where the data cannot be read, or no product has a readable photo.
+        """
+        problems: list[Problem] = []
+        count = ingest.add(
+            _rows(products),
+            self.storage,
+            self.encoder,
+            threads=threads,
+            on_problem=problems.append,
+            on_progress=on_progress,
+        )
+        if not count.stored and (count.left_out or count.street):
+            why = f": {problems[0].reason}" if problems else f" ({count.street} street crops)"
+            raise BadDataset(f"no product has a readable shop photo{why}")
+        return Added(count, tuple(problems))
+
+    def update(self, product_id: str, /, **changes: Value | int) -> Product:
+        """Change columns of a product, such as ``price=2900`` or ``title="Coat"``; other names are attributes.
+
+        None removes a value. Nothing is embedded. Returns the changed product. Raises NotFound and BadRequest.
+        """
+        self.storage.patch(product_id, {name: products.stored_value(value) for name, value in changes.items()})
+        return self.storage.get(product_id)
+
+    def remove(self, product_ids: str | Iterable[str]) -> list[str]:
+        """Remove one product or several; returns the ids that were in the catalog."""
+        return self.storage.remove([product_ids] if isinstance(product_ids, str) else product_ids)
+
+    # ------------------------------------------------------------------------------------------------ read
+
+    def __getitem__(self, product_id: str) -> Product:
+        """One product; raises NotFound."""
+        return self.storage.get(product_id)
+
+    def __contains__(self, product_id: object) -> bool:
+        return isinstance(product_id, str) and product_id in self.storage.get_many([product_id])
+
+    def __len__(self) -> int:
+        return len(self.storage)
+
+    def __iter__(self) -> Iterator[Product]:
+        return self.storage.products()
+
+    def products(self, *, where: str | None = None) -> Iterator[Product]:
+        """The products that match a filter, in the order of their ids. Raises BadFilter."""
+        return self.storage.products(where=where)
+
+    def count(self, *, where: str | None = None) -> int:
+        """The number of products that match a filter. Raises BadFilter."""
+        return self.storage.count(where=where)
+
+    def crops(self, product_id: str) -> list[Crop]:
+        """The crops of a product's photos; raises NotFound."""
+        return self.storage.crops(product_id)
+
+    # ------------------------------------------------------------------------------------------------ close
+
+    def close(self) -> None:
+        """Release the files. A closed catalog refuses every call."""
+        self.storage.close()
+
+    def __enter__(self) -> "Catalog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open(
+    folder: str | os.PathLike[str], *, encoder: EncoderLike | None = None, readonly: bool = False, threads: int = 1
+) -> Catalog:
+    """The catalog in a folder. Without ``encoder`` its encoder is the one that comes with osoroi.
+
+    ``threads`` encode photos on the CPU. Raises BadCatalog for a folder that is no catalog, and OtherEncoder where the
+    vectors were made by another encoder.
+    """
+    opened = _encoder(encoder, threads)
+    storage = LocalCatalog.open(Path(folder), readonly=readonly)
+    try:
+        if encoder is None and opened.fingerprint != storage.fingerprint:
+            raise OtherEncoder(
+                f"the catalog {os.fspath(folder)} has vectors of encoder {storage.fingerprint[:12]}, "
+                "which is not the one that comes with osoroi",
+                hint="name the file of its encoder: osoroi.open(folder, encoder='mine.onnx')",
+            )
+        return Catalog(storage, opened)
+    except BaseException:
+        storage.close()
+        raise
+
+
+def create(folder: str | os.PathLike[str], encoder: EncoderLike | None = None, *, threads: int = 1) -> Catalog:
+    """A new, empty catalog for the vectors of an encoder, by default of the one that comes with osoroi.
+
+    Raises BadCatalog where the folder holds something already.
+    """
+    opened = _encoder(encoder, threads)
+    storage = LocalCatalog.create(
+        Path(folder),
+        fingerprint=opened.fingerprint,
+        dim=opened.dim,
+        parts=opened.parts,
+        about={"recipe": opened.recipe, "training": opened.training, "licence": opened.licence},
+    )
+    return Catalog(storage, opened)
+
+
+def _encoder(encoder: EncoderLike | None, threads: int) -> Encoder:
+    return encoder if isinstance(encoder, Encoder) else Encoder.open(encoder, threads=threads)
+
+
+def _rows(given: str | os.PathLike[str] | Mapping[str, Any] | Iterable[ProductInput]) -> Iterator[Row]:
+    if isinstance(given, str | os.PathLike):
+        return open_dataset(dataset_name(given)).rows()
+    return products.rows([given] if isinstance(given, Mapping) else given)
