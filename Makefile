@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO   ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers tests slow torture docs clean browser decoder
+.PHONY: help demo test lint types layers tests slow torture mutants docs site clean browser decoder
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -35,11 +35,17 @@ slow: $(VENV)/.testing ## the tests that take longer than ten seconds each
 torture: $(VENV)/.testing ## kill the writer of a catalog at 1,000 points; nothing acknowledged may be lost
 	$(BIN)/python benchmarks/torture.py --kills 1000
 
+mutants: $(VENV)/.testing ## plant a sample of faults in the code; count how many the tests notice
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tools/mutants.py
+
 docs: $(VENV)/.testing ## write the generated pages docs/cli.md and docs/api.md anew
 	$(BIN)/python tools/make_docs.py
 
+site: $(VENV)/.testing ## build the documentation site into site/, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean: ## remove the environment, caches and the demo
-	rm -rf $(VENV) $(DEMO) node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO) site node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -85,7 +85,7 @@ def _entry(encoder: Encoder, number: int, vector: Any, photo: bytes) -> Entry:
 
 def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
     """Serve ``folder``. A hollow service answers every photo with the same hits, and so costs what HTTP costs."""
-    from osoroi.cli.serve import run
+    from osoroi.server.run import run
     from osoroi.server.service import Service
     from osoroi.server.settings import Settings
 
@@ -95,11 +95,11 @@ def serve(folder: Path, batch: int, workers: int, hollow: bool) -> None:
         if hollow:
             hits = searcher.similar("P0")
 
-            async def nothing(self: Service, question: object) -> list[Hit]:
+            async def nothing(self: Service, request: object) -> list[Hit]:
                 return hits
 
             Service.search = nothing  # type: ignore[method-assign]
-        run(searcher, catalog, replace(Settings(), batch=batch, workers=workers), "127.0.0.1", 0)
+        run(searcher, replace(Settings(), batch=batch, workers=workers), "127.0.0.1", 0)
 
 
 class Process:
@@ -292,10 +292,10 @@ def steps(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         folder = Path(name) / "shop"
         fill(folder, Encoder.open(), shots, options.products)
         yield "products", options.products
-        yield "bare_cpu_ms", bare(folder, shots, options.alone)
-        yield "one_client", alone(folder, asked, options.batch, options.alone)
-        yield "one_client_hollow", alone(folder, asked, options.batch, options.alone, hollow=True)
-        yield "bare_cpu_ms_again", bare(folder, shots, options.alone)
+        yield "bare_cpu_ms", bare(folder, shots, options.dropped)
+        yield "one_client", alone(folder, asked, options.batch, options.dropped)
+        yield "one_client_hollow", alone(folder, asked, options.batch, options.dropped, hollow=True)
+        yield "bare_cpu_ms_again", bare(folder, shots, options.dropped)
         service = Process(folder, options.batch)
         try:
             asyncio.run(crowd(service, asked, 1, 0, 2))

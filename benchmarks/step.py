@@ -2,12 +2,12 @@
 
     python benchmarks/step.py [--json FILE] [--rounds 5] [--recipes frozen finetune whole]
 
-Both sides take turns in one process: so many steps of ours as `osoroi train` takes them (loader, views made worse
-where the recipe makes them anew, mining, loss, clipping, AdamW), then as many bare passes over one batch that lies
-ready. Photos are drawn garments in JPEG files of 312 x 416 pixels; the trunk is EfficientNet-Lite0. ``cpu`` ratios are
-of the process's CPU time, which no busy neighbour changes; ``wall`` ratios are of the clock, where a second core or a
-GPU lets the loader hide. `bare + step` adds AdamW's own step to the bare side: with a frozen trunk the passes are so
-short that it counts.
+Both sides take turns in one process: so many steps of ours as `osoroi train` takes them (loader, views augmented
+where the recipe draws them anew, mining, loss, clipping, AdamW), then as many bare passes over one batch that lies
+ready. Photos are drawn garments in JPEG files of 312 x 416 pixels; the backbone is EfficientNet-Lite0. ``cpu`` ratios
+are of the process's CPU time, which no busy neighbour changes; ``wall`` ratios are of the clock, where a second core
+or a GPU lets the loader hide. `bare + step` adds AdamW's own step to the bare side: with a frozen backbone the passes
+are so short that it counts.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from osoroi.data.readers import open_dataset
 from osoroi.model import build
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe, named
-from osoroi.training import dataset as preparing
+from osoroi.training import dataset as datasets
 from osoroi.training import loop, sampling
 from osoroi.training.sampling import Batch, Pairs
 
@@ -35,9 +35,9 @@ PRODUCTS = 24
 RECIPES: dict[str, dict[str, Any]] = {
     "frozen": {},
     "finetune": {},
-    "whole": {"tuned": 99, "products": 16, "pool": "crop"},
+    "whole": {"unfreeze_blocks": 99, "products": 16, "pool": "crop"},
 }
-"""What a benchmark changes in a recipe; ``whole`` is ``finetune`` with the whole trunk learning."""
+"""What a benchmark changes in a recipe; ``whole`` is ``finetune`` with the whole backbone trained."""
 
 STEPS = {"frozen": 16, "finetune": 2, "whole": 2}
 """At least so many in a turn."""
@@ -60,7 +60,7 @@ def photos(folder: Path) -> str:
 def settings(name: str) -> Recipe:
     """The recipe as it is named, but for what makes one batch fit in memory."""
     recipe = named("finetune" if name == "whole" else name, RECIPES[name])
-    return replace(recipe, start="random", epochs=1000)
+    return replace(recipe, init="random", epochs=1000)
 
 
 def repeated(pairs: Pairs, times: int) -> Pairs:
@@ -68,39 +68,40 @@ def repeated(pairs: Pairs, times: int) -> Pairs:
     count, views = len(pairs), len(pairs.product)
     return replace(
         pairs,
-        look=lambda rows, epoch: pairs.look(rows % views, epoch),
+        load=lambda rows, epoch: pairs.load(rows % views, epoch),
         product=np.concatenate([pairs.product + count * time for time in range(times)]),
         is_street=np.tile(pairs.is_street, times),
         view=np.tile(pairs.view, times),
         design=np.tile(pairs.design, times),
         category=np.tile(pairs.category, times),
+        dataset=np.tile(pairs.dataset, times),
     )
 
 
-def begun(name: str, dataset: str, folder: Path) -> loop.Run:
+def begun(name: str, dataset: str, folder: Path) -> loop.RunState:
     """A run that is ready for its first step, with so many steps in an epoch."""
     recipe = settings(name)
-    chosen = preparing.choose(open_dataset(dataset), "train")
+    selection = datasets.select([open_dataset(dataset)], "train")
     network: Any = build.build(recipe)
-    pairs = preparing.prepare(chosen, network, recipe, folder / name, worse=True)
+    pairs = datasets.load_pairs(selection, network, recipe, folder / name, augmented=True)
     learner = loop.Learner(network, recipe).to(device())
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = repeated(pairs, -(-STEPS[name] * recipe.products // len(pairs)))
-    return loop.Run(folder, learner, recipe, pairs, pairs, device())
+    return loop.RunState(folder, learner, recipe, pairs, pairs, device())
 
 
-def ours(run: loop.Run) -> int:
+def ours(run: loop.RunState) -> int:
     """One epoch of steps; how many."""
     run.learner.train()
     workers = loop.workers(run.device)
     for batch in sampling.batches(run.pairs, run.recipe, run.epoch, workers=workers):
-        loop.learn(run, batch)
+        loop.train_step(run, batch)
         run.step += 1
     run.epoch, run.step = run.epoch + 1, 0
     return run.steps
 
 
-def bare(run: loop.Run, batch: Batch, steps: int, optimizer: torch.optim.Optimizer | None) -> None:
+def bare(run: loop.RunState, batch: Batch, steps: int, optimizer: torch.optim.Optimizer | None) -> None:
     """As many passes of the network, forward and backward, and steps where there is an optimizer."""
     run.learner.train()
     for _ in range(steps):
@@ -124,7 +125,7 @@ def timed(work: Callable[[], Any], device: torch.device) -> tuple[float, float]:
 def measure(name: str, dataset: str, folder: Path, rounds: int) -> dict[str, Any]:
     """Medians over rounds, the first left out; milliseconds a step, and ratios of ours to the bare side."""
     run = begun(name, dataset, folder)
-    batch = loop.moved(sampling.load(run.pairs, sampling.plan(run.pairs, run.recipe, 0)[0], 0), run.device)
+    batch = loop.to_device(sampling.load(run.pairs, sampling.plan(run.pairs, run.recipe, 0)[0], 0), run.device)
     still = torch.optim.AdamW([one for one in run.learner.parameters() if one.requires_grad], 0.0, weight_decay=0.0)
     sides: dict[str, Callable[[], Any]] = {
         "ours": lambda: ours(run),
@@ -155,11 +156,11 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="*", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    told = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         dataset = photos(Path(folder))
         for name in arguments.recipes:
-            told[name] = found = measure(name, dataset, Path(folder), arguments.rounds)
+            results[name] = found = measure(name, dataset, Path(folder), arguments.rounds)
             for clock, ratios in found["ratio"].items():
                 beside = ", ".join(
                     f"{ratio:.2f} of {side} ({found['ms'][side][clock]:.1f} ms)" for side, ratio in ratios.items()
@@ -167,7 +168,7 @@ def main() -> None:
                 print(f"{name} ({found['rows']} rows, {found['device']}), {clock}: "
                       f"{found['ms']['ours'][clock]:.1f} ms a step, {beside}", flush=True)  # fmt: skip
     if arguments.json:
-        arguments.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

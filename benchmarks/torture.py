@@ -1,11 +1,14 @@
 """Kill the writer of a catalog again and again; nothing acknowledged may be lost, nothing removed may come back.
 
 Each round forks a writer that puts, replaces, patches and removes products, compacts, moves to another encoder and
-searches, and says before and after each step what it does. It is killed (SIGKILL) either at a line of our code chosen
-by the seed (half of the rounds: the trace function counts lines, so that production code knows nothing of it), or after
-a time chosen by the seed, wherever it is then, inside SQLite for instance. Then the catalog is opened, with no repair
-step, and compared with a plain dictionary of what was acknowledged; the one step that was under way may be in it whole
-or not at all. Searches have to equal a comparison with everything, and ``osoroi check`` has to find nothing.
+searches, and says before and after each step what it does. It also opens the catalog once more, checks it and backs it
+up in its own process; at its request this process puts products and closes the catalog, or puts a backup in its place
+(unpacked over it, after it was deleted, or renamed), which the writer has to notice. The writer is killed (SIGKILL)
+either at a line of our code chosen by the seed (half of the rounds: the trace function counts lines, so that production
+code knows nothing of it), or after a time chosen by the seed, wherever it is then, inside SQLite for instance. Then the
+catalog is opened, with no repair step, and compared with a plain dictionary of what was acknowledged; the one step that
+was under way may be in it whole or not at all. Searches have to equal a comparison with everything, and ``osoroi
+check`` has to find nothing.
 
 SIGKILL leaves the operating system alive: what this shows is that every state on the way is a sound one, not that a
 disk keeps what it acknowledged.
@@ -14,6 +17,7 @@ disk keeps what it acknowledged.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import logging
@@ -27,32 +31,25 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 from PIL import Image
+from torture_steps import DIM, REQUESTS, Model, Seeded, do, plan, serve, vector
 
-from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog, is_catalog
 from osoroi.catalog.maintenance import reencode
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.memory import memory_index, snapshots
-from osoroi.encoder import Encoder
 from osoroi.index import scan
-from osoroi.records import Crop, Part, Preprocessing, Product
 
-DIM = 8
-SIDE = 16
 STEPS = 30
 LINES = 12_000
 """A round is killed at one of so many lines, if it gets there."""
 TIME_S = 0.25
 """Or within so many seconds."""
-OFTEN = {"put": 6, "replace": 3, "remove": 3, "patch": 3, "compact": 3, "search": 2, "reencode": 1}
 SMALL = 12
 """Crops from which on a snapshot is kept here, so that there are many."""
 KINDS = ((snapshots.SCAN_FROM, scan.CODED), (SMALL, scan.CODED), (SMALL, 20))
@@ -60,125 +57,19 @@ KINDS = ((snapshots.SCAN_FROM, scan.CODED), (SMALL, scan.CODED), (SMALL, 20))
 (a snapshot and a tail), and scanned with them, in turn."""
 
 
-class Seeded(Encoder):
-    """An encoder whose vector of a crop of one colour is drawn by that colour and the encoder's number."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    @property
-    def fingerprint(self) -> str:
-        return f"{self.number:064}"
-
-    @property
-    def dim(self) -> int:
-        return DIM
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return (Part("deep", DIM, 1.0),)
-
-    @property
-    def preprocessing(self) -> dict[Any, Preprocessing]:
-        return {"shop": Preprocessing(SIDE, SIDE), "street": Preprocessing(SIDE, SIDE)}
-
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
-        rows = [vector(self.number, [int(one) for one in crop[0, 0]]) for crop in crops]
-        return np.array(rows, np.float32).reshape(len(crops), DIM)
-
-
-def vector(number: int, colour: Sequence[int]) -> Float32[np.ndarray, "d"]:
-    """Of unit length, and the same whenever it is asked for."""
-    drawn = np.random.default_rng([number, *colour]).standard_normal(DIM).astype(np.float32)
-    return drawn / np.linalg.norm(drawn)
-
-
-def photo(colour: Sequence[int]) -> bytes:
-    data = io.BytesIO()
-    Image.new("RGB", (SIDE, SIDE), (colour[0], colour[1], colour[2])).save(data, format="PNG")
-    return data.getvalue()
-
-
-@dataclass
-class Model:
-    """What a catalog has to hold: a dictionary of what was acknowledged."""
-
-    encoder: int = 0
-    products: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def after(self, step: dict[str, Any]) -> "Model":
-        """The model one step later; the model itself stays."""
-        products = dict(self.products)
-        match step["do"]:
-            case "put":
-                products |= {one["id"]: {"price": one["price"], "crops": one["crops"]} for one in step["products"]}
-            case "patch":
-                products[step["id"]] = products[step["id"]] | {"price": step["price"]}
-            case "remove":
-                products = {name: row for name, row in products.items() if name not in step["ids"]}
-            case "reencode":
-                return Model(step["encoder"], products)
-        return Model(self.encoder, products)
-
-
-def plan(model: Model, rng: random.Random) -> dict[str, Any]:
-    """The next step: something that can be done to what is there."""
-    kind, held = rng.choices(list(OFTEN), list(OFTEN.values()))[0], sorted(model.products)
-    if kind == "reencode":
-        return {"do": "reencode", "encoder": model.encoder + 1}
-    if kind in ("compact", "search"):
-        return {"do": kind}
-    if kind == "put" or not held:
-        names = [f"p{rng.randrange(60):02}" for _ in range(rng.randint(1, 4))]
-        return {"do": "put", "products": [_product(name, rng) for name in dict.fromkeys(names)]}
-    if kind == "replace":
-        return {"do": "put", "products": [_product(rng.choice(held), rng)]}
-    if kind == "remove":
-        return {"do": "remove", "ids": rng.sample(held, min(len(held), rng.randint(1, 3)))}
-    return {"do": "patch", "id": rng.choice(held), "price": float(rng.randrange(100))}
-
-
-def _product(name: str, rng: random.Random) -> dict[str, Any]:
-    crops = {f"{name}/{place}": [rng.randrange(6) * 50 for _ in range(3)] for place in range(rng.choice([1, 1, 2, 4]))}
-    return {"id": name, "price": float(rng.randrange(100)), "crops": crops}
-
-
-def do(catalog: LocalCatalog, step: dict[str, Any], model: Model) -> LocalCatalog:
-    """Take a step; a move to another encoder gives the catalog opened anew."""
-    match step["do"]:
-        case "put":
-            entries = [_entry(one, model.encoder) for one in step["products"]]
-            catalog.put(entries, fingerprint=Seeded(model.encoder).fingerprint)
-        case "patch":
-            catalog.patch(step["id"], {"price": step["price"], "attributes.cheap": step["price"] < 50})
-        case "remove":
-            catalog.remove(step["ids"])
-        case "compact":
-            catalog.compact()
-        case "search":
-            catalog.nearest(np.ones((1, DIM), np.float32), 5, where="price < 50")
-        case "reencode":
-            folder = catalog.folder
-            catalog.close()
-            reencode.reencode(folder, Seeded(step["encoder"]), threads=1)
-            return LocalCatalog.open(folder)
-    return catalog
-
-
-def _entry(one: dict[str, Any], encoder: int) -> Entry:
-    crops = [Crop(name, one["id"], "shop", photo(colour)) for name, colour in one["crops"].items()]
-    vectors = np.stack([vector(encoder, colour) for colour in one["crops"].values()])
-    attributes = {"cheap": one["price"] < 50}
-    return Entry(Product(one["id"], price=one["price"], attributes=attributes), crops, vectors)
-
-
-def write(folder: Path, model: Model, rng: random.Random, say: Callable[[str], None]) -> None:
-    """A writer's life: steps, each announced before and acknowledged after."""
+def write(
+    folder: Path, model: Model, rng: random.Random, say: Callable[[str], None], hear: Callable[[], dict[str, Any]]
+) -> None:
+    """A writer's life: steps, each announced before and acknowledged after. ``hear`` waits for the other process."""
     encoder = Seeded(model.encoder)
     catalog = LocalCatalog.open_or_create(folder, encoder)
     for _ in range(STEPS):
         step = plan(model, rng)
+        if step["do"] in REQUESTS:
+            catalog.settle()
         say(json.dumps(step))
+        if step["do"] in REQUESTS:
+            step = hear()
         catalog = do(catalog, step, model)
         say("done")
         model = model.after(step)
@@ -203,32 +94,62 @@ def kill_at(line: int) -> None:
     sys.settrace(trace)
 
 
-def life(folder: Path, model: Model, seed: int, *, traced: bool) -> tuple[list[str], bool]:
-    """Fork a writer and kill it; what it said, and whether it was killed before its end."""
+def life(folder: Path, model: Model, seed: int, saved: list[Model], *, traced: bool) -> tuple[list[str], bool]:
+    """Fork a writer and kill it; what it said, and whether it was killed before its end.
+
+    ``saved`` is the model of the last backup of this catalog; it is kept up to date.
+    """
     rng = random.Random(seed)
     reading, writing = os.pipe()
+    hearing, answering = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
+        os.close(answering)
         if traced:
             kill_at(rng.randrange(1, LINES))
         try:
-            with os.fdopen(writing, "w", buffering=1) as pipe:
-                write(folder, model, rng, lambda text: print(text, file=pipe, flush=True))
+            with os.fdopen(writing, "w", buffering=1) as pipe, os.fdopen(hearing) as answers:
+                write(
+                    folder,
+                    model,
+                    rng,
+                    lambda text: print(text, file=pipe, flush=True),
+                    lambda: json.loads(answers.readline()),
+                )
         finally:  # never back into the loop of the parent; what was raised stands on stderr
             if sys.exc_info()[0] is not None:
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)
     os.close(writing)
+    os.close(hearing)
+    timer = threading.Timer(rng.random() * TIME_S, os.kill, (child, signal.SIGKILL))
     if not traced:
-        time.sleep(rng.random() * TIME_S)
-        os.kill(child, signal.SIGKILL)
+        timer.start()
     with os.fdopen(reading) as lines:
-        said = lines.read().splitlines()
+        said = conversation(folder, model, saved, lines, answering)
+    os.close(answering)
+    timer.cancel()
     _, status = os.waitpid(child, 0)
     assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, f"the writer failed after {said[-1:]}"
     return said, os.WIFSIGNALED(status)
+
+
+def conversation(folder: Path, model: Model, saved: list[Model], lines: TextIO, answers: int) -> list[str]:
+    """Hear what the writer says, and do what it asks for, until it is gone; returns all it said."""
+    said: list[str] = []
+    before = model
+    for line in lines:
+        text = line.strip()
+        if text == "done":
+            before = before.after(json.loads(said[-1]))
+        elif (step := json.loads(text))["do"] in REQUESTS:
+            text = json.dumps(serve(folder, step, before, saved))
+            with contextlib.suppress(BrokenPipeError):
+                os.write(answers, f"{text}\n".encode())
+        said.append(text)
+    return said
 
 
 def survived(folder: Path, model: Model, said: Sequence[str]) -> tuple[Model, str]:
@@ -297,13 +218,14 @@ def torture(folder: Path, kills: int, seed: int) -> Counter[str]:
     reencode.CHUNK = 4
     cut: Counter[str] = Counter()
     model, number, round_ = Model(), 0, 0
+    saved: list[Model] = []
     while cut.total() < kills:
         round_ += 1
         if round_ % 50 == 1:  # so that the making of a catalog is cut too
-            number, model = number + 1, Model()
+            number, model, saved = number + 1, Model(), []
             snapshots.SCAN_FROM, scan.CODED = KINDS[number % len(KINDS)]
         traced = round_ % 2 == 0
-        said, killed = life(folder / f"shop{number}", model, seed * 1_000_003 + round_, traced=traced)
+        said, killed = life(folder / f"shop{number}", model, seed * 1_000_003 + round_, saved, traced=traced)
         try:
             model, under_way = survived(folder / f"shop{number}", model, said)
         except AssertionError as error:

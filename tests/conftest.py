@@ -22,5 +22,5 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def weights() -> Path:
-    """The folder of trunk weights beside the photos; the test is skipped where it is absent."""
+    """The folder of backbone weights beside the photos; the test is skipped where it is absent."""
     return folder_or_skip(DATA.parent / "weights")

@@ -13,14 +13,14 @@ from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.model import build
 from osoroi.model.backbones import Maps
-from osoroi.model.network import Backbone, Network
+from osoroi.model.network import FeatureExtractor, Network
 from osoroi.recipe import Recipe
 from osoroi.records import Row
 
-TINY = Recipe("tiny", side=96, size=8, start="random", epochs=6, products=12, lr=3e-3, dropout=0.1, folds=2)
+TINY = Recipe("tiny", image_size=96, dim=8, init="random", epochs=6, products=12, lr=3e-3, dropout=0.1, folds=2)
 
 
-class TinyTrunk(nn.Module):
+class TinyBackbone(nn.Module):
     """Three strided convolutions with random weights, in two halves."""
 
     widths = (6, 8, 10)
@@ -56,11 +56,13 @@ def through(steps: nn.Module, maps: Tensor) -> list[Tensor]:
     return seen
 
 
-def tiny_network(recipe: Recipe = TINY, probe: tuple[int, ...] | None = None) -> Network:
+def tiny_network(recipe: Recipe = TINY, foreground: tuple[int, ...] | None = None) -> Network:
     """The same weights every time."""
     torch.manual_seed(7)
-    backbone = Backbone(TinyTrunk(), blocks=(0, 2), probe=probe, constancy=recipe.constancy)
-    return build.headed(backbone, recipe).eval()
+    extractor = FeatureExtractor(
+        TinyBackbone(), blocks=(0, 2), foreground=foreground, color_constancy=recipe.color_constancy
+    )
+    return build.with_heads(extractor, recipe).eval()
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """A small shop to serve: plain garments of a known colour, so that what must be found is known without an encoder."""
 
+import asyncio
 import contextlib
 import io
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -15,10 +18,12 @@ from osoroi import image
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
-from osoroi.records import Crop, Product
+from osoroi.image import Limits
+from osoroi.records import Box, Crop, Preprocessing, Product
 from osoroi.search import Searcher
-from osoroi.server import app
-from osoroi.server.protocol import PatientProtocol
+from osoroi.server import app, run
+from osoroi.server.decoding import Decoder, Thumbnail, tasks
+from osoroi.server.decoding.tasks import Attention
 from osoroi.server.settings import Settings
 from tiny import TinyEncoder
 
@@ -69,14 +74,47 @@ def fill(folder: Path, encoder: Encoder, entries: Sequence[Entry]) -> LocalCatal
     return catalog
 
 
+class ThreadDecoder:
+    """A decoder on the threads of the test: no process to wait for."""
+
+    def __init__(self) -> None:
+        self.limits = Limits(bytes=32 * 2**20)
+
+    async def run(self, task: str, photo: bytes, **values: Any) -> tuple[dict[str, Any], bytes]:
+        return await asyncio.to_thread(tasks.run, task, photo, values, self.limits)
+
+    async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> image.Photo:
+        head, pixels = await self.run("crop", photo, box=box, preprocessing=asdict(preprocessing))
+        return np.frombuffer(pixels, np.uint8).reshape(head["shape"])
+
+    async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
+        head, jpeg = await self.run("thumbnail", photo, width=width)
+        return Thumbnail(jpeg, head["width"], head["height"])
+
+    async def saliency(
+        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: Attention, width: int
+    ) -> bytes:
+        values = {"box": box, "preprocessing": asdict(preprocessing), "attention": attention, "width": width}
+        return (await self.run("saliency", photo, **values))[1]
+
+    def close(self) -> None:
+        pass
+
+
 @contextlib.contextmanager
-def serving(encoder: Encoder, catalog: LocalCatalog, settings: Settings | None = None) -> Iterator[str]:
-    """The service on a free port of this machine, in a thread; gives its address."""
-    application = app.make(Searcher(encoder, catalog), catalog, settings)
-    config = uvicorn.Config(
-        application, port=0, http=PatientProtocol, ws="none", access_log=False, log_config=None, server_header=False
-    )
-    server = uvicorn.Server(config)
+def serving(
+    encoder: Encoder,
+    catalog: LocalCatalog,
+    settings: Settings | None = None,
+    *,
+    processes: bool = False,
+    reopen: Callable[[], Searcher] | None = None,
+) -> Iterator[str]:
+    """The service on a free port of this machine, in a thread; gives its address. With ``processes`` photos are decoded
+    in worker processes, as they are outside of tests."""
+    decoder: Decoder | None = None if processes else ThreadDecoder()
+    application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen)
+    server = uvicorn.Server(run.config(application, "127.0.0.1", 0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

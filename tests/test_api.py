@@ -15,7 +15,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.search import Searcher
 from osoroi.server import app
 from osoroi.server.settings import Settings
-from shop import BLUE, GREEN, RED, WHITE, SeeingEncoder, fill, goods, picture
+from shop import BLUE, GREEN, RED, WHITE, SeeingEncoder, ThreadDecoder, fill, goods, picture
 
 READ, WRITE = "r" * 20, "w" * 20
 
@@ -37,7 +37,7 @@ def catalog(tmp_path: Path, encoder: SeeingEncoder) -> LocalCatalog:
 
 @pytest.fixture
 def client(encoder: SeeingEncoder, catalog: LocalCatalog) -> TestClient:
-    with client_of(app.make(Searcher(encoder, catalog), catalog)) as client:
+    with client_of(app.make(Searcher(encoder, catalog), decoder=ThreadDecoder())) as client:
         yield client
 
 
@@ -274,19 +274,19 @@ def test_the_same_photo_small_is_what_pillow_makes_of_it(client):
     assert np.abs(pixels[20, -20] - GREEN).max() < 12
 
 
-def test_what_was_not_looked_at_fades(client):
+def test_what_the_foreground_head_passes_over_fades(client):
     """The encoder of these tests looks at the left half."""
     for answer in (
-        client.get("/v1/photos/P1%2F0", params={"looked": "true"}),
-        client.post("/v1/looked", files={"photo": ("snap.png", picture(RED))}),
+        client.get("/v1/photos/P1%2F0", params={"saliency": "true"}),
+        client.post("/v1/saliency", files={"photo": ("snap.png", picture(RED))}),
     ):
         assert answer.status_code == 200, answer.text
         pixels = np.asarray(Image.open(io.BytesIO(answer.content))).astype(int)
         assert np.abs(pixels[40, 4] - RED).max() < 25
         assert pixels[40, -4].min() > 190
-    left = client.post("/v1/looked", files={"photo": ("s.png", picture(RED))}, data={"box": "0,0,30,80"})
+    left = client.post("/v1/saliency", files={"photo": ("s.png", picture(RED))}, data={"box": "0,0,30,80"})
     pixels = np.asarray(Image.open(io.BytesIO(left.content))).astype(int)
-    assert pixels[40, 40].min() > 190  # outside the box nothing is looked at
+    assert pixels[40, 40].min() > 190  # outside the box nothing is saliency at
 
 
 # -------------------------------------------------------------------- keys, names, methods
@@ -294,7 +294,7 @@ def test_what_was_not_looked_at_fades(client):
 
 def test_reading_and_writing_need_different_keys(encoder, catalog):
     settings = Settings(read_key=READ, write_key=WRITE)
-    with client_of(app.make(Searcher(encoder, catalog), catalog, settings)) as client:
+    with client_of(app.make(Searcher(encoder, catalog), settings, decoder=ThreadDecoder())) as client:
         bearer = lambda key: {"Authorization": f"Bearer {key}"}  # noqa: E731
         statuses = [
             [client.get("/v1/products/P1", headers=headers).status_code,
@@ -312,7 +312,7 @@ def test_reading_and_writing_need_different_keys(encoder, catalog):
 
 def test_a_shop_for_everybody_is_written_with_a_key_alone(encoder, catalog):
     settings = Settings(write_key=WRITE, open_reads=True)
-    with client_of(app.make(Searcher(encoder, catalog), catalog, settings)) as client:
+    with client_of(app.make(Searcher(encoder, catalog), settings, decoder=ThreadDecoder())) as client:
         assert found(client, picture(RED), k="1") == ["P1"]
         assert client.delete("/v1/products/P1").status_code == 401
         assert client.delete("/v1/products/P1", headers={"Authorization": f"Bearer {WRITE}"}).status_code == 200
@@ -358,20 +358,20 @@ def test_health_and_metrics_say_what_happened(client):
     search(client, b"no photo")
     assert client.get("/health").json()["products"] == 5
     lines = client.get("/metrics").text.splitlines()
-    assert 'osoroi_requests_total{method="POST",route="/v1/search",status="200"} 1' in lines
-    assert 'osoroi_requests_total{method="POST",route="/v1/search",status="422"} 1' in lines
-    assert "osoroi_encoded_crops_total 1" in lines
-    assert "osoroi_products 5" in lines
-    assert 'osoroi_request_seconds_count{route="/v1/search"} 2' in lines
+    assert 'osoroi_requests_total{method="POST",route="/v1/search",status="200"} 1.0' in lines
+    assert 'osoroi_requests_total{method="POST",route="/v1/search",status="422"} 1.0' in lines
+    assert "osoroi_encoded_crops_total 1.0" in lines
+    assert "osoroi_products 5.0" in lines
+    assert 'osoroi_request_seconds_count{route="/v1/search"} 2.0' in lines
 
 
 def test_the_openapi_document_names_every_route_and_the_one_error(client):
     document = client.get("/openapi.json").json()
     operations = {(method, path) for path, item in document["paths"].items() for method in item}
     assert operations == {
-        ("post", "/v1/search"), ("post", "/v1/looked"), ("get", "/v1/photos/{crop_id}"), ("get", "/v1/products"),
+        ("post", "/v1/search"), ("post", "/v1/saliency"), ("get", "/v1/photos/{crop_id}"), ("get", "/v1/products"),
         ("get", "/v1/products/{product_id}"), ("put", "/v1/products/{product_id}"), ("get", "/health"),
         ("patch", "/v1/products/{product_id}"), ("delete", "/v1/products/{product_id}"), ("get", "/metrics"),
     }  # fmt: skip
     error = document["paths"]["/v1/search"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
-    assert error == {"$ref": "#/components/schemas/ErrorAnswer"}
+    assert error == {"$ref": "#/components/schemas/ErrorResponse"}

@@ -66,7 +66,7 @@ def test_what_contradicts_itself_is_found(shop, damage, says):
     connection.close()
     findings = check(shop)
     assert says in " | ".join(finding.text for finding in findings)
-    assert {finding.what for finding in findings} == {"truth"}
+    assert {finding.what for finding in findings} == {"database"}
     with pytest.raises(BadCatalog, match="is damaged"):
         LocalCatalog.open(shop)
     with pytest.raises(BadCatalog, match="is damaged"):
@@ -92,16 +92,16 @@ def test_a_damaged_snapshot_is_found(shop, name):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert [finding.what for finding in check(shop)] == ["derived"]
+    assert [finding.what for finding in check(shop)] == ["index"]
 
 
 def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
     with LocalCatalog.open(shop) as catalog, catalog._pool.view() as truth:
-        mirror = memory_index.Mirror.build(truth, catalog.encoder)
+        mirror = memory_index.MemoryIndex.build(truth, catalog.encoder)
         mirror.index.add(mirror.index.keys.copy(), -mirror.index.vectors(mirror.index.keys))
         mirror.save(truth)
     (finding,) = check(shop)
-    assert finding.what == "derived"
+    assert finding.what == "index"
     assert "of what comparing with everything finds" in finding.text
 
 
@@ -145,6 +145,6 @@ def test_a_backup_of_a_catalog_that_is_written_to_is_one_of_its_states(shop, tmp
 
 def test_the_command_says_what_was_copied(shop, tmp_path):
     done = CliRunner().invoke(backup_command, [str(shop), str(tmp_path / "s.tar")])
-    assert done.stdout.startswith(f"{tmp_path / 's.tar'}: 2 products, 3 kept photos, ")
+    assert done.stdout.startswith(f"{tmp_path / 's.tar'}: 2 products, 3 stored photos, ")
     with pytest.raises(BadCatalog, match="there is no catalog"):
         check(tmp_path / "none")

@@ -43,7 +43,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("osoroi.training.checkpoint.os.fsync", full)
+    monkeypatch.setattr("osoroi.files.os.fsync", full)
     with pytest.raises(BadRun, match="No space left"):
         checkpoint.write(path, Checkpoint({"x": torch.zeros(2)}, {"n": 2}))
     found = checkpoint.read(path)

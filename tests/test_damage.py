@@ -5,15 +5,17 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.memory import memory_index, snapshots
-from osoroi.catalog.store import verify
-from osoroi.errors import BadCatalog
+from osoroi.catalog.store import database, verify
+from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable
 from shops import create, entry, found, put, query
 
 
@@ -162,7 +164,7 @@ def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(t
     with create(tmp_path / "shop", dim=8) as catalog:
         put(catalog, *(entry(f"p{place:03}", row, photo=b"one") for place, row in enumerate(vectors)))
         catalog.compact()
-        assert type(catalog._mirror.index).__name__ == "ScanIndex"
+        assert type(catalog._memory.index).__name__ == "ScanIndex"
         expected = [hit.product_id for hit in catalog.nearest(vectors[:1], 20)]
         path = snapshots.current(catalog.folder) / "vectors"
         with path.open("r+b") as file:
@@ -227,3 +229,120 @@ def test_a_folder_mounted_for_reading_can_be_searched_and_refuses_writers(sound,
             LocalCatalog.open(path)
     finally:
         subprocess.run(["umount", str(path)], check=True)
+
+
+SHRINKING = """
+import sys
+from pathlib import Path
+import numpy as np
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.memory import memory_index, snapshots
+memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM = 5, 8
+folder = Path(sys.argv[1])
+with LocalCatalog.open(folder) as catalog:
+    catalog.compact()
+    before = [(hit.product_id, hit.score) for hit in catalog.nearest(np.eye(1, 4, dtype="f4"), 9)]
+    vectors = snapshots.current(folder) / "vectors"
+    with vectors.open("r+b") as file:
+        file.truncate(100)
+    after = [(hit.product_id, hit.score) for hit in catalog.nearest(np.eye(1, 4, dtype="f4"), 9)]
+    print(before == after)
+"""
+
+
+def test_a_mapped_file_that_becomes_shorter_is_no_signal(shop):
+    done = subprocess.run([sys.executable, "-c", SHRINKING, shop], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr[-500:]
+    assert "has become shorter" in done.stderr
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from osoroi.catalog.local import LocalCatalog
+from osoroi.errors import OsoroiError
+from shops import entry, put
+folder, limit = Path(sys.argv[2]), int(sys.argv[3])
+with LocalCatalog.open(folder) as catalog:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    for place in range(4000):
+        try:
+            put(catalog, entry(f"q{place:04}", [1, 0, 0, 0], title="x" * 3000, photo=Path(__import__("os").__file__)))
+        except OsoroiError as error:
+            print(type(error).__name__, place, error)
+            break
+"""
+
+
+@pytest.mark.parametrize("limit", [200_000, 300_000])
+def test_a_file_that_may_not_grow_is_not_called_damage(shop, limit):
+    """As with a quota, or a network volume that hiccups: SQLITE_IOERR, and nothing is damaged."""
+    command = [sys.executable, "-c", LIMITED, str(Path(__file__).parent), str(shop), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    name, place, said = done.stdout.split(maxsplit=2)
+    assert name == "CatalogUnavailable", done.stdout + done.stderr
+    assert f"{shop} cannot be written: disk I/O error" in said
+    assert "go back to a backup" not in said
+    assert "is damaged" not in said
+    assert check(shop) == []
+    with LocalCatalog.open(shop) as catalog:
+        assert len(catalog) == 39 + int(place), "what was acknowledged is there"
+        put(catalog, entry("after", [2, 0, 0, 0]))
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "kind", "says"),
+    [
+        (10, "SQLITE_IOERR_READ", CatalogUnavailable, "cannot be read: message"),
+        (10, "SQLITE_IOERR_FSYNC", CatalogUnavailable, "cannot be written: message"),
+        (10, "SQLITE_IOERR_NOMEM", CatalogUnavailable, "more memory than there is"),
+        (7, "SQLITE_NOMEM", CatalogUnavailable, "more memory than there is"),
+        (15, "SQLITE_PROTOCOL", CatalogUnavailable, "cannot be written: message"),
+        (13, "SQLITE_FULL", CatalogUnavailable, "no room left"),
+        (14, "SQLITE_CANTOPEN", CatalogUnavailable, "cannot be written or opened here: message"),
+        (8, "SQLITE_READONLY", CatalogUnavailable, "cannot be written or opened here: message"),
+        (5, "SQLITE_BUSY", Busy, "another writer"),
+        (18, "SQLITE_TOOBIG", BadRequest, "larger than the catalog"),
+        (11, "SQLITE_CORRUPT", CatalogDamaged, "is damaged: message"),
+        (26, "SQLITE_NOTADB", CatalogDamaged, "is damaged: message"),
+    ],
+)
+def test_only_damage_is_called_damage(tmp_path, code, name, kind, says):
+    error = sqlite3.OperationalError("message")
+    error.sqlite_errorcode, error.sqlite_errorname = code, name
+    with pytest.raises(kind, match=says) as caught, database.explained(tmp_path):
+        raise error
+    assert (kind is CatalogDamaged) == ("is damaged" in str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(122, "Disk quota exceeded", "f"), r"cannot be written: Disk quota exceeded \(f\)"),
+        (OSError(27, "File too large"), "cannot be written: File too large"),
+        (OSError(37, "No locks available"), "cannot be written: No locks available"),
+        (OSError(5, "Input/output error", "f"), r"cannot be read: Input/output error \(f\)"),
+        (MemoryError(), "needs more memory than there is"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_its_cause(tmp_path, error, says):
+    with pytest.raises(CatalogUnavailable, match=says), database.explained(tmp_path):
+        raise error
+
+
+def test_a_snapshot_that_cannot_be_written_leaves_nothing_behind(shop, monkeypatch):
+    before = sorted(path.relative_to(shop) for path in shop.rglob("*"))
+
+    def full(path: Path, data: bytes, **_: bool) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with LocalCatalog.open(shop) as catalog:
+        monkeypatch.setattr(snapshots.files, "write_atomically", full)
+        with pytest.raises(CatalogUnavailable, match="No space left"):
+            catalog.compact()
+        monkeypatch.undo()
+    assert sorted(path.relative_to(shop) for path in shop.rglob("*") if path.name != "lock") == [
+        path for path in before if path.name != "lock"
+    ]

@@ -16,12 +16,16 @@ from PIL import Image
 
 import lookalikes
 from osoroi.cli.download import command
-from osoroi.data.download import Count, Ending, Hosts, Link, Manners, download, endings, links
-from osoroi.data.http import Patience, Reply, fetch
+from osoroi.data.download import Count, Hosts, Link, Outcome, Policy, download, links, outcomes
+from osoroi.data.http import Reply, Timeouts, fetch
 from osoroi.errors import BadDataset
 
-FAST = Manners(
-    pause_s=0.0, backoff_s=0.02, tries=3, given_up=100, patience=Patience(silence_s=0.4, whole_s=1.0, bytes=200_000)
+FAST = Policy(
+    pause_s=0.0,
+    backoff_s=0.02,
+    tries=3,
+    max_host_failures=100,
+    timeouts=Timeouts(idle_s=0.4, total_s=1.0, bytes=200_000),
 )
 
 
@@ -39,7 +43,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self.times: dict[str, list[float]] = defaultdict(list)
         self.now = 0
         self.most = 0
@@ -65,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.now += 1
             server.most = max(server.most, server.now)
-            server.asked[self.path] += 1
+            server.requests[self.path] += 1
             server.times[self.path].append(time.monotonic())
         try:
             kind = self.path.split("/")[1].split("?")[0]
@@ -167,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b"", status=302, Location="file:///etc/passwd")
 
     def be_busy(self) -> None:
-        if self.server.asked[self.path] == 1:
+        if self.server.requests[self.path] == 1:
             self.send(b"", status=429, Retry_After="1")
         else:
             self.be_ok()
@@ -176,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b"", status=503, Retry_After="86400")
 
     def be_flaky(self) -> None:
-        if self.server.asked[self.path] < 3:
+        if self.server.requests[self.path] < 3:
             self.send(b"", status=500)
         else:
             self.be_ok()
@@ -193,13 +197,13 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def get(server: Server, folder: Path, *paths: str, manners: Manners = FAST, again: bool = False) -> Count:
+def get(server: Server, folder: Path, *paths: str, policy: Policy = FAST, again: bool = False) -> Count:
     wanted = [Link(f"{number:09d}", server.url + path) for number, path in enumerate(paths, start=1)]
-    return download(wanted, folder / "images", manners=manners, again=again)
+    return download(wanted, folder / "images", policy=policy, again=again)
 
 
-def told(folder: Path) -> dict[int, Ending]:
-    return {int(ending.name): ending for ending in endings(folder / "download.jsonl")}
+def journal(folder: Path) -> dict[int, Outcome]:
+    return {int(outcome.name): outcome for outcome in outcomes(folder / "download.jsonl")}
 
 
 def test_photos_are_saved_whole_under_their_number_and_their_true_suffix(server: Server, tmp_path: Path) -> None:
@@ -220,8 +224,8 @@ def test_photos_are_saved_whole_under_their_number_and_their_true_suffix(server:
         ("/short", "no photo: ", False),
         ("/dropsilently", "no photo: ", False),
         ("/huge", "more than 200,000 bytes", False),
-        ("/circle/a", "sent round and round: ", False),
-        ("/far/9", "sent round and round: ", False),
+        ("/circle/a", "redirected in circles: ", False),
+        ("/far/9", "redirected in circles: ", False),
         ("/away", "no link to follow: 'file:///etc/passwd'", False),
         ("/drop", "cut short: ", True),
         ("/long", "cut short: ", True),
@@ -235,16 +239,16 @@ def test_what_is_no_whole_photo_is_not_saved_and_the_reason_is_kept(
 ) -> None:
     count = get(server, tmp_path, path)
     assert list((tmp_path / "images").iterdir()) == []
-    ending = told(tmp_path)[1]
-    assert ending.told.startswith(reason)
-    assert (ending.saved, ending.again) == (False, again)
+    outcome = journal(tmp_path)[1]
+    assert outcome.reason.startswith(reason)
+    assert (outcome.saved, outcome.again) == (False, again)
     assert (count.saved, count.lost, count.failed) == (0, int(not again), int(again))
 
 
 def test_a_head_that_drips_ends_with_the_time_allowed(server: Server) -> None:
     """Each byte comes before the silence is too long; all of them together take fifty seconds."""
     start = time.monotonic()
-    assert fetch(f"{server.url}/driphead", FAST.patience).kind == "later"
+    assert fetch(f"{server.url}/driphead", FAST.timeouts).kind == "later"
     assert time.monotonic() - start < 3
 
 
@@ -253,8 +257,8 @@ def test_a_server_that_is_merely_slow_is_waited_for(server: Server, tmp_path: Pa
 
 
 def test_what_fails_for_now_is_asked_again_with_longer_waits(server: Server, tmp_path: Path) -> None:
-    manners = Manners(pause_s=0.0, backoff_s=0.2, tries=3, patience=FAST.patience)
-    assert get(server, tmp_path, "/flaky", manners=manners).saved == 1
+    policy = Policy(pause_s=0.0, backoff_s=0.2, tries=3, timeouts=FAST.timeouts)
+    assert get(server, tmp_path, "/flaky", policy=policy).saved == 1
     first, second, third = server.times["/flaky"]
     assert second - first >= 0.2
     assert third - second >= 0.4
@@ -262,20 +266,20 @@ def test_what_fails_for_now_is_asked_again_with_longer_waits(server: Server, tmp
 
 def test_no_link_is_tried_more_often_than_allowed(server: Server, tmp_path: Path) -> None:
     get(server, tmp_path, "/drop")
-    assert server.asked["/drop"] == 3
+    assert server.requests["/drop"] == 3
 
 
 def test_a_server_that_asks_for_patience_gets_it_from_all(server: Server, tmp_path: Path) -> None:
-    manners = Manners(at_once=1, pause_s=0.0, backoff_s=0.01, patience=FAST.patience)
-    assert get(server, tmp_path, "/busy", "/ok/2", manners=manners).saved == 2
+    policy = Policy(at_once=1, pause_s=0.0, backoff_s=0.01, timeouts=FAST.timeouts)
+    assert get(server, tmp_path, "/busy", "/ok/2", policy=policy).saved == 2
     assert server.times["/busy"][1] - server.times["/busy"][0] >= 1.0
     assert server.times["/ok/2"][0] - server.times["/busy"][0] >= 1.0
 
 
 def test_a_host_is_asked_for_so_many_photos_at_once_and_no_more(server: Server, tmp_path: Path) -> None:
-    manners = Manners(at_once=8, per_host=2, pause_s=0.0, patience=FAST.patience)
+    policy = Policy(at_once=8, per_host=2, pause_s=0.0, timeouts=FAST.timeouts)
     start = time.monotonic()
-    assert get(server, tmp_path, *(f"/pensive/{n}" for n in range(6)), manners=manners).saved == 6
+    assert get(server, tmp_path, *(f"/pensive/{n}" for n in range(6)), policy=policy).saved == 6
     assert server.most == 2
     assert time.monotonic() - start >= 3 * 0.25
 
@@ -285,8 +289,8 @@ def test_hosts_are_asked_side_by_side(server: Server, tmp_path: Path) -> None:
         thread = threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         wanted = [Link(f"{n:09d}", f"{(server, other)[n % 2].url}/pensive/{n}") for n in range(8)]
-        manners = Manners(at_once=8, per_host=2, pause_s=0.0, patience=FAST.patience)
-        assert download(wanted, tmp_path / "images", manners=manners).saved == 8
+        policy = Policy(at_once=8, per_host=2, pause_s=0.0, timeouts=FAST.timeouts)
+        assert download(wanted, tmp_path / "images", policy=policy).saved == 8
         other.shutdown()
         thread.join()
     assert server.most == other.most == 2
@@ -295,34 +299,34 @@ def test_hosts_are_asked_side_by_side(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_pause_stands_between_two_requests_to_a_host(server: Server, tmp_path: Path) -> None:
-    manners = Manners(at_once=4, per_host=4, pause_s=0.15, patience=FAST.patience)
-    get(server, tmp_path, *(f"/ok/{n}" for n in range(4)), manners=manners)
+    policy = Policy(at_once=4, per_host=4, pause_s=0.15, timeouts=FAST.timeouts)
+    get(server, tmp_path, *(f"/ok/{n}" for n in range(4)), policy=policy)
     times = sorted(time for times in server.times.values() for time in times)
     assert times[-1] - times[0] >= 3 * 0.15 - 0.02
 
 
-def test_a_host_that_never_answers_is_given_up_for_this_run(tmp_path: Path) -> None:
+def test_a_host_that_never_answers_is_give_up_for_this_run(tmp_path: Path) -> None:
     with Server() as silent:
         port = silent.server_address[1]  # bound, closed below: connections are refused
     wanted = [Link(f"{n:09d}", f"http://127.0.0.1:{port}/{n}") for n in range(40)]
-    manners = Manners(pause_s=0.0, backoff_s=0.001, tries=2, given_up=5, patience=FAST.patience)
-    count = download(wanted, tmp_path / "images", manners=manners)
+    policy = Policy(pause_s=0.0, backoff_s=0.001, tries=2, max_host_failures=5, timeouts=FAST.timeouts)
+    count = download(wanted, tmp_path / "images", policy=policy)
     assert count.failed == 40
-    reasons = Counter(ending.told.partition(":")[0] for ending in endings(tmp_path / "download.jsonl"))
+    reasons = Counter(outcome.reason.partition(":")[0] for outcome in outcomes(tmp_path / "download.jsonl"))
     assert reasons["host given up"] > 30
-    assert all(ending.again for ending in endings(tmp_path / "download.jsonl"))
+    assert all(outcome.again for outcome in outcomes(tmp_path / "download.jsonl"))
 
 
 def test_a_second_run_asks_only_what_is_still_open(server: Server, tmp_path: Path) -> None:
     paths = ("/ok/1", "/gone", "/html", "/drop", "/ok/5")
     get(server, tmp_path, *paths)
-    server.asked.clear()
+    server.requests.clear()
     count = get(server, tmp_path, *paths)
     assert (count.there, count.lost, count.failed, count.saved) == (2, 2, 1, 0)
-    assert set(server.asked) == {"/drop"}
-    server.asked.clear()
+    assert set(server.requests) == {"/drop"}
+    server.requests.clear()
     get(server, tmp_path, *paths, again=True)
-    assert set(server.asked) == {"/drop", "/gone", "/html"}
+    assert set(server.requests) == {"/drop", "/gone", "/html"}
 
 
 def test_a_run_that_was_stopped_goes_on(server: Server, tmp_path: Path) -> None:
@@ -333,16 +337,16 @@ def test_a_run_that_was_stopped_goes_on(server: Server, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     wanted = [Link(f"{n:09d}", f"{server.url}/ok/{n}") for n in range(10)]
-    manners = Manners(at_once=1, pause_s=0.0, patience=FAST.patience)
+    policy = Policy(at_once=1, pause_s=0.0, timeouts=FAST.timeouts)
     with pytest.raises(KeyboardInterrupt):
-        download(wanted, tmp_path / "images", manners=manners, on_progress=stop)
+        download(wanted, tmp_path / "images", policy=policy, on_progress=stop)
     with (tmp_path / "download.jsonl").open("a") as journal:
         journal.write('{"name": "0000000')
     (tmp_path / "images" / ".000000009.part").write_bytes(picture()[:100])
-    server.asked.clear()
-    count = download(wanted, tmp_path / "images", manners=manners)
+    server.requests.clear()
+    count = download(wanted, tmp_path / "images", policy=policy)
     assert (count.there, count.saved) == (3, 7)
-    assert not {f"/ok/{n}" for n in range(3)} & set(server.asked)
+    assert not {f"/ok/{n}" for n in range(3)} & set(server.requests)
     assert len(list((tmp_path / "images").glob("0*.jpg"))) == 10
 
 
@@ -367,13 +371,13 @@ def taken(hosts: Hosts, now: float) -> str | None:
 
 
 def test_hosts_take_turns_and_rest() -> None:
-    hosts = Hosts(Manners(per_host=2, pause_s=0.0))
+    hosts = Hosts(Policy(per_host=2, pause_s=0.0))
     first = Link("a0", "http://a/x")
     for link in (first, *(Link(f"a{n}", "http://a/x") for n in (1, 2, 3)), Link("b0", "http://b/x")):
         hosts.put(link)
     assert [taken(hosts, 0.0) for _ in range(4)] == ["a0", "b0", "a1", None]
     hosts.done(first, well=True)
-    hosts.rest("a", 5.0)
+    hosts.pause("a", 5.0)
     assert taken(hosts, 4.0) is None
     assert hosts.next_s(4.0) == 1.0
     assert taken(hosts, 5.0) == "a2"
@@ -383,7 +387,7 @@ def test_hosts_take_turns_and_rest() -> None:
     "link", ["", "coat.jpg", "http://", "http://[1/x", "http://a:port/x", "gopher://127.0.0.1:9/x"]
 )
 def test_what_is_no_link_is_never_asked(link: str) -> None:
-    assert fetch(link, FAST.patience) == Reply("never", f"no link to follow: {link!r}")
+    assert fetch(link, FAST.timeouts) == Reply("never", f"no link to follow: {link!r}")
 
 
 # The command
@@ -425,7 +429,7 @@ def test_the_command_can_fetch_one_category_and_prints_a_table(shop: Path, serve
         *("category", "split", "listed", "present", "readable", "queries", "unanswered"),
     ]
     assert [line.split()[0] for line in run.stdout.splitlines()[2:]] == ["tops", "tops"]
-    assert sum(server.asked.values()) == 14
+    assert sum(server.requests.values()) == 14
 
 
 def test_the_command_can_report_without_asking_anybody(shop: Path, server: Server) -> None:
@@ -433,7 +437,7 @@ def test_the_command_can_report_without_asking_anybody(shop: Path, server: Serve
     run = CliRunner().invoke(command, ["street2shop", str(shop), "--report-only", "--json"], catch_exceptions=False)
     assert run.exit_code == 0
     assert sum(line["readable"] for line in json.loads(run.stdout)["coverage"]) == 1
-    assert not server.asked
+    assert not server.requests
 
 
 def test_the_command_says_what_is_missing(shop: Path, tmp_path: Path) -> None:
@@ -451,5 +455,7 @@ def test_the_command_says_what_is_missing(shop: Path, tmp_path: Path) -> None:
 def test_nothing_at_all_is_an_error(server: Server, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/photos.txt").write_text(f"000000001,{server.url}/gone\n")
-    with pytest.raises(BadDataset, match=r"no photo could be had; .*download\.jsonl says what became of each link"):
+    with pytest.raises(
+        BadDataset, match=r"no photo could be downloaded; .*download\.jsonl has the reason for each link"
+    ):
         CliRunner().invoke(command, ["street2shop", str(tmp_path)], catch_exceptions=False)

@@ -359,6 +359,14 @@ def test_a_graph_of_nonsense_is_refused_by_name(tmp_path):
         Encoder.open(path)
 
 
+def test_a_name_that_is_no_unicode_is_refused_and_nothing_is_printed(tmp_path, capfd):
+    path = tiny(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"tiny", b"ti\xa1y").replace(b"crops", b"cro\xa1s"))
+    with pytest.raises(BadEncoder, match=r"tiny\.onnx"):
+        Encoder.open(path)
+    assert capfd.readouterr().out == ""  # ONNX Runtime's fallback prints there
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     for path in (tmp_path / "none.onnx", tmp_path):
         with pytest.raises(BadEncoder, match="no encoder can be read at"):

@@ -32,9 +32,9 @@ def shop(tmp_path, monkeypatch):
     lines = [["photo", "product_id", "domain", "category", "split"]]
     for name, colour in COLOURS.items():
         Image.fromarray(np.full((20, 20, 3), colour, np.uint8)).save(tmp_path / f"{name}.png")
-        worn = "blue_worn" if name == "blue" else name
+        augment = "blue_worn" if name == "blue" else name
         category = "bags" if name == "blue" else "tops"
-        lines += [[f"{name}.png", name, "shop", category, "val"], [f"{worn}.png", name, "street", category, "val"]]
+        lines += [[f"{name}.png", name, "shop", category, "val"], [f"{augment}.png", name, "street", category, "val"]]
     with (tmp_path / "shop.csv").open("w", newline="") as file:
         csv.writer(file).writerows(lines)
     monkeypatch.chdir(tmp_path)

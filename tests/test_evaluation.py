@@ -138,6 +138,17 @@ def test_all_products_of_a_street_crop_are_right():
     assert len(ranks(found)[0]) == 2
 
 
+def test_a_crop_in_several_rows_is_the_query_of_its_first_row():
+    rows = [shop("hat", GREEN, category="hats"), shop("coat", RED), shop("bag", BLUE, category="bags")]
+    rows += [
+        row("coat", "street", photo(RED), crop_id="one"),
+        row("hat", "street", photo(GREEN), crop_id="one", category="hats"),
+    ]
+    found = asked(rows)
+    assert found.queries == (results.Query("one", ("coat", "hat"), "tops"),)
+    assert found.arm("both").top[0][0] == "coat"  # the photo of the first row is red
+
+
 def test_only_the_splits_street_crops_ask_and_only_its_products_are_there():
     rows = [
         *small(),
@@ -326,3 +337,26 @@ def test_metrics_on_exported_run_files_are_those_of_pytrec_eval(tmp_path):
         for name, their in pairs.items():
             expected = [theirs[query.crop_id.replace(" ", "%20")][their] for query in found.queries]
             np.testing.assert_allclose(results.values(found.arm(arm), [name])[:, 0], expected, atol=1e-9)
+
+
+def test_results_are_tables_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    found = asked([*small(), shop("hat", GREY, category="hats"), street("hat", GREY, category="hats")])
+    table = found.to_dataframe(["hit@1", "RR"])
+    assert isinstance(table, pandas.DataFrame)
+    assert table.shape == (3 * 3 * 2, 8)  # arms, all and two categories, metrics
+    both = table[(table["arm"] == "both") & (table["metric"] == "hit@1")].set_index("category", drop=False)
+    assert both["mean"].tolist() == [0.75, 1.0, pytest.approx(2 / 3)]  # all, hats, tops: blue is found last
+    assert both["queries"].tolist() == [4, 1, 3]
+    queries = found.queries_dataframe(["hit@1"])
+    assert queries[queries["arm"] == "both"]["first_rank"].tolist()[:2] == [1, 1]
+    assert len(queries) == 3 * 4
+
+
+def test_the_public_function_takes_plain_settings_and_refuses_those_without_meaning():
+    found = evaluate.evaluate("drawn:4:1", corrupt=3, top_k=2)
+    assert found.task.protocol == Protocol(corrupt=3)
+    assert {len(row) for row in found.arm("both").top} == {2}
+    for wrong in ({"threads": 0}, {"top_k": 0}, {"detail": 1.5}, {"detail": math.nan}, {"corrupt": -1}):
+        with pytest.raises(BadRequest, match=next(iter(wrong))):
+            evaluate.evaluate("gone:nowhere", **wrong)

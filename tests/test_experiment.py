@@ -14,7 +14,7 @@ from osoroi.evaluation import compare, evaluate, results
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.model.export import export
 from osoroi.training import run as runs
-from osoroi.training.dataset import preprocessing
+from osoroi.training.view_loader import preprocessing
 from pairs import TINY, tiny_network
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -28,7 +28,7 @@ corrupt = [false, true]
 name = "one"
 dataset = "drawn:{data}"
 recipe = "frozen"
-set = ["epochs=2", "size=16"]
+set = ["epochs=2", "dim=16"]
 seeds = [0, 1]
 ask = ["drawn"]
 [[trial]]
@@ -49,7 +49,7 @@ def test_a_trial_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
     one, two = planned(tmp_path, PLAN).trials
     assert (two.dataset, two.seeds, two.ask) == ("drawn:54:3", (3,), ("drawn",))
     recipe = two.settings(3)
-    assert (recipe.loss, recipe.epochs, recipe.size, recipe.seed) == ("triplet", 2, 16, 3)
+    assert (recipe.loss, recipe.epochs, recipe.dim, recipe.seed) == ("triplet", 2, 16, 3)
     assert one.settings(1).loss == "info_nce"
     assert [one.name for one in planned(tmp_path, PLAN).asked(two)] == ["drawn", "drawn-corrupted"]
 
@@ -60,19 +60,19 @@ def test_a_word_that_means_nothing_is_refused(tmp_path, wrong):
         planned(tmp_path, PLAN + wrong)
 
 
-def asked(tuned=0):
-    recipe = replace(TINY, tuned=tuned)
-    return asking.Asked(tiny_network(recipe, probe=(0,)), recipe, "nothing")
+def asked(unfreeze_blocks=0):
+    recipe = replace(TINY, unfreeze_blocks=unfreeze_blocks)
+    return asking.NetworkEncoder(tiny_network(recipe, foreground=(0,)), recipe, "nothing")
 
 
-@pytest.mark.parametrize("tuned", [0, 2, 3])
+@pytest.mark.parametrize("unfreeze_blocks", [0, 2, 3])
 @pytest.mark.parametrize("corrupt", [None, 0])
-def test_what_is_kept_gives_the_answers_of_asking_plainly(tmp_path, monkeypatch, tuned, corrupt):
+def test_what_is_kept_gives_the_answers_of_asking_plainly(tmp_path, monkeypatch, unfreeze_blocks, corrupt):
     task = Task("drawn:12:4", protocol=Protocol(corrupt=corrupt))
-    plain = evaluate.evaluate_readers([open_dataset(task.dataset)], asked(tuned), task)
-    first = asking.ask(asked(tuned), task, tmp_path)
+    plain = evaluate.evaluate_readers([open_dataset(task.dataset)], asked(unfreeze_blocks), task)
+    first = asking.ask(asked(unfreeze_blocks), task, tmp_path)
     monkeypatch.setattr(image, "crop", None)
-    again = asking.ask(asked(tuned), task, tmp_path)
+    again = asking.ask(asked(unfreeze_blocks), task, tmp_path)
     for found in (first, again):
         assert found.data == plain.data
         for one, other in zip(found.arms, plain.arms, strict=True):
@@ -93,9 +93,9 @@ def photos(tmp_path):
     """A table of three drawn products, one street photo of which is no photo."""
     lines = ["photo,product_id,domain,crop_id"]
     rows = list(open_dataset("drawn:3:1").rows())
-    broken = next(number for number, row in enumerate(rows) if row.crop.domain == "street")
+    diverged = next(number for number, row in enumerate(rows) if row.crop.domain == "street")
     for number, (product, crop) in enumerate(rows):
-        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == broken else image.load(crop.photo))
+        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == diverged else image.load(crop.photo))
         lines.append(f"{number}.jpg,{product.product_id},{crop.domain},{crop.crop_id}")
     (tmp_path / "shop.csv").write_text("\n".join(lines))
     return tmp_path / "shop.csv", tmp_path / "kept"
@@ -115,7 +115,7 @@ def test_the_table_holds_the_mean_over_seeds_and_the_paired_gain(tmp_path):
     lines = tables.lines_of(systems, "one:deep")
     hits = [float(results.values(each.arm("both"), ["hit@1"]).mean()) for each in answers]
     assert lines[2].spreads["hit@1"].mean == pytest.approx((hits[0] + hits[1]) / 2)
-    gain = compare.compare(systems[2], systems[0], ["hit@5"])[0]
+    gain = compare.compare(systems[2], systems[0], metrics=["hit@5"]).differences[0]
     assert lines[2].gains["hit@5"].interval == gain.interval
     assert f"{100 * gain.interval.mean:+.1f}" in tables.table(lines).splitlines()[4]
 
@@ -143,8 +143,8 @@ def test_a_trained_network_asked_the_short_way_answers_as_its_exported_file(tmp_
         for one, other in zip(short.arms, long.arms, strict=True):
             assert np.mean(one.ranks != other.ranks) < 0.02, "near ties alone may stand otherwise"
         for metric in tables.METRICS:
-            means = [results.values(each.arm("both"), [metric]).mean() for each in (short, long)]
-            assert means[0] == pytest.approx(means[1], abs=0.005)
+            mean_metrics = [results.values(each.arm("both"), [metric]).mean() for each in (short, long)]
+            assert mean_metrics[0] == pytest.approx(mean_metrics[1], abs=0.005)
 
 
 def test_models_of_one_category_each_answer_the_queries_of_theirs(tmp_path):
@@ -157,7 +157,7 @@ def test_models_of_one_category_each_answer_the_queries_of_theirs(tmp_path):
     files = {category: tmp_path / f"{category}.json" for category in found}
     whole = pieces.joined(files)
     for category, own in found.items():
-        mine = own.of(category)
+        mine = own.in_category(category)
         assert np.array_equal(whole.arm("both").ranks[mine], own.arm("both").ranks[mine])
     with pytest.raises(BadRequest, match="no model of bags"):
         pieces.joined({category: path for category, path in files.items() if category != "bags"})

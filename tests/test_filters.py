@@ -222,3 +222,10 @@ def written(condition) -> str:
 def test_what_a_careful_person_writes_is_read_as_meant(condition):
     make, *arguments = condition
     assert parse(written(make(*arguments))) == make(*arguments)
+
+
+def test_an_unknown_column_names_few_that_are_like_it_as_a_filter_writes_them() -> None:
+    kinds = {f"has_{number}": frozenset({"flag"}) for number in range(1000)} | {"in stock": frozenset({"flag"})}
+    with pytest.raises(BadFilter, match=r'there are \d+, for instance: .*attributes\."in stock"') as caught:
+        checked(parse("in_stock"), kinds)
+    assert len(str(caught.value)) < 1_000

@@ -80,7 +80,7 @@ def test_an_inception_is_what_plain_loops_give():
 
 
 def test_the_first_blocks_are_what_plain_loops_give(net):
-    """Blue, green, red less their means; convolved, pooled, normalised, convolved twice, normalised."""
+    """Blue, green, red less their mean_metrics; convolved, pooled, normalised, convolved twice, normalised."""
     picture = torch.rand(1, 3, 14, 22, generator=torch.Generator().manual_seed(1))
 
     def convolved(maps, layer, stride=1, padding=0):
@@ -102,7 +102,7 @@ def test_the_first_blocks_are_what_plain_loops_give(net):
 def test_blocks_have_the_widths_and_sides_of_the_paper(net):
     with torch.inference_mode():
         maps = net(torch.rand(1, 3, 224, 224))
-    assert isinstance(net, backbones.Divided)
+    assert isinstance(net, backbones.SplitBackbone)
     assert net.widths == (64, 192, 256, 480, 512, 512, 512, 528, 832, 832, 1024)
     assert [tuple(block.shape[1:]) for block in maps.blocks] == [
         (width, side, side) for width, side in zip(net.widths, [112, 56, 28, 28, 14, 14, 14, 14, 14, 7, 7], strict=True)

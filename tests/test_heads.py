@@ -1,10 +1,10 @@
-"""Heads in closed form against the equation they solve."""
+"""Heads in LDA against the equation they solve."""
 
 import numpy as np
 import pytest
 import torch
 
-from osoroi.model.heads import Head, Noise, Source, discriminant, spreads
+from osoroi.model.heads import Head, Nuisance, Source, fit_lda, spreads
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_the_closed_form_solves_its_equation_and_shrinking_is_towards_the_mean_d
     random = np.random.default_rng(8)
     product = random.normal(size=(300, 3)) * [3.0, 1.0, 0.0]
     street, shop = (product + random.normal(size=(300, 3)) * [0.5, 0.5, 4.0] + 20 for _ in range(2))
-    head = discriminant(street, shop, 3, sources=[Source("own", 3)], shrink=0.3)
+    head = fit_lda(street, shop, 3, sources=[Source("own", 3)], shrinkage=0.3)
     every = np.concatenate([street, shop])
     one, other = ((side - every.mean(0)) / every.std(0) for side in (street, shop))
     within, between = np.zeros((3, 3)), np.zeros((3, 3))
@@ -45,7 +45,7 @@ def test_the_closed_form_solves_its_equation_and_shrinking_is_towards_the_mean_d
 
 
 def colourful(random):
-    """Pairs of 12 features, six of which are colours of the product mixed with something else of it."""
+    """Pairs of 12 features, six of which are colours of the product score_all with something else of it."""
     colour, shape = random.normal(size=(400, 3)), random.normal(size=(400, 9))
     mixing = random.normal(size=(3, 6))
 
@@ -67,9 +67,9 @@ def told(head, raw, colour):
 def test_a_head_told_that_colours_are_noise_tells_less_of_them_and_still_finds_partners():
     street, shop, colour = colourful(np.random.default_rng(3))
     sources = [Source("all", 12)]
-    plain = discriminant(street, shop, 6, sources=sources, shrink=0.1)
-    none = discriminant(street, shop, 6, sources=sources, shrink=0.1, noise=Noise(colour, colour, 0.0))
-    blind = discriminant(street, shop, 6, sources=sources, shrink=0.1, noise=Noise(colour, colour, 100.0))
+    plain = fit_lda(street, shop, 6, sources=sources, shrinkage=0.1)
+    none = fit_lda(street, shop, 6, sources=sources, shrinkage=0.1, nuisance=Nuisance(colour, colour, 0.0))
+    blind = fit_lda(street, shop, 6, sources=sources, shrinkage=0.1, nuisance=Nuisance(colour, colour, 100.0))
     assert torch.equal(plain.linear.weight, none.linear.weight)
     assert told(plain, street, colour) > 0.7
     assert told(blind, street, colour) < 0.1

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
-from osoroi.errors import BadCatalog, CatalogReplaced
+from osoroi.cli import main
+from osoroi.errors import BadCatalog, BadRequest, CatalogReplaced
 from shops import ENCODER, create, entry, found, put, query
 
 OTHER_PROCESS = """
@@ -188,14 +190,16 @@ def test_another_catalog_in_its_place_is_noticed_before_anything_is_acknowledged
     there = sorted(path.name for path in shop.rglob("*")) if shop.exists() else None
     if replace in (move, delete):
         assert there is None
-        writer.close(), reader.close()
+        writer.close()
+        reader.close()
         with pytest.raises(BadCatalog, match="no catalog at"):
             LocalCatalog.open(shop)
         return
     other = LocalCatalog.open(shop) if replace is not restore_in_place else None  # its log stands beside it now
     if other is not None:
         put(other, entry("n2", [3, 0, 0, 0]))
-    writer.close(), reader.close()
+    writer.close()
+    reader.close()
     if other is None:
         other = LocalCatalog.open(shop)
         put(other, entry("n2", [3, 0, 0, 0]))
@@ -288,3 +292,39 @@ def test_many_handles_agree(tmp_path):
         assert all(len(catalog) == 1 for _ in range(1000))
         assert np.allclose(catalog.vectors(["a/0"]), [[1, 0, 0, 0]])
         assert catalog.fingerprint == ENCODER
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "x.tar", "photos/x.tar", "index/deep/x.tar"])
+def test_a_backup_into_a_catalog_is_refused(tmp_path, name):
+    shop = tmp_path / "shop"
+    create(shop, entry("a", [1, 0, 0, 0], photo=b"a")).close()
+    (tmp_path / "link").symlink_to(shop)
+    before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
+    for folder in (shop, tmp_path / "link"):
+        with pytest.raises(BadRequest, match="lies inside the catalog"):
+            backup(shop, folder / name)
+    assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "shop", "--like", "a", "--grid", "shop/catalog.sqlite"],
+        ["embed", "table:t.csv", "shop/catalog.sqlite", "--side", "shop"],
+        ["backup", "shop", "shop/b.tar"],
+        ["evaluate", "table:t.csv", "--json", "shop/index/out.json"],
+        ["audit", "table:t.csv", "--grid", "shop/photos/a.png"],
+        ["find", "a.jpg", "--grid", "shop/a.png"],
+        ["report", "x.json", "--out", "shop"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_writes_into_a_catalog(tmp_path, monkeypatch, words):
+    shop = tmp_path / "shop"
+    create(shop, entry("a", [1, 0, 0, 0], photo=b"a")).close()
+    before = {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2, result.output
+    assert "inside the catalog" in result.output
+    assert {path: path.read_bytes() for path in shop.rglob("*") if path.is_file()} == before

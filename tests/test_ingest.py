@@ -194,3 +194,97 @@ def test_two_crops_of_one_name_are_refused(tmp_path: Path, catalog: LocalCatalog
 def test_another_encoders_vectors_are_refused_by_name(tmp_path: Path, catalog: LocalCatalog) -> None:
     with pytest.raises(OtherEncoder, match=r"encoder tiny0+, not of other0+"):
         ingest.add([], catalog, TinyEncoder("other"))
+
+
+@pytest.mark.parametrize("between", [0, 1, 70])
+def test_the_first_row_of_a_product_decides_its_metadata_however_far_the_others_are(
+    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder, between: int
+) -> None:
+    red, blue = photo(tmp_path / "r.png", (200, 9, 9)), photo(tmp_path / "b.png", (9, 9, 200))
+    others = [row(f"x{place}", red) for place in range(between)]
+    rows = [row("p", red, "p/front", price=10.0), *others, row("p", blue, "p/back", price=12.0)]
+    count = ingest.add(rows, catalog, encoder)
+    assert count == Count(added=1 + between, embedded=2 + between, contradicting=1)
+    for _ in range(2):
+        assert ingest.add(rows, catalog, encoder) == Count(unchanged=1 + between, contradicting=1)
+    assert catalog.get("p").price == 10.0
+    assert [crop.crop_id for crop in catalog.crops("p")] == ["p/front", "p/back"]
+    cheaper = [row("p", red, "p/front", price=9.0), *others, row("p", blue, "p/back", price=9.0)]
+    assert ingest.add(cheaper, catalog, encoder) == Count(changed=1, unchanged=between)
+    assert catalog.get("p").price == 9.0
+
+
+@pytest.mark.parametrize("per_commit", [1, 64])
+def test_the_first_row_decides_even_where_its_photo_cannot_be_read(
+    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder, per_commit: int
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    red = photo(tmp_path / "r.png", (200, 9, 9))
+    rows = [row("p", tmp_path / "broken.png", "p/1", price=1.0), row("x", red), row("p", red, "p/2", price=2.0)]
+    count = ingest.add(rows, catalog, encoder, products_per_commit=per_commit)
+    assert count == Count(added=2, embedded=2, unreadable=1, contradicting=1)
+    assert catalog.get("p").price == 1.0
+    again = ingest.add(rows, catalog, encoder, products_per_commit=per_commit)
+    assert again == Count(unchanged=2, unreadable=1, contradicting=1)
+
+
+def test_a_crop_that_is_named_twice_far_apart_is_refused_too(
+    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder
+) -> None:
+    red, blue = photo(tmp_path / "r.png", (200, 9, 9)), photo(tmp_path / "b.png", (9, 9, 200))
+    with pytest.raises(BadDataset, match="two shop crops called 'p/1'"):
+        ingest.add([row("p", red), row("x", red), row("p", blue)], catalog, encoder, products_per_commit=1)
+
+
+class MeddlingEncoder(TinyEncoder):
+    """While crops are encoded, another writer removes, patches and replaces products of the same chunk."""
+
+    meddle = staticmethod(lambda: None)
+
+    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+        self.meddle()
+        return super().encode(crops)
+
+
+def test_add_goes_on_while_others_change_and_remove_its_products(tmp_path: Path) -> None:
+    encoder = MeddlingEncoder()
+    red, blue = photo(tmp_path / "r.png", (200, 9, 9)), photo(tmp_path / "b.png", (9, 9, 200))
+    rows = [row(name, red, f"{name}/1") for name in "abcd"]
+    more = [Row(product, crop) for name in "abcd" for product, crop in [row(name, blue, f"{name}/2")]]
+    with LocalCatalog.open_or_create(tmp_path / "shop", encoder) as catalog:
+        ingest.add(rows, catalog, encoder)
+        with LocalCatalog.open(tmp_path / "shop") as other:
+
+            def meddle() -> None:
+                other.remove(["a"])
+                other.drop("b", ["b/1"])
+                other.patch("c", {"price": 3.0})
+
+            encoder.meddle = meddle
+            count = ingest.add([*rows, *more], catalog, encoder)
+        assert (count.stored, count.left_out) == (4, 0)
+        assert ids(catalog) == list("abcd")
+        for name in "abcd":
+            crops = catalog.crops(name)
+            assert [crop.crop_id for crop in crops] == [f"{name}/1", f"{name}/2"]
+            assert np.allclose(catalog.vectors([f"{name}/1"]), catalog.vectors(["d/1"]))
+        encoder.meddle = lambda: None
+        assert ingest.add([*rows, *more], catalog, encoder) == Count(unchanged=4)
+
+
+def test_add_goes_on_when_a_stored_photo_vanishes_meanwhile(tmp_path: Path) -> None:
+    """A product put with bytes is removed, and its photo thrown out, while its next photo is encoded."""
+    encoder = MeddlingEncoder()
+    data = photo(tmp_path / "r.png", (200, 9, 9)).read_bytes()
+    blue = photo(tmp_path / "b.png", (9, 9, 200))
+    with LocalCatalog.open_or_create(tmp_path / "shop", encoder) as catalog:
+        ingest.add([Row(Product("a"), Crop("a/bytes", "a", "shop", data))], catalog, encoder)
+        with LocalCatalog.open(tmp_path / "shop") as other:
+
+            def meddle() -> None:
+                if other.remove(["a"]):
+                    other.compact()
+
+            encoder.meddle = meddle
+            assert ingest.add([row("a", blue)], catalog, encoder).added == 1
+        assert [crop.crop_id for crop in catalog.crops("a")] == ["a/1"]

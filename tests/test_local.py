@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import shops
 from osoroi.catalog import Storage, filters
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.memory.rwlock import Gate
+from osoroi.catalog.memory.rwlock import ReadWriteLock
 from osoroi.errors import BadCatalog, BadFilter, BadPhoto, BadRequest, Busy, NotFound, OtherEncoder
 from osoroi.records import Box, Crop, Part, Product
 from shops import DIM, ENCODER, OTHER, create, entry, found, put, query
@@ -339,20 +339,20 @@ def test_threads_search_while_another_writes_and_see_whole_commits_alone(catalog
 
 
 def test_whoever_changes_the_index_waits_for_searches_and_they_for_him():
-    gate, order = Gate(), []
+    gate, order = ReadWriteLock(), []
 
     def change() -> None:
-        with gate.alone():
+        with gate.exclusive():
             order.append("changing")
             time.sleep(0.1)
             order.append("changed")
 
     def search() -> None:
-        with gate.together():
+        with gate.shared():
             order.append("searched")
 
     changing, searching = threading.Thread(target=change), threading.Thread(target=search)
-    with gate.together(), gate.together():
+    with gate.shared(), gate.shared():
         changing.start()
         time.sleep(0.1)
         searching.start()  # comes later, and does not keep the change waiting
@@ -400,7 +400,7 @@ def test_a_newer_format_is_refused_and_not_touched(tmp_path):
     with pytest.raises(BadCatalog, match=r"has format 2, and this osoroi reads format 1"):
         LocalCatalog.open(tmp_path / "shop")
     assert path.read_bytes() == before
-    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["catalog.sqlite"]
+    assert sorted(path.name for path in (tmp_path / "shop").iterdir()) == ["catalog.id", "catalog.sqlite"]
 
 
 def test_a_catalog_is_created_once_and_whole(tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ def test_by_part_asks_for_the_mix_whose_inner_product_is_the_score_and_for_each_
         asked[term] = (one * other).sum(1)
         return one.new_tensor(10.0**term)
 
-    total = losses.by_part(loss, street, shop, parts, alone=0.5)
+    total = losses.by_part(loss, street, shop, parts, part_loss_weight=0.5)
     assert total.item() == 1 + 0.5 * (10 + 100)
     deep, detail = (street[:, :2] * shop[:, :2]).sum(1), (street[:, 2:] * shop[:, 2:]).sum(1)
     assert torch.allclose(asked[0], 0.3 * deep + 0.7 * detail, atol=1e-6)

@@ -16,13 +16,13 @@ from osoroi.model import pooling, shallow
 from osoroi.model.backbones import Maps, build
 from osoroi.model.color import lab
 from osoroi.model.heads import Head, TwoLayers
-from osoroi.model.network import COLOUR_SIDE, REACH, Backbone, Features, Network
+from osoroi.model.network import COLOUR_SIDE, REACH, FeatureExtractor, Features, Network, unfreeze
 from osoroi.recipe import Recipe
 from pairs import TINY, tiny_network
 
 
 class Little(nn.Module):
-    """A trunk of three strided convolutions, for tests that mean any trunk."""
+    """A backbone of three strided convolutions, for tests that mean any backbone."""
 
     widths = (4, 5, 6)
     width = 7
@@ -44,12 +44,12 @@ class Little(nn.Module):
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    backbone = Backbone(Little(), blocks=(0, 2))
+    extractor = FeatureExtractor(Little(), blocks=(0, 2))
     heads = {
         name: Head(sum(n for _, n in sources), size)
-        for (name, sources), size in zip(backbone.sizes.items(), (3, 5), strict=True)
+        for (name, sources), size in zip(extractor.sizes.items(), (3, 5), strict=True)
     }
-    return Network(backbone, heads, tuned=3).eval()  # all of it
+    return Network(extractor, heads, unfreeze_blocks=3).eval()  # all of it
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def crops() -> Tensor:
 
 
 def test_features_stand_in_the_order_that_sizes_tells(network, crops):
-    backbone = network.backbone
-    names = [name for name, _ in backbone.sizes["detail"]]
+    extractor = network.extractor
+    names = [name for name, _ in extractor.sizes["detail"]]
     assert names == [
         "mean of block 0",
         "mean of block 2",
@@ -68,9 +68,9 @@ def test_features_stand_in_the_order_that_sizes_tells(network, crops):
         "histogram",
         "grid",
     ]
-    raw = backbone(crops)
+    raw = extractor(crops)
     images = crops.permute(0, 3, 1, 2) / 255
-    maps = backbone.trunk(images)
+    maps = extractor.backbone(images)
     small = images.reshape(4, 3, COLOUR_SIDE, 2, COLOUR_SIDE, 2).mean((3, 5))
     bell = pooling.centred(COLOUR_SIDE, COLOUR_SIDE, REACH)
     expected = {
@@ -81,24 +81,24 @@ def test_features_stand_in_the_order_that_sizes_tells(network, crops):
         "histogram": pooling.soft_histogram(lab(small), bell).sqrt(),
         "grid": lab(small).reshape(4, 3, 4, 12, 3, 16).mean((3, 5)).permute(0, 2, 3, 1).flatten(1),
     }
-    runs = raw.detail.split([size for _, size in backbone.sizes["detail"]], 1)
+    runs = raw.detail.split([size for _, size in extractor.sizes["detail"]], 1)
     for run, (name, values) in zip(runs, expected.items(), strict=True):
         assert (run - values).abs().max() <= 2e-3, name  # the floor of square roots
     assert torch.allclose(raw.deep, maps.last.mean((2, 3)), atol=1e-5)
 
 
 def test_constancy_adds_a_histogram_behind_the_others_that_a_cast_leaves_alone(network, crops):
-    backbone = Backbone(network.backbone.trunk, blocks=(0, 2), constancy=True)
-    assert backbone.sizes["detail"] == [*network.backbone.sizes["detail"], ("relit histogram", 405)]
+    extractor = FeatureExtractor(network.extractor.backbone, blocks=(0, 2), color_constancy=True)
+    assert extractor.sizes["detail"] == [*network.extractor.sizes["detail"], ("color-constant histogram", 405)]
     cast = (crops * torch.tensor([0.6, 0.8, 0.7])).to(torch.uint8)
-    raw, changed = backbone(crops).detail, backbone(cast).detail
-    assert torch.equal(raw[:, :-405], network.backbone(crops).detail)
+    raw, changed = extractor(crops).detail, extractor(cast).detail
+    assert torch.equal(raw[:, :-405], network.extractor(crops).detail)
     moved = (raw - changed).abs()
     assert 10 * moved[:, -405:].sum() < moved[:, 20 : 20 + 405].sum()
 
 
 def test_the_baseline_has_as_many_features_as_the_design_counts():
-    sizes = Backbone(build("efficientnet_lite0")).sizes
+    sizes = FeatureExtractor(build("efficientnet_lite0")).sizes
     assert sum(size for _, size in sizes["deep"]) == 1280
     assert sum(size for _, size in sizes["detail"]) == 2 * (24 + 40 + 112) + 5 * 9 * 9 + 4 * 3 * 3  # 793
 
@@ -106,14 +106,14 @@ def test_the_baseline_has_as_many_features_as_the_design_counts():
 def test_each_part_has_unit_length_and_comes_in_the_order_of_the_heads(network, crops):
     vectors = network(crops)
     assert vectors.shape == (4, 8)
-    raw = network.backbone(crops)
+    raw = network.extractor(crops)
     for part, name in ((vectors[:, :3], "deep"), (vectors[:, 3:], "detail")):
         assert part.norm(dim=1).tolist() == pytest.approx([1] * 4, abs=1e-5)
         assert torch.allclose(part, network.heads[name](getattr(raw, name)))
 
 
 def test_features_computed_before_give_the_same_vectors(network, crops):
-    raw = network.backbone(crops)
+    raw = network.extractor(crops)
     kept = Features(*(run.detach().clone() for run in raw))
     assert torch.equal(network.embed(kept), network(crops))
 
@@ -126,7 +126,7 @@ def test_a_crop_has_the_same_vector_whatever_is_beside_it(network, crops):
 def test_colour_changes_detail_and_a_flip_leaves_it_nearly_alone(network, crops):
     stripes = crops.clone()
     stripes[:, ::8] = torch.tensor([200, 30, 30], dtype=torch.uint8)
-    raw, flipped, other = (network.backbone(each).detail for each in (stripes, stripes.flip(2), 255 - stripes))
+    raw, flipped, other = (network.extractor(each).detail for each in (stripes, stripes.flip(2), 255 - stripes))
     histogram = slice(20, 20 + 405)
     assert (raw - flipped)[:, histogram].abs().max() < 0.02
     assert (raw - other)[:, histogram].abs().max() > 0.1
@@ -148,24 +148,24 @@ def test_crops_of_one_plain_colour_are_finite_and_have_gradients(network):
         assert all(torch.isfinite(weight.grad).all() for weight in network.parameters())
 
 
-JOINED = replace(TINY, network="joined", size=7)
+JOINED = replace(TINY, network="joined", dim=7)
 CONVOLVED = replace(TINY, shallow=True)
 
 
 def test_joined_features_go_through_one_head(crops):
     network = tiny_network(JOINED)
     assert [(part.name, part.size, part.weight) for part in network.parts] == [("both", 7, 1.0)]
-    raw, head = network.backbone(crops), network.heads["both"]
+    raw, head = network.extractor(crops), network.heads["both"]
     together = torch.cat([raw.deep, raw.detail], 1)
-    assert network.backbone.sources("both") == [*network.backbone.sizes["deep"], *network.backbone.sizes["detail"]]
+    assert network.extractor.sources("both") == [*network.extractor.sizes["deep"], *network.extractor.sizes["detail"]]
     expected = nn.functional.normalize(together @ head.linear.weight.T + head.linear.bias)
     assert torch.allclose(network(crops), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("recipe", [JOINED, CONVOLVED, replace(JOINED, shallow=True), replace(TINY, layers=2)])
-@pytest.mark.parametrize("tuned", [0, 2, 3])
-def test_both_halves_together_are_the_network(crops, recipe, tuned):
-    network = tiny_network(replace(recipe, tuned=tuned), probe=(0,))
+@pytest.mark.parametrize("recipe", [JOINED, CONVOLVED, replace(JOINED, shallow=True), replace(TINY, head_layers=2)])
+@pytest.mark.parametrize("unfreeze_blocks", [0, 2, 3])
+def test_both_halves_together_are_the_network(crops, recipe, unfreeze_blocks):
+    network = tiny_network(replace(recipe, unfreeze_blocks=unfreeze_blocks), foreground=(0,))
     with torch.inference_mode():
         halves, whole = network.above(*network.below(crops)), network(crops)
     assert torch.allclose(halves, whole, atol=2e-3)
@@ -179,7 +179,7 @@ def test_the_shallow_paths_see_lab_colours_and_grey_beyond_the_edge(crops):
     for found, side in zip(pixels, (4, 8), strict=True):
         expected = loops.mean_pool(colours[2], side, side, side // 2)
         assert found[2].numpy() == pytest.approx(expected, abs=1e-3)
-    raw = network.backbone(crops)
+    raw = network.extractor(crops)
     with torch.inference_mode():
         seen = torch.cat([path(one) for path, one in zip(network.shallow, pixels, strict=True)], 1)
         together = torch.cat([raw.detail, seen], 1)
@@ -200,7 +200,7 @@ def test_features_that_come_later_count_nothing_at_first(crops):
     for name, head in plain.heads.items():
         head.centre.uniform_(-1, 1)
         head.spread.uniform_(0.5, 2)
-        convolved.heads[name].begin(head)
+        convolved.heads[name].init_from(head)
     with torch.inference_mode():
         assert torch.allclose(plain(crops), convolved(crops), atol=1e-5)
 
@@ -210,7 +210,7 @@ def test_two_layers_are_the_formula_and_begin_with_the_spreads_alone():
     head, started = TwoLayers(5, 3), Head(4, 3)
     started.centre.uniform_(-1, 1)
     started.spread.uniform_(0.5, 2)
-    head.begin(started)
+    head.init_from(started)
     raw = torch.randn(2, 5)
     centre, spread = (np.append(one.numpy(), last) for one, last in ((started.centre, 0), (started.spread, 1)))
     numbers = {name: one.detach().numpy() for name, one in head.named_parameters()}
@@ -229,10 +229,27 @@ def test_heads_at_random_are_those_of_the_seed():
 
 
 def test_the_probe_that_ships_fits_its_trunk_and_is_kept_from_learning():
-    network = building.build(Recipe(tuned=8), None, None)
-    assert network.backbone.probe.first.weight.abs().sum() > 1
-    with pytest.raises(BadRun, match="tuned=9 would teach blocks that the probe looks at; set tuned=8 or less"):
-        building.build(Recipe(tuned=9))
-    assert building.build(Recipe(tuned=9, pool="crop")).backbone.probe is None
-    with pytest.raises(BadRun, match=r"a probe, .*, and pool=crop"):
-        building.build(Recipe(pool="crop"), None, building.PROBES["efficientnet_lite0"])
+    network = building.build(Recipe(unfreeze_blocks=8), None, None)
+    assert network.extractor.foreground.first.weight.abs().sum() > 1
+    with pytest.raises(
+        BadRun,
+        match=r"unfreeze_blocks=9 would train blocks that the foreground head .*; set unfreeze_blocks=8 or less",
+    ):
+        building.build(Recipe(unfreeze_blocks=9))
+    assert building.build(Recipe(unfreeze_blocks=9, pool="crop")).extractor.foreground is None
+    with pytest.raises(BadRun, match=r"a foreground head, .*, and pool=crop"):
+        building.build(Recipe(pool="crop"), None, building.FOREGROUND_HEADS["efficientnet_lite0"])
+
+
+def test_depthwise_convolutions_stay_frozen_where_their_block_is_trained():
+    block = torch.nn.Sequential(
+        torch.nn.Conv2d(4, 8, 1), torch.nn.Conv2d(8, 8, 3, groups=8), torch.nn.Conv2d(8, 8, 3, groups=2)
+    ).requires_grad_(False)
+    unfreeze(block)
+    assert [layer.weight.requires_grad for layer in block] == [True, False, True]
+    network = building.build(Recipe(unfreeze_blocks=8), empty=True)
+    convolutions = [layer for layer in network.extractor.backbone.modules() if isinstance(layer, torch.nn.Conv2d)]
+    depthwise = [layer for layer in convolutions if layer.groups > 1]
+    assert len(depthwise) == 16
+    assert not any(layer.weight.requires_grad for layer in depthwise)
+    assert sum(layer.weight.requires_grad for layer in convolutions) == 17, "two of each of eight blocks, and the head"

@@ -16,7 +16,7 @@ from PIL import Image
 from osoroi.search import Searcher
 from osoroi.server import app
 from osoroi.server.settings import Settings
-from shop import BLUE, RED, SeeingEncoder, fill, goods, picture, serving
+from shop import BLUE, RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs the Python package schemathesis")
 
@@ -28,7 +28,7 @@ KEY = "k" * 20
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     encoder = SeeingEncoder()
     with fill(tmp_path_factory.mktemp("api") / "shop", encoder, goods(encoder)) as catalog:
-        application = app.make(Searcher(encoder, catalog), catalog)
+        application = app.make(Searcher(encoder, catalog), decoder=ThreadDecoder())
         yield schemathesis.openapi.from_asgi("/openapi.json", application, headers={"Host": "127.0.0.1"})
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from osoroi.records import Product
 from osoroi.server.settings import Settings
-from shop import BLUE, GREEN, RED, SeeingEncoder, fill, goods, picture, serving
+from shop import BLUE, GREEN, RED, SeeingEncoder, entry, fill, goods, picture, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
@@ -99,7 +100,7 @@ WIDE = picture(RED, BLUE, width=400, height=500)
 def choose(page: Page, photo: bytes, name: str = "snap.png") -> None:
     page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": photo})
     if page.evaluate("document.documentElement.classList.contains('scripts')"):
-        page.wait_for_selector(".outcome[data-asking=yes]")
+        page.wait_for_selector(".outcome[data-searching=yes]")
 
 
 def expect_first(page: Page, title: str) -> None:
@@ -273,10 +274,10 @@ def test_more_like_this_asks_with_the_product_and_back_returns_to_the_photo(page
     page.wait_for_url("**product=P3**")
     expect_first(page, "Purple top")  # itself is left out
     expect(page.locator(".grid .card")).to_have_count(4)
-    assert "/v1/photos/P3%2F0" in page.locator("#asked").get_attribute("src")
+    assert "/v1/photos/P3%2F0" in page.locator("#query-photo").get_attribute("src")
     page.go_back()
     expect_first(page, "Blue top")
-    assert page.locator("#asked").get_attribute("src").startswith("blob:")
+    assert page.locator("#query-photo").get_attribute("src").startswith("blob:")
     page.go_back()
     expect(page.locator(".hero h1")).to_be_visible()
     expect(page.locator("h2")).to_have_text("Or begin with something from the shop")
@@ -311,11 +312,11 @@ def test_a_reloaded_photo_has_to_be_chosen_again_and_the_page_says_so(page):
 def test_the_switch_shows_what_was_looked_at(page):
     choose(page, picture(RED, width=200, height=260))
     expect_first(page, "Red skirt")
-    before = page.locator("#asked").get_attribute("src")
+    before = page.locator("#query-photo").get_attribute("src")
     page.get_by_label("Show what was looked at").check()
-    page.wait_for_function("before => document.querySelector('#asked').src !== before", arg=before)
+    page.wait_for_function("before => document.querySelector('#query-photo').src !== before", arg=before)
     colours = page.evaluate(
-        """async () => { const image = document.querySelector("#asked"); await image.decode();
+        """async () => { const image = document.querySelector("#query-photo"); await image.decode();
         const canvas = document.createElement("canvas"); canvas.width = image.naturalWidth;
         canvas.height = image.naturalHeight; const context = canvas.getContext("2d"); context.drawImage(image, 0, 0);
         const at = (x) => [...context.getImageData(x * canvas.width, canvas.height / 2, 1, 1).data].slice(0, 3);
@@ -323,9 +324,9 @@ def test_the_switch_shows_what_was_looked_at(page):
     )
     assert np.abs(np.array(colours[0]) - RED).max() < 30
     assert min(colours[1]) > 180  # the right half, which this encoder passes over
-    expect(page.locator(".grid img").first).to_have_attribute("src", "/v1/photos/P1%2F0?width=480&looked=1")
+    expect(page.locator(".grid img").first).to_have_attribute("src", "/v1/photos/P1%2F0?width=480&saliency=1")
     page.get_by_label("Show what was looked at").uncheck()
-    page.wait_for_function("before => document.querySelector('#asked').src === before", arg=before)
+    page.wait_for_function("before => document.querySelector('#query-photo').src === before", arg=before)
 
 
 def test_several_photos_of_a_product_are_shown_where_the_pointer_is(page):
@@ -337,6 +338,55 @@ def test_several_photos_of_a_product_are_shown_where_the_pointer_is(page):
     page.mouse.move(frame["x"] + frame["width"] * 0.8, frame["y"] + 40)
     page.wait_for_timeout(400)
     assert shown() == "1"
+
+
+def test_show_more_adds_products_until_all_are_there(browser, tmp_path):
+    encoder = SeeingEncoder()
+    many = [entry(encoder, Product(f"N{n:02}", f"Skirt {n}"), picture((200, 4 * n, 20))) for n in range(50)]
+    with fill(tmp_path / "shop", encoder, many) as catalog, serving(encoder, catalog) as address:
+        for page in opened(browser, address):
+            choose(page, picture(RED, width=200, height=200))
+            expect(page.locator(".grid .card")).to_have_count(24)
+            page.get_by_role("link", name="Show more").click()
+            expect(page.locator(".grid .card")).to_have_count(48)
+            assert "k=48" in page.url
+            page.get_by_role("link", name="Show more").click()
+            expect(page.locator(".grid .card")).to_have_count(50)
+            expect(page.get_by_role("link", name="Show more")).to_have_count(0)
+            page.go_back()
+            expect(page.locator(".grid .card")).to_have_count(48)
+            page.get_by_role("link", name="More like Skirt 5", exact=True).last.click()
+            expect(page.locator(".grid .card")).to_have_count(24)  # another search begins with the usual number
+            assert "k=" not in page.url
+
+
+def test_another_language_keeps_the_photo_and_its_box(page):
+    choose(page, WIDE)
+    page.locator("#draw").click()
+    page.wait_for_function("document.querySelector('#box-says').textContent.includes('100, 125, 300, 375')")
+    expect_first(page, "Purple top")
+    for name, lang in (("日本語", "ja"), ("English", "en")):
+        page.locator(".languages").get_by_text(name).click()
+        expect(page.locator("html")).to_have_attribute("lang", lang)
+        expect_first(page, "Purple top")
+        assert page.locator("#query-photo").get_attribute("src").startswith("data:image/jpeg")
+        expect(page.locator("#box")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.locator("#dial").focus()
+    page.keyboard.press("Home")  # scripts go on with it
+    expect(page.locator(".grid .card")).to_have_count(5)
+
+
+def test_a_picture_that_is_gone_leaves_its_frame_and_no_torn_page(browser, tmp_path):
+    encoder = SeeingEncoder()
+    with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog, serving(encoder, catalog) as address:
+        shutil.rmtree(catalog.folder / "photos")
+        for page in opened(browser, address):
+            page.wait_for_function("document.querySelectorAll('.grid img.broken').length >= 5")
+            image = page.locator(".grid img").first
+            expect(image).to_be_hidden()
+            frame = page.locator(".shots").first
+            assert frame.evaluate("frame => getComputedStyle(frame, '::after').content") == '"no photo"'
 
 
 # -------------------------------------------------------------------- when things go wrong
@@ -422,6 +472,10 @@ def test_everything_needed_works_without_scripts(plain):
     plain.get_by_label("Tops").check()
     plain.get_by_role("button", name="Search").click()
     expect(plain.locator(".grid .card")).to_have_count(2)
+    plain.get_by_role("button", name="日本語").click()
+    expect(plain.locator("html")).to_have_attribute("lang", "ja")
+    expect(plain.locator(".grid .card")).to_have_count(2)  # photo, box and filter came along
+    plain.get_by_role("button", name="English").click()
     plain.get_by_role("link", name="More like Blue top").last.click()
     expect_first(plain, "Purple top")
     assert "product=P3" in plain.url

@@ -131,6 +131,25 @@ def test_text_of_the_data_is_escaped(tmp_path):
     assert "&lt;tops&gt;" in text
 
 
+def test_no_text_of_a_file_becomes_markup(tmp_path):
+    evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+    one = made({f"{name}{evil}": ranks for name, ranks in ARMS.items()})
+    one = replace(
+        one,
+        task=Task(evil, (evil,), protocol=Protocol(split=evil)),
+        recipe=evil,
+        command=evil,
+        version=evil,
+        encoder=evil,
+        data=replace(one.data, fingerprint=evil),
+        queries=tuple(query._replace(category=evil) for query in one.queries),
+    )
+    text = page(tmp_path, (evil, one), (f"b{evil}", one))
+    tags = {tag for tag, _ in Elements(text).tags}
+    assert not tags & {"script", "img"}
+    assert "alert(1)" in text
+
+
 def test_unreadable_photos_and_the_command_are_said(tmp_path):
     text = page(tmp_path)
     assert "1 query photos, 2 gallery photos; 1 queries are unanswerable and count as misses" in text

@@ -10,7 +10,7 @@ from osoroi.training import sampling
 from osoroi.training.sampling import Pairs
 
 
-def pairs_of(products=23, street=3, shop=2, design=None, category=None):
+def pairs_of(products=23, street=3, shop=2, design=None, category=None, dataset=None):
     owner = np.repeat(np.arange(products), street + shop)
     is_street = np.tile([True] * street + [False] * shop, products)
     return Pairs(
@@ -20,6 +20,7 @@ def pairs_of(products=23, street=3, shop=2, design=None, category=None):
         np.tile([*range(street), *range(shop)], products),
         np.full(products, -1) if design is None else design,
         np.full(products, -1) if category is None else category,
+        np.zeros(products, np.int64) if dataset is None else dataset,
     )
 
 
@@ -71,7 +72,7 @@ def test_an_epoch_entered_in_its_middle_goes_on_with_the_same_batches(workers):
 def test_pure_batches_hold_one_category_and_leave_no_product_of_a_category_out():
     category = np.array([0] * 9 + [1] * 2 + [2] * 12)
     pairs = pairs_of(23, category=category)
-    plan = sampling.plan(pairs, Recipe(products=6, pure=True), 0)
+    plan = sampling.plan(pairs, Recipe(products=6, single_category_batches=True), 0)
     assert all(len(set(category[pairs.product[rows]])) == 1 for rows in plan)
     assert sorted({int(one) for rows in plan for one in pairs.product[rows]}) == list(range(23))
 
@@ -81,7 +82,7 @@ def test_siblings_of_one_design_come_into_the_batch_as_wrong_answers():
     pairs = pairs_of(24, design=design)
 
     def apart(siblings):
-        recipe = Recipe(products=8, siblings=siblings)
+        recipe = Recipe(products=8, hard_negatives=siblings)
         plan = sampling.plan(pairs, recipe, 0)
         batches = [set(pairs.product[rows].tolist()) for rows in plan]
         assert all(len(batch) <= 8 for batch in batches)
@@ -93,11 +94,43 @@ def test_siblings_of_one_design_come_into_the_batch_as_wrong_answers():
 
 def test_a_product_with_one_side_alone_is_refused_and_counted():
     pairs = pairs_of(5, street=1, shop=1)
-    lonely = Pairs(pairs.look, pairs.product[1:], pairs.is_street[1:], pairs.view[1:], pairs.design, pairs.category)
+    lonely = Pairs(
+        pairs.load, pairs.product[1:], pairs.is_street[1:], pairs.view[1:], pairs.design, pairs.category, pairs.dataset
+    )
     with pytest.raises(BadRun, match="1 of 5 products have no street photo"):
         sampling.plan(lonely, Recipe(), 0)
 
 
 def test_categories_of_one_product_each_give_no_pure_batch():
     with pytest.raises(BadRun, match="no batch of two"):
-        sampling.plan(pairs_of(3, category=np.arange(3)), Recipe(pure=True), 0)
+        sampling.plan(pairs_of(3, category=np.arange(3)), Recipe(single_category_batches=True), 0)
+
+
+def test_products_without_a_design_are_no_hard_negatives_of_each_other():
+    """One design of two products; the ten others have none, and their batches get nobody added."""
+    design = np.array([0, 0] + [-1] * 10)
+    pairs = pairs_of(12, street=1, shop=1, design=design)
+    for epoch in range(20):
+        plan = sampling.plan(pairs, Recipe(products=8, hard_negatives=4), epoch)
+        products = [pairs.product[rows[: len(rows) // 2]].tolist() for rows in plan]
+        assert [len(set(batch)) for batch in products] == [len(batch) for batch in products]
+        counts = np.bincount(np.concatenate(products), minlength=12)
+        assert (counts[2:] == 1).all(), "a product without a design comes once, and is nobody's hard negative"
+        assert set(counts[:2].tolist()) <= {1, 2}
+
+
+def test_a_batch_holds_products_of_one_dataset():
+    dataset = np.array([0] * 9 + [1] * 14)
+    pairs = pairs_of(23, dataset=dataset)
+    plan = sampling.plan(pairs, Recipe(products=6), 0)
+    assert all(len(set(dataset[pairs.product[rows]])) == 1 for rows in plan)
+    assert sorted({int(one) for rows in plan for one in pairs.product[rows]}) == list(range(23))
+
+
+def test_the_first_datasets_alone_keep_their_products_and_rows():
+    pairs = pairs_of(7, dataset=np.array([0, 0, 0, 1, 1, 2, 2]))
+    first = pairs.of_first_datasets(2)
+    assert (len(first), len(first.product)) == (5, 25)
+    assert first.load(np.array([24, 0]), 3)[0].tolist() == [24, 0]
+    assert first.dataset.tolist() == [0, 0, 0, 1, 1]
+    assert len(pairs.of_first_datasets(9)) == 7

@@ -121,6 +121,9 @@ def test_a_tiff_of_other_inks_or_signed_numbers_is_refused_in_words() -> None:
         images.read(tiff(Layout("<", 5, 1, 1, (8,) * 4, ()), {332: (3, [2])}))
     with pytest.raises(BadPhoto, match="nothing says what white is"):
         images.read(tiff(Layout("<", 1, 2, 1, (8,), ())))
+    for compression in ("group3", "group4"):
+        with pytest.raises(BadPhoto, match="coded like a fax"):
+            images.read(saved(Image.new("1", (40, 30)), "TIFF", compression=compression))
 
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}

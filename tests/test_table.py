@@ -1,23 +1,29 @@
 """Tables and folders of one's own: what is read, what is refused and where, and that little is held."""
 
+import ast
 import csv
 import json
+import os
 import random
 import re
 import subprocess
 import sys
 import tracemalloc
+import unicodedata
+from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
+from osoroi import image
 from osoroi.data import duplicates, tabular
 from osoroi.data.readers import open_dataset
-from osoroi.data.readers.table import OURS, TableRecipe, made_id, read_recipe
-from osoroi.errors import BadDataset, MissingExtra
+from osoroi.data.readers.table import OURS, Table, TableRecipe, made_id, read_recipe
+from osoroi.errors import BadDataset, BadPhoto, MissingExtra
 from osoroi.records import Box, Crop, Product, Row
 
 FULL = {
@@ -330,7 +336,8 @@ def test_a_folder_of_folders_is_one_product_a_folder(tmp_path: Path) -> None:
     ("names", "message"),
     [
         (("a.jpg", "coat/1.jpg"), r"holds both photos \(a\.jpg\) and folders of photos \(coat\)"),
-        (("a.txt", "deep/er/1.jpg"), r"holds no photos, nor folders of photos"),
+        (("a.txt", "deep/er/1.txt"), r"holds no photos, nor folders of photos"),
+        (("a.jpg", "deep/er/1.jpg"), r"holds both photos \(a\.jpg\) and folders of photos \(deep\)"),
         (("a.jpg", "a-b.jpg", "a.png"), r"a\.jpg and a\.png would be one product"),
     ],
 )
@@ -440,19 +447,17 @@ def test_a_recipe_is_refused_for_a_folder(tmp_path: Path) -> None:
 # What is held
 
 
-def test_crops_seen_are_told_apart_like_a_set_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "RECENT", 7)
-    dice, held, ours = random.Random(3), set[int](), duplicates.Seen()
+def test_ids_of_crops_are_told_apart_like_a_set_does() -> None:
+    dice, oracle, ours = random.Random(3), set[int](), duplicates.CropIds(recent=7)
     for _ in range(2000):
         number = dice.randrange(900) << dice.choice((0, 54))
-        assert ours.note(number) is (number not in held)
-        held.add(number)
+        assert ours.add_key(number) is (number not in oracle)
+        oracle.add(number)
     assert len(ours.recent) < 7 < len(ours.sorted)
 
 
-def peak(path: Path) -> int:
-    """Bytes held at most while a table is read."""
-    rows = open_dataset(f"table:{path}").rows()
+def peak(rows: Iterator[object]) -> int:
+    """Bytes held at most while rows are read."""
     next(rows)  # what is imported is not held for the rows
     tracemalloc.start()
     try:
@@ -469,9 +474,8 @@ def many(path: Path, count: int) -> Path:
     return path
 
 
-def test_ten_times_the_lines_take_little_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "RECENT", 64)
-    few, more = peak(many(tmp_path / "few.csv", 100)), peak(many(tmp_path / "more.csv", 1000))
+def test_ten_times_the_lines_take_little_more_memory(tmp_path: Path) -> None:
+    few, more = (peak(Table(many(tmp_path / f"{count}.csv", count), recent_ids=64).rows()) for count in (100, 1000))
     assert more - few < 900 * 8 * 4  # 8 bytes a line are kept, and twice copied when sorted in
 
 
@@ -495,9 +499,135 @@ def test_a_million_lines_are_never_held(tmp_path: Path) -> None:
     assert grown_kib < 64 * 1024  # 31 MiB were measured; a million rows kept in a list take 980
 
 
-def test_parquet_is_read_a_batch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tabular, "BATCH", 5)
+def test_parquet_is_read_a_batch_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "shop.parquet"
     lines: list[dict[str, object]] = [{"photo": f"{n}.jpg", "title": "t" * 20_000} for n in range(250)]
     write(path, lines)
-    assert peak(path) < 1_500_000  # all titles together are 5 MB
+    assert peak(tabular.parquet_lines(path, batch_rows=5)) < 1_500_000  # all titles together are 5 MB
+
+
+# Names, numbers and folders as people have them
+
+
+def test_a_photo_is_found_in_either_unicode_form_and_its_id_is_composed(tmp_path: Path) -> None:
+    for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        folder = tmp_path / form / unicodedata.normalize(form, "が")
+        folder.mkdir(parents=True)
+        (folder / unicodedata.normalize(other, "ガウン.jpg")).write_bytes(b"photo")
+        written_name = unicodedata.normalize(form, "が/ガウン.jpg")
+        (row,) = read(text(tmp_path / form, f"photo\n{written_name}\n"))
+        assert image.load(row.crop.photo) == b"photo"
+        assert row.product.product_id == "が/ガウン.jpg"
+    (first,), (second,) = (read(tmp_path / form / "shop.csv") for form in ("NFC", "NFD"))
+    assert first.crop.crop_id == second.crop.crop_id
+
+
+def test_a_photo_whose_name_is_no_unicode_is_left_out_by_name_and_the_rest_is_read(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
+    first, second = read(tmp_path)
+    assert (first.product.product_id, second.product.product_id) == ("a", "caf\\xe9")
+    assert image.load(first.crop.photo) == b"x"
+    with pytest.raises(BadPhoto, match=r"caf\\xe9\.jpg is not UTF-8; rename"):
+        image.load(second.crop.photo)
+
+
+def test_folders_of_categories_and_of_details_are_read(tmp_path: Path) -> None:
+    touch(tmp_path, "p1/1.jpg", "shirts/p2/1.jpg", "shirts/long/p3/1.jpg", "p4/front.jpg", "p4/details/zip.jpg")
+    assert [(row.product.product_id, row.product.category, row.crop.crop_id) for row in read(tmp_path)] == [
+        ("p1", None, "p1/1.jpg"),
+        ("p4", None, "p4/front.jpg"),
+        ("p4", None, "p4/details/zip.jpg"),
+        ("shirts/long/p3", "shirts/long", "shirts/long/p3/1.jpg"),
+        ("shirts/p2", "shirts", "shirts/p2/1.jpg"),
+    ]
+
+
+def test_photos_of_rare_names_or_none_are_read_by_their_first_bytes(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jfif", "c.JPE", "readme.md", "Makefile")
+    for name in ("d.JPG.old", "e"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0 and so on")
+    assert [row.crop.crop_id for row in read(tmp_path)] == ["a.jpg", "b.jfif", "c.JPE", "d.JPG.old", "e"]
+
+
+def test_a_folder_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "again").symlink_to(tmp_path / "p")
+    with pytest.raises(BadDataset, match=r"folders deep|cannot be read"):
+        read(tmp_path)
+
+
+def test_a_size_among_letters_is_text_in_every_line(tmp_path: Path) -> None:
+    body = "photo,size,waist,sale\na.jpg,S,30,true\nb.jpg,38,32,\nc.jpg,M,34.5,false\n"
+    sizes, waists, sales = zip(*(row.product.attributes.values() for row in read(text(tmp_path, body))), strict=True)
+    assert (sizes, waists, sales) == (("S", "38", "M"), (30.0, 32.0, 34.5), (True, None, False))
+
+
+def test_text_of_typed_tables_stays_text(tmp_path: Path) -> None:
+    for suffix in ("jsonl", "parquet"):
+        (row,) = read(write(tmp_path / f"shop.{suffix}", [{"photo": "a.jpg", "size": "38", "waist": 30}]))
+        assert row.product.attributes == {"size": "38", "waist": 30.0}
+
+
+@pytest.mark.parametrize("number", ["0.1234567890123456789", "12345678901234567.5", "1234567890123456"])
+def test_numbers_that_no_float_holds_stay_text_of_all_their_digits(tmp_path: Path, number: str) -> None:
+    (row,) = read(text(tmp_path, f"photo,ean\na.jpg,{number}\n"))
+    assert row.product.attributes == {"ean": number}
+    (row,) = read(write(tmp_path / "shop.parquet", [{"photo": "a.jpg", "ean": Decimal(number)}]))
+    exact = Decimal(repr(float(number))) == Decimal(number)
+    assert row.product.attributes == {"ean": float(number) if exact else number}
+
+
+def test_the_delimiter_is_judged_outside_quotes(tmp_path: Path) -> None:
+    (row,) = read(text(tmp_path, '"photo";"colour, pattern, material"\na.jpg;"red, dotted"\n'))
+    assert row.product.attributes == {"colour, pattern, material": "red, dotted"}
+
+
+@pytest.mark.parametrize("column", ["product_id", "crop_id", "design_id"])
+def test_a_control_character_in_an_id_is_refused(tmp_path: Path, column: str) -> None:
+    with pytest.raises(BadDataset, match=rf"line 2: {column} 'a\\x1b\[2J' holds a control character"):
+        read(text(tmp_path, f"photo,{column}\nb.jpg,a\x1b[2J\n"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_control_character_in_the_name_of_a_column_is_refused(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(BadDataset, match="holds a control character"):
+        read(write(tmp_path / f"shop.{suffix}", [{"photo": "a.jpg", "colour\x1b[31m": "red"}]))
+
+
+def test_times_of_any_unit_and_year_are_text_without_pandas(tmp_path: Path) -> None:
+    columns = {
+        "ns": pyarrow.array([1700000000123456789, None], pyarrow.timestamp("ns")),
+        "zone": pyarrow.array([1700000000500, None], pyarrow.timestamp("ms", tz="Asia/Tokyo")),
+        "far": pyarrow.array([2**40, None], pyarrow.timestamp("s")),
+        "day": pyarrow.array([10**7, None], pyarrow.date32()),
+    }
+    path = tmp_path / "shop.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"photo": ["a.jpg", "b.jpg"], **columns}), path)
+    code = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "from osoroi.data.readers import open_dataset\n"
+        "print([dict(row.product.attributes) for row in open_dataset('table:' + sys.argv[1]).rows()])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    first, second = ast.literal_eval(done.stdout)
+    assert first == {
+        "ns": "2023-11-14T22:13:20.123456789",
+        "zone": "2023-11-14T22:13:20.5+00:00",
+        "far": "36812-02-20T00:36:16",
+        "day": "29349-01-26",
+    }
+    assert set(second.values()) == {None}
+
+
+def test_a_duration_is_refused_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "shop.parquet"
+    worn = pyarrow.array([None, 1700000000123456789], pyarrow.duration("ns"))
+    pyarrow.parquet.write_table(pyarrow.table({"photo": ["a.jpg", "b.jpg"], "worn": worn}), path)
+    with pytest.raises(BadDataset, match=r"shop\.parquet"):
+        read(path)
+
+
+def test_a_seed_without_a_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadDataset, match="seed deals nothing without split"):
+        read(text(tmp_path, "photo\na.jpg\n"), "?seed=3")

@@ -17,13 +17,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def chosen():
-    return [dataset.choose(Drawn(54), split) for split in ("train", "val")]
+    return [dataset.select([Drawn(54)], split) for split in ("train", "val")]
 
 
 def prepared(chosen, recipe, folder):
     network = tiny_network(recipe)
     pairs, held = (
-        dataset.prepare(each, network, recipe, folder / name, worse=name == "train")
+        dataset.load_pairs(each, network, recipe, folder / name, augmented=name == "train")
         for each, name in zip(chosen, ("train", "val"), strict=True)
     )
     return network, pairs, held
@@ -45,8 +45,8 @@ def test_training_teaches_products_never_seen(frozen, tmp_path):
 
 def mean_rank(network, held):
     sides = validation.embed(network, held, CPU)
-    scores = validation.mixed(sides, network.parts)
-    return validation.ranks_of_partners(scores, sides.street_product, sides.shop_product).mean()
+    scores = validation.score_all(sides, network.parts)
+    return validation.ranks_of_products(scores, sides.street_product, sides.shop_product).mean()
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,13 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("tuned", [0, 2])
+@pytest.mark.parametrize("unfreeze_blocks", [0, 2])
 @pytest.mark.parametrize("after", [1, 3, 5])
-def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(chosen, tmp_path, monkeypatch, tuned, after):
-    monkeypatch.setattr(loop, "SAVED_S", 0.0)
-    recipe = replace(TINY, epochs=2, tuned=tuned)
+def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(
+    chosen, tmp_path, monkeypatch, unfreeze_blocks, after
+):
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    recipe = replace(TINY, epochs=2, unfreeze_blocks=unfreeze_blocks)
     whole, pairs, held = prepared(chosen, recipe, tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -110,14 +112,14 @@ def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(chosen,
 
 
 def test_only_the_blocks_above_the_cut_learn(chosen, tmp_path):
-    recipe = replace(TINY, epochs=1, tuned=2)
+    recipe = replace(TINY, epochs=1, unfreeze_blocks=2)
     network, pairs, held = prepared(chosen, recipe, tmp_path)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    loop.train(network, pairs, held, replace(recipe, best="hit@1"), tmp_path)
+    loop.train(network, pairs, held, replace(recipe, monitor="hit@1"), tmp_path)
     last = loop.checkpoint.weights(loop.checkpoint.read(tmp_path / "last.safetensors"))
     changed = {name for name, value in before.items() if not torch.equal(value, last["network." + name])}
-    assert "backbone.trunk.steps.1.weight" in changed
-    assert "backbone.trunk.end.weight" in changed
+    assert "extractor.backbone.steps.1.weight" in changed
+    assert "extractor.backbone.end.weight" in changed
     assert not {name for name in changed if "steps.0" in name or "centre" in name}
 
 
@@ -137,11 +139,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(f
     pairs, held = frozen
 
     def spoilt(rows, epoch):
-        deep, detail = pairs.look(rows, epoch)
+        deep, detail = pairs.load(rows, epoch)
         return deep * (np.nan if epoch == 1 else 1), detail
 
     with pytest.raises(BadRun, match=r"the loss is nan at step 0 of epoch 1.*lower lr"):
-        loop.train(tiny_network(), replace(pairs, look=spoilt), held, TINY, tmp_path)
+        loop.train(tiny_network(), replace(pairs, load=spoilt), held, TINY, tmp_path)
     network = tiny_network()
     loop.train(network, pairs, held, TINY, tmp_path, resume=True)
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
@@ -160,7 +162,7 @@ def test_weights_that_blow_up_in_a_step_are_neither_kept_nor_called_the_best(fro
 
 def test_scores_that_are_no_numbers_rank_last():
     scores = np.array([[np.nan, np.nan, np.nan]], np.float32)
-    assert validation.ranks_of_partners(scores, np.array([1]), np.array([0, 1, 2])).tolist() == [3.0]
+    assert validation.ranks_of_products(scores, np.array([1]), np.array([0, 1, 2])).tolist() == [3.0]
 
 
 def test_resuming_with_another_recipe_is_refused(frozen, tmp_path):
@@ -175,8 +177,8 @@ def test_resuming_with_another_trunk_is_refused(chosen, tmp_path):
     loop.train(network, pairs, held, TINY, tmp_path)
     other = tiny_network()
     with torch.no_grad():
-        next(other.backbone.parameters()).add_(1.0)
-    with pytest.raises(BadRun, match=r"other weights that do not learn.*backbone.*another --out"):
+        next(other.extractor.parameters()).add_(1.0)
+    with pytest.raises(BadRun, match=r"other frozen weights.*extractor.*another --out"):
         loop.train(other, pairs, held, TINY, tmp_path, resume=True)
 
 
@@ -184,27 +186,19 @@ def test_too_little_memory_is_said_with_what_to_change(frozen, tmp_path):
     pairs, held = frozen
 
     def greedy(rows, epoch):
-        raise MemoryError if len(rows) < len(held.product) else pairs.look(rows, epoch)
+        raise MemoryError if len(rows) < len(held.product) else pairs.load(rows, epoch)
 
     with pytest.raises(BadRun, match="too little memory for batches of 12 products"):
-        loop.train(tiny_network(), replace(pairs, look=greedy), held, TINY, tmp_path)
+        loop.train(tiny_network(), replace(pairs, load=greedy), held, TINY, tmp_path)
 
 
 @pytest.mark.parametrize("says", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory. Tried", "shape"])
 def test_torchs_own_words_for_too_little_memory_are_known_and_others_are_left_alone(says):
     with (
         pytest.raises(RuntimeError if says == "shape" else BadRun, match="shape" if says == "shape" else "too little"),
-        loop.memory(TINY),
+        loop.memory_errors(TINY),
     ):
         raise RuntimeError(says)
-
-
-def test_the_rate_rises_then_falls_to_nothing():
-    rates = [loop._rate(step, 100, 0.1) for step in range(100)]
-    assert rates[9] < rates[10] == 1
-    assert rates[0] == pytest.approx(1 / 11)
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[99] < 0.001
 
 
 def test_progress_counts_steps_and_time_left_to_nothing(frozen, tmp_path):

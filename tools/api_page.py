@@ -19,7 +19,7 @@ def document() -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         LocalCatalog.open_or_create(Path(folder) / "shop", encoder) as catalog,
     ):
-        return app.make(Searcher(encoder, catalog), catalog).openapi()
+        return app.make(Searcher(encoder, catalog)).openapi()
 
 
 def page(openapi: dict[str, Any]) -> str:

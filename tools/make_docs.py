@@ -15,7 +15,7 @@ import api_page
 import click
 
 from osoroi.cli import COMMANDS, main
-from osoroi.recipe import NAMED, Recipe
+from osoroi.recipe import NAMED, DataSettings, ModelSettings, OptimizerSettings, Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -33,25 +33,27 @@ def cli_page() -> str:
 
 
 def recipes_page() -> str:
-    """Every named recipe by what it sets, then every setting with its default and, where the source says it, why."""
+    """Every named recipe by what it sets, then every setting with its default and what it is."""
     settings = [one for one in fields(Recipe) if one.name not in ("name", "cost", "result")]
-    source = inspect.getsource(Recipe)
     page = [
         "# Recipes",
         "",
-        "Written by `make docs` from `recipes.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
+        "Written by `make docs` from `recipe.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
         "",
     ]
     page += ["| recipe | sets | cost | result |", "|---|---|---|---|"]
     for recipe in NAMED.values():
-        told = ", ".join(
+        changes = ", ".join(
             f"`{one.name}={written(getattr(recipe, one.name))}`" for one in settings if differs(recipe, one)
         )
-        page.append(f"| `{recipe.name}` | {told or 'every default'} | {recipe.cost} | {recipe.result} |")
-    page += ["", "| setting | default | what it is |", "|---|---|---|"]
-    for one in settings:
-        found = re.search(rf'^    {one.name}: [^\n]*\n    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
-        page.append(f"| `{one.name}` | `{one.default!r}` | {' '.join(found[1].split()) if found else ''} |")
+        page.append(f"| `{recipe.name}` | {changes or 'every default'} | {recipe.cost} | {recipe.result} |")
+    for kind in (ModelSettings, DataSettings, OptimizerSettings):
+        page += ["", f"## {kind.__name__}", "", str(kind.__doc__), ""]
+        page += ["| setting | default | what it is |", "|---|---|---|"]
+        source = inspect.getsource(kind)
+        for one in fields(kind):
+            doc = re.search(rf'^    {one.name}: [^\n]*\n    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
+            page.append(f"| `{one.name}` | `{one.default!r}` | {' '.join(doc[1].split()) if doc else ''} |")
     return "\n".join([*page, ""])
 
 

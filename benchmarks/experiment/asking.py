@@ -1,11 +1,10 @@
-"""Many networks are asked the same: pixels, and what a frozen half sees in them, are kept on disk and made once.
+"""Evaluation of many networks on the same crops: pixels, and the features of a frozen half, are cached on disk.
 
-The questions, ranks and metrics are those of ``osoroi evaluate``; only what reads and encodes crops is another.
+Queries, ranks and metrics are those of ``osoroi evaluate``; only what reads and encodes crops is another.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ from osoroi.evaluation.evaluate import CropEncoder
 from osoroi.evaluation.results import Evaluation, Task
 from osoroi.recipe import Recipe
 from osoroi.records import Crop
-from osoroi.training import dataset as preparing
+from osoroi.training import feature_cache
+from osoroi.training.view_loader import preprocessing
 
 BATCH = 64
 
@@ -45,15 +45,15 @@ class TorchEmbedder:
         """No masks: the experiment needs none."""
 
 
-class Asked(Encoder):
+class NetworkEncoder(Encoder):
     """An encoder that computes in torch."""
 
     def __init__(self, network: Any, recipe: Recipe, dataset: str) -> None:
-        told = sha256(repr([(part.name, part.size) for part in network.parts]).encode())
+        digest = sha256(repr([(part.name, part.size) for part in network.parts]).encode())
         for name, one in network.state_dict().items():
-            told.update(name.encode() + one.cpu().contiguous().numpy().tobytes())
-        views = preparing.preprocessing(recipe)
-        metadata = Metadata(tuple(network.parts), views, recipe.name, dataset, "unknown", told.hexdigest())
+            digest.update(name.encode() + one.cpu().contiguous().numpy().tobytes())
+        views = preprocessing(recipe)
+        metadata = Metadata(tuple(network.parts), views, recipe.name, dataset, "unknown", digest.hexdigest())
         super().__init__(TorchEmbedder(network), metadata)
         self.network = network.eval()
         self.settings = recipe
@@ -65,35 +65,36 @@ class Asked(Encoder):
         with torch.inference_mode():
             return self.network(torch.from_numpy(np.stack(crops))).float().numpy()
 
-    def above(self, seen: Sequence[np.ndarray]) -> Float32[np.ndarray, "b d"]:
+    def above(self, features: Sequence[np.ndarray]) -> Float32[np.ndarray, "b d"]:
         """Vectors of what the frozen half gave."""
         with torch.inference_mode():
-            return self.network.above(*(torch.from_numpy(one) for one in seen)).float().numpy()
+            return self.network.above(*(torch.from_numpy(one) for one in features)).float().numpy()
 
 
-class KeptCrops(CropEncoder):
-    """Looks at crops in the folder where they are kept, and puts there what is not."""
+class CachedCrops(CropEncoder):
+    """Embeds crops with pixels and features from a folder, and caches there those that it lacks."""
 
     def __init__(
         self,
-        kept: Path,
+        cache: Path,
         encoder: Encoder,
-        pool: ThreadPoolExecutor,
+        threads: int,
         corrupt: int | None,
         on_progress: Callable[[int], None],
     ) -> None:
-        super().__init__(encoder, pool, corrupt, on_progress)
-        self.kept = kept
+        super().__init__(encoder, threads, corrupt, on_progress)
+        self.cache = cache
 
     def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
         every = list(crops)
         encoder = self.encoder
-        assert isinstance(encoder, Asked)
-        arrays, readable = self.seen(encoder, [crop for _, crop in every])
+        assert isinstance(encoder, NetworkEncoder)
+        arrays, readable = self.features(encoder, [crop for _, crop in every])
         for row in np.flatnonzero(~readable).tolist():
-            problem = self.pixels(every[row][1])
-            assert isinstance(problem, BadPhoto)
-            self.add_problem(every[row][1], problem)
+            try:
+                self.pixels(every[row][1])
+            except BadPhoto as error:
+                self.add_problem(every[row][1], error)
         rows = np.flatnonzero(readable)
         for some in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
             if len(some):
@@ -101,46 +102,55 @@ class KeptCrops(CropEncoder):
             self.done += len(some)
             self.on_progress(self.done)
 
-    def seen(self, encoder: Asked, crops: Sequence[Crop]) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
+    def features(
+        self, encoder: NetworkEncoder, crops: Sequence[Crop]
+    ) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
         """What the frozen half of a network gives of some crops, all of one domain; the crops where it has none."""
         view = encoder.preprocessing[crops[0].domain]
         corrupt = self.corrupt if crops[0].domain == "street" else None
-        told = [repr(view), corrupt, *([crop.crop_id, crop.box, image.name_of(crop.photo)] for crop in crops)]
-        name = sha256(json.dumps(told).encode()).hexdigest()[:24]
-        pixels, readable = self._kept(self.kept / f"{name}-pixels", crops, self._pixels_of(crops), lambda many: [many])
-        run = preparing.runner(encoder.network, encoder.settings, len(crops))
+        key = [repr(view), corrupt, *([crop.crop_id, crop.box, image.name_of(crop.photo)] for crop in crops)]
+        name = sha256(json.dumps(key).encode()).hexdigest()[:24]
+        pixels, readable = self._cached(
+            self.cache / f"{name}-pixels", crops, self._pixels_of(crops), lambda many: [many]
+        )
+        run = feature_cache.runner(encoder.network, encoder.settings, len(crops))
         if run is None:
             return pixels, readable
-        half = preparing.frozen(encoder.network, encoder.settings)[:24]
-        show = lambda row: pixels[0][row] if readable[row] else None  # noqa: E731
-        return self._kept(self.kept / f"{name}-{half}", crops, show, run)
+        half = feature_cache.frozen(encoder.network, encoder.settings)[:24]
+        cached = lambda row: pixels[0][row] if readable[row] else None  # noqa: E731
+        return self._cached(self.cache / f"{name}-{half}", crops, cached, run)
 
     def _pixels_of(self, crops: Sequence[Crop]) -> Callable[[int], UInt8[np.ndarray, "h w 3"] | None]:
-        def show(row: int) -> UInt8[np.ndarray, "h w 3"] | None:
-            found = self.pixels(crops[row])
-            return None if isinstance(found, BadPhoto) else found
+        def load(row: int) -> UInt8[np.ndarray, "h w 3"] | None:
+            try:
+                return self.pixels(crops[row])
+            except BadPhoto:
+                return None
 
-        return show
+        return load
 
-    def _kept(
+    def _cached(
         self,
         folder: Path,
         crops: Sequence[Crop],
-        show: Callable[[int], UInt8[np.ndarray, "h w 3"] | None],
-        run: preparing.Run,
+        load: Callable[[int], UInt8[np.ndarray, "h w 3"] | None],
+        run: feature_cache.Run,
     ) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
-        """What was kept in a folder, or is put there now: written beside it, then given its name."""
+        """The cache in a folder, computed now if it is missing: written beside it, then given its name."""
         if not folder.exists():
             draft = folder.with_name(folder.name + ".draft")
             draft.mkdir(parents=True, exist_ok=True)
-            preparing.fill(draft, len(crops), show, run, lambda done, total: self.on_progress(done))
+            groups = [[row] for row in range(len(crops))]
+            feature_cache.fill(
+                draft, groups, lambda rows: [load(row) for row in rows], run, lambda done, _: self.on_progress(done)
+            )
             draft.rename(folder)
-        return preparing.filled(folder)
+        return feature_cache.read(folder)
 
 
-def ask(encoder: Encoder, task: Task, kept: Path) -> Evaluation:
-    """The evaluation of a task by a network, or by an encoder file, which is asked as it is."""
+def ask(encoder: Encoder, task: Task, cache: Path) -> Evaluation:
+    """The evaluation of a task by a network, or by an encoder file, which is run as it is."""
     readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
-    if not isinstance(encoder, Asked):
+    if not isinstance(encoder, NetworkEncoder):
         return evaluate.evaluate_readers(readers, encoder, task)
-    return evaluate.evaluate_readers(readers, encoder, task, make_crop_encoder=lambda *how: KeptCrops(kept, *how))
+    return evaluate.evaluate_readers(readers, encoder, task, make_crop_encoder=lambda *how: CachedCrops(cache, *how))

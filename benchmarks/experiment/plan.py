@@ -49,8 +49,8 @@ class Trial:
     dataset: str = ""
     recipe: str = "quick"
     changes: tuple[str, ...] = ()
-    trunk: str | None = None
-    probe: str | None = None
+    backbone: str | None = None
+    foreground: str | None = None
     seeds: tuple[int, ...] = (0,)
     encoder: str | None = None
     pieces: tuple[str, ...] = ()

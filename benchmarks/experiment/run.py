@@ -56,18 +56,18 @@ def opened(trial: Trial, seed: int, out: Path) -> Encoder:
         return Encoder.open(DEFAULT if trial.encoder == "default" else Path(trial.encoder))
     folder = out / "runs" / f"{trial.name}-{seed}"
     try:
-        network, notes = run.load(folder)
+        network, config = run.load(folder)
     except BadRun:
-        train(trial, seed, folder, out / "seen")
-        network, notes = run.load(folder)
-    if (notes.recipe, notes.dataset) != (trial.settings(seed), trial.dataset):
-        raise BadRun(f"{folder} holds another run: {notes}", hint="give each plan an --out of its own")
-    return asking.Asked(network, notes.recipe, notes.dataset)
+        train(trial, seed, folder, out / "features")
+        network, config = run.load(folder)
+    if (config.recipe, config.datasets) != (trial.settings(seed), (trial.dataset,)):
+        raise BadRun(f"{folder} holds another run: {config}", hint="give each plan an --out of its own")
+    return asking.NetworkEncoder(network, config.recipe, trial.dataset)
 
 
-def train(trial: Trial, seed: int, folder: Path, seen: Path) -> None:
+def train(trial: Trial, seed: int, folder: Path, cache: Path) -> None:
     """As `osoroi train` does; a run that was stopped goes on."""
-    notes = run.Notes(trial.dataset, trial.settings(seed), trunk=trial.trunk, probe=trial.probe)
+    config = run.RunConfig((trial.dataset,), trial.settings(seed), backbone=trial.backbone, foreground=trial.foreground)
     began, said = time.monotonic(), [time.monotonic()]
 
     def on_step(step: loop.Step) -> None:
@@ -75,13 +75,13 @@ def train(trial: Trial, seed: int, folder: Path, seen: Path) -> None:
             said[0] = time.monotonic()
             say(f"{trial.name} seed {seed}: epoch {step.epoch + 1}/{step.epochs}, {step.left_s:.0f} s left")
 
-    resume = (folder / run.NOTES).exists()
-    found = run.run(notes, folder, resume=resume, seen=seen, on_step=on_step)
-    say(f"{trial.name} seed {seed}: learned in {time.monotonic() - began:.0f} s, held out {_told(found)}")
+    resume = (folder / run.CONFIG).exists()
+    metrics = run.run(config, folder, resume=resume, cache=cache, callbacks=run.Callbacks(on_step=on_step))
+    say(f"{trial.name} seed {seed}: trained in {time.monotonic() - began:.0f} s, held out {_text(metrics)}")
 
 
-def _told(found: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in found.items() if "@" in name)
+def _text(metrics: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if "@" in name)
 
 
 def path_of(out: Path, question: str, trial: Trial, seed: int) -> Path:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from osoroi.garments.find import find
     from osoroi.records import Box, Hit, Product
     from osoroi.shop import Catalog, create, open
+    from osoroi.training.train import train
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "evaluate",
     "find",
     "open",
+    "train",
 ]
 
 _MODULES = {
@@ -45,8 +47,9 @@ _MODULES = {
     "compare": "osoroi.evaluation.compare",
     "create": "osoroi.shop",
     "evaluate": "osoroi.evaluation.evaluate",
-    "find": "osoroi.garments.find",
+    "find": "osoroi.garments",
     "open": "osoroi.shop",
+    "train": "osoroi.training.train",
 }
 """Public name -> the module that defines it."""
 

@@ -7,16 +7,16 @@ started again and continues where it was.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry, Storage, StoredProduct
+from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder, loader
 from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
@@ -42,7 +42,7 @@ class Count:
 
     Of products: ``added``, ``changed``, ``unchanged``, and ``left_out`` without a readable photo. Of shop crops:
     ``embedded``, ``unreadable``, and ``dropped`` because the rows of their product no longer name them. ``street``
-    crops are skipped.
+    crops are skipped. ``contradicting`` counts rows whose metadata is not that of the first row of their product.
     """
 
     added: int = 0
@@ -53,6 +53,7 @@ class Count:
     unreadable: int = 0
     dropped: int = 0
     street: int = 0
+    contradicting: int = 0
 
     @property
     def stored(self) -> int:
@@ -95,7 +96,9 @@ def add(
 ) -> Count:
     """Store every product of ``rows`` that has a readable shop photo.
 
-    Street crops are counted and skipped. The rows of one product need not follow each other. ``on_problem`` gets each
+    Street crops are counted and skipped. The rows of one product need not follow each other: the first row of a product
+    decides its metadata, however far the others are. To add the same rows again changes nothing. Products that others
+    change or remove meanwhile stop nothing. ``on_problem`` gets each
     photo that cannot be read; where the catalog has an earlier vector of that crop, the vector stays. Crops that the
     rows of a product no longer name are removed at the end. Raises BadDataset where the rows cannot be read: what was
     committed until then stays, and no crop is removed. Raises OtherEncoder where the catalog has another encoder.
@@ -105,50 +108,129 @@ def add(
             f"the catalog has vectors of encoder {catalog.fingerprint[:12]}, not of {encoder.fingerprint[:12]}",
             hint="add with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
         )
-    count = Count()
-    unnamed: dict[str, set[str]] = {}  # product id -> ids of stored crops that no row has named so far
-    for chunk in _chunks(rows, count, products_per_commit):
-        stored = catalog.get_many(chunk)
-        for product_id, (_, crops) in chunk.items():
-            before = {crop.crop_id for crop in stored[product_id].crops} if product_id in stored else set()
-            unnamed[product_id] = unnamed.get(product_id, before) - {crop.crop_id for crop in crops}
-        hashed, problems = _read(chunk, stored, encoder, threads=threads, limits=limits)
+    run = _Run(Count())
+    for chunk in _chunks(rows, run, products_per_commit):
+        for attempts_left in reversed(range(ATTEMPTS)):
+            stored = catalog.entries(chunk)
+            run.settle(chunk, stored)
+            hashed, problems = _read(chunk, stored, encoder, threads=threads, limits=limits)
+            vectors = _encode(hashed, encoder)
+            entries, outcomes = _entries(chunk, hashed, vectors, stored)
+            try:
+                if entries:
+                    catalog.put(entries, fingerprint=encoder.fingerprint)
+                break
+            except BadPhoto:  # somebody removed the product, and a compaction its photo, since they were read
+                if not attempts_left:
+                    raise
         for problem in problems:
             on_problem(problem)
-        count.unreadable += len(problems)
-        vectors = _encode(hashed, encoder)
-        count.embedded += len(vectors)
-        entries = list(_entries(chunk, hashed, vectors, stored, count, catalog))
-        if entries:
-            catalog.put(entries, fingerprint=encoder.fingerprint)
-        on_progress(count)
-    count.dropped = sum(catalog.drop(product_id, crop_ids) for product_id, crop_ids in unnamed.items() if crop_ids)
-    return count
+        run.record(outcomes, unreadable=len(problems), embedded=len(vectors))
+        on_progress(run.count)
+    run.count.dropped = sum(catalog.drop(product_id, crops) for product_id, crops in run.unnamed.items() if crops)
+    return run.count
 
 
-def _chunks(rows: Iterable[Row], count: Count, products_per_commit: int) -> Iterator[Chunk]:
-    """The rows in chunks of so many products; street crops are counted and left out."""
-    chunk: Chunk = {}
-    for product, crop in rows:
-        if crop.domain == "street":
-            count.street += 1
-            continue
-        if product.product_id not in chunk and len(chunk) == products_per_commit:
-            yield chunk
-            chunk = {}
-        crops = chunk.setdefault(product.product_id, (product, []))[1]
-        if any(other.crop_id == crop.crop_id for other in crops):
+ATTEMPTS = 3
+"""How often a chunk is read whose stored photos vanish meanwhile."""
+
+Outcome = Literal["added", "changed", "unchanged", "left_out"]
+
+
+class _First(NamedTuple):
+    """What a run keeps of the first row of a product: a hash of its metadata; the metadata only while no photo of
+    the product was readable, for after that the catalog has it."""
+
+    metadata: int
+    product: Product | None
+
+
+@dataclass
+class _Run:
+    """What a run keeps of every product, so that rows of one product may stand anywhere in a table."""
+
+    count: Count
+    first: dict[str, _First] = field(default_factory=dict)
+    outcome: dict[str, Outcome] = field(default_factory=dict)
+    unnamed: dict[str, set[str]] = field(default_factory=dict)  # product id -> stored crops that no row has named
+    crops: set[int] = field(default_factory=set)  # a hash for each crop that was named
+
+    def see(self, product: Product, crop: Crop) -> None:
+        """Count a row of a shop crop. Raises BadDataset for a crop of a product that has been named before."""
+        key = hash((crop.product_id, crop.crop_id))
+        if key in self.crops:
             raise BadDataset(
                 f"product {product.product_id!r} has two shop crops called {crop.crop_id!r}",
                 hint="give every crop an id of its own",
             )
-        crops.append(crop)
+        self.crops.add(key)
+        metadata = _hash(product)
+        first = self.first.setdefault(product.product_id, _First(metadata, product))
+        self.count.contradicting += first.metadata != metadata
+
+    def settle(self, chunk: Chunk, stored: Mapping[str, Entry]) -> None:
+        """Give products of earlier chunks the metadata of their first row, which the catalog has; note which stored
+        crops no row has named."""
+        for product_id, (product, crops) in chunk.items():
+            if product_id in self.outcome:
+                first = self.first[product_id].product
+                known = stored[product_id].product if product_id in stored else product
+                chunk[product_id] = (first or known, crops)
+            before = {crop.crop_id for crop in stored[product_id].crops} if product_id in stored else set()
+            self.unnamed[product_id] = self.unnamed.get(product_id, before) - {crop.crop_id for crop in crops}
+
+    def record(self, outcomes: Mapping[str, Outcome], *, unreadable: int, embedded: int) -> None:
+        """Count what became of the products of a chunk. A product counts once, however far its rows are apart."""
+        self.count.unreadable += unreadable
+        self.count.embedded += embedded
+        for product_id, latest in outcomes.items():
+            before = self.outcome.get(product_id)
+            outcome = latest if before is None else _joined(before, latest)
+            if outcome == before:
+                continue
+            if before is not None:
+                setattr(self.count, before, getattr(self.count, before) - 1)
+            setattr(self.count, outcome, getattr(self.count, outcome) + 1)
+            self.outcome[product_id] = outcome
+            if outcome != "left_out":
+                self.first[product_id] = self.first[product_id]._replace(product=None)
+
+
+def _joined(before: Outcome, latest: Outcome) -> Outcome:
+    """What became of a product in a run, from an earlier and a later chunk.
+
+    >>> _joined("unchanged", "changed"), _joined("added", "changed"), _joined("left_out", "added")
+    ('changed', 'added', 'added')
+    """
+    if before == "left_out":
+        return latest
+    return "changed" if before == "unchanged" and latest in ("added", "changed") else before
+
+
+def _hash(product: Product) -> int:
+    """A hash of a product's metadata, whatever the order of its attributes."""
+    columns = [value for name, value in vars(product).items() if name != "attributes"]
+    return hash((*columns, frozenset(product.attributes.items())))
+
+
+def _chunks(rows: Iterable[Row], run: _Run, products_per_commit: int) -> Iterator[Chunk]:
+    """The rows in chunks of so many products; street crops are counted and left out."""
+    chunk: Chunk = {}
+    for product, crop in rows:
+        if crop.domain == "street":
+            run.count.street += 1
+            continue
+        if product.product_id not in chunk and len(chunk) == products_per_commit:
+            yield chunk
+            chunk = {}
+        run.see(product, crop)
+        chunk.setdefault(product.product_id, (product, []))[1].append(crop)
     if chunk:
         yield chunk
 
 
 def _read(
-    chunk: Chunk, stored: Mapping[str, StoredProduct], encoder: Encoder, *, threads: int, limits: Limits
+    chunk: Chunk, stored: Mapping[str, Entry], encoder: Encoder, *, threads: int, limits: Limits
 ) -> tuple[list[HashedCrop], list[Problem]]:
     """The crops of a chunk, hashed and where needed with pixels. A crop that cannot be read stays as it was stored."""
     crops = [crop for _, of_product in chunk.values() for crop in of_product]
@@ -162,7 +244,7 @@ def _read(
     return hashed, problems
 
 
-def read_crop(crop: Crop, stored: Mapping[str, StoredProduct], encoder: Encoder, limits: Limits) -> HashedCrop:
+def read_crop(crop: Crop, stored: Mapping[str, Entry], encoder: Encoder, limits: Limits) -> HashedCrop:
     """Hash a crop's photo, and crop its pixels unless the catalog has the vector. Raises BadPhoto."""
     data = image.load(crop.photo, limits=limits)
     hashed = replace(crop, sha256=hashlib.sha256(data).hexdigest())
@@ -184,38 +266,30 @@ def _entries(
     chunk: Chunk,
     hashed: Sequence[HashedCrop],
     vectors: Mapping[str, Float32[np.ndarray, "d"]],
-    stored: Mapping[str, StoredProduct],
-    count: Count,
-    catalog: Storage,
-) -> Iterator[Entry]:
-    """The products that have changed, each with the vectors of all its crops; all products are counted.
+    stored: Mapping[str, Entry],
+) -> tuple[list[Entry], dict[str, Outcome]]:
+    """The products that have changed, each with the vectors of all its crops; and what becomes of each product.
 
     Stored crops that these rows do not name stay for now, because later rows may name them.
     """
     readable: dict[str, dict[str, Crop]] = {product_id: {} for product_id in chunk}
     for crop, _ in hashed:
         readable[crop.product_id][crop.crop_id] = crop
+    entries: list[Entry] = []
+    outcomes: dict[str, Outcome] = {}
     for product_id, (product, _) in chunk.items():
         before = stored.get(product_id)
         earlier = {crop.crop_id: crop for crop in before.crops} if before else {}
         crops = list((earlier | readable[product_id]).values())  # in the order in which they were first stored
         if not crops:
-            count.left_out += 1
+            outcomes[product_id] = "left_out"
         elif before and before.product == product and _same(crops, before.crops):
-            count.unchanged += 1
+            outcomes[product_id] = "unchanged"
         else:
-            count.added += before is None
-            count.changed += before is not None
-            yield Entry(product, crops, _stacked(crops, vectors, catalog))
-
-
-def _stacked(
-    crops: Sequence[Crop], vectors: Mapping[str, Float32[np.ndarray, "d"]], catalog: Storage
-) -> Float32[np.ndarray, "n d"]:
-    """One vector for each crop, new or stored."""
-    stored = [crop.crop_id for crop in crops if crop.crop_id not in vectors]
-    by_id = dict(vectors) | dict(zip(stored, catalog.vectors(stored), strict=True))
-    return np.stack([by_id[crop.crop_id] for crop in crops])
+            outcomes[product_id] = "added" if before is None else "changed"
+            by_id = dict(zip(earlier, before.vectors, strict=True)) | dict(vectors) if before else vectors
+            entries.append(Entry(product, crops, np.stack([by_id[crop.crop_id] for crop in crops])))
+    return entries, outcomes
 
 
 def _same(crops: Sequence[Crop], before: Sequence[Crop]) -> bool:

@@ -1,4 +1,8 @@
-"""Recipes: every setting of a run, with its default written once, and the recipes that have names."""
+"""Recipes: every setting of a training run, with its default written once, and the recipes that have names.
+
+A recipe has settings of three kinds, each a class of its own: of the model, of the data, of the optimiser. A function
+says in its signature which of them it needs; a recipe has them all under flat names.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -9,168 +13,245 @@ from osoroi.errors import BadRequest
 
 Loss = Literal["info_nce", "triplet", "multi_similarity"]
 Negatives = Literal["random", "semi_hard", "batch_hard"]
-Start = Literal["closed", "random"]
+Init = Literal["lda", "random"]
 Pool = Literal["garment", "crop"]
+KeepEpoch = Literal["best", "last"]
+
+Weights = tuple[tuple[str, float], ...]
+"""Weights of parts by name; 0 or more, with the sum 1. Empty where none are set."""
 
 ARMS = ("deep", "shallow", "both")
-"""Of the published network."""
+"""Arms of the published network."""
 
 PARTS = {"parts": ("deep", "detail"), "joined": ("both",)}
-"""What the vectors of our networks consist of."""
+"""Parts of the vectors of our networks."""
 
-WATCHED = ("hit@1", "hit@5", "nDCG@5")
-"""What is measured on the validation split, after every epoch."""
+MONITORED = ("hit@1", "hit@5", "nDCG@5")
+"""Metrics that are measured on the validation split after every epoch."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "network": (*PARTS, *ARMS),
     "pool": get_args(Pool),
-    "start": get_args(Start),
+    "init": get_args(Init),
     "loss": get_args(Loss),
     "negatives": get_args(Negatives),
-    "best": WATCHED,
+    "monitor": MONITORED,
+    "keep_epoch": get_args(KeepEpoch),
 }
-"""Settings that are words, and the words there are."""
+"""Settings that are words, and the words that each may be."""
+
+Problem = tuple[bool, str]
+"""Whether something is wrong with the settings, and the message if so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Settings of the model: what is trained, and how it starts."""
+
+    network: str = "parts"
+    """Kind of network. ``parts`` has a head for ``deep`` and one for ``detail``; ``joined`` has one head for all
+    features; ``deep``, ``shallow`` and ``both`` are arms of the published network."""
+    backbone: str = "efficientnet_lite0"
+    """Name of the deep network that computes the feature maps. Empty for a network without one."""
+    unfreeze_blocks: int = 0
+    """Number of backbone blocks that are trained, counted from the last; 0 freezes the backbone. Statistics of batch
+    normalisation never change."""
+    pool: Pool = "garment"
+    """What features are pooled over: the foreground mask of the garment, or the whole crop. Backbones that have no
+    packaged foreground head pool over the crop, unless a head is given."""
+    image_size: int = 192
+    """Height and width of the encoder's input in pixels, a multiple of 96."""
+    box_margin: float = 0.05
+    """Share of its size by which the box of a street photo is enlarged on every side."""
+    dim: int = 128
+    """Number of dimensions of each part."""
+    head_layers: int = 1
+    """Number of linear layers of a head: 1, or 2 as was published, with 4,096 dimensions between them. Heads of two
+    layers start at random."""
+    shallow: bool = False
+    """Add the published shallow convolutions, fed with Lab colours, as a further source of ``detail``. They are
+    trained."""
+    color_constancy: bool = False
+    """Add a second color histogram as a source of ``detail``, of the colors under white light (shades of gray)."""
+    weights: Weights = ()
+    """Weights of the parts in the loss and in the encoder. Without any they are fitted on held-out folds of the
+    training pairs, and once more on the validation split where epochs have changed the heads."""
+    served_weights: Weights = ()
+    """Weights of the parts in the encoder, where they differ from those in the loss."""
+    init: Init = "lda"
+    """How heads start: fitted by LDA, or at random."""
+    shrinkage: float = 0.3
+    """Share of the within-pair scatter that LDA replaces by its mean diagonal."""
+    nuisance_weight: float = 0.0
+    """Weight in LDA of what colors predict of ``deep``, which counts as noise then. ``detail`` knows colors already;
+    the greater the weight, the wider is the range from shape to color at query time."""
+    refit: bool = False
+    """Fit the heads by LDA once more after the epochs, on features of the fine-tuned backbone. ``nuisance_weight`` then
+    applies to that fit alone."""
+    lda_datasets: int = 0
+    """Number of datasets, from the first, that LDA is fitted on; 0 takes all."""
+    folds: int = 4
+    """Number of folds in which the weights of the parts are fitted, on pairs that the heads were not fitted on."""
+    seed: int = 0
+    """Seed of random heads, of batches, of dropout, and of views that are drawn anew in every epoch."""
+
+    def model_problems(self) -> list[Problem]:
+        """What may be wrong with these settings."""
+        parts = PARTS.get(self.network)
+        return [
+            *(problem for each in (self.weights, self.served_weights) for problem in _weight_problems(each, parts)),
+            *(
+                (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
+                for name in ("unfreeze_blocks", "seed", "lda_datasets")
+            ),
+            (self.dim < 1 or self.image_size < 48, "dim is 1 or more, image_size 48 or more"),
+            (
+                self.network not in ARMS and self.image_size % 48 > 0,
+                f"image_size={self.image_size} is no multiple of 48",
+            ),
+            (not 0 <= self.shrinkage <= 1, f"shrinkage={self.shrinkage} is not in [0, 1]"),
+            (self.nuisance_weight < 0, f"nuisance_weight={self.nuisance_weight} is negative"),
+            (self.head_layers not in (1, 2), f"head_layers={self.head_layers} is not 1 or 2"),
+            (
+                self.network in ARMS and (self.head_layers == 2 or self.shallow or self.color_constancy),
+                f"{self.network} is published as it is",
+            ),
+            (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Settings of the data: the crops that are trained on, and how they make batches."""
+
+    category: str = ""
+    """Category of the products that are trained on; empty takes all."""
+    views: int = 1
+    """Number of views of each street photo. The first is plain, the others are augmented."""
+    shop_views: int = 1
+    """Number of views of each shop photo. The first is plain, the others are augmented a little."""
+    products: int = 128
+    """Number of products in a batch."""
+    rows: int = 1
+    """Number of street rows, and of shop rows, of each product in a batch."""
+    hard_negatives: int = 0
+    """Number of products in a batch for which another product of the same design is added, as a hard negative."""
+    single_category_batches: bool = False
+    """Make batches of products of one category each."""
+
+    def data_problems(self) -> list[Problem]:
+        """What may be wrong with these settings."""
+        return [
+            (self.products < 2, f"products={self.products}: a batch of one product has no negative"),
+            (self.rows < 1, f"rows={self.rows} leaves batches empty"),
+            (min(self.views, self.shop_views) < 1, "views and shop_views are 1 or more"),
+            (
+                not 0 <= self.hard_negatives <= self.products - 2,
+                f"hard_negatives={self.hard_negatives} is not in [0, products - 2]: two products come without one",
+            ),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """Settings of the optimiser: what is minimised, and in which steps."""
+
+    epochs: int = 0
+    """Number of epochs; 0 keeps the heads that LDA gave."""
+    loss: Loss = "info_nce"
+    """Loss: ``info_nce`` in both directions, ``triplet`` with a margin, or ``multi_similarity``."""
+    negatives: Negatives = "semi_hard"
+    """Miner that chooses the negative of each triplet."""
+    triplet_margin: float = 0.2
+    """Margin of the triplet loss, in squared distance of unit vectors."""
+    part_loss_weight: float = 0.5
+    """Weight of the loss of each part alone, added to the loss of their weighted sum."""
+    logit_scale: float = 1 / 0.07
+    """Scale of the logits of InfoNCE (inverse temperature) at the start; it is trained."""
+    max_logit_scale: float = 50.0
+    """Greatest scale of the logits of InfoNCE."""
+    lr: float = 1e-3
+    """Learning rate of AdamW for the heads."""
+    backbone_lr: float = 4e-4
+    """Learning rate of AdamW for the backbone blocks that are trained."""
+    weight_decay: float = 0.05
+    """Weight decay of AdamW. Biases, parameters of normalisation and scales have none."""
+    dropout: float = 0.3
+    """Share of the features that are dropped before a head in training."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises. It then falls along half a cosine."""
+    grad_clip: float = 1.0
+    """Greatest norm of the gradient; a longer one is scaled down to it."""
+    monitor: str = "nDCG@5"
+    """Metric on the validation split that decides which epoch is best."""
+    keep_epoch: KeepEpoch = "best"
+    """Epoch that is kept: the best by ``monitor``, or the last."""
+
+    def optimizer_problems(self) -> list[Problem]:
+        """What may be wrong with these settings."""
+        return [
+            (self.epochs < 0, f"epochs={self.epochs} is negative"),
+            (
+                self.logit_scale > self.max_logit_scale,
+                f"logit_scale={self.logit_scale:g} is above max_logit_scale={self.max_logit_scale:g}",
+            ),
+            (not 0 <= self.dropout < 1, f"dropout={self.dropout} is not in [0, 1)"),
+            (self.lr <= 0 or self.backbone_lr <= 0, "lr and backbone_lr are above 0"),
+        ]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The settings of a run. ``cost`` and ``result`` say what was measured with a recipe as it is named here."""
+class Recipe(OptimizerSettings, DataSettings, ModelSettings):
+    """All settings of a run. ``cost`` and ``result`` say what was measured with the recipe of this name.
+
+    >>> Recipe(dim=64).dim, Recipe().dim
+    (64, 128)
+    """
 
     name: str = "custom"
-
-    # The network
-    network: str = "parts"
-    """``parts``: ours, a head for ``deep`` and one for ``detail``; ``joined``: the features of both in one part;
-    ``deep``, ``shallow``, ``both``: arms of the published network."""
-    trunk: str = "efficientnet_lite0"
-    """Empty where the network has none."""
-    tuned: int = 0
-    """How many of the trunk's last steps learn; 0 leaves it frozen. Statistics of batch normalisation never change."""
-    pool: Pool = "garment"
-    """What features are pooled over: the garment, where the probe sees it, or the crop. Trunks that no probe ships for
-    pool over the crop, unless one is given."""
-    side: int = 192
-    """Pixels of a crop's sides, a multiple of 96."""
-    margin: float = 0.05
-    """By which a street box is enlarged, on every side."""
-    size: int = 128
-    """Numbers in each part."""
-    layers: int = 1
-    """Of our heads: 1, or 2 as was published, with 4,096 numbers between; these start at random."""
-    shallow: bool = False
-    """The published shallow convolutions, fed in Lab, as a further source of ``detail``; they learn."""
-    constancy: bool = False
-    """A second histogram as a source of ``detail``, of colours as if the light were white (shades of grey)."""
-    weights: tuple[tuple[str, float], ...] = ()
-    """Of the parts, while learning and after. Without any they are fitted out of fold; and once more on the products
-    held out, where epochs have changed the heads since."""
-    start: Start = "closed"
-    """Heads begin in closed form, or at ``random``."""
-    shrink: float = 0.3
-    """Share of the within-pair scatter that is replaced by its mean diagonal."""
-    blind: float = 0.0
-    """How many times the closed form of ``deep`` takes what colours tell for noise: ``detail`` knows them, and the
-    dial's way from shape to colour gets longer."""
-    folds: int = 4
-    """In which the weights of the parts are fitted: on pairs that the heads have not seen."""
-
-    # What it looks at
-    category: str = ""
-    """Products of this category alone; empty takes all."""
-    views: int = 1
-    """Of each street photo: the first as it is, the others made worse."""
-    shop_views: int = 1
-    """Of each shop photo: the first as it is, the others changed a little."""
-
-    # How it learns
-    epochs: int = 0
-    """0 keeps the closed form."""
-    products: int = 128
-    """In a batch, each with ``rows`` street and ``rows`` shop rows."""
-    rows: int = 1
-    siblings: int = 0
-    """Of the products of a batch, how many bring a product of the same design along, as a hard wrong answer."""
-    pure: bool = False
-    """Batches of one category."""
-    loss: Loss = "info_nce"
-    """``info_nce`` in both directions, ``triplet`` hinge, or ``multi_similarity``."""
-    negatives: Negatives = "semi_hard"
-    """Which wrong answers the triplet loss learns from."""
-    hinge: float = 0.2
-    """Margin of the triplet loss, in squared distance of unit vectors."""
-    alone: float = 0.5
-    """How much the loss of each part alone counts beside that of the mix."""
-    scale: float = 1 / 0.07
-    """Of InfoNCE when it starts; it is learned."""
-    ceiling: float = 50.0
-    """Above which the scale does not grow."""
-    lr: float = 1e-3
-    """Rate of AdamW for the heads."""
-    trunk_lr: float = 4e-4
-    """And for the trunk's steps that learn."""
-    decay: float = 0.05
-    """Of weights; biases, norms and scales have none."""
-    dropout: float = 0.3
-    """Share of the features that a head does not see in a step."""
-    warmup: float = 0.05
-    """Share of the steps over which the rate rises, before it falls as half a cosine."""
-    clip: float = 1.0
-    """Above which the norm of the gradient is scaled down."""
-    seed: int = 0
-    """Of heads at random, batches, dropout and what is drawn anew in every epoch."""
-    best: str = "nDCG@5"
-    """The metric on the validation split that says which epoch is kept."""
-
     cost: str = field(default="", compare=False, repr=False)
     result: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         numbers = {one.name: getattr(self, one.name) for one in fields(self) if one.type is float}
-        weighed, parts = dict(self.weights), PARTS.get(self.network)
         problems = [
             *(
                 (getattr(self, name) not in known, f"{name}={getattr(self, name)} is not one of {', '.join(known)}")
                 for name, known in CHOICES.items()
             ),
             *((not isfinite(value), f"{name}={value} is no number") for name, value in numbers.items()),
-            *((getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative") for name in ("tuned", "seed")),
+            *self.model_problems(),
+            *self.data_problems(),
+            *self.optimizer_problems(),
             (
-                bool(weighed and parts) and set(weighed) != set(parts or ()),
-                f"weights are of {' and '.join(weighed)}, and the parts are {' and '.join(parts or ())}",
+                (self.head_layers == 2 or self.shallow) and not self.epochs,
+                "head_layers=2 and shallow=yes need epochs to be trained in",
             ),
             (
-                bool(weighed) and not (min(weighed.values()) >= 0 and abs(sum(weighed.values()) - 1) < 1e-6),
-                "weights are 0 or more and add up to 1",
+                self.refit and not (self.epochs and self.unfreeze_blocks),
+                "refit=yes needs epochs in which blocks of the backbone are trained",
             ),
-            (self.size < 1 or self.side < 48, "size is 1 or more, side 48 or more"),
-            (self.scale > self.ceiling, f"scale={self.scale:g} is above ceiling={self.ceiling:g}"),
-            (self.epochs < 0, f"epochs={self.epochs} is negative"),
-            (self.products < 2, f"products={self.products}: a batch of one product has no wrong answer"),
-            (self.rows < 1, f"rows={self.rows} shows nothing"),
-            (min(self.views, self.shop_views) < 1, "views and shop_views are 1 or more"),
-            (
-                not 0 <= self.siblings <= self.products - 2,
-                f"siblings={self.siblings} is not in [0, products - 2]: two products of a batch are no siblings",
-            ),
-            (not 0 <= self.shrink <= 1, f"shrink={self.shrink} is not in [0, 1]"),
-            (self.blind < 0, f"blind={self.blind} is negative"),
-            (not 0 <= self.dropout < 1, f"dropout={self.dropout} is not in [0, 1)"),
-            (self.layers not in (1, 2), f"layers={self.layers} is not 1 or 2"),
-            (
-                (self.layers == 2 or self.shallow) and not self.epochs,
-                "layers=2 and shallow=yes need epochs to learn in",
-            ),
-            (
-                self.network in ARMS and (self.layers == 2 or self.shallow or self.constancy),
-                f"{self.network} is published as it is",
-            ),
-            (self.network not in ARMS and self.side % 48 > 0, f"side={self.side} is no multiple of 48"),
-            (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
-            (self.lr <= 0 or self.trunk_lr <= 0, "lr and trunk_lr are above 0"),
+            (self.refit and self.head_layers == 2, "refit=yes fits heads of one layer"),
         ]
-        wrong = [problem for is_wrong, problem in problems if is_wrong]
+        wrong = [message for is_wrong, message in problems if is_wrong]
         if wrong:
             raise BadRequest(f"recipe {self.name!r}: {'; '.join(wrong)}")
+
+
+def _weight_problems(weights: Weights, parts: tuple[str, ...] | None) -> list[Problem]:
+    if not weights:
+        return []
+    given = dict(weights)
+    return [
+        (
+            parts is not None and set(given) != set(parts),
+            f"weights are of {' and '.join(given)}, and the parts are {' and '.join(parts or ())}",
+        ),
+        (
+            not (min(given.values()) >= 0 and abs(sum(given.values()) - 1) < 1e-6),
+            "weights are 0 or more and add up to 1",
+        ),
+    ]
 
 
 FROZEN = Recipe("frozen", epochs=40, views=4)
@@ -181,24 +262,44 @@ TOPS = "viton val with the H&M tops, nDCG@5:"
 FINETUNE = replace(
     FROZEN,
     name="finetune",
-    tuned=8,
+    unfreeze_blocks=8,
     epochs=10,
     products=64,
     lr=5e-4,
     views=6,
     shop_views=3,
     weights=(("deep", 0.5), ("detail", 0.5)),
-    cost="4,740 pairs on one core: 7 minutes to look, 26 to learn",
-    result=f"{TOPS} .890, spoilt photos .752, three seeds",
+    cost="4,740 pairs on one core: 7 minutes to cache features, 26 to train",
+    result=f"{TOPS} .890, corrupted photos .752, three seeds",
 )
+
+DEFAULT = Recipe(
+    "default",
+    unfreeze_blocks=8,
+    epochs=6,
+    products=96,
+    lr=4e-4,
+    backbone_lr=3e-4,
+    color_constancy=True,
+    views=2,
+    shop_views=2,
+    weights=(("deep", 0.4), ("detail", 0.6)),
+    served_weights=(("deep", 0.3), ("detail", 0.7)),
+    refit=True,
+    nuisance_weight=10.0,
+    lda_datasets=1,
+    keep_epoch="last",
+)
+"""The encoder that ships, trained on composed and drawn photos (docs/model-card.md). Composed photos flatter ``deep``,
+so the encoder weighs it less than the loss, and no epoch is chosen by them."""
 
 PUBLISHED = Recipe(
     "published-both",
     network="both",
-    trunk="googlenet",
-    side=224,
-    size=256,
-    start="random",
+    backbone="googlenet",
+    image_size=224,
+    dim=256,
+    init="random",
     epochs=24,
     loss="triplet",
     negatives="random",
@@ -211,28 +312,29 @@ NAMED: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             "quick",
-            cost="4,740 pairs on one core: 4 minutes to look, 5 seconds to fit",
-            result=f"{TOPS} .797, spoilt photos .348",
+            cost="4,740 pairs on one core: 4 minutes to compute features, 5 seconds to fit",
+            result=f"{TOPS} .797, corrupted photos .348",
         ),
         replace(
             FROZEN,
-            cost="with views=1 epochs=20: 4 minutes to look, 1 to learn",
-            result=f"{TOPS} with views=1 epochs=20 .816, spoilt photos .395, three seeds",
+            cost="with views=1 epochs=20: 4 minutes to cache features, 1 to train",
+            result=f"{TOPS} with views=1 epochs=20 .816, corrupted photos .395, three seeds",
         ),
         FINETUNE,
+        DEFAULT,
         replace(
             FROZEN,
             name="joined",
             network="joined",
-            size=256,
-            result=f"{TOPS} with views=1 epochs=20 .812, spoilt photos .395, three seeds",
+            dim=256,
+            result=f"{TOPS} with views=1 epochs=20 .812, corrupted photos .395, three seeds",
         ),
         replace(PUBLISHED, name="published-deep", network="deep", result=f"{TOPS} with epochs=6 .305, three seeds"),
         replace(
             PUBLISHED,
             name="published-shallow",
             network="shallow",
-            trunk="",
+            backbone="",
             result=f"{TOPS} with epochs=6 .150, three seeds",
         ),
         replace(PUBLISHED, result=f"{TOPS} with epochs=6 .360, three seeds"),
@@ -242,7 +344,7 @@ NAMED: dict[str, Recipe] = {
 
 
 def named(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe by name, with some settings changed; then it says so, and forgets cost and result.
+    """A recipe by name, with some settings changed; its name then says so, and it has no cost and result.
 
     >>> named("quick").epochs
     0
@@ -256,15 +358,15 @@ def named(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         raise BadRequest(f"no recipe is called {name!r}", hint=f"one of: {', '.join(NAMED)}")
     if not changes:
         return NAMED[name]
-    told = " ".join(f"{key}={value}" for key, value in changes.items())
-    return replace(NAMED[name], **changes, name=f"{name} {told}", cost="", result="")
+    settings = " ".join(f"{key}={value}" for key, value in changes.items())
+    return replace(NAMED[name], **changes, name=f"{name} {settings}", cost="", result="")
 
 
 def changed(text: str) -> tuple[str, Any]:
     """A setting and its value from ``key=value``, the value read as the default's type.
 
-    >>> changed("epochs=3"), changed("lr=1e-4"), changed("pure=yes")
-    (('epochs', 3), ('lr', 0.0001), ('pure', True))
+    >>> changed("epochs=3"), changed("lr=1e-4"), changed("refit=yes")
+    (('epochs', 3), ('lr', 0.0001), ('refit', True))
     >>> changed("weights=deep:.4,detail:.6")
     ('weights', (('deep', 0.4), ('detail', 0.6)))
     >>> changed("epoch=3")

@@ -11,12 +11,12 @@ from osoroi import ingest
 from osoroi.catalog import Storage
 from osoroi.catalog.local import LocalCatalog
 from osoroi.data import products
-from osoroi.data.products import ProductInput
+from osoroi.data.products import ProductInput, as_value
 from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.garments import Garment
-from osoroi.garments.find import find as find_garments
+from osoroi.garments import find as find_garments
 from osoroi.ingest import Count, Problem
 from osoroi.records import BoxLike, Crop, Hit, PhotoLike, Product, Row, Value
 from osoroi.search import K, Searcher
@@ -145,7 +145,7 @@ class Catalog:
 
         None removes a value. Nothing is embedded. Returns the changed product. Raises NotFound and BadRequest.
         """
-        self.storage.patch(product_id, {name: products.stored_value(value) for name, value in changes.items()})
+        self.storage.patch(product_id, {name: as_value(value) for name, value in changes.items()})
         return self.storage.get(product_id)
 
     def remove(self, product_ids: str | Iterable[str]) -> list[str]:

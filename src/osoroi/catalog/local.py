@@ -1,4 +1,4 @@
-"""A catalog in a folder: one SQLite file that holds the truth, kept photos beside it, and an index in memory.
+"""A catalog in a folder: one SQLite file that holds the database, kept photos beside it, and an index in memory.
 
 Whatever a method has returned from is on the disk. One writer at a time, any number of readers in other processes; each
 search looks first whether something was committed since. Threads may share a catalog: they search together.
@@ -16,13 +16,13 @@ from jaxtyping import Float32
 from osoroi.catalog import filters
 from osoroi.catalog.memory import info as _info
 from osoroi.catalog.memory.compaction import Compactor
-from osoroi.catalog.memory.memory_index import Mirror
-from osoroi.catalog.memory.rwlock import Gate
+from osoroi.catalog.memory.memory_index import MemoryIndex
+from osoroi.catalog.memory.rwlock import ReadWriteLock
 from osoroi.catalog.protocol import EncoderFacts, Entry, Facet, Neighbor, StoredProduct
 from osoroi.catalog.store import database, photos, verify, writer
 from osoroi.catalog.store import facets as _facets
 from osoroi.catalog.store.pool import Pool
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder, demand_product
 from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
 from osoroi.index.scan import Health, ScanIndex
@@ -63,12 +63,12 @@ class LocalCatalog:
         self.readonly = readonly
         self._pool = Pool(folder, readonly=readonly, wait_s=wait_s)
         self._view = self._pool.view
-        self._gate = Gate()
-        self._mirror: Mirror | None = None  # made by the first search
+        self._lock = ReadWriteLock()
+        self._memory: MemoryIndex | None = None  # made by the first search
         try:
-            with self._view() as truth:
-                self.encoder = truth.encoder()
-                verify.demand(truth)
+            with self._view() as transaction:
+                self.encoder = transaction.encoder()
+                verify.demand(transaction)
         except BaseException:
             self._pool.close()
             raise
@@ -155,8 +155,8 @@ class LocalCatalog:
         return self.encoder.fingerprint
 
     def __len__(self) -> int:
-        with self._view() as truth:
-            return truth.count()[0]
+        with self._view() as transaction:
+            return transaction.count()[0]
 
     # ---------------------------------------------------------------- writing
 
@@ -175,9 +175,9 @@ class LocalCatalog:
         with database.explained(self.folder):
             self.check_identity()
             prepared = [writer.prepared(self.folder, self.encoder.dim, entry) for entry in entries]
-        with self._commit("put") as (truth, touched):
+        with self._commit("put") as (transaction, touched):
             for one in prepared:
-                writer.put(truth.connection, self.encoder.encoder, one, touched)
+                writer.put(transaction.connection, self.encoder.encoder, one, touched)
                 photos.ensure(self.folder, one.kept)
         return touched.seq
 
@@ -186,28 +186,28 @@ class LocalCatalog:
 
         None makes a value missing. Returns the ``seq``; raises NotFound and BadRequest.
         """
-        with self._commit("patch") as (truth, touched):
-            product = writer.patched(truth.product(product_id), changes)
+        with self._commit("patch") as (transaction, touched):
+            product = writer.patched(transaction.product(product_id), changes)
             demand_product(product)
-            writer.put_product(truth.connection, product, touched)
+            writer.put_product(transaction.connection, product, touched)
         return touched.seq
 
     def remove(self, product_ids: Iterable[str]) -> list[str]:
         """Remove products with their crops; returns the ids that were held, in the order given."""
-        with self._commit("remove") as (truth, touched):
-            return [one for one in product_ids if writer.remove(truth.connection, one, touched)]
+        with self._commit("remove") as (transaction, touched):
+            return [one for one in product_ids if writer.remove(transaction.connection, one, touched)]
 
     def drop(self, product_id: str, crop_ids: Iterable[str]) -> int:
         """Remove these crops of a product, unless no other would be left; returns how many were held and went."""
         gone = set(crop_ids)
-        with self._commit("drop") as (truth, touched):
-            rows = truth.all(
+        with self._commit("drop") as (transaction, touched):
+            rows = transaction.all(
                 "SELECT crop, crop_id FROM crops JOIN products USING (product) WHERE product_id = ?", product_id
             )
             keys = [crop for crop, crop_id in rows if crop_id in gone]
             if len(keys) == len(rows):
                 return 0
-            writer.remove_crops(truth.connection, keys, touched)
+            writer.remove_crops(transaction.connection, keys, touched)
         return len(keys)
 
     def compact(self) -> bool:
@@ -217,30 +217,43 @@ class LocalCatalog:
         """
         return self._compactor.run()
 
+    def settle(self) -> None:
+        """Wait until a compaction that this handle began in the background has ended."""
+        self._compactor.wait()
+
     # ---------------------------------------------------------------- reading
 
     @property
     def seq(self) -> int:
         """Number of the last commit."""
-        with self._view() as truth:
-            return truth.seq()
+        with self._view() as transaction:
+            return transaction.seq()
 
     def get(self, product_id: str) -> Product:
         """One product; raises NotFound."""
-        with self._view() as truth:
-            return truth.product(product_id)
+        with self._view() as transaction:
+            return transaction.product(product_id)
 
     def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, by id; their crops carry the hash of their photo."""
-        with self._view() as truth:
-            return truth.get_many(product_ids)
+        with self._view() as transaction:
+            return transaction.get_many(product_ids)
+
+    def entries(self, product_ids: Iterable[str]) -> dict[str, Entry]:
+        """Product id -> product, crops and vectors of those of these products that exist, from one transaction."""
+        with self._view() as transaction:
+            self.demand_same(transaction)
+            return {
+                product_id: Entry(product, crops, transaction.vectors(self.encoder, [crop.crop_id for crop in crops]))
+                for product_id, (product, crops) in transaction.get_many(product_ids).items()
+            }
 
     def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
-        """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the truth."""
+        """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the database."""
         while limit is None or limit > 0:
             wanted = PAGE if limit is None else min(limit, PAGE)
-            with self._view() as truth:
-                page = truth.page(where, after, wanted)
+            with self._view() as transaction:
+                page = transaction.page(where, after, wanted)
             yield from page
             if len(page) < wanted:
                 return
@@ -248,35 +261,35 @@ class LocalCatalog:
 
     def count(self, *, where: str | None = None) -> int:
         """How many products match."""
-        with self._view() as truth:
-            return truth.matching(where)
+        with self._view() as transaction:
+            return transaction.matching(where)
 
     def crops(self, product_id: str) -> list[Crop]:
         """The shop crops of a product, in the order they were put; photos are paths. Raises NotFound."""
-        with self._view() as truth:
-            return truth.crops(truth.row(product_id))
+        with self._view() as transaction:
+            return transaction.crops(transaction.row(product_id))
 
     def crop(self, crop_id: str) -> Crop:
         """One crop; raises NotFound."""
-        with self._view() as truth:
-            return truth.crop(crop_id)
+        with self._view() as transaction:
+            return transaction.crop(crop_id)
 
     def vectors(self, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of these crops, in this order; raises NotFound."""
-        with self._view() as truth:
-            self.demand_same(truth)
-            return truth.vectors(self.encoder, crop_ids)
+        with self._view() as transaction:
+            self.demand_same(transaction)
+            return transaction.vectors(self.encoder, crop_ids)
 
     def columns(self) -> dict[str, frozenset[filters.Kind]]:
         """What filters can name, and the kinds of value each has had: the columns, then ``attributes.…``."""
-        with self._view() as truth:
-            held = truth.attributes()
+        with self._view() as transaction:
+            held = transaction.attributes()
         return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
 
     def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
-        with self._view() as truth:
-            return _facets.facets(truth.connection, lambda column: truth.compiled(where_for(column)))
+        with self._view() as transaction, transaction.limited():
+            return _facets.facets(transaction.connection, lambda column: transaction.compiled(where_for(column)))
 
     def health(self) -> Health | None:
         """How well the index finds, on a sample, what comparing with everything finds; None where it is exact."""
@@ -287,14 +300,14 @@ class LocalCatalog:
             return self._health()
 
     def _health(self) -> Health | None:
-        with self._current() as (_, mirror):
-            return mirror.index.health() if isinstance(mirror.index, ScanIndex) else None
+        with self._current() as (_, memory):
+            return memory.index.health() if isinstance(memory.index, ScanIndex) else None
 
     def info(self) -> _info.Info:
         """What the catalog holds, from what, since when, and how well its index does; reads every vector of a scan."""
         health = self.health()
-        with self._view() as truth:
-            return _info.info(truth, self.encoder, health)
+        with self._view() as transaction:
+            return _info.info(transaction, self.encoder, health)
 
     # ---------------------------------------------------------------- searching
 
@@ -319,54 +332,55 @@ class LocalCatalog:
             return self._nearest(query, k, where, without)
 
     def _build_anew(self, error: BadIndex) -> None:
-        """Where a vector of the snapshot is not what was written, which shows when it is used, go back to the truth."""
-        log.warning("%s: the index is built anew from the truth: %s", self.folder, error)
-        with self._gate.alone(), self._view() as truth:
-            self._mirror = Mirror.build(truth, self.encoder)
+        """Build the index anew from the database, because a vector of the snapshot is not what was written."""
+        log.warning("%s: the index is built anew from the database: %s", self.folder, error)
+        with self._lock.exclusive(), self._view() as transaction:
+            self._memory = MemoryIndex.build(transaction, self.encoder)
 
     def _nearest(
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
     ) -> list[Neighbor]:
-        with self._current() as (truth, mirror):
-            among = mirror.allowed(truth, truth.filter(where)) if where and where.strip() else None
-            rows = [truth.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
-            found = mirror.nearest(query, k, among=among, without=[row[0] for row in rows if row])
-            return [truth.neighbor(self.encoder, *one) for one in found]
+        with self._current() as (transaction, memory):
+            with transaction.limited():
+                among = memory.allowed(transaction, transaction.filter(where)) if where and where.strip() else None
+            rows = [transaction.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
+            found = memory.nearest(query, k, among=among, without=[row[0] for row in rows if row])
+            return [transaction.neighbor(self.encoder, *one) for one in found]
 
     @contextlib.contextmanager
-    def _current(self) -> Iterator[tuple[Truth, Mirror]]:
-        """A view, and the mirror as of just that view. Others may search meanwhile, but nothing changes the mirror."""
-        with self._gate.together(), self._view() as truth:
-            if self._mirror is not None and self._mirror.is_of(truth):
-                yield truth, self._mirror
+    def _current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:
+        """A read transaction, and the memory index at its state, which nothing changes while the block runs."""
+        with self._lock.shared(), self._view() as transaction:
+            if self._memory is not None and self._memory.is_of(transaction):
+                yield transaction, self._memory
                 return
-        with self._gate.alone(), self._view() as truth:
-            if self._mirror is None or not self._mirror.follow(truth):
-                self.demand_same(truth)
-                self._mirror = Mirror.open(truth, self.encoder)
-            yield truth, self._mirror
+        with self._lock.exclusive(), self._view() as transaction:
+            if self._memory is None or not self._memory.follow(transaction):
+                self.demand_same(transaction)
+                self._memory = MemoryIndex.open(transaction, self.encoder)
+            yield transaction, self._memory
 
-    def _swap(self, mirror: Mirror) -> None:
-        """Take a fresh mirror in place of the one there is, once it has caught up."""
-        with self._gate.alone(), self._view() as truth:
-            if mirror.follow(truth):
-                self._mirror = mirror
+    def _swap(self, memory: MemoryIndex) -> None:
+        """Take a fresh memory in place of the one there is, once it has caught up."""
+        with self._lock.exclusive(), self._view() as transaction:
+            if memory.follow(transaction):
+                self._memory = memory
 
     # ---------------------------------------------------------------- inside
 
     @contextlib.contextmanager
-    def _commit(self, kind: str) -> Iterator[tuple[Truth, writer.Touched]]:
+    def _commit(self, kind: str) -> Iterator[tuple[ReadTransaction, writer.Touched]]:
         """One commit; nothing at all is written where nothing was touched."""
         touched = writer.Touched()
-        with self._pool.commit() as truth:
-            self.demand_same(truth)
-            yield truth, touched
-            touched.seq = writer.record(truth.connection, kind, touched)
+        with self._pool.commit() as transaction:
+            self.demand_same(transaction)
+            yield transaction, touched
+            touched.seq = writer.record(transaction.connection, kind, touched)
         if touched:
             self._compactor.consider()
 
-    def demand_same(self, truth: Truth) -> None:
-        now = truth.encoder()
+    def demand_same(self, transaction: ReadTransaction) -> None:
+        now = transaction.encoder()
         if now.encoder != self.encoder.encoder:
             raise OtherEncoder(
                 f"the catalog {self.folder} was moved from encoder {self.fingerprint[:12]} to {now.fingerprint[:12]}",

@@ -152,6 +152,10 @@ class Storage(Protocol):
         """Product id -> product and crops, for those of these ids that exist; one read transaction."""
         ...
 
+    def entries(self, product_ids: Iterable[str]) -> dict[str, Entry]:
+        """Product id -> product, crops and their vectors, for those of these ids that exist; one read transaction."""
+        ...
+
     def products(self, *, where: str | None = None, after: str = "", limit: int | None = None) -> Iterator[Product]:
         """Every matching product with an id above ``after``, in the order of ids; ``limit`` products at most."""
         ...

@@ -27,6 +27,7 @@ COMMANDS = (
     "reencode",
     "embed",
     "train",
+    "train-foreground",
     "export",
     "evaluate",
     "compare",
@@ -34,7 +35,7 @@ COMMANDS = (
     "audit",
     "download",
 )
-"""In the order a newcomer meets them. Each stands in the module of its name, as ``command``."""
+"""In the order a newcomer meets them. Each stands in the module of its name, `-` as `_`, as ``command``."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it: 128 + SIGINT."""
@@ -49,7 +50,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"osoroi.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"osoroi.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

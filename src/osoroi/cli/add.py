@@ -57,6 +57,8 @@ def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_
         text.warn(f"… and {len(problems) - SHOWN:,} more")
     if problems:
         text.warn(f"all of them with their reasons: {catalog / UNREADABLE}")
+    if count.contradicting:
+        text.warn(f"{count.contradicting:,} rows contradict the first row of their product, which decides")
     if as_json:
         text.show_json(asdict(count))
     else:

@@ -11,15 +11,15 @@ from osoroi.errors import BadCatalog
 from osoroi.text import printable
 
 REMEDIES = {
-    "truth": "go back to a backup, or add the products to a new catalog",
-    "derived": "nothing is lost; `osoroi check --mend` writes it anew from the truth",
+    "database": "go back to a backup, or add the products to a new catalog",
+    "index": "nothing is lost; `osoroi check --mend` writes it anew from the database",
     "photo": "searches do not need it; pictures and `osoroi reencode` do",
 }
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
-@click.option("--mend", is_flag=True, help="Write the index anew from the truth, where that alone is wrong.")
+@click.option("--mend", is_flag=True, help="Write the index anew from the database, where that alone is wrong.")
 @options.as_json
 def command(catalog: Path, mend: bool, as_json: bool) -> None:
     """Verify everything in CATALOG: rows, vectors, kept photos, and the index against the truth.
@@ -32,7 +32,7 @@ def command(catalog: Path, mend: bool, as_json: bool) -> None:
     """
     findings = check(catalog)
     kinds = {finding.what for finding in findings}
-    if mend and "derived" in kinds and "truth" not in kinds:
+    if mend and "index" in kinds and "database" not in kinds:
         with LocalCatalog.open(catalog) as writer:
             writer.compact()
         findings = check(catalog)

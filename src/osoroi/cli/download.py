@@ -13,7 +13,7 @@ from osoroi import files
 from osoroi.cli import options, progress, text
 from osoroi.data import coverage, download
 from osoroi.data.coverage import Coverage
-from osoroi.data.download import JOURNAL, Count, Manners
+from osoroi.data.download import JOURNAL, Count, Policy
 from osoroi.data.readers import street2shop
 from osoroi.errors import BadDataset
 from osoroi.records import Source
@@ -31,9 +31,13 @@ SHOWN = 8
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--category", default="", help="Only photos of these categories, separated by commas; without it all.")
 @click.option(
-    "--at-once", default=Manners.at_once, show_default=True, type=click.IntRange(1, 256), help="Parallel downloads."
+    "--at-once",
+    default=Policy.at_once,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Parallel downloads.",
 )
-@click.option("--per-host", default=Manners.per_host, show_default=True, type=click.IntRange(1, 64), help="Per host.")
+@click.option("--per-host", default=Policy.per_host, show_default=True, type=click.IntRange(1, 64), help="Per host.")
 @click.option("--again", is_flag=True, help="Also retry links that failed for good before.")
 @click.option("--report-only", is_flag=True, help="Download nothing; only report which photos exist.")
 @options.as_json
@@ -69,35 +73,35 @@ def command(dataset: str, folder: Path, category: str, report_only: bool, as_jso
 
 def fetch(folder: Path, numbers: Collection[int] | None, how: dict[str, Any]) -> Count:
     """Download the photos of these numbers, or all that are listed, with a progress bar."""
-    manners = Manners(at_once=how["at_once"], per_host=how["per_host"])
+    policy = Policy(at_once=how["at_once"], per_host=how["per_host"])
     wanted = download.links(folder / "photos" / "photos.txt", numbers)
     with progress.counting("photos") as show:
 
         def done(count: Count) -> None:
             show(count.saved + count.lost + count.failed)
 
-        return download.download(wanted, folder / "images", manners=manners, again=how["again"], on_progress=done)
+        return download.download(wanted, folder / "images", policy=policy, again=how["again"], on_progress=done)
 
 
 def cover(lists: street2shop.Street2Shop, folder: Path) -> list[Coverage]:
     """Photos that exist by category and split. Downloaded photos have been decoded already."""
-    saved = {ending.name for ending in download.endings(folder / JOURNAL) if ending.saved}
+    saved = {outcome.name for outcome in download.outcomes(folder / JOURNAL) if outcome.saved}
 
-    def look(photo: Source) -> bool:
-        return (isinstance(photo, Path) and photo.stem in saved) or coverage.readable(photo)
+    def check(photo: Source) -> bool:
+        return (isinstance(photo, Path) and photo.stem in saved) or coverage.is_readable(photo)
 
     with progress.counting("photos checked") as show:
-        return coverage.coverage(lists.listed(), look=look, on_progress=show)
+        return coverage.coverage(lists.listed(), check=check, on_progress=show)
 
 
 def reasons(folder: Path) -> dict[str, int]:
     """Reasons why links gave no photo, the most frequent first."""
-    told = Counter(_kind(ending.told) for ending in download.endings(folder / JOURNAL) if not ending.saved)
-    return dict(told.most_common())
+    counted = Counter(_kind(outcome.reason) for outcome in download.outcomes(folder / JOURNAL) if not outcome.saved)
+    return dict(counted.most_common())
 
 
-def _kind(told: str) -> str:
-    return told if told.startswith("HTTP ") else told.partition(":")[0]
+def _kind(reason: str) -> str:
+    return reason if reason.startswith("HTTP ") else reason.partition(":")[0]
 
 
 def printed(count: Count, why: dict[str, Any], found: list[Coverage]) -> str:

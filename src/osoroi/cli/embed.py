@@ -1,7 +1,6 @@
 """``osoroi embed``: write the vectors of a table of photos as arrays."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -11,9 +10,9 @@ from jaxtyping import Float32, UInt8
 from osoroi import files, image
 from osoroi.cli import options, progress, text
 from osoroi.data.readers import READERS, open_dataset
-from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest
-from osoroi.records import Row
+from osoroi.encoder import Encoder, loader
+from osoroi.errors import BadRequest
+from osoroi.records import Crop, Row
 
 BATCH = 32
 
@@ -43,13 +42,26 @@ def command(table: str, out: Path, side: str, encoder: Path | None, detail: floa
         raise BadRequest("--detail weighs queries, and --side is shop", hint="leave --detail out, or use --side query")
     model = Encoder.open(encoder, threads=threads)
     dataset = table if table.partition(":")[0] in READERS else f"table:{table}"
+    preprocessing = model.preprocessing["street" if side == "query" else "shop"]
+    row_ids: list[str] = []
+
+    def numbered(rows: Iterable[Row]) -> Iterator[Crop]:
+        for row in rows:
+            row_ids.append(row.crop.crop_id)
+            yield row.crop
+
+    def pixels(crop: Crop) -> UInt8[np.ndarray, "h w 3"]:
+        return image.crop(crop.photo, crop.box, preprocessing)
+
+    rows = numbered(open_dataset(dataset).rows())
     ids: list[str] = []
     vectors: list[Float32[np.ndarray, "b d"]] = []
     with progress.counting("crops") as show:
-        for names, crops in _batches(iter(open_dataset(dataset).rows()), model, side):
-            batch = model.encode(crops)
-            vectors.append(model.weigh(batch, detail) if side == "query" else batch)
-            ids.extend(names)
+        for batch in loader.encode(rows, model.encode, pixels, threads=threads, batch=BATCH):
+            ids += [row_ids[index] for index in batch.indices]
+            vectors.append(model.weigh(batch.vectors, detail) if side == "query" else batch.vectors)
+            for index, error in batch.errors.items():
+                text.warn(f"left out: {row_ids[index]}: {error}")
             show(len(ids))
     if not ids:
         raise BadRequest(f"{table} gave no crop that could be read", hint="see the reasons above")
@@ -58,20 +70,3 @@ def command(table: str, out: Path, side: str, encoder: Path | None, detail: floa
     with files.replacing(out) as file:
         np.savez(file, allow_pickle=False, **arrays, fingerprint=np.array(model.fingerprint))
     text.warn(f"{len(ids):,} vectors of {model.dim} numbers: {out}")
-
-
-def _batches(
-    rows: Iterator[Row], model: Encoder, side: str
-) -> Iterator[tuple[list[str], list[UInt8[np.ndarray, "h w 3"]]]]:
-    """Crop ids and pixels, BATCH at a time; unreadable photos are reported and skipped."""
-    preprocessing = model.preprocessing["street" if side == "query" else "shop"]
-    while chunk := list(islice(rows, BATCH)):
-        names, crops = [], []
-        for _, crop in chunk:
-            try:
-                crops.append(image.crop(crop.photo, crop.box, preprocessing))
-                names.append(crop.crop_id)
-            except BadPhoto as error:
-                text.warn(f"left out: {image.name_of(crop.photo)}: {error}")
-        if crops:
-            yield names, crops

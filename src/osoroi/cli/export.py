@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from osoroi.cli import options
 from osoroi.errors import extra
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("encoder", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("encoder", type=options.Target())
 @click.option("--licence", default="unknown", show_default=True, help="What the photos it learned from allow.")
 def command(run: Path, encoder: Path, licence: str) -> None:
     """Write the network of RUN as the file ENCODER, which searching needs nothing else than.
@@ -20,19 +21,7 @@ def command(run: Path, encoder: Path, licence: str) -> None:
     osoroi export run shop.onnx
     """
     extra("torch", "train")
-    from osoroi.model.export import export
-    from osoroi.training import run as runs
-    from osoroi.training.dataset import preprocessing
+    from osoroi.training.train import export_run
 
-    network, notes = runs.load(run)
-    made = export(
-        network,
-        encoder,
-        parts=network.parts,
-        preprocessing=preprocessing(notes.recipe),
-        crops=runs.crops_of(run),
-        recipe=notes.recipe.name,
-        training=notes.dataset,
-        licence=licence,
-    )
+    made = export_run(run, encoder, licence=licence)
     click.echo(f"{encoder} {made.fingerprint[:12]}")

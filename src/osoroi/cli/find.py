@@ -1,14 +1,12 @@
 """``osoroi find``: the garments of a photo, one line each."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from osoroi import garments, image
-from osoroi.cli import options
-from osoroi.cli.text import aligned
+from osoroi.cli import options, text
 from osoroi.garments import BY_NAME, Garment
 from osoroi.records import Box
 from osoroi.report import grid as grids
@@ -17,9 +15,7 @@ from osoroi.report import grid as grids
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @options.box
-@click.option(
-    "--grid", type=click.Path(path_type=Path), help="Write the photo and a crop of each garment as one picture."
-)
+@click.option("--grid", type=options.Target(), help="Write the photo and a crop of each garment as one picture.")
 @options.as_json
 def command(photo: Path, box: Box | None, grid: Path | None, as_json: bool) -> None:
     """Find the garments that people wear and carry in PHOTO, the largest person first.
@@ -34,9 +30,9 @@ def command(photo: Path, box: Box | None, grid: Path | None, as_json: bool) -> N
     if grid:
         grids.write(grid, grids.sheet([row(photo, found)]))
     if as_json:
-        click.echo(json.dumps({"garments": [fields(garment) for garment in found]}, ensure_ascii=False))
+        text.show_json({"garments": [fields(garment) for garment in found]})
     else:
-        click.echo(table(found))
+        text.show(table(found))
 
 
 def fields(garment: Garment) -> dict[str, object]:
@@ -56,7 +52,7 @@ def table(found: Sequence[Garment]) -> str:
     for number, garment in enumerate(found, start=1):
         person = "-" if garment.person is None else str(garment.person + 1)
         rows.append([str(number), garment.kind, f"{garment.score:.2f}", person, ",".join(map(str, garment.box))])
-    return aligned(rows)
+    return text.aligned(rows)
 
 
 def row(photo: Path, found: Sequence[Garment]) -> list[grids.Cell]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +15,22 @@ from osoroi.report import grid as grids
 from osoroi.search import Searcher, response
 from osoroi.text import number
 
+if TYPE_CHECKING:
+    from osoroi.garments import Garment
+
+ALL = "all"
+"""Search by every garment of the photo."""
+
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.argument("photo", type=click.Path(path_type=Path), required=False)
 @click.option("--like", help="Search by this product of the catalog instead of a photo; it is left out itself.")
 @options.box
+@click.option(
+    "--garment",
+    help="Search by a garment that is found in PHOTO: its number, its kind, upper, lower or feet; by each with 'all'.",
+)
 @options.k
 @options.where
 @options.detail
@@ -31,6 +42,7 @@ def command(
     photo: Path | None,
     like: str | None,
     box: Box | None,
+    garment: str | None,
     k: int,
     where: str | None,
     detail: float | None,
@@ -42,12 +54,22 @@ def command(
 
     \b
     osoroi search shop snap.jpg --box 40,12,300,420 --where 'price <= 5000'
+    osoroi search shop snap.jpg --garment lower
     osoroi search shop --like A-1042 --detail 1
     """
     if (photo is None) == (like is None):
         raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
     if like is not None and box is not None:
         raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
+    if garment is not None and (photo is None or box is not None):
+        raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
+    if photo is not None and garment == ALL:
+        with LocalCatalog.open(catalog, readonly=True) as products:
+            searcher = Searcher(Encoder.open(encoder), products)
+            search_each(searcher, photo, chosen, k, where, detail, grid=grid, as_json=as_json)
+        return
+    box = chosen[0].box if chosen else box
     with LocalCatalog.open(catalog, readonly=True) as products:
         searcher = Searcher(Encoder.open(encoder), products)
         start = time.perf_counter()
@@ -63,6 +85,43 @@ def command(
     if as_json:
         text.show_json(response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
     else:
+        text.show(table(hits) if hits else "nothing in the catalog matches")
+
+
+def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
+    """The garments of a photo that a person means; most searches need none of what finds them."""
+    from osoroi.garments import choose, find
+
+    return choose(find(photo), wanted)
+
+
+def search_each(
+    searcher: Searcher,
+    photo: Path,
+    garments: "Sequence[Garment]",
+    k: int,
+    where: str | None,
+    detail: float | None,
+    *,
+    grid: Path | None,
+    as_json: bool,
+) -> None:
+    """Print one list of products for each garment of a photo; a grid has one row for each."""
+    lists = [(each, searcher.search(photo, box=each.box, k=k, where=where, detail=detail)) for each in garments]
+    if grid:
+        grids.write(
+            grid, grids.sheet([grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists])
+        )
+        pictures.note_fonts(hit.product.title for _, hits in lists for hit in hits)
+    if as_json:
+        answers = [response(hits, encoder="", detail=detail, took_s=0.0)["hits"] for _, hits in lists]
+        from osoroi.cli.find import fields
+
+        rows = [fields(each) | {"hits": answer} for (each, _), answer in zip(lists, answers, strict=True)]
+        text.show_json({"garments": rows, "encoder": searcher.encoder.fingerprint, "detail": detail})
+        return
+    for place, (each, hits) in enumerate(lists, start=1):
+        text.show(f"{place} {each.kind} {','.join(map(str, each.box))}")
         text.show(table(hits) if hits else "nothing in the catalog matches")
 
 

@@ -1,19 +1,17 @@
 """``osoroi serve``: the HTTP API and the page, on one catalog."""
 
+import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options
 from osoroi.encoder import Encoder
-from osoroi.errors import extra
+from osoroi.errors import BadEncoder, OtherEncoder, extra
 from osoroi.search import Searcher
-
-if TYPE_CHECKING:
-    from osoroi.server.settings import Settings
 
 PORT = 8008
 
@@ -33,6 +31,11 @@ PORT = 8008
 @click.option("--write-key", envvar="OSOROI_WRITE_KEY", help="Key that opens writing too; better in OSOROI_WRITE_KEY.")
 @click.option("--open-reads", is_flag=True, help="With a write key: let everybody search and read.")
 @options.encoder
+@click.option(
+    "--encoders",
+    type=click.Path(path_type=Path, exists=True),
+    help="Encoder file, or folder of such files, to go on with once `osoroi reencode` has moved the catalog to one.",
+)
 @options.threads
 def command(
     catalog: Path,
@@ -42,6 +45,7 @@ def command(
     write_key: str | None,
     open_reads: bool,
     encoder: Path | None,
+    encoders: Path | None,
     threads: int,
 ) -> None:
     """Serve CATALOG: the page for people at /, the API for programs under /v1.
@@ -50,9 +54,9 @@ def command(
     osoroi serve shop
     OSOROI_WRITE_KEY=… osoroi serve shop --host 0.0.0.0 --open-reads
     """
-    extra("uvicorn", "serve")
-    extra("fastapi", "serve")
-    extra("jinja2", "serve")
+    for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):
+        extra(module, "serve")
+    from osoroi.server.run import run
     from osoroi.server.settings import Settings
 
     settings = Settings(read_key=read_key, write_key=write_key, open_reads=open_reads)
@@ -60,26 +64,32 @@ def command(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     with LocalCatalog.open(catalog) as products:
         searcher = Searcher(Encoder.open(encoder, threads=threads), products)
-        run(searcher, products, settings, host, port)
+        run(searcher, settings, host, port, reopen=lambda: reopened(catalog, [encoder, *files_of(encoders)], threads))
 
 
-def run(searcher: Searcher, catalog: LocalCatalog, settings: "Settings", host: str, port: int) -> None:
-    """Serve until a signal; what was begun is finished first."""
-    import uvicorn
+def files_of(encoders: Path | None) -> list[Path]:
+    """The encoder files that ``--encoders`` names: one, or those of a folder."""
+    if encoders is None:
+        return []
+    return sorted(encoders.glob("*.onnx")) if encoders.is_dir() else [encoders]
 
-    from osoroi.server import app
-    from osoroi.server.protocol import PatientProtocol
 
-    config = uvicorn.Config(
-        app.make(searcher, catalog, settings),
-        host=host,
-        port=port,
-        http=PatientProtocol,
-        ws="none",
-        access_log=False,  # it would write what people look for; the guard logs the route alone
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=round(settings.drain_s),
-    )
-    uvicorn.Server(config).run()
+def reopened(folder: Path, encoders: Sequence[Path | None], threads: int) -> Searcher:
+    """The catalog as it is now, with the first of these encoders that fits it (None is the one that ships).
+
+    Raises OtherEncoder where none does, and what opening the catalog raises.
+    """
+    catalog = LocalCatalog.open(folder)
+    try:
+        for path in encoders:
+            with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
+                encoder = Encoder.open(path, threads=threads)
+                if encoder.fingerprint == catalog.fingerprint:
+                    return Searcher(encoder, catalog)
+        raise OtherEncoder(
+            f"the catalog holds vectors of encoder {catalog.fingerprint[:12]}, and no file given is that encoder",
+            hint="start the service with --encoder FILE, or name a folder with --encoders",
+        )
+    except BaseException:
+        catalog.close()
+        raise

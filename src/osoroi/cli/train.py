@@ -13,35 +13,41 @@ from osoroi.recipe import NAMED, changed, named
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("datasets", metavar="DATASET...", nargs=-1, required=True)
 @click.option(
-    "--recipe", default="quick", show_default=True, help=f"How to learn: {', '.join(NAMED)} (see docs/recipes.md)."
+    "--recipe", default="quick", show_default=True, help=f"How to train: {', '.join(NAMED)} (see docs/recipes.md)."
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; made if need be.")
+@click.option("--out", required=True, type=options.Target(folder=True), help="Folder of the run; made if need be.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
-@click.option("--trunk", type=click.Path(path_type=Path), help="The trunk's weights, where no package brings them.")
-@click.option("--probe", type=click.Path(path_type=Path), help="A probe's weights, instead of the one that ships.")
+@click.option("--backbone", type=click.Path(path_type=Path), help="Weights of the backbone, where no package has them.")
 @click.option(
-    "--seen",
+    "--foreground",
+    type=click.Path(path_type=Path),
+    help="Weights of the foreground head (see `osoroi train-foreground`), instead of the packaged ones.",
+)
+@click.option(
+    "--feature-cache",
+    "cache",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder where runs share what the frozen half of a network saw; else it is kept in the run's own.",
+    help="Folder of features of frozen backbones that runs share; without it they are kept in the run's own folder.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @options.as_json
 def command(
-    dataset: str,
+    datasets: tuple[str, ...],
     recipe: str,
     out: Path,
     changes: tuple[str, ...],
-    seen: Path | None,
+    cache: Path | None,
     resume: bool,
     as_json: bool,
-    **files: Any,
+    **weights: Any,
 ) -> None:
-    """Learn to match the street photos of DATASET with its shop photos.
+    """Train a network to match the street photos of every DATASET with its shop photos.
 
-    Learns from the split train and states metrics on the split val; a data set without splits is dealt. Prints the
-    metrics of what was kept. `osoroi export` makes an encoder of it.
+    Trains on the split train and measures on the split val; a dataset without splits is split 9:1. Several datasets
+    are one, and a batch holds products of one of them. Prints the metrics of the network that was kept.
+    `osoroi export` makes an encoder of it.
 
     \b
     osoroi train table:pairs.csv --recipe quick --out run
@@ -51,69 +57,69 @@ def command(
     extra("torch", "train")
     from osoroi.training import run
 
-    wanted = named(recipe, dict(map(changed, changes)))
-    named_files = {name: str(path) for name, path in files.items() if path is not None}
-    notes = run.Notes(dataset, wanted, **named_files)
-    told: dict[str, Any] = {"on_told": _tell, "on_look": _Looked(), "on_lost": _lament, "on_step": _Stepped()}
-    found = run.run(notes, out, resume=resume, seen=seen, **told)
-    measured = {name: value for name, value in found.items() if name not in ("epoch", "loss")}
+    chosen = named(recipe, dict(map(changed, changes)))
+    config = run.RunConfig(datasets, chosen, **{name: str(path) for name, path in weights.items() if path is not None})
+    callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter())
+    metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks)
     if as_json:
-        click.echo(json.dumps({"run": str(out), "recipe": wanted.name, "metrics": measured}))
+        click.echo(json.dumps({"run": str(out), "recipe": chosen.name, "metrics": metrics}))
         return
-    for name, value in measured.items():
+    for name, value in metrics.items():
         click.echo(f"{name:8} {value:.4f}")
 
 
-def _tell(told: Any) -> None:
-    left = f"; {told.alone} products have one side alone and are left out" if told.alone else ""
-    click.echo(f"{told.pairs:,} products to learn from, {told.held:,} held out{left}", err=True)
+def _print_counts(counts: Any) -> None:
+    dropped = f"; {counts.dropped} products have one side alone and are left out" if counts.dropped else ""
+    click.echo(f"{counts.training:,} products to learn from, {counts.validation:,} held out{dropped}", err=True)
 
 
-NAMED_LOST = 5
-"""Photos that cannot be read that are named; all are counted."""
+NAMED_UNREADABLE = 5
+"""Number of photos that cannot be read that are named; all are counted."""
 
 
-def _lament(problems: list[str]) -> None:
+def print_unreadable(problems: list[str]) -> None:
+    """Count photos that cannot be read, and name the first on stderr."""
     click.echo(f"{len(problems):,} photos cannot be read and are left out:", err=True)
-    for problem in problems[:NAMED_LOST]:
+    for problem in problems[:NAMED_UNREADABLE]:
         click.echo(f"  {problem}", err=True)
 
 
-class _Looked:
-    """Says how many views were looked at, every so often, and when all will be."""
+class Countdown:
+    """Prints on stderr how many of something are done, every few seconds, and when all will be."""
 
-    def __init__(self) -> None:
-        self.began = self.said = time.monotonic()
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
+        self.began = self.printed = time.monotonic()
         self.before = 0
 
     def __call__(self, done: int, total: int) -> None:
-        if done < self.before:  # the products held out come next
+        if done < self.before:  # the next split has begun
             self.began = time.monotonic()
         self.before = done
-        if time.monotonic() - self.said > progress.OFTEN_S:
-            self.said = time.monotonic()
-            left = (self.said - self.began) / done * (total - done)
-            click.echo(f"{done:,} of {total:,} views seen, {_lasting(left)} left", err=True)
+        if time.monotonic() - self.printed > progress.OFTEN_S:
+            self.printed = time.monotonic()
+            left_s = (self.printed - self.began) / done * (total - done)
+            click.echo(f"{done:,} of {total:,} {self.noun}, {_duration(left_s)} left", err=True)
 
 
-class _Stepped:
-    """Says how far learning is, and when it will be done."""
+class _StepPrinter:
+    """Prints how far training is, and when it will be done."""
 
     def __init__(self) -> None:
-        self.said = time.monotonic()
+        self.printed = time.monotonic()
 
     def __call__(self, step: Any) -> None:
-        if time.monotonic() - self.said > progress.OFTEN_S or step.step == step.steps:
-            self.said = time.monotonic()
+        if time.monotonic() - self.printed > progress.OFTEN_S or step.step == step.steps:
+            self.printed = time.monotonic()
             click.echo(
                 f"epoch {step.epoch + 1}/{step.epochs}, step {step.step}/{step.steps}, loss {step.loss:.3f}, "
-                f"{_lasting(step.left_s)} left",
+                f"{_duration(step.left_s)} left",
                 err=True,
             )
 
 
-def _lasting(seconds: float) -> str:
-    """A duration as people say it."""
+def _duration(seconds: float) -> str:
+    """A duration in seconds, minutes or hours, whichever is read most easily."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

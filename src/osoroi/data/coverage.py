@@ -1,4 +1,4 @@
-"""How much of a data set is there: photos that can be read, and queries that can be answered."""
+"""Coverage of a data set: photos that can be read, and queries that can be answered."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from osoroi import image
 from osoroi.errors import BadPhoto
 from osoroi.records import Preprocessing, Row, Source
 
-GLANCE = Preprocessing(32, 32)
-"""So small a view lets the decoder reduce most; it still reads every byte."""
+REDUCED = Preprocessing(32, 32)
+"""An input so small that the decoder reduces most; it still reads every byte."""
 
 
 class Coverage(NamedTuple):
@@ -30,70 +30,70 @@ class Coverage(NamedTuple):
 
 
 @dataclass
-class Place:
-    """What was seen so far of one category in one split."""
+class Tally:
+    """Counts of one category in one split: photos by whether they are readable, queries, products on shop photos."""
 
     present: int = 0
     photos: dict[str, bool] = field(default_factory=dict)
-    asked: dict[str, set[str]] = field(default_factory=dict)
-    shown: set[str] = field(default_factory=set)
+    queries: dict[str, set[str]] = field(default_factory=dict)
+    products: set[str] = field(default_factory=set)
 
-    def see(self, row: Row, look: Callable[[Source], bool]) -> None:
-        """Count a crop; its photo is looked at once."""
+    def add(self, row: Row, check: Callable[[Source], bool]) -> None:
+        """Count a crop; its photo is checked once."""
         photo, crop = row.crop.photo, row.crop
         name = str(photo) if isinstance(photo, Path) else crop.crop_id
         if name not in self.photos:
-            there = not isinstance(photo, Path) or photo.is_file()
-            self.photos[name] = there and look(photo)
-            self.present += there
+            exists = not isinstance(photo, Path) or photo.is_file()
+            self.photos[name] = exists and check(photo)
+            self.present += exists
         if self.photos[name]:
             if crop.domain == "shop":
-                self.shown.add(crop.product_id)
+                self.products.add(crop.product_id)
             else:
-                self.asked.setdefault(crop.crop_id, set()).add(crop.product_id)
+                self.queries.setdefault(crop.crop_id, set()).add(crop.product_id)
 
 
-def trouble(photo: Source) -> str | None:
+def decode_problem(photo: Source) -> str | None:
     """Why a photo cannot be decoded to its last byte, or None where it can.
 
-    >>> trouble(b"<html>gone</html>") is None
+    >>> decode_problem(b"<html>gone</html>") is None
     False
     """
     try:
-        image.crop(photo, None, GLANCE)
+        image.crop(photo, None, REDUCED)
     except BadPhoto as error:
         return error.what
     return None
 
 
-def readable(photo: Source) -> bool:
+def is_readable(photo: Source) -> bool:
     """Whether a photo can be decoded to its last byte."""
-    return trouble(photo) is None
+    return decode_problem(photo) is None
 
 
 def coverage(
     rows: Iterable[Row],
     *,
-    look: Callable[[Source], bool] = readable,
+    check: Callable[[Source], bool] = is_readable,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> list[Coverage]:
-    """One line for each category and split, in the order they come.
+    """One line for each category and split, in the order of their first rows.
 
-    ``rows`` must hold crops whose photo is missing too: for Street2Shop those of ``listed()``. ``look`` is asked once
-    for each photo that is there; ``on_progress`` is told how many crops were counted.
+    ``rows`` must include crops whose photo is missing: for Street2Shop those of ``listed()``. ``check`` is called once
+    for each photo that exists; ``on_progress`` gets the number of crops counted so far.
     """
-    places: dict[tuple[str | None, str | None], Place] = {}
+    tallies: dict[tuple[str | None, str | None], Tally] = {}
     for done, row in enumerate(rows, start=1):
-        places.setdefault((row.product.category, row.crop.split), Place()).see(row, look)
+        tallies.setdefault((row.product.category, row.crop.split), Tally()).add(row, check)
         on_progress(done)
     return [
         Coverage(
             *name,
-            listed=len(place.photos),
-            present=place.present,
-            readable=sum(place.photos.values()),
-            queries=len(place.asked),
-            unanswered=sum(not products & place.shown for products in place.asked.values()),
+            listed=len(tally.photos),
+            present=tally.present,
+            readable=sum(tally.photos.values()),
+            queries=len(tally.queries),
+            unanswered=sum(not products & tally.products for products in tally.queries.values()),
         )
-        for name, place in places.items()
+        for name, tally in tallies.items()
     ]

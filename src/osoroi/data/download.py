@@ -1,7 +1,7 @@
-"""Photos from a list of links: many hosts at once, each asked gently, begun again where it was stopped.
+"""Downloads photos from a list of links: many hosts at once, few requests to each, resumed where it was stopped.
 
-A photo is written under its name when it is there whole, and never before. What became of each link is kept in a
-journal, one line of JSON each; in the next run, photos that are there and links that lead nowhere are not asked again.
+A photo gets its name when its file is whole, and never before. The journal has the outcome of each link, one line of
+JSON each; the next run requests neither photos that are on the disk nor links that lead nowhere.
 """
 
 import hashlib
@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
-from osoroi.data.http import LONGEST_WAIT_S, Patience, Reply, fetch, suffix_of
+from osoroi import files
+from osoroi.data.http import LONGEST_WAIT_S, Reply, Timeouts, fetch, suffix_of
 from osoroi.errors import BadDataset
 
 JOURNAL = "download.jsonl"
 
 
 @dataclass(frozen=True)
-class Manners:
-    """How hosts are treated. Waits after a failure double from ``backoff_s``, and hold for the whole host."""
+class Policy:
+    """Limits of requests to hosts. Waits after a failure double from ``backoff_s``, and hold for the whole host."""
 
     at_once: int = 16
     per_host: int = 2
@@ -32,12 +33,12 @@ class Manners:
     tries: int = 3
     backoff_s: float = 2.0
     redirects: int = 5
-    given_up: int = 20
-    patience: Patience = field(default_factory=Patience)
+    max_host_failures: int = 20
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 class Link(NamedTuple):
-    """A photo's name, where it is asked for now, how often that failed, and the places it was sent on from."""
+    """A photo's name, its current address, how many requests failed, and the addresses that redirected to it."""
 
     name: str
     url: str
@@ -53,19 +54,19 @@ class Link(NamedTuple):
             return ""
 
 
-class Ending(NamedTuple):
-    """What became of a link. ``again``: whether the next run should ask once more."""
+class Outcome(NamedTuple):
+    """The outcome of a link. ``again``: whether the next run should request it once more."""
 
     name: str
     saved: bool
     again: bool
-    told: str
+    reason: str
     sha256: str = ""
 
 
 @dataclass
 class Count:
-    """What a run did: photos that were there, saved, lost for good, failed for now, and bytes that came."""
+    """Counts of a run: photos that were there, saved, lost for good, failed for now, and bytes received."""
 
     there: int = 0
     lost: int = 0
@@ -92,13 +93,13 @@ def links(path: Path, wanted: Collection[int] | None = None) -> Iterator[Link]:
 
 
 class Hosts:
-    """Links that wait, by host: whose turn it is, and who needs a rest. Not safe between threads; one hand deals."""
+    """Waiting links by host, with the pauses of hosts. Not safe between threads: one thread deals them out."""
 
-    def __init__(self, manners: Manners) -> None:
-        self.manners = manners
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
         self.waiting: OrderedDict[str, deque[Link]] = OrderedDict()
         self.busy: Counter[str] = Counter()
-        self.rested: dict[str, float] = {}
+        self.paused_until: dict[str, float] = {}
         self.failures: Counter[str] = Counter()
 
     def put(self, link: Link, *, first: bool = False) -> None:
@@ -107,34 +108,34 @@ class Hosts:
         line.appendleft(link) if first else line.append(link)
 
     def take(self, now: float) -> Link | None:
-        """The next link whose host may be asked; hosts take turns. None: nobody may be asked yet, or nothing waits."""
+        """The next link whose host may get a request; hosts take turns. None where no host may, or no link waits."""
         for host in self.waiting:
-            if self.busy[host] < self.manners.per_host and self.rested.get(host, 0.0) <= now:
+            if self.busy[host] < self.policy.per_host and self.paused_until.get(host, 0.0) <= now:
                 link = self.waiting[host].popleft()
                 self.waiting.move_to_end(host)
                 if not self.waiting[host]:
                     del self.waiting[host]
                 self.busy[host] += 1
-                self.rested[host] = now + self.manners.pause_s
+                self.paused_until[host] = now + self.policy.pause_s
                 return link
         return None
 
     def done(self, link: Link, *, well: bool) -> None:
-        """A host has answered, or has not."""
+        """Count the end of a request; ``well`` says whether the host answered."""
         self.busy[link.host] -= 1
         self.failures[link.host] = 0 if well else self.failures[link.host] + 1
 
-    def rest(self, host: str, until: float) -> None:
-        """Ask a host nothing before."""
-        self.rested[host] = max(until, self.rested.get(host, 0.0))
+    def pause(self, host: str, until: float) -> None:
+        """Send a host no request before ``until``."""
+        self.paused_until[host] = max(until, self.paused_until.get(host, 0.0))
 
-    def gone(self, host: str) -> bool:
-        """Whether a host failed so often in a row that the rest of its links need not be tried in this run."""
-        return self.failures[host] >= self.manners.given_up
+    def failed_too_often(self, host: str) -> bool:
+        """Whether a host failed so often in a row that its other links are left to the next run."""
+        return self.failures[host] >= self.policy.max_host_failures
 
     def next_s(self, now: float) -> float | None:
-        """Seconds until some host has rested; None where all that have links waiting are busy, or none has."""
-        free = [self.rested.get(host, 0.0) for host in self.waiting if self.busy[host] < self.manners.per_host]
+        """Seconds until the pause of some host ends; None where all that have links waiting are busy, or none has."""
+        free = [self.paused_until.get(host, 0.0) for host in self.waiting if self.busy[host] < self.policy.per_host]
         return max(0.0, min(free) - now) if free else None
 
 
@@ -142,16 +143,16 @@ def download(
     wanted: Iterable[Link],
     folder: Path,
     *,
-    manners: Manners = Manners(),
+    policy: Policy = Policy(),
     again: bool = False,
     on_progress: Callable[[Count], None] = lambda count: None,
 ) -> Count:
-    """Fetch photos into ``folder``; the journal lies beside it. ``again`` asks even where nothing was found before."""
+    """Fetch photos into ``folder``; the journal lies beside it. ``again`` retries links that led nowhere."""
     folder.mkdir(parents=True, exist_ok=True)
     journal = folder.parent / JOURNAL
     there = {name.partition(".")[0] for name in os.listdir(folder)}
-    lost = set() if again else {end.name for end in endings(journal) if not end.saved and not end.again}
-    count, hosts = Count(), Hosts(manners)
+    lost = set() if again else {end.name for end in outcomes(journal) if not end.saved and not end.again}
+    count, hosts = Count(), Hosts(policy)
     for link in wanted:
         if link.name in there:
             count.there += 1
@@ -159,91 +160,91 @@ def download(
             count.lost += 1
         else:
             hosts.put(link)
-    with journal.open("a", encoding="utf-8") as file, ThreadPoolExecutor(manners.at_once) as pool:
-        for ending, size in _run(hosts, pool, folder, manners):
-            note(file, ending)
-            count.saved += ending.saved
-            count.lost += not ending.saved and not ending.again
-            count.failed += ending.again
+    with journal.open("a", encoding="utf-8") as file, ThreadPoolExecutor(policy.at_once) as pool:
+        for outcome, size in _run(hosts, pool, folder, policy):
+            note(file, outcome)
+            count.saved += outcome.saved
+            count.lost += not outcome.saved and not outcome.again
+            count.failed += outcome.again
             count.bytes += size
             on_progress(count)
     return count
 
 
-def _run(hosts: Hosts, pool: ThreadPoolExecutor, folder: Path, manners: Manners) -> Iterator[tuple[Ending, int]]:
-    """Deal links to threads until none is left; every ending, with the bytes it brought."""
-    asked: dict[Future[Reply], Link] = {}
+def _run(hosts: Hosts, pool: ThreadPoolExecutor, folder: Path, policy: Policy) -> Iterator[tuple[Outcome, int]]:
+    """Deal links to threads until none is left; every outcome, with the bytes it brought."""
+    in_flight: dict[Future[Reply], Link] = {}
     try:
-        while hosts.waiting or asked:
-            while len(asked) < manners.at_once and (link := hosts.take(time.monotonic())):
-                asked[pool.submit(fetch, link.url, manners.patience)] = link
-            rest = hosts.next_s(time.monotonic()) if len(asked) < manners.at_once else None
-            if not asked:
+        while hosts.waiting or in_flight:
+            while len(in_flight) < policy.at_once and (link := hosts.take(time.monotonic())):
+                in_flight[pool.submit(fetch, link.url, policy.timeouts)] = link
+            rest = hosts.next_s(time.monotonic()) if len(in_flight) < policy.at_once else None
+            if not in_flight:
                 time.sleep(rest or 0.0)
-            ready, _ = wait(asked, timeout=rest, return_when=FIRST_COMPLETED)
+            ready, _ = wait(in_flight, timeout=rest, return_when=FIRST_COMPLETED)
             for future in ready:
-                link, reply = asked.pop(future), future.result()
+                link, reply = in_flight.pop(future), future.result()
                 hosts.done(link, well=reply.kind != "later")
-                ending = _ending(hosts, link, reply, folder)
-                if ending is not None:
-                    yield ending, len(reply.data)
-                yield from _given_up(hosts, link.host)
+                outcome = _outcome(hosts, link, reply, folder)
+                if outcome is not None:
+                    yield outcome, len(reply.data)
+                yield from _give_up(hosts, link.host)
     finally:
-        for future in asked:
+        for future in in_flight:
             future.cancel()
 
 
-def _ending(hosts: Hosts, link: Link, reply: Reply, folder: Path) -> Ending | None:
-    """What became of a link, or None where it goes on waiting."""
-    manners, now = hosts.manners, time.monotonic()
+def _outcome(hosts: Hosts, link: Link, reply: Reply, folder: Path) -> Outcome | None:
+    """The outcome of a link, or None where it goes on waiting."""
+    policy, now = hosts.policy, time.monotonic()
     if reply.kind == "photo":
         return save(folder, link.name, reply.data)
     if reply.kind == "never":
-        return Ending(link.name, saved=False, again=False, told=reply.told)
+        return Outcome(link.name, saved=False, again=False, reason=reply.detail)
     if reply.kind == "moved":
-        if reply.told in (*link.hops, link.url) or len(link.hops) >= manners.redirects:
-            return Ending(link.name, saved=False, again=False, told=f"sent round and round: at last to {reply.told}")
-        hosts.put(Link(link.name, reply.told, link.failed, (*link.hops, link.url)), first=True)
+        if reply.detail in (*link.hops, link.url) or len(link.hops) >= policy.redirects:
+            return Outcome(
+                link.name, saved=False, again=False, reason=f"redirected in circles: at last to {reply.detail}"
+            )
+        hosts.put(Link(link.name, reply.detail, link.failed, (*link.hops, link.url)), first=True)
         return None
-    delay = max(reply.wait_s, manners.backoff_s * 2**link.failed)
-    if link.failed + 1 >= manners.tries or delay > LONGEST_WAIT_S:
-        return Ending(link.name, saved=False, again=True, told=reply.told)
-    hosts.rest(link.host, now + delay)
+    delay = max(reply.wait_s, policy.backoff_s * 2**link.failed)
+    if link.failed + 1 >= policy.tries or delay > LONGEST_WAIT_S:
+        return Outcome(link.name, saved=False, again=True, reason=reply.detail)
+    hosts.pause(link.host, now + delay)
     hosts.put(link._replace(failed=link.failed + 1), first=True)
     return None
 
 
-def _given_up(hosts: Hosts, host: str) -> Iterator[tuple[Ending, int]]:
+def _give_up(hosts: Hosts, host: str) -> Iterator[tuple[Outcome, int]]:
     """The links of a host that does not answer at all: tried again in the next run."""
-    if hosts.gone(host):
+    if hosts.failed_too_often(host):
         for link in hosts.waiting.pop(host, ()):
-            told = f"host given up: {host} failed {hosts.failures[host]} times in a row"
-            yield Ending(link.name, saved=False, again=True, told=told), 0
+            reason = f"host given up: {host} failed {hosts.failures[host]} times in a row"
+            yield Outcome(link.name, saved=False, again=True, reason=reason), 0
 
 
-def save(folder: Path, name: str, data: bytes) -> Ending:
+def save(folder: Path, name: str, data: bytes) -> Outcome:
     """Write a photo under its name, whole or not at all."""
-    part = folder / f".{name}.part"
-    part.write_bytes(data)
-    os.replace(part, folder / f"{name}{suffix_of(data)}")
-    return Ending(name, saved=True, again=False, told="", sha256=hashlib.sha256(data).hexdigest())
+    files.write_atomically(folder / f"{name}{suffix_of(data)}", data, durable=False)
+    return Outcome(name, saved=True, again=False, reason="", sha256=hashlib.sha256(data).hexdigest())
 
 
-def note(journal: IO[str], ending: Ending) -> None:
-    """Keep what became of a link."""
-    journal.write(json.dumps(ending._asdict()) + "\n")
+def note(journal: IO[str], outcome: Outcome) -> None:
+    """Append the outcome of a link to the journal."""
+    journal.write(json.dumps(outcome._asdict()) + "\n")
     journal.flush()
 
 
-def endings(journal: Path) -> Iterator[Ending]:
-    """What became of links in earlier runs, the last word of each; a line that was cut off says nothing."""
-    last: dict[str, Ending] = {}
+def outcomes(journal: Path) -> Iterator[Outcome]:
+    """The last outcome of each link in earlier runs; a line that was cut off is passed over."""
+    last: dict[str, Outcome] = {}
     if journal.is_file():
         with journal.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
-                    ending = Ending(**json.loads(line))
+                    outcome = Outcome(**json.loads(line))
                 except (ValueError, TypeError):
                     continue
-                last[ending.name] = ending
+                last[outcome.name] = outcome
     yield from last.values()

@@ -17,41 +17,41 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from osoroi import __version__, image
-from osoroi.data.coverage import trouble
+from osoroi.data.coverage import decode_problem
 
 SAFE = "/%:=&?~#+!$,;'@()*[]-._"
 MOVED = frozenset((301, 302, 303, 307, 308))
 LATER = frozenset((408, 425, 429, 500, 502, 503, 504))
 CHUNK = 1 << 16
 LONGEST_WAIT_S = 300.0
-"""A server that asks for more patience than that is asked again in the next run."""
+"""A server that asks for a longer wait gets its next request in the next run."""
 
 SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """Seconds of silence and for all of one photo, and the bytes it may have."""
 
-    silence_s: float = 20.0
-    whole_s: float = 90.0
+    idle_s: float = 20.0
+    total_s: float = 90.0
     bytes: int = image.LIMITS.bytes
 
 
 class Reply(NamedTuple):
-    """What came of a request. ``told``: where it moved, or why there is no photo; ``wait_s``: what the server asks."""
+    """The result of a request. ``detail``: the new address, or why there is no photo; ``wait_s``: the stated wait."""
 
     kind: Literal["photo", "moved", "never", "later"]
-    told: str = ""
+    detail: str = ""
     data: bytes = b""
     wait_s: float = 0.0
 
 
-def fetch(link: str, patience: Patience) -> Reply:
-    """Ask once. Whatever goes wrong is a reply; what is no whole picture is none.
+def fetch(link: str, timeouts: Timeouts) -> Reply:
+    """Send one request. Whatever goes wrong is a reply; a file that does not decode to its end is no photo.
 
-    >>> fetch("ftp://example.com/coat.jpg", Patience())
-    Reply(kind='never', told="no link to follow: 'ftp://example.com/coat.jpg'", data=b'', wait_s=0.0)
+    >>> fetch("ftp://example.com/coat.jpg", Timeouts())
+    Reply(kind='never', detail="no link to follow: 'ftp://example.com/coat.jpg'", data=b'', wait_s=0.0)
     """
     try:
         parts = urlsplit(link)
@@ -62,16 +62,16 @@ def fetch(link: str, patience: Patience) -> Reply:
         return Reply("never", f"no link to follow: {link[:200]!r}")
     target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=SAFE)
     try:
-        with closing(_connection(parts.scheme, host, port, patience.silence_s)) as connection:
-            return _ask(connection, link, target, patience)
+        with closing(_connection(parts.scheme, host, port, timeouts.idle_s)) as connection:
+            return _request(connection, link, target, timeouts)
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         return Reply("later", f"{type(error).__name__}: {error}"[:200])
 
 
-def _connection(scheme: str, host: str, port: int | None, silence_s: float) -> http.client.HTTPConnection:
+def _connection(scheme: str, host: str, port: int | None, idle_s: float) -> http.client.HTTPConnection:
     if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=silence_s, context=_context())
-    return http.client.HTTPConnection(host, port, timeout=silence_s)
+        return http.client.HTTPSConnection(host, port, timeout=idle_s, context=_context())
+    return http.client.HTTPConnection(host, port, timeout=idle_s)
 
 
 @cache
@@ -79,11 +79,11 @@ def _context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _ask(connection: http.client.HTTPConnection, link: str, target: str, patience: Patience) -> Reply:
-    end = time.monotonic() + patience.whole_s
+def _request(connection: http.client.HTTPConnection, link: str, target: str, timeouts: Timeouts) -> Reply:
+    end = time.monotonic() + timeouts.total_s
     connection.connect()
     sock = connection.sock
-    alarm = threading.Timer(patience.whole_s, _hang_up, [sock])  # a server may drip its head, too, byte by byte
+    alarm = threading.Timer(timeouts.total_s, _hang_up, [sock])  # a server may drip its head, too, byte by byte
     alarm.daemon = True
     alarm.start()
     try:
@@ -91,7 +91,7 @@ def _ask(connection: http.client.HTTPConnection, link: str, target: str, patienc
         connection.request("GET", target, headers={"User-Agent": agent, "Accept": "image/*"})
         with connection.getresponse() as response:
             if response.status == 200:
-                return _body(response, end, patience)
+                return _body(response, end, timeouts)
             return _refusal(response, link)
     finally:
         alarm.cancel()
@@ -110,27 +110,27 @@ def _refusal(response: http.client.HTTPResponse, link: str) -> Reply:
     return Reply(kind, f"HTTP {response.status}", wait_s=seconds(response.getheader("Retry-After")))
 
 
-def _body(response: http.client.HTTPResponse, end: float, patience: Patience) -> Reply:
+def _body(response: http.client.HTTPResponse, end: float, timeouts: Timeouts) -> Reply:
     declared = response.length
-    held = bytearray()
+    received = bytearray()
     while piece := response.read1(CHUNK):
-        held += piece
-        if len(held) > patience.bytes:
-            return Reply("never", f"more than {patience.bytes:,} bytes")
+        received += piece
+        if len(received) > timeouts.bytes:
+            return Reply("never", f"more than {timeouts.bytes:,} bytes")
     if time.monotonic() > end:
-        return Reply("later", f"not done after {patience.whole_s:g} s")
-    if declared is not None and len(held) < declared:
-        return Reply("later", f"cut short: {len(held):,} of {declared:,} bytes came")
-    return judge(bytes(held))
+        return Reply("later", f"not done after {timeouts.total_s:g} s")
+    if declared is not None and len(received) < declared:
+        return Reply("later", f"cut short: {len(received):,} of {declared:,} bytes came")
+    return judge(bytes(received))
 
 
 def judge(data: bytes) -> Reply:
-    """A photo, if it can be decoded to its last byte; otherwise never.
+    """A photo where the data decode to the last byte; otherwise never.
 
     >>> judge(b"<html>gone</html>").kind
     'never'
     """
-    problem = trouble(data)
+    problem = decode_problem(data)
     return Reply("photo", data=data) if problem is None else Reply("never", f"no photo: {problem}"[:200])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from osoroi import image
 from osoroi.data.readers.table import made_id
 from osoroi.errors import BadRequest
-from osoroi.records import Box, BoxLike, Crop, PhotoLike, Product, Row
+from osoroi.records import Box, BoxLike, Crop, PhotoLike, Product, Row, Value
 
 ProductPhotos = tuple[Product, PhotoLike | Sequence[PhotoLike]]
 """A product, and its shop photo or photos."""
@@ -21,7 +21,7 @@ COLUMNS = frozenset(field.name for field in fields(Product)) - {"attributes"}
 PHOTO_KEYS = frozenset(("photo", "photos", "box", "boxes"))
 
 
-def rows(products: Iterable[ProductInput]) -> Iterator[Row]:
+def rows(products: Iterable[ProductInput | object]) -> Iterator[Row]:
     """One row for each shop photo of each product.
 
     A product is a row, a pair of a ``Product`` and its photo or photos, or a mapping. A mapping has ``product_id``,
@@ -62,8 +62,8 @@ def _of_mapping(item: Mapping[str, Any]) -> Iterator[Row]:
         raise BadRequest(f"{len(boxes)} boxes do not fit {len(photos)} photos", hint="give a box or None for each")
     attributes = {**item.get("attributes", {})}
     attributes |= {key: value for key, value in item.items() if key not in COLUMNS | PHOTO_KEYS | {"attributes"}}
-    columns = {key: stored_value(value) for key, value in item.items() if key in COLUMNS}
-    product = Product(**columns, attributes={key: stored_value(value) for key, value in attributes.items()})
+    columns: dict[str, Any] = {key: as_value(value) for key, value in item.items() if key in COLUMNS}
+    product = Product(**columns, attributes={key: as_value(value) for key, value in attributes.items()})
     yield from _of_photos(product, photos, boxes)
 
 
@@ -84,10 +84,6 @@ def _photos(photos: Any) -> Sequence[PhotoLike]:
     return photos if isinstance(photos, list | tuple) else [photos]
 
 
-def stored_value(value: Any) -> Any:
-    """A value as a catalog stores it: integers become floats.
-
-    >>> stored_value(3), stored_value(True), stored_value("3")
-    (3.0, True, '3')
-    """
+def as_value(value: Value | int) -> Value:
+    """Integers as floats, as they are stored."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,7 +1,7 @@
 """Train, validation and test by product: dealt by a hash, and refused where one stands in two.
 
 Dealing by a hash of the id means that a product stays where it was when others come or go. Products of one design
-(``design_id``) go together: the same cut in another colour is too easy a question, and too good an answer.
+(``design_id``) go together: the same cut in another colour is too easy a query, and too good an answer.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,8 +24,8 @@ def place(product: Product, seed: str = "0") -> float:
     >>> place(red) == place(blue), place(red) == place(red, seed="1")
     (True, False)
     """
-    told = ("product", product.product_id) if product.design_id is None else ("design", product.design_id)
-    digest = blake2b(ascii((seed, *told)).encode(), digest_size=8).digest()
+    identity = ("product", product.product_id) if product.design_id is None else ("design", product.design_id)
+    digest = blake2b(ascii((seed, *identity)).encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 

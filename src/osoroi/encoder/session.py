@@ -128,7 +128,7 @@ def open_session(model: bytes, threads: int, providers: Sequence[str] | None = N
     options.log_severity_level = 4  # what goes wrong is raised, not printed
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with faults("cannot run this file"):
-        return ort.InferenceSession(model, options, providers=list(providers))
+        return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
 
 
 def read_model(path: Path) -> bytes:

@@ -7,9 +7,7 @@ gallery of a million products fits into 4 GB.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,16 +16,13 @@ from jaxtyping import Bool, Float32, UInt8
 
 from osoroi import __version__, image
 from osoroi.data.readers import Reader, dataset_name, open_dataset
-from osoroi.encoder import DIAL, Encoder
+from osoroi.encoder import DIAL, Encoder, loader
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
 from osoroi.evaluation.ranking import GalleryWriter, Ranking
 from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Protocol, Task, means
 from osoroi.records import Crop
-
-BATCH = 64
-"""Crops that are read and encoded at a time."""
 
 NAMED = 100
 """Unreadable photos that the results name; all are counted."""
@@ -110,8 +105,8 @@ def evaluate_readers(
     for a caller that caches pixels between evaluations.
     """
     evaluation_set = queries.build_evaluation_set(readers[0], task.protocol)
-    with ThreadPoolExecutor(threads) as pool, GalleryWriter(encoder.dim) as writer:
-        crop_encoder = (make_crop_encoder or CropEncoder)(encoder, pool, task.protocol.corrupt, on_progress)
+    with GalleryWriter(encoder.dim) as writer:
+        crop_encoder = (make_crop_encoder or CropEncoder)(encoder, threads, task.protocol.corrupt, on_progress)
         for keys, vectors in crop_encoder.encode(evaluation_set.gallery(readers[0], readers[1:])):
             writer.append(keys, vectors)
         query_vectors = np.zeros((len(evaluation_set.queries), encoder.dim), np.float32)
@@ -201,7 +196,7 @@ class CropEncoder:
     """Reads crops on a few threads and encodes them in batches; counts unreadable photos and names the first ones."""
 
     encoder: Encoder
-    pool: ThreadPoolExecutor
+    threads: int
     corrupt: int | None
     on_progress: Progress
     done: int = 0
@@ -210,32 +205,28 @@ class CropEncoder:
 
     def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
         """Numbers and vectors of the readable crops, a batch at a time."""
-        rest = iter(crops)
-        while batch := list(islice(rest, BATCH)):
-            numbers, pixels = [], []
-            for (number, crop), read in zip(
-                batch, self.pool.map(self.pixels, (crop for _, crop in batch)), strict=True
-            ):
-                if isinstance(read, BadPhoto):
-                    self.add_problem(crop, read)
-                else:
-                    numbers.append(number)
-                    pixels.append(read)
-            yield numbers, self.encoder.encode(pixels)
-            self.done += len(batch)
+        pending: dict[int, tuple[int, Crop]] = {}
+
+        def numbered() -> Iterator[Crop]:
+            for index, (number, crop) in enumerate(crops):
+                pending[index] = (number, crop)
+                yield crop
+
+        for batch in loader.encode(numbered(), self.encoder.encode, self.pixels, threads=self.threads):
+            for index, error in batch.errors.items():
+                self.add_problem(pending.pop(index)[1], error)
+            yield [pending.pop(index)[0] for index in batch.indices], batch.vectors
+            self.done += len(batch.indices) + len(batch.errors)
             self.on_progress(self.done)
 
-    def pixels(self, crop: Crop) -> UInt8[np.ndarray, "h w 3"] | BadPhoto:
-        """The encoder's input for a crop, corrupted where the protocol corrupts queries; or why there is none."""
+    def pixels(self, crop: Crop) -> UInt8[np.ndarray, "h w 3"]:
+        """The encoder's input for a crop, corrupted where the protocol corrupts queries. Raises BadPhoto."""
         preprocessing = self.encoder.preprocessing[crop.domain]
-        try:
-            clean = image.crop(crop.photo, crop.box, preprocessing)  # also refuses a box that a shift might mend
-            if self.corrupt is None or crop.domain == "shop":
-                return clean
-            data, box = corrupt_photo(image.read(crop.photo), crop.box, seed=self.corrupt, crop_id=crop.crop_id)
-            return image.crop(data, box, preprocessing)
-        except BadPhoto as error:
-            return error
+        clean = image.crop(crop.photo, crop.box, preprocessing)  # also refuses a box that a shift might mend
+        if self.corrupt is None or crop.domain == "shop":
+            return clean
+        data, box = corrupt_photo(image.read(crop.photo), crop.box, seed=self.corrupt, crop_id=crop.crop_id)
+        return image.crop(data, box, preprocessing)
 
     def add_problem(self, crop: Crop, error: BadPhoto) -> None:
         """Count a crop that cannot be read; the first NAMED are named."""
@@ -244,7 +235,7 @@ class CropEncoder:
             self.problems.append(f"{crop.crop_id}: {error}")
 
 
-CropEncoderFactory = Callable[[Encoder, ThreadPoolExecutor, int | None, Progress], CropEncoder]
+CropEncoderFactory = Callable[[Encoder, int, int | None, Progress], CropEncoder]
 
 
 def check(before: Evaluation, now: Evaluation) -> list[str]:

@@ -5,7 +5,8 @@
 what a crop looks like, and ``kinds`` is the table of kinds. Without torch.
 """
 
+from osoroi.garments.choose import choose
 from osoroi.garments.find import Garment, find
 from osoroi.garments.kinds import BY_NAME, KINDS, Kind, read_category
 
-__all__ = ["BY_NAME", "KINDS", "Garment", "Kind", "find", "read_category"]
+__all__ = ["BY_NAME", "KINDS", "Garment", "Kind", "choose", "find", "read_category"]

@@ -16,7 +16,8 @@ from osoroi.garments import picture, rule
 from osoroi.garments import profile as profiles
 from osoroi.garments.body import Body
 from osoroi.garments.people import Detection, detect
-from osoroi.garments.pose import Pose, pose
+from osoroi.garments.pose import Pose, pose_of
+from osoroi.garments.posterior import place, posterior
 from osoroi.image import Photo
 from osoroi.records import Box, BoxLike, PhotoLike
 
@@ -92,7 +93,7 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
     if garments:
         return garments
     whole = image.content(pixels)
-    return [judged(small, whole, reduced)]
+    return [boxed(small, whole, [], reduced)]
 
 
 def largest(detections: list[Detection], photo: Photo) -> list[Detection]:
@@ -108,7 +109,7 @@ def largest(detections: list[Detection], photo: Photo) -> list[Detection]:
 
 def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
     """The person in a box, or None where the pose network sees no body."""
-    posed = pose(photo, box)
+    posed = pose_of(photo, box)
     if posed.score < MIN_BODY:
         return None
     body = Body(posed)
@@ -123,7 +124,8 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
     """What one person wears and carries; boxes in pixels of the photo, cut at its edges."""
     body, height, width = person.body, *photo.shape[:2]
     garments = []
-    for worn in rule.worn(body, person.colours, person.pictures):
+    end = body.place((height - body.pose.top) / body.pose.scale)
+    for worn in rule.worn(body, person.colours, person.pictures, end=end):
         full = unsquared(body.pose, worn.box)
         visible = _clipped(full, width, height)
         if _area(visible) >= rule.MIN_VISIBLE * _area(full):
@@ -134,17 +136,22 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
 
 
 def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment:
-    """The user's box: of the person that holds most of it, the kind that best fits the place and the picture."""
-    return judged(photo, box, reduced)
+    """The user's box: its kind follows from its picture, and from its place on the person who holds most of it."""
+    small = (box.left / reduced, box.top / reduced, box.right / reduced, box.bottom / reduced)
+    logits = picture.logits([cut(photo, small)]).probe[0]
+    shares = [_held(person, small) for person in people]
+    number = int(np.argmax(shares)) if shares and max(shares) > 0 else None
+    where = None if number is None else place(people[number].body, squared(people[number].body.pose, small))
+    chances = posterior(where, logits)
+    kind = max(chances, key=lambda name: chances[name])
+    return Garment(box, kind, chances[kind], number)
 
 
-def judged(photo: Photo, box: Box, reduced: int) -> Garment:
-    """A box whose kind its picture alone says."""
-    values = picture.logits([cut(photo, tuple(side / reduced for side in box))]).probe[0].astype(float)
-    chances = np.exp(values - values.max())
-    chances /= chances.sum()
-    best = int(np.argmax(chances))
-    return Garment(box, picture.PROBED[best], float(chances[best]), None)
+def _held(person: Person, box: rule.Rectangle) -> float:
+    """How many pixels of a person lie inside a box of the photo, as a share of the box."""
+    left, top, right, bottom = (round(side) for side in squared(person.body.pose, box))
+    inside = person.body.mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    return float(inside.sum()) / max((right - left) * (bottom - top), 1)
 
 
 def cut(photo: Photo, box: tuple[float, ...]) -> UInt8[np.ndarray, "192 192 3"]:
@@ -152,7 +159,7 @@ def cut(photo: Photo, box: tuple[float, ...]) -> UInt8[np.ndarray, "192 192 3"]:
     height, width, _ = photo.shape
     left, top, right, bottom = _clipped((box[0], box[1], box[2], box[3]), width, height)
     if right - left < 1 or bottom - top < 1:
-        left, top, right, bottom = 0, 0, width, height
+        left, top, right, bottom = 0.0, 0.0, float(width), float(height)
     size = (picture.INPUT.width, picture.INPUT.height)
     return np.asarray(
         Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, (left, top, right, bottom), 2.0)
@@ -178,7 +185,7 @@ def squared(posed: Pose, box: rule.Rectangle) -> rule.Rectangle:
 
 def _clipped(box: rule.Rectangle, width: int, height: int) -> rule.Rectangle:
     left, top, right, bottom = box
-    return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
 
 
 def _area(box: tuple[float, float, float, float]) -> float:

@@ -20,6 +20,16 @@ SIDE: Final = 256
 ENLARGED: Final = 1.15
 """The side of the square in long sides of the person's box."""
 
+CUT: Final = 0.03
+"""A person whose box ends so near the photo's lower edge, as a share of its height, may be cut there."""
+
+TO_HIP, TO_KNEE = 2.2, 1.6
+"""How much higher the box of somebody is made who is cut near the hip, or near the knee."""
+
+NO_KNEES, FEW_KNEES, NO_ANKLES = 0.05, 0.42, 0.15
+"""In the higher box: knees that are less visible than the first lie outside the photo; where they are less visible than
+the second, and ankles less than the third, the ankles do."""
+
 NOSE, LEFT_EAR, RIGHT_EAR = 0, 7, 8
 SHOULDERS, ELBOWS, WRISTS, HANDS = (11, 12), (13, 14), (15, 16), (19, 20)
 HIPS, KNEES, ANKLES, FEET = (23, 24), (25, 26), (27, 28), (29, 30, 31, 32)
@@ -44,6 +54,24 @@ class Pose:
     left: float
     top: float
     scale: float
+
+
+def pose_of(photo: Photo, box: tuple[float, float, float, float]) -> Pose:
+    """The pose of the person in a box, also of somebody whom the photo cuts at the hip or the knee.
+
+    The network takes every crop for a whole body and would press the legs into what is seen. So somebody whose box
+    ends at the photo's lower edge is first posed in a higher box, where the landmarks below the edge are invisible.
+    """
+    left, top, right, bottom = box
+    if bottom < (1 - CUT) * photo.shape[0]:
+        return pose(photo, box)
+    higher = pose(photo, (left, top, right, top + TO_HIP * (bottom - top)))
+    knees, ankles = (float(higher.visibility[list(pair)].mean()) for pair in (KNEES, ANKLES))
+    if higher.score >= 0.5 and knees < NO_KNEES:
+        return higher
+    if higher.score >= 0.5 and knees < FEW_KNEES and ankles < NO_ANKLES:
+        return pose(photo, (left, top, right, top + TO_KNEE * (bottom - top)))
+    return pose(photo, box)
 
 
 def pose(photo: Photo, box: tuple[float, float, float, float]) -> Pose:

@@ -44,6 +44,9 @@ BARE: Final = 0.35
 LEGS_CROP, UPPER_CROP = (1.0, 3.0), (-0.12, 1.2)
 """The parts of the body whose pictures are judged."""
 
+LEAST_END: Final = 1.4
+"""So far along the body a photo must reach for the lower half to be judged."""
+
 MIN_VISIBLE: Final = 0.45
 """A garment of which a smaller share lies inside the photo is left out."""
 
@@ -74,11 +77,33 @@ CHEST, THIGH = (0.25, 0.65), (1.15, 1.45)
 SHINS_AGAINST_TROUSERS, KNEES_AGAINST_TROUSERS = 4.0, 2.0
 KNEES_FOR_SHORTS, KNEES_AGAINST_SHORTS = 2.0, 2.5
 ALIKE_FOR_DRESS, ALIKE_AGAINST_SKIRT = 2.0, 1.0
+"""What bare knees, bare shins, and one colour across the waist add to the log of a kind's chance, or take away."""
+
 ALIKE_DISTANCE: Final = 10.0
 """Colours of chest and thigh that differ by more than this are two garments rather than one."""
 
-PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.6, "dress": 0.0}
+OPENING: Final = (0.15, 0.7)
+"""Where along the body open outerwear shows what is worn under it."""
+
+OPEN_DISTANCE: Final = 12.0
+"""Colours of the middle and of the sides that differ by more than this are two garments."""
+
+INNER_HALF: Final = 0.3
+"""Half the width of what an open coat shows, in widths of the shoulders."""
+
+PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.6, "dress": -0.5}
+"""Log of how often each kind is worn, up to a constant. Set by hand."""
+
 OUTER_PRIOR: Final = -0.2
+"""Log of how often outerwear is worn against a top alone."""
+
+BAGS: Final = ("handbag", "backpack", "suitcase")
+MIN_BAG: Final = 0.25
+"""Bags that the detector scores less are left out."""
+
+BAG_BESIDE, BAG_LOWEST, BAG_COVERED = 0.15, 1.6, 0.1
+"""A bag's middle is at most so far beside the person and below the shoulders, in torsos; and so much shows the
+person."""
 
 
 def evidence(upper: Float32[np.ndarray, "8"], lower: Float32[np.ndarray, "8"]) -> Evidence:
@@ -106,9 +131,12 @@ def lower_kinds(colours: Profile, pictures: Evidence) -> dict[str, float]:
     return dict(zip(scores, (values / values.sum()).tolist(), strict=True))
 
 
-def worn(body: Body, colours: Profile, pictures: Evidence) -> list[Worn]:
-    """Garments on one body: a dress, or an upper and a lower one; outerwear over a dress; shoes."""
-    lower = lower_kinds(colours, pictures)
+def worn(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5.0) -> list[Worn]:
+    """Garments on one body: a dress, or an upper and a lower one; outerwear over a dress; shoes.
+
+    ``end`` is where the photo ends along the body. Of somebody cut above the thighs only the upper half is judged.
+    """
+    lower = lower_kinds(colours, pictures) if end >= LEAST_END else {"": 1.0}
     kind = max(lower, key=lambda name: lower[name])
     outer = float(1 / (1 + np.exp(pictures.upper["top"] - pictures.upper["outerwear"] - OUTER_PRIOR)))
     garments = []
@@ -118,10 +146,27 @@ def worn(body: Body, colours: Profile, pictures: Evidence) -> list[Worn]:
     else:
         upper = "outerwear" if outer > 0.5 else "top"
         garments.append(Worn(upper, box(body, colours, upper), max(outer, 1 - outer)))
-    garments.append(Worn(kind, box(body, colours, kind), lower[kind]))
+        if upper == "outerwear" and is_open(colours):
+            garments.append(Worn("top", inner_box(body, colours), outer))
+    if kind:
+        garments.append(Worn(kind, box(body, colours, kind), lower[kind]))
     if (shoes := shoe_box(body)) is not None:
         garments.append(Worn("shoes", shoes, 0.9))
     return garments
+
+
+def is_open(colours: Profile) -> bool:
+    """Whether outerwear is worn open: the chest's middle has another colour than its sides."""
+    sides = colours.legs[profiles.between(*OPENING)].mean(axis=0)
+    return float(np.linalg.norm(colours.colour(*OPENING) - sides)) > OPEN_DISTANCE
+
+
+def inner_box(body: Body, colours: Profile) -> Rectangle:
+    """The box of the top that is seen inside open outerwear."""
+    waist = min(rows(colours, "skirt")[0] + 0.05, 1.0)
+    shoulders = body.pair(poses.SHOULDERS)[:, 0]
+    half = INNER_HALF * max(float(abs(shoulders[0] - shoulders[1])), 0.4 * body.torso)
+    return body.centre(0.5) - half, body.row(TOP_OF["dress"]), body.centre(0.5) + half, body.row(waist)
 
 
 def rows(colours: Profile, kind: str) -> tuple[float, float]:
@@ -191,7 +236,7 @@ def shoe_box(body: Body) -> Rectangle | None:
     if not pixels.any():
         return None
     y, x = np.nonzero(pixels)
-    return low + int(x.min()), first + int(y.min()), low + int(x.max()) + 1, first + int(y.max()) + 1
+    return float(low + x.min()), float(first + y.min()), float(low + x.max() + 1), float(first + y.max() + 1)
 
 
 def crop_box(body: Body, stretch: tuple[float, float]) -> Rectangle:
@@ -204,11 +249,6 @@ def crop_box(body: Body, stretch: tuple[float, float]) -> Rectangle:
         middle = body.centre(float(np.mean(stretch)))
         return middle - 0.5 * body.torso, top, middle + 0.5 * body.torso, bottom
     return float(columns[0]), top, float(columns[-1] + 1), bottom
-
-
-BAGS: Final = ("handbag", "backpack", "suitcase")
-MIN_BAG: Final = 0.25
-BAG_BESIDE, BAG_LOWEST = 0.15, 1.6
 
 
 def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) -> list[Worn]:
@@ -226,9 +266,9 @@ def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) ->
             break
         x, y = (inside[0] + inside[2]) / 2, (inside[1] + inside[3]) / 2
         near = columns[0] - beside <= x <= columns[-1] + 1 + beside
-        low = y - body.row(0) <= BAG_LOWEST * body.torso
+        low = y - body.row(0.0) <= BAG_LOWEST * body.torso
         left, top, right, bottom = (int(np.clip(round(side), 0, SIDE)) for side in inside)
         covered = body.mask[top:bottom, left:right]
-        if near and low and covered.size and float(covered.mean()) > 0.1:
+        if near and low and covered.size and float(covered.mean()) > BAG_COVERED:
             return [Worn("bag", full, score)]
     return []

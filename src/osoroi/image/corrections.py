@@ -18,6 +18,9 @@ BITS, PHOTOMETRIC, FILL, SAMPLES, PLANAR, COLOR_MAP = 258, 262, 266, 277, 284, 3
 INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT = 332, 338, 339
 """Tags of TIFF 6.0."""
 
+FAX: Final = ("group3", "group4", "tiff_ccitt", "tiff_raw_16")
+"""Compressions that Pillow names so. libtiff goes on after bad codes of them, and only warns."""
+
 WHITE_IS_ZERO, RGB, SEPARATED, YCBCR = 0, 2, 5, 6
 """Values of the tag PhotometricInterpretation."""
 
@@ -62,15 +65,14 @@ def tiff_problem(tags: Any, compression: str) -> str | None:
     if formats == {3}:
         swapped = compression != "raw" and tags.prefix == b"MM"  # which Pillow reads in the wrong order
         return "of floating-point numbers of this layout" if swapped or photometric == WHITE_IS_ZERO else None
-    if formats != {1} or bits > 16:
-        return f"of signed, mixed or {bits}-bit numbers, so nothing says what white is"
-    if tags.get(PLANAR, 1) == 2 and not planes_are_read(tags, photometric, bits):
-        return f"in planes of {bits} bits"
-    if photometric == YCBCR and compression == "raw":
-        return "of YCbCr without compression"
-    if photometric == SEPARATED and tags.get(INK_SET, 1) != 1:
-        return "of inks other than cyan, magenta, yellow and black"
-    return None
+    problems = {
+        f"of signed, mixed or {bits}-bit numbers, so nothing says what white is": formats != {1} or bits > 16,
+        f"in planes of {bits} bits": tags.get(PLANAR, 1) == 2 and not planes_are_read(tags, photometric, bits),
+        "coded like a fax, of which a damaged line is not noticed": compression in FAX,
+        "of YCbCr without compression": photometric == YCBCR and compression == "raw",
+        "of inks other than cyan, magenta, yellow and black": photometric == SEPARATED and tags.get(INK_SET, 1) != 1,
+    }
+    return next((problem for problem, applies in problems.items() if applies), None)
 
 
 def planes_are_read(tags: Any, photometric: int, bits: int) -> bool:

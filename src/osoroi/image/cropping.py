@@ -7,6 +7,7 @@ proportions. A photo that gives no such crop is a BadPhoto that names the file, 
 import io
 import os
 import stat
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,7 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
     try:
         if not isinstance(source, Path):
             return _within(source.read(), name_of(source), limits)
+        source = existing(source)
         state = source.stat()
         if not stat.S_ISREG(state.st_mode):
             what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
@@ -98,6 +100,21 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
         raise BadPhoto(f"{name_of(source)} may not be read", hint="give yourself permission to read it") from error
     except (OSError, ValueError) as error:
         raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
+
+
+def existing(path: Path) -> Path:
+    """The path, or where there is no such file one whose names differ in their Unicode form alone.
+
+    A name with an accent or a Japanese voiced sound may be stored composed (Windows, Linux) or decomposed (unpacked
+    from a Mac's archive); both look the same.
+    """
+    if str(path).isascii() or path.exists():
+        return path
+    place = Path(path.anchor)
+    for part in path.parts[bool(path.anchor) :]:
+        forms = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        place /= next((form for form in forms if (place / form).exists()), part)
+    return place
 
 
 def _within(data: object, name: str, limits: Limits, size: int = 0) -> bytes:

@@ -1,13 +1,12 @@
 """A bounded look at a photo file before any decoder sees it: what would cost more than a photo may is refused here.
 
 A decoder does whatever a file asks of it: a JPEG of 2 MiB can hold 2,000 scans of 50 megapixels, a PNG of 30 MiB two
-million chunks. This module counts scans, segments, chunks, blocks, directory entries, metadata bytes and compressed
-text, and stops counting at the limit, so that the look itself takes milliseconds.
+million chunks. This module counts scans, segments, chunks, blocks, directory entries and metadata bytes, and stops
+counting at the limit, so that the look itself takes milliseconds.
 """
 
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -23,13 +22,13 @@ FILL = 64
 LONGEST_SIDE = 65_535
 """Pixels of the longer side of a photo, as in JPEG. Decoders work line by line, so a long and narrow one costs more."""
 
+HEAD = 2**20
+"""Bytes of a JPEG within which its size is looked for."""
+
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 ALONE = frozenset({0x01, 0xD8})
 """JPEG markers without a length."""
-
-COMPRESSED_TEXT = (b"zTXt", b"iTXt", b"iCCP")
-"""PNG chunks that hold compressed data beside the pixels."""
 
 TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each TIFF type."""
@@ -49,8 +48,6 @@ class FileLimits:
     """Chunks of a PNG: pixels may come in many."""
     metadata_bytes: int = 16 * 2**20
     """Bytes that are no pixels: profiles, EXIF, XMP, text, and the values of a TIFF directory."""
-    unpacked_bytes: int = 64 * 2**20
-    """Bytes of compressed text and profiles of a PNG, once unpacked."""
     tags: int = 1_000
     """Entries of the first directory of a TIFF."""
     run_bytes: int = 2**20
@@ -100,7 +97,7 @@ def estimated_work(data: bytes, kind: str) -> int | None:
         match kind:
             case "JPEG":
                 frames = (_area(data, at) * (8 if marker == 0xC2 else 1)
-                          for at, marker in _markers(data, 200) if marker in START_OF_FRAME)  # fmt: skip
+                          for at, marker in _markers(data, 200, HEAD) if marker in START_OF_FRAME)  # fmt: skip
                 return next(frames, None)
             case "PNG":
                 width, height = struct.unpack_from(">II", data, 16)
@@ -123,11 +120,12 @@ def _refuse(name: str, limit: int, what: str) -> NoReturn:
     raise BadPhoto(f"{name} holds more than {limit:,} {what}", hint="save it again as a plain JPEG or PNG")
 
 
-def _markers(data: bytes, most: int = 4_000) -> Iterator[tuple[int, int]]:
-    """Place behind each JPEG marker, and the marker; at most ``most`` of them."""
+def _markers(data: bytes, most: int, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Place behind each JPEG marker before ``end``, and the marker; at most ``most`` of them."""
+    end = len(data) if end is None else end
     at = 2
     for _ in range(most + 1):
-        found = MARKER.search(data, at)
+        found = MARKER.search(data, at, end)
         if found is None:
             return
         at, marker = found.end(), data[found.end() - 1]
@@ -147,9 +145,8 @@ def _area(data: bytes, at: int) -> int:
 def _jpeg(data: bytes, name: str, limits: FileLimits) -> None:
     if b"\xff" * (FILL + 1) in data:
         _refuse(name, FILL, "bytes of padding in one place")
-    scans, segments, metadata, pixels = 0, 0, 0, 0
-    for at, marker in _markers(data, limits.segments):
-        segments += 1
+    scans, metadata, pixels = 0, 0, 0
+    for segments, (at, marker) in enumerate(_markers(data, limits.segments), start=1):
         if segments > limits.segments:
             _refuse(name, limits.segments, "segments")
         if marker in START_OF_FRAME:
@@ -167,7 +164,7 @@ def _jpeg(data: bytes, name: str, limits: FileLimits) -> None:
 
 
 def _png(data: bytes, name: str, limits: FileLimits) -> None:
-    at, chunks, metadata, left = 8, 0, 0, limits.unpacked_bytes
+    at, chunks, metadata = 8, 0, 0
     while at + 12 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         chunks += 1
@@ -179,29 +176,7 @@ def _png(data: bytes, name: str, limits: FileLimits) -> None:
             metadata += size
         if metadata > limits.metadata_bytes:
             _refuse(name, limits.metadata_bytes, "bytes that are no pixels")
-        if kind in COMPRESSED_TEXT:
-            left -= _unpacked(memoryview(data)[at + 8 : at + 8 + size], kind, left)
-        if left <= 0:
-            _refuse(name, limits.unpacked_bytes, "bytes of text once unpacked")
         at += 12 + size
-
-
-def _unpacked(chunk: memoryview, kind: bytes, most: int) -> int:
-    """Bytes that a compressed chunk unpacks to, counted up to ``most``."""
-    head = bytes(chunk[:1024])
-    start = head.find(b"\0") + 2
-    if kind == b"iTXt":  # keyword, a flag, a method, language, translated keyword
-        start = head.find(b"\0", head.find(b"\0", start + 1) + 1) + 1
-        if not head[head.find(b"\0") + 1 : head.find(b"\0") + 2] == b"\1":
-            return 0
-    inflater, total, rest = zlib.decompressobj(), 0, bytes(chunk[start:])
-    try:
-        while rest and total < most and not inflater.eof:
-            total += len(inflater.decompress(rest, 2**20))
-            rest = inflater.unconsumed_tail
-    except zlib.error:
-        return total
-    return total
 
 
 def _gif(data: bytes, name: str, limits: FileLimits) -> None:
@@ -221,7 +196,8 @@ def _gif(data: bytes, name: str, limits: FileLimits) -> None:
 
 def _webp(data: bytes, name: str, limits: FileLimits) -> None:
     at, chunks, metadata = 12, 0, 0
-    while at + 8 <= len(data):
+    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))  # bytes behind the end are not read
+    while at + 8 <= end:
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         chunks += 1
         if chunks > limits.segments:

@@ -6,13 +6,13 @@ order is that of their keys.
 """
 
 import io
-import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from osoroi import files
 from osoroi.errors import BadIndex
 from osoroi.index import Neighbors
 
@@ -130,12 +130,7 @@ class ExactIndex:
         np.save(data, self.keys)
         np.save(data, self._vectors[: self._held])
         body = data.getvalue()
-        beside = path.with_name(path.name + ".part")
-        with beside.open("wb") as file:
-            file.write(MAGIC + zlib.crc32(body).to_bytes(4, "little") + body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        files.write_atomically(path, MAGIC + zlib.crc32(body).to_bytes(4, "little") + body)
 
     @classmethod
     def open(cls, path: Path) -> "ExactIndex":

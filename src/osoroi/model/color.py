@@ -1,4 +1,4 @@
-"""sRGB to CIE Lab, where equal distances look about equally far apart; and colours as if the light were white."""
+"""sRGB to CIE Lab, where equal distances look about equally far apart; and color constancy by shades of gray."""
 
 import torch
 from jaxtyping import Float
@@ -10,8 +10,8 @@ TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), 
 KNEE = 6 / 29
 
 NORM, WHITE, DARK = 6, 0.9, 1e-3
-"""Of ``relit``: the norm that Finlayson and Trezzi found best, what the light's own colour becomes, and what a black
-photo is divided by."""
+"""Of ``shades_of_gray``: the norm that Finlayson and Trezzi found best, the value that the light's own colour is mapped
+to, and the least divisor, for black photos."""
 
 
 def lab(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
@@ -34,16 +34,16 @@ def lab(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
 
 
-def relit(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    r"""Colours in [0, 1] as if the light were white and even bright, by the assumption of shades of grey.
+def shades_of_gray(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    r"""Colours in [0, 1] under white light of one brightness: color constancy by shades of gray.
 
     .. math:: e_c = \Big(\tfrac1n \sum_i p_{ic}^6\Big)^{1/6}, \quad p'_{ic} = \min(1, .9\,p_{ic} / e_c)
 
-    A photo that is twice as bright, or bluer, becomes the same. Finlayson and Trezzi 2004, Shades of gray and colour
-    constancy.
+    A photo that is twice as bright, or bluer, gives the same. With norm 1 it would be the gray-world assumption.
+    Finlayson and Trezzi 2004, Shades of gray and colour constancy.
 
     >>> grey = torch.tensor([0.2, 0.4, 0.5]).view(1, 3, 1, 1)
-    >>> relit(grey).flatten()
+    >>> shades_of_gray(grey).flatten()
     tensor([0.8955, 0.8978, 0.8982])
     """
     light = (images**NORM).mean((2, 3), keepdim=True).clamp(min=DARK**NORM) ** (1 / NORM)

@@ -1,7 +1,7 @@
 """A network becomes an encoder file, refused unless the file gives what the network gives."""
 
 import logging
-import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from osoroi import files
 from osoroi.encoder import Encoder, open_session
 from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
 from osoroi.errors import BadRequest, Mismatch, extra
@@ -23,8 +24,8 @@ from osoroi.records import Domain, Part, Preprocessing
 AGREEMENT: Final = 0.9999
 """The least cosine of any part of any crop between the network and the file."""
 
-OUTPUTS: Final = ("vectors", "attention")
-"""Of an encoder file; the second where it pools over the garment."""
+OUTPUT_NAMES: Final = ("vectors", "attention")
+"""Outputs of an encoder file. The second is the foreground mask, where the network pools over it."""
 
 OPSET: Final = 18
 IR_VERSION: Final = 10
@@ -49,22 +50,21 @@ def export(
     """
     if not crops:
         raise BadRequest("an export without crops to compare on", hint="give some crops the network is meant for")
-    attends = getattr(getattr(network, "backbone", None), "probe", None) is not None
-    served, outputs = (Served(network), OUTPUTS) if attends else (network, OUTPUTS[:1])
+    has_mask = getattr(getattr(network, "extractor", None), "foreground", None) is not None
+    served, outputs = (WithMask(network), OUTPUT_NAMES) if has_mask else (network, OUTPUT_NAMES[:1])
     graph = to_onnx(served, preprocessing["street"], outputs)
     stored = graph.SerializeToString(deterministic=True)
-    signed = fingerprint(computation(stored), parts, preprocessing)
+    digest = fingerprint(computation(stored), parts, preprocessing)
     metadata = Metadata(
-        tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=signed
+        tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=digest
     )
     graph.metadata_props.add(key=ENTRY, value=metadata.to_json())
-    draft = path.with_name(path.name + ".draft")
-    try:
-        draft.write_bytes(graph.SerializeToString(deterministic=True))
+    data = graph.SerializeToString(deterministic=True)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / path.name
+        draft.write_bytes(data)
         check(network, Encoder.open(draft), crops)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    files.write_atomically(path, data)
     return Encoder.open(path)
 
 
@@ -83,18 +83,18 @@ def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray
     return lowest
 
 
-class Served(nn.Module):
-    """A network that also gives the map of the garment it pooled over."""
+class WithMask(nn.Module):
+    """A network that also gives the foreground mask that it pooled over."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, Tensor]:
-        return self.network.attended(crops)  # type: ignore[operator]
+        return self.network.forward_with_mask(crops)  # type: ignore[operator]
 
 
-def to_onnx(network: nn.Module, preprocessing: Preprocessing, outputs: Sequence[str] = OUTPUTS[:1]) -> Any:
+def to_onnx(network: nn.Module, preprocessing: Preprocessing, outputs: Sequence[str] = OUTPUT_NAMES[:1]) -> Any:
     """The ONNX model of a network, with a free batch and without traces of the machine that made it."""
     onnx: ModuleType = extra("onnx", "train")
     extra("onnxscript", "train")
@@ -114,7 +114,7 @@ def to_onnx(network: nn.Module, preprocessing: Preprocessing, outputs: Sequence[
     model = program.model_proto
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "osoroi", "", ""
-    _forget_origins(model)
+    _remove_origins(model)
     onnx.checker.check_model(model)
     return model
 
@@ -123,17 +123,17 @@ def runner(
     network: nn.Module, preprocessing: Preprocessing, outputs: int
 ) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
     """A function from uint8 crops [b h w 3] to the outputs of a network, run by ONNX Runtime on one thread."""
-    model = to_onnx(network, preprocessing, [f"seen{number}" for number in range(outputs)])
+    model = to_onnx(network, preprocessing, [f"output{number}" for number in range(outputs)])
     session = open_session(model.SerializeToString(), threads=1)
 
     def run(crops: np.ndarray) -> Sequence[np.ndarray]:
-        given: Sequence[np.ndarray] = session.run(None, {"crops": crops})
-        return given
+        arrays: Sequence[np.ndarray] = session.run(None, {"crops": crops})
+        return arrays
 
     return run
 
 
-def _forget_origins(model: Any) -> None:
+def _remove_origins(model: Any) -> None:
     """Remove names of files and lines, which differ from machine to machine."""
     del model.metadata_props[:]
     graph = model.graph

@@ -1,7 +1,7 @@
-"""The probe: two small convolutions on a trunk's middle maps that say where the garment is.
+"""The foreground head: two small convolutions on a backbone's middle maps that segment the garment in a crop.
 
-Everything is then pooled over the garment instead of over the crop, on street and shop photos alike: neck, arms, hair
-and the wall behind count little, whatever the box holds.
+All features are then pooled over the garment instead of over the crop, on street and shop photos alike, so that neck,
+arms, hair and the wall behind count little, whatever the box holds.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from torch import Tensor, nn
 from osoroi.model import pooling
 
 BLOCKS = (2, 4, 7)
-"""Blocks of an EfficientNet-Lite0 that see edges and pieces of cloth; the last of them gives the map its size."""
+"""Blocks of an EfficientNet-Lite0 whose maps are the input: edges and pieces of cloth. The last one sets the
+size of the mask."""
 
-FLOOR = 0.02
-"""What a position without garment still counts, so that a crop without one is pooled over all of it."""
-
+MIN_WEIGHT = 0.02
+"""Weight of a position without garment, so that a crop without a garment is pooled over all of it."""
 
 HIDDEN = 16
-"""Maps between the two convolutions; with eight the error grows by an eighth, and one convolution alone leaves holes in
-white cloth."""
+"""Channels between the two convolutions. With eight the error grows by an eighth, and one convolution alone leaves
+holes in white cloth."""
 
 
-class Probe(nn.Module):
-    r"""Attention :math:`\sigma(k_2 * \max(0, k_1 * m + b_1) + b_2)` in [0, 1].
+class ForegroundHead(nn.Module):
+    r"""Foreground mask :math:`\sigma(k_2 * \max(0, k_1 * m + b_1) + b_2)` in [0, 1].
 
-    m are the standardised maps at the size of the coarsest block, the kernels 3 x 3 and 5 x 5.
+    m are the standardised maps at the size of the coarsest block; the kernels are 3 x 3 and 5 x 5.
     """
 
     centre: Tensor
@@ -37,27 +37,28 @@ class Probe(nn.Module):
     def __init__(self, blocks: Sequence[int], widths: Sequence[int]) -> None:
         super().__init__()
         self.blocks = tuple(blocks)
-        entering = sum(widths[block] for block in blocks)
-        self.register_buffer("centre", torch.zeros(entering))
-        self.register_buffer("spread", torch.ones(entering))
-        self.first = nn.Conv2d(entering, HIDDEN, 3, padding=1)
+        channels = sum(widths[block] for block in blocks)
+        self.register_buffer("centre", torch.zeros(channels))
+        self.register_buffer("spread", torch.ones(channels))
+        self.first = nn.Conv2d(channels, HIDDEN, 3, padding=1)
         self.last = nn.Conv2d(HIDDEN, 1, 5, padding=2)
 
     def forward(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b y x"]:
-        return self.attend(self.look(maps))
+        """The mask, from the maps of all blocks of a backbone."""
+        return self.predict(self.inputs(maps))
 
-    def attend(self, small: Float[Tensor, "b c y x"]) -> Float[Tensor, "b y x"]:
-        """The attention of what ``look`` gave."""
-        standard = (small - self.centre[:, None, None]) / self.spread[:, None, None]
-        return self.last(F.relu(self.first(standard)))[:, 0].sigmoid()
-
-    def look(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b c y x"]:
-        """The maps of its blocks side by side, at the size of the last of them."""
+    def inputs(self, maps: Sequence[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b c y x"]:
+        """The maps of this head's blocks side by side, at the size of the last of them."""
         height, width = maps[self.blocks[-1]].shape[2:]
         return torch.cat([pooling.shrink(maps[block], height, width) for block in self.blocks], 1)
 
+    def predict(self, inputs: Float[Tensor, "b c y x"]) -> Float[Tensor, "b y x"]:
+        """The mask, from what ``inputs`` gave."""
+        standard = (inputs - self.centre[:, None, None]) / self.spread[:, None, None]
+        return self.last(F.relu(self.first(standard)))[:, 0].sigmoid()
 
-def shares(attention: Float[Tensor, "b y x"], side: int) -> Float[Tensor, "b v u"]:
-    """Weights of positions on a finer grid, smooth between the attention's own positions."""
-    finer = F.interpolate(attention[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
-    return finer + FLOOR
+
+def pooling_weights(mask: Float[Tensor, "b y x"], side: int) -> Float[Tensor, "b v u"]:
+    """Weights of positions on a finer grid, interpolated between the positions of the mask; at least MIN_WEIGHT."""
+    finer = F.interpolate(mask[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
+    return finer + MIN_WEIGHT

@@ -1,4 +1,4 @@
-"""Heads: the last, linear step from the features of a part to its unit vector, and their closed form."""
+"""Heads: the last, linear step from the features of a part to its unit vector; and LDA, which fits them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from osoroi.errors import extra
 
-STILL = 1e-6
-"""Added to deviations, so that a feature that never changes divides by something."""
+EPSILON = 1e-6
+"""Added to deviations, so that a constant feature is not divided by 0."""
 
 RIDGE = 1e-3
-"""Of a regression, as a share of the mean variance of what it knows."""
+"""Ridge of the regression on nuisances, as a share of their mean variance."""
 
 HIDDEN = 4096
-"""Between two layers."""
+"""Dimensions between two layers."""
 
 
 class Head(nn.Module):
@@ -27,19 +27,19 @@ class Head(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, entering: int, size: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, features: int, dim: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = dropout
-        self.register_buffer("centre", torch.zeros(entering))
-        self.register_buffer("spread", torch.ones(entering))
-        self.linear = nn.Linear(entering, size)
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        self.linear = nn.Linear(features, dim)
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
         standard = F.dropout((raw - self.centre) / self.spread, self.dropout, self.training)
         return F.normalize(self.linear(standard), dim=1)
 
-    def begin(self, head: "Head") -> None:
-        """Start as a head of the first features; those behind them count nothing until something was learned."""
+    def init_from(self, head: "Head") -> None:
+        """Take the weights of a head of the first features; the features behind them start with weights of 0."""
         known = len(head.centre)
         self.centre[:known], self.spread[:known] = head.centre, head.spread
         with torch.no_grad():
@@ -52,23 +52,23 @@ class TwoLayers(Head):
     r"""As was published, of standardised features: :math:`h = \max(0, U z + a)`, then :math:`y = W h / |h| + b` and
     :math:`y / |y|`."""
 
-    def __init__(self, entering: int, size: int, *, dropout: float = 0.0) -> None:
-        super().__init__(HIDDEN, size, dropout=dropout)
-        self.centre, self.spread = torch.zeros(entering), torch.ones(entering)
-        self.hidden = nn.Linear(entering, HIDDEN)
+    def __init__(self, features: int, dim: int, *, dropout: float = 0.0) -> None:
+        super().__init__(HIDDEN, dim, dropout=dropout)
+        self.centre, self.spread = torch.zeros(features), torch.ones(features)
+        self.hidden = nn.Linear(features, HIDDEN)
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
         hidden = F.normalize(F.relu(self.hidden((raw - self.centre) / self.spread)))
         return F.normalize(self.linear(F.dropout(hidden, self.dropout, self.training)), dim=1)
 
-    def begin(self, head: Head) -> None:
-        """Take the standardisation of a head of the first features, and nothing else: layers start at random."""
+    def init_from(self, head: Head) -> None:
+        """Take the standardisation of a head of the first features, and nothing else: the layers start at random."""
         known = len(head.centre)
         self.centre[:known], self.spread[:known] = head.centre, head.spread
 
 
 class Source(NamedTuple):
-    """A run of features that are measured alike: how far they share one spread, and how much they count."""
+    """A run of features that are measured alike; ``shared`` is how far they share one variance, ``counts`` a factor."""
 
     name: str
     size: int
@@ -82,8 +82,8 @@ def spreads(raw: Float64[np.ndarray, "b n"], sources: Sequence[Source]) -> Float
     .. math:: s_i^2 = \big((1 - r)\,\sigma_i^2 + r\,\overline{\sigma^2}\big) / c^2
 
     with the mean over the features of one source, its share r and its count c. With r = 0 every feature then has
-    variance c²; with r = 1 a source keeps the proportions it was measured in, so that a colour that hardly ever
-    occurred does not shout where it does.
+    variance c²; with r = 1 a source keeps the proportions it was measured in, so that a colour that is rare in
+    the training pairs does not dominate where it occurs.
 
     >>> raw = np.array([[1.0, 5.0], [-1.0, -5.0]])
     >>> spreads(raw, [Source("own", 2)]).round(3).tolist()
@@ -95,29 +95,29 @@ def spreads(raw: Float64[np.ndarray, "b n"], sources: Sequence[Source]) -> Float
     runs = np.split(raw.var(0), ends[:-1])
     return np.concatenate(
         [
-            np.sqrt((1 - source.shared) * own + source.shared * own.mean()) / source.counts + STILL
+            np.sqrt((1 - source.shared) * own + source.shared * own.mean()) / source.counts + EPSILON
             for source, own in zip(sources, runs, strict=True)
         ]
     )
 
 
-class Noise(NamedTuple):
-    """What is known of the same photos and should not be told by a head, row by row of both sides; and how many times
-    what it tells counts as scatter within pairs."""
+class Nuisance(NamedTuple):
+    """Features of the same photos that a head should not depend on, row by row of both domains; what they predict is
+    added to the scatter within pairs ``weight`` times."""
 
     street: Float64[np.ndarray, "n c"]
     shop: Float64[np.ndarray, "n c"]
-    times: float
+    weight: float
 
 
-def discriminant(
+def fit_lda(
     street: Float64[np.ndarray, "n m"],
     shop: Float64[np.ndarray, "n m"],
-    size: int,
+    dim: int,
     *,
     sources: Sequence[Source],
-    shrink: float,
-    noise: Noise | None = None,
+    shrinkage: float,
+    nuisance: Nuisance | None = None,
 ) -> Head:
     r"""A head that keeps the directions along which products differ and the two photos of one product do not.
 
@@ -125,37 +125,41 @@ def discriminant(
               y = v^\top z \, \sqrt{l / (1 + l)}
 
     Row i of both sides shows the same product. z are the centred features over their spreads, W is the scatter of the
-    two photos around their mean, B that of these means, r is ``shrink``, v has unit length under the matrix in
-    brackets, and the ``size`` largest l are kept. Linear discriminant analysis with products as classes: Fukunaga 1990,
+    two photos around their mean, B that of these means, r is ``shrinkage``, v has unit length under the matrix in
+    brackets, and the ``dim`` largest l are kept. Linear fit_lda analysis with products as classes: Fukunaga 1990,
     chapter 10; the factor is the root of the share of a direction's variance that lies between products. N is the
-    scatter of what a linear regression on the ``noise`` tells of z, t is how many times it counts; as t grows, nothing
+    scatter of what a linear regression on the ``nuisance`` predicts of z, t is its weight; as t grows, nothing
     linear is left of it (concept erasure: Belrose et al. 2023). Takes seconds and no seed. There must be at least
-    ``size`` features.
+    ``dim`` features.
     """
-    assert size <= street.shape[1], f"no {size} directions in features of shape {street.shape}"
+    assert dim <= street.shape[1], f"no {dim} directions in features of shape {street.shape}"
     every = np.concatenate([street, shop])
     centre, spread = every.mean(0), spreads(every, sources)
     one, other = (street - centre) / spread, (shop - centre) / spread
     half, middle = (one - other) / 2, (one + other) / 2
     within = half.T @ half / len(half)
-    within = (1 - shrink) * within + (shrink * within.diagonal().mean() + STILL) * np.eye(len(within))
-    if noise is not None:
-        within += noise.times * _explained(np.concatenate([one, other]), np.concatenate([noise.street, noise.shop]))
+    within = (1 - shrinkage) * within + (shrinkage * within.diagonal().mean() + EPSILON) * np.eye(len(within))
+    if nuisance is not None:
+        within += nuisance.weight * _predicted_scatter(
+            np.concatenate([one, other]), np.concatenate([nuisance.street, nuisance.shop])
+        )
     between = middle.T @ middle / len(middle)
     last = len(within) - 1
     linalg = extra("scipy.linalg", "train")
-    values, vectors = linalg.eigh(between, within, subset_by_index=(last - size + 1, last))
+    values, vectors = linalg.eigh(between, within, subset_by_index=(last - dim + 1, last))
     values, leading = values[::-1].clip(min=0), vectors[:, ::-1]
     return _head(centre, spread, leading * np.sqrt(values / (1 + values)))
 
 
-def _explained(standard: Float64[np.ndarray, "n m"], known: Float64[np.ndarray, "n c"]) -> Float64[np.ndarray, "m m"]:
-    """The scatter of what ridge regression on what is known tells of centred features."""
+def _predicted_scatter(
+    standard: Float64[np.ndarray, "n m"], known: Float64[np.ndarray, "n c"]
+) -> Float64[np.ndarray, "m m"]:
+    """The scatter of what a ridge regression on known features predicts of centred features."""
     known = known - known.mean(0)
     own, cross = known.T @ known / len(known), standard.T @ known / len(known)
-    own += (RIDGE * own.diagonal().mean() + STILL) * np.eye(len(own))
-    explained: Float64[np.ndarray, "m m"] = cross @ np.linalg.solve(own, cross.T)
-    return explained
+    own += (RIDGE * own.diagonal().mean() + EPSILON) * np.eye(len(own))
+    scatter: Float64[np.ndarray, "m m"] = cross @ np.linalg.solve(own, cross.T)
+    return scatter
 
 
 def _head(

@@ -2,7 +2,7 @@
 
 ::
 
-    deep       the trunk's mean, 1,024 numbers of GoogLeNet                                → L2
+    deep       the backbone's mean, 1,024 numbers of GoogLeNet                             → L2
     fine       mean of 4 x 4 pixels    57 x 57 x 3   conv 96, 3 x 3, stride 4   15 x 15   max 5, stride 4 → 4 x 4 x 96
     coarse     mean of 8 x 8 pixels    29 x 29 x 3   conv 96, 3 x 3, stride 4    8 x 8    max 4, stride 2 → 4 x 4 x 96
                fine and coarse, flattened side by side: 3,072                              → L2
@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from osoroi.errors import BadRun
 from osoroi.model import shallow
-from osoroi.model.backbones import Divided, Trunk
-from osoroi.model.backbones import build as build_trunk
+from osoroi.model.backbones import Backbone, SplitBackbone
+from osoroi.model.backbones import build as build_backbone
 from osoroi.model.backbones.googlenet import MEANS
 from osoroi.model.network import to_images
 from osoroi.model.shallow import FILTERS
@@ -42,11 +42,11 @@ SHALLOW: Final = 2 * FILTERS * 4 * 4
 class Head(nn.Module):
     """Linear, ReLU, unit length, linear, unit length."""
 
-    def __init__(self, entering: int, size: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, features: int, dim: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = dropout
-        self.hidden = nn.Linear(entering, HIDDEN)
-        self.last = nn.Linear(HIDDEN, size)
+        self.hidden = nn.Linear(features, HIDDEN)
+        self.last = nn.Linear(HIDDEN, dim)
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
         hidden = F.normalize(F.relu(self.hidden(raw)))
@@ -56,48 +56,49 @@ class Head(nn.Module):
 class Published(nn.Module):
     """One arm: crops of 224 x 224 to vectors of one part, which has the name of the arm.
 
-    ``tuned`` blocks of the trunk learn, the last ones; shallow paths and head always do. ``dropout`` was not published.
+    The last ``unfreeze_blocks`` blocks of the backbone are trained, and always shallow paths and head. ``dropout`` was
+    not published.
     """
 
     means: Tensor
 
     def __init__(
-        self, arm: str, trunk: nn.Module | None, *, size: int = 256, tuned: int = 0, dropout: float = 0.0
+        self, arm: str, backbone: nn.Module | None, *, dim: int = 256, unfreeze_blocks: int = 0, dropout: float = 0.0
     ) -> None:
         super().__init__()
         assert arm in ARMS
-        assert (trunk is None) == (arm == "shallow")
-        self.parts = (Part(arm, size, 1.0),)
-        self.trunk = trunk
+        assert (backbone is None) == (arm == "shallow")
+        self.parts = (Part(arm, dim, 1.0),)
+        self.backbone = backbone
         self.shallow = None if arm == "deep" else shallow.paths()
         width = 0
-        if trunk is not None:
-            assert isinstance(trunk, Trunk)
-            width = trunk.width
-            self._freeze(trunk, tuned)
-        self.cut = None if trunk is None or not tuned else max(0, len(trunk.widths) - tuned)
-        self.head = Head(width + (0 if self.shallow is None else SHALLOW), size, dropout=dropout)
+        if backbone is not None:
+            assert isinstance(backbone, Backbone)
+            width = backbone.width
+            self._freeze(backbone, unfreeze_blocks)
+        self.cut = None if backbone is None or not unfreeze_blocks else max(0, len(backbone.widths) - unfreeze_blocks)
+        self.head = Head(width + (0 if self.shallow is None else SHALLOW), dim, dropout=dropout)
         self.register_buffer("means", torch.tensor(MEANS)[:, None, None], persistent=False)
 
-    def _freeze(self, trunk: Trunk, tuned: int) -> None:
+    def _freeze(self, backbone: Backbone, unfreeze_blocks: int) -> None:
         """All but the last blocks."""
-        assert isinstance(trunk, nn.Module)
-        cut = max(0, len(trunk.widths) - tuned)
-        trunk.requires_grad_(False)
-        if tuned:
-            assert not cut or isinstance(trunk, Divided), "this trunk learns as a whole, or not at all"
-            for module in trunk.upper(cut) if cut else [trunk]:
+        assert isinstance(backbone, nn.Module)
+        cut = max(0, len(backbone.widths) - unfreeze_blocks)
+        backbone.requires_grad_(False)
+        if unfreeze_blocks:
+            assert not cut or isinstance(backbone, SplitBackbone), "this backbone is trained as a whole, or frozen"
+            for module in backbone.upper(cut) if cut else [backbone]:
                 module.requires_grad_(True)
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
         return self.embed(*self.features(crops))
 
     def features(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        """Of each path what comes before its first weight that always learns: the trunk's mean, averaged pixels.
+        """Of each path what comes before its first weight that is always trained: the backbone's mean, averaged pixels.
 
-        The arm ``deep`` gives the pixels too, and does not look at them: so it shares what is kept with ``both``.
+        The arm ``deep`` gives the pixels too, and does not use them, so that it shares its cache with ``both``.
         """
-        deep = () if self.trunk is None else (self.trunk(to_images(crops)).last.mean((2, 3)),)
+        deep = () if self.backbone is None else (self.backbone(to_images(crops)).last.mean((2, 3)),)
         return (*deep, *self.averaged(crops))
 
     def averaged(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
@@ -106,22 +107,22 @@ class Published(nn.Module):
 
     def embed(self, *features: Tensor) -> Float[Tensor, "b d"]:
         """Vectors of features that were computed before."""
-        deep, averaged = (features[:1], features[1:]) if self.trunk is not None else ((), features)
+        deep, averaged = (features[:1], features[1:]) if self.backbone is not None else ((), features)
         runs = [F.normalize(mean.float()) for mean in deep]
         if self.shallow is not None:
             paths = zip(self.shallow, averaged, strict=True)
             runs.append(F.normalize(torch.cat([path(pixels.float()) for path, pixels in paths], 1)))
-        found: Tensor = self.head(torch.cat(runs, 1))
-        return found
+        output: Tensor = self.head(torch.cat(runs, 1))
+        return output
 
     def below(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        """What does not learn, in half precision, as it is kept; or the crops where all blocks learn."""
+        """What is not trained, in half precision, as it is cached; or the crops where all blocks are trained."""
         if self.cut is None:
             return tuple(one.half() for one in self.features(crops))
         if not self.cut:
             return (crops,)
-        assert isinstance(self.trunk, Divided)
-        maps = self.trunk.below(to_images(crops), self.cut)[-1]
+        assert isinstance(self.backbone, SplitBackbone)
+        maps = self.backbone.below(to_images(crops), self.cut)[-1]
         return tuple(one.half() for one in (maps, *self.averaged(crops)))
 
     def above(self, *images: Tensor) -> Float[Tensor, "b d"]:
@@ -130,33 +131,35 @@ class Published(nn.Module):
             return self.embed(*images)
         if not self.cut:
             return self(*images)
-        assert isinstance(self.trunk, Divided)
-        deep = self.trunk.above(images[0].float(), self.cut).last.mean((2, 3))
+        assert isinstance(self.backbone, SplitBackbone)
+        deep = self.backbone.above(images[0].float(), self.cut).last.mean((2, 3))
         return self.embed(deep, *images[1:])
 
     def train(self, mode: bool = True) -> "Published":
         super().train(mode)
-        if self.trunk is not None:
-            self.trunk.eval()
+        if self.backbone is not None:
+            self.backbone.eval()
         return self
 
 
 def build(recipe: Recipe, weights: Path | None) -> Published:
-    """The arm that a recipe names, drawn from its seed; the trunk is filled from the file, if there is one.
+    """The arm that a recipe names, drawn from its seed; the backbone is filled from the file, if there is one.
 
-    >>> build(Recipe("mine", network="deep", trunk="googlenet", start="random"), None)
+    >>> build(Recipe("mine", network="deep", backbone="googlenet", init="random"), None)
     Traceback (most recent call last):
-    osoroi.errors.BadRun: side=192: the published sizes follow from 224; set side=224
+    osoroi.errors.BadRun: image_size=192: the published sizes follow from 224; set image_size=224
     """
     arm = recipe.network
-    if bool(recipe.trunk) != (arm != "shallow"):
-        raise BadRun(f"the arm {arm!r} with trunk={recipe.trunk!r}", hint="shallow has no trunk, the others have one")
-    if recipe.side != 224:
-        raise BadRun(f"side={recipe.side}: the published sizes follow from 224", hint="set side=224")
-    if recipe.start != "random":
-        raise BadRun("only heads of parts can start in closed form", hint="set start=random")
+    if bool(recipe.backbone) != (arm != "shallow"):
+        raise BadRun(f"the arm {arm!r} with backbone={recipe.backbone!r}", hint="only shallow has none")
+    if recipe.image_size != 224:
+        raise BadRun(f"image_size={recipe.image_size}: the published sizes follow from 224", hint="set image_size=224")
+    if recipe.init != "random":
+        raise BadRun("only heads of parts can be fitted by LDA", hint="set init=random")
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        trunk = build_trunk(recipe.trunk, weights) if recipe.trunk else None
-        network = Published(arm, trunk, size=recipe.size, tuned=recipe.tuned, dropout=recipe.dropout)
+        backbone = build_backbone(recipe.backbone, weights) if recipe.backbone else None
+        network = Published(
+            arm, backbone, dim=recipe.dim, unfreeze_blocks=recipe.unfreeze_blocks, dropout=recipe.dropout
+        )
     return network.eval()

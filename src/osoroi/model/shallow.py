@@ -45,7 +45,7 @@ def paths() -> nn.ModuleList:
 
 
 def averaged(images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 _ _"], Float[Tensor, "b 3 _ _"]]:
-    """What both look at; a window that hangs over the edge counts the zeros there."""
+    """Inputs of both paths. A window that hangs over the edge averages the zeros there."""
     fine, coarse = (
         F.avg_pool2d(images, side, side, side // 2, count_include_pad=True) for side in (FINE.pixels, COARSE.pixels)
     )
@@ -58,10 +58,10 @@ def size_of(side: int) -> int:
     >>> size_of(224), size_of(192)
     (3072, 1728)
     """
-    found = 0
+    total = 0
     for scale in (FINE, COARSE):
         averages = side // scale.pixels + 1  # half a window of padding on each side
         convolved = (averages - 1) // 4 + 1
-        seen = (convolved + 2 * scale.padding - scale.window) // scale.stride + 1
-        found += FILTERS * seen**2
-    return found
+        pooled = (convolved + 2 * scale.padding - scale.window) // scale.stride + 1
+        total += FILTERS * pooled**2
+    return total

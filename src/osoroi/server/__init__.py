@@ -1,6 +1,7 @@
 """The service: one process that answers programs (``/v1``) and people (``/``) from one catalog.
 
-``app.make`` wires it. A request passes ``guard`` (keys, limits, headers), is parsed by ``forms`` and ``question``,
-answered by ``service`` off the event loop, and rendered by ``api`` or ``pages``. Photos that people ask with live in
-memory for as long as their request does.
+A request passes ``connections`` (limits and clocks), ``middleware`` (keys, names, headers), its route behind the gate
+(``admitted``, ``body``, ``forms``, ``limits``), and ``service``, which decodes in worker processes (``decoding``),
+encodes in batches (``batching``) and searches. ``api`` and ``pages`` render the response. Photos of searches live in
+memory while their request does: they are neither stored nor logged.
 """

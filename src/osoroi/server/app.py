@@ -1,7 +1,7 @@
-"""The application: routes, guards and error answers put together."""
+"""The application: routes, middleware and error responses put together."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
 
 from osoroi import __version__
-from osoroi.catalog.local import LocalCatalog
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
+from osoroi.image import Limits
 from osoroi.search import Searcher
-from osoroi.server import thumbnails
-from osoroi.server.api import routes as api
-from osoroi.server.api import schemas
+from osoroi.server.api import photos, routes, schemas
+from osoroi.server.connections import Connections
+from osoroi.server.decoding import Decoder
+from osoroi.server.decoding.pool import DecodingPool
 from osoroi.server.limits import RETRY_S
-from osoroi.server.middleware import Guard
+from osoroi.server.middleware import Middleware
 from osoroi.server.pages import routes as pages
 from osoroi.server.pages.rendering import Pages
-from osoroi.server.pages.url_state import State
+from osoroi.server.pages.url_state import UrlState
 from osoroi.server.service import Service
 from osoroi.server.settings import Settings
 
@@ -39,48 +39,67 @@ opens `GET` and `POST`, the write key everything. Photos that are searched with 
 """
 
 
-def make(searcher: Searcher, catalog: LocalCatalog, settings: Settings | None = None) -> FastAPI:
-    """The application that searches ``catalog`` and writes to it. It closes neither."""
+def make(
+    searcher: Searcher,
+    settings: Settings | None = None,
+    *,
+    decoder: Decoder | None = None,
+    reopen: Callable[[], Searcher] | None = None,
+) -> FastAPI:
+    """The application that searches with ``searcher`` and writes to its catalog. It closes neither.
+
+    ``decoder`` decodes photos, by default in worker processes. ``reopen`` opens the catalog again once it was moved to
+    another encoder or replaced.
+    """
     settings = settings or Settings()
-    service = Service(searcher, catalog, settings)
+    decoder = decoder or DecodingPool(
+        settings.decoders,
+        Limits(pixels=settings.pixels, bytes=settings.body_bytes),
+        memory_bytes=settings.decode_bytes,
+        cpu_s=settings.decode_s,
+    )
+    service = Service(searcher, settings, decoder, reopen=reopen)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.pages.counts.of(State())  # of a large catalog this takes seconds, in the background
+        await service.read(app.state.pages.counts.of, UrlState())  # of a large catalog this goes on in the background
         yield
-        service.close()
         app.state.pages.counts.close()
+        service.close()
 
     app = FastAPI(
-        title="osoroi", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="osoroi",
+        version=__version__,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
     )
     app.state.service = service
-    app.state.thumbnails = thumbnails.Cache(settings.cache_bytes)
+    app.state.connections = Connections(most=settings.connections, head_s=settings.head_s, take_s=settings.take_s)
+    app.state.thumbnails = photos.Cache(settings.cache_bytes)
     app.state.pages = Pages(service)
-    for router in (thumbnails.router, api.router, api.plain, pages.router):
+    for router in (photos.reads, photos.searches, routes.searches, routes.reads, routes.writes, routes.plain):
         app.include_router(router)
+    app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.exception_handler(OsoroiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
-    app.exception_handler(HTTPException)(_elsewhere)
+    app.exception_handler(HTTPException)(_unrouted)
     app.exception_handler(Exception)(_broken)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
-    app.add_middleware(_Guarded, settings=settings, service=service)
+    app.add_middleware(
+        Middleware, settings=settings, metrics=service.metrics, connections=app.state.connections, refuse=respond
+    )
     return app
 
 
-class _Guarded(Guard):
-    """The guard, with what it needs of the service."""
-
-    def __init__(self, app: ASGIApp, settings: Settings, service: Service) -> None:
-        super().__init__(app, settings, service.counters, answer)
-
-
-def answer(request: Request, error: OsoroiError, headers: Mapping[str, str] | None = None) -> Response:
-    """An error for whoever asked: a page for people, JSON for programs."""
+def respond(request: Request, error: OsoroiError, headers: Mapping[str, str] | None = None) -> Response:
+    """The response for an error: a page for people, JSON for programs."""
     status = outcome(error)[1]
-    people = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
-    response = pages.trouble(request, error, status) if people else api.refusal(error)
+    people = "text/html" in request.headers.get("accept", "") and not request.scope["path"].startswith("/v1/")
+    response = pages.problem(request, error, status) if people else routes.refusal(error)
     response.headers.update(headers or {})
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_S)
@@ -92,29 +111,29 @@ def answer(request: Request, error: OsoroiError, headers: Mapping[str, str] | No
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, OsoroiError)
     if outcome(error)[1] >= 500:
-        log.warning("%s", type(error).__name__)  # the message may name what was asked
-    return answer(request, error)
+        log.warning("%s", type(error).__name__)  # the message may name what was searched for
+    return respond(request, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = first["loc"][-1] if first["loc"] else "request"
-    return answer(request, BadRequest(f"{name}: {first['msg']}", hint="the parameters stand in /openapi.json"))
+    return respond(request, BadRequest(f"{name}: {first['msg']}", hint="the parameters stand in /openapi.json"))
 
 
-async def _elsewhere(request: Request, error: Exception) -> Response:
+async def _unrouted(request: Request, error: Exception) -> Response:
     """What the framework refuses by itself: no such path, no such method."""
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return answer(request, NotFound("nothing is at this address", hint="the addresses stand in /openapi.json"))
+        return respond(request, NotFound("nothing is at this address", hint="the addresses stand in /openapi.json"))
     content = {"error": str(error.detail).lower(), "hint": "the methods stand in /openapi.json"}
-    return api.to_json(content, error.status_code, error.headers)
+    return routes.to_json(content, error.status_code, error.headers)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     """A mistake of ours: its trace goes to the log, and nothing of it to the client."""
-    return api.to_json({"error": "the service made a mistake", "hint": "its log says more"}, 500)
+    return routes.to_json({"error": "the service made a mistake", "hint": "its log says more"}, 500)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

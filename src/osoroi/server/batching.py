@@ -1,6 +1,6 @@
 """Crops that arrive together are encoded together.
 
-A worker that is free takes all that wait, up to ``batch``; nobody waits for company, so a request on its own is as
+A free worker takes all waiting crops, up to ``batch``, and waits for no others, so a request on its own is as
 fast as without the queue.
 """
 
@@ -21,7 +21,7 @@ Vectors = Float32[np.ndarray, "b d"]
 
 
 class Waiting(NamedTuple):
-    """A crop, and who waits for its vector."""
+    """A crop, and the future of its vector."""
 
     crop: Pixels
     vector: asyncio.Future[Float32[np.ndarray, "1 d"]]

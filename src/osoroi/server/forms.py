@@ -1,127 +1,101 @@
-"""A request's body in memory, within limits, and the fields and files inside it. Nothing is spooled to disk."""
+"""Forms as browsers and curl send them, read from memory by the framework's parser. Nothing is spooled to disk.
 
-import asyncio
-import re
+A field that is sent as a file (``-F product=@p.json``, a ``Blob``) is read like a field.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
-from osoroi.errors import BadRequest, TooLarge, TooMuch, TooSlow
-from osoroi.server.settings import Settings
+from osoroi.errors import BadRequest, TooLarge
 
 PARTS = 512
 """Fields and files in one form."""
 
-_NAME = re.compile(rb'[;\s]name="?([^";\r\n]*)"?', re.IGNORECASE)
-_FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
-_BOUNDARY = re.compile(r'boundary="?([^";,\s]{1,70})"?', re.IGNORECASE)
+NAME = 200
+"""Characters of the name of a field."""
+
+PHOTOS = frozenset({"photo", "kept"})
+"""Fields that hold photos: they alone may be large."""
+
+ENCODINGS = (b"", b"binary", b"8bit", b"7bit")
+"""Content-Transfer-Encoding of a part whose bytes are sent as they are."""
 
 
-@dataclass
-class Budget:
-    """Bytes of bodies held in memory by all requests together."""
+class Part(NamedTuple):
+    """One part of a form. ``is_file``: it was sent with a file name."""
 
-    limit: int
-    held: int = 0
-
-    def take(self, count: int) -> None:
-        """Claim ``count`` bytes; raises TooMuch, and claims nothing, where they are not left."""
-        if self.held + count > self.limit:
-            raise TooMuch("the service holds as many uploads as it can", hint="try again in a moment")
-        self.held += count
-
-    def give(self, count: int) -> None:
-        """Give back what was taken."""
-        self.held -= count
+    content: bytes
+    is_file: bool
 
 
 @dataclass
 class Form:
-    """The fields and files of a form, each in the order they came."""
+    """The parts of a form by name, in the order they came."""
 
-    fields: dict[str, list[str]] = field(default_factory=dict)
-    files: dict[str, list[bytes]] = field(default_factory=dict)
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+
+    def add(self, name: str, part: Part) -> None:
+        """Append a part. An empty file is dropped: browsers send one where no file was chosen."""
+        if part.content or not part.is_file:
+            self.parts.setdefault(name, []).append(part)
+
+    def texts(self, name: str) -> list[str]:
+        """All values of a field, whether they came as fields or as files; raises BadRequest where one is no text."""
+        try:
+            return [part.content.decode("utf-8") for part in self.parts.get(name, [])]
+        except UnicodeDecodeError as error:
+            raise BadRequest(f"the field {name!r} is not UTF-8", hint="send text as UTF-8") from error
 
     def one(self, name: str) -> str | None:
         """The value of a field that may come once; empty counts as absent."""
-        values = self.fields.get(name, [])
+        values = self.texts(name)
         if len(values) > 1:
             raise BadRequest(f"the field {name!r} came {len(values)} times", hint="send it once")
         return values[0] if values and values[0] else None
 
+    def photos(self, *, most: int) -> list[bytes]:
+        """The files called ``photo``; raises BadRequest for more than ``most``, and for a photo that is no file."""
+        parts = self.parts.get("photo", [])
+        if len(parts) > most or any(part.content and not part.is_file for part in parts):
+            what = "one photo, as a file" if most == 1 else f"photos as files, {most} at most"
+            raise BadRequest(f"send {what}", hint="as in: curl -F photo=@snap.jpg")
+        return [part.content for part in parts if part.content]
+
     def only(self, *names: str) -> None:
         """Refuse fields and files that nothing would read."""
-        if unknown := sorted((self.fields.keys() | self.files.keys()) - set(names)):
-            raise BadRequest(f"no field is called {unknown[0]!r}", hint=f"there are: {', '.join(names)}")
+        if unknown := sorted(self.parts.keys() - set(names)):
+            raise BadRequest(f"no field is called {unknown[0][:40]!r}", hint=f"there are: {', '.join(names)}")
 
 
-class Body:
-    """A body as it is read; gives its bytes back to the budget when it is left."""
-
-    def __init__(self, request: Request, settings: Settings, budget: Budget) -> None:
-        self.request = request
-        self.settings = settings
-        self.budget = budget
-        self.taken = 0
-
-    async def __aenter__(self) -> bytes:
-        limit = self.settings.body_bytes
-        if int(self.request.headers.get("content-length") or 0) > limit:
-            raise _too_large(limit)
-        try:
-            async with asyncio.timeout(self.settings.upload_s):
-                return await self._read(limit)
-        except TimeoutError:
-            self._give_back()
-            raise TooSlow(
-                f"the body did not arrive within {self.settings.upload_s:g} seconds", hint="send a smaller photo"
-            ) from None
-        except BaseException:
-            self._give_back()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._give_back()
-
-    async def _read(self, limit: int) -> bytes:
-        chunks = []
-        try:
-            async for chunk in self.request.stream():
-                self.budget.take(len(chunk))
-                self.taken += len(chunk)
-                if self.taken > limit:
-                    raise _too_large(limit)
-                chunks.append(chunk)
-        except ClientDisconnect:
-            raise BadRequest("the body ended before it was whole", hint="send it again") from None
-        return b"".join(chunks)
-
-    def _give_back(self) -> None:
-        self.budget.give(self.taken)
-        self.taken = 0
+def media_type(content_type: str) -> str:
+    """The type of a Content-Type header, in lower case and without parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the body has more than {limit} bytes", hint="send a smaller photo")
-
-
-def parse(body: bytes, content_type: str) -> Form:
-    """A form as browsers and curl send it: ``multipart/form-data`` or ``application/x-www-form-urlencoded``.
+def parse(body: bytes, content_type: str, *, field_bytes: int = 2**20) -> Form:
+    """A whole form: ``multipart/form-data`` or ``application/x-www-form-urlencoded``. See ``MultipartReader``.
 
     >>> body = b'--b\\r\\nContent-Disposition: form-data; name="k"\\r\\n\\r\\n5\\r\\n--b--\\r\\n'
-    >>> parse(body, "multipart/form-data; boundary=b").fields
-    {'k': ['5']}
-    >>> parse(b"k=5&where=price+%3C+3", "application/x-www-form-urlencoded").fields
-    {'k': ['5'], 'where': ['price < 3']}
+    >>> parse(body, "multipart/form-data; boundary=b").one("k")
+    '5'
+    >>> parse(b"k=5&where=price+%3C+3", "application/x-www-form-urlencoded").one("where")
+    'price < 3'
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     if kind == "multipart/form-data":
-        return _multipart(body, content_type)
+        reader = MultipartReader(content_type, field_bytes=field_bytes)
+        reader.feed(body)
+        return reader.finish()
     if kind == "application/x-www-form-urlencoded":
         return _urlencoded(body)
     raise BadRequest(
-        f"a body of the type {kind or 'unknown'!r} is not understood", hint="send multipart/form-data, as curl -F does"
+        f"a body of the type {kind[:60] or 'unknown'!r} is not understood",
+        hint="send multipart/form-data, as curl -F does",
     )
 
 
@@ -132,37 +106,93 @@ def _urlencoded(body: bytes) -> Form:
     except ValueError as error:
         raise BadRequest("the form cannot be read", hint="encode it as UTF-8, percent-escaped") from error
     for name, value in pairs:
-        form.fields.setdefault(name, []).append(value)
+        form.add(name, Part(value.encode(), is_file=False))
     return form
 
 
-def _multipart(body: bytes, content_type: str) -> Form:
-    boundary = _BOUNDARY.search(content_type)
-    if boundary is None:
-        raise BadRequest("the form names no boundary", hint="let the client set the content type of the form")
-    delimiter = b"\r\n--" + boundary[1].encode("latin-1", "replace")
-    parts = (b"\r\n" + body).split(delimiter, PARTS + 1)
-    if len(parts) > PARTS + 1:
-        raise BadRequest(f"the form has more than {PARTS} parts", hint="send fewer")
-    if len(parts) < 2 or not parts[-1].startswith(b"--"):
-        raise BadRequest("the form ends before its last boundary", hint="send it again, whole")
-    form = Form()
-    for part in parts[1:-1]:
-        _read_part(part, form)
-    return form
+class MultipartReader:
+    """Reads ``multipart/form-data`` piece by piece, so that no step takes long.
 
+    Raises BadRequest for what is no form, and TooLarge as soon as the parts that are no photos together have more than
+    ``field_bytes`` bytes.
+    """
 
-def _read_part(part: bytes, form: Form) -> None:
-    head, blank, content = part.partition(b"\r\n\r\n")
-    name = _NAME.search(head)
-    if not blank or name is None:
-        raise BadRequest("a part of the form has no name", hint="send parts as curl -F name=value does")
-    key = name[1].decode("utf-8", "replace")
-    if _FILE.search(head):
-        if content:  # a browser sends an empty file where none was chosen
-            form.files.setdefault(key, []).append(content)
-        return
-    try:
-        form.fields.setdefault(key, []).append(content.decode())
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the field {key!r} is not UTF-8", hint="send files with a file name") from error
+    def __init__(self, content_type: str, *, field_bytes: int, photos: Collection[str] = PHOTOS) -> None:
+        self.form = Form()
+        self.field_bytes = field_bytes
+        self.photos = photos
+        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._headers: dict[bytes, bytes] = {}
+        self._name, self._is_file = "", False
+        self._content: list[bytes] = []
+        self._parts, self._field_bytes, self._whole = 0, 0, False
+        boundary = parse_options_header(content_type[:1000])[1].get(b"boundary", b"")
+        if not boundary:
+            raise BadRequest("the form names no boundary", hint="let the client set the content type of the form")
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+                    "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_part_end": self._on_part_end,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise BadRequest("the boundary of the form is too long", hint="use one of 70 characters at most") from error
+
+    def feed(self, data: bytes) -> None:
+        """Read the next bytes of the body."""
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise BadRequest("the form cannot be read", hint="send parts as curl -F name=value does") from error
+
+    def finish(self) -> Form:
+        """The form; raises BadRequest where its end did not come."""
+        if not self._whole:
+            raise BadRequest("the form ends before its last boundary", hint="send it again, whole")
+        return self.form
+
+    def _on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > PARTS:
+            raise BadRequest(f"the form has more than {PARTS} parts", hint="send fewer")
+        self._headers, self._content = {}, []
+
+    def _on_header_end(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower().strip()] = bytes(value)
+        self._header = (bytearray(), bytearray())
+
+    def _on_headers_finished(self) -> None:
+        kind, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if kind.strip().lower() != b"form-data" or not name:
+            raise BadRequest("a part of the form has no name", hint="send parts as curl -F name=value does")
+        if len(name) > NAME:
+            raise BadRequest(f"the name of a field has more than {NAME} characters", hint="see /openapi.json")
+        if self._headers.get(b"content-transfer-encoding", b"").strip().lower() not in ENCODINGS:
+            raise BadRequest(f"the field {name!r} is encoded", hint="send the bytes as they are")
+        self._name, self._is_file = name, b"filename" in options
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._name not in self.photos:
+            self._field_bytes += end - start
+            if self._field_bytes > self.field_bytes:
+                raise TooLarge(
+                    f"the fields that are no photos have more than {self.field_bytes} bytes", hint="send less text"
+                )
+        self._content.append(data[start:end])
+
+    def _on_part_end(self) -> None:
+        self.form.add(self._name, Part(b"".join(self._content), self._is_file))
+        self._content = []
+
+    def _on_end(self) -> None:
+        self._whole = True

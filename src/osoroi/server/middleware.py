@@ -1,12 +1,10 @@
-"""What stands before every route: who may ask, what a browser may do with the answer, and a line in the log.
+"""The outermost layer, before every route: keys, names, headers for browsers, HEAD, clients that hang up, and the log.
 
 Plain ASGI: it costs microseconds. The log names the route, never the path or the query string, so neither what people
-look for nor a line break in it gets there.
+search for nor a line break in it gets there.
 """
 
 import asyncio
-import base64
-import binascii
 import logging
 import time
 from collections.abc import Callable
@@ -17,7 +15,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from osoroi.errors import BadRequest, NoKey, OsoroiError
-from osoroi.server.metrics import Counters
+from osoroi.server.connections import Connections
+from osoroi.server.keys import host_of, key_of
+from osoroi.server.metrics import Metrics
 from osoroi.server.settings import Settings, is_loopback
 
 log = logging.getLogger("osoroi.server")
@@ -25,8 +25,13 @@ log = logging.getLogger("osoroi.server")
 READING = {"GET", "HEAD", "POST"}
 """Methods that change nothing: a search is a POST because a photo does not fit into an address."""
 
+METHODS = READING | {"PUT", "PATCH", "DELETE"}
+
 OPEN = {"/health"}
 """Paths that need no key: what watches a service has none."""
+
+HUNG_UP = 499
+"""Status in the log of a request whose client left before the answer."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -42,59 +47,127 @@ HEADERS = {
 }
 
 
-class Guard:
-    """The outermost layer of the application."""
+class Exchange:
+    """One request and its response: ``receive`` and ``send`` as the application sees them.
+
+    Once the body is whole, a task waits for the client to hang up and then cancels the one that makes the answer.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._head = scope["method"] == "HEAD"
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+        headers = Headers(scope=scope)
+        self.whole = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
+        self._empty_sent = False
+        self.status = 500
+        self.hung_up = False
+        if self.whole:
+            self._watch()
+
+    async def receive(self) -> Message:
+        """The next part of the body; after its end, the news that the client is gone."""
+        if self._watcher is not None:
+            if not self._empty_sent:
+                self._empty_sent = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self.whole = self._empty_sent = True
+            self._watch()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the response, with the headers that every response has; of a HEAD only those."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+            if not self.whole:  # the rest of an unread body would hold the connection
+                headers["Connection"] = "close"
+        elif self._head:
+            if message.get("more_body", False):
+                return
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    def end(self) -> None:
+        """Stop waiting for the client to hang up."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    def _watch(self) -> None:
+        self._watcher = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.hung_up = True
+        self._gone.set()
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Middleware:
+    """See the module. ``refuse`` renders an error for a request that does not reach a route."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, counters: Counters, refuse: Callable[[Request, OsoroiError], Response]
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        connections: Connections,
+        refuse: Callable[[Request, OsoroiError], Response],
     ) -> None:
         self.app = app
         self.settings = settings
-        self.counters = counters
+        self.metrics = metrics
+        self.connections = connections
         self.refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or pass on what is none."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start, status, whole = time.perf_counter(), 500, not _has_body(Headers(scope=scope))
+        start = time.perf_counter()
+        exchange = Exchange(scope, receive, send)
+        inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
+        with self.connections.busy(scope.get("client")):
+            try:
+                await self._answer(inner, exchange)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not exchange.hung_up or task is None:
+                    raise
+                task.uncancel()
+                exchange.status = HUNG_UP
+            finally:
+                exchange.end()
+                self._note(scope["method"], inner, exchange.status, time.perf_counter() - start)
 
-        async def listening() -> Message:
-            nonlocal whole
-            message = await receive()
-            whole = whole or not message.get("more_body", False)
-            return message
-
-        async def dressed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
-                if not whole:  # the rest of a body that nobody will read would hold the connection
-                    headers["Connection"] = "close"
-            async with asyncio.timeout(self.settings.upload_s):  # a client that does not take its answer
-                await send(message)
-
-        try:
-            await self._answer(scope, listening, dressed)
-        finally:
-            self._note(scope, status, time.perf_counter() - start)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, exchange: Exchange) -> None:
         try:
             self.check(scope)
         except OsoroiError as error:
-            await self.refuse(Request(scope), error)(scope, receive, send)
+            await self.refuse(Request(scope), error)(scope, exchange.receive, exchange.send)
             return
-        await self.app(scope, receive, send)
+        await self.app(scope, exchange.receive, exchange.send)
 
     def check(self, scope: Scope) -> None:
-        """Raise where this request may not go on."""
+        """Raise BadRequest or NoKey where this request may not go on."""
         headers = Headers(scope=scope)
-        if not self.settings.keyed and not is_loopback(host_of(headers.get("host", ""))):
+        host = host_of(headers.get("host", ""))
+        if host is None and "host" in headers:
+            raise BadRequest("the Host header is no name", hint="send the name or address of the service")
+        if not self.settings.keyed and not is_loopback(host or ""):
             raise BadRequest(
                 "without keys the service answers to the names of this machine alone",
                 hint="ask for http://127.0.0.1 or http://localhost, or set keys",
@@ -105,46 +178,12 @@ class Guard:
         reading = scope["method"] in READING
         if not (self.settings.readable_by(key) if reading else self.settings.writable_by(key)):
             raise NoKey(
-                f"{'reading' if reading else 'writing'} needs a key, and this one does not open it"
-                if key
-                else f"{'reading' if reading else 'writing'} needs a key",
+                f"{'reading' if reading else 'writing'} needs a key{', and this one does not open it' if key else ''}",
                 hint="send the header Authorization: Bearer KEY",
             )
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") else "other"
-        self.counters.request(method, route, status, seconds)
+        method = method if method in METHODS else "other"
+        self.metrics.request(method, route, status, seconds)
         log.info("%s %s %d %.1f ms", method, route, status, 1000 * seconds)
-
-
-def _has_body(headers: Headers) -> bool:
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-
-
-def key_of(authorization: str) -> str | None:
-    """The key a request carries: as a bearer token, or as the password of the dialog that browsers show.
-
-    >>> key_of("Bearer abc"), key_of("Basic " + base64.b64encode(b"anyone:abc").decode()), key_of("")
-    ('abc', 'abc', None)
-    """
-    scheme, _, value = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip() or None
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(value, validate=True).decode().partition(":")[2] or None
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-    return None
-
-
-def host_of(header: str) -> str:
-    """The name in a Host header, without its port.
-
-    >>> host_of("localhost:8000"), host_of("[::1]:80"), host_of("127.0.0.1")
-    ('localhost', '[::1]', '127.0.0.1')
-    """
-    if header.startswith("["):
-        return header.partition("]")[0] + "]"
-    return header.partition(":")[0]

@@ -1,13 +1,15 @@
-"""What the service does, whoever asks: programs through ``api``, people through ``pages``.
+"""The operations of the service, which ``api`` offers to programs and ``pages`` to people.
 
-Pixels are decoded and the catalog is read on a few threads, crops are encoded by the batcher's, products are written
-on one thread of their own; the event loop does none of it.
+Photos are decoded in worker processes, the catalog is read on a few threads, crops are encoded by the batcher's
+threads, products are written on one thread; the event loop does none of it.
 """
 
 import asyncio
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -15,132 +17,230 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry
-from osoroi.catalog.local import LocalCatalog
-from osoroi.errors import BadPhoto, BadRequest, NotFound, OsoroiError
-from osoroi.image import Limits
-from osoroi.records import Box, Crop, Domain, Hit, Product, Source, Value
+from osoroi.catalog import Entry, Storage
+from osoroi.encoder import Encoder
+from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
+from osoroi.records import Box, Crop, Domain, Hit, Product, Value
 from osoroi.search import Searcher
 from osoroi.server.batching import Batcher
-from osoroi.server.forms import Budget
-from osoroi.server.limits import Gate
-from osoroi.server.metrics import Counters
-from osoroi.server.query import Question
+from osoroi.server.decoding import Decoder
+from osoroi.server.limits import Admission, MemoryBudget
+from osoroi.server.metrics import Metrics
+from osoroi.server.search_request import SearchRequest
 from osoroi.server.settings import Settings
+
+log = logging.getLogger("osoroi.server")
 
 Vector = Float32[np.ndarray, "1 d"]
 T = TypeVar("T")
 
-READS = 512
-"""Lists, products and thumbnails under way at once; they are short."""
-WRITES = 32
-"""Products waiting to be written."""
+STALE: tuple[type[OsoroiError], ...] = (OtherEncoder, CatalogReplaced)
+"""Errors of a catalog that has to be opened again."""
+
+REOPEN_S = 1.0
+"""Seconds between two attempts to open the catalog again."""
+
+HEALTH_S = 0.25
+"""Seconds that a health check waits for the catalog before it gives the last known answer."""
 
 
 class Strips(NamedTuple):
-    """What one vector finds when shape alone decides, detail alone, and both as the encoder weighs them."""
+    """The first hits for one vector by shape alone, by detail alone, and by the encoder's own weights."""
 
     shape: list[Hit]
     detail: list[Hit]
     both: list[Hit]
 
 
-class Service:
-    """A searcher, the threads it works on, and the gates before them."""
+class Health(NamedTuple):
+    """What ``/health`` answers: ``ok``, or why searches fail."""
 
-    def __init__(self, searcher: Searcher, catalog: LocalCatalog, settings: Settings) -> None:
-        self.searcher = searcher
-        self.encoder = searcher.encoder
-        self.catalog = catalog
+    status: str
+    products: int
+    encoder: str
+
+
+class Service:
+    """A searcher, the threads and processes it works with, and the gate before them.
+
+    ``reopen`` opens the catalog again with an encoder that fits it; it is called where the catalog was moved to another
+    encoder or replaced. Without it such a catalog is refused until the service is started again.
+    """
+
+    def __init__(
+        self, searcher: Searcher, settings: Settings, decoder: Decoder, *, reopen: Callable[[], Searcher] | None = None
+    ) -> None:
         self.settings = settings
-        self.counters = Counters()
-        self.budget = Budget(settings.memory_bytes)
-        self.limits = Limits(pixels=settings.pixels, bytes=settings.body_bytes)
-        self.batcher = Batcher(
-            self.encoder, batch=settings.batch, workers=settings.workers, on_batch=self.counters.batch
+        self.decoder = decoder
+        self.metrics = Metrics()
+        self.memory = MemoryBudget(settings.memory_bytes)
+        self.admission = Admission(
+            {"searches": settings.searches, "reads": settings.reads, "writes": settings.writes},
+            seconds=settings.answer_s,
         )
-        self.searches = Gate("searches", limit=settings.waiting, seconds=settings.answer_s)
-        self.reads = Gate("reads", limit=READS, seconds=settings.answer_s)
-        self.writes = Gate("writes", limit=WRITES, seconds=settings.answer_s)
+        self._reopen = reopen
+        self._reopening = asyncio.Lock()
+        self._tried_at = float("-inf")
+        self._replaced: list[Callable[[], None]] = []
         self._readers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._watch = ThreadPoolExecutor(1, thread_name_prefix="health")
+        self._use(searcher)
+        self._health = Health("ok", 0, self.encoder.fingerprint)
+
+    def _use(self, searcher: Searcher) -> None:
+        self.searcher = searcher
+        self.encoder: Encoder = searcher.encoder
+        self.catalog: Storage = searcher.catalog
+        self.batcher = Batcher(
+            self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
+        )
 
     def close(self) -> None:
-        """Wait for what the threads are doing."""
+        """End the decoders and wait for what the threads are doing; what waits is not begun."""
+        self.decoder.close()
         self.batcher.close()
-        self._readers.shutdown()
-        self._writer.shutdown()
+        for pool in (self._readers, self._writer, self._watch):
+            pool.shutdown(cancel_futures=True)
+        for close in self._replaced:
+            close()
+
+    # ---------------------------------------------------------------- threads
 
     async def read(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` on a reading thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._discreet, work, *arguments)
+        return await self._on(self._readers, work, *arguments)
+
+    async def ask(self, work: Callable[[Storage], T]) -> T:
+        """Read the catalog on a reading thread; once more where it had to be opened again."""
+        return await self._current(lambda: self.read(lambda: work(self.catalog)))
 
     async def write(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` on the writing thread; it is finished even where its request gives up."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._discreet, work, *arguments)
+        return await self._on(self._writer, work, *arguments)
 
-    async def search(self, question: Question) -> list[Hit]:
-        """The products a question finds, best first."""
-        async with self.searches.pass_():
-            vector, without = await self.vector_of(question)
-            return await self.read(self._nearest, vector, question, without)
+    async def _on(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, self._discreet, work, *arguments)
 
-    async def search_with_strips(self, question: Question, strip: int) -> tuple[list[Hit], Strips | None]:
+    def _discreet(self, work: Callable[..., T], *arguments: object) -> T:
+        """Errors name the catalog's folder; clients see its last name alone."""
+        location = self.catalog.location
+        try:
+            return work(*arguments)
+        except OsoroiError as error:
+            error.what = error.what.replace(location, os.path.basename(location))
+            if isinstance(error, NotFound):
+                error.hint = error.hint or "list what there is with GET /v1/products"
+            raise
+
+    # ---------------------------------------------------------------- another catalog, another encoder
+
+    async def _current(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do ``work``; where the catalog is stale, open it again and do the work once more."""
+        searcher = self.searcher
+        try:
+            return await work()
+        except STALE:
+            if not await self.follow(searcher):
+                raise
+        return await work()
+
+    async def follow(self, stale: Searcher) -> bool:
+        """Open the catalog again in place of a stale one; returns whether another one is in use now."""
+        async with self._reopening:
+            if self.searcher is not stale:
+                return True
+            if self._reopen is None or time.monotonic() - self._tried_at < REOPEN_S:
+                return False
+            self._tried_at = time.monotonic()
+            try:
+                searcher = await self._on(self._watch, self._reopen)
+            except OsoroiError as error:
+                log.warning("the catalog cannot be opened again: %s", type(error).__name__)
+                return False
+            if self._replaced:  # the stale one was opened here too
+                asyncio.get_running_loop().call_later(self.settings.answer_s, self._replaced.pop(0))
+            self._replaced.append(searcher.catalog.close)
+            old = self.batcher
+            self._use(searcher)
+            asyncio.get_running_loop().run_in_executor(None, old.close)
+            log.info("opened the catalog again, with encoder %s", self.encoder.fingerprint[:12])
+            return True
+
+    async def health(self) -> Health:
+        """Whether searches can be answered, within a second whatever the threads do."""
+        check = asyncio.ensure_future(self._check())
+        done, _ = await asyncio.wait([check], timeout=HEALTH_S)
+        return check.result() if done else self._health
+
+    async def _check(self) -> Health:
+        searcher = self.searcher
+        try:
+            try:
+                products = await self._on(self._watch, _usable, searcher.catalog)
+            except STALE:
+                if not await self.follow(searcher):
+                    raise
+                products = await self._on(self._watch, _usable, self.catalog)
+            self._health = Health("ok", products, self.encoder.fingerprint)
+        except OsoroiError as error:
+            kinds = {OtherEncoder: "other_encoder", CatalogReplaced: "replaced"}
+            status = next((name for kind, name in kinds.items() if isinstance(error, kind)), "unavailable")
+            self._health = Health(status, 0, self.encoder.fingerprint)
+        return self._health
+
+    # ---------------------------------------------------------------- searching
+
+    async def search(self, request: SearchRequest) -> list[Hit]:
+        """The products a request finds, best first."""
+
+        async def once() -> list[Hit]:
+            vector, without = await self.vector_of(request)
+            return await self.read(self._nearest, vector, request, without)
+
+        self.settings.filter_budget.require_cheap(request.where)
+        return await self._current(once)
+
+    async def search_with_strips(self, request: SearchRequest, strip: int) -> tuple[list[Hit], Strips | None]:
         """The same, and the first ``strip`` products by each part alone, where the encoder has a dial."""
-        async with self.searches.pass_():
-            vector, without = await self.vector_of(question)
-            hits = await self.read(self._nearest, vector, question, without)
+
+        async def once() -> tuple[list[Hit], Strips | None]:
+            vector, without = await self.vector_of(request)
+            hits = await self.read(self._nearest, vector, request, without)
             if self.own_detail is None:
                 return hits, None
-            rows = [await self.read(self._plain, vector, question, without, strip, dial) for dial in (0.0, 1.0, None)]
+            rows = [await self.read(self._plain, vector, request, without, strip, dial) for dial in (0.0, 1.0, None)]
             return hits, Strips(*rows)
 
-    async def vector_of(self, question: Question) -> tuple[Vector, Sequence[str]]:
-        """The vector that asks, and the products it must not find: what is asked about is no answer."""
-        if question.photo is not None:
-            return await self.embed(question.photo, question.box, "street"), ()
-        if question.crop_id is not None:
-            crop = await self.read(self.catalog.crop, question.crop_id)
-            if question.box is not None:
-                photo = await self.read(self.load, crop)
-                return await self.embed(photo, question.box, "street"), (crop.product_id,)
-        else:
-            crop = (await self.read(self.catalog.crops, question.product_id))[0]
-        return await self.read(self.catalog.vectors, [crop.crop_id]), (crop.product_id,)
+        self.settings.filter_budget.require_cheap(request.where)
+        return await self._current(once)
 
-    async def embed(self, photo: Source, box: Box | None, domain: Domain) -> Vector:
-        """Photo to vector: decoded on a reading thread, encoded together with whatever else waits."""
-        crop = await self.read(self._crop, photo, box, domain)
+    async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
+        """The query's vector, and the products to leave out: a product is no answer to itself."""
+        if request.photo is not None:
+            return await self.embed(request.photo, request.box, "street"), ()
+        catalog = self.catalog
+        if request.crop_id is not None:
+            crop = await self.read(catalog.crop, request.crop_id)
+            if request.box is not None:
+                photo = await self.read(self.load, crop)
+                return await self.embed(photo, request.box, "street"), (crop.product_id,)
+        else:
+            crop = (await self.read(catalog.crops, request.product_id))[0]
+        return await self.read(catalog.vectors, [crop.crop_id]), (crop.product_id,)
+
+    async def embed(self, photo: bytes, box: Box | None, domain: Domain) -> Vector:
+        """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
+        crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
         return await self.batcher.encode(crop)
 
-    async def put(
-        self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
-    ) -> tuple[list[Crop], int]:
-        """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
-        async with self.writes.pass_():
-            crops = _crops(product.product_id, photos, boxes)
-            vectors = [await self.embed(crop.photo, crop.box, "shop") for crop in crops]  # searches go in between
-            entry = Entry(product, crops, np.concatenate(vectors))
-            return crops, await self.write(self._put, entry)
+    def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
+        return self.searcher.nearest(vector, request.k, where=request.where, detail=request.detail, without=without)
 
-    async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        """Change metadata; returns the product as it now is."""
-        async with self.writes.pass_():
-            return await self.write(self._patch, product_id, changes)
-
-    async def remove(self, product_id: str) -> bool:
-        """Remove a product; returns whether it was held."""
-        async with self.writes.pass_():
-            return bool(await self.write(self.catalog.remove, [product_id]))
-
-    def load(self, crop: Crop) -> bytes:
-        """The file of a photo that the catalog holds. The error does not say where that should be: it goes outside."""
-        try:
-            return image.load(crop.photo, limits=self.limits)
-        except BadPhoto:
-            raise NotFound(
-                f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read", hint="add the product again"
-            ) from None
+    def _plain(
+        self, vector: Vector, request: SearchRequest, without: Sequence[str], k: int, detail: float | None
+    ) -> list[Hit]:
+        return self.searcher.nearest(vector, k, where=request.where, detail=detail, without=without)
 
     @property
     def own_detail(self) -> float | None:
@@ -148,26 +248,56 @@ class Service:
         weights = {part.name: part.weight for part in self.encoder.parts}
         return weights.get("detail") if len(weights) > 1 else None
 
-    def _discreet(self, work: Callable[..., T], *arguments: object) -> T:
-        """Errors of ours name the catalog's folder, which is nobody's business outside."""
+    # ---------------------------------------------------------------- photos
+
+    def load(self, crop: Crop) -> bytes:
+        """The file of a photo of the catalog. The error does not say where it should be: it goes outside."""
         try:
-            return work(*arguments)
-        except OsoroiError as error:
-            error.what = error.what.replace(str(self.catalog.folder), self.catalog.folder.name)
-            if isinstance(error, NotFound):
-                error.hint = error.hint or "list what there is with GET /v1/products"
-            raise
+            return image.load(crop.photo, limits=self.decoder.limits)
+        except BadPhoto:
+            raise NotFound(
+                f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read", hint="add the product again"
+            ) from None
 
-    def _crop(self, photo: Source, box: Box | None, domain: Domain) -> image.Photo:
-        return image.crop(photo, box, self.encoder.preprocessing[domain], limits=self.limits)
+    @property
+    def has_saliency(self) -> bool:
+        """Whether the encoder has a foreground head."""
+        preprocessing = self.encoder.preprocessing["street"]
+        try:
+            self.encoder.foreground(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
+        except BadRequest:
+            return False
+        return True
 
-    def _nearest(self, vector: Vector, question: Question, without: Sequence[str]) -> list[Hit]:
-        return self.searcher.nearest(vector, question.k, where=question.where, detail=question.detail, without=without)
+    async def saliency(self, photo: bytes, box: Box | None, domain: Domain, width: int) -> bytes:
+        """A JPEG of the photo with what the foreground head passes over faded; BadRequest where there is no head."""
+        preprocessing = self.encoder.preprocessing[domain]
+        crop = await self.decoder.crop(photo, box, preprocessing)
+        attention = await self.read(self.encoder.foreground, crop)
+        return await self.decoder.saliency(photo, box, preprocessing, attention, width)
 
-    def _plain(
-        self, vector: Vector, question: Question, without: Sequence[str], k: int, detail: float | None
-    ) -> list[Hit]:
-        return self.searcher.nearest(vector, k, where=question.where, detail=detail, without=without)
+    # ---------------------------------------------------------------- writing
+
+    async def put(
+        self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
+    ) -> tuple[list[Crop], int]:
+        """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
+        crops = await self.read(_crops, product.product_id, photos, boxes)
+
+        async def once() -> tuple[list[Crop], int]:
+            sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
+            vectors = [await self.embed(photo, box, "shop") for photo, box in sources]  # searches go in between
+            return crops, await self.write(self._put, Entry(product, crops, np.concatenate(vectors)))
+
+        return await self._current(once)
+
+    async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
+        """Change metadata; returns the product as it now is."""
+        return await self._current(lambda: self.write(self._patch, product_id, changes))
+
+    async def remove(self, product_id: str) -> bool:
+        """Remove a product; returns whether it was there."""
+        return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
     def _patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
         self.catalog.patch(product_id, changes)
@@ -175,6 +305,12 @@ class Service:
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
+
+
+def _usable(catalog: Storage) -> int:
+    """The number of products of a catalog that can be searched; raises what a search would."""
+    catalog.vectors([])
+    return len(catalog)
 
 
 def _crops(product_id: str, photos: Sequence[bytes], boxes: Sequence[Box | None]) -> list[Crop]:

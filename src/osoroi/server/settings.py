@@ -2,9 +2,11 @@
 
 import hmac
 import ipaddress
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 
 from osoroi.errors import BadRequest
+from osoroi.server.limits import FilterBudget
 
 KEY_LENGTH = 16
 """Shorter keys are refused: they can be guessed."""
@@ -12,7 +14,7 @@ KEY_LENGTH = 16
 
 @dataclass(frozen=True)
 class Settings:
-    """What one process gives at most, and to whom.
+    """What one process gives at most, and to whom. Each limit stands here once; ``docs/serve.md`` has what it answers.
 
     Without keys anybody on this machine may read and write, and the service listens on loopback alone. With keys,
     reading needs either key and writing the write key; ``open_reads`` lets everybody read, as a shop's page must.
@@ -22,18 +24,55 @@ class Settings:
     """
 
     body_bytes: int = 32 * 2**20
+    """Bytes of a body with photos."""
+    field_bytes: int = 2**20
+    """Bytes of a body without photos, and of all parts of a form that are no photos."""
     memory_bytes: int = 512 * 2**20
+    """Bytes of all bodies in memory at one time."""
     pixels: int = 50_000_000
+    """Pixels of a photo."""
+    decoders: int = field(default_factory=lambda: max(2, min(8, os.cpu_count() or 2)))
+    """Processes that decode photos."""
+    decode_s: float = 5.0
+    """Processor seconds that one photo may take to decode."""
+    decode_bytes: int = 2**30
+    """Bytes of memory of one decoding process."""
     k: int = 200
+    """Products of a search."""
     photos: int = 200
+    """Photos of a product."""
     page: int = 200
-    waiting: int = 64
+    """Products on a page of the list."""
+    searches: int = 64
+    """Requests that decode or search at one time."""
+    reads: int = 512
+    """Requests that read the catalog at one time; they are short."""
+    writes: int = 32
+    """Requests that change the catalog at one time."""
     batch: int = 8
+    """Crops that are encoded together."""
     workers: int = 1
+    """Threads that encode."""
+    connections: int = 512
+    """Open connections."""
+    head_s: float = 10.0
+    """Seconds for the headers of a request, and for a connection without a request."""
     upload_s: float = 30.0
+    """Seconds for a body to arrive."""
     answer_s: float = 20.0
+    """Seconds for an answer to be made."""
+    take_s: float = 60.0
+    """Seconds for a client to take an answer."""
     drain_s: float = 30.0
+    """Seconds to answer what was begun after the signal to end."""
     cache_bytes: int = 64 * 2**20
+    """Bytes of thumbnails in memory."""
+    filter_budget: FilterBudget = field(default_factory=FilterBudget)
+    """What one filter may cost."""
+    facet_cells: int = 100_000
+    """Products times columns up to which a page waits for the counts of its filters."""
+    facet_queue: int = 4
+    """Counts that wait to be made in the background."""
     read_key: str | None = None
     write_key: str | None = None
     open_reads: bool = False

@@ -1,5 +1,6 @@
-"""Training: a data set and a recipe become a network.
+"""Training: datasets and a recipe become a network.
 
-``run`` is the line from top to bottom. ``dataset`` gathers pairs, ``loop`` takes the steps, ``closed_form`` fits heads
-without steps, ``validation`` ranks the products that are held out. Part of the extra ``train``.
+``run`` goes from top to bottom. ``dataset`` selects pairs, ``view_loader`` crops and augments them, ``feature_cache``
+keeps what is frozen, ``sampling`` makes batches, ``loop`` takes the steps, ``lda`` fits heads without steps,
+``foreground`` trains the foreground head, ``validation`` ranks held-out products. Part of the extra ``train``.
 """

@@ -5,7 +5,6 @@ Tensors stand under their names; all else is JSON in the file's metadata. Readin
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from osoroi import files
 from osoroi.errors import BadRun, extra
 
 ENTRY: Final = "osoroi"
@@ -31,16 +31,11 @@ class Checkpoint(NamedTuple):
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint under its name in one step: who reads sees the one before or this one, whatever happens."""
-    told = {ENTRY: json.dumps({"format": FORMAT} | checkpoint.state)}
+    """Write a checkpoint in one step: a reader finds the old one or the new one, never half of it. Raises BadRun."""
+    metadata = {ENTRY: json.dumps({"format": FORMAT} | checkpoint.state)}
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    draft = path.with_name(path.name + ".draft")
     try:
-        with draft.open("wb") as file:
-            file.write(_safetensors().save(tensors, metadata=told))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
+        files.write_atomically(path, _safetensors().save(tensors, metadata=metadata))
     except OSError as error:
         raise BadRun(f"{path} cannot be written ({error.strerror})", hint="make room, or give another --out") from error
 
@@ -52,39 +47,39 @@ def read(path: Path) -> Checkpoint:
     module = extra("safetensors", "train")
     try:
         with module.safe_open(path, framework="pt") as file:
-            told = (file.metadata() or {}).get(ENTRY)
+            stored = (file.metadata() or {}).get(ENTRY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except module.SafetensorError as error:
         raise BadRun(f"{path} is no checkpoint, or damaged ({error})", hint="start the run anew") from error
-    if told is None:
+    if stored is None:
         raise BadRun(f"{path} holds tensors, but is no checkpoint of a run", hint="give what `osoroi train` wrote")
-    state = json.loads(told)
+    state = json.loads(stored)
     if state.pop("format") != FORMAT:
         raise BadRun(f"{path} is of another format than {FORMAT}", hint="use the osoroi that wrote it, or start anew")
     return Checkpoint(tensors, state)
 
 
 def pack(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> Checkpoint:
-    """All that a run is at this moment, torch's random states included."""
-    held = optimizer.state_dict()
+    """The checkpoint of a model, its optimiser and torch's random states."""
+    optimizer_state = optimizer.state_dict()
     tensors = {MODEL + name: value for name, value in model.state_dict().items()}
-    for number, values in held["state"].items():
+    for number, values in optimizer_state["state"].items():
         tensors |= {f"{OPTIMIZER}{number}.{name}": value for name, value in values.items()}
     tensors[RANDOM + "cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors[RANDOM + "cuda"] = torch.cuda.get_rng_state()
-    return Checkpoint(tensors, dict(state) | {"groups": held["param_groups"]})
+    return Checkpoint(tensors, dict(state) | {"groups": optimizer_state["param_groups"]})
 
 
 def unpack(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Set model, optimiser and random states to those of the checkpoint; raises BadRun where they do not fit."""
     model.load_state_dict(_fitting(weights(checkpoint), model))
-    held: dict[int, dict[str, Tensor]] = {}
+    states: dict[int, dict[str, Tensor]] = {}
     for name, value in checkpoint.tensors.items():
         if name.startswith(OPTIMIZER):
             number, _, what = name.removeprefix(OPTIMIZER).partition(".")
-            held.setdefault(int(number), {})[what] = value
-    optimizer.load_state_dict({"state": held, "param_groups": checkpoint.state["groups"]})
+            states.setdefault(int(number), {})[what] = value
+    optimizer.load_state_dict({"state": states, "param_groups": checkpoint.state["groups"]})
     torch.set_rng_state(checkpoint.tensors[RANDOM + "cpu"])
     if torch.cuda.is_available() and RANDOM + "cuda" in checkpoint.tensors:
         torch.cuda.set_rng_state(checkpoint.tensors[RANDOM + "cuda"])
@@ -95,15 +90,15 @@ def weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return {name.removeprefix(MODEL): one for name, one in checkpoint.tensors.items() if name.startswith(MODEL)}
 
 
-def _fitting(found: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, Tensor]:
+def _fitting(tensors: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, Tensor]:
     wanted = {name: value.shape for name, value in model.state_dict().items()}
-    if {name: value.shape for name, value in found.items()} != wanted:
-        strange = sorted({name for name in {*wanted, *found} if name not in found or name not in wanted})
+    if {name: value.shape for name, value in tensors.items()} != wanted:
+        strange = sorted({name for name in {*wanted, *tensors} if name not in tensors or name not in wanted})
         raise BadRun(
             f"the checkpoint is of another network (first difference: {strange[0] if strange else 'a shape'})",
             hint="resume with the recipe the run began with",
         )
-    return found
+    return tensors
 
 
 def _safetensors() -> ModuleType:

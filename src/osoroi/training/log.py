@@ -1,4 +1,4 @@
-"""What a run has measured, epoch by epoch: as CSV, as JSON, and for TensorBoard where that is installed."""
+"""The metrics of a run, epoch by epoch: as CSV, as JSON, and for TensorBoard where that is installed."""
 
 import csv
 import importlib
@@ -6,15 +6,16 @@ import importlib.util
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from osoroi import files
 
 NAME = "metrics"
 
 
 def write(folder: Path, lines: Sequence[Mapping[str, float | int]]) -> None:
-    """Write all lines anew, each file in one step; a value that is no number is empty, or null."""
+    """Write the metrics of all epochs, each file in one step; a value that is no number is empty, or null."""
     names = list(lines[0])
     rows: list[Sequence[object]] = [
         names,
@@ -22,20 +23,13 @@ def write(folder: Path, lines: Sequence[Mapping[str, float | int]]) -> None:
     ]
     text = io.StringIO()
     csv.writer(text).writerows(rows)
-    put(folder / f"{NAME}.csv", text.getvalue().encode())
-    told = [{name: None if math.isnan(value) else value for name, value in line.items()} for line in lines]
-    put(folder / f"{NAME}.json", json.dumps(told, indent=1).encode())
-    _show(folder, lines[-1])
+    files.write_atomically(folder / f"{NAME}.csv", text.getvalue().encode())
+    values = [{name: None if math.isnan(value) else value for name, value in line.items()} for line in lines]
+    files.write_atomically(folder / f"{NAME}.json", json.dumps(values, indent=1).encode())
+    _write_events(folder, lines[-1])
 
 
-def put(path: Path, data: bytes) -> None:
-    """Write a file of a run in one step."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_bytes(data)
-    os.replace(draft, path)
-
-
-def _show(folder: Path, line: Mapping[str, float | int]) -> None:
+def _write_events(folder: Path, line: Mapping[str, float | int]) -> None:
     """Events for TensorBoard; without it the two files say the same."""
     if importlib.util.find_spec("tensorboard") is None:
         return

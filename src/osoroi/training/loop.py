@@ -1,7 +1,7 @@
-"""The line a batch takes: rows -> vectors in parts -> loss -> step; with validation, checkpoints and resuming.
+"""The training loop: batch -> vectors in parts -> loss -> step; with validation, checkpoints and resuming.
 
-A run is a folder: ``last.safetensors`` (where it stands), ``best.safetensors`` (the epoch whose metric on the
-validation split was best), ``metrics.csv``, and TensorBoard's events where that is installed.
+A run is a folder: ``last.safetensors`` (the state to resume from), ``best.safetensors`` (the network of the
+epoch that is kept), ``metrics.csv``, and TensorBoard's events where that is installed.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,23 +21,27 @@ from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.records import Part
 from osoroi.training import checkpoint, log, losses, mining, sampling, validation
+from osoroi.training.optimizer import lr_factor, parameter_groups
 from osoroi.training.sampling import Batch, Images, Pairs
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
-FULL = ("out of memory", "not enough memory", "can't allocate memory")
-"""What torch's errors say where memory does not suffice."""
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+"""Words of torch's errors where memory does not suffice."""
 
-SAVED_S = 120.0
-"""A run that is killed loses at most so many seconds, and a step."""
+STORED = ("epoch", "step", "total", "best", "history")
+"""Attributes of a run that a checkpoint stores beside tensors."""
+
+SAVE_EVERY_S = 120.0
+"""Seconds between checkpoints: a run that is killed loses no more, and a step."""
 
 
 @runtime_checkable
 class Trainable(Protocol):
-    """A network whose vectors have parts, in two halves: ``below`` does not learn, so what it gives is kept on disk.
+    """A network whose vectors have parts, in two halves: ``below`` is not trained, so its output is cached on disk.
 
     ``below(crops)`` gives tensors with one row a crop, and ``above`` takes those; together they are the network. Where
-    all of it learns, ``below`` gives the crops themselves.
+    all of it is trained, ``below`` gives the crops themselves.
     """
 
     parts: tuple[Part, ...]
@@ -59,70 +63,78 @@ class Step(NamedTuple):
 
 
 class Learner(nn.Module):
-    """A network and the scales of its losses: all that learns."""
+    """A network and the logit scales of its losses: all that is trained."""
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         assert isinstance(network, Trainable)
         self.network = network
         self.recipe = recipe
-        self.log_scales = nn.Parameter(torch.full((len(network.parts) + 1,), math.log(recipe.scale)))
+        self.log_scales = nn.Parameter(torch.full((len(network.parts) + 1,), math.log(recipe.logit_scale)))
 
     def precision(self, batch: Batch) -> AbstractContextManager[None]:
-        """In which the network looks at a batch."""
-        return torch.autocast(batch.product.device.type, torch.bfloat16, enabled=_halves(batch.product, self.recipe))
+        """The context in which the network computes a batch."""
+        return torch.autocast(
+            batch.product.device.type, torch.bfloat16, enabled=_use_bfloat16(batch.product, self.recipe)
+        )
 
-    def loss(self, batch: Batch, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Of the mix of parts, and of each part alone."""
+    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+        """Loss of the weighted sum of parts, and of each part alone."""
         with self.precision(batch):
             vectors = self.network.above(*batch.images)
         vectors = vectors.float()
         street, shop = vectors[batch.is_street], vectors[~batch.is_street]
         same = batch.product[batch.is_street][:, None] == batch.product[~batch.is_street]
 
-        def one(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"], term: int) -> Float[Tensor, ""]:
+        def loss_of(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"], term: int) -> Float[Tensor, ""]:
             if self.recipe.loss == "info_nce":
-                scale = self.log_scales[term].exp().clamp(max=self.recipe.ceiling)
+                scale = self.log_scales[term].exp().clamp(max=self.recipe.max_logit_scale)
                 return losses.info_nce(street, shop, same, scale)
             if self.recipe.loss == "multi_similarity":
                 return losses.multi_similarity(street, shop, same)
             distances = mining.squared_distances(street, shop)
-            anchors, right, wrong = mining.MINERS[self.recipe.negatives](distances, same, draw)
-            return losses.triplet(street[anchors], shop[right], shop[wrong], self.recipe.hinge)
+            anchors, positives, negatives = mining.MINERS[self.recipe.negatives](distances, same, generator)
+            return losses.triplet(street[anchors], shop[positives], shop[negatives], self.recipe.triplet_margin)
 
-        return losses.by_part(one, street, shop, self.network.parts, self.recipe.alone)
+        return losses.by_part(loss_of, street, shop, self.network.parts, self.recipe.part_loss_weight)
 
 
 @dataclass
-class Run:
-    """A run under way, in its folder."""
+class RunState:
+    """The state of a run, in its folder."""
 
     folder: Path
     learner: Learner
     recipe: Recipe
     pairs: Pairs
-    held: Pairs
+    held_out: Pairs
     device: torch.device
     epoch: int = 0
     step: int = 0
     total: float = 0.0
     best: float = -1.0
-    lines: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.optimizer = torch.optim.AdamW(_groups(self.learner, self.recipe))
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.learner.named_parameters(), self.recipe))
         self.steps = len(sampling.plan(self.pairs, self.recipe, 0))
 
     def save(self) -> None:
-        """Write down where the run stands; raises BadRun where its weights are no numbers any more."""
+        """Write a checkpoint; raises BadRun where the weights are no numbers any more."""
         if not all(bool(torch.isfinite(one).all()) for one in self.learner.parameters()):
-            raise broken("weights are no numbers", self)
-        state = {"epoch": self.epoch, "step": self.step, "total": self.total, "best": self.best, "lines": self.lines}
+            raise diverged("weights are no numbers", self)
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "total": self.total,
+            "best": self.best,
+            "history": self.history,
+        }
         state |= {"recipe": repr(self.recipe)}
         checkpoint.write(self.folder / LAST, checkpoint.pack(self.learner, self.optimizer, state))
 
     def resume(self) -> None:
-        """Go back to where the run stood."""
+        """Load the last checkpoint; raises BadRun where it is of another recipe or other frozen weights."""
         before = checkpoint.read(self.folder / LAST)
         if before.state["recipe"] != repr(self.recipe):
             raise BadRun(
@@ -130,63 +142,63 @@ class Run:
                 hint="resume with the same --recipe and settings, or give another --out",
             )
         for name, one in self.learner.named_parameters():
-            kept = before.tensors.get(checkpoint.MODEL + name)
-            if not one.requires_grad and kept is not None and not torch.equal(kept, one.detach().cpu()):
+            stored = before.tensors.get(checkpoint.MODEL + name)
+            if not one.requires_grad and stored is not None and not torch.equal(stored, one.detach().cpu()):
                 raise BadRun(
-                    f"{self.folder} was begun with other weights that do not learn (first difference: {name})",
-                    hint="resume with the trunk, the probe and the osoroi that began it, or give another --out",
+                    f"{self.folder} was begun with other frozen weights (first difference: {name})",
+                    hint="resume with the weights and the osoroi that began it, or give another --out",
                 )
         checkpoint.unpack(before, self.learner, self.optimizer)
-        for name in ("epoch", "step", "total", "best", "lines"):
+        for name in STORED:
             setattr(self, name, before.state[name])
 
 
 def train(
     network: nn.Module,
     pairs: Pairs,
-    held: Pairs,
+    held_out: Pairs,
     recipe: Recipe,
     folder: Path,
     *,
     resume: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> dict[str, float]:
-    """Learn from pairs, keep the epoch that did best on those held out, and leave the network with its weights.
+    """Train on pairs; the network is left with the weights of the best epoch on the held-out pairs, or of the last.
 
     Gives the metrics of that epoch. Ends with the same weights, on a CPU and one thread, whether it was killed and
     resumed or not. Raises BadRun where the loss is no number any more, or memory does not suffice.
     """
-    with torch.random.fork_rng(), memory(recipe):
+    with torch.random.fork_rng(), memory_errors(recipe):
         torch.manual_seed(recipe.seed)
         learner = Learner(network, recipe).to(device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        run = Run(folder, learner, recipe, pairs, held, device())
-        if resume and (folder / LAST).exists():  # a run may be killed before it has learned anything
+        run = RunState(folder, learner, recipe, pairs, held_out, device())
+        if resume and (folder / LAST).exists():  # a run may be killed before its first step
             run.resume()
         else:
             validate(run)
             run.save()
         while run.epoch < recipe.epochs:
-            one_epoch(run, on_step)
-    kept = checkpoint.read(folder / BEST)
-    network.load_state_dict(checkpoint.weights(kept))
+            train_epoch(run, on_step)
+    best = checkpoint.read(folder / BEST)
+    network.load_state_dict(checkpoint.weights(best))
     network.eval()
-    return dict(kept.state["metrics"])
+    return dict(best.state["metrics"])
 
 
-def one_epoch(run: Run, on_step: Callable[[Step], None]) -> None:
+def train_epoch(run: RunState, on_step: Callable[[Step], None]) -> None:
     """The rest of the run's epoch, then validation."""
     run.learner.train()
     saved = began = time.monotonic()
     first = run.step
     for batch in sampling.batches(run.pairs, run.recipe, run.epoch, skip=run.step, workers=workers(run.device)):
-        loss = learn(run, batch)
+        loss = train_step(run, batch)
         run.step += 1
         run.total += loss
         done = run.epoch * run.steps + run.step
         rate_s = (time.monotonic() - began) / (run.step - first)
         left_s = rate_s * (run.recipe.epochs * run.steps - done)
         on_step(Step(run.epoch, run.recipe.epochs, run.step, run.steps, run.total / run.step, left_s))
-        if time.monotonic() - saved > SAVED_S:
+        if time.monotonic() - saved > SAVE_EVERY_S:
             run.save()
             saved = time.monotonic()
     run.epoch += 1
@@ -195,81 +207,61 @@ def one_epoch(run: Run, on_step: Callable[[Step], None]) -> None:
     run.save()
 
 
-def learn(run: Run, batch: Batch) -> float:
-    """One step; its loss."""
+def train_step(run: RunState, batch: Batch) -> float:
+    """One step of the optimiser; gives the loss of the batch."""
     recipe, learner = run.recipe, run.learner
-    rate = _rate(run.epoch * run.steps + run.step, recipe.epochs * run.steps, recipe.warmup)
+    factor = lr_factor(run.epoch * run.steps + run.step, recipe.epochs * run.steps, recipe.warmup)
     for group in run.optimizer.param_groups:
-        group["lr"] = group["full"] * rate
-    draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch * run.steps + run.step)
-    loss = learner.loss(moved(batch, run.device), draw)
+        group["lr"] = group["full_lr"] * factor
+    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch * run.steps + run.step)
+    loss = learner.loss(to_device(batch, run.device), generator)
     value = float(loss.detach())
     if not math.isfinite(value):
-        raise broken(f"the loss is {value}", run)
+        raise diverged(f"the loss is {value}", run)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(learner.parameters(), recipe.clip)
+    norm = nn.utils.clip_grad_norm_(learner.parameters(), recipe.grad_clip)
     if not bool(torch.isfinite(norm)):
-        raise broken(f"the gradient is {float(norm)}", run)
+        raise diverged(f"the gradient is {float(norm)}", run)
     run.optimizer.step()
     return value
 
 
-def broken(what: str, run: Run) -> BadRun:
-    """What is raised where learning has gone astray."""
+def diverged(what: str, run: RunState) -> BadRun:
+    """The error of a run whose numbers have diverged."""
     return BadRun(
         f"{what} at step {run.step} of epoch {run.epoch}; {LAST} holds the last good state",
-        hint="begin again with a lower lr and trunk_lr",
+        hint="begin again with a lower lr and backbone_lr",
     )
 
 
-def validate(run: Run, loss: float = math.nan) -> None:
-    """Ask the products held out, write the line down, keep the weights if they are the best so far."""
+def validate(run: RunState, loss: float = math.nan) -> None:
+    """Measure on the held-out pairs, log the metrics, and store the weights if this epoch is to be kept so far."""
     run.learner.eval()
     try:
-        found = validation.metrics(run.learner.network, run.held, run.device)
+        metrics = validation.metrics(run.learner.network, run.held_out, run.device)
     except BadRun as error:
-        raise broken("vectors are no numbers", run) from error
-    line = {"epoch": float(run.epoch), "loss": loss} | found
-    run.lines = [*run.lines, line]
-    log.write(run.folder, run.lines)
-    if line[run.recipe.best] > run.best:
-        run.best = line[run.recipe.best]
+        raise diverged("vectors are no numbers", run) from error
+    line = {"epoch": float(run.epoch), "loss": loss} | metrics
+    run.history = [*run.history, line]
+    log.write(run.folder, run.history)
+    if run.recipe.keep_epoch == "last" or line[run.recipe.monitor] > run.best:
+        run.best = line[run.recipe.monitor]
         tensors = {checkpoint.MODEL + name: one for name, one in run.learner.network.state_dict().items()}
         checkpoint.write(run.folder / BEST, checkpoint.Checkpoint(tensors, {"metrics": line}))
 
 
-def _groups(learner: Learner, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters by rate and decay: trunks learn slowly; biases, norms and scales do not decay."""
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in learner.named_parameters():
-        if parameter.requires_grad:
-            rate = recipe.trunk_lr if "trunk." in name else recipe.lr
-            found.setdefault((rate, recipe.decay if parameter.ndim > 1 else 0.0), []).append(parameter)
-    return [
-        {"params": parameters, "lr": rate, "full": rate, "weight_decay": decay}
-        for (rate, decay), parameters in found.items()
-    ]
-
-
-def _rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the full rate: a straight line up, then half a cosine down."""
-    rising = warmup * steps
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
-
-
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch where the network is."""
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on the device of the network."""
     images = tuple(one.to(device, non_blocking=True) for one in batch.images)
     return Batch(images, batch.product.to(device), batch.is_street.to(device))
 
 
-def _halves(somewhere: Tensor, recipe: Recipe) -> bool:
-    """Whether to learn in half precision: on a GPU, and where a trunk learns on a CPU that multiplies bfloat16 itself,
-    which takes half the time there and many times as long elsewhere."""
-    return somewhere.is_cuda or (recipe.tuned > 0 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+def _use_bfloat16(tensor: Tensor, recipe: Recipe) -> bool:
+    """Whether to train in half precision: on a GPU, and where a backbone is trained on a CPU that multiplies bfloat16.
+
+    That takes half the time there, and many times as long on a CPU that does not."""
+    return tensor.is_cuda or (recipe.unfreeze_blocks > 0 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
 def workers(device: torch.device) -> int:
@@ -278,13 +270,13 @@ def workers(device: torch.device) -> int:
 
 
 @contextmanager
-def memory(recipe: Recipe) -> Iterator[None]:
-    """Too little memory in clear words."""
+def memory_errors(recipe: Recipe) -> Iterator[None]:
+    """Raise BadRun with a hint where memory does not suffice."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        told = str(error)  # torch has an error of its own for a GPU alone
-        if isinstance(error, RuntimeError) and not any(words in told.lower() for words in FULL):
+        message = str(error)  # torch has an error of its own for a GPU alone
+        if isinstance(error, RuntimeError) and not any(words in message.lower() for words in OUT_OF_MEMORY):
             raise
         raise BadRun(
             f"too little memory for batches of {recipe.products} products",

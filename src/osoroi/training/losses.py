@@ -1,4 +1,4 @@
-"""What training makes small: pure functions of vectors, a street row and a shop row of the same product side by side.
+"""Losses: pure functions of the vectors of street rows and shop rows.
 
 Rows are unit vectors, so a squared distance is 2 - 2 cos and lies in [0, 4]. ``street[i]`` and ``shop[j]`` show the
 same product where ``same[i, j]``.
@@ -11,14 +11,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from osoroi.errors import extra
 from osoroi.records import Part
 
 
 def triplet(
     anchors: Float[Tensor, "t d"], positives: Float[Tensor, "t d"], negatives: Float[Tensor, "t d"], margin: float
 ) -> Float[Tensor, ""]:
-    r"""Mean hinge of how much nearer the right product is than the wrong one.
+    r"""Triplet loss: mean hinge of how much nearer the positive is than the negative.
 
     .. math:: \frac1t \sum_i \max(0,\; m + |a_i-p_i|^2 - |a_i-n_i|^2)
 
@@ -35,24 +34,24 @@ def triplet(
 def info_nce(
     street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"], same: Bool[Tensor, "s t"], scale: Float[Tensor, ""]
 ) -> Float[Tensor, ""]:
-    r"""Each row's right partner among all rows of the other side, asked in both directions.
+    r"""InfoNCE: the cross entropy of each row's positive among its negatives, in both directions.
 
     .. math:: -\frac12 \Big[ \frac1{|P|} \sum_{(i,j) \in P}
               \log \frac{e^{\tau s_{ij}}}{e^{\tau s_{ij}} + \sum_{k: \neg same_{ik}} e^{\tau s_{ik}}} + \text{the same
               with the sides changed} \Big]
 
-    P are the pairs of the same product, s their cosines, τ the scale. At least 0; log(1 + wrong rows) where nothing is
-    known. Without pairs it is 0. Radford et al. 2021, arXiv:2103.00020, there with one pair a row.
+    P are the pairs of the same product, s their cosines, τ the scale. At least 0; log(1 + negatives) where all cosines
+    are equal. Without pairs it is 0. Radford et al. 2021, arXiv:2103.00020, there with one pair a row.
 
     >>> rows = torch.eye(2)
     >>> info_nce(rows, rows, torch.eye(2, dtype=torch.bool), torch.tensor(1.0))  # log(1 + e⁻¹)
     tensor(0.3133)
     """
     logits = scale * street @ shop.T
-    return (_chosen(logits, same) + _chosen(logits.T, same.T)) / 2
+    return (_cross_entropy(logits, same) + _cross_entropy(logits.T, same.T)) / 2
 
 
-def _chosen(logits: Float[Tensor, "s t"], same: Bool[Tensor, "s t"]) -> Float[Tensor, ""]:
+def _cross_entropy(logits: Float[Tensor, "s t"], same: Bool[Tensor, "s t"]) -> Float[Tensor, ""]:
     wrong = logits.masked_fill(same, -torch.inf).logsumexp(1, keepdim=True)
     surprise = F.softplus(wrong - logits).masked_fill(~same, 0)  # log(1 + Σ e^wrong / e^right)
     return surprise.sum() / same.sum().clamp(min=1)
@@ -67,17 +66,22 @@ def multi_similarity(
     beta: float = 50.0,
     base: float = 0.5,
 ) -> Float[Tensor, ""]:
-    r"""Right pairs below the base and wrong pairs above it, the worst of them most.
+    r"""Multi-similarity loss: positives below the base and negatives above it, the hardest weighted most.
 
     .. math:: \frac1s \sum_i \frac1\alpha \log\Big(1 + \sum_{j: same} e^{-\alpha (s_{ij} - \lambda)}\Big)
               + \frac1\beta \log\Big(1 + \sum_{k: \neg same} e^{\beta (s_{ik} - \lambda)}\Big)
 
-    Without rows it is 0. Wang et al. 2019, arXiv:1904.06627; computed by pytorch-metric-learning, without its miner.
+    Without rows it is 0. Wang et al. 2019, arXiv:1904.06627, without its miner.
+
+    >>> street = torch.tensor([[1.0, 0.0]]); shop = torch.tensor([[0.6, 0.8], [0.8, 0.6]])
+    >>> same = torch.tensor([[True, False]])
+    >>> multi_similarity(street, shop, same, alpha=1.0, beta=1.0)  # log(1 + e^-.1) + log(1 + e^.3)
+    tensor(1.4988)
     """
-    loss = extra("pytorch_metric_learning.losses", "train").MultiSimilarityLoss(alpha=alpha, beta=beta, base=base)
-    right, wrong = same.nonzero(as_tuple=True), (~same).nonzero(as_tuple=True)
-    found: Tensor = loss(street, indices_tuple=(*right, *wrong), ref_emb=shop)
-    return found
+    gap = street @ shop.T - base
+    right = (-alpha * gap).masked_fill(~same, -torch.inf).logsumexp(1)
+    wrong = (beta * gap).masked_fill(same, -torch.inf).logsumexp(1)
+    return (F.softplus(right) / alpha + F.softplus(wrong) / beta).sum() / max(len(street), 1)
 
 
 def by_part(
@@ -85,15 +89,15 @@ def by_part(
     street: Float[Tensor, "s d"],
     shop: Float[Tensor, "t d"],
     parts: Sequence[Part],
-    alone: float,
+    part_loss_weight: float,
 ) -> Float[Tensor, ""]:
-    r"""The loss of the weighed mix, and of each part alone.
+    r"""The loss of the weighted sum of parts, plus that of each part alone.
 
     .. math:: \ell(\sqrt{w} x) + \alpha \sum_p \ell(x_p)
 
-    Parts are scaled by the roots of their weights on both sides, so the mix is of unit length and its inner product
-    is the score. ``loss`` is also told which term it is asked for: 0 for the mix, 1, 2, … for the parts. An encoder of
-    one part has that part's loss alone.
+    Parts are scaled by the roots of their weights on both sides, so the weighted sum has unit length and its inner
+    product is the score. The third argument of ``loss`` is the number of the term: 0 for the weighted sum, 1, 2, … for
+    the parts. With one part there is that part's loss alone.
     """
     if len(parts) == 1:
         return loss(street, shop, 0)
@@ -103,5 +107,5 @@ def by_part(
     for term, (one, other) in enumerate(
         zip(torch.split(street, sizes, 1), torch.split(shop, sizes, 1), strict=True), start=1
     ):
-        total = total + alone * loss(one, other, term)
+        total = total + part_loss_weight * loss(one, other, term)
     return total

@@ -1,7 +1,7 @@
-"""Which wrong product a triplet holds: pure functions of a batch's squared distances between street and shop rows.
+"""Miners: which negative a triplet has; pure functions of the squared distances between street and shop rows.
 
-Every right pair (i, j) of the batch gives at most one triplet (street i, shop j, a wrong shop row). Products of the
-same design in another colour are wrong ones like any other, and the hardest; ``sampling`` brings them into the batch.
+Every positive pair (i, j) of the batch gives at most one triplet (street i, shop j, a negative shop row). Products of
+the same design in another colour are negatives like any other, and the hardest; ``sampling`` adds them to the batch.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 Triplets = tuple[Int64[Tensor, "n"], Int64[Tensor, "n"], Int64[Tensor, "n"]]
-"""Rows of street, of the right shop photo, of a wrong one."""
+"""Rows of anchors (street), positives (shop) and negatives (shop)."""
 
 Miner = Callable[[Float[Tensor, "s t"], Bool[Tensor, "s t"], torch.Generator], Triplets]
 
@@ -25,26 +25,26 @@ def squared_distances(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"]) 
     return 2 - 2 * street.detach() @ shop.detach().T
 
 
-def random(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], draw: torch.Generator) -> Triplets:
-    """For each right pair any wrong row, all as likely; a pair whose row knows no wrong one gives none."""
+def random(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], generator: torch.Generator) -> Triplets:
+    """For each positive pair a random negative; a pair whose anchor has no negative gives no triplet."""
     anchors, positives = (same & (~same).any(1, keepdim=True)).nonzero(as_tuple=True)
     if not len(anchors):
         return anchors, positives, anchors
     chances = (~same)[anchors].float().cpu()
-    negatives = torch.multinomial(chances, 1, generator=draw)[:, 0].to(anchors.device)
+    negatives = torch.multinomial(chances, 1, generator=generator)[:, 0].to(anchors.device)
     return anchors, positives, negatives
 
 
-def batch_hard(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], draw: torch.Generator) -> Triplets:
-    """For each right pair the nearest wrong row. Hermans et al. 2017, arXiv:1703.07737, between two sides."""
+def batch_hard(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], generator: torch.Generator) -> Triplets:
+    """For each positive pair the nearest negative. Hermans et al. 2017, arXiv:1703.07737, between two domains."""
     anchors, positives = (same & (~same).any(1, keepdim=True)).nonzero(as_tuple=True)
     nearest = distances.masked_fill(same, torch.inf).argmin(1)
     return anchors, positives, nearest[anchors]
 
 
-def semi_hard(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], draw: torch.Generator) -> Triplets:
-    """For each right pair the nearest wrong row that is farther than the right one; where there is none, the farthest
-    wrong row. Schroff et al. 2015, arXiv:1503.03832, the fallback as in TensorFlow's implementation."""
+def semi_hard(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], generator: torch.Generator) -> Triplets:
+    """For each positive pair the nearest negative that is farther than the positive; where there is none, the farthest
+    negative. Schroff et al. 2015, arXiv:1503.03832, the fallback as in TensorFlow's implementation."""
     anchors, positives = (same & (~same).any(1, keepdim=True)).nonzero(as_tuple=True)
     if not len(anchors):
         return anchors, positives, anchors

@@ -1,13 +1,13 @@
-"""A run, from a data set and a recipe to a network that did best on products held out; and back from its folder.
+"""A run: datasets and a recipe become a trained network in a folder, and a folder becomes the network again.
 
-A run's folder holds ``run.json`` (data set, recipe, files it began with), what ``training`` writes, ``crops.npy`` (a
-few crops, to compare the exported file on) and ``seen/`` (what the frozen part saw: large, may be deleted), unless that
-is kept elsewhere.
+A run's folder holds ``run.json`` (datasets, recipe, files of weights), what ``loop`` writes, ``crops.npy`` (a few crops
+of the validation split that an exported file is checked on) and ``features/`` (the feature cache: large, may be
+deleted), unless that is elsewhere.
 """
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -17,111 +17,150 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from osoroi import __version__
-from osoroi.data.readers import open_dataset
+from osoroi import __version__, files
+from osoroi.data.readers import Reader, open_dataset
 from osoroi.errors import BadRun
 from osoroi.model import build
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.records import Part
-from osoroi.training import checkpoint, closed_form, log, loop, validation
-from osoroi.training import dataset as preparing
+from osoroi.training import checkpoint, dataset, lda, log, loop, validation
+from osoroi.training.dataset import Selection
+from osoroi.training.sampling import Pairs
+from osoroi.training.view_loader import View, ViewLoader
 
-NOTES, CROPS, SEEN = "run.json", "crops.npy", "seen"
-COMPARED = 48
-"""Crops of products held out that are kept for the check of an export."""
+CONFIG, CROPS, FEATURES = "run.json", "crops.npy", "features"
+CHECKED_CROPS = 48
+"""Number of validation crops that are kept for the check of an export."""
 
 
 @dataclass(frozen=True)
-class Notes:
-    """What a run began with."""
+class RunConfig:
+    """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones."""
 
-    dataset: str
+    datasets: tuple[str, ...]
     recipe: Recipe
-    trunk: str | None = None
-    probe: str | None = None
+    backbone: str | None = None
+    foreground: str | None = None
     version: str = __version__
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a run says on its way: pairs it learns from, pairs held out, and products that had one side alone."""
+class PairCounts:
+    """Numbers of products: for training, for validation, and dropped because they have photos of one domain alone."""
 
-    pairs: int
-    held: int
-    alone: int
+    training: int
+    validation: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What is called as a run proceeds.
+
+    ``on_features`` gets the views done and the views of the split, ``on_unreadable`` a reason for each photo.
+    """
+
+    on_counts: Callable[[PairCounts], None] = lambda counts: None
+    on_features: Callable[[int, int], None] = lambda done, total: None
+    on_unreadable: Callable[[list[str]], None] = lambda problems: None
+    on_step: Callable[[loop.Step], None] = lambda step: None
 
 
 def run(
-    notes: Notes,
+    config: RunConfig,
     folder: Path,
     *,
     resume: bool = False,
-    seen: Path | None = None,
-    on_told: Callable[[Told], None] = lambda told: None,
-    on_look: Callable[[int, int], None] = lambda done, total: None,
-    on_lost: Callable[[list[str]], None] = lambda problems: None,
-    on_step: Callable[[loop.Step], None] = lambda step: None,
+    cache: Path | None = None,
+    readers: Sequence[Reader] | None = None,
+    network: Any = None,
+    callbacks: Callbacks = Callbacks(),
 ) -> dict[str, float]:
-    """Prepare, fit, train; the metrics on the products held out. A folder that holds a run is only ever resumed.
+    """Load pairs, fit heads by LDA, train, fit heads again; the metrics on the validation split.
 
-    ``seen`` is a folder that runs share: what the frozen half of the same network saw of the same photos is kept there
-    once, whatever learns from it.
+    A folder that holds a run is only ever resumed. ``cache`` is a folder of features that runs share. ``readers`` and
+    ``network`` replace those that the configuration names. Raises BadRun and BadDataset.
     """
-    recipe = notes.recipe
-    _see(notes, folder, resume)
-    reader = open_dataset(notes.dataset)
-    chosen, held_out = (preparing.choose(reader, split, category=recipe.category) for split in ("train", "val"))
-    on_told(Told(len(chosen.products), len(held_out.products), chosen.alone + held_out.alone))
-    network: Any = build.build(recipe, _path(notes.trunk), _path(notes.probe))
-    with _only(folder), loop.memory(recipe):
+    recipe = config.recipe
+    _check_folder(config, folder, resume)
+    readers = [open_dataset(name) for name in config.datasets] if readers is None else readers
+    selections = {split: dataset.select(readers, split, category=recipe.category) for split in ("train", "val")}
+    counts = [len(each.products) for each in selections.values()]
+    callbacks.on_counts(PairCounts(counts[0], counts[1], sum(each.dropped for each in selections.values())))
+    if network is None:
+        network = build.build(recipe, _path(config.backbone), _path(config.foreground))
+    with _locked(folder), loop.memory_errors(recipe):
         if not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
-            log.put(folder / NOTES, json.dumps(asdict(notes), indent=1).encode())
-        pairs, held = (
-            preparing.prepare(
-                each,
+            files.write_atomically(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
+        pairs, held_out = (
+            dataset.load_pairs(
+                selection,
                 network,
                 recipe,
-                folder / SEEN / split if seen is None else seen / sha256(notes.dataset.encode()).hexdigest()[:16],
-                worse=split == "train",
-                shared=seen is not None,
-                on_progress=on_look,
-                on_lost=on_lost,
+                folder / FEATURES / split if cache is None else cache / _digest(config.datasets),
+                augmented=split == "train",
+                shared=cache is not None,
+                on_progress=callbacks.on_features,
+                on_unreadable=callbacks.on_unreadable,
             )
-            for each, split in ((chosen, "train"), (held_out, "val"))
+            for split, selection in selections.items()
         )
-        _keep_crops(held_out, recipe, folder)
-        if recipe.start == "closed":
-            closed_form.fit(network, pairs, recipe)
-        if not recipe.epochs:
-            return _finish(network, validation.metrics(network, held, device()), folder)
-        found = loop.train(network, pairs, held, recipe, folder, resume=resume, on_step=on_step)
+        _keep_crops(selections["val"], recipe, folder)
+        metrics = fit(network, pairs, held_out, recipe, folder, resume=resume, on_step=callbacks.on_step)
+        return _finish(network, metrics, folder)
+
+
+def fit(
+    network: Any,
+    pairs: Pairs,
+    held_out: Pairs,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_step: Callable[[loop.Step], None] = lambda step: None,
+) -> dict[str, float]:
+    """Train a network in place: heads by LDA, then epochs, then heads by LDA once more where the recipe says so.
+
+    Gives the metrics on the products that are held out, with the weights of the parts that the encoder will state.
+    """
+    lda_pairs = pairs.of_first_datasets(recipe.lda_datasets) if recipe.lda_datasets else pairs
+    if recipe.init == "lda":
+        lda.fit(network, lda_pairs, replace(recipe, nuisance_weight=0.0) if recipe.refit else recipe)
+    if recipe.epochs:
+        loop.train(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step)
+        if recipe.refit:
+            lda.fit(network, lda_pairs, recipe)
         if not recipe.weights:
-            sides = validation.embed(network, held, device())
-            weights = validation.weigh([sides], network.parts, recipe.best)
-            network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
-            found = found | validation.metrics(network, held, device())
-        return _finish(network, found, folder)
+            sides = validation.embed(network, held_out, device())
+            _weigh(network, validation.fit_weights([sides], network.parts, recipe.monitor))
+    if recipe.served_weights:
+        _weigh(network, dict(recipe.served_weights))
+    return validation.metrics(network, held_out, device())
 
 
-def load(folder: Path) -> tuple[Any, Notes]:
-    """The network of a finished run, and what it began with."""
-    notes = read_notes(folder)
-    kept = checkpoint.read(folder / loop.BEST)
-    if "parts" not in kept.state:
+def load(folder: Path) -> tuple[Any, RunConfig]:
+    """The network of a finished run, and what the run began with."""
+    config = read_config(folder)
+    stored = checkpoint.read(folder / loop.BEST)
+    if "parts" not in stored.state:
         raise BadRun(f"{folder} has not finished", hint="go on with: osoroi train … --out … --resume")
-    network: Any = build.build(notes.recipe, None, _path(notes.probe), empty=True)
-    network.load_state_dict(checkpoint.weights(kept))
-    network.parts = tuple(Part(**part) for part in kept.state["parts"])
-    return network.eval(), notes
+    network: Any = build.build(config.recipe, None, _path(config.foreground), empty=True)
+    network.load_state_dict(checkpoint.weights(stored))
+    network.parts = tuple(Part(**part) for part in stored.state["parts"])
+    return network.eval(), config
 
 
-def read_notes(folder: Path) -> Notes:
+def read_config(folder: Path) -> RunConfig:
     """What a run began with; raises BadRun for a folder that holds none."""
     try:
-        told = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        told["recipe"]["weights"] = tuple((name, weight) for name, weight in told["recipe"]["weights"])
-        return Notes(**(told | {"recipe": Recipe(**told["recipe"])}))
+        stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        recipe: dict[str, Any] = {
+            name: tuple(map(tuple, value)) if isinstance(value, list) else value
+            for name, value in stored["recipe"].items()
+        }
+        return RunConfig(**(stored | {"datasets": tuple(stored["datasets"]), "recipe": Recipe(**recipe)}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(
             f"{folder} holds no run ({error})", hint="give a folder that `osoroi train --out` wrote"
@@ -129,60 +168,60 @@ def read_notes(folder: Path) -> Notes:
 
 
 def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """The crops that a run kept."""
+    """The crops that an export of the run is checked on."""
     return list(np.load(folder / CROPS))
 
 
-def _see(notes: Notes, folder: Path, resume: bool) -> None:
-    """See that a new run has a folder of its own, and that an old one was begun as it goes on."""
-    there = (folder / NOTES).exists()
+def _weigh(network: Any, weights: dict[str, float]) -> None:
+    network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
+
+
+def _check_folder(config: RunConfig, folder: Path, resume: bool) -> None:
+    """Raise BadRun unless a new run has a folder of its own, and an old one is resumed as it began."""
     if resume:
-        before = read_notes(folder)
-        if replace(before, version=notes.version) != notes:
+        before = read_config(folder)
+        if replace(before, version=config.version) != config:
             raise BadRun(
                 f"{folder} was begun otherwise: {before}",
-                hint="resume with the same data set, recipe and settings, or give another --out",
+                hint="resume with the same datasets, recipe and settings, or give another --out",
             )
-    elif there:
+    elif (folder / CONFIG).exists():
         raise BadRun(f"{folder} holds a run already", hint="go on with --resume, or give another --out")
 
 
 @contextmanager
-def _only(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """One process at a time; the lock ends with the process that holds it."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BadRun(
-                f"another process is at work in {folder}", hint="wait for it, or give another --out"
-            ) from error
+    with files.lock(folder / "lock") as alone:
+        if not alone:
+            raise BadRun(f"another process is at work in {folder}", hint="wait for it, or give another --out")
         yield
 
 
-def _finish(network: Any, found: dict[str, float], folder: Path) -> dict[str, float]:
-    """Keep the network with its parts and metrics."""
+def _finish(network: Any, metrics: dict[str, float], folder: Path) -> dict[str, float]:
+    """Store the network with its parts and metrics."""
     tensors = {checkpoint.MODEL + name: one for name, one in network.state_dict().items()}
     parts = [asdict(part) for part in network.parts]
-    checkpoint.write(folder / loop.BEST, checkpoint.Checkpoint(tensors, {"metrics": found, "parts": parts}))
+    checkpoint.write(folder / loop.BEST, checkpoint.Checkpoint(tensors, {"metrics": metrics, "parts": parts}))
     if not (folder / "metrics.json").exists():
-        log.write(folder, [{"epoch": 0.0} | found])
-    return found
+        log.write(folder, [{"epoch": 0.0} | metrics])
+    return metrics
 
 
-def _keep_crops(chosen: preparing.Chosen, recipe: Recipe, folder: Path) -> None:
+def _keep_crops(selection: Selection, recipe: Recipe, folder: Path) -> None:
     if (folder / CROPS).exists():
         return
-    looks = [preparing.Look(crop, product, 0) for product, crop in chosen.crops]
-    show = preparing.Shower(looks, recipe)
-    places = np.unique(np.linspace(0, len(looks) - 1, COMPARED).astype(int))
-    shown = [crop for crop in map(show, places.tolist()) if crop is not None]
+    views = [View(crop, product, 0) for product, crop in selection.crops]
+    loader = ViewLoader(views, recipe)
+    places = np.unique(np.linspace(0, len(views) - 1, CHECKED_CROPS).astype(int))
+    loaded = [crop for place in places.tolist() for crop in loader.load_together([place]) if crop is not None]
     data = io.BytesIO()
-    np.save(data, np.stack(shown))
-    log.put(folder / CROPS, data.getvalue())
+    np.save(data, np.stack(loaded))
+    files.write_atomically(folder / CROPS, data.getvalue())
+
+
+def _digest(names: Sequence[str]) -> str:
+    return sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def _path(text: str | None) -> Path | None:

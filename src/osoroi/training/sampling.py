@@ -1,4 +1,4 @@
-"""P products x K crops -> Batch: which rows a step sees, drawn from seed and epoch alone, so that a run can resume."""
+"""P products x K crops -> Batch: the rows of each step, drawn from seed and epoch alone, so that a run can resume."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +15,10 @@ from osoroi.errors import BadRun
 from osoroi.recipe import Recipe
 
 AHEAD = 2
-"""Batches that are loaded while one is learned from."""
+"""Batches that are loaded while one is trained on."""
 
 Images = tuple[Tensor, ...]
-"""What a network takes: crops, or what was made of them before; one row a view."""
+"""What a network takes: crops, or cached features of them; one row a view."""
 
 
 class Batch(NamedTuple):
@@ -31,25 +31,37 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairs:
-    """What a run may see. Row v is one view of one crop of product number ``product[v]``; several views show one crop.
+    """Training pairs. Row v is one view of one crop of product number ``product[v]``; several views show one crop.
 
-    ``look(rows, epoch)`` gives the images of rows. View number 0 is the crop as it is. ``design`` and ``category`` are
-    numbers for each product, -1 where it has none.
+    ``load(rows, epoch)`` gives the images of rows. View number 0 is the plain one. ``design`` and ``category`` are
+    numbers for each product, -1 where it has none, and ``dataset`` is the number of its dataset.
     """
 
-    look: Callable[[Int64[np.ndarray, "r"], int], Images]
+    load: Callable[[Int64[np.ndarray, "r"], int], Images]
     product: Int64[np.ndarray, "v"]
     is_street: Bool[np.ndarray, "v"]
     view: Int64[np.ndarray, "v"]
     design: Int64[np.ndarray, "p"]
     category: Int64[np.ndarray, "p"]
+    dataset: Int64[np.ndarray, "p"]
 
     def __len__(self) -> int:
         """Products."""
         return len(self.design)
 
+    def of_first_datasets(self, count: int) -> "Pairs":
+        """The pairs of the first datasets alone; products keep their numbers, because datasets follow each other."""
+        products = int(np.searchsorted(self.dataset, count))
+        rows = np.flatnonzero(self.product < products)
+
+        def load(some: Int64[np.ndarray, "r"], epoch: int) -> Images:
+            return self.load(rows[some], epoch)
+
+        own = (self.product[rows], self.is_street[rows], self.view[rows])
+        return Pairs(load, *own, self.design[:products], self.category[:products], self.dataset[:products])
+
     def rows(self, *, is_street: bool) -> list[Int64[np.ndarray, "_"]]:
-        """For each product its rows on one side; raises BadRun where a product has none."""
+        """For each product its rows of one domain; raises BadRun where a product has none."""
         mine = np.flatnonzero(self.is_street == is_street)
         mine = mine[np.argsort(self.product[mine], kind="stable")]
         counts = np.bincount(self.product[mine], minlength=len(self))
@@ -57,7 +69,7 @@ class Pairs:
             side = "street" if is_street else "shop"
             raise BadRun(
                 f"{int(np.sum(counts == 0))} of {len(self)} products have no {side} photo",
-                hint="leave them out: there is nothing to learn from one side alone",
+                hint="leave them out: a product needs photos of both domains",
             )
         return np.split(mine, np.cumsum(counts)[:-1])
 
@@ -66,17 +78,17 @@ def batches(pairs: Pairs, recipe: Recipe, epoch: int, *, skip: int = 0, workers:
     """The batches of an epoch from number ``skip`` on; the next ones are loaded while one is used."""
     rest = iter(plan(pairs, recipe, epoch)[skip:])
     with ThreadPoolExecutor(workers) as pool:
-        coming = [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, AHEAD * workers)]
-        while coming:
-            ready = coming.pop(0).result()
-            coming += [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, 1)]
+        pending = [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, AHEAD * workers)]
+        while pending:
+            ready = pending.pop(0).result()
+            pending += [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, 1)]
             yield ready
 
 
 def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int) -> Batch:
     """The batch of some rows."""
     return Batch(
-        pairs.look(rows, epoch),
+        pairs.load(rows, epoch),
         torch.from_numpy(pairs.product[rows]),
         torch.from_numpy(pairs.is_street[rows]),
     )
@@ -85,54 +97,58 @@ def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int) -> Batch:
 def plan(pairs: Pairs, recipe: Recipe, epoch: int) -> list[Int64[np.ndarray, "_"]]:
     """The rows of every batch: all street rows of its products, then all shop rows, in the same order of products.
 
-    Every product comes at least once an epoch, in batches of nearly equal size, but one that would be alone in its
-    batch; ``siblings`` come on top of that.
+    Every product comes once an epoch, in batches of nearly equal size, but one that would be alone in its batch. Hard
+    negatives are added to that. A batch holds products of one dataset.
     """
-    draw = np.random.default_rng([recipe.seed, epoch])
+    rng = np.random.default_rng([recipe.seed, epoch])
     street, shop = pairs.rows(is_street=True), pairs.rows(is_street=False)
     planned = []
-    for chosen in _groups(pairs, recipe, draw):
-        products = _with_siblings(chosen, pairs.design, recipe.siblings, draw)
-        sides = (street, shop)
-        planned.append(np.concatenate([_some(side, products, recipe.rows, draw) for side in sides]))
+    for group in _groups(pairs, recipe, rng):
+        products = _with_hard_negatives(group, pairs.design, recipe.hard_negatives, rng)
+        planned.append(np.concatenate([_draw_rows(side, products, recipe.rows, rng) for side in (street, shop)]))
     return planned
 
 
-def _groups(pairs: Pairs, recipe: Recipe, draw: np.random.Generator) -> list[Int64[np.ndarray, "_"]]:
-    """All products in batches, without siblings; of one category each, where the recipe says so."""
-    most = recipe.products - recipe.siblings
-    kinds = np.unique(pairs.category) if recipe.pure else [None]
-    members = [np.arange(len(pairs)) if kind is None else np.flatnonzero(pairs.category == kind) for kind in kinds]
-    parts = chain.from_iterable(
-        np.array_split(draw.permutation(each), -(-len(each) // most)) for each in members if len(each)
-    )
+def _groups(pairs: Pairs, recipe: Recipe, rng: np.random.Generator) -> list[Int64[np.ndarray, "_"]]:
+    """All products in batches of one dataset, and one category where the recipe says so; without hard negatives."""
+    most = recipe.products - recipe.hard_negatives
+    category = pairs.category if recipe.single_category_batches else np.zeros_like(pairs.category)
+    _, kind = np.unique(np.stack([pairs.dataset, category], 1), axis=0, return_inverse=True)
+    members = [np.flatnonzero(kind == number) for number in range(int(kind.max(initial=-1)) + 1)]
+    parts = chain.from_iterable(np.array_split(rng.permutation(own), -(-len(own) // most)) for own in members)
     groups = [part for part in parts if len(part) > 1]
     if not groups:
-        raise BadRun(f"{len(pairs)} products give no batch of two", hint="train on more products, or without pure=yes")
-    return [groups[place] for place in draw.permutation(len(groups))]
+        raise BadRun(
+            f"{len(pairs)} products give no batch of two",
+            hint="train on more products, or without single_category_batches=yes",
+        )
+    return [groups[place] for place in rng.permutation(len(groups))]
 
 
-def _with_siblings(
-    chosen: Int64[np.ndarray, "n"], design: Int64[np.ndarray, "p"], most: int, draw: np.random.Generator
+def _with_hard_negatives(
+    group: Int64[np.ndarray, "n"], design: Int64[np.ndarray, "p"], most: int, rng: np.random.Generator
 ) -> Int64[np.ndarray, "m"]:
-    """The products, and for up to ``most`` of them another one of the same design that is not among them yet."""
-    inside = set(chosen.tolist())
-    for one in draw.permutation(chosen):
-        if len(inside) - len(chosen) == most:
+    """The products, and for up to ``most`` of them another one of the same design that is not among them yet.
+
+    A product without a design (-1) has no hard negatives.
+    """
+    inside = set(group.tolist())
+    for product in rng.permutation(group):
+        if len(inside) - len(group) == most:
             break
-        same = np.flatnonzero((design == design[one]) & (design >= 0))
+        same = np.flatnonzero((design == design[product]) & (design >= 0))
         others = [other for other in same.tolist() if other not in inside]
         if others:
-            inside.add(int(draw.choice(others)))
-    added = sorted(inside - set(chosen.tolist()))
-    return np.concatenate([chosen, np.array(added, np.int64)])
+            inside.add(int(rng.choice(others)))
+    added = sorted(inside - set(group.tolist()))
+    return np.concatenate([group, np.array(added, np.int64)])
 
 
-def _some(
-    side: list[Int64[np.ndarray, "_"]], products: Int64[np.ndarray, "n"], count: int, draw: np.random.Generator
+def _draw_rows(
+    side: list[Int64[np.ndarray, "_"]], products: Int64[np.ndarray, "n"], count: int, rng: np.random.Generator
 ) -> Int64[np.ndarray, "m"]:
     """So many rows of each product, each at most once where there are enough."""
     if count == 1:  # one draw for all: a draw each would take as long as a small network's step
-        chances = draw.random(len(products)).tolist()
-        return np.array([side[one][int(at * len(side[one]))] for one, at in zip(products, chances, strict=True)])
-    return np.concatenate([draw.choice(side[one], count, replace=count > len(side[one])) for one in products])
+        chances = rng.random(len(products)).tolist()
+        return np.array([side[own][int(at * len(side[own]))] for own, at in zip(products, chances, strict=True)])
+    return np.concatenate([rng.choice(side[own], count, replace=count > len(side[own])) for own in products])

@@ -34,6 +34,7 @@ True
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from osoroi.catalog.filters import from_json, grammar
@@ -41,8 +42,12 @@ from osoroi.catalog.filters.nodes import (
     COLUMNS,
     CONDITIONS,
     LENGTH,
+    LONG_CONDITIONS,
+    LONG_TEXT,
+    NAMED,
     NESTING,
     PREFIX,
+    VALUES,
     Among,
     Compare,
     Condition,
@@ -107,13 +112,14 @@ def checked(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], *, text:
     """The same filter with every column resolved: ``sale`` becomes ``attributes.sale``.
 
     ``attributes`` says which there are and what they hold. Raises BadFilter, pointing into ``text`` where it can, for a
-    column that is not there, for a value of a kind that the column never holds, for an order among flags, and for more
-    than 200 conditions or levels.
+    column that is not there, for a value of a kind that the column never holds, for an order among flags, and for a
+    filter above the limits: 200 conditions, 20 of them on ``product_id``, ``title`` or ``url``, 10,000 values, 30
+    levels.
 
     >>> checked(parse("sale"), {"sale": frozenset(["flag"])})
     Compare(column='attributes.sale', operator='=', value=True)
     """
-    budget = iter(range(CONDITIONS))
+    budget = Budget()
 
     def visit(part: Filter, depth: int) -> Filter:
         if depth > NESTING:
@@ -123,9 +129,9 @@ def checked(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], *, text:
                 return Not(visit(part.of, depth + 1))
             case Every() | Some():
                 return replace(part, of=tuple(visit(inner, depth + 1) for inner in part.of))
-        if next(budget, None) is None:
-            raise BadFilter(f"the filter has more than {CONDITIONS} conditions")
-        return _resolved(part, attributes, text)
+        resolved = _resolved(part, attributes, text)
+        budget.spend(resolved)
+        return resolved
 
     return visit(filter_, 0)
 
@@ -136,8 +142,9 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
         name = PREFIX + name
     kinds = COLUMNS.get(name) or attributes.get(name.removeprefix(PREFIX))
     if kinds is None:
-        there = ", ".join([*COLUMNS, *(PREFIX + other for other in sorted(attributes))])
-        raise grammar.pointing(text, at, f"there is no column {condition.column!r}", hint=f"there are: {there}")
+        raise grammar.pointing(
+            text, at, f"there is no column {condition.column[:80]!r}", hint=_columns(condition.column, attributes)
+        )
     for value in _values(condition):
         if kind(value) not in kinds:
             held = " or ".join(PLURALS[one] for one in sorted(kinds))
@@ -147,6 +154,42 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
     if isinstance(condition, Compare) and condition.operator != "=" and isinstance(condition.value, bool):
         raise grammar.pointing(text, at, "the filter compares flags, which have no order", hint="use = or !=")
     return replace(condition, column=name)
+
+
+COMPARED = 2000
+"""Columns among which an error looks for those most like the one that was meant."""
+
+
+def _columns(wanted: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
+    """The columns there are, as a filter writes them; of many, those most like the one that is wanted."""
+    columns = [*COLUMNS, *(PREFIX + grammar.spelled(name) for name in sorted(attributes))]
+    if len(columns) <= NAMED:
+        return f"there are: {', '.join(columns)}"
+    near = get_close_matches(wanted[:80], columns[:COMPARED], n=NAMED, cutoff=0.0)
+    return f"there are {len(columns)}, for instance: {', '.join(column[:80] for column in near)}"
+
+
+class Budget:
+    """What is left for the conditions of one filter."""
+
+    def __init__(self) -> None:
+        self.conditions = self.long_conditions = self.values = 0
+
+    def spend(self, condition: Condition) -> None:
+        """Count a condition; raises BadFilter where a filter has too many."""
+        self.conditions += 1
+        self.long_conditions += condition.column in LONG_TEXT
+        self.values += len(_values(condition))
+        if self.conditions > CONDITIONS:
+            raise BadFilter(f"the filter has more than {CONDITIONS} conditions")
+        if self.values > VALUES:
+            raise BadFilter(f"the filter has more than {VALUES:,} values")
+        if self.long_conditions > LONG_CONDITIONS:
+            columns = ", ".join(sorted(LONG_TEXT))
+            raise BadFilter(
+                f"the filter has more than {LONG_CONDITIONS} conditions on {columns}, which read every product",
+                hint="name many values with one 'in'",
+            )
 
 
 PLURALS: dict[Kind, str] = {"text": "text", "number": "numbers", "flag": "flags"}

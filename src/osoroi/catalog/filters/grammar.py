@@ -52,6 +52,22 @@ VALUES = {"NUMBER", "STRING", "TRUE", "FALSE", "WORD"}
 EXAMPLE = 'for instance: category = skirts and price <= 5000 and brand in ("A", "B") and not attributes.sale'
 
 
+PLAIN_NAME = re.compile(r"(?!(?:and|or|not|in|is|missing|true|false)(?![\w-]))[^\W\d]\w*", re.IGNORECASE)
+"""NAME of the grammar: an attribute that needs no quotes."""
+
+
+def spelled(name: str) -> str:
+    """An attribute's name as a filter writes it: in quotes where it is no plain word.
+
+    >>> spelled("colour"), spelled("in stock"), spelled("in")
+    ('colour', '"in stock"', '"in"')
+    """
+    if PLAIN_NAME.fullmatch(name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def read(text: str) -> Filter:
     """A filter from its text."""
     if _depth(text) > NESTING:

@@ -1,12 +1,15 @@
 """A live catalog as one file: the database as of one commit and every photo in the catalog's folder, as a tar archive.
 
-``tar -xf FILE -C FOLDER`` restores it. The archive is complete in itself: a new ``catalog.id`` tells processes that
-still have the folder open, and an empty ``catalog.sqlite-wal`` takes the place of the log of a killed writer, which
-SQLite would replay into the restored database. Photos outside the catalog's folder are not in the archive.
+``tar -xf FILE -C FOLDER`` restores it. The archive is complete in itself, whatever lies in the folder: a new
+``catalog.id`` tells processes that still have the folder open. An empty ``catalog.sqlite-wal`` takes the place of the
+log of a killed writer, which SQLite would replay into the restored database, and an empty ``index/current`` that of
+the pointer to a snapshot of the index. Photos outside the catalog's folder are not in the archive.
 """
 
+import contextlib
 import io
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -20,8 +23,11 @@ from osoroi.catalog.memory import snapshots
 from osoroi.catalog.store import database, identity, verify
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.errors import BadCatalog, BadRequest, Busy
+
+BESIDE = ".osoroi-backup-"
+"""Beginning of the name of the folder, beside the backup, where the database is copied to first."""
 
 
 class Copied(NamedTuple):
@@ -43,12 +49,13 @@ def backup(folder: Path, file: Path) -> Copied:
     refuse_inside_catalog(file)
     if not file.parent.is_dir():
         raise BadCatalog(f"there is no folder {file.parent} for the backup", hint="make it, or name another file")
+    _remove_abandoned(file.parent)
     pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
     try:
         with (
             database.explained(folder),
-            tempfile.TemporaryDirectory(dir=file.parent, prefix=".osoroi-") as place,
-            snapshots.alone(folder) as only,
+            tempfile.TemporaryDirectory(dir=file.parent, prefix=BESIDE) as place,
+            snapshots.exclusive(folder) as only,
         ):
             if not only:  # a compaction might throw out a photo that the copy still refers to
                 raise Busy(f"the catalog {folder} is being compacted", hint="try again in a minute")
@@ -63,9 +70,18 @@ def backup(folder: Path, file: Path) -> Copied:
     return copied._replace(bytes=file.stat().st_size)
 
 
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the copies of backups that were killed, once nobody can still be at them."""
+    for path in folder.glob(f"{BESIDE}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > files.STALE_S:
+                shutil.rmtree(path)
+
+
 def refuse_inside_catalog(path: Path) -> None:
     """Raise BadRequest for a file to be written that would lie inside a catalog, or be one of its files."""
-    for folder in Path(os.path.realpath(path)).parents:
+    real = Path(os.path.realpath(path))
+    for folder in (real, *real.parents):
         if (folder / database.FILE).exists():
             raise BadRequest(f"{path} lies inside the catalog {folder}", hint="name a file outside of it")
 
@@ -74,15 +90,16 @@ def _write(folder: Path, copy: Path, file: IO[bytes]) -> Copied:
     """The archive, of a copy of the database that was found sound."""
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # so that the file alone is everything
-        truth = Truth(folder, connection)
-        for text in verify.contradictions(truth):
+        transaction = ReadTransaction(folder, connection)
+        for text in verify.contradictions(transaction):
             raise database.damaged(folder, text)
-        kept = truth.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
-        copied = Copied(truth.count()[0], len(kept), truth.seq(), 0)
+        kept = transaction.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
+        copied = Copied(transaction.count()[0], len(kept), transaction.seq(), 0)
         connection.execute("PRAGMA journal_mode = WAL")
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, identity.FILE, identity.content())  # first, so that it is noticed first
         _add(archive, f"{database.FILE}-wal", b"")
+        _add(archive, f"{snapshots.FOLDER}/{snapshots.CURRENT}", b"")  # points to no snapshot
         archive.add(copy, database.FILE)
         for (sha256,) in kept:
             _add_photo(archive, folder, sha256)

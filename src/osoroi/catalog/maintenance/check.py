@@ -1,4 +1,4 @@
-"""Does a catalog hold what it says? Every row, every vector, every kept photo, and the snapshot against the truth."""
+"""Verify a catalog: every row, every vector, every stored photo, and the snapshot against the database."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ import numpy as np
 
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns
-from osoroi.catalog.memory.memory_index import Mirror
+from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.store import database, verify
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.errors import BadIndex, CatalogDamaged
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
@@ -25,9 +25,9 @@ K = 10
 
 
 class Finding(NamedTuple):
-    """Something wrong: with the truth, with what is derived from it (rebuilt by a compaction), or with a photo."""
+    """Something wrong: with the database, with what is derived from it (rebuilt by a compaction), or with a photo."""
 
-    what: Literal["truth", "derived", "photo"]
+    what: Literal["database", "index", "photo"]
     text: str
 
 
@@ -41,14 +41,14 @@ def check(folder: Path) -> list[Finding]:
     pool = None
     try:
         pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
-        with pool.view() as truth:
-            wrong = [Finding("truth", text) for text in verify.contradictions(truth)]
+        with pool.view() as transaction:
+            wrong = [Finding("database", text) for text in verify.contradictions(transaction)]
             if wrong:
                 return wrong
-            photos = [Finding("photo", text) for text in _of_photos(truth)]
-        return [*(Finding("derived", text) for text in _derived(pool)), *photos]
+            photos = [Finding("photo", text) for text in _of_photos(transaction)]
+        return [*(Finding("index", text) for text in _derived(pool)), *photos]
     except CatalogDamaged as error:
-        return [Finding("truth", error.what)]
+        return [Finding("database", error.what)]
     finally:
         if pool is not None:
             pool.close()
@@ -57,65 +57,65 @@ def check(folder: Path) -> list[Finding]:
 def _derived(pool: Pool) -> list[str]:
     """What is wrong with the snapshot; one that is swapped while we look is looked at again."""
     for _ in range(snapshots.TRIES):
-        with pool.view() as truth:
-            path = snapshots.current(truth.folder)
+        with pool.view() as transaction:
+            path = snapshots.current(transaction.folder)
             try:
-                found = list(_of_snapshot(truth))
+                found = list(_of_snapshot(transaction))
             except BadIndex as error:
                 found = [str(error)]
-            if snapshots.current(truth.folder) == path:
+            if snapshots.current(transaction.folder) == path:
                 return found
     return []
 
 
-def _of_snapshot(truth: Truth) -> Iterator[str]:
-    """Whether the current snapshot and what was committed since make what the truth makes."""
-    path = snapshots.current(truth.folder)
+def _of_snapshot(transaction: ReadTransaction) -> Iterator[str]:
+    """Whether the current snapshot and what was committed since make what the database makes."""
+    path = snapshots.current(transaction.folder)
     if path is None:
         return
     manifest = snapshots.manifest_of(path)
-    if manifest.seq > truth.seq():
+    if manifest.seq > transaction.seq():
         return  # of a commit behind this view; that it was swapped in since shows by its name
     _, index, owners, columns = snapshots.opened(path, manifest)
     if isinstance(index, ScanIndex):
         index.verify()
-    encoder = truth.encoder()
-    mirror = Mirror(encoder, manifest.seq, manifest.commit, index, owners, columns)
+    encoder = transaction.encoder()
+    memory = MemoryIndex(encoder, manifest.seq, manifest.commit, index, owners, columns)
     if manifest.encoder != encoder.encoder:
         return  # the catalog has moved since; nobody reads this any more, and the next compaction replaces it
-    if not mirror.follow(truth):
+    if not memory.follow(transaction):
         yield f"the snapshot {path.name} is not of this catalog's past; a compaction writes a new one"
         return
-    told = dict(truth.all("SELECT crop, product FROM crops"))
-    seen = {int(crop): int(mirror.owners[crop]) for crop in np.flatnonzero(mirror.owners)}
-    if told != seen or len(mirror) != len(told):
-        yield f"the snapshot {path.name} holds {len(mirror)} crops, and the truth {len(told)}, or of other products"
+    told = dict(transaction.all("SELECT crop, product FROM crops"))
+    seen = {int(crop): int(memory.owners[crop]) for crop in np.flatnonzero(memory.owners)}
+    if told != seen or len(memory) != len(told):
+        yield f"the snapshot {path.name} holds {len(memory)} crops, and the database {len(told)}, or of other products"
         return
-    if name := mirror.columns.differs(Columns.read(truth), np.unique(mirror.owners[mirror.owners > 0])):
-        yield f"the snapshot {path.name} tells other values of {name!r} than the truth"
+    if name := memory.columns.differs(Columns.read(transaction), np.unique(memory.owners[memory.owners > 0])):
+        yield f"the snapshot {path.name} tells other values of {name!r} than the database"
         return
     exact = ExactIndex(encoder.dim)
-    for keys, vectors in truth.every_vector(encoder):
+    for keys, vectors in transaction.every_vector(encoder):
         exact.add(np.array(keys, np.int64), vectors)
-    yield from _compared(mirror, exact, path.name)
+    yield from _compared(memory, exact, path.name)
 
 
-def _compared(mirror: Mirror, exact: ExactIndex, name: str) -> Iterator[str]:
+def _compared(memory: MemoryIndex, exact: ExactIndex, name: str) -> Iterator[str]:
     """Stored vectors as queries: each has to be found, with the score that all vectors give."""
     if not len(exact):
         return
     keys = exact.keys[:: max(1, len(exact) // SAMPLE)]
     queries = exact.vectors(keys)
-    best, found = exact.nearest(queries, K), mirror.index.nearest(queries, K)
+    best, found = exact.nearest(queries, K), memory.index.nearest(queries, K)
     hits = np.mean([np.isin(want, have).mean() for want, have in zip(best.keys, found.keys, strict=True)])
     if hits < 0.95 or np.abs(best.scores[:, 0] - found.scores[:, 0]).max() > 1e-4:
         yield f"the snapshot {name} finds {hits:.1%} of what comparing with everything finds"
 
 
-def _of_photos(truth: Truth) -> Iterator[str]:
+def _of_photos(transaction: ReadTransaction) -> Iterator[str]:
     """Photos that are gone or changed. Searches go on without them; ``reencode`` and pictures do not."""
-    for sha256, path, crop_id in truth.all("SELECT DISTINCT sha256, path, min(crop_id) FROM crops GROUP BY 1, 2"):
-        photo = Path(path) if path is not None else _photos.place(truth.folder, sha256)
+    for sha256, path, crop_id in transaction.all("SELECT DISTINCT sha256, path, min(crop_id) FROM crops GROUP BY 1, 2"):
+        photo = Path(path) if path is not None else _photos.place(transaction.folder, sha256)
         try:
             with photo.open("rb") as file:
                 same = hashlib.file_digest(file, "sha256").hexdigest() == sha256

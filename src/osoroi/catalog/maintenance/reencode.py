@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from osoroi import image
 from osoroi.catalog.local import LocalCatalog, described
 from osoroi.catalog.store import writer
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import slot, vector_row
 from osoroi.encoder import Encoder
 from osoroi.errors import BadCatalog, BadPhoto, Busy
@@ -91,27 +91,27 @@ def reencode(
 
 def _begin(catalog: LocalCatalog, encoder: Encoder) -> int:
     """The new encoder's number: a new one, or that of a move which was stopped. A move to yet another is given up."""
-    with catalog._pool.commit() as truth:
-        catalog.demand_same(truth)
+    with catalog._pool.commit() as transaction:
+        catalog.demand_same(transaction)
         statement = "DELETE FROM encoders WHERE encoder != ? AND fingerprint != ?"
-        truth.connection.execute(statement, (catalog.encoder.encoder, encoder.fingerprint))
-        row = truth.one("SELECT encoder FROM encoders WHERE fingerprint = ?", encoder.fingerprint)
+        transaction.connection.execute(statement, (catalog.encoder.encoder, encoder.fingerprint))
+        row = transaction.one("SELECT encoder FROM encoders WHERE fingerprint = ?", encoder.fingerprint)
         if row is not None:
             return int(row[0])
-        return writer.put_encoder(truth.connection, described(encoder))
+        return writer.put_encoder(transaction.connection, described(encoder))
 
 
 def _pending(catalog: LocalCatalog, number: int) -> Iterator[list[tuple[int, Crop]]]:
     """Crops that have no vector of the new encoder, with their keys, by rising key."""
     last = 0
     while True:
-        with catalog._pool.view() as truth:
-            rows = truth.all(
+        with catalog._pool.view() as transaction:
+            rows = transaction.all(
                 "SELECT crops.*, product_id FROM crops JOIN products USING (product) WHERE crop > ?"
                 " AND NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) ORDER BY crop LIMIT ?",
                 *(last, slot(number, 0), CHUNK),
             )
-            crops = [(int(row[0]), truth.crop_of(row[:-1], row[-1])) for row in rows]
+            crops = [(int(row[0]), transaction.crop_of(row[:-1], row[-1])) for row in rows]
         if not crops:
             return
         yield crops
@@ -140,13 +140,13 @@ def _store(
     """Store the new vectors of those crops that nobody changed or removed meanwhile."""
     read = [(key, crop, look) for (key, crop), look in zip(crops, looks, strict=True) if not isinstance(look, Unread)]
     vectors = encoder.encode([look for _, _, look in read])
-    with catalog._pool.commit() as truth:
-        _demand_move(catalog, truth, number)
+    with catalog._pool.commit() as transaction:
+        _demand_move(catalog, transaction, number)
         for (key, crop, _), vector in zip(read, vectors, strict=True):
-            row = truth.one("SELECT * FROM crops WHERE crop = ?", key)
-            if row is not None and truth.crop_of(row, crop.product_id) == crop:
+            row = transaction.one("SELECT * FROM crops WHERE crop = ?", key)
+            if row is not None and transaction.crop_of(row, crop.product_id) == crop:
                 statement = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)"
-                truth.connection.execute(statement, vector_row(slot(number, key), vector))
+                transaction.connection.execute(statement, vector_row(slot(number, key), vector))
     return len(read)
 
 
@@ -158,40 +158,40 @@ def _drop(catalog: LocalCatalog, unread: Sequence[tuple[int, Crop, Unread]]) -> 
     if not unread:
         return []
     dropped = []
-    with catalog._commit("drop") as (truth, touched):
+    with catalog._commit("drop") as (transaction, touched):
         for key, crop, why in unread:
-            row = truth.one("SELECT * FROM crops WHERE crop = ?", key)
-            if row is None or truth.crop_of(row, crop.product_id) != crop:
+            row = transaction.one("SELECT * FROM crops WHERE crop = ?", key)
+            if row is None or transaction.crop_of(row, crop.product_id) != crop:
                 continue
-            writer.remove_crops(truth.connection, [key], touched)
-            if not truth.one("SELECT 1 FROM crops WHERE product = ?", row[2]):
-                writer.remove(truth.connection, crop.product_id, touched)
+            writer.remove_crops(transaction.connection, [key], touched)
+            if not transaction.one("SELECT 1 FROM crops WHERE product = ?", row[2]):
+                writer.remove(transaction.connection, crop.product_id, touched)
             dropped.append(why)
     return dropped
 
 
 def _switch(catalog: LocalCatalog, number: int) -> bool:
     """Make the new encoder the catalog's, unless a crop came in meanwhile that has no vector of it."""
-    with catalog._pool.commit() as truth:
-        _demand_move(catalog, truth, number)
-        if _missing(truth, number):
+    with catalog._pool.commit() as transaction:
+        _demand_move(catalog, transaction, number)
+        if _missing(transaction, number):
             return False
-        writer.use_encoder(truth.connection, number)
-        truth.connection.execute("DELETE FROM encoders WHERE encoder != ?", (number,))
-        writer.record(truth.connection, "switch", writer.Touched(), always=True)
+        writer.use_encoder(transaction.connection, number)
+        transaction.connection.execute("DELETE FROM encoders WHERE encoder != ?", (number,))
+        writer.record(transaction.connection, "switch", writer.Touched(), always=True)
     return True
 
 
-def _demand_move(catalog: LocalCatalog, truth: Truth, number: int) -> None:
+def _demand_move(catalog: LocalCatalog, transaction: ReadTransaction, number: int) -> None:
     """Raise where the catalog has moved already, or is moving to yet another encoder."""
-    catalog.demand_same(truth)
-    if truth.one("SELECT 1 FROM encoders WHERE encoder = ?", number) is None:
+    catalog.demand_same(transaction)
+    if transaction.one("SELECT 1 FROM encoders WHERE encoder = ?", number) is None:
         raise Busy(f"the catalog {catalog.folder} began to move to another encoder", hint="begin one move at a time")
 
 
-def _missing(truth: Truth, number: int) -> bool:
+def _missing(transaction: ReadTransaction, number: int) -> bool:
     statement = "SELECT 1 FROM crops WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) LIMIT 1"
-    return truth.one(statement, slot(number, 0)) is not None
+    return transaction.one(statement, slot(number, 0)) is not None
 
 
 def _refusal(folder: Path, unread: Sequence[Unread]) -> str:

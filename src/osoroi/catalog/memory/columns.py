@@ -1,7 +1,7 @@
-"""Columns as arrays, so that a filter nobody has asked before takes milliseconds. Derived, never the truth.
+"""Columns as arrays, so that a filter nobody has asked before takes milliseconds. Derived, never the database.
 
 A column that holds too many different texts to be worth it (titles, links) has no array: conditions on it are asked of
-the truth.
+the database.
 """
 
 import json
@@ -27,7 +27,7 @@ from osoroi.catalog.filters import (
     holds,
     kind,
 )
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import facts
 from osoroi.records import Product
 
@@ -41,7 +41,7 @@ ATTRIBUTES = 100
 """Attributes that have an array at most, by name; an array takes four or eight bytes a product."""
 
 Ask = Callable[[Condition], Int64[np.ndarray, "m"]]
-"""Keys of the products that a condition holds for, by the truth."""
+"""Keys of the products that a condition holds for, by the database."""
 
 
 class Column:
@@ -111,17 +111,17 @@ class Columns:
         self.wide = wide
 
     @classmethod
-    def read(cls, truth: Truth) -> "Columns":
-        """From the truth: a second for a million products and column, so it is kept with the snapshot."""
-        size = int(truth.one("SELECT coalesce(max(product), 0) FROM products")[0]) + 1
+    def read(cls, transaction: ReadTransaction) -> "Columns":
+        """From the database: a second for a million products and column, so it is kept with the snapshot."""
+        size = int(transaction.one("SELECT coalesce(max(product), 0) FROM products")[0]) + 1
         columns = cls(size, {name: Column.empty() for name in KEPT}, set())
-        for rows in truth.batches(f"SELECT product, {', '.join(KEPT)} FROM products"):  # noqa: S608 (names of ours)
+        for rows in transaction.batches(f"SELECT product, {', '.join(KEPT)} FROM products"):  # noqa: S608 (names of ours)
             keys, *told = zip(*rows, strict=True)
             for name, values in zip(KEPT, told, strict=True):
                 columns.held[name].put(np.array(keys, np.int64), values, size)
-        for at, (name_id, name) in enumerate(truth.all("SELECT name_id, name FROM names ORDER BY name")):
-            if at < ATTRIBUTES and _different(truth, name_id) <= WORDS:
-                columns.held[PREFIX + name] = _attribute(truth, name_id, size)
+        for at, (name_id, name) in enumerate(transaction.all("SELECT name_id, name FROM names ORDER BY name")):
+            if at < ATTRIBUTES and _different(transaction, name_id) <= WORDS:
+                columns.held[PREFIX + name] = _attribute(transaction, name_id, size)
             else:
                 columns.wide.add(PREFIX + name)
         return columns
@@ -189,15 +189,15 @@ class Columns:
         return cls(about["size"], held, set(about["wide"]))
 
 
-def _different(truth: Truth, name_id: int) -> int:
+def _different(transaction: ReadTransaction, name_id: int) -> int:
     """How many texts an attribute has, or a few more than ``WORDS``."""
     texts = "SELECT DISTINCT value FROM facts WHERE name_id = ? AND typeof(value) = 'text' LIMIT ?"
-    return len(truth.all(texts, name_id, WORDS + 1))
+    return len(transaction.all(texts, name_id, WORDS + 1))
 
 
-def _attribute(truth: Truth, name_id: int, size: int) -> Column:
+def _attribute(transaction: ReadTransaction, name_id: int, size: int) -> Column:
     column = Column.empty()
-    for rows in truth.batches("SELECT product, value FROM facts WHERE name_id = ?", name_id):
+    for rows in transaction.batches("SELECT product, value FROM facts WHERE name_id = ?", name_id):
         keys, values = zip(*rows, strict=True)
         told = (bool(one) if isinstance(one, int) else one for one in values)  # flags are the only whole numbers there
         column.put(np.array(keys, np.int64), told, size)

@@ -1,4 +1,4 @@
-"""Compaction: a fresh index from the truth, written as a snapshot while searches go on; what nobody needs goes.
+"""Compaction: a fresh index from the database, written as a snapshot while searches go on; what nobody needs goes.
 
 It runs by itself, in a thread of the writer, once one in twenty crops of the last snapshot has changed.
 """
@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from osoroi import files
 from osoroi.catalog.memory import memory_index, snapshots
-from osoroi.catalog.memory.memory_index import Mirror
+from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.store import database, photos
 from osoroi.catalog.store.pool import Pool
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import SLOTS, StoredEncoder
 from osoroi.errors import BadIndex, OsoroiError, OtherEncoder
 from osoroi.index.scan import ScanIndex
@@ -36,9 +37,9 @@ KEY_BYTES = 16
 
 
 class Compactor:
-    """Runs compactions of one open catalog, one at a time; ``swap`` gets each new mirror."""
+    """Runs compactions of one open catalog, one at a time; ``swap`` gets each new memory."""
 
-    def __init__(self, pool: Pool, encoder: StoredEncoder, swap: Callable[[Mirror], None]) -> None:
+    def __init__(self, pool: Pool, encoder: StoredEncoder, swap: Callable[[MemoryIndex], None]) -> None:
         self._pool = pool
         self._encoder = encoder
         self._swap = swap
@@ -48,26 +49,26 @@ class Compactor:
     def run(self) -> bool:
         """Compact now; False where another process is at it."""
         self._pool.check_writable()
-        with self._running, database.explained(self._pool.folder), snapshots.alone(self._pool.folder) as only:
+        with self._running, database.explained(self._pool.folder), snapshots.exclusive(self._pool.folder) as only:
             if not only:
                 return False
-            with self._pool.view() as truth:
-                if truth.encoder().encoder != self._encoder.encoder:
+            with self._pool.view() as transaction:
+                if transaction.encoder().encoder != self._encoder.encoder:
                     raise OtherEncoder(
                         f"the catalog {self._pool.folder} was moved to another encoder", hint="open it again"
                     )
-                mirror = Mirror.build(truth, self._encoder).save(truth)
-            _judge(mirror, self._pool.folder)
-            self._swap(mirror)
-            sweep(self._pool, mirror.seq)
+                memory = MemoryIndex.build(transaction, self._encoder).save(transaction)
+            _judge(memory, self._pool.folder)
+            self._swap(memory)
+            sweep(self._pool, memory.seq)
         return True
 
     def consider(self) -> None:
         """Start a compaction in the background where it is due."""
         if self._thread is not None and self._thread.is_alive():
             return
-        with self._pool.view() as truth:
-            if not due(truth):
+        with self._pool.view() as transaction:
+            if not due(transaction):
                 return
         self._thread = threading.Thread(target=self._quietly, name="osoroi compaction")
         self._thread.start()
@@ -85,33 +86,33 @@ class Compactor:
             self._thread.join()
 
 
-def _judge(mirror: Mirror, folder: Path) -> None:
+def _judge(memory: MemoryIndex, folder: Path) -> None:
     """Ask the fresh index on a sample what comparing with everything answers, and say so in the log."""
-    if isinstance(mirror.index, ScanIndex):
-        health = mirror.index.health()
+    if isinstance(memory.index, ScanIndex):
+        health = memory.index.health()
         level = logging.WARNING if health.stale else logging.INFO
         log.log(level, "%s: recall of the new index on a sample: %.4f, drift %.2f", folder, health.recall, health.drift)
 
 
-def due(truth: Truth) -> bool:
+def due(transaction: ReadTransaction) -> bool:
     """Whether some thousand crops, and one in twenty of the snapshot, have changed since it was written."""
     seq, count = 0, 0
-    path = snapshots.current(truth.folder)
+    path = snapshots.current(transaction.folder)
     if path is not None:
         try:
             manifest = snapshots.manifest_of(path)
         except BadIndex:
             return True
-        if manifest.encoder == truth.encoder().encoder:
+        if manifest.encoder == transaction.encoder().encoder:
             seq, count = manifest.seq, manifest.count
-    (tail,) = truth.one("SELECT coalesce(sum(length(detail)), 0) FROM changes WHERE seq > ?", seq)
+    (tail,) = transaction.one("SELECT coalesce(sum(length(detail)), 0) FROM changes WHERE seq > ?", seq)
     return bool(tail > KEY_BYTES * max(memory_index.SNAPSHOT_FROM, count // SHARE))
 
 
 def sweep(pool: Pool, seq: int) -> None:
     """Throw out old lines of ``changes``, vectors of encoders that left, and photos nobody refers to."""
-    with pool.commit() as truth:
-        truth.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - KEPT,))
+    with pool.commit() as transaction:
+        transaction.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - KEPT,))
     while _sweep_vectors(pool):
         pass
     _sweep_photos(pool)
@@ -119,15 +120,15 @@ def sweep(pool: Pool, seq: int) -> None:
 
 def _sweep_vectors(pool: Pool) -> bool:
     """A chunk of the vectors of encoders that are no longer there; False where none was left."""
-    with pool.commit() as truth:
-        stays = [number for (number,) in truth.all("SELECT encoder FROM encoders")]
-        row = truth.one("SELECT max(slot) FROM vectors")
+    with pool.commit() as transaction:
+        stays = [number for (number,) in transaction.all("SELECT encoder FROM encoders")]
+        row = transaction.one("SELECT max(slot) FROM vectors")
         gone = sorted(set(range(1, (row[0] or 0) // SLOTS + 1)) - set(stays))
         for number in gone:
             statement = (
                 "DELETE FROM vectors WHERE slot IN (SELECT slot FROM vectors WHERE slot >= ? AND slot < ? LIMIT ?)"
             )
-            cursor = truth.connection.execute(statement, (number * SLOTS, (number + 1) * SLOTS, CHUNK))
+            cursor = transaction.connection.execute(statement, (number * SLOTS, (number + 1) * SLOTS, CHUNK))
             if cursor.rowcount:
                 return True
     return False
@@ -138,16 +139,17 @@ def _sweep_photos(pool: Pool) -> None:
 
     What was only half written goes when it is a day old, since it may be half written just now.
     """
-    with pool.view() as truth:
-        stay = _kept(truth)
-    files = list((pool.folder / photos.FOLDER).glob("??/*"))
-    gone = [path for path in files if path.name not in stay and path.suffix != photos.PART]
-    gone += [path for path in files if path.suffix == photos.PART and _is_old(path)]
+    with pool.view() as transaction:
+        stay = _kept(transaction)
+    there = list((pool.folder / photos.FOLDER).glob("??/*"))
+    gone = [path for path in there if path.name not in stay and path.suffix != files.PART]
+    gone += [path for path in there if path.suffix == files.PART and _is_old(path)]
     if gone:
-        with pool.commit() as truth:
-            stay = _kept(truth)
+        with pool.commit() as transaction:
+            stay = _kept(transaction)
             for path in gone:
                 if path.name not in stay:
+                    pool.check_identity()  # these may by now be the photos of another catalog
                     path.unlink(missing_ok=True)
 
 
@@ -158,5 +160,5 @@ def _is_old(path: Path) -> bool:
         return False
 
 
-def _kept(truth: Truth) -> set[str]:
-    return {sha256 for (sha256,) in truth.all("SELECT sha256 FROM crops WHERE path IS NULL")}
+def _kept(transaction: ReadTransaction) -> set[str]:
+    return {sha256 for (sha256,) in transaction.all("SELECT sha256 FROM crops WHERE path IS NULL")}

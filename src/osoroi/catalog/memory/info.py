@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osoroi.catalog.memory import snapshots
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.errors import BadIndex
 from osoroi.index.scan import Health
@@ -33,23 +33,23 @@ class Info:
     bytes: int
 
 
-def info(truth: Truth, encoder: StoredEncoder, health: Health | None) -> Info:
+def info(transaction: ReadTransaction, encoder: StoredEncoder, health: Health | None) -> Info:
     """What a view shows, and how large the folder is."""
-    products, crops = truth.count()
-    last = truth.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
+    products, crops = transaction.count()
+    last = transaction.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
     return Info(
-        folder=str(truth.folder),
+        folder=str(transaction.folder),
         fingerprint=encoder.fingerprint,
         parts={part.name: part.size for part in encoder.parts},
         about=encoder.about,
         products=products,
         crops=crops,
         seq=last[0],
-        created_s=float(truth.meta("created_s")),
+        created_s=float(transaction.meta("created_s")),
         changed_s=last[1],
-        snapshot=_snapshot(truth),
+        snapshot=_snapshot(transaction),
         index=None if health is None else {name: round(value, 4) for name, value in health._asdict().items()},
-        bytes=sum(_size(path) for path in truth.folder.rglob("*")),
+        bytes=sum(_size(path) for path in transaction.folder.rglob("*")),
     )
 
 
@@ -61,9 +61,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _snapshot(truth: Truth) -> str:
+def _snapshot(transaction: ReadTransaction) -> str:
     """One line about the snapshot of the index."""
-    path = snapshots.current(truth.folder)
+    path = snapshots.current(transaction.folder)
     if path is None:
         return "none"
     try:

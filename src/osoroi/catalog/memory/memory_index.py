@@ -1,4 +1,4 @@
-"""What a search needs in memory: an index of one encoder's vectors, and whose crop is which. Derived, never the truth.
+"""What a search needs in memory, derived from the database: an index of vectors, and the product of each crop.
 
 It knows the ``seq`` it stands at; ``follow`` replays what was committed later.
 """
@@ -16,7 +16,7 @@ from osoroi.catalog.filters import Condition, Filter
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns, grown
 from osoroi.catalog.store.database import damaged
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder, slot
 from osoroi.catalog.store.where import compiled
 from osoroi.index import Index
@@ -24,7 +24,7 @@ from osoroi.index import Index
 log = logging.getLogger(__name__)
 
 SNAPSHOT_FROM = 5000
-"""Crops from which on the index is kept in a snapshot; fewer are read from the truth in no time."""
+"""Crops from which on the index is kept in a snapshot; fewer are read from the database in no time."""
 
 RUNG = 64
 """Crops asked of the index at first; four times as many each time they collapse to too few products."""
@@ -33,7 +33,7 @@ RECENT = 8
 """Filters whose crops are remembered, at eight bytes a crop, until the next commit."""
 
 
-class Mirror:
+class MemoryIndex:
     """Vectors, owners and what filters ask about, as of ``seq``."""
 
     def __init__(
@@ -55,67 +55,69 @@ class Mirror:
         self._matching = threading.Lock()
 
     @classmethod
-    def open(cls, truth: Truth, encoder: StoredEncoder) -> "Mirror":
-        """From the snapshot and what was committed since, or, without one that holds, from the truth alone."""
-        _, count = truth.count()
-        found = snapshots.read(truth.folder, encoder.encoder) if count >= SNAPSHOT_FROM else None
+    def open(cls, transaction: ReadTransaction, encoder: StoredEncoder) -> "MemoryIndex":
+        """From the snapshot and what was committed since, or, without one that holds, from the database alone."""
+        _, count = transaction.count()
+        found = snapshots.read(transaction.folder, encoder.encoder) if count >= SNAPSHOT_FROM else None
         if found is None:
-            return cls.build(truth, encoder)
+            return cls.build(transaction, encoder)
         manifest, index, owners, columns = found
-        mirror = cls(encoder, manifest.seq, manifest.commit, index, owners, columns)
-        if not mirror.follow(truth) or len(mirror) != count:
-            log.warning("%s: the snapshot of the index is not of this catalog's past, and is built anew", truth.folder)
-            return cls.build(truth, encoder)
-        return mirror
+        memory = cls(encoder, manifest.seq, manifest.commit, index, owners, columns)
+        if not memory.follow(transaction) or len(memory) != count:
+            log.warning(
+                "%s: the snapshot of the index is not of this catalog's past, and is built anew", transaction.folder
+            )
+            return cls.build(transaction, encoder)
+        return memory
 
     @classmethod
-    def build(cls, truth: Truth, encoder: StoredEncoder) -> "Mirror":
-        """From the truth alone."""
-        _, count = truth.count()
+    def build(cls, transaction: ReadTransaction, encoder: StoredEncoder) -> "MemoryIndex":
+        """From the database alone."""
+        _, count = transaction.count()
         owners = np.zeros(1024, np.int64)
-        for rows in truth.batches("SELECT * FROM crops"):
-            owners = _owned(owners, [truth.owner(row) for row in rows])
-        index = snapshots.built(truth.folder, count, encoder, truth.every_vector(encoder))
+        for rows in transaction.batches("SELECT * FROM crops"):
+            owners = _owned(owners, [transaction.owner(row) for row in rows])
+        index = snapshots.built(transaction.folder, count, encoder, transaction.every_vector(encoder))
         if len(index) != count or np.count_nonzero(owners) != count:
-            raise damaged(truth.folder, f"{count} crops have {len(index)} vectors")
-        seq = truth.seq()
-        return cls(encoder, seq, truth.commit(seq), index, owners, Columns.read(truth))
+            raise damaged(transaction.folder, f"{count} crops have {len(index)} vectors")
+        seq = transaction.seq()
+        return cls(encoder, seq, transaction.commit(seq), index, owners, Columns.read(transaction))
 
-    def save(self, truth: Truth) -> "Mirror":
-        """Write a snapshot, and return the same mirror read from it, which takes less memory."""
+    def save(self, transaction: ReadTransaction) -> "MemoryIndex":
+        """Write a snapshot, and return the same memory read from it, which takes less memory."""
         commit = self.commit
         number = self._encoder.encoder
         parts = (self.index, self.owners, self.columns)
-        snapshots.write(truth.folder, *parts, encoder=number, seq=self.seq, commit=commit)
-        again = snapshots.read(truth.folder, number)
-        return Mirror(self._encoder, self.seq, commit, *again[1:]) if again and again[0].seq == self.seq else self
+        snapshots.write(transaction.folder, *parts, encoder=number, seq=self.seq, commit=commit)
+        again = snapshots.read(transaction.folder, number)
+        return MemoryIndex(self._encoder, self.seq, commit, *again[1:]) if again and again[0].seq == self.seq else self
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def follow(self, truth: Truth) -> bool:
+    def follow(self, transaction: ReadTransaction) -> bool:
         """Replay what was committed since; False where the log does not reach back, or has another past, or another
         encoder took over."""
-        if truth.commit(self.seq) != self.commit:
+        if transaction.commit(self.seq) != self.commit:
             return False
-        rows = truth.changes(self.seq)
-        last = truth.seq()
+        rows = transaction.changes(self.seq)
+        last = transaction.seq()
         if [row[0] for row in rows] != list(range(self.seq + 1, last + 1)) or any(row[2] == "switch" for row in rows):
             return False
         products, crops, gone_products, gone_crops = (
             sorted({key for row in rows for key in json.loads(row[3])[place]}) for place in range(4)
         )
-        self._replay(truth, crops, gone_crops)
-        self._retell(truth, products, gone_products)
-        self.seq, self.commit = last, truth.commit(last)
+        self._replay(transaction, crops, gone_crops)
+        self._retell(transaction, products, gone_products)
+        self.seq, self.commit = last, transaction.commit(last)
         return True
 
-    def is_of(self, truth: Truth) -> bool:
+    def is_of(self, transaction: ReadTransaction) -> bool:
         """Whether it shows just this state."""
-        seq = truth.seq()
-        return self.seq == seq and self.commit == truth.commit(seq)
+        seq = transaction.seq()
+        return self.seq == seq and self.commit == transaction.commit(seq)
 
-    def _replay(self, truth: Truth, crops: Sequence[int], gone: Sequence[int]) -> None:
+    def _replay(self, transaction: ReadTransaction, crops: Sequence[int], gone: Sequence[int]) -> None:
         """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
         if gone:
             self.index.remove(np.array(gone, np.int64))
@@ -123,13 +125,13 @@ class Mirror:
         crops = sorted(set(crops) - set(gone))
         if not crops:
             return
-        rows = [truth.one("SELECT * FROM crops WHERE crop = ?", crop) for crop in crops]
+        rows = [transaction.one("SELECT * FROM crops WHERE crop = ?", crop) for crop in crops]
         if None in rows:
-            raise damaged(truth.folder, "a crop that was put is not there")
+            raise damaged(transaction.folder, "a crop that was put is not there")
         places = [slot(self._encoder.encoder, crop) for crop in crops]
-        vectors = [truth.one("SELECT * FROM vectors WHERE slot = ?", place) for place in places]
-        self.owners = _owned(self.owners, [truth.owner(row) for row in rows])
-        self.index.add(np.array(crops, np.int64), truth.vectors_of(self._encoder, vectors))
+        vectors = [transaction.one("SELECT * FROM vectors WHERE slot = ?", place) for place in places]
+        self.owners = _owned(self.owners, [transaction.owner(row) for row in rows])
+        self.index.add(np.array(crops, np.int64), transaction.vectors_of(self._encoder, vectors))
 
     def nearest(
         self,
@@ -160,12 +162,12 @@ class Mirror:
             width *= 4
         return []
 
-    def allowed(self, truth: Truth, filter_: Filter) -> Int64[np.ndarray, "m"]:
+    def allowed(self, transaction: ReadTransaction, filter_: Filter) -> Int64[np.ndarray, "m"]:
         """Crops of the products that match, rising."""
 
         def ask(condition: Condition) -> Int64[np.ndarray, "m"]:
             text, values = compiled(condition)
-            rows = truth.all(" ".join(["SELECT product FROM products WHERE", text]), *values)
+            rows = transaction.all(" ".join(["SELECT product FROM products WHERE", text]), *values)
             return np.fromiter((key for (key,) in rows), np.int64, len(rows))
 
         told = repr(filter_)  # as values, true and 1 are the same
@@ -179,12 +181,12 @@ class Mirror:
             self._allowed.move_to_end(told)
             return self._allowed[told]
 
-    def _retell(self, truth: Truth, products: Sequence[int], gone: Sequence[int]) -> None:
+    def _retell(self, transaction: ReadTransaction, products: Sequence[int], gone: Sequence[int]) -> None:
         """Bring what filters ask about to the present state of these products."""
-        rows = {key: truth.one("SELECT * FROM products WHERE product = ?", key) for key in {*products} - {*gone}}
+        rows = {key: transaction.one("SELECT * FROM products WHERE product = ?", key) for key in {*products} - {*gone}}
         if None in rows.values():
-            raise damaged(truth.folder, "a product that was put is not there")
-        self.columns.follow({key: truth.product_of(row) for key, row in rows.items()})
+            raise damaged(transaction.folder, "a product that was put is not there")
+        self.columns.follow({key: transaction.product_of(row) for key, row in rows.items()})
         self._allowed.clear()
 
 

@@ -1,8 +1,8 @@
-"""Snapshots of the mirror on disk, so that a large catalog opens without reading every vector. Never the truth.
+"""Snapshots of the memory index on disk, so that a large catalog opens without reading every vector.
 
 A snapshot is a folder ``index/<name>`` with the index, the owners of its crops, the columns that filters ask about, and
 a manifest that says which commit it stands at. ``index/current`` names the one that holds; writing that file is the
-swap. Whoever opens a snapshot that is damaged builds from the truth instead, and says so in the log.
+swap. Whoever opens a snapshot that is damaged builds from the database instead, and says so in the log.
 """
 
 import contextlib
@@ -16,10 +16,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from osoroi import files
 from osoroi.catalog.memory.columns import Columns
 from osoroi.catalog.store.database import damaged, sync
 from osoroi.catalog.store.rows import StoredEncoder
@@ -44,7 +46,7 @@ SCAN_FROM = WORTH
 class Manifest:
     """What a snapshot is of. ``owners`` and ``columns`` are the CRC-32 of their files; the index checks itself.
 
-    ``commit`` is the checksum of the line that ``changes`` had at ``seq``: a truth with another past, one brought back
+    ``commit`` is the checksum of the line that ``changes`` had at ``seq``: a database with another past, restored
     from a backup for instance, is not what this is a snapshot of.
     """
 
@@ -89,11 +91,22 @@ def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, 4 * count * dim)
+            _allocate(file, 4 * count * dim)
             return np.memmap(file, np.float32, "r+", shape=(count, dim))
     except OSError as error:
         log.info("%s: no room for vectors beside it, so they are held in memory: %s", folder, error)
         return np.empty((count, dim), np.float32)
+
+
+def _allocate(file: IO[bytes], size: int) -> None:
+    """Give a file all its blocks; by writing them where the system has no call for that."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    zeros = bytes(1 << 20)
+    for start in range(0, size, len(zeros)):
+        file.write(zeros[: size - start])
+    file.flush()
 
 
 def _open(kind: str, path: Path) -> Index:
@@ -131,17 +144,15 @@ def write(
         (beside / "manifest.json").write_text(f"{text}\n{zlib.crc32(text.encode())}\n")
         for path in beside.iterdir():
             sync(path)
-        sync(beside)
+        files.sync_folder(beside)
         os.rename(beside, home / name)
+        files.write_atomically(home / CURRENT, name.encode())
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
+        if current(folder) != home / name:
+            shutil.rmtree(home / name, ignore_errors=True)
         raise
-    pointer = home / f"{CURRENT}.{name}"
-    pointer.write_text(name)
-    sync(pointer)
-    os.replace(pointer, home / CURRENT)
-    sync(home)
-    sync(folder)
+    files.sync_folder(folder)
     clean(folder)
 
 
@@ -183,7 +194,7 @@ def read(folder: Path, encoder: int) -> Opened | None:
         except BadIndex as error:
             if current(folder) == path:  # otherwise it was swapped while we looked
                 log.warning(
-                    "%s: the snapshot of the index is not used, and built anew from the truth: %s", folder, error
+                    "%s: the snapshot of the index is not used, and built anew from the database: %s", folder, error
                 )
                 return None
     return None
@@ -212,21 +223,13 @@ def clean(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[bool]:
+def exclusive(folder: Path) -> Iterator[bool]:
     """Whether this process is the only one that writes snapshots just now; a process that dies lets go."""
-    import fcntl
-
     if not os.access(folder, os.W_OK):  # nobody does
         yield True
         return
-    (folder / FOLDER).mkdir(exist_ok=True)
-    with (folder / FOLDER / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    with files.lock(folder / FOLDER / LOCK) as only:
+        yield only
 
 
 def _crc(path: Path) -> int:

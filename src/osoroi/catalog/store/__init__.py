@@ -1,1 +1,1 @@
-"""The SQLite file that holds the truth: its schema, read transactions, the writer, and filters as SQL."""
+"""The SQLite file that holds the database: its schema, read transactions, the writer, and filters as SQL."""

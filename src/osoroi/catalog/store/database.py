@@ -1,4 +1,4 @@
-"""The file that holds the truth: its tables, how it is opened, and what its errors mean to a person."""
+"""The file that holds the database: its tables, how it is opened, and what its errors mean to a person."""
 
 import contextlib
 import ctypes
@@ -76,7 +76,7 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 UNREADABLE = {errno.ENOENT, errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
-REMEDY = "nothing is damaged; check the disk, its quota, limits of file size, and permissions"
+REMEDY = "nothing was changed; check the disk, its quota, limits of file size, and permissions"
 
 
 def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
@@ -125,8 +125,13 @@ def inspect(folder: Path) -> None:
             raise damaged(folder, f"{FILE} does not begin like one")
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            try:
+                (application,) = connection.execute("PRAGMA application_id").fetchone()
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+                    raise
+                raise damaged(folder, f"{FILE} does not begin like one") from error
     if application != APPLICATION:
         raise BadCatalog(f"{path} is an SQLite file, and no catalog of osoroi", hint="name another folder")
     if version != FORMAT:
@@ -183,7 +188,7 @@ def abandon(connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, *, write: bool) -> Iterator[sqlite3.Connection]:
-    """One view of the truth; where it writes, one commit, or none if anything is raised."""
+    """One view of the database; where it writes, one commit, or none if anything is raised."""
     connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
     try:
         yield connection

@@ -17,6 +17,11 @@ VALUES = 60
 FEW = 12
 """A shop's own text attribute with more values than this is no choice but a description."""
 
+ATTRIBUTES = 40
+"""Attributes that are listed, by name; a page with more choices helps nobody, and each costs a count."""
+LOOKED_AT = 400
+"""Attributes that are looked at for those, by name."""
+
 CompiledFor = Callable[[str], Compiled]
 """Column -> the filters of all others."""
 
@@ -55,8 +60,11 @@ def _range(connection: sqlite3.Connection, compiled_for: CompiledFor) -> Facet |
 
 
 def _attributes(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:
-    found = []
-    for name_id, name in connection.execute("SELECT name_id, name FROM names ORDER BY name").fetchall():
+    found: list[Facet] = []
+    statement = "SELECT name_id, name FROM names WHERE kinds != 'number' ORDER BY name LIMIT ?"
+    for name_id, name in connection.execute(statement, (LOOKED_AT,)).fetchall():
+        if len(found) == ATTRIBUTES:
+            break
         kind = _kind(connection, name_id)
         if kind is not None:
             column = PREFIX + name

@@ -1,18 +1,15 @@
 """Photos of crops: those on disk stay where they are, those that came as bytes are kept under their hash."""
 
 import hashlib
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from osoroi.catalog.store.database import sync
+from osoroi import files
 from osoroi.errors import BadPhoto
 from osoroi.records import Source
 
 FOLDER = "photos"
-PART = ".part"
 
 
 class Kept(NamedTuple):
@@ -64,15 +61,9 @@ def _write(path: Path, data: bytes) -> None:
     """Write a file whose name says what is in it; it stands there whole, or not at all."""
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-    for folder in path.parents[:3]:  # photos/ab, photos, and the catalog's folder
-        sync(folder)
+    files.write_atomically(path, data)
+    for folder in path.parents[1:3]:  # photos, and the catalog's folder
+        files.sync_folder(folder)
 
 
 def place(folder: Path, sha256: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from osoroi.catalog.store import database, identity
-from osoroi.catalog.store.reader import Truth
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.errors import BadCatalog, CatalogReplaced
 
 
@@ -33,8 +33,8 @@ class Pool:
         self._writing = threading.Lock()
         self._stamp = identity.stamp(self._database)
         try:
-            with self.view() as truth:
-                self.identity = truth.identity()
+            with self.view() as transaction:
+                self.identity = transaction.identity()
         except BaseException:
             self.close()
             raise
@@ -85,7 +85,7 @@ class Pool:
         """A new connection, to the same catalog as the others."""
         connection = database.connect(self.folder, readonly=self.readonly, wait_s=self._wait_s)
         try:
-            if self.identity and Truth(self.folder, connection).identity() not in {self.identity, ""}:
+            if self.identity and ReadTransaction(self.folder, connection).identity() not in {self.identity, ""}:
                 raise CatalogReplaced(f"another catalog stands at {self.folder} now", hint="open it again")
         except BaseException:
             self._close(connection)
@@ -93,15 +93,15 @@ class Pool:
         return connection
 
     @contextlib.contextmanager
-    def view(self) -> Iterator[Truth]:
+    def view(self) -> Iterator[ReadTransaction]:
         """One state of the database."""
         explained = database.explained(self.folder)
         with explained, self.connected() as connection, database.transaction(connection, write=False):
             self.check_identity()
-            yield Truth(self.folder, connection)
+            yield ReadTransaction(self.folder, connection)
 
     @contextlib.contextmanager
-    def commit(self) -> Iterator[Truth]:
+    def commit(self) -> Iterator[ReadTransaction]:
         """One commit, or none where something is raised. Writers of this process wait here, others at the file.
 
         Raises CatalogReplaced where the files changed before its end: what was written then is in the catalog that
@@ -111,16 +111,16 @@ class Pool:
         with database.explained(self.folder), self._writing, self.connected() as connection:
             with database.transaction(connection, write=True):
                 self.check_identity()
-                truth = Truth(self.folder, connection)
-                self._give_identity(truth)
-                yield truth
+                transaction = ReadTransaction(self.folder, connection)
+                self._give_identity(transaction)
+                yield transaction
             self.check_identity()
 
-    def _give_identity(self, truth: Truth) -> None:
+    def _give_identity(self, transaction: ReadTransaction) -> None:
         """Give a catalog that was made without an identity one with its first commit."""
         if not self.identity:
-            self.identity = truth.identity() or identity.new()
-            truth.put_meta(truth.IDENTITY, self.identity)
+            self.identity = transaction.identity() or identity.new()
+            transaction.put_meta(transaction.IDENTITY, self.identity)
         if self._stamp is not None and self._stamp.marker is None:
             identity.mark(self.folder)
             self.check_identity()

@@ -1,5 +1,6 @@
-"""One view of the truth: rows read, compared with their checksums, and turned into records."""
+"""One view of the database: rows read, compared with their checksums, and turned into records."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,13 +16,19 @@ from osoroi.catalog.store.database import damaged
 from osoroi.catalog.store.photos import place
 from osoroi.catalog.store.rows import SLOTS, StoredEncoder, box_of, checksum, product_of, slot, vector_is_whole
 from osoroi.catalog.store.where import Compiled, compiled
-from osoroi.errors import NotFound
+from osoroi.errors import BadFilter, NotFound
 from osoroi.records import Crop, Part, Product
 
 BATCH = 4096
 
+FILTER_STEPS = 400_000_000
+"""Steps of SQLite's machine that one filter may take: some ten seconds of one core."""
 
-class Truth:
+STRIDE = 100_000
+"""Steps between two looks at what is left."""
+
+
+class ReadTransaction:
     """A connection inside a transaction."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
@@ -113,14 +120,34 @@ class Truth:
         """Products that match, in the order of ids, behind ``after``."""
         text, values = self.compiled(where)
         statement = " ".join(["SELECT * FROM products WHERE product_id > ? AND", text, "ORDER BY product_id LIMIT ?"])
-        return [self.product_of(row) for row in self.all(statement, after, *values, limit)]
+        with self.limited():
+            rows = self.all(statement, after, *values, limit)
+        return [self.product_of(row) for row in rows]
 
     def matching(self, where: str | None) -> int:
         """How many products match."""
         text, values = self.compiled(where)
-        return int(self.one(" ".join(["SELECT count(*) FROM products WHERE", text]), *values)[0])
+        with self.limited():
+            return int(self.one(" ".join(["SELECT count(*) FROM products WHERE", text]), *values)[0])
 
     # filters
+
+    @contextlib.contextmanager
+    def limited(self, steps: int = FILTER_STEPS) -> Iterator[None]:
+        """Stop a statement inside the block after so many steps of SQLite's machine; raises BadFilter then.
+
+        A step is about ten to thirty nanoseconds, whatever else the machine does, so the limit is one of work.
+        """
+        calls = iter(range(max(1, steps // STRIDE)))
+        self.connection.set_progress_handler(lambda: next(calls, None) is None, STRIDE)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            raise BadFilter("the filter takes more work than is allowed", hint="use fewer conditions") from error
+        finally:
+            self.connection.set_progress_handler(None, STRIDE)
 
     def filter(self, where: str | None) -> filters.Filter:
         """A ``where`` with every column resolved; raises BadFilter."""

@@ -1,4 +1,4 @@
-"""Street photos composed from product photos: the garment cut out, worn by somebody drawn, somewhere.
+"""Street photos composed from product photos: the garment is cut out and put on a drawn person in a scene.
 
 ``composed:shop.csv`` reads product photos as ``table:shop.csv`` does (a folder too), and adds street photos to each::
 
@@ -31,6 +31,7 @@ from PIL import Image
 from osoroi import image
 from osoroi.data import splits
 from osoroi.data.readers import Reader, table
+from osoroi.data.readers.folder import contents
 from osoroi.data.synthetic import compose, segment
 from osoroi.errors import BadDataset
 from osoroi.records import Box, Product, Row
@@ -53,8 +54,8 @@ class CutOut:
     def load(self) -> Image.Image:
         """The garment, RGBA, trimmed; raises BadPhoto where none stands out."""
         state = self.photo.stat() if self.photo.is_file() else None
-        told = ascii((FORM, str(self.photo.absolute()), self.box, state and (state.st_size, state.st_mtime_ns)))
-        kept = self.cache / f"{blake2b(told.encode(), digest_size=12).hexdigest()}.png"
+        identity = ascii((FORM, str(self.photo.absolute()), self.box, state and (state.st_size, state.st_mtime_ns)))
+        kept = self.cache / f"{blake2b(identity.encode(), digest_size=12).hexdigest()}.png"
         if not kept.is_file():
             self.keep(kept)
         return Image.open(kept).convert("RGBA")
@@ -98,7 +99,7 @@ class Street:
 
     def read(self) -> bytes:
         """The JPEG."""
-        return compose.hasty(self.composed().picture, self.seed, self.crop_id)
+        return compose.phone_photo(self.composed().picture, self.seed, self.crop_id)
 
     def mask(self) -> UInt8[np.ndarray, "h w"]:
         """How much of each pixel of the photo is garment: 255 of it all, 0 of what lies around or before it."""
@@ -189,7 +190,7 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
         counts[name] = int(text)
     if shop not in ("asis", "cut"):
         raise BadDataset(f"shop {shop!r}", hint="shop photos are taken asis, or cut out to white: cut")
-    places = tuple(Path(scenes) / name for name in table.photos_in(folder(scenes))) if scenes else ()
+    places = tuple(Path(scenes) / name for name in contents(existing_folder(scenes))[0]) if scenes else ()
     if scenes and not places:
         raise BadDataset(f"{scenes} holds no photos", hint="scenes is a folder of photos of places")
     where = Path(cache) if cache else Path(tempfile.gettempdir()) / f"osoroi-cut-outs-{os.getuid()}"
@@ -197,7 +198,7 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
     return Composed(rows, places, counts["views"], shop == "cut", counts["seed"], where, dealt(split, by))
 
 
-def folder(path: str) -> Path:
+def existing_folder(path: str) -> Path:
     """The path of a folder that is there."""
     if not Path(path).is_dir():
         raise BadDataset(f"there is no folder {path}", hint="scenes is a folder of photos of places")

@@ -44,11 +44,11 @@ class DeepFashion2:
     def photo(self, path: Path, split: str) -> Iterator[Row]:
         """The garments of one photo, in the order of their numbers."""
         try:
-            told = json.loads(path.read_bytes())
-            domain, pair = SOURCES[told["source"]], int(told["pair_id"])
-            names = sorted((name for name in told if ITEM.fullmatch(name)), key=lambda name: int(name[4:]))
+            annotations = json.loads(path.read_bytes())
+            domain, pair = SOURCES[annotations["source"]], int(annotations["pair_id"])
+            names = sorted((name for name in annotations if ITEM.fullmatch(name)), key=lambda name: int(name[4:]))
             for name in names:
-                row = self.row(path, name, told[name], (domain, split, pair))
+                row = self.row(path, name, annotations[name], (domain, split, pair))
                 if row is not None:
                     yield row
         except (ValueError, KeyError, TypeError, RecursionError) as error:

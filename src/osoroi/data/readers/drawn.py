@@ -74,7 +74,7 @@ class Photo:
         """Where the garment is in a photo of the street."""
         if not self.view.startswith("street"):
             return None
-        _, own, camera = stage.worn(*self.design(), self.dice(0))
+        _, own, camera = stage.posed(*self.design(), self.dice(0))
         return Box(*stage.box(own, camera))
 
     def staged(self) -> stage.Stage:

@@ -58,9 +58,9 @@ class Street2Shop:
 
     def category(self, category: str, photos: dict[int, str]) -> Iterator[Row]:
         """Street crops, then shop photos. Boxes without an area show nothing, and are left out."""
-        asked = {split: self.pairs(f"{split}_pairs_{category}.json") for split in ("train", "test")}
-        split_of = self.dealt(category, asked["train"], asked["test"])
-        for pair in (*asked["train"], *asked["test"]):
+        queried = {split: self.pairs(f"{split}_pairs_{category}.json") for split in ("train", "test")}
+        split_of = self.dealt(category, queried["train"], queried["test"])
+        for pair in (*queried["train"], *queried["test"]):
             if pair.box is not None and pair.box.left < pair.box.right and pair.box.top < pair.box.bottom:
                 yield self.row(category, pair, split_of(pair.product), photos)
         for pair in self.pairs(f"retrieval_{category}.json"):
@@ -74,11 +74,11 @@ class Street2Shop:
         ``kiapour``: as in the lists; products that nobody asks for stand in the gallery. ``vasily``: products of all
         pairs are dealt anew, nine of ten to train; those that nobody asks for are left out.
         """
-        learned, asked = {pair.product for pair in train}, {pair.product for pair in test}
+        learned, queried = {pair.product for pair in train}, {pair.product for pair in test}
         if self.protocol == "kiapour":
             return partial(_kiapour, frozenset(learned))
         deal = splits.dealer(VASILY, self.seed)
-        dealt = {product: deal(Product(f"{category}/{product}")) for product in learned | asked}
+        dealt = {product: deal(Product(f"{category}/{product}")) for product in learned | queried}
         return dealt.get
 
     def row(self, category: str, pair: Pair, split: str | None, photos: dict[int, str]) -> Row:
@@ -96,12 +96,12 @@ class Street2Shop:
             hint = "docs/datasets/street2shop.md shows the folder that street2shop: wants"
             raise BadDataset(f"{self.path} lacks meta/json/{name}", hint=hint)
         try:
-            told = json.loads(path.read_bytes())
+            written = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
             raise BadDataset(f"{path} is no JSON: {error}", hint="unpack meta.zip again") from error
-        if not isinstance(told, list):
+        if not isinstance(written, list):
             raise BadDataset(f"{path} is no array of pairs", hint="unpack meta.zip again")
-        return list(_pairs(told, path, boxed=not name.startswith("retrieval")))
+        return list(_pairs(written, path, boxed=not name.startswith("retrieval")))
 
 
 def _kiapour(learned: frozenset[int], product: int) -> str:
@@ -112,8 +112,8 @@ def _street_id(category: str, photo: int, box: Box) -> str:
     return f"{category}/{photo:09d}/{','.join(map(str, box))}"
 
 
-def _pairs(told: Iterable[Any], path: Path, *, boxed: bool) -> Iterator[Pair]:
-    for place, pair in enumerate(told, start=1):
+def _pairs(written: Iterable[Any], path: Path, *, boxed: bool) -> Iterator[Pair]:
+    for place, pair in enumerate(written, start=1):
         try:
             photo, product = int(pair["photo"]), int(pair["product"])
             box = None
@@ -175,7 +175,7 @@ def categories_of(names: str, folder: Path) -> tuple[str, ...]:
             raise BadDataset(f"there is no category {name!r}", hint=f"the categories are {', '.join(CATEGORIES)}")
     meta = folder / "meta" / "json"
     held = tuple(name for name in CATEGORIES if any(meta.glob(f"*_{name}.json")))
-    if not names and not held:
+    if not names.strip(",") and not held:
         hint = "docs/datasets/street2shop.md shows the folder that street2shop: wants"
         raise BadDataset(f"{folder} lacks meta/json/train_pairs_bags.json and all its like", hint=hint)
-    return tuple(names.split(",")) if names else held
+    return tuple(dict.fromkeys(filter(None, names.split(",")))) or held

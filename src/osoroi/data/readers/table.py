@@ -1,11 +1,10 @@
 """Anybody's own photos: a table of them, a folder of them, or a folder of folders.
 
 A **table** is CSV, JSON Lines or Parquet. Its columns are `OURS`, of which ``photo`` alone must be there; any further
-column becomes an attribute. A **folder of photos** is one product a file, a **folder of folders** one product a folder.
+column becomes an attribute. Folders are read by ``folder``.
 A **recipe** (``?recipe=hm``, or a TOML file of one's own) reads a table that names its columns otherwise.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -15,10 +14,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from osoroi.data import splits, tabular
-from osoroi.data.duplicates import Seen
+from osoroi.data.duplicates import RECENT, CropIds
 from osoroi.data.readers import Reader
+from osoroi.data.readers.folder import Folder, normal, storable
 from osoroi.errors import BadDataset
 from osoroi.records import Box, Crop, Domain, Product, Row, Value
+
+TEXT_FORMATS = (".csv", ".tsv")
+"""Suffixes of tables whose cells bring no types."""
 
 SIDES = ("left", "top", "right", "bottom")
 CROP = ("photo", "crop_id", "product_id", "domain", *SIDES, "split")
@@ -26,11 +29,11 @@ PRODUCT = ("design_id", "title", "category", "brand", "price", "currency", "url"
 OURS = frozenset((*CROP, *PRODUCT))
 """The columns that mean something; DESIGN section 8."""
 
-PHOTOS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".gif", ".bmp", ".tif", ".tiff"))
-"""What photos in a folder end in, whatever the case."""
+PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
+"""A number as a table writes it. ``007`` and ``1e5`` are names of something, and stay text."""
 
-PLAIN = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?")
-"""A number as a table writes it. ``007``, ``1e5`` and eighteen digits are names of something, and stay text."""
+EXACT_DIGITS = 15
+"""Digits that a float holds whatever they are. Longer numbers stay text."""
 
 
 @dataclass(frozen=True)
@@ -97,51 +100,96 @@ PARTS: dict[str, Any] = {"columns": str, "values": dict, "set": str | int | floa
 
 @dataclass(frozen=True)
 class Table:
-    """A table of photos. Lines are read one by one, and each is checked as it comes."""
+    """A table of photos. Lines are read one by one, and each is checked as it comes.
+
+    ``recent_ids`` is how many ids of crops are in a set before they are sorted into an array.
+    """
 
     path: Path
     recipe: TableRecipe = TableRecipe()
     assign: Callable[[Product], str] | None = None
+    recent_ids: int = RECENT
 
     def rows(self) -> Iterator[Row]:
-        """Every line as a product and a crop; raises BadDataset naming file and line."""
-        seen = Seen()
+        """Every line as a product and a crop; raises BadDataset naming file and line.
+
+        A table of text is read twice: what its columns hold is known once all their cells are.
+        """
+        unique, text_columns = CropIds(self.recent_ids), self.text_columns()
+        for line in self.lines():
+            row = self.row(line, text_columns)
+            problem = unique.add(row)
+            if problem:
+                line.refuse(problem, hint="crop_ids must be unique; leave the column out and they are made")
+            yield row
+
+    def lines(self) -> Iterator[tabular.Line]:
+        """The lines that the recipe keeps, under our names."""
         for line in tabular.lines(self.path):
             ours = self.recipe.ours(line)
             if self.recipe.keeps(line):
-                row = self.row(ours)
-                problem = seen.add(row)
-                if problem:
-                    ours.refuse(problem, hint="crop_ids must be unique; leave the column out and they are made")
-                yield row
+                yield ours
 
-    def row(self, line: tabular.Line) -> Row:
+    def text_columns(self) -> frozenset[str] | None:
+        """Attributes of which some cell is neither a number nor empty, nor all are true or false.
+
+        They are text in every line, so that a size 38 among S and M is found as text. None for typed files, where
+        every cell brings its type.
+        """
+        if self.path.suffix.lower() not in TEXT_FORMATS:
+            return None
+        kinds: dict[str, set[type]] = {}
+        for line in self.lines():
+            for name, value in line.cells.items():
+                if name not in OURS and value is not None:
+                    kinds.setdefault(name, set()).add(type(attribute(value)))
+        return frozenset(name for name, held in kinds.items() if len(held) > 1 or str in held)
+
+    def row(self, line: tabular.Line, text_columns: frozenset[str] | None = None) -> Row:
         """One line as a product and a crop."""
         if "photo" not in line.cells:
             line.refuse("no column photo", hint=f"the columns are {', '.join(line.cells)}; a recipe renames them")
-        product = self.product(line)
+        product = self.product(line, text_columns)
         domain, split, box = domain_of(line), line.text("split"), line.box(SIDES)
         if split not in (None, *splits.SPLITS):
             line.refuse(f"split {split!r}", hint=f"a split is one of {', '.join(splits.SPLITS)}, or empty")
         if self.assign and split is None:
             split = self.assign(product)
         photo = line.need("photo")
-        crop_id = line.text("crop_id") or made_id(product.product_id, domain, photo, box)
-        return Row(product, Crop(crop_id, product.product_id, domain, self.path.parent / photo, box, split))
+        crop_id = id_of(line, "crop_id") or made_id(product.product_id, domain, normal(photo), box)
+        return Row(product, Crop(crop_id, product.product_id, domain, storable(self.path.parent / photo), box, split))
 
-    def product(self, line: tabular.Line) -> Product:
+    def product(self, line: tabular.Line, text_columns: frozenset[str] | None) -> Product:
         """The product of a line; without an id, the photo is a product of its own."""
+        attributes = {column: value for column, value in line.cells.items() if column not in OURS}
+        if text_columns is not None:
+            attributes = {
+                column: value if column in text_columns else attribute(value) for column, value in attributes.items()
+            }
         return Product(
-            product_id=line.text("product_id") or line.need("photo"),
+            product_id=id_of(line, "product_id") or normal(line.need("photo")),
             title=line.text("title") or "",
             category=line.text("category"),
             brand=line.text("brand"),
             price=line.number("price"),
             currency=line.text("currency"),
             url=line.text("url"),
-            design_id=line.text("design_id"),
-            attributes={name: attribute(value) for name, value in line.cells.items() if name not in OURS},
+            design_id=id_of(line, "design_id"),
+            attributes=attributes,
         )
+
+
+def id_of(line: tabular.Line, column: str) -> str | None:
+    """An id of a line in composed Unicode; control characters in it are refused.
+
+    >>> id_of(tabular.Line(Path("shop.csv"), "line 2", {"product_id": "a\\x1b[2J"}), "product_id")
+    Traceback (most recent call last):
+    osoroi.errors.BadDataset: shop.csv, line 2: product_id 'a\\x1b[2J' holds a control character; write it without
+    """
+    text = line.text(column)
+    if text is not None and tabular.CONTROL.search(text):
+        line.refuse(f"{column} {text[:60]!r} holds a control character", hint="write it without")
+    return None if text is None else normal(text)
 
 
 def domain_of(line: tabular.Line) -> Domain:
@@ -161,8 +209,8 @@ def made_id(product_id: str, domain: Domain, photo: str, box: Box | None) -> str
     True
     """
     whose = product_id if domain == "shop" else ""
-    told = ascii((whose, domain, photo, None if box is None else tuple(box)))
-    return blake2b(told.encode(), digest_size=10).hexdigest()
+    identity = ascii((whose, domain, photo, None if box is None else tuple(box)))
+    return blake2b(identity.encode(), digest_size=10).hexdigest()
 
 
 def attribute(value: Value) -> Value:
@@ -175,70 +223,19 @@ def attribute(value: Value) -> Value:
         return value
     if value.lower() in ("true", "false"):
         return value.lower() == "true"
-    return float(value) if PLAIN.fullmatch(value) else value
+    plain = PLAIN.fullmatch(value) and sum(letter.isdecimal() for letter in value) <= EXACT_DIGITS
+    return float(value) if plain and value.isascii() else value
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A folder of photos, one product a file; or of folders, one product a folder. All are shop photos.
-
-    Names alone are held, in order; files that are no photos by their name, and hidden ones, are passed over.
-    """
-
-    path: Path
-    assign: Callable[[Product], str] | None = None
-
-    def rows(self) -> Iterator[Row]:
-        """Every photo with its product; raises BadDataset where two files would be the same product."""
-        photos = photos_in(self.path)
-        folders = sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir() and entry.name[0] != ".")
-        filled = (name for name in folders if photos_in(self.path / name))
-        first = next(filled, None)
-        if photos and first:
-            hint = "keep either one photo a product, or one folder a product"
-            raise BadDataset(f"{self.path} holds both photos ({photos[0]}) and folders of photos ({first})", hint=hint)
-        if not photos and first is None:
-            hint = f"photos end in {', '.join(sorted(PHOTOS))}"
-            raise BadDataset(f"{self.path} holds no photos, nor folders of photos", hint=hint)
-        yield from self.files(photos) if photos else self.folders(folders)
-
-    def files(self, photos: list[str]) -> Iterator[Row]:
-        """One product a file, called as the file without its suffix."""
-        files: dict[str, str] = {}
-        for name in photos:
-            first = files.setdefault(Path(name).stem, name)
-            if first != name:
-                problem = f"{self.path}: {first} and {name} would be one product"
-                raise BadDataset(problem, hint="rename one, or put both in a folder of their own beside other folders")
-        for stem, name in files.items():
-            yield self.row(stem, name)
-
-    def folders(self, folders: list[str]) -> Iterator[Row]:
-        """One product a folder, called as the folder."""
-        for folder in folders:
-            for name in photos_in(self.path / folder):
-                yield self.row(folder, f"{folder}/{name}")
-
-    def row(self, product_id: str, photo: str) -> Row:
-        """One shop photo without a box; its crop is called as the file."""
-        product = Product(product_id)
-        split = self.assign(product) if self.assign else None
-        return Row(product, Crop(photo, product_id, "shop", self.path / photo, None, split))
-
-
-def photos_in(folder: Path) -> list[str]:
-    """Names of the photos directly in a folder, in order."""
-    names = (entry.name for entry in os.scandir(folder) if not entry.is_dir())
-    return sorted(name for name in names if Path(name).suffix.lower() in PHOTOS and name[0] != ".")
-
-
-def open_reader(path: str, *, recipe: str = "", split: str = "", seed: str = "0") -> Reader:
+def open_reader(path: str, *, recipe: str = "", split: str = "", seed: str = "") -> Reader:
     """The reader of a table or folder.
 
     ``recipe`` names a table recipe; ``split``, as ``8:1:1``, deals products that the table gives no split to train, val
     and test, by design, the same way for the same ``seed``.
     """
-    assign = splits.dealer(split, seed) if split else None
+    if seed and not split:
+        raise BadDataset("seed deals nothing without split", hint="leave seed away, or add split=8:1:1")
+    assign = splits.dealer(split, seed or "0") if split else None
     here = Path(path)
     if not here.is_dir():
         return Table(here, read_recipe(recipe) if recipe else TableRecipe(), assign)

@@ -11,10 +11,10 @@ from osoroi.data.synthetic.cloth import Cloth, Colour, Plane, darker
 from osoroi.data.synthetic.shapes import Camera, Points, Spot
 
 FINE = 3
-"""Outlines are drawn so many times larger, and reduced: soft edges."""
+"""Factor by which outlines are drawn larger before they are reduced, for soft edges."""
 
 COARSE = 4
-"""Light and folds are smooth: they are computed so many times smaller, and enlarged."""
+"""Factor by which light and folds, which are smooth, are computed smaller."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Piece:
 
 @dataclass
 class Canvas:
-    """A picture, and a mask of what in it the photo is of."""
+    """A picture, and the mask of the garment in it."""
 
     camera: Camera
     light: Spot
@@ -115,7 +115,7 @@ TILE, DIM = 160, 200
 
 @cache
 def weaving(deep: float) -> list[int]:
-    """What makes grain about 128 as deep as a weave."""
+    """Scale that brings grain about 128 to the depth of a weave."""
     return np.clip(128 + (np.arange(256) - 128) * deep * DIM / 24, 0, 255).astype(int).tolist()
 
 
@@ -131,7 +131,7 @@ def unit(picture: Image.Image) -> Plane:
 
 
 def creases(dice: np.random.Generator, u: Plane, v: Plane, cover: Plane) -> Plane:
-    """Folds of something that hangs or is held: ridges of all lengths, aslant, over soft lumps."""
+    """Folds of cloth that hangs: ridges of all lengths, aslant, over soft lumps."""
     places = np.argwhere(cover > 0.5)
     if not len(places):
         return np.zeros_like(u)
@@ -169,13 +169,13 @@ def filled(outline: Points, size: tuple[int, int], fine: int) -> Image.Image:
 
 
 def blurred(picture: Image.Image, radius: float) -> Image.Image:
-    """The same, out of focus."""
+    """The picture blurred."""
     box = ImageFilter.BoxBlur(max(radius, 0.5))
     return picture.filter(box).filter(box)
 
 
 def enlarged(plane: Float[np.ndarray, "_ _"], size: tuple[int, int]) -> Plane:
-    """The same at another width and height."""
+    """The picture at another width and height."""
     picture = Image.fromarray(plane.astype(np.float32, copy=False))
     return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
 

@@ -28,15 +28,15 @@ COLOURS: dict[str, Colour] = {
     "brown": (112, 74, 48),
     "cream": (242, 230, 204),
 }
-"""What shops call colours, in sRGB."""
+"""Names of colours in shops, in sRGB."""
 
 TOP = (0.0, 0.95)
-"""Where a print sits on a chest."""
+"""Centre of a print on the chest."""
 
 
 @dataclass(frozen=True)
 class Cloth:
-    """What a garment is made of. ``size`` is the pattern's period in heads; ``motif`` chooses among prints."""
+    """The material of a garment. ``size`` is the pattern's period in heads; ``motif`` chooses among prints."""
 
     main: Colour
     second: Colour = (240, 239, 235)

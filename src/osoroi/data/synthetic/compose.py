@@ -1,6 +1,6 @@
-"""A garment's cut-out -> somebody wears it somewhere: warped, folded, relit, half hidden, in a hasty photo.
+"""Composes street photos: a garment's cut-out is warped, folded, lit, partly hidden and put on a drawn person.
 
-What is drawn (bodies, hair, straps, places) comes from ``drawing``, so that a composed photo is as free as the photo
+What is drawn (bodies, hair, straps, places) comes from the renderer, so that a composed photo is as free as the photo
 of the garment and the scene it stands on.
 """
 
@@ -20,7 +20,7 @@ LONG = 190
 """Longer side of the garment while a photo is composed."""
 
 WORN = {"tops": "upper", "outerwear": "upper", "dresses": "upper", "skirts": "lower", "pants": "lower", "bags": "held"}
-"""Category -> where on a body it goes; what is not named hangs alone."""
+"""Category -> its place on a body; other categories hang alone."""
 
 TURN, ASKEW, WAVES = np.deg2rad(12), 0.10, 0.022
 """At most so far turned; corners so far from a rectangle; deviation of the elastic field, in garment sizes."""
@@ -36,28 +36,28 @@ SMALL, LARGE = 64, 170
 
 
 class View(NamedTuple):
-    """A composed photo, and where in it the garment is seen: 255 of it all, 0 of what lies around or before it."""
+    """A composed photo and the garment's mask: 255 where the garment is visible, 0 where it is hidden or absent."""
 
     picture: Image.Image
     mask: Image.Image
 
 
 def composed(garment: Image.Image, category: str | None, scene: Image.Image | None, dice: np.random.Generator) -> View:
-    """One view of a garment (RGBA, trimmed) on a scene, or somewhere drawn."""
+    """A street photo of a garment (RGBA, trimmed) on a scene, or on a drawn one."""
     garment = fitted(garment, dice)
-    worn = WORN.get(category or "", "") if dice.random() < 0.8 else ""
-    canvas, place = laid(garment, worn, scene, dice)
-    person, pose = figures.somebody(dice), figures.standing(dice)
-    for piece in beneath(worn, person, pose, dice):
+    placement = WORN.get(category or "", "") if dice.random() < 0.8 else ""
+    canvas, place = laid(garment, placement, scene, dice)
+    person, pose = figures.person(dice), figures.standing(dice)
+    for piece in beneath(placement, person, pose, dice):
         canvas.paint(piece)
     paste(canvas, folded(warped(garment, dice), canvas, dice), place)
-    for piece in above(worn, person, dice):
+    for piece in above(placement, person, dice):
         canvas.paint(piece)
     return trimmed(View(relit(canvas.picture, canvas.grain, dice), canvas.mask), dice)
 
 
 def fitted(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """At the size to work with, mirrored or not, with room around it to be warped in."""
+    """The garment at working size, mirrored or not, with room around it for the warp."""
     share = LONG / max(garment.size)
     size = max(8, round(garment.width * share)), max(8, round(garment.height * share))
     garment = garment.resize(size, Image.Resampling.BICUBIC if share > 1 else Image.Resampling.BOX)
@@ -70,22 +70,22 @@ def fitted(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
 
 
 def laid(
-    garment: Image.Image, worn: str, scene: Image.Image | None, dice: np.random.Generator
+    garment: Image.Image, placement: str, scene: Image.Image | None, dice: np.random.Generator
 ) -> tuple[Canvas, tuple[int, int]]:
-    """The place, the camera that sees heads where the garment's body would be, and where the garment goes."""
+    """The scene, the camera in units of heads of the person, and the position of the garment."""
     width, height = garment.width + LONG // 3, garment.height + LONG // 3
     ground = scenes.street(dice, width, height) if scene is None else cropped(scene, width, height, dice)
     place = (LONG // 6, LONG // 6)
     alpha = np.asarray(garment.getchannel("A"))
     covered = alpha >= max(1, int(alpha.max()) // 2)
-    x, y, scale = anchored(covered, worn, dice)
+    x, y, scale = anchored(covered, placement, dice)
     matrix = np.array([[scale, 0, x + place[0]], [0, scale, y + place[1]], [0, 0, 1.0]])
     light = float(dice.uniform(-0.8, 0.8)), float(dice.uniform(0.2, 0.8))
     return Canvas(shapes.Camera(matrix, width, height), light, dice, ground), place
 
 
-def anchored(covered: np.ndarray, worn: str, dice: np.random.Generator) -> tuple[float, float, float]:
-    """Where the pit of the neck of whoever wears it is, in pixels of the cut-out, and how many a head has.
+def anchored(covered: np.ndarray, placement: str, dice: np.random.Generator) -> tuple[float, float, float]:
+    """The pit of the neck in pixels of the cut-out, and the pixels of a head.
 
     Shoulders are taken for 1.7 heads wide a tenth down from the top, a waist for 1.15 at the top.
     """
@@ -96,10 +96,10 @@ def anchored(covered: np.ndarray, worn: str, dice: np.random.Generator) -> tuple
         line = np.flatnonzero(covered[rows[int(share * (len(rows) - 1))]])
         return (float(line[0] + line[-1]) / 2, float(line[-1] - line[0] + 1))
 
-    if worn == "held":
+    if placement == "held":
         scale = high / float(dice.uniform(0.9, 1.5))
         return extent(0.5)[0] + 0.8 * scale * float(dice.choice((-1.0, 1.0))), top + high / 2 - 2.4 * scale, scale
-    if worn == "lower":
+    if placement == "lower":
         middle, wide = extent(0.03)
         scale = max(wide, 0.12 * high) / 1.15
         return middle, top - 1.62 * scale, scale
@@ -108,27 +108,27 @@ def anchored(covered: np.ndarray, worn: str, dice: np.random.Generator) -> tuple
     return extent(0.04)[0] * 0.5 + middle * 0.5, top + 0.04 * scale, scale
 
 
-def beneath(worn: str, person: Person, pose: Pose, dice: np.random.Generator) -> list[Piece]:
-    """The body that wears it, and what else it wears."""
-    if not worn:
+def beneath(placement: str, person: Person, pose: Pose, dice: np.random.Generator) -> list[Piece]:
+    """The body and the other clothes beneath the garment."""
+    if not placement:
         return []
     pieces = [*figures.behind(person), *figures.body(person, pose)]
     pieces += [piece for joints in pose.arms for piece in figures.arm(person, joints)]
     names = ["white", "grey", "black", "beige", "light blue", "navy", "brown", "burgundy"]
     cloth, other = (Cloth(COLOURS[str(name)], weave=0.02) for name in dice.choice(names, 2, replace=False))
     trousers = cuts.Cut("trousers", 6.3, 0.0, float(dice.uniform(0.03, 0.2)))
-    if (worn == "upper" and dice.random() < 0.7) or worn == "held":
+    if (placement == "upper" and dice.random() < 0.7) or placement == "held":
         pieces += stage.others(cuts.garment(trousers, other, pose, worn=True))
-    if worn in ("lower", "held"):
+    if placement in ("lower", "held"):
         shirt = cuts.Cut("t-shirt", 2.2, float(dice.choice((0.3, 0.98))), 0.06, 0.0, "crew", ("rib",))
         pieces += stage.others(cuts.garment(shirt, cloth, pose, worn=True))
     return pieces
 
 
-def above(worn: str, person: Person, dice: np.random.Generator) -> list[Piece]:
-    """Head and hair, straps, an arm across: what hides a part."""
+def above(placement: str, person: Person, dice: np.random.Generator) -> list[Piece]:
+    """Head, hair, straps and arms that hide a part of the garment."""
     pieces = []
-    if worn:
+    if placement:
         pieces += [*figures.head(person), *stage.before(person, dice)]
         if dice.random() < 0.25:
             side, high = int(dice.choice((-1, 1))), float(dice.uniform(0.9, 2.6))
@@ -148,7 +148,7 @@ def above(worn: str, person: Person, dice: np.random.Generator) -> list[Piece]:
 
 
 def warped(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """Turned, seen askew, and pulled about by a smooth field."""
+    """Rotation, perspective, and a smooth elastic deformation."""
     cells = 7
     at = np.linspace(-0.5, 0.5, cells + 1)
     grid = np.stack(np.meshgrid(at, at), axis=-1) * garment.size
@@ -167,7 +167,7 @@ def warped(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
 
 
 def folded(garment: Image.Image, canvas: Canvas, dice: np.random.Generator) -> Image.Image:
-    """The same under a light that falls on folds."""
+    """The garment shaded by folds."""
     size = max(4, garment.width // 4), max(4, garment.height // 4)
     scale = canvas.camera.scale / 4
     cover = np.asarray(garment.getchannel("A").resize(size), dtype=np.float32) / 255
@@ -201,7 +201,7 @@ def cropped(scene: Image.Image, width: int, height: int, dice: np.random.Generat
 
 
 def relit(picture: Image.Image, grain: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """Another light, as a telephone sees it."""
+    """Gain, contrast, saturation and white balance of a phone."""
     picture = ImageEnhance.Color(picture).enhance(1 + float(dice.uniform(-SATURATION, SATURATION)))
     gain, contrast = 1 + dice.uniform(-GAIN, GAIN), 1 + dice.uniform(-CONTRAST, CONTRAST)
     balance = gain * (1 + dice.uniform(-BALANCE, BALANCE, (3, 1)))
@@ -209,7 +209,7 @@ def relit(picture: Image.Image, grain: Image.Image, dice: np.random.Generator) -
 
 
 def trimmed(view: View, dice: np.random.Generator) -> View:
-    """Cut to the garment's box, carelessly, and made small."""
+    """The picture cut to the garment's box with random margins, and reduced."""
     box = view.mask.point([255 * (level > 127) for level in range(256)]).getbbox() or (0, 0, *view.mask.size)
     wide, high = box[2] - box[0], box[3] - box[1]
     shift = dice.uniform(-SHIFT, SHIFT, 4) + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
@@ -223,7 +223,7 @@ def trimmed(view: View, dice: np.random.Generator) -> View:
     return View(picture, mask)
 
 
-def hasty(picture: Image.Image, seed: int, crop_id: str) -> bytes:
+def phone_photo(picture: Image.Image, seed: int, crop_id: str) -> bytes:
     """A JPEG of quality 35 to 95, drawn from the seed and the crop's id."""
     digest = blake2b(ascii((seed, crop_id, "jpeg")).encode(), digest_size=8).digest()
     file = io.BytesIO()

@@ -38,12 +38,12 @@ NECKS: dict[str, tuple[float, float]] = {
 
 
 def garment(cut: Cut, cloth: Cloth, pose: Pose, *, worn: bool) -> list[Piece]:
-    """The pieces of a garment in the order they are laid."""
+    """The pieces of a garment, from the back to the front."""
     return SEWN.get(cut.kind, top)(cut, cloth, pose, worn)
 
 
 def trunk(cut: Cut) -> Points:
-    """Front of whatever hangs from the shoulders, with its neckline."""
+    """Front of a garment that hangs from the shoulders, with its neckline."""
     wide, deep = NECKS[cut.neck]
     e, hem, flare = cut.ease, cut.length, cut.flare
     corner = (wide, -0.16 if cut.neck == "high" else 0.0)
@@ -63,7 +63,7 @@ def trunk(cut: Cut) -> Points:
 
 
 def hemmed(corner: Spot, flare: float) -> Points:
-    """The hem from a corner to the middle: it hangs a little, and waves where it is wide."""
+    """The hem from a corner to the middle, with waves where it is wide."""
     x = np.linspace(corner[0], 0, 16)
     wave = 0.035 * min(flare, 1) * np.sin(x * 9)
     return np.stack([x, corner[1] + 0.1 * (1 - (x / corner[0]) ** 2) * (0.5 + flare) + wave], axis=1)
@@ -104,12 +104,12 @@ def sewn_in(outline: Points, side: float, cut: Cut) -> Points:
 
 
 def plain(cloth: Cloth) -> Cloth:
-    """The same cloth without its print or blocks."""
+    """The cloth without its print or blocks."""
     return replace(cloth, pattern="plain") if cloth.pattern in ("print", "blocks", "breton") else cloth
 
 
 def top(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
-    """T-shirts, shirts, sweaters, dresses: a front with sleeves; the inside of the back shows where nobody is in it."""
+    """T-shirts, shirts, sweaters, dresses: a front with sleeves; its back shows where no person wears it."""
     wide = NECKS[cut.neck][0]
     pieces = []
     if not worn:
@@ -263,4 +263,4 @@ SEWN: dict[str, Callable[[Cut, Cloth, Pose, bool], list[Piece]]] = {
     "shorts": pants,
     "bag": bag,
 }
-"""Kind -> how it is sewn; all others hang from the shoulders."""
+"""Kind -> the function that makes its pieces; others hang from the shoulders."""

@@ -1,4 +1,4 @@
-"""Designs: which cut, which pattern, in which colours; everything a shop would know of them."""
+"""Designs: cut, pattern and colours of a product, and its title, category and price."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ LIKELY: dict[str, tuple[str, ...]] = {
     "trousers": ("plain", "plain", "plain", "pinstripes", "checks"),
     "bag": ("plain", "plain", "plain", "stripes", "blocks", "gingham"),
 }
-"""Kind -> the patterns it comes in, the usual ones more than once."""
+"""Kind -> its patterns; frequent ones are listed more than once."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Design:
 
 
 def described(kind: str, cut: Cut) -> list[str]:
-    """The words for a cut."""
+    """The words of a title for a cut."""
     if kind == "bag":
         return ["shoulder bag" if "strap" in cut.details else "tote bag"]
     if kind in ("trousers", "shorts"):
@@ -88,7 +88,7 @@ def described(kind: str, cut: Cut) -> list[str]:
 
 
 def design(seed: int, number: int) -> Design:
-    """The design of a number: the same whatever else is drawn."""
+    """The design of a number; it depends on the seed and the number alone."""
     order = np.random.default_rng([seed, 1, number // len(CUTS)]).permutation(len(CUTS))
     kind = list(CUTS)[int(order[number % len(CUTS)])]
     dice = np.random.default_rng([seed, 2, number])
@@ -122,7 +122,7 @@ def one(dice: np.random.Generator, *these: float) -> float:
 
 
 def maybe(dice: np.random.Generator, share: float, *details: str) -> tuple[str, ...]:
-    """Each of these with a chance."""
+    """A random subset, each member with its own probability."""
     return tuple(name for name in details if dice.random() < share)
 
 
@@ -188,4 +188,4 @@ CUTS: dict[str, Callable[[np.random.Generator], Cut]] = {
     "trousers": trousers,
     "bag": bag,
 }
-"""What comes once in every eight designs -> a cut of it, as the dice fall."""
+"""Kind, each once in eight designs -> a random cut of it."""

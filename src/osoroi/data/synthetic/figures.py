@@ -1,4 +1,4 @@
-"""People: how somebody stands, and the skin, hair and face under the clothes."""
+"""People: poses, skin, hair and faces."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Pose:
 
 
 def bent(side: int, start: Spot, spans: tuple[float, float], angles: tuple[float, float]) -> Joints:
-    """Joints from a start; angles are outwards from straight down."""
+    """Joints from a start point; angles are measured outwards from straight down."""
     spots = [start]
     for span, angle in zip(spans, angles, strict=True):
         x, y = spots[-1]
@@ -51,7 +51,7 @@ ARMS = ((0.12, 0.02), (0.2, -0.1), (0.16, 0.12), (0.62, -0.95), (0.22, -2.3), (0
 
 
 def standing(dice: np.random.Generator) -> Pose:
-    """Somebody in the street."""
+    """The pose of a person in the street."""
     left, right = (ARMS[i] for i in dice.choice(6, 2, p=(0.27, 0.25, 0.2, 0.12, 0.06, 0.1)))
     jitter = dice.uniform(-0.06, 0.06, 6)
     arms = (left[0] + jitter[0], left[1] + jitter[1]), (right[0] + jitter[2], right[1] + jitter[3])
@@ -59,7 +59,7 @@ def standing(dice: np.random.Generator) -> Pose:
 
 
 def laid(dice: np.random.Generator, spread: float = 0.42) -> Pose:
-    """A garment laid out or hung up: all straight."""
+    """The pose of a garment that is laid out or hung up."""
     jitter = dice.uniform(-0.05, 0.05, 2)
     return posed(((spread + jitter[0],) * 2, (spread + jitter[0],) * 2), (0.10 + jitter[1],) * 2)
 
@@ -77,8 +77,8 @@ class Person:
         return Cloth(self.skin)
 
 
-def somebody(dice: np.random.Generator) -> Person:
-    """One of many."""
+def person(dice: np.random.Generator) -> Person:
+    """A random person."""
     dark = int(dice.integers(len(SKINS)))
     hair = int(dice.integers(len(HAIRS))) if dark < 3 else int(dice.integers(2))
     return Person(SKINS[dark], HAIRS[hair], int(dice.choice(3, p=(0.35, 0.3, 0.35))))

@@ -1,4 +1,4 @@
-"""Places, out of focus: what lies behind people, and on what garments are laid."""
+"""Blurred backgrounds behind people, and surfaces under garments."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -6,18 +6,18 @@ from PIL import Image, ImageDraw, ImageFilter
 from osoroi.data.synthetic.canvas import noise
 
 COARSE = 4
-"""Places are drawn so many times smaller: they are out of focus."""
+"""Factor by which backgrounds, which are blurred, are drawn smaller."""
 
 
 def colour(dice: np.random.Generator, low: int = 60, high: int = 220, vivid: float = 0.1) -> tuple[int, int, int]:
-    """A colour of a place: mostly grey."""
+    """A random colour of a background, mostly grey."""
     grey = dice.uniform(low, high)
     r, g, b = np.clip(grey + vivid * 160 * dice.uniform(-1, 1, 3), 0, 255).astype(int).tolist()
     return r, g, b
 
 
 def street(dice: np.random.Generator, width: int, height: int) -> Image.Image:
-    """A street, a park, a room or a wall, as the dice fall."""
+    """A random street, park, room or wall."""
     picture = Image.new("RGB", (width // COARSE + 1, height // COARSE + 1))
     PLACES[int(dice.integers(len(PLACES)))](ImageDraw.Draw(picture), dice, *picture.size)
     soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(float(dice.uniform(0.6, 2.2)))), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Cutting a garment out of its photo: on plain paper by colour, at home by two mixtures of colours that argue.
+"""Segments a garment: on plain paper by colour, elsewhere by two Gaussian mixtures and a mean field.
 
 At home nothing is known but that a garment lies about the middle and its background about the edge. Both become a
 mixture of Gaussians in colour; what each pixel says is weighed with what its neighbours say, and more so where no edge
@@ -15,20 +15,20 @@ from PIL import Image, ImageFilter
 from osoroi.errors import BadPhoto
 
 SIDE, SHARP = 128, 288
-"""Longer side at which a garment is told from a background at home, and from paper, where the outline is sure."""
+"""Longer side in pixels at which photos are segmented: at home, and on plain paper."""
 
 ROUNDS, FIELD = 5, 12
-"""How often the mixtures are fitted, and how often neighbours are asked for each fit."""
+"""Fits of the mixtures, and steps of the mean field for each fit."""
 
 USUAL = 0.95
 """Share of the edge that is background as a matter of course: what is stranger, about the middle, starts as garment."""
 
 LEAST, MOST = 0.06, 0.92
-"""Share of a photo that a garment covers; what covers less or more was not found."""
+"""Least and greatest share of a photo that a garment covers."""
 
 Photo = UInt8[np.ndarray, "_ _ 3"]
 PLAIN = (11, 5)
-"""How far from the colour of plain paper a garment is; white on white is nearer, and so are shadows."""
+"""Distance of a garment from the colour of plain paper; shadows are nearer."""
 
 Colours = Float[np.ndarray, "n 3"]
 Plane = Float[np.ndarray, "h w"]
@@ -86,7 +86,7 @@ def started(colours: Colours, count: int) -> Mixture:
 
 
 def cut(photo: Photo, name: str = "the photo") -> Plane:
-    """How much of each pixel of the photo, made smaller, is garment; BadPhoto where none is found.
+    """Alpha of the garment for each pixel of the reduced photo; BadPhoto where none stands out.
 
     Paper is plain where nine tenths of the outermost pixels are within 16 levels of their median.
 
@@ -134,7 +134,7 @@ def lifted(photo: Photo, name: str, side: int) -> Image.Image:
 
 
 def small(photo: Photo, side: int) -> Photo:
-    """The photo with its longer side so long, or as it is where that is less."""
+    """The photo with its longer side at most ``side`` pixels."""
     height, width, _ = photo.shape
     share = min(1.0, side / max(height, width))
     size = max(8, round(width * share)), max(8, round(height * share))
@@ -149,7 +149,7 @@ def ring(shape: tuple[int, ...], wide: int) -> Bool[np.ndarray, "h w"]:
 
 
 def argued(seen: Float[np.ndarray, "h w 3"]) -> Plane:
-    """The probability of each pixel to be garment, by two mixtures and the neighbours' word."""
+    """The probability of each pixel to be garment, by two mixtures and a mean field."""
     height, width, _ = seen.shape
     colours, edge = seen.reshape(-1, 3), ring((height, width), 3)
     y, x = np.mgrid[:height, :width]
@@ -174,7 +174,7 @@ def argued(seen: Float[np.ndarray, "h w 3"]) -> Plane:
 
 
 def linked(seen: Float[np.ndarray, "h w 3"]) -> list[tuple[tuple[int, int], Plane]]:
-    """To each of eight neighbours: how much their word counts, less across an edge."""
+    """Weights of the eight neighbours, smaller across an edge."""
     steps = [(0, 1), (1, 0), (1, 1), (1, -1)]
     apart = {step: ((seen - np.roll(seen, step, axis=(0, 1))) ** 2).sum(axis=2) for step in steps}
     sharp = 1 / (2 * np.mean([each.mean() for each in apart.values()]) + 1e-6)
@@ -187,7 +187,7 @@ def linked(seen: Float[np.ndarray, "h w 3"]) -> list[tuple[tuple[int, int], Plan
 
 
 def agreed(own: Plane, links: list[tuple[tuple[int, int], Plane]]) -> Plane:
-    """Belief after neighbours have been heard, again and again: a mean field."""
+    """Probabilities after the steps of a mean field over neighbours."""
     said = np.tanh(own / 2)
     for _ in range(FIELD):
         heard = own + sum(weight * np.roll(said, step, axis=(0, 1)) for step, weight in links)
@@ -202,7 +202,7 @@ def sane(found: Bool[np.ndarray, "h w"]) -> bool:
 
 
 def solid(found: Bool[np.ndarray, "h w"]) -> bool:
-    """Whether it fills two fifths of its own box: white on white comes in shreds."""
+    """Whether it fills two fifths of its own box; white on white falls into pieces."""
     rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
     return bool(found.sum() > (np.ptp(rows) + 1) * (np.ptp(columns) + 1) * 0.4)
 
@@ -219,7 +219,7 @@ def whole(found: Bool[np.ndarray, "h w"], hole: float) -> Bool[np.ndarray, "h w"
 
 
 def labelled(found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
-    """A number for each piece of what was found, the same on all its pixels; neighbours touch by a side.
+    """Connected components (4 neighbours): one number for each, on all its pixels.
 
     >>> labelled(np.array([[True, True, False], [False, True, False], [True, False, True]]))
     array([[5, 5, 0],
@@ -235,7 +235,7 @@ def labelled(found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
 
 
 def swept(labels: Int64[np.ndarray, "h w"], found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
-    """The largest number of each run of a line, on all of it."""
+    """The largest number in each run of a line, spread over the run."""
     begins = np.ones(found.shape, dtype=bool)
     begins[:, 1:] = found[:, 1:] != found[:, :-1]
     starts_at = np.flatnonzero(begins)

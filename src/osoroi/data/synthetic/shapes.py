@@ -1,4 +1,4 @@
-"""Outlines: curves through points, limbs along joints, and the camera that sees them."""
+"""Outlines: curves through points, limbs along joints, and the camera that projects them."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 Points = Float[np.ndarray, "_ 2"]
-"""x and y in heads, or in pixels once a camera has seen them."""
+"""x and y in heads, or in pixels after projection by a camera."""
 
 Spot = tuple[int | float, int | float]
 
@@ -32,12 +32,12 @@ def mirrored(half: Points) -> Points:
 
 
 def moved(points: Points, x: int | float, y: int | float) -> Points:
-    """The same outline elsewhere."""
+    """The outline, moved."""
     return points + np.array([x, y])
 
 
 def limb(joints: list[Spot], widths: list[int | float], *, flat: bool = True) -> Points:
-    """The outline of something that follows joints, so wide at each; its end is cut off, or rounded.
+    """The outline of a limb that follows joints, with a width at each; its end is cut off, or rounded.
 
     >>> limb([(0, 0), (0, 1)], [1, 1])[[0, -1]].round(2).tolist()
     [[-0.5, 0.0], [0.5, 0.0]]
@@ -73,7 +73,7 @@ def part(joints: list[Spot], share: float) -> list[Spot]:
 
 @dataclass(frozen=True)
 class Camera:
-    """Sees heads as pixels: a homography [3 3], and the picture's width and height."""
+    """Projects heads to pixels: a homography [3 3], and the picture's width and height."""
 
     matrix: Float[np.ndarray, "3 3"]
     width: int
@@ -102,7 +102,7 @@ class Camera:
 
 
 def aimed(box: tuple[float, ...], size: tuple[int, int], room: float) -> Camera:
-    """The camera that holds a box of the world in the middle, filling ``room`` of the picture one way."""
+    """The camera that centres a box of the world, filling ``room`` of the picture one way."""
     left, top, right, bottom = box
     width, height = size
     scale = room * min(width / (right - left), height / (bottom - top))
@@ -111,7 +111,7 @@ def aimed(box: tuple[float, ...], size: tuple[int, int], room: float) -> Camera:
 
 
 def shaken(camera: Camera, dice: np.random.Generator, *, turn: float, tilt: float, shift: float) -> Camera:
-    """A camera held less well: turned by up to ``turn`` radians, tilted, and moved by a share of the picture."""
+    """A camera held by hand: turned by up to ``turn`` radians, tilted, and moved by a share of the picture."""
     a, (sx, sy), (px, py) = dice.uniform(-turn, turn), dice.uniform(-shift, shift, 2), dice.uniform(-tilt, tilt, 2)
     width, height = camera.width, camera.height
     middle = np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1.0]])

@@ -1,4 +1,4 @@
-"""A photo before it is taken: who wears what, where the camera stands; and the taking."""
+"""Renders a photo: the garment on a person or a surface, the camera, and the JPEG."""
 
 import io
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ SHOP, STREET = (288, 384), (312, 416)
 """Width and height of photos."""
 
 BLUES = ((52, 70, 112), (40, 44, 60), (122, 142, 172), (206, 194, 170), (52, 50, 50))
-"""What people wear with it."""
+"""Other clothes of the person."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Pieces in the order they are laid, and the camera before which they are laid."""
+    """Pieces from the back to the front, and the camera that projects them."""
 
     pieces: tuple[Piece, ...]
     camera: shapes.Camera
@@ -30,7 +30,7 @@ class Stage:
 
 
 def box(own: list[Piece], camera: shapes.Camera) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what a photo is of, in whole pixels inside the photo."""
+    """Left, top, right and bottom of the garment, in whole pixels inside the photo."""
     seen = np.concatenate([camera.sees(piece.outline) for piece in own])
     size = (camera.width, camera.height)
     left, top = np.clip(np.floor(seen.min(axis=0)), 0, np.array(size) - 2).astype(int).tolist()
@@ -46,17 +46,17 @@ def in_shop(design: Design, cloth: Cloth, dice: np.random.Generator, *, hung: bo
 
 
 def in_street(design: Design, cloth: Cloth, dice: np.random.Generator) -> Stage:
-    """Worn by somebody."""
-    pose, own, camera = worn(design, cloth, dice)
-    person = figures.somebody(dice)
+    """A person who wears the garment."""
+    pose, own, camera = posed(design, cloth, dice)
+    person = figures.person(dice)
     pieces = [*figures.behind(person), *figures.body(person, pose)]
     pieces += [piece for joints in pose.arms for piece in figures.arm(person, joints)]
     pieces += [*dressed(design.kind, own, pose, dice), *figures.head(person), *before(person, dice)]
     return Stage(tuple(pieces), camera, street=True)
 
 
-def worn(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose, list[Piece], shapes.Camera]:
-    """How it is worn, its pieces, and the camera: all that its box depends on."""
+def posed(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose, list[Piece], shapes.Camera]:
+    """Pose, pieces of the garment and camera: all that its box depends on."""
     pose = figures.standing(dice)
     own = cuts.garment(design.cut, cloth, pose, worn=True)
     camera = shapes.aimed(extent(own), STREET, float(dice.uniform(0.62, 0.95)))
@@ -64,7 +64,7 @@ def worn(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose,
 
 
 def dressed(kind: str, own: list[Piece], pose: Pose, dice: np.random.Generator) -> list[Piece]:
-    """What is worn, with what is worn beside it, from the skin outwards."""
+    """The garment and the other clothes, from the skin outwards."""
     wear = Cloth(BLUES[int(dice.integers(len(BLUES)))], weave=0.03)
     shirt = Cloth(COLOURS[str(dice.choice(["white", "grey", "black", "beige", "light blue", "navy"]))], weave=0.02)
     if dice.random() < 0.55:
@@ -84,12 +84,12 @@ def dressed(kind: str, own: list[Piece], pose: Pose, dice: np.random.Generator) 
 
 
 def others(pieces: list[Piece]) -> list[Piece]:
-    """The same pieces, as something the photo is not of."""
+    """The pieces, marked as not belonging to the garment."""
     return [replace(piece, own=False) for piece in pieces]
 
 
 def before(person: figures.Person, dice: np.random.Generator) -> list[Piece]:
-    """What hides a part: long hair over the shoulders, or the strap of a bag."""
+    """Occluders: long hair over the shoulders, or the strap of a bag."""
     pieces = []
     hair = Cloth(person.hair, weave=0.05)
     if person.length == 2 and dice.random() < 0.7:
@@ -119,7 +119,7 @@ def extent(pieces: list[Piece]) -> tuple[float, float, float, float]:
 
 
 def taken(stage: Stage, dice: np.random.Generator, *, shade: float = 0.0) -> bytes:
-    """The photo as a JPEG: painted, then seen in some light by some camera."""
+    """The photo as a JPEG: painted, then with the light and noise of a camera."""
     size = (stage.camera.width, stage.camera.height)
     if not stage.street:
         canvas = Canvas(stage.camera, (0.3, 0.5), dice, scenes.studio(dice, *size, shade))
@@ -137,7 +137,7 @@ def painted(stage: Stage, canvas: Canvas) -> Image.Image:
 
 
 def developed(picture: Image.Image, grain: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """As a telephone would: gain, contrast, white balance, and noise."""
+    """Gain, contrast, white balance and noise of a phone."""
     gain, contrast = dice.uniform(0.75, 1.2), dice.uniform(0.8, 1.15)
     balance = gain * (1 + dice.uniform(-0.08, 0.08, (3, 1)))
     return exposed(picture, balance, contrast, grain, weaving(round(float(dice.uniform(0.003, 0.018)), 3)))

@@ -1,8 +1,8 @@
 """One deep network per file, one protocol: pixels in, the feature maps of every block out.
 
-A trunk prepares its pixels itself, because its checkpoint decides how; so every trunk takes the same images. Weights
-load by the names of the usual public checkpoints, from a safetensors file or a pickled state dict, and loading never
-runs code from the file.
+A backbone prepares its pixels itself, because its checkpoint decides how, so every backbone takes the same images.
+Weights load by the names of the usual public checkpoints, from a safetensors file or a pickled state dict, and loading
+never runs code from the file.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from osoroi.errors import BadRun, extra
 
-TRUNKS = {
+BACKBONES = {
     "efficientnet_lite0": "efficientnet_lite",
     "efficientnet_lite1": "efficientnet_lite",
     "efficientnet_lite2": "efficientnet_lite",
@@ -26,7 +26,7 @@ TRUNKS = {
     "vgg16": "vgg",
     "vit_tiny_patch16_224": "vit",
 }
-"""Name -> the module of this folder that has ``build(name) -> Trunk``."""
+"""Name -> the module of this folder that has ``build(name) -> Backbone``."""
 
 MEANS = (0.485, 0.456, 0.406)
 """Of red, green and blue over ImageNet, as torchvision's checkpoints expect them taken away."""
@@ -39,14 +39,14 @@ COUNTER = "num_batches_tracked"
 
 
 class Maps(NamedTuple):
-    """What a trunk saw: the output of each block, finest first, and the maps whose mean is its deep feature."""
+    """What a backbone gives: the output of each block, finest first, and the maps whose mean is its deep feature."""
 
     blocks: list[Float[Tensor, "b _ _ _"]]
     last: Float[Tensor, "b c y x"]
 
 
 @runtime_checkable
-class Trunk(Protocol):
+class Backbone(Protocol):
     """A deep network without its classifier."""
 
     @property
@@ -65,8 +65,9 @@ class Trunk(Protocol):
 
 
 @runtime_checkable
-class Divided(Trunk, Protocol):
-    """A trunk that runs in two halves, so that what the first blocks saw can be kept while the others learn."""
+class SplitBackbone(Backbone, Protocol):
+    """A backbone that runs in two halves, so that the output of the first blocks can be cached while the others are
+    trained."""
 
     def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
         """The maps of the first ``cut`` blocks, of which there is at least one."""
@@ -82,18 +83,18 @@ class Divided(Trunk, Protocol):
 
 
 def build(name: str, weights: Path | None = None) -> nn.Module:
-    """A trunk by name, in evaluation mode; without a file of weights it starts at random from torch's generator.
+    """A backbone by name, in evaluation mode; without a file of weights it starts at random from torch's generator.
 
     >>> build("alexnet")
     Traceback (most recent call last):
-    osoroi.errors.BadRun: no trunk is called 'alexnet'; one of: efficientnet_lite0, ...
+    osoroi.errors.BadRun: no backbone is called 'alexnet'; one of: efficientnet_lite0, ...
     """
-    if name not in TRUNKS:
-        raise BadRun(f"no trunk is called {name!r}", hint=f"one of: {', '.join(TRUNKS)}")
-    trunk: nn.Module = importlib.import_module(f"osoroi.model.backbones.{TRUNKS[name]}").build(name)
+    if name not in BACKBONES:
+        raise BadRun(f"no backbone is called {name!r}", hint=f"one of: {', '.join(BACKBONES)}")
+    backbone: nn.Module = importlib.import_module(f"osoroi.model.backbones.{BACKBONES[name]}").build(name)
     if weights is not None:
-        fill(trunk, read_weights(weights), str(weights))
-    return trunk.eval()
+        fill(backbone, read_weights(weights), str(weights))
+    return backbone.eval()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -118,12 +119,12 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     if absent:
         raise BadRun(
             f"{source} lacks {len(absent)} of {len(module.state_dict())} weights, the first {absent[0]!r}",
-            hint="give the checkpoint of the trunk that the recipe names",
+            hint="give the checkpoint of the backbone that the recipe names",
         )
     odd = [name for name, value in wanted.items() if value.shape != module.state_dict()[name].shape]
     if odd:
         shapes = f"{tuple(wanted[odd[0]].shape)}, not {tuple(module.state_dict()[odd[0]].shape)}"
-        raise BadRun(f"{source} has {odd[0]!r} of shape {shapes}", hint="give the checkpoint of this very trunk")
+        raise BadRun(f"{source} has {odd[0]!r} of shape {shapes}", hint="give the checkpoint of this very backbone")
     module.load_state_dict(wanted)
 
 

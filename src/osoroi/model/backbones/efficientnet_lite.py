@@ -70,18 +70,18 @@ class EfficientNetLite(nn.Module):
         self.width = HEAD
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
-        seen = self.below(images, 1)
-        rest = self.above(seen[-1], 1)
-        return Maps(seen + rest.blocks, rest.last)
+        blocks = self.below(images, 1)
+        rest = self.above(blocks[-1], 1)
+        return Maps(blocks + rest.blocks, rest.last)
 
     def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
         maps = F.relu6(self._bn0(self._conv_stem((images - MEAN) / SPREAD)))
         return _through(self._blocks[:cut], maps)
 
     def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
-        seen = _through(self._blocks[cut:], maps)
-        last = seen[-1] if seen else maps
-        return Maps(seen, F.relu6(self._bn1(self._conv_head(last))))
+        blocks = _through(self._blocks[cut:], maps)
+        last = blocks[-1] if blocks else maps
+        return Maps(blocks, F.relu6(self._bn1(self._conv_head(last))))
 
     def upper(self, cut: int) -> list[nn.Module]:
         return [self._blocks[cut:], self._conv_head, self._bn1]
@@ -89,11 +89,11 @@ class EfficientNetLite(nn.Module):
 
 def _through(blocks: nn.Module, maps: Float[Tensor, "b c y x"]) -> list[Float[Tensor, "b _ _ _"]]:
     """The maps of each block in turn."""
-    seen = []
+    outputs = []
     for block in blocks.children():
         maps = block(maps)
-        seen.append(maps)
-    return seen
+        outputs.append(maps)
+    return outputs
 
 
 class Block(nn.Module):

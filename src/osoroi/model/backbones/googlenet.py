@@ -18,7 +18,7 @@ MEANS: Final = (104.0, 117.0, 123.0)
 """Of blue, green and red."""
 
 REACH, ALPHA, BETA = 5, 1e-4, 0.75
-"""Of the response normalisation: channels looked at, and the two constants of its formula."""
+"""Of the response normalisation: number of channels, and the two constants of its formula."""
 
 
 class Widths(NamedTuple):
@@ -78,15 +78,15 @@ class GoogLeNet(nn.Module):
         self.width = entering
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
-        seen = self.below(images, len(self.widths))
-        return Maps(seen, seen[-1])
+        blocks = self.below(images, len(self.widths))
+        return Maps(blocks, blocks[-1])
 
     def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
         return self._through(images.flip(1) * 255 - self.means, 0, cut)
 
     def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
-        seen = self._through(maps, cut, len(self.widths))
-        return Maps(seen, seen[-1] if seen else maps)
+        blocks = self._through(maps, cut, len(self.widths))
+        return Maps(blocks, blocks[-1] if blocks else maps)
 
     def upper(self, cut: int) -> list[nn.Module]:
         inceptions = [self.get_submodule(name) for name in INCEPTIONS]
@@ -95,11 +95,11 @@ class GoogLeNet(nn.Module):
 
     def _through(self, maps: Float[Tensor, "b c y x"], first: int, end: int) -> list[Float[Tensor, "b _ _ _"]]:
         """The maps of each block in turn."""
-        seen = []
+        blocks = []
         for block in range(first, end):
             maps = self._block(block, maps)
-            seen.append(maps)
-        return seen
+            blocks.append(maps)
+        return blocks
 
     def _block(self, block: int, maps: Float[Tensor, "b c y x"]) -> Float[Tensor, "b d v u"]:
         if block == 0:
@@ -108,8 +108,8 @@ class GoogLeNet(nn.Module):
             narrow = F.relu(self.conv2r(among_neighbours(shrink(maps))))
             return among_neighbours(F.relu(self.conv2(narrow)))
         name = list(INCEPTIONS)[block - len(STEM)]
-        found: Tensor = self.get_submodule(name)(shrink(maps) if name in AFTER_POOLING else maps)
-        return found
+        output: Tensor = self.get_submodule(name)(shrink(maps) if name in AFTER_POOLING else maps)
+        return output
 
 
 class Inception(nn.Module):
@@ -148,7 +148,7 @@ def among_neighbours(maps: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]
 
     .. math:: y_c = x_c \Big/ \Big(1 + \frac{\alpha}{5} \sum_{i=c-2}^{c+2} x_i^2\Big)^{\beta}
 
-    Krizhevsky et al. 2012, as Caffe computes it: alpha is divided by the number of channels looked at.
+    Krizhevsky et al. 2012, as Caffe computes it: alpha is divided by the number of channels summed over.
     """
     half, channels = REACH // 2, maps.shape[1]
     padded = F.pad(maps.square(), (0, 0, 0, 0, half, half))

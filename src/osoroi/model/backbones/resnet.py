@@ -41,16 +41,16 @@ class ResNet50(nn.Module):
         self.width = entering
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
-        seen = self.below(images, len(self.widths))
-        return Maps(seen, seen[-1])
+        blocks = self.below(images, len(self.widths))
+        return Maps(blocks, blocks[-1])
 
     def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
         maps = F.max_pool2d(F.relu(self.bn1(self.conv1(standardised(images)))), 3, 2, 1)
         return self._through(maps, 0, cut)
 
     def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
-        seen = self._through(maps, cut, len(self.widths))
-        return Maps(seen, seen[-1] if seen else maps)
+        blocks = self._through(maps, cut, len(self.widths))
+        return Maps(blocks, blocks[-1] if blocks else maps)
 
     def upper(self, cut: int) -> list[nn.Module]:
         return self._blocks()[cut:]
@@ -61,15 +61,15 @@ class ResNet50(nn.Module):
 
     def _through(self, maps: Float[Tensor, "b c y x"], first: int, end: int) -> list[Float[Tensor, "b _ _ _"]]:
         """The maps of each block in turn."""
-        seen = []
+        blocks = []
         for block in self._blocks()[first:end]:
             maps = block(maps)
-            seen.append(maps)
-        return seen
+            blocks.append(maps)
+        return blocks
 
 
 class Bottleneck(nn.Module):
-    """Narrow, look around, widen; add the input, brought to the same shape where it has another."""
+    """1 x 1, 3 x 3 and 1 x 1 convolutions; the input is added, projected to the same shape where it has another."""
 
     def __init__(self, entering: int, inner: int, stride: int) -> None:
         super().__init__()

@@ -38,27 +38,27 @@ class VGG16(nn.Module):
         self.width = entering
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
-        seen = self.below(images, len(self.widths))
-        return Maps(seen, F.max_pool2d(seen[-1], 2))
+        blocks = self.below(images, len(self.widths))
+        return Maps(blocks, F.max_pool2d(blocks[-1], 2))
 
     def below(self, images: Float[Tensor, "b 3 h w"], cut: int) -> list[Float[Tensor, "b _ _ _"]]:
         return self._through(standardised(images), 0, self._layer(cut))
 
     def above(self, maps: Float[Tensor, "b c y x"], cut: int) -> Maps:
-        seen = self._through(maps, self._layer(cut), len(self.features))
-        return Maps(seen, F.max_pool2d(seen[-1] if seen else maps, 2))
+        blocks = self._through(maps, self._layer(cut), len(self.features))
+        return Maps(blocks, F.max_pool2d(blocks[-1] if blocks else maps, 2))
 
     def upper(self, cut: int) -> list[nn.Module]:
         return list(self.features)[self._layer(cut) :]
 
     def _through(self, maps: Float[Tensor, "b c y x"], first: int, end: int) -> list[Float[Tensor, "b _ _ _"]]:
         """The maps of each block among these layers, in turn."""
-        seen = []
+        blocks = []
         for layer in list(self.features)[first:end]:
             maps = layer(maps)
             if isinstance(layer, nn.ReLU):
-                seen.append(maps)
-        return seen
+                blocks.append(maps)
+        return blocks
 
     def _layer(self, cut: int) -> int:
         """Number of the layer after the ReLU of block ``cut`` - 1."""

@@ -39,11 +39,11 @@ class ViT(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
         tokens, (tall, wide) = self.entering(images)
-        seen = []
+        blocks = []
         for block in self.blocks:
             tokens = block(tokens)
-            seen.append(_as_maps(tokens, tall, wide))
-        return Maps(seen, _as_maps(self.norm(tokens), tall, wide))
+            blocks.append(_as_maps(tokens, tall, wide))
+        return Maps(blocks, _as_maps(self.norm(tokens), tall, wide))
 
     def entering(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b n d"], tuple[int, int]]:
         """Tokens, that of the class first, and how many patches there are in height and width."""
@@ -73,12 +73,12 @@ class Patches(nn.Module):
         self.proj = nn.Conv2d(3, WIDTH, PATCH, PATCH)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d y x"]:
-        found: Tensor = self.proj(images)
-        return found
+        output: Tensor = self.proj(images)
+        return output
 
 
 class Block(nn.Module):
-    """Every token looks at all, then each thinks for itself."""
+    """Attention over all tokens, then a perceptron on each, both with residuals."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,8 +89,8 @@ class Block(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         tokens = tokens + self.attn(self.norm1(tokens))
-        found: Tensor = tokens + self.mlp(self.norm2(tokens))
-        return found
+        output: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return output
 
 
 class Attention(nn.Module):
@@ -105,9 +105,9 @@ class Attention(nn.Module):
         count, length, _ = tokens.shape
         three = self.qkv(tokens).reshape(count, length, 3, HEADS, WIDTH // HEADS)
         query, key, value = three.permute(2, 0, 3, 1, 4)
-        looked = F.scaled_dot_product_attention(query, key, value)
-        found: Tensor = self.proj(looked.transpose(1, 2).flatten(2))
-        return found
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        output: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return output
 
 
 class Thought(nn.Module):
@@ -119,5 +119,5 @@ class Thought(nn.Module):
         self.fc2 = nn.Linear(WIDENED * WIDTH, WIDTH)
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        found: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
-        return found
+        output: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
+        return output

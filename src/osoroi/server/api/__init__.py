@@ -1,1 +1,1 @@
-"""``/v1``: what programs ask. ``routes`` parse and answer, ``schemas`` are the JSON of the OpenAPI document."""
+"""``/v1``: the API for programs. ``routes`` and ``photos`` hold the routes, ``schemas`` the JSON of the document."""

@@ -1,4 +1,4 @@
-"""``/v1``: each route parses, calls the service and renders JSON."""
+"""``/v1``: each route takes what was received, calls the service and renders JSON."""
 
 import json
 import time
@@ -14,13 +14,14 @@ from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
 from osoroi.records import Box, Crop, Product
 from osoroi.search import response
-from osoroi.server import forms, query
+from osoroi.server import search_request
+from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_of, form_of, service_of
 from osoroi.server.api import schemas
-from osoroi.server.forms import Body
-from osoroi.server.service import Service
+from osoroi.server.body import STEP_BYTES
+from osoroi.server.limits import RETRY_S
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schemas.ErrorAnswer, "description": words}
+    status: {"model": schemas.ErrorResponse, "description": words}
     for status, words in {
         400: "The request contradicts itself or leaves a range.",
         401: "The key is missing or wrong.",
@@ -28,25 +29,18 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         408: "The body did not arrive in time.",
         409: "The catalog has moved to another encoder.",
         413: "The body is too large.",
-        422: "The photo cannot be read, or the box does not fit it.",
+        422: "The photo cannot be read or costs too much, or the box does not fit it.",
         503: "Too much is waiting, or another writer holds the catalog; ask again after Retry-After seconds.",
     }.items()
 }
 
-router = APIRouter(prefix="/v1", responses=REFUSALS)
+MESSAGE = 1000
+"""Characters of an error message, and of its hint. What a client sent may stand in it."""
+
+searches = APIRouter(prefix="/v1", responses=REFUSALS, route_class=SearchRoute)
+reads = APIRouter(prefix="/v1", responses=REFUSALS, route_class=ReadRoute)
+writes = APIRouter(prefix="/v1", responses=REFUSALS, route_class=WriteRoute)
 plain = APIRouter()
-
-
-def service_of(request: Request) -> Service:
-    """The service behind this application."""
-    service: Service = request.app.state.service
-    return service
-
-
-def body_of(request: Request) -> Body:
-    """The request's body, for ``async with``."""
-    service = service_of(request)
-    return Body(request, service.settings, service.budget)
 
 
 def to_json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -57,7 +51,16 @@ def to_json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str,
 
 def refusal(error: OsoroiError) -> Response:
     """The one form of an error."""
-    return to_json({"error": error.what, "hint": error.hint}, outcome(error)[1])
+    return to_json({"error": shortened(error.what), "hint": shortened(error.hint)}, outcome(error)[1])
+
+
+def shortened(text: str) -> str:
+    """A message of bounded length.
+
+    >>> len(shortened("there are: " + "a column, " * 1000))
+    1000
+    """
+    return text if len(text) <= MESSAGE else text[: MESSAGE - 2] + " …"
 
 
 def body_schema(form: type[BaseModel], media_type: str) -> dict[str, Any]:
@@ -76,9 +79,9 @@ def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-@router.post(
+@searches.post(
     "/search",
-    response_model=schemas.SearchAnswer,
+    response_model=schemas.SearchResponse,
     openapi_extra=body_schema(schemas.SearchForm, "multipart/form-data"),
     tags=["search"],
 )
@@ -86,14 +89,13 @@ async def search(request: Request) -> Response:
     """Find the products that look like a garment in a photo, or like a product of the catalog."""
     start = time.perf_counter()
     service = service_of(request)
-    async with body_of(request) as body:
-        asked = query.from_form(forms.parse(body, request.headers.get("content-type", "")), service.settings)
-        hits = await service.search(asked)
+    parameters = search_request.from_form(form_of(request), service.settings)
+    hits = await service.search(parameters)
     took_s = time.perf_counter() - start
-    return to_json(response(hits, encoder=service.encoder.fingerprint, detail=asked.detail, took_s=took_s))
+    return to_json(response(hits, encoder=service.encoder.fingerprint, detail=parameters.detail, took_s=took_s))
 
 
-@router.get("/products", response_model=schemas.ListAnswer, tags=["products"])
+@reads.get("/products", response_model=schemas.ListResponse, tags=["products"])
 async def products(
     request: Request,
     after: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
@@ -102,31 +104,26 @@ async def products(
 ) -> Response:
     """The products of the catalog, page by page, in the order of their ids."""
     service = service_of(request)
-    async with service.reads.pass_():
-        page = await service.read(_page, service, where, after, limit)
+    service.settings.filter_budget.require_cheap(where)
+    page = await service.ask(lambda catalog: list(catalog.products(where=where, after=after or "", limit=limit + 1)))
     more = len(page) > limit
     shown = [vars(product) for product in page[:limit]]
     return to_json({"products": shown, "next": page[limit - 1].product_id if more else None})
 
 
-def _page(service: Service, where: str | None, after: str | None, limit: int) -> list[Product]:
-    return list(service.catalog.products(where=where, after=after or "", limit=limit + 1))
-
-
-@router.get("/products/{product_id:path}", response_model=schemas.HeldAnswer, tags=["products"])
+@reads.get("/products/{product_id:path}", response_model=schemas.StoredProductResponse, tags=["products"])
 async def product(request: Request, product_id: str) -> Response:
     """One product, and where its photos are."""
     service = service_of(request)
-    async with service.reads.pass_():
-        held = (await service.read(service.catalog.get_many, [product_id])).get(product_id)
-    if held is None:
+    stored = (await service.ask(lambda catalog: catalog.get_many([product_id]))).get(product_id)
+    if stored is None:
         raise _unknown(product_id)
-    return to_json({"product": vars(held.product), "crops": _crops(held.crops)})
+    return to_json({"product": vars(stored.product), "crops": _crops(stored.crops)})
 
 
-@router.put(
+@writes.put(
     "/products/{product_id:path}",
-    response_model=schemas.PutAnswer,
+    response_model=schemas.PutResponse,
     openapi_extra=body_schema(schemas.PutForm, "multipart/form-data"),
     tags=["products"],
 )
@@ -134,33 +131,31 @@ async def put(request: Request, product_id: str) -> Response:
     """Put a product with exactly these photos, or replace the one that stands under this id."""
     service = service_of(request)
     _check_id(product_id)
-    async with body_of(request) as body:
-        form = forms.parse(body, request.headers.get("content-type", ""))
-        form.only("photo", "product", "box")
-        photos = form.files.get("photo", [])
-        if len(photos) > service.settings.photos or "photo" in form.fields:
-            raise BadRequest(f"send photos as files, {service.settings.photos} at most", hint="as in: -F photo=@a.jpg")
-        held = _product(product_id, _metadata(form.one("product") or "{}"))
-        crops, seq = await service.put(held, photos, _boxes(form.fields.get("box", []), len(photos)))
-    return to_json({"product": vars(held), "crops": _crops(crops), "seq": seq})
+    form = form_of(request)
+    form.only("photo", "product", "box")
+    photos = form.photos(most=service.settings.photos)
+    product = _product(product_id, _metadata(form.one("product") or "{}"))
+    crops, seq = await service.put(product, photos, _boxes(form.texts("box"), len(photos)))
+    return to_json({"product": vars(product), "crops": _crops(crops), "seq": seq})
 
 
-@router.patch(
+@writes.patch(
     "/products/{product_id:path}",
-    response_model=schemas.ProductAnswer,
+    response_model=schemas.ProductResponse,
     openapi_extra=body_schema(schemas.Metadata, "application/json"),
     tags=["products"],
 )
 async def patch(request: Request, product_id: str) -> Response:
     """Change what is sent, and leave the rest: price, title, attributes. Nothing is embedded again."""
-    async with body_of(request) as body:
-        changes = _metadata(body).given()
+    content, service = content_of(request), service_of(request)
+    metadata = _metadata(content) if len(content) <= STEP_BYTES else await service.read(_metadata, content)
+    changes = metadata.given()
     if not changes:
         raise BadRequest("nothing to change was sent", hint='send JSON, as in {"price": 3900}')
-    return to_json(vars(await service_of(request).patch(product_id, changes)))
+    return to_json(vars(await service.patch(product_id, changes)))
 
 
-@router.delete("/products/{product_id:path}", response_model=schemas.RemovedAnswer, tags=["products"])
+@writes.delete("/products/{product_id:path}", response_model=schemas.RemovedResponse, tags=["products"])
 async def remove(request: Request, product_id: str) -> Response:
     """Remove a product, its vectors and the photos that were sent for it."""
     if not await service_of(request).remove(product_id):
@@ -168,12 +163,18 @@ async def remove(request: Request, product_id: str) -> Response:
     return to_json({"removed": [product_id]})
 
 
-@plain.get("/health", response_model=schemas.HealthAnswer, tags=["service"])
+@plain.get(
+    "/health",
+    response_model=schemas.HealthResponse,
+    responses={503: {"model": schemas.HealthResponse, "description": "Searches fail; `status` says why."}},
+    tags=["service"],
+)
 async def health(request: Request) -> Response:
-    """Whether the service answers, and with what."""
+    """Whether searches can be answered, and with what."""
     service = service_of(request)
-    held = await service.read(len, service.catalog)
-    return to_json({"status": "ok", "version": __version__, "products": held, "encoder": service.encoder.fingerprint})
+    health = await service.health()
+    status, headers = (200, {}) if health.status == "ok" else (503, {"Retry-After": str(RETRY_S)})
+    return to_json({"version": __version__, **health._asdict()}, status, headers)
 
 
 @plain.get("/metrics", response_class=PlainTextResponse, tags=["service"])
@@ -181,13 +182,15 @@ async def metrics(request: Request) -> Response:
     """Requests, seconds, batches and queues, for Prometheus."""
     service = service_of(request)
     gauges = {
-        "searches_inside": service.searches.inside,
-        "writes_inside": service.writes.inside,
+        "searches_inside": service.admission.inside["searches"],
+        "reads_inside": service.admission.inside["reads"],
+        "writes_inside": service.admission.inside["writes"],
         "crops_waiting": len(service.batcher),
-        "upload_bytes": service.budget.held,
-        "products": await service.read(len, service.catalog),
+        "upload_bytes": service.memory.used,
+        "connections": len(request.app.state.connections),
+        "products": (await service.health()).products,
     }
-    return Response(service.counters.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _crops(crops: Sequence[Crop]) -> list[dict[str, Any]]:
@@ -200,7 +203,7 @@ def _crops(crops: Sequence[Crop]) -> list[dict[str, Any]]:
 def _boxes(texts: Sequence[str], photos: int) -> list[Box | None]:
     if texts and len(texts) != photos:
         raise BadRequest(f"{photos} photos came with {len(texts)} boxes", hint="send one box for each photo, or none")
-    return [query.box_of(text or None) for text in texts] or [None] * photos
+    return [search_request.box_of(text or None) for text in texts] or [None] * photos
 
 
 def _metadata(text: str | bytes) -> schemas.Metadata:
@@ -217,7 +220,7 @@ def _metadata(text: str | bytes) -> schemas.Metadata:
 
 def _product(product_id: str, metadata: schemas.Metadata) -> Product:
     columns: dict[str, Any] = metadata.model_dump(exclude={"attributes"})
-    return Product(product_id=product_id, attributes=metadata.own(), **columns)
+    return Product(product_id=product_id, attributes=metadata.attribute_values(), **columns)
 
 
 def _check_id(product_id: str) -> None:

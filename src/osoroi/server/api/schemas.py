@@ -21,16 +21,16 @@ def _plain(text: str) -> str:
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
-Known = (
+Scalar = (
     StrictBool
     | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)]
     | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 )
-Attribute = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Known | None
+Attribute = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Scalar | None
 
 
 class Metadata(BaseModel):
-    """What is known of a product beside its photos. ``attributes`` are columns of the shop's own."""
+    """The metadata of a product. ``attributes`` are columns of the shop's own."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -46,9 +46,9 @@ class Metadata(BaseModel):
     def given(self) -> dict[str, Value]:
         """The fields that were sent, as ``Storage.patch`` names them."""
         columns: dict[str, Any] = self.model_dump(exclude_unset=True, exclude={"attributes"})
-        return columns | {f"attributes.{name}": value for name, value in self.own().items()}
+        return columns | {f"attributes.{name}": value for name, value in self.attribute_values().items()}
 
-    def own(self) -> dict[str, Value]:
+    def attribute_values(self) -> dict[str, Value]:
         """The attributes; whole numbers are kept as floats, as everywhere."""
         return {
             name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -59,13 +59,13 @@ class Metadata(BaseModel):
 assert set(Metadata.model_fields) == (set(COLUMNS) - {"product_id"}) | {"attributes"}
 
 
-class ProductAnswer(Metadata):
-    """A product as it is held."""
+class ProductResponse(Metadata):
+    """A product of the catalog."""
 
     product_id: str
 
 
-class CropAnswer(BaseModel):
+class CropResponse(BaseModel):
     """A photo of a product. ``photo`` is where its thumbnail is."""
 
     crop_id: str
@@ -73,62 +73,65 @@ class CropAnswer(BaseModel):
     photo: str
 
 
-class HeldAnswer(BaseModel):
+class StoredProductResponse(BaseModel):
     """A product and its photos."""
 
-    product: ProductAnswer
-    crops: list[CropAnswer]
+    product: ProductResponse
+    crops: list[CropResponse]
 
 
-class PutAnswer(HeldAnswer):
+class PutResponse(StoredProductResponse):
     """A product that was put; ``seq`` is the number of the change in the catalog."""
 
     seq: int
 
 
-class ListAnswer(BaseModel):
-    """A page of products in the order of their ids; ask with ``after=next`` for those that follow."""
+class ListResponse(BaseModel):
+    """A page of products in the order of their ids; ``after=next`` gives the page that follows."""
 
-    products: list[ProductAnswer]
+    products: list[ProductResponse]
     next: str | None
 
 
-class HitAnswer(BaseModel):
+class HitResponse(BaseModel):
     """A product found: its score, its best photo, and the cosine of each part of the vector."""
 
     rank: int
     product_id: str
     score: float
     crop_id: str
-    product: ProductAnswer
+    product: ProductResponse
     parts: dict[str, float]
 
 
-class SearchAnswer(BaseModel):
+class SearchResponse(BaseModel):
     """As ``osoroi search --json`` prints it; ``detail`` is null where the encoder's own weight was used."""
 
-    hits: list[HitAnswer]
+    hits: list[HitResponse]
     encoder: str
     detail: float | None
     took_s: float
 
 
-class RemovedAnswer(BaseModel):
+class RemovedResponse(BaseModel):
     """The products that were removed."""
 
     removed: list[str]
 
 
-class HealthAnswer(BaseModel):
-    """Whether the service answers, and with what."""
+class HealthResponse(BaseModel):
+    """Whether searches can be answered, and with what."""
 
-    status: Literal["ok"]
+    status: Annotated[
+        Literal["ok", "other_encoder", "replaced", "unavailable"],
+        Field(description="All but `ok` come with 503: the catalog moved to another encoder, was replaced, or fails."),
+    ]
     version: str
     products: int
     encoder: str
 
 
-class ErrorAnswer(BaseModel):
+class ErrorResponse(BaseModel):
     """What is wrong and, where it is known, what to do."""
 
     error: str
@@ -159,7 +162,7 @@ class PutForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     photo: Annotated[list[bytes], Field(min_length=1, description="One file for each photo.")]
-    product: Annotated[Metadata | None, Field(description="What is known of it, as JSON.")] = None
+    product: Annotated[Metadata | None, Field(description="Its metadata as JSON, as a field or as a file.")] = None
     box: Annotated[
         list[str], Field(description="For each photo the garment's left,top,right,bottom, or empty for all of it.")
     ] = Field(default_factory=list)

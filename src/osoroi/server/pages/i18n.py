@@ -5,7 +5,7 @@ from typing import Final
 
 LANGUAGES: Final = ("en", "ja")
 
-Texts = Mapping[str, str]
+Words = Mapping[str, str]
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "tagline": ("Find what she is wearing.", "その服、見つけます。"),
@@ -57,7 +57,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "by_detail": ("By colour and pattern", "色と柄で"),
     "by_both": ("By both", "両方で"),
     "strips": ("The same photo, three ways of looking", "同じ写真を、三つの見方で"),
-    "looked": ("Show what was looked at", "注目した部分を見る"),
+    "saliency": ("Show what was looked at", "注目した部分を見る"),
     "filters": ("Filters", "絞り込み"),
     "clear_filters": ("Clear filters", "絞り込みを解除"),
     "price": ("Price", "価格"),
@@ -132,17 +132,17 @@ KNOWN: Final[dict[str, str]] = {
 """Words that shops use for their columns and values, in Japanese."""
 
 
-def texts(lang: str) -> Texts:
+def words(lang: str) -> Words:
     """All words in one language.
 
-    >>> texts("en")["search"], texts("ja")["search"]
+    >>> words("en")["search"], words("ja")["search"]
     ('Search', '検索')
     """
     return {key: pair[LANGUAGES.index(lang)] for key, pair in WORDS.items()}
 
 
 def language(wish: str | None, accept: str) -> str:
-    """The language of a page: what the address says, else the first of ours that the browser asks for.
+    """The language of a page: what the address says, else the first of ours among those that the browser accepts.
 
     >>> language(None, "fr;q=0.9, ja;q=0.8, en;q=0.5"), language("en", "ja"), language(None, "")
     ('ja', 'en', 'en')
@@ -159,7 +159,7 @@ def language(wish: str | None, accept: str) -> str:
 
 
 def named(text: str, lang: str) -> str:
-    """A shop's own word as people read it.
+    """A shop's own word as the page shows it.
 
     >>> named("in_stock", "en"), named("skirts", "ja"), named("Aoi & Co", "ja")
     ('In stock', 'スカート', 'Aoi & Co')

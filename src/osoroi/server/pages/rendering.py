@@ -13,35 +13,38 @@ from fastapi.responses import HTMLResponse
 
 from osoroi.errors import BadPhoto, Busy, NoKey, NotFound, OsoroiError, TooLarge, TooMuch
 from osoroi.records import Hit, Product
-from osoroi.server.counts import FRESH_S, Counts
-from osoroi.server.pages import saliency, view_model
-from osoroi.server.pages.i18n import Texts, language, texts
-from osoroi.server.pages.url_state import MORE, State, from_pairs
+from osoroi.server.api.routes import shortened
+from osoroi.server.limits import RETRY_S
+from osoroi.server.pages import view_model
+from osoroi.server.pages.facet_counts import FRESH_S, FacetCounts
+from osoroi.server.pages.i18n import Words, language
+from osoroi.server.pages.i18n import words as words_of
+from osoroi.server.pages.url_state import MORE, UrlState, from_pairs, number
 from osoroi.server.service import Service, Strips
 
 EXAMPLES = 12
 """Products to begin with on the first page."""
 
 
-class Asked(NamedTuple):
-    """The photo that asks: where a browser gets it and its size in pixels; ``kept`` is the photo itself, in base64."""
+class QueryPhoto(NamedTuple):
+    """The photo of the query: its address and its size in pixels; ``kept`` is the photo itself, in base64."""
 
     url: str
     width: int
     height: int
-    looked: str = ""
+    saliency: str = ""
     kept: str = ""
 
 
 class Strip(NamedTuple):
-    """One of three ways of looking, and the address that looks so."""
+    """The first hits under one setting of the dial, and the address of that setting."""
 
     name: str
     address: str
     cards: list[view_model.Card]
 
 
-class Found(NamedTuple):
+class Results(NamedTuple):
     """What the results show."""
 
     cards: list[view_model.Card]
@@ -50,7 +53,7 @@ class Found(NamedTuple):
     filters: list[view_model.Filter]
 
 
-class Trouble(NamedTuple):
+class Problem(NamedTuple):
     """An error in the words of the page; ``what`` are its own."""
 
     heading: str
@@ -63,40 +66,64 @@ class Pages:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.own_detail = service.own_detail
-        self.can_look = saliency.can(service.encoder)
         self._templates = templates()
-        self.counts = Counts(service.catalog)
+        settings = service.settings
+        self.counts = FacetCounts(lambda: service.catalog, cells=settings.facet_cells, queue=settings.facet_queue)
+        self._saliency: tuple[str, bool] = ("", False)
         self._examples: tuple[float, list[Product]] = (-FRESH_S, [])
 
-    def state(self, pairs: Iterable[tuple[str, str]]) -> State:
-        """The state that an address or a form asks for, without columns that the catalog does not have."""
-        columns = self.service.catalog.columns()
+    @property
+    def own_detail(self) -> float | None:
+        """The encoder's own weight of colour and pattern, or None where it has no dial."""
+        return self.service.own_detail
+
+    @property
+    def has_saliency(self) -> bool:
+        """Whether the encoder has a foreground head."""
+        fingerprint = self.service.encoder.fingerprint
+        if self._saliency[0] != fingerprint:
+            self._saliency = (fingerprint, self.service.has_saliency)
+        return self._saliency[1]
+
+    async def state(self, pairs: Iterable[tuple[str, str]]) -> UrlState:
+        """The state of an address or a form, without columns that the catalog does not have."""
+        columns = await self.service.ask(lambda catalog: catalog.columns())
         return from_pairs(pairs, self.service.settings, columns, own_detail=self.own_detail)
 
-    def html(self, name: str, request: Request, state: State, status: int = 200, **values: Any) -> Response:
+    def html(self, name: str, request: Request, state: UrlState, status: int = 200, **values: Any) -> Response:
         """A template with what all of them need."""
         lang = language(state.lang, request.headers.get("accept-language", ""))
-        known = {"lang": lang, "t": texts(lang), "state": state, "pages": self, "asked": None, "trouble": None}
+        known = {
+            "lang": lang,
+            "t": words_of(lang),
+            "state": state,
+            "pages": self,
+            "default_k": UrlState.k,
+            "number": number,
+            "query": None,
+            "problem": None,
+        }
         html = self._templates.get_template(name).render(known | values)
         headers = {"Content-Language": lang, "Vary": "Accept-Language", "Cache-Control": "private, no-cache"}
+        if status == 503:
+            headers["Retry-After"] = str(RETRY_S)
         return HTMLResponse(html, status, headers)
 
-    def found(self, hits: Sequence[Hit | Product], strips: Strips | None, state: State, lang: str) -> Found:
-        """Hits and strips as cards, from one look into the catalog, and the filters."""
-        words = texts(lang)
+    def results(self, hits: Sequence[Hit | Product], strips: Strips | None, state: UrlState, lang: str) -> Results:
+        """Hits and strips as cards, from one read transaction, and the filters."""
+        words = words_of(lang)
         rows: tuple[Sequence[Hit], ...] = tuple(strips) if strips else ()
-        held = self.service.catalog.get_many({one.product_id for one in chain(hits, *rows)})
-        made = [view_model.cards(row, held, state, words, lang) for row in rows]
+        stored = self.service.catalog.get_many({hit.product_id for hit in chain(hits, *rows)})
+        made = [view_model.cards(row, stored, state, words, lang) for row in rows]
         dials = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
-        return Found(
-            cards=view_model.cards(hits, held, state, words, lang),
+        return Results(
+            cards=view_model.cards(hits, stored, state, words, lang),
             strips=[Strip(name, state.address(detail=dial), row) for name, dial, row in dials],
             more=self._more(hits, state),
             filters=view_model.filters(self.counts.of(state), state, words, lang),
         )
 
-    def _more(self, hits: Sequence[Hit | Product], state: State) -> str | None:
+    def _more(self, hits: Sequence[Hit | Product], state: UrlState) -> str | None:
         most = self.service.settings.k
         return state.address(k=min(state.k + MORE, most)) if state.k <= len(hits) and state.k < most else None
 
@@ -104,7 +131,7 @@ class Pages:
         """Something of every category to begin with."""
         since, examples = self._examples
         if time.monotonic() - since >= FRESH_S:
-            choices = next((facet.choices for facet in self.counts.of(State()) if facet.column == "category"), ())
+            choices = next((facet.choices for facet in self.counts.of(UrlState()) if facet.column == "category"), ())
             wheres: list[str | None] = [
                 json.dumps({"column": "category", "=": one.value}) for one in choices[:EXAMPLES]
             ]
@@ -117,10 +144,10 @@ class Pages:
         return examples
 
 
-def trouble_of(error: OsoroiError, words: Texts) -> Trouble:
-    """An error as people are told of it.
+def problem_of(error: OsoroiError, words: Words) -> Problem:
+    """An error in the words of the page.
 
-    >>> trouble_of(TooMuch("64 searches wait already"), texts("en")).heading
+    >>> problem_of(TooMuch("64 searches wait already"), words_of("en")).heading
     'Many people are searching right now.'
     """
     kinds: dict[type[OsoroiError], tuple[str, str]] = {
@@ -132,7 +159,7 @@ def trouble_of(error: OsoroiError, words: Texts) -> Trouble:
         NoKey: ("trouble_key", "trouble_found_hint"),
     }
     heading, hint = next((keys for kind, keys in kinds.items() if isinstance(error, kind)), ("trouble", "again"))
-    return Trouble(words[heading], words[hint], error.what)
+    return Problem(words[heading], words[hint], shortened(error.what))
 
 
 def templates() -> jinja2.Environment:

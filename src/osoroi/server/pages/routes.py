@@ -6,32 +6,47 @@ the page carries the photo, made small, in a hidden field.
 
 import base64
 import binascii
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from osoroi import image
 from osoroi.errors import BadPhoto, OsoroiError, outcome
-from osoroi.image import Limits
-from osoroi.records import Box, Crop
-from osoroi.server import forms
-from osoroi.server.api.routes import body_of
-from osoroi.server.pages import saliency
-from osoroi.server.pages.i18n import language, texts
-from osoroi.server.pages.rendering import Asked, Pages, trouble_of
-from osoroi.server.pages.url_state import State
+from osoroi.records import Box
+from osoroi.server.admitted import SearchRoute, form_of
+from osoroi.server.forms import Form
+from osoroi.server.pages.i18n import language
+from osoroi.server.pages.i18n import words as words_of
+from osoroi.server.pages.rendering import Pages, QueryPhoto, problem_of
+from osoroi.server.pages.url_state import UrlState
 from osoroi.server.pages.view_model import photo_url
+from osoroi.server.service import Service
 
-KEPT_WIDTH = 1280
+CARRIED_WIDTH = 1280
 """Pixels across of the photo that a page without scripts carries along."""
+CARRIED_BYTES = 8 * 2**20
+"""Bytes of that photo in the page, in base64."""
 SHOWN_WIDTH = 960
-"""Pixels across of the catalog's photo that asks."""
+"""Pixels across of the photo of the query that a page shows."""
 STRIP = 5
 """Products in each of the three strips."""
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=SearchRoute)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a page searches with: its state, a photo that came with the request, and that photo as the page shows it."""
+
+    state: UrlState
+    photo: bytes | None = None
+    shown: QueryPhoto | None = None
+
+    @property
+    def searches(self) -> bool:
+        """Whether there is anything to search with."""
+        return self.photo is not None or self.state.has_query
 
 
 def pages_of(request: Request) -> Pages:
@@ -42,138 +57,128 @@ def pages_of(request: Request) -> Pages:
 
 @router.get("/")
 async def home(request: Request) -> Response:
-    """The page that an address says."""
+    """The page of an address."""
     pages = pages_of(request)
-    async with pages.service.reads.pass_():
-        state = await pages.service.read(pages.state, request.query_params.multi_items())
-    return await _show(request, "page.html", state, photo_gone="photo" in request.query_params)
+    state = await pages.state(request.query_params.multi_items())
+    return await _show(request, "page.html", Query(state), photo_gone="photo" in request.query_params)
 
 
 @router.post("/")
 async def home_with_photo(request: Request) -> Response:
-    """The page for a photo that a form without scripts sends, or the address of the state it asks for."""
-    pages = pages_of(request)
-    service = pages.service
-    async with body_of(request) as body:
-        form = forms.parse(body, request.headers.get("content-type", ""))
-        state = await service.read(pages.state, _pairs(form))
-        photo = _photo(form)
-        if photo is None:
-            return RedirectResponse(state.address(), 303)
-        state = replace(state, product_id=None, crop_id=None)
-        try:
-            asked, box, photo = await service.read(_carried, pages, photo, state, service.limits)
-        except BadPhoto as error:
-            return await _show(request, "page.html", state, error=error)
-        return await _show(request, "page.html", replace(state, box=box), photo=photo, asked=asked)
+    """The page for a photo that a form without scripts sends, or the address of the state that it describes."""
+    pages, form = pages_of(request), form_of(request)
+    state = await pages.state(_pairs(form))
+    photo = _photo(form)
+    if photo is None:
+        return RedirectResponse(state.address(), 303)
+    state = replace(state, product_id=None, crop_id=None)
+    try:
+        query = await _carried(pages.service, photo, state)
+    except BadPhoto as error:
+        return await _show(request, "page.html", Query(state), error=error)
+    return await _show(request, "page.html", query)
 
 
 @router.post("/results")
 async def results(request: Request) -> Response:
     """The part of the page that changes, for scripts."""
-    pages = pages_of(request)
-    async with body_of(request) as body:
-        form = forms.parse(body, request.headers.get("content-type", ""))
-        state, photo = await pages.service.read(pages.state, _pairs(form)), _photo(form)
-        asked = None
-        if photo is not None and form.one("preview"):
-            asked = await pages.service.read(_preview, pages, photo)
-        return await _show(request, "results.html", state, photo=photo, asked=asked)
+    pages, form = pages_of(request), form_of(request)
+    state, photo = await pages.state(_pairs(form)), _photo(form)
+    shown = await _preview(pages.service, photo) if photo is not None and form.one("preview") else None
+    return await _show(request, "results.html", Query(state, photo, shown))
 
 
 async def _show(
-    request: Request,
-    template: str,
-    state: State,
-    *,
-    photo: bytes | None = None,
-    asked: Asked | None = None,
-    error: OsoroiError | None = None,
-    photo_gone: bool = False,
+    request: Request, template: str, query: Query, *, error: OsoroiError | None = None, photo_gone: bool = False
 ) -> Response:
     """Search where there is something to search with, and render what came out: products, a few to begin with, or
     what went wrong."""
     pages = pages_of(request)
     service = pages.service
-    lang = language(state.lang, request.headers.get("accept-language", ""))
-    asking = photo is not None or state.asks
-    values: dict[str, Any] = {"found": None, "asked": asked, "asking": asking, "photo_gone": photo_gone and not asking}
+    lang = language(query.state.lang, request.headers.get("accept-language", ""))
+    searching = error is not None or query.searches
+    values: dict[str, Any] = {"results": None, "searching": searching, "photo_gone": photo_gone and not searching}
     status = 200
     try:
         if error is not None:
             raise error
-        if photo is None and state.asks:
-            state, values["asked"] = await service.read(_of_catalog, pages, state)
-        if values["asking"]:
-            hits, strips = await service.search_with_strips(state.question(photo), STRIP)
-            values["found"] = await service.read(pages.found, hits, strips, state, lang)
+        if query.photo is None and query.state.has_query:
+            query = await _of_catalog(service, query.state)
+        if searching:
+            hits, strips = await service.search_with_strips(query.state.search_request(query.photo), STRIP)
+            values["results"] = await service.read(pages.results, hits, strips, query.state, lang)
         else:
-            values["found"] = await service.read(pages.found, await service.read(pages.examples), None, state, lang)
+            examples = await service.read(pages.examples)
+            values["results"] = await service.read(pages.results, examples, None, query.state, lang)
     except OsoroiError as problem:
-        status, values["trouble"] = outcome(problem)[1], trouble_of(problem, texts(lang))
-    return await service.read(lambda: pages.html(template, request, state, status, **values))
+        status, values["problem"] = outcome(problem)[1], problem_of(problem, words_of(lang))
+    values["query"] = query.shown
+    return await service.read(lambda: pages.html(template, request, query.state, status, **values))
 
 
-def trouble(request: Request, error: OsoroiError, status: int) -> Response:
+def problem(request: Request, error: OsoroiError, status: int) -> Response:
     """A page that says what went wrong, where no other page can."""
     lang = language(None, request.headers.get("accept-language", ""))
-    return pages_of(request).html("trouble.html", request, State(), status, trouble=trouble_of(error, texts(lang)))
+    return pages_of(request).html(
+        "problem.html", request, UrlState(), status, problem=problem_of(error, words_of(lang))
+    )
 
 
-def _pairs(form: forms.Form) -> list[tuple[str, str]]:
-    return [(name, value) for name, values in form.fields.items() for value in values if name != "kept"]
+def _pairs(form: Form) -> list[tuple[str, str]]:
+    return [(name, value) for name in form.parts if name not in ("kept", "photo") for value in form.texts(name)]
 
 
-def _photo(form: forms.Form) -> bytes | None:
+def _photo(form: Form) -> bytes | None:
     """The photo of a form: the file that was chosen, else the one that the page carried."""
-    if files := form.files.get("photo"):
-        return files[0]
+    if photos := form.photos(most=1):
+        return photos[0]
+    if sum(len(part.content) for part in form.parts.get("kept", [])) > CARRIED_BYTES:
+        raise BadPhoto("the photo that the page carried is not one of its own", hint="choose it again")
     kept = form.one("kept")
     if kept is None:
         return None
     try:
         return base64.b64decode(kept, validate=True)
-    except binascii.Error as error:
+    except (binascii.Error, ValueError) as error:
         raise BadPhoto("the photo that the page carried came back broken", hint="choose it again") from error
 
 
-def _carried(pages: Pages, photo: bytes, state: State, limits: Limits) -> tuple[Asked, Box | None, bytes]:
+async def _carried(service: Service, photo: bytes, state: UrlState) -> Query:
     """A photo made small enough to be carried, and the box in its pixels."""
-    height, width = image.read(photo, limits=limits).shape[:2]
-    small = image.thumbnail(photo, KEPT_WIDTH, limits=limits) if width > KEPT_WIDTH else photo
-    scale = min(1.0, KEPT_WIDTH / width)
-    if scale < 1:
-        height, width = image.read(small, limits=limits).shape[:2]
+    small = await service.decoder.thumbnail(photo, CARRIED_WIDTH)
+    width = min(small.width, CARRIED_WIDTH)
+    height = max(1, round(small.height * width / small.width))
+    scale = width / small.width
     box = state.box and Box(*(round(side * scale) for side in state.box))
-    shown = image.thumbnail(small, KEPT_WIDTH, limits=limits)
-    seen = ""
-    if pages.can_look and state.looked:
-        seen = _data(saliency.photo(pages.service.encoder, small, box, "street", SHOWN_WIDTH, limits))
-    return Asked(_data(shown), width, height, seen, base64.b64encode(small).decode()), box, small
+    saliency = ""
+    if state.saliency and service.has_saliency:
+        saliency = _data(await service.saliency(small.jpeg, box, "street", SHOWN_WIDTH))
+    carried = base64.b64encode(small.jpeg).decode()
+    shown = QueryPhoto(_data(small.jpeg), width, height, saliency, carried)
+    return Query(replace(state, box=box), small.jpeg, shown)
 
 
-def _preview(pages: Pages, photo: bytes) -> Asked | None:
-    """A photo that the browser cannot draw, for it to show; None where nobody can."""
-    limits = pages.service.limits
+async def _preview(service: Service, photo: bytes) -> QueryPhoto | None:
+    """A photo that the browser cannot draw, for it to show; None where the service cannot either."""
     try:
-        height, width = image.read(photo, limits=limits).shape[:2]
-        return Asked(_data(image.thumbnail(photo, SHOWN_WIDTH, limits=limits)), width, height)
+        small = await service.decoder.thumbnail(photo, SHOWN_WIDTH)
     except BadPhoto:
         return None  # the search is about to say why
+    return QueryPhoto(_data(small.jpeg), small.width, small.height)
 
 
-def _of_catalog(pages: Pages, state: State) -> tuple[State, Asked]:
-    """The photo of the crop, or of the product's first crop, that asks."""
-    catalog = pages.service.catalog
-    if state.crop_id is None:
-        assert state.product_id is not None
-        crop: Crop = catalog.crops(state.product_id)[0]
-        state = replace(state, crop_id=crop.crop_id)
+async def _of_catalog(service: Service, state: UrlState) -> Query:
+    """The photo of the crop, or of the product's first crop, that the address names."""
+    if state.crop_id is not None:
+        crop_id = state.crop_id
+        crop = await service.ask(lambda catalog: catalog.crop(crop_id))
     else:
-        crop = catalog.crop(state.crop_id)
-    height, width = image.read(pages.service.load(crop), limits=pages.service.limits).shape[:2]
+        product_id = state.product_id or ""
+        crop = (await service.ask(lambda catalog: catalog.crops(product_id)))[0]
+    small = await service.decoder.thumbnail(await service.read(service.load, crop), SHOWN_WIDTH)
     url = f"{photo_url(crop.crop_id)}?width={SHOWN_WIDTH}"
-    return replace(state, product_id=crop.product_id), Asked(url, width, height, f"{url}&looked=1")
+    shown = QueryPhoto(url, small.width, small.height, f"{url}&saliency=1")
+    return Query(replace(state, product_id=crop.product_id, crop_id=crop.crop_id), shown=shown)
 
 
 def _data(jpeg: bytes) -> str:

@@ -1,6 +1,6 @@
-"""What a page shows, as an address says it: ``/?product=P1&detail=0.8&category=skirts&below=5000``.
+"""The state of a page, as its address writes it: ``/?product=P1&detail=0.8&category=skirts&below=5000``.
 
-An address is written by people and by old bookmarks, so what cannot be understood is left out rather than refused.
+People and old bookmarks write addresses, so what cannot be understood is left out rather than refused.
 """
 
 import json
@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 from osoroi.catalog.filters import COLUMNS, PREFIX, Kind
 from osoroi.errors import BadRequest
 from osoroi.records import Box
-from osoroi.server import query
-from osoroi.server.query import Question
+from osoroi.server import search_request as parameters
+from osoroi.server.search_request import SearchRequest
 from osoroi.server.settings import Settings
 
 K = 24
@@ -26,12 +26,12 @@ OWN = "a."
 """Before the name of a shop's own attribute: ``a.colour=red``, ``a.sale=yes``."""
 
 Columns = Mapping[str, frozenset[Kind]]
-"""What filters can name, and the kinds of value each has, as ``LocalCatalog.columns`` says it."""
+"""What filters can name, and the kinds of value each has, as ``Storage.columns`` says it."""
 
 
 @dataclass(frozen=True)
-class State:
-    """One page. ``choices`` are the values chosen in each column, of which a product must have one."""
+class UrlState:
+    """The state of one page. ``choices`` are the values chosen in each column, of which a product must have one."""
 
     product_id: str | None = None
     crop_id: str | None = None
@@ -41,12 +41,12 @@ class State:
     choices: Mapping[str, tuple[str | bool, ...]] = field(default_factory=dict)
     above: float | None = None
     below: float | None = None
-    looked: bool = False
+    saliency: bool = False
     lang: str | None = None
 
     @property
-    def asks(self) -> bool:
-        """Whether there is something to search with, beside a photo that may come with the request."""
+    def has_query(self) -> bool:
+        """Whether the address names a query: a product or a crop."""
         return self.product_id is not None or self.crop_id is not None
 
     @property
@@ -57,7 +57,7 @@ class State:
     def address(self, **changes: Any) -> str:
         """The address of this page with some of it changed.
 
-        >>> State(product_id="P 1", k=48).address(detail=0.5)
+        >>> UrlState(product_id="P 1", k=48).address(detail=0.5)
         '/?product=P+1&detail=0.5&k=48'
         """
         pairs = replace(self, **changes).pairs()
@@ -69,16 +69,16 @@ class State:
             "product": self.product_id,
             "crop": self.crop_id,
             "box": ",".join(map(str, self.box)) if self.box else None,
-            "detail": None if self.detail is None else f"{self.detail:g}",
+            "detail": None if self.detail is None else number(self.detail),
         }
         named = [(name, value) for name, value in one.items() if value]
         for column, values in sorted(self.choices.items()):
             named += [(_field(column), _written(value)) for value in values]
         rest = {
-            "above": None if self.above is None else f"{self.above:g}",
-            "below": None if self.below is None else f"{self.below:g}",
+            "above": None if self.above is None else number(self.above),
+            "below": None if self.below is None else number(self.below),
             "k": None if self.k == K else str(self.k),
-            "looked": "1" if self.looked else None,
+            "saliency": "1" if self.saliency else None,
             "lang": self.lang,
         }
         return named + [(name, value) for name, value in rest.items() if value]
@@ -86,9 +86,9 @@ class State:
     def where(self, *, without: str | None = None) -> str | None:
         """The filter as JSON text; ``without`` leaves one column out, to count what else it could be.
 
-        >>> State(choices={"category": ("skirts",)}, below=5000.0).where()
+        >>> UrlState(choices={"category": ("skirts",)}, below=5000.0).where()
         '{"and": [{"column": "category", "in": ["skirts"]}, {"column": "price", "<=": 5000.0}]}'
-        >>> State(choices={"category": ("skirts",)}, above=1.0).where(without="price")
+        >>> UrlState(choices={"category": ("skirts",)}, above=1.0).where(without="price")
         '{"and": [{"column": "category", "in": ["skirts"]}]}'
         """
         conditions: list[dict[str, Any]] = []
@@ -100,9 +100,9 @@ class State:
             conditions += [{"column": "price", "<=": self.below}] if self.below is not None else []
         return json.dumps({"and": conditions}, ensure_ascii=False) if conditions else None
 
-    def question(self, photo: bytes | None = None) -> Question:
-        """The search this page asks for; a photo that came with the request goes before what the address names."""
-        return Question(
+    def search_request(self, photo: bytes | None = None) -> SearchRequest:
+        """The search of this page; a photo that came with the request goes before what the address names."""
+        return SearchRequest(
             photo=photo,
             crop_id=self.crop_id if photo is None else None,
             product_id=self.product_id if photo is None and self.crop_id is None else None,
@@ -111,6 +111,15 @@ class State:
             where=self.where(),
             detail=self.detail,
         )
+
+
+def number(value: float) -> str:
+    """A number as an address and a form write it: exactly, and whole numbers without a fraction.
+
+    >>> number(4900.0), number(0.1), number(1234567.891)
+    ('4900', '0.1', '1234567.891')
+    """
+    return str(int(value)) if value.is_integer() and value < 1e15 else repr(value)
 
 
 def _field(column: str) -> str:
@@ -123,8 +132,8 @@ def _written(value: str | bool) -> str:
 
 def from_pairs(
     pairs: Iterable[tuple[str, str]], settings: Settings, columns: Columns, *, own_detail: float | None = None
-) -> State:
-    """The state an address or a form says. A dial that stands at the encoder's own weight is no wish.
+) -> UrlState:
+    """The state that an address or a form describes. A dial at the encoder's own weight counts as not set.
 
     >>> pairs = [("product", "P1"), ("category", "skirts"), ("a.sale", "yes"), ("a.gone", "1"), ("k", "many")]
     >>> from_pairs(pairs, Settings(), COLUMNS | {"attributes.sale": frozenset(["flag"])}).address()
@@ -140,25 +149,25 @@ def from_pairs(
         value = _value(text, columns[column])
         if value is not None and value not in choices.get(column, ()):
             choices[column] = (*choices.get(column, ()), value)
-    detail = _or_none(query.detail_of, last.get("detail"))
+    detail = _or_none(parameters.detail_of, last.get("detail"))
     if detail is not None and own_detail is not None and abs(detail - own_detail) < 0.005:
         detail = None
-    return State(
+    return UrlState(
         product_id=last.get("product") or None,
         crop_id=last.get("crop") or None,
         box=_box(last),
         detail=detail,
-        k=min(settings.k, _or_none(lambda text: query.k_of(text, settings), last.get("k")) or K),
+        k=min(settings.k, _or_none(lambda text: parameters.k_of(text, settings), last.get("k")) or K),
         choices=choices,
         above=_price(last.get("above")),
         below=_price(last.get("below")),
-        looked=last.get("looked") == "1",
-        lang=last.get("lang") if last.get("lang") in ("en", "ja") else None,
+        saliency=last.get("saliency") == "1",
+        lang=next((last[name] for name in ("to_lang", "lang") if last.get(name) in ("en", "ja")), None),
     )
 
 
 def _value(text: str, kinds: frozenset[Kind]) -> str | bool | None:
-    """A choice as the column holds it, or None where it never held one like it."""
+    """A choice as a value of the column, or None where the column has no such kind of value."""
     if "flag" in kinds:
         return {"yes": True, "no": False}.get(text)
     return text if text and "text" in kinds else None
@@ -168,7 +177,7 @@ def _box(last: Mapping[str, str]) -> Box | None:
     """One field from scripts and addresses, or four from the form that works without scripts."""
     sides = [last.get(name, "") for name in ("left", "top", "right", "bottom")]
     text = last.get("box") or (",".join(sides) if all(sides) else None)
-    return _or_none(query.box_of, text)
+    return _or_none(parameters.box_of, text)
 
 
 def _or_none(parse: Any, text: str | None) -> Any:

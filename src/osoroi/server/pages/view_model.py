@@ -8,11 +8,16 @@ from urllib.parse import quote, urlsplit
 from osoroi.catalog import Facet, StoredProduct
 from osoroi.catalog.filters import PREFIX
 from osoroi.records import Hit, Product
-from osoroi.server.pages.i18n import Texts, money, named
-from osoroi.server.pages.url_state import OWN, State
+from osoroi.server.pages.i18n import Words, money, named
+from osoroi.server.pages.url_state import OWN, UrlState
 
 SHOTS = 4
 """Photos of one product that a card shows."""
+
+FILTERS = 30
+"""Columns to filter by that a page shows; those with a chosen value are always there."""
+OPTIONS = 100
+"""Values of one column that a page shows; chosen ones are always there."""
 
 
 class Bar(NamedTuple):
@@ -82,20 +87,22 @@ def photo_url(crop_id: str) -> str:
 
 
 def cards(
-    found: Sequence[Hit | Product], held: Mapping[str, StoredProduct], state: State, words: Texts, lang: str
+    results: Sequence[Hit | Product], stored: Mapping[str, StoredProduct], state: UrlState, words: Words, lang: str
 ) -> list[Card]:
-    """Cards for hits, or for products that nobody asked for; those removed since are left out."""
+    """Cards for hits, or for products without a search; those removed since are left out."""
     made = []
-    for one in found:
-        product = one.product if isinstance(one, Hit) else one
-        if product.product_id in held:
-            made.append(_card(one, product, held[product.product_id], state, words, lang))
+    for result in results:
+        product = result.product if isinstance(result, Hit) else result
+        if product.product_id in stored:
+            made.append(_card(result, product, stored[product.product_id], state, words, lang))
     return made
 
 
-def _card(one: Hit | Product, product: Product, held: StoredProduct, state: State, words: Texts, lang: str) -> Card:
-    ids = [crop.crop_id for crop in held.crops]
-    best = one.crop_id if isinstance(one, Hit) and one.crop_id in ids else ids[0]
+def _card(
+    result: Hit | Product, product: Product, stored: StoredProduct, state: UrlState, words: Words, lang: str
+) -> Card:
+    ids = [crop.crop_id for crop in stored.crops]
+    best = result.crop_id if isinstance(result, Hit) and result.crop_id in ids else ids[0]
     return Card(
         product_id=product.product_id,
         crop_id=best,
@@ -103,19 +110,21 @@ def _card(one: Hit | Product, product: Product, held: StoredProduct, state: Stat
         price=money(product.price, product.currency, lang),
         brand=product.brand or "",
         url=safe_url(product.url),
-        like=state.address(product_id=product.product_id, crop_id=None, box=None, k=State.k),
+        like=state.address(product_id=product.product_id, crop_id=None, box=None, k=UrlState.k),
         shots=tuple(photo_url(crop_id) for crop_id in [best, *(other for other in ids if other != best)][:SHOTS]),
-        bars=tuple(_bar(name, cosine, words) for name, cosine in one.parts.items()) if isinstance(one, Hit) else (),
+        bars=tuple(_bar(name, cosine, words) for name, cosine in result.parts.items())
+        if isinstance(result, Hit)
+        else (),
     )
 
 
-def _bar(name: str, cosine: float, words: Texts) -> Bar:
+def _bar(name: str, cosine: float, words: Words) -> Bar:
     share = min(1.0, max(0.0, cosine))
     short = {"deep": words["shape_short"], "detail": words["detail_short"]}.get(name, words["match"].lower())
     return Bar(short, share, round(100 * share))
 
 
-def filters(facets: Sequence[Facet], state: State, words: Texts, lang: str) -> list[Filter]:
+def filters(facets: Sequence[Facet], state: UrlState, words: Words, lang: str) -> list[Filter]:
     """The columns to filter by, with what is chosen."""
     shown = []
     for facet in facets:
@@ -131,16 +140,21 @@ def filters(facets: Sequence[Facet], state: State, words: Texts, lang: str) -> l
                 count=choice.products,
                 chosen=choice.value in written,
             )
-            for choice in facet.choices
-            if not (facet.kind == "flag" and choice.value == "no")
+            for place, choice in enumerate(facet.choices)
+            if (place < OPTIONS or choice.value in written) and not (facet.kind == "flag" and choice.value == "no")
         )
         label = words[name] if plain else named(name, lang)
         least, most = (f"{value:.0f}" if value is not None else "" for value in (facet.least, facet.most))
         shown.append(Filter(name, label, facet.kind, options, least, most))
-    return [filter_ for filter_ in shown if filter_.kind == "range" or filter_.options]
+    useful = [filter_ for filter_ in shown if filter_.kind == "range" or filter_.options]
+    return [
+        filter_
+        for place, filter_ in enumerate(useful)
+        if place < FILTERS or any(option.chosen for option in filter_.options)
+    ]
 
 
-def _label(facet: Facet, value: str, words: Texts, lang: str) -> str:
+def _label(facet: Facet, value: str, words: Words, lang: str) -> str:
     if facet.kind == "flag":
         return named(facet.column.removeprefix(PREFIX), lang)
     return value if facet.column == "brand" else named(value, lang)

@@ -1,24 +1,24 @@
-// The page with scripts: a photo, a box and the controls make one state, kept in the address; each change asks anew.
+// The page with scripts: a photo, a box and the controls make one state, kept in the address; each change searches anew.
 
 import { BoxEditor } from "./box.js";
 import { imageIn, prepared } from "./photo.js";
 import { Results } from "./results.js";
 
 const find = (selector, within = document) => within.querySelector(selector);
-const form = find("#ask");
+const form = find("#search");
 const stage = find("#stage");
-const asked = find("#asked");
+const queryImage = find("#query-photo");
 const dial = find("#dial");
 const hidden = Object.fromEntries(["product", "crop", "box", "k", "lang"].map((name) => [name, form.elements[name]]));
 hidden.box.disabled = false;
 
 const photos = new Map(); // history key -> photo: photos live in this page and nowhere else
 let photo = null;
-let shown = null; // addresses of the catalog's photo that asks: {plain, looked}
+let shown = null; // addresses of the query's photo where it is one of the catalog: {plain, saliency}
 let timer = 0;
 
-const results = new Results(find("#results"), find("#gone"), arrived);
-const editor = new BoxEditor(stage, find("#box"), { onInput: () => soon(200), onCommit: boxed });
+const results = new Results(find("#results"), find("#gone"), resultsShown);
+const editor = new BoxEditor(stage, find("#box"), { onInput: () => searchSoon(200), onCommit: boxed });
 
 // ---------------------------------------------------------------- the state, as fields and as an address
 
@@ -31,10 +31,10 @@ function pairs() {
   }
   put("box", editor.value?.join(","));
   if (dial && !isOwn()) put("detail", String(Number(dial.value)));
-  for (const input of form.querySelectorAll('#filters input, [name="looked"]')) {
+  for (const input of form.querySelectorAll('#filters input, [name="saliency"]')) {
     if (input.type === "number" ? input.value : input.checked) put(input.name, input.value);
   }
-  if (hidden.k.value !== hidden.k.defaultValue || new URLSearchParams(location.search).has("k")) put("k", hidden.k.value);
+  if (hidden.k.value !== hidden.k.dataset.default) put("k", hidden.k.value);
   put("lang", hidden.lang.value);
   return fields;
 }
@@ -55,11 +55,11 @@ function body() {
 }
 
 const isOwn = () => Math.abs(dial.value - dial.dataset.own) < 0.005;
-const asking = () => Boolean(photo || hidden.product.value || hidden.crop.value);
+const searching = () => Boolean(photo || hidden.product.value || hidden.crop.value);
 
-// ---------------------------------------------------------------- asking
+// ---------------------------------------------------------------- searching
 
-/** Ask with the state as it is. `push` makes a step that Back returns from. */
+/** Search with the state as it is. `push` makes a step that Back returns from. */
 function refresh({ push = false } = {}) {
   clearTimeout(timer);
   const to = address();
@@ -67,20 +67,20 @@ function refresh({ push = false } = {}) {
   if (push && to + state.key !== location.pathname + location.search + (history.state?.key ?? null)) {
     history.pushState(state, "", to);
   } else history.replaceState(state, "", to);
-  document.body.dataset.view = asking() ? "search" : "start";
-  dress();
-  results.ask(body());
-  see();
+  document.body.dataset.view = searching() ? "search" : "start";
+  updateControls();
+  results.load(body());
+  showPhoto();
 }
 
-function soon(milliseconds) {
+function searchSoon(milliseconds) {
   clearTimeout(timer);
   timer = setTimeout(refresh, milliseconds);
-  dress();
+  updateControls();
 }
 
-/** Everything that follows from the state without asking. */
-function dress() {
+/** Everything that follows from the state without searching. */
+function updateControls() {
   if (dial) find("#own").hidden = isOwn();
   find("#whole").hidden = !editor.value;
   find("#draw").hidden = Boolean(editor.value);
@@ -93,15 +93,15 @@ function dress() {
   }
 }
 
-/** What the server says of the search: whose photo it was, and what the filters would leave. */
-function arrived(outcome) {
-  const { url, looked, width, height, product, crop } = outcome.dataset;
+/** Take over what the server says of the search: the photo of the query, and the counts of the filters. */
+function resultsShown(outcome) {
+  const { url, saliency, width, height, product, crop } = outcome.dataset;
   if (!photo) {
     hidden.product.value = product;
     hidden.crop.value = crop;
   }
   if (url && (!photo || !photo.url)) {
-    shown = { plain: url, looked: looked ?? "" };
+    shown = { plain: url, saliency: saliency ?? "" };
     measure(Number(width), Number(height), url);
   }
   for (const item of outcome.querySelectorAll("[data-for]")) {
@@ -112,30 +112,30 @@ function arrived(outcome) {
 
 /** Give the stage a photo's size, keeping the box where it is the same photo. */
 function measure(width, height, url) {
-  if (asked.getAttribute("src") !== url && !looking()) asked.src = url;
+  if (queryImage.getAttribute("src") !== url && !wantsSaliency()) queryImage.src = url;
   stage.classList.remove("fresh");
   if (editor.width === width && editor.height === height) return;
-  const wish = editor.value ?? wished();
+  const box = editor.value ?? boxOfAddress();
   editor.photo(width, height);
-  editor.set(wish);
-  asked.width = width;
-  asked.height = height;
-  dress();
+  editor.set(box);
+  queryImage.width = width;
+  queryImage.height = height;
+  updateControls();
 }
 
-const wished = () => new URLSearchParams(location.search).get("box")?.split(",").map(Number) ?? null;
-const looking = () => Boolean(form.elements.looked?.checked);
+const boxOfAddress = () => new URLSearchParams(location.search).get("box")?.split(",").map(Number) ?? null;
+const wantsSaliency = () => Boolean(form.elements.saliency?.checked);
 
-/** Lay over the photo what the encoder looked at, or take it away. */
-async function see() {
+/** Fade what the foreground head passes over, or show the plain photo. */
+async function showPhoto() {
   const plain = photo ? photo.url : shown?.plain;
   if (!plain) return;
-  if (!looking()) {
-    if (asked.getAttribute("src") !== plain) asked.src = plain;
+  if (!wantsSaliency()) {
+    if (queryImage.getAttribute("src") !== plain) queryImage.src = plain;
     return;
   }
   if (!photo) {
-    asked.src = shown.looked || plain;
+    queryImage.src = shown.saliency || plain;
     return;
   }
   const data = new FormData();
@@ -143,10 +143,10 @@ async function see() {
   if (editor.value) data.append("box", editor.value.join(","));
   const of = photo;
   try {
-    const response = await fetch("/v1/looked", { method: "POST", body: data });
-    if (!response.ok || of !== photo || !looking()) return;
-    const before = asked.src;
-    asked.src = URL.createObjectURL(await response.blob());
+    const response = await fetch("/v1/saliency", { method: "POST", body: data });
+    if (!response.ok || of !== photo || !wantsSaliency()) return;
+    const before = queryImage.src;
+    queryImage.src = URL.createObjectURL(await response.blob());
     if (before.startsWith("blob:") && before !== photo.url) URL.revokeObjectURL(before);
   } catch {
     // the results say that nobody answers
@@ -164,27 +164,27 @@ async function take(file) {
   shown = null;
   hidden.product.value = hidden.crop.value = "";
   editor.photo(made.width, made.height);
-  asked.removeAttribute("width");
-  asked.removeAttribute("height");
+  queryImage.removeAttribute("width");
+  queryImage.removeAttribute("height");
   if (made.url) measureOwn(made);
-  else asked.removeAttribute("src");
+  else queryImage.removeAttribute("src");
   scrollTo({ top: 0 });
   refresh({ push: true });
 }
 
 function measureOwn({ url, width, height }) {
-  asked.src = url;
-  asked.width = width;
-  asked.height = height;
+  queryImage.src = url;
+  queryImage.width = width;
+  queryImage.height = height;
   stage.classList.remove("fresh");
 }
 
-function ask(product) {
+function searchLike(product) {
   photo = null;
   shown = null;
   hidden.product.value = product;
   hidden.crop.value = "";
-  hidden.k.value = hidden.k.defaultValue;
+  hidden.k.value = hidden.k.dataset.default;
   editor.photo(0, 0);
   stage.classList.add("fresh");
   scrollTo({ top: 0 });
@@ -194,7 +194,7 @@ function ask(product) {
 function boxed({ again = false } = {}) {
   const says = find("#box-says");
   says.textContent = editor.value ? `${says.dataset.box}: ${editor.value.join(", ")}` : says.dataset.whole;
-  if (again) soon(200);
+  if (again) searchSoon(200);
   else refresh({ push: true });
 }
 
@@ -204,16 +204,16 @@ function restore(query, key) {
   shown = null;
   hidden.product.value = query.get("product") ?? "";
   hidden.crop.value = query.get("crop") ?? "";
-  hidden.k.value = query.get("k") ?? hidden.k.defaultValue;
+  hidden.k.value = query.get("k") ?? hidden.k.dataset.default;
   if (dial) dial.value = query.get("detail") ?? dial.dataset.own;
-  for (const input of form.querySelectorAll('#filters input, [name="looked"]')) {
+  for (const input of form.querySelectorAll('#filters input, [name="saliency"]')) {
     if (input.type === "number") input.value = query.get(input.name) ?? "";
     else input.checked = query.getAll(input.name).includes(input.value);
   }
   editor.photo(photo?.width ?? 0, photo?.height ?? 0);
   if (photo) {
     measureOwn(photo);
-    editor.set(wished());
+    editor.set(boxOfAddress());
   }
   refresh();
 }
@@ -227,18 +227,35 @@ function clearFilters() {
 }
 
 function clicked(event) {
+  const language = event.target.closest(".languages [data-lang]");
+  if (language && photo && !event.button && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    speak(language.dataset.lang);
+    return;
+  }
   const link = event.target.closest("a");
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   const { product, dial: to, more, clear } = link.dataset;
   const ours = product !== undefined || to !== undefined || more !== undefined || clear !== undefined || link.id === "clear";
   if (!ours) return;
   event.preventDefault();
-  if (product !== undefined) ask(product);
+  if (product !== undefined) searchLike(product);
   else if (to !== undefined) turn(to === "" ? dial.dataset.own : to);
   else if (more !== undefined) {
     hidden.k.value = more;
     refresh({ push: true });
   } else clearFilters();
+}
+
+/** Show the page in another language. A photo goes along: the server sends it back in the page and keeps nothing. */
+function speak(language) {
+  const files = new DataTransfer();
+  files.items.add(new File([photo.blob], "photo"));
+  find("#file").files = files.files;
+  hidden.box.value = editor.value?.join(",") ?? "";
+  for (const input of form.querySelectorAll(".numbers input")) input.value = "";
+  hidden.lang.value = language;
+  form.submit();
 }
 
 function turn(to) {
@@ -266,14 +283,14 @@ const whole = () => {
 };
 find("#whole").addEventListener("click", whole);
 stage.addEventListener("boxgone", () => find("#draw").focus());
-dial?.addEventListener("input", () => soon(120));
+dial?.addEventListener("input", () => searchSoon(120));
 dial?.addEventListener("change", () => refresh({ push: true }));
 find("#own")?.addEventListener("click", () => {
   turn(dial.dataset.own);
   dial.focus();
 });
 form.addEventListener("change", ({ target }) => {
-  if (target.closest("#filters") || target.name === "looked") refresh({ push: true });
+  if (target.closest("#filters") || target.name === "saliency") refresh({ push: true });
 });
 document.addEventListener("click", clicked);
 document.addEventListener("paste", (event) => {
@@ -299,7 +316,7 @@ addEventListener("popstate", ({ state }) => restore(new URLSearchParams(location
 
 if (matchMedia("(max-width: 899px)").matches && find("#filters")) find("#filters").open = false;
 if (Number(stage.dataset.width)) {
-  shown = { plain: asked.dataset.plain, looked: asked.dataset.looked };
+  shown = { plain: queryImage.dataset.plain, saliency: queryImage.dataset.saliency };
   editor.photo(Number(stage.dataset.width), Number(stage.dataset.height));
   editor.set(hidden.box.value ? hidden.box.value.split(",").map(Number) : null);
 }
@@ -307,8 +324,8 @@ const kept = form.elements.kept;
 if (kept) {
   // a page that was made without scripts, and goes on with them
   const bytes = Uint8Array.from(atob(kept.value), (letter) => letter.charCodeAt(0));
-  photo = { blob: new Blob([bytes]), url: asked.dataset.plain, width: editor.width, height: editor.height, key: "kept" };
+  photo = { blob: new Blob([bytes]), url: queryImage.dataset.plain, width: editor.width, height: editor.height, key: "kept" };
   photos.set("kept", photo);
   history.replaceState({ key: "kept" }, "");
 }
-dress();
+updateControls();

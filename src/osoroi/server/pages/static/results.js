@@ -1,4 +1,4 @@
-// The results: asked for in the background, shown in one step. Old ones stay, dimmed, until the new ones are there.
+// The results: loaded in the background, shown in one step. Old ones stay, dimmed, until the new ones are there.
 
 const TRIES = 4;
 
@@ -11,24 +11,24 @@ export class Results {
     this.running = null;
   }
 
-  /** Show what `form` finds; a later call makes this one vain. */
-  async ask(form) {
+  /** Show the results for `form`; a later call cancels this one. */
+  async load(form) {
     this.running?.abort();
     const running = (this.running = new AbortController());
     this.region.setAttribute("aria-busy", "true");
     try {
-      const html = await this.#fetched(form, running.signal);
+      const html = await this.#fetch(form, running.signal);
       if (running !== this.running) return;
       this.#show(html);
     } catch (error) {
       if (running !== this.running || error.name === "AbortError") return;
-      this.#lost(form);
+      this.#failed(form);
     }
     this.running = null;
     this.region.removeAttribute("aria-busy");
   }
 
-  async #fetched(form, signal) {
+  async #fetch(form, signal) {
     for (let tries = 1; ; tries += 1) {
       const response = await fetch("/results", { method: "POST", body: form, signal, headers: { Accept: "text/html" } });
       if (response.status === 503 && tries < TRIES) {
@@ -51,11 +51,11 @@ export class Results {
   }
 
   /** Nobody answers: the old results stay below a note that offers to try again. */
-  #lost(form) {
-    this.region.querySelector("[data-lost]")?.remove();
+  #failed(form) {
+    this.region.querySelector("[data-failed]")?.remove();
     const note = this.gone.content.firstElementChild.cloneNode(true);
-    note.dataset.lost = "";
-    note.querySelector("[data-again]").addEventListener("click", () => this.ask(form));
+    note.dataset.failed = "";
+    note.querySelector("[data-again]").addEventListener("click", () => this.load(form));
     this.region.prepend(note);
   }
 }

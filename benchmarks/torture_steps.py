@@ -1,0 +1,234 @@
+"""The steps of the torture: a model of what a catalog has to hold, and what a writer does to both."""
+
+import contextlib
+import io
+import os
+import random
+import shutil
+import tarfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from osoroi.catalog import Entry
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance import reencode
+from osoroi.catalog.maintenance.backup import backup
+from osoroi.catalog.maintenance.check import check
+from osoroi.encoder import Encoder
+from osoroi.errors import Busy, CatalogReplaced
+from osoroi.records import Crop, Part, Preprocessing, Product
+
+DIM = 8
+SIDE = 16
+OFTEN = {
+    "put": 6,
+    "replace": 3,
+    "remove": 3,
+    "patch": 3,
+    "compact": 3,
+    "search": 2,
+    "reencode": 1,
+    "second handle": 3,
+    "other": 3,
+    "backup": 1,
+    "restore": 1,
+}
+REQUESTS = ("other", "backup", "restore")
+"""Steps that the process which kills takes for the writer."""
+
+
+class Seeded(Encoder):
+    """An encoder whose vector of a crop of one colour is drawn by that colour and the encoder's number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.number:064}"
+
+    @property
+    def dim(self) -> int:
+        return DIM
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (Part("deep", DIM, 1.0),)
+
+    @property
+    def preprocessing(self) -> dict[Any, Preprocessing]:
+        return {"shop": Preprocessing(SIDE, SIDE), "street": Preprocessing(SIDE, SIDE)}
+
+    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+        rows = [vector(self.number, [int(one) for one in crop[0, 0]]) for crop in crops]
+        return np.array(rows, np.float32).reshape(len(crops), DIM)
+
+
+def vector(number: int, colour: Sequence[int]) -> Float32[np.ndarray, "d"]:
+    """Of unit length, and the same whenever it is asked for."""
+    drawn = np.random.default_rng([number, *colour]).standard_normal(DIM).astype(np.float32)
+    return drawn / np.linalg.norm(drawn)
+
+
+def photo(colour: Sequence[int]) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE), (colour[0], colour[1], colour[2])).save(data, format="PNG")
+    return data.getvalue()
+
+
+@dataclass
+class Model:
+    """What a catalog has to hold: a dictionary of what was acknowledged."""
+
+    encoder: int = 0
+    products: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def after(self, step: dict[str, Any]) -> "Model":
+        """The model one step later; the model itself stays."""
+        products = dict(self.products)
+        match step["do"]:
+            case "restore":
+                return Model(step["encoder"], step["products"])
+            case "put" | "other":
+                products |= {one["id"]: {"price": one["price"], "crops": one["crops"]} for one in step["products"]}
+            case "patch":
+                products[step["id"]] = products[step["id"]] | {"price": step["price"]}
+            case "remove":
+                products = {name: row for name, row in products.items() if name not in step["ids"]}
+            case "reencode":
+                return Model(step["encoder"], products)
+        return Model(self.encoder, products)
+
+
+def plan(model: Model, rng: random.Random) -> dict[str, Any]:
+    """The next step: something that can be done to what is there."""
+    kind, held = rng.choices(list(OFTEN), list(OFTEN.values()))[0], sorted(model.products)
+    if kind in ("compact", "search", "second handle", "backup", "reencode", "restore"):
+        return {"do": kind, "encoder": model.encoder + (kind == "reencode"), "how": rng.choice(list(REPLACE))}
+    if kind in ("put", "other") or not held:
+        names = [f"p{rng.randrange(60):02}" for _ in range(rng.randint(1, 4))]
+        made = [_product(name, rng) for name in dict.fromkeys(names)]
+        return {"do": "other" if kind == "other" else "put", "products": made}
+    if kind == "replace":
+        return {"do": "put", "products": [_product(rng.choice(held), rng)]}
+    if kind == "remove":
+        return {"do": "remove", "ids": rng.sample(held, min(len(held), rng.randint(1, 3)))}
+    return {"do": "patch", "id": rng.choice(held), "price": float(rng.randrange(100))}
+
+
+def _product(name: str, rng: random.Random) -> dict[str, Any]:
+    crops = {f"{name}/{place}": [rng.randrange(6) * 50 for _ in range(3)] for place in range(rng.choice([1, 1, 2, 4]))}
+    return {"id": name, "price": float(rng.randrange(100)), "crops": crops}
+
+
+def unpack(tar: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    with tarfile.open(tar) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def delete_and_unpack(tar: Path, folder: Path) -> None:
+    shutil.rmtree(folder)
+    unpack(tar, folder)
+
+
+def rename_and_unpack(tar: Path, folder: Path) -> None:
+    aside = folder.with_name(f"{folder.name}.{time.monotonic_ns()}")
+    os.rename(folder, aside)
+    unpack(tar, folder)
+    shutil.rmtree(aside)
+
+
+REPLACE = {"in place": unpack, "deleted": delete_and_unpack, "renamed": rename_and_unpack}
+
+
+def serve(folder: Path, step: dict[str, Any], model: Model, saved: list[Model]) -> dict[str, Any]:
+    """Do in this process what the writer asks for; returns the step with what it makes of the catalog.
+
+    ``saved`` is the model of the last backup, or empty.
+    """
+    tar = folder.with_name("backup.tar")
+    match step["do"]:
+        case "other":
+            entries = [_entry(one, model.encoder) for one in step["products"]]
+            with LocalCatalog.open(folder) as catalog:
+                catalog.put(entries, fingerprint=catalog.fingerprint)
+        case "backup":
+            backup(folder, tar)
+            saved[:] = [model]
+        case "restore" if saved:
+            REPLACE[step["how"]](tar, folder)
+            return step | {"encoder": saved[0].encoder, "products": saved[0].products}
+        case "restore":
+            return step | {"encoder": model.encoder, "products": model.products, "how": "nothing"}
+    return step
+
+
+def do(catalog: LocalCatalog, step: dict[str, Any], model: Model) -> LocalCatalog:
+    """Take a step; a move to another encoder and a restored backup give the catalog opened anew."""
+    match step["do"]:
+        case "put":
+            entries = [_entry(one, model.encoder) for one in step["products"]]
+            catalog.put(entries, fingerprint=Seeded(model.encoder).fingerprint)
+        case "patch":
+            catalog.patch(step["id"], {"price": step["price"], "attributes.cheap": step["price"] < 50})
+        case "remove":
+            catalog.remove(step["ids"])
+        case "compact":
+            catalog.compact()
+        case "search":
+            catalog.nearest(np.ones((1, DIM), np.float32), 5, where="price < 50")
+        case "second handle":
+            second_handle(catalog.folder, model)
+        case "restore" if step["how"] != "nothing":
+            refused(catalog)
+            catalog.close()
+            return LocalCatalog.open(catalog.folder)
+        case "reencode":
+            folder = catalog.folder
+            catalog.close()
+            reencode.reencode(folder, Seeded(step["encoder"]), threads=1)
+            return LocalCatalog.open(folder)
+    return catalog
+
+
+def second_handle(folder: Path, model: Model) -> None:
+    """Open and close in this process all that a shop may open beside its service."""
+    for readonly in (True, False):
+        with LocalCatalog.open(folder, readonly=readonly) as other:
+            assert {product.product_id for product in other.products()} == set(model.products), "handles disagree"
+    assert not check(folder), "a sound catalog is called damaged"
+    tar = folder.with_name(f"second{os.getpid()}.tar")
+    with contextlib.suppress(Busy):  # a compaction is under way
+        backup(folder, tar)
+    tar.unlink(missing_ok=True)
+
+
+def refused(catalog: LocalCatalog) -> None:
+    """A handle whose folder another catalog stands in acknowledges nothing and answers nothing."""
+    entry = _entry({"id": "lost", "price": 1.0, "crops": {"lost/0": [0, 0, 0]}}, 0)
+    for call in (
+        lambda: catalog.put([entry], fingerprint=catalog.fingerprint),
+        lambda: catalog.remove(["p00"]),
+        lambda: catalog.nearest(np.ones((1, DIM), np.float32), 5),
+        catalog.check_identity,
+    ):
+        try:
+            call()
+        except CatalogReplaced:
+            continue
+        raise AssertionError("another catalog stood there, and nobody noticed")
+
+
+def _entry(one: dict[str, Any], encoder: int) -> Entry:
+    crops = [Crop(name, one["id"], "shop", photo(colour)) for name, colour in one["crops"].items()]
+    vectors = np.stack([vector(encoder, colour) for colour in one["crops"].values()])
+    attributes = {"cheap": one["price"] < 50}
+    return Entry(Product(one["id"], price=one["price"], attributes=attributes), crops, vectors)

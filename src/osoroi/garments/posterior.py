@@ -1,0 +1,198 @@
+r"""The kind of a box: from its place on a body, and from its picture.
+
+.. math:: P(k) \propto \exp\Big(\tfrac{1}{1.5} \log p(\text{place} \mid k)
+          + \tfrac12 \log(q_k + .001) - 3 [k \text{ rare}]\Big), \quad q = \operatorname{softmax}(z / 2)
+
+``z`` are the probe's logits of the picture; a kind that the probe does not know has q = 1/8. Each p(place | k) is a
+Gaussian of independent numbers. ``tools/derive_garment_rule.py`` derives them from drawn people.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from osoroi.garments.body import Body
+from osoroi.garments.kinds import NAMES
+from osoroi.garments.picture import PROBED
+
+
+class Place(NamedTuple):
+    """Where a box lies on a body.
+
+    ``top`` and ``bottom`` are along the body (shoulder 0, hip 1, knee 2, ankle 3); ``width`` is the logarithm of the
+    width in torsos; ``offset`` is the distance of its middle from the body's, in torsos.
+    """
+
+    top: float
+    bottom: float
+    width: float
+    offset: float
+
+
+class Gaussian(NamedTuple):
+    """Means and deviations of a kind's places."""
+
+    mean: Place
+    deviation: Place
+
+
+FLOOR: Final = Place(0.5, 0.5, 0.5, 0.25)
+"""The least deviations. Drawn people vary less than people do, whose garments also hide one another."""
+
+
+def _gaussian(top: float, bottom: float, width: float, offset: float, *deviations: float) -> Gaussian:
+    wide = (max(pair) for pair in zip(deviations or FLOOR, FLOOR, strict=True))
+    return Gaussian(Place(top, bottom, width, offset), Place(*wide))
+
+
+PLACES: Final = {
+    "top": _gaussian(-0.22, 0.94, 0.12, 0.02, 0.04, 0.19, 0.14, 0.02),
+    "outerwear": _gaussian(-0.23, 1.57, 0.18, 0.03, 0.02, 0.65, 0.08, 0.03),
+    "dress": _gaussian(-0.17, 2.03, 0.42, 0.01, 0.03, 0.44, 0.33, 0.01),
+    "skirt": _gaussian(0.71, 1.96, 0.31, 0.02, 0.26, 0.47, 0.43, 0.02),
+    "trousers": _gaussian(0.79, 3.16, -0.28, 0.02, 0.17, 0.22, 0.11, 0.02),
+    "shorts": _gaussian(0.75, 1.42, -0.37, 0.02, 0.19, 0.07, 0.06, 0.02),
+    "shoes": _gaussian(3.19, 3.47, -0.29, 0.01, 0.07, 0.08, 0.11, 0.01),
+    "bag": _gaussian(0.84, 1.79, -0.35, 0.23, 0.66, 0.62, 0.29, 0.13),
+    "jumpsuit": _gaussian(-0.17, 3.00, 0.20, 0.01),
+    "hat": _gaussian(-1.00, -0.60, -0.60, 0.05),
+    "scarf": _gaussian(-0.35, 0.40, -0.35, 0.05),
+    "legwear": _gaussian(2.00, 3.20, -0.50, 0.05),
+    "belt": _gaussian(0.75, 0.95, -0.40, 0.05),
+    "tie": _gaussian(-0.15, 0.70, -1.60, 0.05),
+    "gloves": _gaussian(0.85, 1.20, -0.50, 0.45),
+    "eyewear": _gaussian(-0.70, -0.58, -0.90, 0.05),
+}
+"""Kind -> where it lies on a body. From top to bag: what the tool above printed of drawn people. From jumpsuit on,
+which drawn people do not wear: set by hand from where the body's parts are."""
+
+RARE: Final = ("jumpsuit", "scarf", "legwear", "belt", "tie", "gloves", "eyewear")
+RARELY: Final = -3.0
+"""Kinds that people seldom draw a box around, and the log of how much more seldom than the others. Set by hand."""
+
+SOFTER_PLACE: Final = 1.5
+"""The four numbers of a place depend on each other, so their log-likelihood is divided by this."""
+
+PICTURE: Final = 0.5
+LEAST: Final = 0.001
+TEMPERATURE: Final = 2.0
+"""The weight of the picture; its least probability; and what its logits are divided by."""
+
+
+def place(body: Body, box: tuple[float, float, float, float]) -> Place:
+    """Where a box, in pixels of the pose's crop, lies on a body."""
+    left, top, right, bottom = box
+    start, end = body.place(top), body.place(bottom)
+    width = float(np.log(max(right - left, 1.0) / body.torso))
+    middle = body.centre((start + end) / 2)
+    return Place(start, end, width, abs((left + right) / 2 - middle) / body.torso)
+
+
+def log_likelihood(where: Place) -> dict[str, float]:
+    """log p(place | kind) of every kind that has a place, up to one constant."""
+    at = np.array(where)
+    values = {}
+    for kind, (mean, deviation) in PLACES.items():
+        z = (at - np.array(mean)) / np.array(deviation)
+        values[kind] = float(-0.5 * (z**2).sum() - np.log(np.array(deviation)).sum())
+    return values
+
+
+def posterior(where: Place | None, logits: Float32[np.ndarray, "8"]) -> dict[str, float]:
+    """Probability of each kind, from a place (None where nobody wears it) and from the probe's logits.
+
+    Without a place only the kinds of the probe are possible.
+    """
+    if where is None:
+        return _normalised({kind: float(np.log(share)) for kind, share in zip(PROBED, softmax(logits), strict=True)})
+    likely, picture = log_likelihood(where), _picture(logits)
+    return _normalised(
+        {
+            kind: value / SOFTER_PLACE + RARELY * (kind in RARE) + picture.get(kind, ELSE)
+            for kind, value in likely.items()
+        }
+    )
+
+
+def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float[np.ndarray, "n"]:
+    """Probabilities of logits.
+
+    >>> softmax(np.array([0, 0, 0, 0], np.float32)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    values = np.exp((logits.astype(float) - float(logits.max())) / temperature)
+    return values / values.sum()
+
+
+ELSE: Final = PICTURE * float(np.log(1 / len(PROBED)))
+"""What the picture adds for a kind that the probe does not know."""
+
+
+def _picture(logits: Float32[np.ndarray, "8"]) -> dict[str, float]:
+    shares = PICTURE * np.log(softmax(logits, TEMPERATURE) + LEAST)
+    return dict(zip(PROBED, shares.tolist(), strict=True))
+
+
+def _normalised(logs: dict[str, float]) -> dict[str, float]:
+    values = np.exp(np.array(list(logs.values())) - max(logs.values()))
+    return dict(zip(logs, (values / values.sum()).tolist(), strict=True))
+
+
+def part(chances: dict[str, float]) -> Float32[np.ndarray, "k"]:
+    r"""The part ``kind`` of a vector: the square roots of the probabilities, in the order of the table of kinds.
+
+    Probabilities sum to at most 1; a last number makes the length 1, and is left out of every other vector's product
+    where that sums to 1. The inner product of two such vectors is their Bhattacharyya coefficient, in [0, 1].
+
+    >>> float(part({"top": 1.0}) @ part({"top": 0.25, "dress": 0.75}))
+    0.5
+    """
+    shares = np.array([chances.get(name, 0.0) for name in NAMES])
+    return np.sqrt(np.append(shares, max(1 - shares.sum(), 0.0))).astype(np.float32)
+
+
+def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
+    r"""Probability of each kind of a product photo without a category, from both outputs of the picture network.
+
+    .. math:: a = \frac{.37 n}{.37 n + c + .02}
+
+    is the share of the kinds that the probe does not know: n is the mass of their classes of ImageNet, c that of the
+    kinds it knows. They divide it by their masses, the others divide 1 - a by the probe. The largest is multiplied by
+    e², and each P becomes 1.3 P / (.3 + P) / 1.19, so that doubt costs little and certainty gains little.
+    """
+    mass = softmax(imagenet)
+    masses = {kind: float(mass[list(classes)].sum()) for kind, classes in IMAGENET.items()}
+    unknown = {kind: value for kind, value in masses.items() if kind not in PROBED}
+    n, c = sum(unknown.values()), sum(value for kind, value in masses.items() if kind in PROBED)
+    a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
+    chances = {kind: a * value / n for kind, value in unknown.items()}
+    chances |= {kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(probe), strict=True)}
+    largest = max(chances, key=lambda kind: chances[kind])
+    chances[largest] *= float(np.exp(2))
+    total = sum(chances.values())
+    return {kind: 1.3 * (value / total) / (0.3 + value / total) / 1.19 for kind, value in chances.items()}
+
+
+UNKNOWN_WEIGHT: Final = 0.37
+"""What ImageNet's classes of kinds that the probe lacks count against those of kinds that it has."""
+
+IMAGENET: Final[dict[str, tuple[int, ...]]] = {
+    "top": (474, 841, 610, 617),
+    "outerwear": (568, 869, 735),
+    "dress": (578, 601),
+    "skirt": (655, 689),
+    "trousers": (608,),
+    "underwear": (459,),
+    "swimwear": (445, 638, 639, 842),
+    "legwear": (806, 496),
+    "nightwear": (697,),
+    "shoes": (502, 514, 630, 770, 774),
+    "bag": (414, 636, 748, 728),
+    "hat": (433, 439, 452, 515, 808, 793),
+    "scarf": (824, 658),
+    "jewellery": (679, 488),
+    "eyewear": (836, 837),
+    "other": (464, 584, 457, 451, 906, 893, 531, 826, 892, 629, 711, 879),
+}
+"""Kind -> classes of ImageNet that show it."""

@@ -1,0 +1,45 @@
+"""Photos are decoded in worker processes that can be killed: a file that costs too much takes a worker with it, not the
+service. ``tasks`` are what a worker can do, ``worker`` is its process, ``pool`` the service's side.
+"""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from osoroi.image import Limits, Photo
+from osoroi.records import Box, Preprocessing
+from osoroi.server.decoding.tasks import Attention
+
+
+class Thumbnail(NamedTuple):
+    """A photo made small, as JPEG, and the size in pixels of the upright photo it was made from."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What the service asks of pixels. All raise BadPhoto for a photo that cannot be read or costs too much.
+
+    A call that is cancelled stops working.
+    """
+
+    limits: Limits
+
+    async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> Photo:
+        """The encoder's input."""
+        ...
+
+    async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
+        """The upright photo as a JPEG of at most ``width`` pixels across."""
+        ...
+
+    async def saliency(
+        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: Attention, width: int
+    ) -> bytes:
+        """The upright photo as a JPEG of at most ``width`` pixels across; what has no attention is faded."""
+        ...
+
+    def close(self) -> None:
+        """End the workers. Calls under way fail."""
+        ...

@@ -1,0 +1,92 @@
+"""The server process: sockets, limits of the operating system, and a stated end."""
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from osoroi.search import Searcher
+from osoroi.server import app
+from osoroi.server.settings import Settings
+
+log = logging.getLogger("osoroi.server")
+
+RESERVED_FILES = 192
+"""File descriptors that are not for connections: the catalog, workers, and connections that are being refused."""
+
+BACKLOG = 64
+"""Connections that the operating system accepts for us at once."""
+
+LAST_S = 5.0
+"""Seconds that threads have after the last answer. Then the process ends without them."""
+
+
+def config(application: FastAPI, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn serves the application: with a limit of connections, and without a log of addresses."""
+    settings: Settings = application.state.service.settings
+    return uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        http=application.state.connections.protocol(H11Protocol),
+        ws="none",
+        access_log=False,  # the middleware logs the route alone
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=round(settings.drain_s),
+    )
+
+
+def run(
+    searcher: Searcher,
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    reopen: Callable[[], Searcher] | None = None,
+) -> None:
+    """Serve until a signal; what was begun is finished first, within ``settings.drain_s`` and a few seconds."""
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every byte that is out of place
+    application = app.make(searcher, settings, reopen=reopen)
+    application.state.connections.most = min(settings.connections, max(16, _files() - RESERVED_FILES))
+    server = uvicorn.Server(config(application, host, port))
+    ended = threading.Event()
+    clock = threading.Thread(target=_end, args=(server, ended, settings.drain_s + LAST_S), daemon=True)
+    clock.start()
+    try:
+        server.run()
+    finally:
+        ended.set()
+
+
+def _files() -> int:
+    """File descriptors that this process may have, after asking for as many as it may."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        return soft if soft > 0 else 4096
+    return 4096
+
+
+def _end(server: uvicorn.Server, ended: threading.Event, seconds: float) -> None:
+    """End the process where it has not ended in time after the signal: a thread may be in a call that takes long.
+
+    What was acknowledged is on the disk by then, and a write that was not is rolled back by the database.
+    """
+    while not server.should_exit:
+        if ended.wait(0.2):
+            return
+    if not ended.wait(seconds):
+        log.warning("work under way was left after %g seconds", seconds)
+        os._exit(1)

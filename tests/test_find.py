@@ -1,0 +1,141 @@
+"""Garments found in photos: drawn people, whose boxes are known, and real ones where they are at hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from osoroi import image
+from osoroi.cli import main
+from osoroi.data.synthetic.outfits import Outfits, outfits
+from osoroi.errors import BadPhoto
+from osoroi.garments import Garment, find
+from osoroi.garments.people import overlap
+from osoroi.records import Box
+
+
+def shared(one: Box, other: Box) -> float:
+    return float(overlap(np.array([one], float), np.array([other], float))[0, 0])
+
+
+def best(found: list[Garment], box: Box) -> Garment:
+    return max(found, key=lambda garment: shared(garment.box, box))
+
+
+@pytest.fixture(scope="module")
+def alone() -> Outfits:
+    """Somebody in a dotted blouse and dark red trousers."""
+    return outfits(0, 0)
+
+
+def test_top_trousers_and_shoes_of_a_drawn_person_are_found(alone: Outfits) -> None:
+    found = find(alone.photo)
+    assert {worn.kind for worn in alone.worn} == {"top", "trousers", "shoes"}
+    for worn in alone.worn:
+        garment = best(found, worn.box)
+        assert (garment.kind, garment.person) == (worn.kind, 0)
+        assert shared(garment.box, worn.box) > 0.5
+        assert 0 < garment.score <= 1
+
+
+def test_each_of_several_people_has_a_list_and_the_largest_comes_first() -> None:
+    both = outfits(3, 1, people=2, size=(600, 600))
+    small = np.asarray(Image.fromarray(both.photo).reduce(2))
+    photo = np.full((600, 900, 3), 150, np.uint8)
+    photo[:, :600] = both.photo
+    photo[300:, 600:] = small
+    found = find(photo)
+    persons = [garment.person for garment in found]
+    assert persons == sorted(persons, key=lambda person: (person is None, person))
+    assert {0, 1} <= set(persons)
+    for number in (0, 1):
+        matches = [best(found, worn.box) for worn in both.worn if worn.person == number]
+        assert len({garment.person for garment in matches}) == 1, "what one person wears stands in one list"
+    areas = [
+        [(g.box.right - g.box.left) * (g.box.bottom - g.box.top) for g in found if g.person == person]
+        for person in set(persons)
+    ]
+    assert all(sizes == sorted(sizes, reverse=True) for sizes in areas)
+
+
+def test_what_a_photo_cut_at_the_hip_does_not_show_is_left_out(alone: Outfits) -> None:
+    hip = int(alone.joints[0][1].mean(axis=0)[1])
+    photo = alone.photo[: hip + 10]
+    found = find(photo)
+    assert "top" in {garment.kind for garment in found}
+    assert not {"trousers", "skirt", "shorts", "shoes"} & {garment.kind for garment in found}
+    for garment in found:
+        assert 0 <= garment.box.left < garment.box.right <= photo.shape[1]
+        assert 0 <= garment.box.top < garment.box.bottom <= photo.shape[0]
+
+
+def test_somebody_seen_from_behind_is_a_person() -> None:
+    behind = outfits(0, 11, behind=True)
+    found = find(behind.photo)
+    shoes = next(worn.box for worn in behind.worn if worn.kind == "shoes")
+    assert best(found, shoes).person == 0
+
+
+def test_a_photo_without_a_person_is_one_garment_its_content() -> None:
+    photo = np.full((300, 240, 3), 250, np.uint8)
+    photo[60:200, 50:190] = (30, 60, 150)
+    (garment,) = find(photo)
+    assert garment.box == image.content(photo)
+    assert garment.person is None
+
+
+def test_a_box_of_the_user_wins_and_its_place_says_its_kind(alone: Outfits) -> None:
+    for worn in alone.worn:
+        (garment,) = find(alone.photo, box=worn.box)
+        assert garment == Garment(worn.box, worn.kind, garment.score, 0)
+
+
+def test_a_box_beside_everybody_belongs_to_nobody(alone: Outfits) -> None:
+    (garment,) = find(alone.photo, box=Box(0, 0, 40, 40))
+    assert garment.person is None
+
+
+@pytest.mark.parametrize("box", [Box(0, 0, 401, 10), Box(5, 5, 5, 9), Box(-1, 0, 5, 5)])
+def test_a_box_outside_the_photo_is_refused(alone: Outfits, box: Box) -> None:
+    with pytest.raises(BadPhoto, match="does not fit a photo of 400 x 600"):
+        find(alone.photo, box=box)
+
+
+def test_a_larger_photo_has_the_same_garments_at_its_own_scale(alone: Outfits) -> None:
+    large = np.asarray(Image.fromarray(alone.photo).resize((1600, 2400), Image.Resampling.BICUBIC))
+    found, again = find(alone.photo), find(large)
+    assert [garment.kind for garment in again] == [garment.kind for garment in found]
+    for one, other in zip(found, again, strict=True):
+        assert shared(Box(*(4 * side for side in one.box)), other.box) > 0.8
+
+
+def test_thin_and_tiny_photos_give_one_garment_inside_them() -> None:
+    for shape in ((16, 16), (20, 900), (900, 20)):
+        (garment,) = find(np.full((*shape, 3), 90, np.uint8))
+        assert garment.box == Box(0, 0, shape[1], shape[0])
+
+
+def test_the_command_prints_what_the_function_finds(alone: Outfits, tmp_path: Path) -> None:
+    photo = tmp_path / "snap.png"
+    Image.fromarray(alone.photo).save(photo)
+    run = CliRunner().invoke(main, ["find", str(photo), "--json", "--grid", str(tmp_path / "grid.png")])
+    assert run.exit_code == 0, run.output
+    rows = json.loads(run.stdout)["garments"]
+    assert [(row["kind"], tuple(row["box"])) for row in rows] == [(g.kind, tuple(g.box)) for g in find(alone.photo)]
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.width > 160 * len(rows)
+    lines = CliRunner().invoke(main, ["find", str(photo)]).stdout.splitlines()
+    assert lines[0].split() == ["no", "kind", "score", "person", "box"]
+    assert len(lines) == 1 + len(rows)
+
+
+def test_real_people_wear_upper_and_lower_garments_and_shoes(data: Path) -> None:
+    photos = sorted((data / "ccp" / "photos").glob("*.jpg"))[:12]
+    if not photos:
+        pytest.skip("needs the photos of ccp/")
+    lists = [[garment.kind for garment in find(photo) if garment.person == 0] for photo in photos]
+    assert all(2 <= len(kinds) <= 6 for kinds in lists)
+    assert sum("shoes" in kinds for kinds in lists) >= 10

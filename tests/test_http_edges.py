@@ -1,0 +1,128 @@
+"""Connections and requests at the edge of HTTP: limits, clocks, odd headers and methods; never an error of ours."""
+
+import concurrent.futures
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clients import connected, post, raw
+from osoroi.catalog.local import LocalCatalog
+from osoroi.server.settings import Settings
+from shop import RED, SeeingEncoder, fill, goods, picture, serving
+
+KEYS = Settings(read_key="r" * 20, write_key="w" * 20)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[LocalCatalog]:
+    encoder = SeeingEncoder()
+    with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog:
+        yield catalog
+
+
+# -------------------------------------------------------------------- connections
+
+
+def test_idle_connections_make_room_and_busy_ones_do_not(catalog):
+    settings = Settings(connections=8, head_s=30.0)
+    with serving(SeeingEncoder(), catalog, settings) as url, contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(connected(url))
+        time.sleep(0.1)
+        assert httpx.get(f"{url}/health").status_code == 200
+        uploading = [stack.enter_context(connected(url)) for _ in range(8)]
+        for connection in uploading:
+            connection.sendall(post(b"x" * 1000)[:-500])
+        time.sleep(0.3)
+        answer = raw(url, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in answer.lower()
+
+
+def test_a_client_that_never_reads_is_let_go_without_a_trace(catalog, caplog):
+    with (
+        serving(SeeingEncoder(), catalog, Settings(take_s=0.5)) as url,
+        connected(url, window=2048) as connection,
+    ):
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 200)
+        open_now = lambda: re.search(r"osoroi_connections (\d+)", httpx.get(f"{url}/metrics").text)[1]  # noqa: E731
+        until = time.monotonic() + 15
+        while open_now() != "1" and time.monotonic() < until:
+            time.sleep(0.2)
+        assert open_now() == "1"  # the one that asks
+    assert "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+# -------------------------------------------------------------------- the edges of HTTP
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics", "/openapi.json", "/v1/products", "/v1/products/P1",
+                                  "/v1/photos/P1%2F0", "/static/page.css", "/v1/products/none"])  # fmt: skip
+def test_head_answers_as_get_does_without_a_body(catalog, path):
+    with serving(SeeingEncoder(), catalog) as url:
+        get, head = httpx.get(url + path), httpx.head(url + path)
+        assert head.status_code == get.status_code
+        assert head.content == b""
+        assert head.headers["content-type"] == get.headers["content-type"]
+        assert path == "/metrics" or head.headers["content-length"] == get.headers["content-length"]
+
+
+HOSTS = [b"[", b"[::1", b"[v1.x]", b"127.0.0.1:x", b"a]b", b"\xff\xfe", b"evil.example", b"localhost@evil", b""]
+AUTHORIZATIONS = [b"Bearer x", b"Bearer \xe9\xff", b"Basic YTpi", b"Basic \xe9\xff", b"Basic /////w==", b"Basic a",
+                  b"Bearer ", b"Digest x", b"\xff"]  # fmt: skip
+
+
+@pytest.mark.parametrize("accept", [b"*/*", b"text/html"])
+def test_no_host_and_no_key_ends_in_an_error_of_ours(catalog, accept):
+    with serving(SeeingEncoder(), catalog) as url, serving(SeeingEncoder(), catalog, KEYS) as keyed:
+        request = b"GET /nope HTTP/1.1\r\nHost: %b\r\nConnection: close\r\nAccept: %b\r\nAuthorization: %b\r\n\r\n"
+        for host in HOSTS:
+            assert raw(url, request % (host, accept, b""))[9:12] == b"400", host
+            assert raw(keyed, request % (host, accept, b"Bearer " + b"r" * 20))[9:12] in (b"400", b"404"), host
+        for authorization in AUTHORIZATIONS:
+            answer = raw(keyed, request % (b"127.0.0.1", accept, authorization))
+            assert answer[9:12] == b"401", authorization
+            assert b"www-authenticate" in answer.lower()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999999999999999\r\n\r\nabcd",
+        b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: \xb2\r\n\r\nabcd",
+        b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nab\r\n0\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET /v1/photos/%00?width=x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        b"GET /v1/products/%ed%a0%80 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        b"PATCH /v1/products/%00 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 11\r\n\r\n"
+        b'{"price":1}',
+        b"DELETE /v1/products/%ff HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 100 + b"\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    ],
+)
+def test_what_is_hardly_http_is_refused_in_words(catalog, request_):
+    with serving(SeeingEncoder(), catalog) as url:
+        assert 400 <= int(raw(url, request_)[9:12]) < 500
+
+
+def test_wherever_503_is_there_is_retry_after(catalog):
+    def load(path: str) -> httpx.Response:
+        return httpx.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=30)
+
+    class Slow(SeeingEncoder):
+        def encode(self, crops):
+            time.sleep(0.5)
+            return super().encode(crops)
+
+    with serving(Slow(), catalog, Settings(searches=1)) as url, concurrent.futures.ThreadPoolExecutor(9) as pool:
+        answers = list(pool.map(load, ["/", "/results", "/v1/search"] * 3))
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert refused
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
