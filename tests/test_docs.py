@@ -1,5 +1,8 @@
 """Documentation is run: help pages, README commands, the list of readers and of public names."""
 
+import ast
+import inspect
+import json
 import re
 import shlex
 import subprocess
@@ -9,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import osoroi
 from osoroi.cli import COMMANDS, main
 from osoroi.data.readers import READERS
 
@@ -120,6 +124,44 @@ def test_the_readmes_python_runs_on_the_demo(demo: tuple[Path, str]) -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=demo[0], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert len(run.stdout.splitlines()) == 5
+
+
+PYTHON_PAGE = ROOT / "docs" / "python.md"
+NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
+
+
+def run_code(code: str, folder: Path) -> str:
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_the_python_page_runs_on_the_demo(demo: tuple[Path, str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PYTHON_PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    printed = run_code("\n".join(blocks), demo[0]).splitlines()
+    assert printed[0].startswith("p00000"), "the demo's first photo shows its first product"
+    assert printed[-1] == "there is no photo at nowhere.jpg -> check the path"
+
+
+def test_the_call_that_the_python_page_only_shows_is_one_that_training_accepts() -> None:
+    (code,) = re.findall(r"```py\n(.*?)```", PYTHON_PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    call = next(node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    names = [keyword.arg for keyword in call.keywords if keyword.arg]
+    inspect.signature(osoroi.train).bind(*call.args, **dict.fromkeys(names))
+    assert ast.unparse(call.func) == "osoroi.train"
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] for cell in cells if cell["cell_type"] == "code"), "stored without outputs"
+    assert len(run_code("\n".join(code), tmp_path).splitlines()) == 3
+
+
+def test_the_python_page_and_the_notebook_use_the_public_api_alone() -> None:
+    text = PYTHON_PAGE.read_text(encoding="utf-8") + NOTEBOOK.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?m)(?:^|\")(?:import|from) ([\w.]+)", text)) == {"osoroi"}
+    assert set(re.findall(r"\bosoroi\.([a-z]\w*)\(", text)) <= set(osoroi.__all__)
 
 
 def test_every_command_line_in_the_readme_is_one_the_commands_accept() -> None:
