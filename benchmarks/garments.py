@@ -73,7 +73,7 @@ def drawn(count: int, seed: int) -> Iterator[Labelled]:
     """So many drawn people, one a photo."""
     for number in range(count):
         made = outfits(seed, number)
-        yield Labelled(f"drawn:{seed}/{number}", made.photo, [(worn.kind, worn.box) for worn in made.worn])
+        yield Labelled(f"drawn:{seed}/{number}", made.photo, [(garment.kind, garment.box) for garment in made.garments])
 
 
 def matched(found: list[tuple[str, Box]], true: list[tuple[str, Box]]) -> list[tuple[int, int]]:

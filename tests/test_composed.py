@@ -116,10 +116,10 @@ def test_the_density_of_a_mixture_is_the_formula() -> None:
 def test_a_mixture_finds_the_two_colours_it_was_made_of() -> None:
     dice = np.random.default_rng(1)
     colours = np.concatenate([dice.normal((20, 30, 40), 2, (300, 3)), dice.normal((200, 90, 10), 2, (100, 3))])
-    found = segment.score_all(colours, np.ones(400), segment.started(colours, 2), steps=5)
+    found = segment.mixed(colours, np.ones(400), segment.started(colours, 2), steps=5)
     order = np.argsort(found.shares)
     assert found.shares[order] == pytest.approx([0.25, 0.75], abs=0.01)
-    assert found.mean_metrics[order] == pytest.approx(np.array([(200, 90, 10), (20, 30, 40)]), abs=1)
+    assert found.means[order] == pytest.approx(np.array([(200, 90, 10), (20, 30, 40)]), abs=1)
 
 
 def test_neighbours_of_one_colour_talk_a_pixel_round_and_those_across_an_edge_do_not() -> None:

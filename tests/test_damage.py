@@ -175,7 +175,7 @@ def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(t
             file.write(data)
         with caplog.at_level(logging.WARNING, "osoroi"):
             assert [hit.product_id for hit in catalog.nearest(vectors[:1], 20)] == expected
-        assert "built anew from the truth" in caplog.text
+        assert "built anew from the database" in caplog.text
 
 
 def mounted(path: Path, *arguments: str) -> bool:

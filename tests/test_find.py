@@ -33,11 +33,11 @@ def alone() -> Outfits:
 
 def test_top_trousers_and_shoes_of_a_drawn_person_are_found(alone: Outfits) -> None:
     found = find(alone.photo)
-    assert {worn.kind for worn in alone.worn} == {"top", "trousers", "shoes"}
-    for worn in alone.worn:
-        garment = best(found, worn.box)
-        assert (garment.kind, garment.person) == (worn.kind, 0)
-        assert shared(garment.box, worn.box) > 0.5
+    assert {placed.kind for placed in alone.garments} == {"top", "trousers", "shoes"}
+    for placed in alone.garments:
+        garment = best(found, placed.box)
+        assert (garment.kind, garment.person) == (placed.kind, 0)
+        assert shared(garment.box, placed.box) > 0.5
         assert 0 < garment.score <= 1
 
 
@@ -52,7 +52,7 @@ def test_each_of_several_people_has_a_list_and_the_largest_comes_first() -> None
     assert persons == sorted(persons, key=lambda person: (person is None, person))
     assert {0, 1} <= set(persons)
     for number in (0, 1):
-        matches = [best(found, worn.box) for worn in both.worn if worn.person == number]
+        matches = [best(found, placed.box) for placed in both.garments if placed.person == number]
         assert len({garment.person for garment in matches}) == 1, "what one person wears stands in one list"
     areas = [
         [(g.box.right - g.box.left) * (g.box.bottom - g.box.top) for g in found if g.person == person]
@@ -75,7 +75,7 @@ def test_what_a_photo_cut_at_the_hip_does_not_show_is_left_out(alone: Outfits) -
 def test_somebody_seen_from_behind_is_a_person() -> None:
     behind = outfits(0, 11, behind=True)
     found = find(behind.photo)
-    shoes = next(worn.box for worn in behind.worn if worn.kind == "shoes")
+    shoes = next(placed.box for placed in behind.garments if placed.kind == "shoes")
     assert best(found, shoes).person == 0
 
 
@@ -88,9 +88,9 @@ def test_a_photo_without_a_person_is_one_garment_its_content() -> None:
 
 
 def test_a_box_of_the_user_wins_and_its_place_says_its_kind(alone: Outfits) -> None:
-    for worn in alone.worn:
-        (garment,) = find(alone.photo, box=worn.box)
-        assert garment == Garment(worn.box, worn.kind, garment.score, 0)
+    for placed in alone.garments:
+        (garment,) = find(alone.photo, box=placed.box)
+        assert garment == Garment(placed.box, placed.kind, garment.score, 0)
 
 
 def test_a_box_beside_everybody_belongs_to_nobody(alone: Outfits) -> None:

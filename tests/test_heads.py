@@ -45,7 +45,7 @@ def test_the_closed_form_solves_its_equation_and_shrinking_is_towards_the_mean_d
 
 
 def colourful(random):
-    """Pairs of 12 features, six of which are colours of the product score_all with something else of it."""
+    """Pairs of 12 features, six of which are colours of the product mixed with something else of it."""
     colour, shape = random.normal(size=(400, 3)), random.normal(size=(400, 9))
     mixing = random.normal(size=(3, 6))
 

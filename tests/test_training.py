@@ -56,7 +56,7 @@ def mean_rank(network, held):
         {"loss": "triplet", "negatives": "batch_hard"},
         {"loss": "multi_similarity"},
         {"network": "joined"},
-        {"network": "joined", "layers": 2},
+        {"network": "joined", "head_layers": 2},
     ],
 )
 def test_every_loss_lowers_itself(frozen, tmp_path, changes):

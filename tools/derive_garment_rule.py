@@ -40,13 +40,13 @@ def main() -> None:
         true = np.array([(made.joints[0].mean(axis=1)[:, axis]) for axis in (0, 1)]).T
         seen = body.joints * posed.scale + (posed.left, posed.top)
         joints.append(np.abs(seen - true)[:, 1] / (body.torso * posed.scale))
-        for worn in made.worn:
-            left, top, right, bottom = worn.box
+        for garment in made.garments:
+            left, top, right, bottom = garment.box
             box = squared(posed, (left, top, right, bottom))
-            places[worn.kind].append(place(body, box))
-            if worn.kind in rule.COLUMN_SHARE:
-                start, end = rule.rows(colours, worn.kind)
-                errors[worn.kind].append((start - body.place(box[1]), end - body.place(box[3])))
+            places[garment.kind].append(place(body, box))
+            if garment.kind in rule.COLUMN_SHARE:
+                start, end = rule.rows(colours, garment.kind)
+                errors[garment.kind].append((start - body.place(box[1]), end - body.place(box[3])))
     print("kind        n   top          bottom       log width    offset")
     for kind, rows in places.items():
         values = np.array(rows)

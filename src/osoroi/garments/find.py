@@ -87,9 +87,11 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
     garments = []
     for number, person in enumerate(people):
         on_body = of_person(person, detections, small)
-        on_body.sort(key=lambda worn: -_area(worn.box))
-        for worn in on_body:
-            garments.append(Garment(_whole(worn.box, reduced, width, height), worn.kind, worn.score, number))
+        on_body.sort(key=lambda estimate: -_area(estimate.box))
+        for estimate in on_body:
+            garments.append(
+                Garment(_whole(estimate.box, reduced, width, height), estimate.kind, estimate.score, number)
+            )
     if garments:
         return garments
     whole = image.content(pixels)
@@ -120,16 +122,16 @@ def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
     return Person(body, profiles.profile(body), rule.evidence(probe[0], probe[1]))
 
 
-def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Worn]:
+def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Estimate]:
     """What one person wears and carries; boxes in pixels of the photo, cut at its edges."""
     body, height, width = person.body, *photo.shape[:2]
     garments = []
     end = body.place((height - body.pose.top) / body.pose.scale)
-    for worn in rule.worn(body, person.colours, person.pictures, end=end):
-        full = unsquared(body.pose, worn.box)
+    for estimate in rule.estimate(body, person.colours, person.pictures, end=end):
+        full = unsquared(body.pose, estimate.box)
         visible = _clipped(full, width, height)
         if _area(visible) >= rule.MIN_VISIBLE * _area(full):
-            garments.append(rule.Worn(worn.kind, visible, worn.score))
+            garments.append(rule.Estimate(estimate.kind, visible, estimate.score))
     bags = [found for found in detections if found.label in rule.BAGS]
     garments += rule.carried(body, [(squared(body.pose, bag.box), bag.box, bag.score) for bag in bags])
     return garments

@@ -51,7 +51,7 @@ MIN_VISIBLE: Final = 0.45
 """A garment of which a smaller share lies inside the photo is left out."""
 
 
-class Worn(NamedTuple):
+class Estimate(NamedTuple):
     """One garment on a body: its kind, its box in pixels of the pose's crop, and its score in [0, 1]."""
 
     kind: str
@@ -131,7 +131,7 @@ def lower_kinds(colours: Profile, pictures: Evidence) -> dict[str, float]:
     return dict(zip(scores, (values / values.sum()).tolist(), strict=True))
 
 
-def worn(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5.0) -> list[Worn]:
+def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5.0) -> list[Estimate]:
     """Garments on one body: a dress, or an upper and a lower one; outerwear over a dress; shoes.
 
     ``end`` is where the photo ends along the body. Of somebody cut above the thighs only the upper half is judged.
@@ -142,16 +142,16 @@ def worn(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5.0) 
     garments = []
     if kind == "dress":
         if outer > 0.5:
-            garments.append(Worn("outerwear", box(body, colours, "outerwear"), outer))
+            garments.append(Estimate("outerwear", box(body, colours, "outerwear"), outer))
     else:
         upper = "outerwear" if outer > 0.5 else "top"
-        garments.append(Worn(upper, box(body, colours, upper), max(outer, 1 - outer)))
+        garments.append(Estimate(upper, box(body, colours, upper), max(outer, 1 - outer)))
         if upper == "outerwear" and is_open(colours):
-            garments.append(Worn("top", inner_box(body, colours), outer))
+            garments.append(Estimate("top", inner_box(body, colours), outer))
     if kind:
-        garments.append(Worn(kind, box(body, colours, kind), lower[kind]))
+        garments.append(Estimate(kind, box(body, colours, kind), lower[kind]))
     if (shoes := shoe_box(body)) is not None:
-        garments.append(Worn("shoes", shoes, 0.9))
+        garments.append(Estimate("shoes", shoes, 0.9))
     return garments
 
 
@@ -251,7 +251,7 @@ def crop_box(body: Body, stretch: tuple[float, float]) -> Rectangle:
     return float(columns[0]), top, float(columns[-1] + 1), bottom
 
 
-def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) -> list[Worn]:
+def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) -> list[Estimate]:
     """The best bag that belongs to the body, of (box in the crop, box in the photo, score); or none.
 
     Its middle lies at most .15 torsos beside the person, at most 1.6 torsos below the shoulders, and more than a tenth
@@ -270,5 +270,5 @@ def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) ->
         left, top, right, bottom = (int(np.clip(round(side), 0, SIDE)) for side in inside)
         covered = body.mask[top:bottom, left:right]
         if near and low and covered.size and float(covered.mean()) > BAG_COVERED:
-            return [Worn("bag", full, score)]
+            return [Estimate("bag", full, score)]
     return []

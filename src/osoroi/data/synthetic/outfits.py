@@ -39,7 +39,7 @@ APART = 3.4
 """Heads between two people who stand side by side."""
 
 
-class Worn(NamedTuple):
+class PlacedGarment(NamedTuple):
     """One garment: its kind, its box in the photo, and who wears it, counted from 0 on the left."""
 
     kind: str
@@ -52,7 +52,7 @@ class Outfits:
     """A photo of people and everything they wear, and shoulders, hips, knees and ankles of each in its pixels."""
 
     photo: UInt8[np.ndarray, "h w 3"]
-    worn: tuple[Worn, ...]
+    garments: tuple[PlacedGarment, ...]
     joints: tuple[Float[np.ndarray, "4 2 2"], ...]
 
 
@@ -134,16 +134,16 @@ def shifted(piece: Piece, across: float) -> Piece:
     return replace(piece, outline=piece.outline + np.array([across, 0]), spine=spine)
 
 
-def visible(layers: list[tuple[Piece, tuple[str, int] | None]], camera: shapes.Camera) -> tuple[Worn, ...]:
+def visible(layers: list[tuple[Piece, tuple[str, int] | None]], camera: shapes.Camera) -> tuple[PlacedGarment, ...]:
     """The boxes of what is seen of each garment; a garment that is wholly hidden has none."""
     labels = sorted({label for _, label in layers if label})
     canvas = Image.new("L", (camera.width, camera.height))
     draw = ImageDraw.Draw(canvas)
     for piece, label in layers:
         draw.polygon(camera.sees(piece.outline).ravel().tolist(), fill=labels.index(label) + 1 if label else 0)
-    worn = []
+    placed = []
     for number, (kind, person) in enumerate(labels, start=1):
         box = canvas.point([255 * (level == number) for level in range(256)]).getbbox()
         if box is not None:
-            worn.append(Worn(kind, Box(*box), person))
-    return tuple(worn)
+            placed.append(PlacedGarment(kind, Box(*box), person))
+    return tuple(placed)
