@@ -60,6 +60,15 @@ def test_importing_the_package_imports_nothing_else_and_searching_needs_no_torch
     assert "torch" not in modules_after("import osoroi; osoroi.open, osoroi.evaluate, osoroi.compare, osoroi.find")
 
 
+def test_training_without_torch_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\nimport osoroi\n"
+        "try: osoroi.train\nexcept osoroi.OsoroiError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'osoroi[train]'" in run.stdout
+
+
 @pytest.mark.parametrize(
     ("function", "parameters"),
     [

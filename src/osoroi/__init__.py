@@ -57,6 +57,10 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'osoroi' has no attribute {name!r}")
+    if name == "train":
+        from osoroi.errors import extra
+
+        extra("torch", "train")  # says how to install it
     value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
