@@ -41,6 +41,30 @@ def test_a_batch_gives_each_photo_the_hits_it_has_alone(searcher: Searcher) -> N
     assert searcher.search_batch([]) == []
 
 
+def test_shape_of_one_photo_and_colour_of_another(searcher: Searcher) -> None:
+    red, blue = searcher.encoder.encode_photos([picture(RED), picture(BLUE)], "street")
+    mixed = searcher.search(picture(RED), k=9, detail_from=picture(BLUE))
+    assert len(mixed) == 5
+    for hit in mixed:
+        (stored,) = searcher.catalog.vectors([hit.crop_id])
+        assert hit.parts["deep"] == pytest.approx(float(stored[:4] @ red[:4]), abs=1e-5)
+        assert hit.parts["detail"] == pytest.approx(float(stored[4:] @ blue[4:]), abs=1e-5)
+        assert hit.score == pytest.approx(0.5 * hit.parts["deep"] + 0.5 * hit.parts["detail"], abs=1e-5)
+
+
+@pytest.mark.parametrize("color", ["#1428c8", "Navy", "青"])
+def test_a_colour_by_code_or_name_is_drawn_as_a_swatch(searcher: Searcher, color: str) -> None:
+    by_color = searcher.search(picture(RED), detail=1.0, detail_from=color)
+    assert by_color[0].parts["detail"] == max(hit.parts["detail"] for hit in by_color)
+    assert by_color[0].product_id == searcher.search(picture(BLUE), detail=1.0)[0].product_id
+    assert by_color[0].product_id != searcher.search(picture(RED), detail=1.0)[0].product_id
+
+
+def test_a_second_photo_that_is_neither_file_nor_colour_is_refused(searcher: Searcher) -> None:
+    with pytest.raises(BadPhoto, match="colour of the sea"):
+        searcher.search(picture(RED), detail_from="colour of the sea")
+
+
 def test_what_cannot_be_searched_is_refused(searcher: Searcher, tmp_path: Path) -> None:
     for wrong in ({"k": 0}, {"offset": -1}):
         with pytest.raises(BadRequest, match="k is at least 1, offset at least 0"):

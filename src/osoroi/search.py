@@ -42,15 +42,22 @@ class Searcher:
         offset: int = 0,
         where: str | None = None,
         detail: float | None = None,
+        detail_from: PhotoLike | None = None,
     ) -> list[Hit]:
         """The k best distinct products for a street photo, best first, after the first ``offset`` of them.
 
         ``box`` is the garment in the photo; without one, the whole photo is the query. ``where`` is a filter.
-        ``detail`` in [0, 1] replaces the encoder's weight of colour and pattern. Raises BadPhoto, BadFilter and
-        BadRequest.
+        ``detail`` in [0, 1] replaces the encoder's weight of colour and pattern. With ``detail_from``, shape is that of
+        the photo, and colour and pattern are those of a second photo, or of a colour such as ``#b03a2e``, ``navy`` or
+        ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
         crop = image.crop(photo, None if box is None else Box.of(box), self.encoder.preprocessing["street"])
         vector = self.encoder.encode([crop])  # [1 d], parts of unit length
+        if detail_from is not None:
+            from osoroi.image.swatch import photo_or_swatch
+
+            second = image.crop(photo_or_swatch(detail_from), None, self.encoder.preprocessing["shop"])
+            vector = self.encoder.with_detail(vector, self.encoder.encode([second]))
         return self.nearest(vector, k, offset=offset, where=where, detail=detail)
 
     def search_batch(

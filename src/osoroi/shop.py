@@ -60,6 +60,7 @@ class Catalog:
         offset: int = 0,
         where: str | None = None,
         detail: float | None = None,
+        detail_from: PhotoLike | None = None,
         like: str | None = None,
     ) -> list[Hit]: ...
 
@@ -84,6 +85,7 @@ class Catalog:
         offset: int = 0,
         where: str | None = None,
         detail: float | None = None,
+        detail_from: PhotoLike | None = None,
         like: str | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The k products most similar to the garment in a photo, best first, after the first ``offset`` of them.
@@ -91,7 +93,8 @@ class Catalog:
         A photo is a path, bytes, an open binary file, a Pillow image or an array ``uint8 [h w 3]``. ``box`` is the
         garment in it: (left, top, right, bottom) in pixels of the upright photo; without a box the whole photo is the
         query. ``where`` is a filter such as ``"category = skirts and price <= 5000"``. ``detail`` in [0, 1] is the
-        weight of colour and pattern; by default it is the encoder's.
+        weight of colour and pattern; by default it is the encoder's. ``detail_from`` is a second photo, or a colour
+        such as ``"#b03a2e"`` or ``"navy"``: the products have the shape of the first photo in that colour and pattern.
 
         A list of photos is one batch: it gives a list of hits for each photo, and ``box`` is then a list of boxes.
         ``like`` names a product of the catalog that is the query instead of a photo. Raises BadPhoto, BadFilter,
@@ -99,12 +102,16 @@ class Catalog:
         """
         if (photo is None) == (like is None) or (like is not None and box is not None):
             raise BadRequest("a search needs a photo, or like= without a box", hint="give one of them")
+        if detail_from is not None and (like is not None or isinstance(photo, list | tuple)):
+            raise BadRequest("detail_from needs one photo, not like= or a list", hint="search for one photo at a time")
         if like is not None:
             return self._searcher.similar(like, k=k, offset=offset, where=where, detail=detail)
         if isinstance(photo, list | tuple):
             return self._searcher.search_batch(photo, boxes=box, k=k, offset=offset, where=where, detail=detail)
         assert photo is not None
-        return self._searcher.search(photo, box=box, k=k, offset=offset, where=where, detail=detail)
+        return self._searcher.search(
+            photo, box=box, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
+        )
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
         """The garments in a photo, as ``osoroi.find`` gives them; each has a box to search with."""

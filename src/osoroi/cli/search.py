@@ -34,6 +34,11 @@ ALL = "all"
 @options.k
 @options.where
 @options.detail
+@click.option(
+    "--detail-from",
+    metavar="PHOTO|COLOR",
+    help="Take colour and pattern from this photo, or this colour: '#b03a2e', navy, 紺.",
+)
 @click.option("--grid", type=options.Target(), help="Write the query and the results as one picture (PNG).")
 @options.encoder
 @options.as_json
@@ -46,6 +51,7 @@ def command(
     k: int,
     where: str | None,
     detail: float | None,
+    detail_from: str | None,
     grid: Path | None,
     encoder: Path | None,
     as_json: bool,
@@ -55,12 +61,15 @@ def command(
     \b
     osoroi search shop snap.jpg --box 40,12,300,420 --where 'price <= 5000'
     osoroi search shop snap.jpg --garment lower
+    osoroi search shop snap.jpg --detail-from navy
     osoroi search shop --like A-1042 --detail 1
     """
     if (photo is None) == (like is None):
         raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
     if like is not None and box is not None:
         raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
+    if detail_from is not None and (photo is None or garment == ALL):
+        raise click.UsageError("--detail-from goes with one garment in a PHOTO; leave --like and --garment all away")
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
@@ -74,7 +83,7 @@ def command(
         searcher = Searcher(Encoder.open(encoder), products)
         start = time.perf_counter()
         if photo is not None:
-            hits = searcher.search(photo, box=box, k=k, where=where, detail=detail)
+            hits = searcher.search(photo, box=box, k=k, where=where, detail=detail, detail_from=detail_from)
         else:
             hits = searcher.similar(str(like), k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start

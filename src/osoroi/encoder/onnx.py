@@ -199,6 +199,18 @@ class Encoder:
         scales = np.concatenate([np.full(part.size, weights[part.name], np.float32) for part in self.parts])
         return vectors * scales
 
+    def with_detail(
+        self, vectors: Float32[np.ndarray, "b d"], others: Float32[np.ndarray, "b d"]
+    ) -> Float32[np.ndarray, "b d"]:
+        """The first vectors with the part for colour and pattern of the second. Raises BadRequest without that part."""
+        if DIAL not in self.columns:
+            raise BadRequest(
+                f"this encoder has no part {DIAL!r}, only {', '.join(self.columns)}", hint="search without detail_from"
+            )
+        mixed = vectors.copy()
+        mixed[:, self.columns[DIAL]] = others[:, self.columns[DIAL]]
+        return mixed
+
     def weighed(self, weights: Mapping[str, float]) -> "Encoder":
         """The same encoder with other weights; a part that is not named gets 0. They are scaled to a sum of 1.
 
