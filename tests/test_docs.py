@@ -1,7 +1,8 @@
 """Documentation is run: help pages, README commands, the list of readers and of public names."""
 
+import ast
+import inspect
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import osoroi
 from osoroi.cli import COMMANDS, main
 from osoroi.data.readers import READERS
 
@@ -124,36 +126,42 @@ def test_the_readmes_python_runs_on_the_demo(demo: tuple[Path, str]) -> None:
     assert len(run.stdout.splitlines()) == 5
 
 
-def blocks_of_the_page() -> list[str]:
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+PYTHON_PAGE = ROOT / "docs" / "python.md"
+NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
 
 
-def cells_of_the_notebook() -> list[str]:
-    notebook = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text(encoding="utf-8"))
-    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-
-
-@pytest.mark.parametrize(
-    "blocks",
-    [
-        pytest.param([block for block in blocks_of_the_page() if "osoroi.train(" not in block], id="page"),
-        pytest.param(blocks_of_the_page(), id="page with training", marks=pytest.mark.slow),
-        pytest.param(cells_of_the_notebook(), id="notebook"),
-    ],
-)
-def test_python_in_the_docs_runs_on_the_demo_and_uses_the_public_names_alone(
-    demo: tuple[Path, str], tmp_path: Path, blocks: list[str]
-) -> None:
-    (tmp_path / "demo").symlink_to(demo[0] / "demo")
-    code = "\n".join(blocks)
-    assert len(blocks) >= 7
-    assert re.findall(r"^(?:import|from) .*", code, flags=re.MULTILINE) == ["import osoroi"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path)}
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+def run_code(code: str, folder: Path) -> str:
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_the_python_page_runs_on_the_demo(demo: tuple[Path, str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PYTHON_PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    printed = run_code("\n".join(blocks), demo[0]).splitlines()
+    assert printed[0].startswith("p00000"), "the demo's first photo shows its first product"
+    assert printed[-1] == "there is no photo at nowhere.jpg -> check the path"
+
+
+def test_the_call_that_the_python_page_only_shows_is_one_that_training_accepts() -> None:
+    (code,) = re.findall(r"```py\n(.*?)```", PYTHON_PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    call = next(node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    names = [keyword.arg for keyword in call.keywords if keyword.arg]
+    inspect.signature(osoroi.train).bind(*call.args, **dict.fromkeys(names))
+    assert ast.unparse(call.func) == "osoroi.train"
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] for cell in cells if cell["cell_type"] == "code"), "stored without outputs"
+    assert len(run_code("\n".join(code), tmp_path).splitlines()) == 3
+
+
+def test_the_python_page_and_the_notebook_use_the_public_api_alone() -> None:
+    text = PYTHON_PAGE.read_text(encoding="utf-8") + NOTEBOOK.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?m)(?:^|\")(?:import|from) ([\w.]+)", text)) == {"osoroi"}
+    assert set(re.findall(r"\bosoroi\.([a-z]\w*)\(", text)) <= set(osoroi.__all__)
 
 
 def test_every_command_line_in_the_readme_is_one_the_commands_accept() -> None:
