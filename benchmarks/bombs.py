@@ -25,7 +25,7 @@ import httpx
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from costly_photos import COSTLY, REFUSED  # type: ignore[import-not-found]
+from costly_photos import COSTLY, REFUSED
 
 ROOT = Path(__file__).parents[1]
 TICK_S = 0.01

@@ -17,6 +17,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.data import products
 from osoroi.errors import BadCatalog, BadDataset, BadRequest, NotFound, OtherEncoder
 from osoroi.garments import Garment
+from osoroi.records import PhotoLike
 from osoroi.shop import Added
 from shop import BLUE, GREEN, RED, picture
 from tiny import TinyEncoder
@@ -99,7 +100,7 @@ def test_the_parameters_of_the_public_functions_are_these(function: str, paramet
     target: object = osoroi
     for name in function.split("."):
         target = getattr(target, name)
-    marks = {inspect.Parameter.KEYWORD_ONLY: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    marks: dict[object, str] = {inspect.Parameter.KEYWORD_ONLY: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     given = inspect.signature(target).parameters.values()  # type: ignore[arg-type]
     assert " ".join(marks.get(each.kind, "") + each.name for each in given if each.name != "self") == parameters
 
@@ -141,15 +142,15 @@ def test_every_public_call_has_the_type_it_promises(shop: osoroi.Catalog, folder
 def test_a_photo_in_any_form_finds_the_same(shop: osoroi.Catalog, folder: Path, form: str) -> None:
     path = folder / "green.png"
     with path.open("rb") as file, Image.open(path) as picture_:
-        photo = {
+        forms: dict[str, PhotoLike] = {
             "path": path,
             "str": str(path),
             "bytes": path.read_bytes(),
             "file": file,
             "image": picture_,
             "array": np.asarray(Image.open(io.BytesIO(path.read_bytes()))),
-        }[form]
-        hits = shop.search(photo, box=(0, 0, 40, 60))
+        }
+        hits = shop.search(forms[form], box=(0, 0, 40, 60))
     assert hits == shop.search(path, box=osoroi.Box(0, 0, 40, 60))
     assert hits[0].product_id == "green"
     assert hits[0].score == pytest.approx(1, abs=1e-4)
@@ -162,11 +163,12 @@ def test_products_come_from_tables_mappings_pairs_and_photos_in_memory(folder: P
             shop.add(products)
         assert [(product.product_id, product.price) for product in shop] == [("green", 20), ("red", 10)]
         array = np.full((40, 40, 3), 90, np.uint8)
+        in_memory: list[PhotoLike] = [array, folder / "blue.png"]
         for unchanged in (0, 2):
             with (folder / "red.png").open("rb") as file:
                 added = shop.add(
                     [
-                        (osoroi.Product("two", title="Grey"), [array, folder / "blue.png"]),
+                        (osoroi.Product("two", title="Grey"), in_memory),
                         {"product_id": "boxed", "photos": [file], "boxes": [(0, 0, 30, 60)], "wool": True, "price": 7},
                     ]
                 )
@@ -233,7 +235,7 @@ def test_a_list_is_a_batch_and_like_is_a_product(shop: osoroi.Catalog, folder: P
     ]
     for wrong in ({}, {"photo": red, "like": "red"}, {"like": "red", "box": (0, 0, 9, 9)}):
         with pytest.raises(BadRequest, match="needs a photo, or like="):
-            shop.search(**wrong)  # type: ignore[call-overload]
+            shop.search(**wrong)
 
 
 def test_a_batch_refuses_like(shop: osoroi.Catalog, folder: Path) -> None:
