@@ -33,14 +33,6 @@ def test_imports_point_only_downwards() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_search_reaches_at_most_eighteen_modules() -> None:
-    """Eight are for photos, four for the encoder with its loader, three for the protocol of a catalog; and records and
-    errors."""
-    reached = ours_reached_from("osoroi.search")
-    assert len(reached) <= 18, sorted(reached)
-    assert {"osoroi.encoder.onnx", "osoroi.catalog", "osoroi.image.cropping"} <= reached
-
-
 REACH = tomllib.loads((Path(__file__).with_name("reach.toml")).read_text(encoding="utf-8"))["modules"]
 
 
