@@ -42,7 +42,7 @@ docs: $(VENV)/.testing ## write the generated pages docs/cli.md and docs/api.md 
 	$(BIN)/python tools/make_docs.py
 
 site: $(VENV)/.testing ## build the documentation site into site/, strictly
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove the environment, caches and the demo
 	rm -rf $(VENV) $(DEMO) site node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

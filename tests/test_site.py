@@ -17,10 +17,11 @@ REPOSITORY = "https://github.com/osoroi/osoroi/blob/main/"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `make site` builds it: a warning is an error."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+    assert "WARNING" not in run.stdout + run.stderr
     return folder
 
 
@@ -66,3 +67,9 @@ def test_the_reference_holds_every_module_but_those_of_the_command_line(site: Pa
     }
     public = {name for name in modules if not re.search(r"\._", name) and not name.startswith("osoroi.cli")}
     assert public <= anchors, sorted(public - anchors)
+
+
+def test_examples_of_docstrings_are_code_and_not_prose(site: Path) -> None:
+    reference = [text for name, text in pages(site).items() if name.startswith("reference/")]
+    assert any('<span class="gp">&gt;&gt;&gt; </span>' in text for text in reference)
+    assert not [text for text in reference if re.search(r"<p>[^<]*&gt;&gt;&gt; ", text)]

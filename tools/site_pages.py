@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
+from markdown import Extension, Markdown
+from markdown.preprocessors import Preprocessor
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -25,8 +27,41 @@ COPIED = {
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 
 
+class Examples(Preprocessor):  # type: ignore[misc]  # markdown has no types
+    """Fences doctests and formulas of docstrings, so that Markdown does not read their brackets and stars."""
+
+    def run(self, lines: list[str]) -> list[str]:
+        """Wrap each block that begins with ``>>>`` or ``.. math::`` in a code fence."""
+        fenced: list[str] = []
+        end = ""
+        for line in lines:
+            text = line.strip()
+            if not end and text.startswith(">>> "):
+                fenced.append("```pycon")
+                end = "blank"
+            elif not end and text.startswith(".. math::"):
+                fenced.append("```text")
+                end = "unindented"
+                fenced.append(text.removeprefix(".. math::"))
+                continue
+            elif (end == "blank" and not text) or (end == "unindented" and text and not line.startswith(" ")):
+                fenced += ["```", ""]
+                end = ""
+            fenced.append(line)
+        return [*fenced, "```"] if end else fenced
+
+
+class ExamplesExtension(Extension):  # type: ignore[misc]
+    """The Markdown extension of ``Examples``; it runs before code fences are read."""
+
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  the name that Markdown calls
+        """Register the preprocessor."""
+        md.preprocessors.register(Examples(md), "examples", 40)
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add the generated reference to the navigation."""
+    """Add the generated reference to the navigation, and the examples of docstrings to Markdown."""
+    config.markdown_extensions.append(ExamplesExtension())
     pages = [f"reference/{name}.md" for name in reference_pages()]
     assert config.nav is not None
     config.nav.append({"Reference": pages})
