@@ -81,7 +81,7 @@ class Snapshot:
     def check_size(self) -> None:
         """Raise BadIndex where the mapped file has become shorter: to read behind its end would kill the process.
 
-        One call of ``fstat``, less than a microsecond. See docs/decisions/0007-mapped-files.md for what remains.
+        One call of ``fstat``, less than a microsecond. See docs/decisions/0008-mapped-files.md for what remains.
         """
         if self._mapping is not None and self._mapping.size() < self._mapped_bytes:
             raise BadIndex(f"the index {self._name} is damaged: the file has become shorter since it was opened")
