@@ -1,7 +1,8 @@
 """Compares with short codes first, then exactly: the index of large catalogs.
 
-A snapshot holds most vectors and does not change; what came later is a small tail, what went is a mark. A query reads
-the codes, scores the best candidates exactly, and stops only when what is left out is so far below by its code that it
+A snapshot holds most vectors and does not change. Vectors that were added later form a small tail. A delete leaves a
+tombstone in the snapshot, a mark that every query skips, until the next compaction writes a new one. A query reads the
+codes, scores the best candidates exactly, and stops only when what is left out is so far below by its code that it
 is not among the k best (as sure as six deviations are). Without a filter it leaves out the quarter of the lists that is
 farthest away, where the lists before those held almost nothing that counts. A filter is a mask over the scan, or, where
 few are allowed, exact scores of those: it never costs recall.
@@ -93,6 +94,7 @@ class ScanIndex:
             self._state = state._replace(tail=state.tail.plus(keys, vectors[::-1][last]))
 
     def remove(self, keys: Int64[np.ndarray, "n"]) -> int:
+        """Delete vectors: those of the tail go, those of the snapshot get a tombstone. Returns how many there were."""
         keys = np.unique(keys)
         with self._writing:
             before, state = len(self), self._marked(keys)
