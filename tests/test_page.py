@@ -159,7 +159,7 @@ def test_the_box_can_be_drawn_moved_sized_and_removed_with_the_keyboard_alone(pa
     page.locator("#draw").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#box")).to_be_focused()
-    page.wait_for_function("document.querySelector('#box-says').textContent.includes('100, 125, 300, 375')")
+    expect(page.locator("#box-says")).to_contain_text("100, 125, 300, 375")
     for _ in range(5):
         page.keyboard.press("Shift+ArrowLeft")  # 5 times 5 % of the shorter side, 400: at the edge
     assert box_of(page) == [0, 125, 200, 375]
@@ -363,7 +363,7 @@ def test_show_more_adds_products_until_all_are_there(browser, tmp_path):
 def test_another_language_keeps_the_photo_and_its_box(page):
     choose(page, WIDE)
     page.locator("#draw").click()
-    page.wait_for_function("document.querySelector('#box-says').textContent.includes('100, 125, 300, 375')")
+    expect(page.locator("#box-says")).to_contain_text("100, 125, 300, 375")
     expect_first(page, "Purple top")
     for name, lang in (("日本語", "ja"), ("English", "en")):
         page.locator(".languages").get_by_text(name).click()
@@ -382,7 +382,7 @@ def test_a_picture_that_is_gone_leaves_its_frame_and_no_torn_page(browser, tmp_p
     with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog, serving(encoder, catalog) as address:
         shutil.rmtree(catalog.folder / "photos")
         for page in opened(browser, address):
-            page.wait_for_function("document.querySelectorAll('.grid img.broken').length >= 5")
+            expect(page.locator(".grid img.broken").nth(4)).to_be_attached()
             image = page.locator(".grid img").first
             expect(image).to_be_hidden()
             frame = page.locator(".shots").first
@@ -516,7 +516,7 @@ def test_axe_finds_nothing_serious(browser, address, scheme, width):
 
 
 def axe(page: Page) -> list[str]:
-    page.wait_for_function("!document.querySelector('#results').hasAttribute('aria-busy')")
+    expect(page.locator("#results[aria-busy]")).to_have_count(0)
     page.add_script_tag(path=AXE)
     violations = page.evaluate("async () => (await axe.run(document)).violations")
     return [
