@@ -31,6 +31,11 @@ from osoroi.recipe import NAMED, changed, named
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of features of frozen backbones that runs share; without it they are kept in the run's own folder.",
 )
+@click.option(
+    "--validation-share",
+    type=options.Share(0, 1, min_open=True, max_open=True),
+    help="Hold out this share of train for validation, instead of the split val; without val, 0.1 is held out.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @options.as_json
 def command(
@@ -39,14 +44,16 @@ def command(
     out: Path,
     changes: tuple[str, ...],
     cache: Path | None,
+    validation_share: float | None,
     resume: bool,
     as_json: bool,
     **weights: Any,
 ) -> None:
     """Train a network to match the street photos of every DATASET with its shop photos.
 
-    Trains on the split train and measures on the split val; a dataset without splits is split 9:1. Several datasets
-    are one, and a batch holds products of one of them. Prints the metrics of the network that was kept.
+    Trains on the split train and measures on the split val. A dataset without val loses a tenth of train to it: whole
+    products, and no design and no photo stands in both; one without splits is split 9:1. Several datasets are one,
+    and a batch holds products of one of them. Prints the metrics of the network that was kept.
     `osoroi export` makes an encoder of it.
 
     \b
@@ -58,7 +65,8 @@ def command(
     from osoroi.training import run
 
     chosen = named(recipe, dict(map(changed, changes)))
-    config = run.RunConfig(datasets, chosen, **{name: str(path) for name, path in weights.items() if path is not None})
+    files = {name: str(path) for name, path in weights.items() if path is not None}
+    config = run.RunConfig(datasets, chosen, validation_share=validation_share, **files)
     callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter())
     metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks)
     if as_json:
@@ -70,7 +78,8 @@ def command(
 
 def _print_counts(counts: Any) -> None:
     dropped = f"; {counts.dropped} products have one side alone and are left out" if counts.dropped else ""
-    click.echo(f"{counts.training:,} products to learn from, {counts.validation:,} held out{dropped}", err=True)
+    held_out = f"{counts.validation:,} held out ({'; '.join(dict.fromkeys(counts.origins))})"
+    click.echo(f"{counts.training:,} products to learn from, {held_out}{dropped}", err=True)
 
 
 NAMED_UNREADABLE = 5

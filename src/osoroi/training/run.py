@@ -36,22 +36,31 @@ CHECKED_CROPS = 48
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones."""
+    """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones.
+
+    ``validation_share`` is the share of train that is held out for validation; None takes the datasets' own val, and a
+    tenth of train where there is none.
+    """
 
     datasets: tuple[str, ...]
     recipe: Recipe
     backbone: str | None = None
     foreground: str | None = None
+    validation_share: float | None = None
     version: str = __version__
 
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Numbers of products: for training, for validation, and dropped because they have photos of one domain alone."""
+    """Numbers of products: for training, for validation, and dropped because they have photos of one domain alone.
+
+    ``origins`` says of each dataset where its validation split comes from.
+    """
 
     training: int
     validation: int
     dropped: int
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,13 @@ def run(
     recipe = config.recipe
     _check_folder(config, folder, resume)
     readers = [open_dataset(name) for name in config.datasets] if readers is None else readers
-    selections = {split: dataset.select(readers, split, category=recipe.category) for split in ("train", "val")}
+    selections = {
+        split: dataset.select(readers, split, category=recipe.category, validation_share=config.validation_share)
+        for split in ("train", "val")
+    }
     counts = [len(each.products) for each in selections.values()]
-    callbacks.on_counts(PairCounts(counts[0], counts[1], sum(each.dropped for each in selections.values())))
+    dropped = sum(each.dropped for each in selections.values())
+    callbacks.on_counts(PairCounts(counts[0], counts[1], dropped, selections["val"].origins))
     if network is None:
         network = build.build(recipe, _path(config.backbone), _path(config.foreground))
     with _locked(folder), loop.memory_errors(recipe):

@@ -36,12 +36,14 @@ def train(
     feature_cache: PathLike | None = None,
     backbone: PathLike | None = None,
     foreground: PathLike | None = None,
+    validation_share: float | None = None,
     **settings: Any,
 ) -> TrainedRun:
     """Train a network to match the street photos of a data set with its shop photos.
 
     ``dataset`` is a data set such as ``table:pairs.csv``, the path of a table or folder, or several of them. Trains on
-    the split train and measures on the split val; a data set without splits is split 9:1. ``out`` is the folder of the
+    the split train and measures on the split val; where there is none, or a ``validation_share`` is given, that share
+    of train (a tenth) is held out by product, design and photo. ``out`` is the folder of the
     run. ``settings`` change the recipe, such as ``epochs=4``. ``backbone`` and ``foreground`` are files of weights that
     replace the packaged ones, ``feature_cache`` a folder of features that runs share. Raises BadDataset, BadRequest
     and BadRun, and MissingExtra where torch is not installed.
@@ -51,6 +53,7 @@ def train(
     config = run.RunConfig(
         tuple(dataset_name(one) for one in datasets),
         named(recipe, settings),
+        validation_share=validation_share,
         **{name: os.fspath(path) for name, path in weights.items() if path is not None},
     )
     cache = None if feature_cache is None else Path(feature_cache)
