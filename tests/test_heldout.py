@@ -81,7 +81,7 @@ def test_a_split_of_that_name_is_used_and_with_a_share_it_is_not():
 
 
 def test_test_products_stay_where_they_are():
-    rows, _ = heldout.split_rows(Rows(outfits(30) + [row("t", "t.jpg", "test")]), None)
+    rows, _ = heldout.split_rows(Rows([*outfits(30), row("t", "t.jpg", "test")]), None)
     assert [product.product_id for product, crop in rows if crop.split == "test"] == ["t"]
 
 

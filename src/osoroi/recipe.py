@@ -68,6 +68,9 @@ class ModelSettings:
     head_layers: int = 1
     """Number of linear layers of a head: 1, or 2 as was published, with 4,096 dimensions between them. Heads of two
     layers start at random."""
+    normalize_output: bool = True
+    """Bring the last layer of a published arm to unit length in training too. Encoders always do; the source did in
+    neither."""
     shallow: bool = False
     """Add the published shallow convolutions, fed with Lab colours, as a further source of ``detail``. They are
     trained."""
@@ -115,6 +118,10 @@ class ModelSettings:
             (
                 self.network in ARMS and (self.head_layers == 2 or self.shallow or self.color_constancy),
                 f"{self.network} is published as it is",
+            ),
+            (
+                not self.normalize_output and self.network not in ARMS,
+                "normalize_output=no is a setting of the published arms",
             ),
             (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
         ]
@@ -232,6 +239,10 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
                 "refit=yes needs epochs in which blocks of the backbone are trained",
             ),
             (self.refit and self.head_layers == 2, "refit=yes fits heads of one layer"),
+            (
+                not self.normalize_output and self.loss != "triplet",
+                f"normalize_output=no needs loss=triplet: {self.loss} takes cosines",
+            ),
         ]
         wrong = [message for is_wrong, message in problems if is_wrong]
         if wrong:

@@ -17,12 +17,14 @@ Miner = Callable[[Float[Tensor, "s t"], Bool[Tensor, "s t"], torch.Generator], T
 
 
 def squared_distances(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"]) -> Float[Tensor, "s t"]:
-    """Of unit rows: 2 - 2 cos, in [0, 4]; no gradient, as mining only chooses.
+    """Squared distances of all pairs of rows, in [0, 4] for unit rows; no gradient, as mining only chooses.
 
-    >>> squared_distances(torch.eye(2), torch.eye(2)).tolist()
-    [[0.0, 2.0], [2.0, 0.0]]
+    >>> squared_distances(torch.eye(2), 2 * torch.eye(2)).tolist()
+    [[1.0, 5.0], [5.0, 1.0]]
     """
-    return 2 - 2 * street.detach() @ shop.detach().T
+    street, shop = street.detach(), shop.detach()
+    lengths = street.square().sum(1)[:, None] + shop.square().sum(1)
+    return (lengths - 2 * street @ shop.T).clamp(min=0)
 
 
 def random(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], generator: torch.Generator) -> Triplets:

@@ -166,8 +166,9 @@ def number_of(crop: Crop) -> int:
 def open_reader(path: str, *, protocol: str = "kiapour", category: str = "", seed: str = "") -> Reader:
     """The reader of a folder.
 
-    ``protocol`` is ``kiapour`` (the lists' own split) or ``vasily`` (products of all pairs split 9:1 by ``seed``, no street photo on both sides);
-    ``category`` is one of the eleven or several joined by commas, without it all that are there.
+    ``protocol`` is ``kiapour`` (the lists' own split) or ``vasily`` (products of all pairs split 9:1 by ``seed``, no
+    street photo on both sides); ``category`` is one of the eleven or several joined by commas, without it all that are
+    there.
     """
     if protocol not in PROTOCOLS:
         raise BadDataset(f"protocol={protocol}", hint=f"protocol is one of {', '.join(PROTOCOLS)}")
