@@ -227,9 +227,13 @@ def train_step(run: RunState, batch: Batch) -> float:
     return value
 
 
-def diverged(what: str, run: RunState) -> BadRun:
+class Diverged(BadRun):
+    """A run whose loss, gradient, weights or vectors are no numbers any more."""
+
+
+def diverged(what: str, run: RunState) -> Diverged:
     """The error of a run whose numbers have diverged."""
-    return BadRun(
+    return Diverged(
         f"{what} at step {run.step} of epoch {run.epoch}; {LAST} holds the last good state",
         hint="begin again with a lower lr and backbone_lr",
     )

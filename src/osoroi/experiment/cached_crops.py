@@ -18,8 +18,7 @@ from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadPhoto
-from osoroi.evaluation import evaluate
-from osoroi.evaluation.evaluate import CropEncoder
+from osoroi.evaluation.evaluate import CropEncoder, evaluate_readers
 from osoroi.evaluation.results import Evaluation, Task
 from osoroi.recipe import Recipe
 from osoroi.records import Crop
@@ -148,9 +147,9 @@ class CachedCrops(CropEncoder):
         return feature_cache.read(folder)
 
 
-def ask(encoder: Encoder, task: Task, cache: Path) -> Evaluation:
+def evaluate(encoder: Encoder, task: Task, cache: Path) -> Evaluation:
     """The evaluation of a task by a network, or by an encoder file, which is run as it is."""
     readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
     if not isinstance(encoder, NetworkEncoder):
-        return evaluate.evaluate_readers(readers, encoder, task)
-    return evaluate.evaluate_readers(readers, encoder, task, make_crop_encoder=lambda *how: CachedCrops(cache, *how))
+        return evaluate_readers(readers, encoder, task)
+    return evaluate_readers(readers, encoder, task, make_crop_encoder=lambda *how: CachedCrops(cache, *how))
