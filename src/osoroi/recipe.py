@@ -11,7 +11,10 @@ from typing import Any, Literal, get_args
 
 from osoroi.errors import BadRequest
 
-Loss = Literal["info_nce", "triplet", "multi_similarity"]
+LOSSES = ("info_nce", "triplet", "multi_similarity")
+"""Losses of ours; packages register more (``plugins``)."""
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Negatives = Literal["random", "semi_hard", "batch_hard"]
 Init = Literal["lda", "random"]
 Pool = Literal["garment", "crop"]
@@ -33,12 +36,28 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "network": (*PARTS, *ARMS),
     "pool": get_args(Pool),
     "init": get_args(Init),
-    "loss": get_args(Loss),
+    "loss": LOSSES,
     "negatives": get_args(Negatives),
     "monitor": MONITORED,
     "keep_epoch": get_args(KeepEpoch),
+    "precision": get_args(Precision),
 }
-"""Settings that are words, and the words that each may be."""
+"""Settings that are words, and the words that each may be; a loss may also be that of a plugin."""
+
+
+def choices(setting: str, value: str) -> tuple[str, ...]:
+    """The words that a setting may be. Plugins are looked for only where the value is none of ours.
+
+    >>> choices("keep_epoch", "best")
+    ('best', 'last')
+    """
+    own = CHOICES.get(setting, (value,))
+    if setting != "loss" or value in own:
+        return own
+    from osoroi import plugins
+
+    return (*own, *plugins.names("losses"))
+
 
 Problem = tuple[bool, str]
 """Whether something is wrong with the settings, and the message if so."""
@@ -165,8 +184,9 @@ class OptimizerSettings:
 
     epochs: int = 0
     """Number of epochs; 0 keeps the heads that LDA gave."""
-    loss: Loss = "info_nce"
-    """Loss: ``info_nce`` in both directions, ``triplet`` with a margin, or ``multi_similarity``."""
+    loss: str = "info_nce"
+    """Loss: ``info_nce`` in both directions, ``triplet`` with a margin, ``multi_similarity``, or the name under which
+    an installed package registers one."""
     negatives: Negatives = "semi_hard"
     """Miner that chooses the negative of each triplet."""
     triplet_margin: float = 0.2
@@ -189,6 +209,19 @@ class OptimizerSettings:
     """Share of the steps over which the learning rate rises. It then falls along half a cosine."""
     grad_clip: float = 1.0
     """Greatest norm of the gradient; a longer one is scaled down to it."""
+    grad_cache_rows: int = 0
+    """Number of rows whose activations are in memory at once; 0 takes the whole batch. The loss and its gradients stay
+    those of the whole batch, at the cost of a second forward pass (GradCache)."""
+    accumulate_batches: int = 1
+    """Number of batches whose gradients are averaged for one step of the optimiser."""
+    precision: Precision = "auto"
+    """Numbers that the network is trained in. ``auto`` is bfloat16 where that is fast, else float16 with scaled losses
+    on a GPU, else float32."""
+    ema_decay: float = 0.0
+    """Decay of an exponential moving average of the weights, which is then what is validated and kept; 0 keeps the
+    weights themselves."""
+    patience: int = 0
+    """Number of epochs without a better ``monitor`` after which training stops; 0 never stops early."""
     monitor: str = "nDCG@5"
     """Metric on the validation split that decides which epoch is best."""
     keep_epoch: KeepEpoch = "best"
@@ -197,7 +230,16 @@ class OptimizerSettings:
     def optimizer_problems(self) -> list[Problem]:
         """What may be wrong with these settings."""
         return [
-            (self.epochs < 0, f"epochs={self.epochs} is negative"),
+            *(
+                (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
+                for name in ("epochs", "grad_cache_rows", "patience")
+            ),
+            (self.accumulate_batches < 1, f"accumulate_batches={self.accumulate_batches}: 1 or more make a step"),
+            (not 0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} is not in [0, 1)"),
+            (
+                self.patience > 0 and self.keep_epoch == "last",
+                "patience stops at a worse epoch, which keep_epoch=last would keep",
+            ),
             (
                 self.logit_scale > self.max_logit_scale,
                 f"logit_scale={self.logit_scale:g} is above max_logit_scale={self.max_logit_scale:g}",
@@ -224,7 +266,7 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
         problems = [
             *(
                 (getattr(self, name) not in known, f"{name}={getattr(self, name)} is not one of {', '.join(known)}")
-                for name, known in CHOICES.items()
+                for name, known in ((name, choices(name, getattr(self, name))) for name in CHOICES)
             ),
             *((not isfinite(value), f"{name}={value} is no number") for name, value in numbers.items()),
             *self.model_problems(),
@@ -239,6 +281,10 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
                 "refit=yes needs epochs in which blocks of the backbone are trained",
             ),
             (self.refit and self.head_layers == 2, "refit=yes fits heads of one layer"),
+            (
+                self.grad_cache_rows > 0 and (self.shallow or self.network in ("shallow", "both")),
+                "grad_cache_rows would give the batch normalisation of shallow paths the statistics of a part",
+            ),
             (
                 not self.normalize_output and self.loss != "triplet",
                 f"normalize_output=no needs loss=triplet: {self.loss} takes cosines",
@@ -388,8 +434,8 @@ def changed(text: str) -> tuple[str, Any]:
     known = {one.name: one.default for one in fields(Recipe) if one.name not in ("name", "cost", "result")}
     if not equals or key not in known:
         raise BadRequest(f"a recipe has no setting {key!r}", hint="see docs/recipes.md")
-    if value not in CHOICES.get(key, (value,)):
-        raise BadRequest(f"{text} is not one of {', '.join(CHOICES[key])}")
+    if value not in choices(key, value):
+        raise BadRequest(f"{text} is not one of {', '.join(choices(key, value))}")
     try:
         return key, _read(known[key], value)
     except (ValueError, KeyError) as error:

@@ -36,6 +36,7 @@ from osoroi.recipe import NAMED, changed, named
     type=options.Share(0, 1, min_open=True, max_open=True),
     help="Hold out this share of train for validation, instead of the split val; without val, 0.1 is held out.",
 )
+@click.option("--device", help="Device to train on: cpu, cuda, cuda:1, mps; without it a GPU where there is one.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @options.as_json
 def command(
@@ -45,6 +46,7 @@ def command(
     changes: tuple[str, ...],
     cache: Path | None,
     validation_share: float | None,
+    device: str | None,
     resume: bool,
     as_json: bool,
     **weights: Any,
@@ -60,15 +62,22 @@ def command(
     osoroi train table:pairs.csv --recipe quick --out run
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2 --resume
+    torchrun --nproc-per-node 2 --no-python osoroi train table:pairs.csv --recipe finetune --out run3
     """
     extra("torch", "train")
-    from osoroi.training import run
+    from osoroi.training import distributed, run
 
     chosen = named(recipe, dict(map(changed, changes)))
     files = {name: str(path) for name, path in weights.items() if path is not None}
     config = run.RunConfig(datasets, chosen, validation_share=validation_share, **files)
-    callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter())
-    metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks)
+    with distributed.world() as world:
+        callbacks = run.Callbacks()
+        if world.is_first:
+            callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter())
+        place = distributed.Place(device, world)
+        metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks, on=place)
+    if not world.is_first:
+        return
     if as_json:
         click.echo(json.dumps({"run": str(out), "recipe": chosen.name, "metrics": metrics}))
         return

@@ -22,6 +22,7 @@ from osoroi.experiment import cached_crops, per_category
 from osoroi.experiment.plan import Plan, PlannedEvaluation, PlannedSystem, Setting
 from osoroi.training import loop, train
 from osoroi.training import run as runs
+from osoroi.training.distributed import Place
 
 OUTCOME, COST = "outcome.json", "cost.json"
 
@@ -156,6 +157,7 @@ def train_once(experiment: Experiment, system: PlannedSystem, setting: Setting, 
                 resume=(folder / runs.CONFIG).exists(),
                 cache=experiment.out / "features",
                 callbacks=_callbacks(experiment, f"{system.name} {' '.join(setting)} seed {seed}", clock),
+                on=Place(experiment.device),
             )
         except loop.Diverged as error:
             if not system.search.axes:

@@ -96,10 +96,10 @@ def load_pairs(
 ) -> Pairs:
     """The training pairs of a selection; ``augmented`` adds the recipe's augmented views of each crop.
 
-    What the frozen part of the network gives of each view is cached in ``folder``, see ``feature_cache``; ``shared``
-    says that the folder is one for many runs. A photo that cannot be read is left out, with its product where no photo
-    of one domain is left; ``on_unreadable`` gets the reasons, and BadDataset is raised where fewer than two products
-    are left.
+    What the frozen part of the network gives of each view is computed on its device and cached in ``folder``, see
+    ``feature_cache``; ``shared`` says that the folder is one for many runs. A photo that cannot be read is left out,
+    with its product where no photo of one domain is left; ``on_unreadable`` gets the reasons, and BadDataset is raised
+    where fewer than two products are left.
     """
     views = [
         View(crop, product, number)

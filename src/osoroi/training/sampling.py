@@ -13,6 +13,7 @@ from torch import Tensor
 
 from osoroi.errors import BadRun
 from osoroi.recipe import Recipe
+from osoroi.training.distributed import ALONE, World
 
 AHEAD = 2
 """Batches that are loaded while one is trained on."""
@@ -22,7 +23,8 @@ Images = tuple[Tensor, ...]
 
 
 class Batch(NamedTuple):
-    """Rows of one step; ``product`` is the number of the product that a row shows."""
+    """Rows of one step; ``product`` is the number of the product that a row shows. Where several processes share a
+    batch, ``images`` are those of one."""
 
     images: Images
     product: Int64[Tensor, "b"]
@@ -74,21 +76,26 @@ class Pairs:
         return np.split(mine, np.cumsum(counts)[:-1])
 
 
-def batches(pairs: Pairs, recipe: Recipe, epoch: int, *, skip: int = 0, workers: int = 1) -> Iterator[Batch]:
-    """The batches of an epoch from number ``skip`` on; the next ones are loaded while one is used."""
+def batches(
+    pairs: Pairs, recipe: Recipe, epoch: int, *, skip: int = 0, workers: int = 1, world: World = ALONE
+) -> Iterator[Batch]:
+    """The batches of an epoch from number ``skip`` on; the next ones are loaded while one is used.
+
+    Of each batch the images of this process' slice are loaded.
+    """
     rest = iter(plan(pairs, recipe, epoch)[skip:])
     with ThreadPoolExecutor(workers) as pool:
-        pending = [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, AHEAD * workers)]
+        pending = [pool.submit(load, pairs, rows, epoch, world) for rows in islice(rest, AHEAD * workers)]
         while pending:
             ready = pending.pop(0).result()
-            pending += [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, 1)]
+            pending += [pool.submit(load, pairs, rows, epoch, world) for rows in islice(rest, 1)]
             yield ready
 
 
-def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int) -> Batch:
-    """The batch of some rows."""
+def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int, world: World = ALONE) -> Batch:
+    """The batch of some rows, with the images of this process' slice."""
     return Batch(
-        pairs.load(rows, epoch),
+        pairs.load(rows[world.own(len(rows))], epoch),
         torch.from_numpy(pairs.product[rows]),
         torch.from_numpy(pairs.is_street[rows]),
     )
