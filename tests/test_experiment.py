@@ -1,6 +1,7 @@
 """Experiments: what a plan says and refuses, what is run and resumed, and what tables and pictures hold."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from osoroi.errors import BadRequest, BadRun
 from osoroi.evaluation import compare, results
 from osoroi.evaluation.evaluate import evaluate_readers
 from osoroi.evaluation.results import Protocol, Task
-from osoroi.experiment import cached_crops, per_category, picture, plan, published, report, run, tables
+from osoroi.experiment import cached_crops, per_category, picture, plan, published, report, run, schema, tables
 from osoroi.report import grid
 from osoroi.training import run as runs
 from pairs import TINY, tiny_network
@@ -178,6 +179,16 @@ def test_the_table_holds_means_over_seeds_and_paired_gains_by_category(evaluated
     assert "| *published, Street2Shop: shallow* | .27 | .66 |  |" in text
 
 
+def test_the_report_compares_with_another_system_where_one_is_named(evaluated):
+    other = replace(evaluated, plan=plan.with_reference(evaluated.plan, "two"))
+    drawn = other.plan.evaluations["drawn"]
+    table = tables.table_of(other, drawn, tables.systems_of(other, drawn))
+    assert table.reference == "two"
+    assert [row.cells["hit@5"]["all"].gain is None for row in table.rows] == [False, True]
+    with pytest.raises(BadRequest, match="no system is called 'three'; one of: one, two"):
+        plan.with_reference(evaluated.plan, "three")
+
+
 def test_arms_are_rows_of_their_own_where_they_are_wanted(evaluated):
     systems = tables.systems_of(evaluated, evaluated.plan.evaluations["drawn"], arms=True)
     assert [one.name for one in systems[:3]] == ["one: deep", "one: detail", "one"]
@@ -225,6 +236,12 @@ def test_the_report_is_written_as_text_as_numbers_and_as_pictures(evaluated):
     assert set(stored["appearance"]["two"]) == {"query_color", "result_color", "result_outline"}
     assert (folder / "drawn.png").is_file()
     assert (folder / "drawn" / "index.html").is_file()
+
+
+def test_an_evaluation_of_another_task_is_not_reported_as_the_plans(evaluated, tmp_path):
+    other = planned(tmp_path, PLAN.replace("drawn:24:9", "drawn:25:9"))
+    with pytest.raises(BadRun, match=r"is of another task than the plan's: .*drawn:24:9.*; remove it"):
+        report.write(replace(evaluated, plan=other), photos=False)
 
 
 def test_an_experiment_without_evaluations_says_so(tmp_path):
@@ -311,7 +328,17 @@ def test_the_plans_of_the_project_can_be_read(path):
         assert experiment.evaluations_of(system), system.name
         assert system.encoder or system.by_category or system.settings(0)
     searched = [system for system in experiment.systems if system.search.axes]
-    assert all(len(dict(system.search.axes)["lr"]) >= 4 for system in searched)
+    assert all(len(values) >= 4 for system in searched for name, values in system.search.axes if name.endswith("lr"))
+
+
+def test_the_page_names_every_key_and_its_plan_can_be_read(tmp_path):
+    page = (PLANS.parents[1] / "docs" / "experiment-plans.md").read_text(encoding="utf-8")
+    for keys in (schema.PLAN, schema.EVALUATION, schema.SYSTEM):
+        assert not [key for key in keys if f"`{key}`" not in page]
+    (tmp_path / "plan.toml").write_text(re.search(r"```toml\n(.*?)```", page, flags=re.DOTALL)[1])
+    systems = plan.read(tmp_path / "plan.toml", weights="weights").systems
+    assert [each.search.axes[0][1] for each in systems] == [("0.001", "0.0003", "0.0001", "0.003")] * 3
+    assert all(f"`{path.name}`" in page for path in PLANS.glob("*.toml"))
 
 
 def test_weights_by_category_are_judged_on_products_they_were_not_fitted_on():

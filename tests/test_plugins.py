@@ -18,7 +18,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 
 
 def blocks(kind):
-    return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [text for language, text in found if language == kind]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from osoroi.errors import BadRequest, extra
 )
 @click.option("--only", multiple=True, metavar="WORD", help="Run only systems whose name contains this word.")
 @click.option("--device", help="Device to train on: cpu, cuda, cuda:1, mps; without it a GPU where there is one.")
+@click.option("--reference", help="System that the report compares the others with, instead of the plan's.")
 @click.option("--report-only", is_flag=True, help="Train and evaluate nothing; report what is there.")
 @click.option("--arms", is_flag=True, help="Report each part of an encoder alone too.")
 @click.option("--photos/--no-photos", default=True, show_default=True, help="Measure and show photos of results.")
@@ -29,6 +30,7 @@ def command(
     folders: tuple[str, ...],
     only: tuple[str, ...],
     device: str | None,
+    reference: str | None,
     report_only: bool,
     arms: bool,
     photos: bool,
@@ -49,7 +51,10 @@ def command(
     from osoroi.experiment import report, run
 
     named = dict(_folder(one) for one in folders)
-    experiment = run.Experiment(plans.read(plan, **(named | {"out": str(out)})), out, _say, device)
+    read = plans.read(plan, **(named | {"out": str(out)}))
+    if reference is not None:
+        read = plans.with_reference(read, reference)
+    experiment = run.Experiment(read, out, _say, device)
     if not report_only:
         run.run(experiment, only)
     text.show(report.write(experiment, photos=photos, arms=arms, queries=queries))

@@ -27,7 +27,7 @@
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -133,6 +133,13 @@ def read(path: Path, **folders: Path | str) -> Plan:
         raise BadRequest(f"{path}: {error.what}", hint=error.hint) from error
 
 
+def with_reference(plan: Plan, name: str) -> Plan:
+    """The plan with another system that the others are compared with; raises BadRequest where it is not there."""
+    if name not in {one.name for one in plan.systems}:
+        raise BadRequest(f"no system is called {name!r}", hint=f"one of: {', '.join(one.name for one in plan.systems)}")
+    return replace(plan, reference=name)
+
+
 def _plan(entries: Mapping[str, Any]) -> Plan:
     schema.check(entries, schema.PLAN, "the plan")
     evaluations: dict[str, PlannedEvaluation] = {}
@@ -231,8 +238,3 @@ def _reports_validation(plan: Plan, system: PlannedSystem, task: Task) -> bool:
     """Whether what chooses the epochs of a system is what an evaluation reports."""
     chooses = bool(system.dataset) and (system.settings(0).epochs > 0 or bool(system.search.axes))
     return chooses and plan.validation_share is None and system.dataset == task.dataset and task.protocol.split == "val"
-
-
-def searched(systems: Sequence[PlannedSystem]) -> list[PlannedSystem]:
-    """Those that search over settings."""
-    return [one for one in systems if one.search.axes]

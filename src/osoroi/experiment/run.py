@@ -18,6 +18,7 @@ from osoroi import files
 from osoroi.encoder import DEFAULT, Encoder
 from osoroi.errors import BadRequest, BadRun
 from osoroi.evaluation import results
+from osoroi.evaluation.results import Evaluation
 from osoroi.experiment import cached_crops, per_category
 from osoroi.experiment.plan import Plan, PlannedEvaluation, PlannedSystem, Setting
 from osoroi.training import loop, train
@@ -211,6 +212,18 @@ def open_encoder(experiment: Experiment, system: PlannedSystem, setting: Setting
         return Encoder.open(DEFAULT if system.encoder == "default" else Path(system.encoder))
     network, config = runs.load(experiment.folder(system, setting, seed))
     return cached_crops.NetworkEncoder(network, config.recipe, system.dataset)
+
+
+def read_evaluation(experiment: Experiment, one: PlannedEvaluation, system: PlannedSystem, seed: int) -> Evaluation:
+    """A stored evaluation; raises BadRun where it is of another task than the plan's."""
+    path = experiment.evaluation(one.name, system, seed)
+    evaluation = results.read(path)
+    if replace(evaluation.task, encoder=None) != replace(one.task, encoder=None):
+        raise BadRun(
+            f"{path} is of another task than the plan's: {evaluation.task}",
+            hint="remove it to evaluate anew, or give each plan an --out of its own",
+        )
+    return evaluation
 
 
 def read_outcome(folder: Path) -> Outcome:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from osoroi.evaluation import compare, results
+from osoroi.evaluation import compare
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import Difference, Spread, System
 from osoroi.experiment import published
 from osoroi.experiment.plan import PlannedEvaluation
-from osoroi.experiment.run import Experiment
+from osoroi.experiment.run import Experiment, read_evaluation
 
 METRICS = ("hit@5", "nDCG@5")
 """Metrics of the tables."""
@@ -58,7 +58,7 @@ def systems_of(experiment: Experiment, evaluation: PlannedEvaluation, *, arms: b
     for planned in plan.systems:
         paths = [experiment.evaluation(evaluation.name, planned, seed) for seed in planned.seeds]
         if evaluation in plan.evaluations_of(planned) and all(path.exists() for path in paths):
-            evaluations = [results.read(path) for path in paths]
+            evaluations = [read_evaluation(experiment, evaluation, planned, seed) for seed in planned.seeds]
             label = planned.label or planned.name
             for arm in evaluations[0].plain_arms:
                 if arm.name == evaluations[0].main:
