@@ -1,5 +1,8 @@
 """Miners against loops that look at every triplet."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
 
@@ -61,6 +64,25 @@ def test_random_takes_only_wrong_rows_every_one_of_them_in_time_and_the_same_for
 def test_rows_without_a_wrong_answer_or_without_a_right_one_give_no_triplet(name, distances):
     assert mined(name, distances, torch.ones_like(SAME)) == []
     assert mined(name, distances, torch.zeros_like(SAME)) == []
+
+
+def test_the_order_of_neighbors_holds_every_product_once_in_blocks_of_those_left_that_are_nearest():
+    random = np.random.default_rng(4)
+    vectors = random.normal(size=(23, 3)).astype(np.float32)
+    order = mining.near_order(vectors, 4, np.random.default_rng(1))
+    assert sorted(order.tolist()) == list(range(23))
+    free, blocks = set(range(23)), set()
+    for product in np.random.default_rng(1).permutation(23).tolist():  # slowly: the same draw of first products
+        if product in free:
+            others = sorted(free - {product}, key=lambda other: (-float(vectors[other] @ vectors[product]), other))
+            block = [product, *others[:3]]
+            free -= set(block)
+            blocks.add(frozenset(block))
+    ends = [0]
+    while ends[-1] < 23:
+        size = next(len(block) for block in blocks if order[ends[-1]] in block)
+        ends.append(ends[-1] + size)
+    assert {frozenset(order[a:b].tolist()) for a, b in pairwise(ends)} == blocks
 
 
 def test_squared_distances_are_those_of_the_rows():

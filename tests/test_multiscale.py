@@ -13,7 +13,8 @@ from osoroi.errors import BadRequest, BadRun
 from osoroi.model import backbones, export, multiscale
 from osoroi.model.backbones import Maps
 from osoroi.model.multiscale import Published
-from osoroi.recipe import PUBLISHED, Recipe, named
+from osoroi.recipe import Recipe
+from osoroi.recipes import PUBLISHED, named
 from osoroi.records import Part
 from osoroi.training import checkpoint, feature_cache, loop, run
 from osoroi.training.view_loader import preprocessing

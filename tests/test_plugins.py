@@ -12,7 +12,7 @@ import pytest
 from osoroi import plugins
 from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.errors import BadDataset, BadRequest
-from osoroi.recipe import changed, named
+from osoroi.recipes import changed, named
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 

@@ -141,6 +141,35 @@ def test_the_average_is_what_is_validated_and_kept_and_a_resumed_run_has_the_sam
         assert torch.equal(value, again.state_dict()[key]), key
 
 
+@pytest.mark.parametrize("after", [1, 4])
+def test_mined_neighbors_stand_in_one_batch_and_a_resumed_run_has_the_same_batches(tmp_path, after):
+    recipe = replace(RECIPE, products=4, mined_neighbors=2, keep_epoch="last", epochs=3)
+    network, _ = trained(tmp_path / "a", recipe)
+    order = checkpoint.read(tmp_path / "a" / loop.LAST).state["order"]
+    assert sorted(order) == list(range(12))
+    batches = sampling.plan(pairs_of_random_features(recipe=recipe), recipe, 2, np.array(order))
+    rows = pairs_of_random_features(recipe=recipe).product
+    assert sorted(sorted(set(rows[each].tolist())) for each in batches) == sorted(
+        sorted(order[place : place + 4]) for place in (0, 4, 8)
+    )
+
+    class Killed(BaseException):
+        pass
+
+    done = []
+
+    def kill(one):
+        done.append(one)
+        if len(done) == after:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(tmp_path / "b", recipe, on_step=kill)
+    again, _ = trained(tmp_path / "b", recipe, resume=True)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+
+
 def test_training_stops_after_so_many_epochs_without_a_better_one(tmp_path):
     trained(tmp_path, replace(RECIPE, epochs=30, lr=1e-12, backbone_lr=1e-12, patience=3))
     values = [line["nDCG@5"] for line in json.loads((tmp_path / "metrics.json").read_text())]

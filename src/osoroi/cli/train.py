@@ -9,7 +9,7 @@ import click
 
 from osoroi.cli import options, progress
 from osoroi.errors import extra
-from osoroi.recipe import NAMED, changed, named
+from osoroi.recipes import NAMED, changed, named
 
 
 @click.command()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from osoroi import image
+from osoroi import files, image
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.encoder.metadata import Metadata
@@ -136,14 +136,15 @@ class CachedCrops(CropEncoder):
         run: feature_cache.Run,
     ) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
         """The cache in a folder, computed now if it is missing: written beside it, then given its name."""
-        if not folder.exists():
-            draft = folder.with_name(folder.name + ".draft")
-            draft.mkdir(parents=True, exist_ok=True)
-            groups = [[row] for row in range(len(crops))]
-            feature_cache.fill(
-                draft, groups, lambda rows: [load(row) for row in rows], run, lambda done, _: self.on_progress(done)
-            )
-            draft.rename(folder)
+        with files.lock(folder.with_name(folder.name + ".lock"), wait_s=None):
+            if not folder.exists():
+                draft = folder.with_name(folder.name + ".draft")
+                draft.mkdir(parents=True, exist_ok=True)
+                groups = [[row] for row in range(len(crops))]
+                feature_cache.fill(
+                    draft, groups, lambda rows: [load(row) for row in rows], run, lambda done, _: self.on_progress(done)
+                )
+                draft.rename(folder)
         return feature_cache.read(folder)
 
 

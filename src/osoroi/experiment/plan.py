@@ -36,7 +36,8 @@ from typing import Any
 from osoroi.errors import BadRequest
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.experiment import schema
-from osoroi.recipe import Recipe, changed, named
+from osoroi.recipe import Recipe
+from osoroi.recipes import changed, named
 
 Setting = tuple[str, ...]
 """Changes of a recipe as ``key=value``."""

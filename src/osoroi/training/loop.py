@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from osoroi.errors import BadRun
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
-from osoroi.training import checkpoint, log, sampling, validation
+from osoroi.training import checkpoint, log, mining, sampling, validation
 from osoroi.training.distributed import ALONE, HERE, Place, World
 from osoroi.training.learner import Learner, backward, half_precision
 from osoroi.training.optimizer import WeightAverage, lr_factor, parameter_groups
@@ -29,7 +30,7 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 """Words of torch's errors where memory does not suffice."""
 
-STORED = ("epoch", "step", "total", "best", "history")
+STORED = ("epoch", "step", "total", "best", "history", "order")
 """Attributes of a run that a checkpoint stores beside tensors."""
 
 SAVE_EVERY_S = 120.0
@@ -63,6 +64,8 @@ class RunState:
     total: float = 0.0
     best: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
+    order: list[int] | None = None
+    """The order of the products that the epoch's batches are cut from, where neighbours are mined."""
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.learner.named_parameters(), self.recipe))
@@ -97,6 +100,7 @@ class RunState:
             "total": self.total,
             "best": self.best,
             "history": self.history,
+            "order": self.order,
         }
         state |= {"recipe": repr(self.recipe), "scaler": None if self.scaler is None else self.scaler.state_dict()}
         packed = checkpoint.pack(self.learner, self.optimizer, state)
@@ -162,11 +166,19 @@ def train(
 
 def train_epoch(run: RunState, on_step: Callable[[Step], None]) -> None:
     """The rest of the run's epoch, then validation."""
+    if run.step == 0 and run.recipe.mined_neighbors:
+        run.order = mine_order(run)
     run.learner.train()
     saved = began = time.monotonic()
     first = run.step
     loader = sampling.batches(
-        run.pairs, run.recipe, run.epoch, skip=run.step, workers=workers(run.device), world=run.world
+        run.pairs,
+        run.recipe,
+        run.epoch,
+        skip=run.step,
+        workers=workers(run.device),
+        world=run.world,
+        order=None if run.order is None else np.array(run.order, np.int64),
     )
     for batch in loader:
         loss = train_step(run, batch)
@@ -183,6 +195,23 @@ def train_epoch(run: RunState, on_step: Callable[[Step], None]) -> None:
     validate(run, run.total / run.steps)
     run.step, run.total = 0, 0.0
     run.save()
+
+
+def mine_order(run: RunState) -> list[int]:
+    """An order of the products in which neighbours by the network's own shop vectors stand together."""
+    run.learner.eval()
+    order: list[int] = []
+    if run.world.is_first:
+        with run.average.applied(run.learner.network):
+            embeddings = validation.embed(run.learner.network, run.pairs, run.device)
+        roots = np.concatenate([np.full(each.size, each.weight**0.5) for each in run.learner.network.parts])
+        sums = np.zeros((len(run.pairs), embeddings.shop.shape[1]), np.float32)
+        np.add.at(sums, embeddings.shop_product, embeddings.shop * roots.astype(np.float32))
+        vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True).clip(min=1e-9)
+        rng = np.random.default_rng([run.recipe.seed, run.epoch, 1])
+        order = mining.near_order(vectors, run.recipe.mined_neighbors, rng).tolist()
+    shared: list[int] = run.world.from_first(order)
+    return shared
 
 
 def train_step(run: RunState, batch: Batch) -> float:

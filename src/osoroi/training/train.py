@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
 from osoroi.model import export
-from osoroi.recipe import named
+from osoroi.recipes import named
 from osoroi.training import run
 from osoroi.training.distributed import Place
 from osoroi.training.view_loader import preprocessing
