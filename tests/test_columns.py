@@ -69,7 +69,7 @@ def test_a_file_brings_the_columns_back(catalog: LocalCatalog, tmp_path: Path) -
     again = Columns.open(tmp_path / "columns")
     assert (again.size, again.wide) == (5, {"attributes.wide"})
     assert columns.differs(again, keys) is None
-    again.held["price"].put(np.array([3]), [31.0], 5)
+    again.arrays["price"].put(np.array([3]), [31.0], 5)
     assert columns.differs(again, keys) == "price"
     assert columns.differs(again, np.array([1, 2, 4])) is None
 

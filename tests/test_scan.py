@@ -169,7 +169,7 @@ def test_what_lives_far_away_alone_is_found(
 
 
 def test_strong_axes_have_a_code_each_and_weak_ones_share() -> None:
-    slots = codes.dealt(np.array([900.0, 400.0, 1.0, 1.0, 1.0, 0.5, 0.5]), 4)
+    slots = codes.balanced_slots(np.array([900.0, 400.0, 1.0, 1.0, 1.0, 0.5, 0.5]), 4)
     first, second, *weak = (slots // codes.SLOTS).tolist()
     assert (first, second) == (0, 1)
     assert sorted(weak) == [2, 2, 3, 3, 3]

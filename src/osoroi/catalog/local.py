@@ -100,7 +100,7 @@ class LocalCatalog:
         if folder.exists() and not (folder.is_dir() and all(map(database.is_left_over, folder.iterdir()))):
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
         with database.explained(folder):
-            database.make(folder, lambda connection: writer.found(connection, encoder))
+            database.make(folder, lambda connection: writer.initialize(connection, encoder))
         return cls.open(folder)
 
     @classmethod
@@ -178,7 +178,7 @@ class LocalCatalog:
         with self._commit("put") as (transaction, touched):
             for one in prepared:
                 writer.put(transaction.connection, self.encoder.encoder, one, touched)
-                photos.ensure(self.folder, one.kept)
+                photos.ensure(self.folder, one.photos)
         return touched.seq
 
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:

@@ -118,8 +118,8 @@ def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
     crops = [
         cut(photo, unsquared(posed, rule.crop_box(body, stretch))) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)
     ]
-    probe = picture.logits(crops).probe
-    return Person(body, profiles.profile(body), rule.evidence(probe[0], probe[1]))
+    logits = picture.logits(crops).kinds
+    return Person(body, profiles.profile(body), rule.evidence(logits[0], logits[1]))
 
 
 def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Estimate]:
@@ -140,7 +140,7 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
 def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment:
     """The user's box: its kind follows from its picture, and from its place on the person who holds most of it."""
     small = (box.left / reduced, box.top / reduced, box.right / reduced, box.bottom / reduced)
-    logits = picture.logits([cut(photo, small)]).probe[0]
+    logits = picture.logits([cut(photo, small)]).kinds[0]
     shares = [_held(person, small) for person in people]
     number = int(np.argmax(shares)) if shares and max(shares) > 0 else None
     where = None if number is None else place(people[number].body, squared(people[number].body.pose, small))

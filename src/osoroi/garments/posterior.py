@@ -152,7 +152,7 @@ def part(chances: dict[str, float]) -> Float32[np.ndarray, "k"]:
     return np.sqrt(np.append(shares, max(1 - shares.sum(), 0.0))).astype(np.float32)
 
 
-def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
+def product_posterior(kinds: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
     r"""Probability of each kind of a product photo without a category, from both outputs of the picture network.
 
     .. math:: a = \frac{.37 n}{.37 n + c + .02}
@@ -167,7 +167,7 @@ def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndar
     n, c = sum(unknown.values()), sum(value for kind, value in masses.items() if kind in PROBED)
     a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
     chances = {kind: a * value / n for kind, value in unknown.items()}
-    chances |= {kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(probe), strict=True)}
+    chances |= {kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(kinds), strict=True)}
     largest = max(chances, key=lambda kind: chances[kind])
     chances[largest] *= float(np.exp(2))
     total = sum(chances.values())

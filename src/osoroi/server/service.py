@@ -111,7 +111,7 @@ class Service:
         """Run ``work`` on a reading thread."""
         return await self._on(self._readers, work, *arguments)
 
-    async def ask(self, work: Callable[[Storage], T]) -> T:
+    async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
         return await self._current(lambda: self.read(lambda: work(self.catalog)))
 

@@ -21,7 +21,7 @@ from osoroi.index.scan import ScanIndex
 
 log = logging.getLogger(__name__)
 
-KEPT = 1000
+CHANGES_RETAINED = 1000
 """Lines of ``changes`` that stay behind the snapshot, for readers that come a little late."""
 
 CHUNK = 2000
@@ -112,7 +112,7 @@ def due(transaction: ReadTransaction) -> bool:
 def sweep(pool: Pool, seq: int) -> None:
     """Throw out old lines of ``changes``, vectors of encoders that left, and photos nobody refers to."""
     with pool.commit() as transaction:
-        transaction.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - KEPT,))
+        transaction.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - CHANGES_RETAINED,))
     while _sweep_vectors(pool):
         pass
     _sweep_photos(pool)

@@ -15,7 +15,7 @@ from osoroi.catalog import filters
 from osoroi.catalog.filters import kind
 from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store import identity, photos
-from osoroi.catalog.store.photos import Kept
+from osoroi.catalog.store.photos import StoredPhoto
 from osoroi.catalog.store.rows import StoredEncoder, box_text, checksum, demand, facts, product_row, slot, vector_row
 from osoroi.errors import BadRequest
 from osoroi.records import Crop, Product, Value
@@ -26,7 +26,7 @@ class Prepared(NamedTuple):
 
     product: Product
     crops: Sequence[Crop]
-    kept: Sequence[Kept]
+    photos: Sequence[StoredPhoto]
     vectors: Float32[np.ndarray, "n d"]
 
 
@@ -48,8 +48,8 @@ class Touched:
 def prepared(folder: Path, dim: int, entry: Entry) -> Prepared:
     """An entry after its checks, its photos kept; raises BadRequest and BadPhoto."""
     demand(entry, dim)
-    kept = [photos.keep(folder, crop.photo, crop.sha256) for crop in entry.crops]
-    return Prepared(entry.product, entry.crops, kept, entry.vectors)
+    stored = [photos.keep(folder, crop.photo, crop.sha256) for crop in entry.crops]
+    return Prepared(entry.product, entry.crops, stored, entry.vectors)
 
 
 def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, always: bool = False) -> int:
@@ -82,7 +82,7 @@ def put_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (name, value, checksum(name, value)))
 
 
-def found(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
+def initialize(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
     """What a new catalog begins with."""
     use_encoder(connection, put_encoder(connection, encoder))
     put_meta(connection, "created_s", repr(time.time()))
@@ -93,8 +93,8 @@ def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: 
     """One product with exactly these crops; what is the same already is not written again."""
     key = put_product(connection, entry.product, touched)
     old: dict[str, int] = dict(connection.execute("SELECT crop_id, crop FROM crops WHERE product = ?", (key,)))
-    for place, (crop, kept, vector) in enumerate(zip(entry.crops, entry.kept, entry.vectors, strict=True)):
-        row = (crop.crop_id, key, place, kept.sha256, kept.path, box_text(crop.box), crop.split)
+    for place, (crop, photo, vector) in enumerate(zip(entry.crops, entry.photos, entry.vectors, strict=True)):
+        row = (crop.crop_id, key, place, photo.sha256, photo.path, box_text(crop.box), crop.split)
         number = old.pop(crop.crop_id, None)
         if number is None:
             number = _new_crop(connection, row)
