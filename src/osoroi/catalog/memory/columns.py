@@ -34,9 +34,6 @@ from osoroi.records import Product
 COLUMNAR = ("category", "brand", "price", "currency", "design_id")
 """Columns of every product that have an array; each of the others tells nearly every product from all others."""
 
-WORDS = 65_536
-"""Different texts from which on an attribute has no array."""
-
 ATTRIBUTES = 100
 """Attributes that have an array at most, by name; an array takes four or eight bytes a product."""
 
@@ -111,8 +108,11 @@ class Columns:
         self.wide = wide
 
     @classmethod
-    def read(cls, transaction: ReadTransaction) -> "Columns":
-        """From the database: a second for a million products and column, so it is kept with the snapshot."""
+    def read(cls, transaction: ReadTransaction, *, words: int) -> "Columns":
+        """From the database: a second for a million products and column, so it is saved with the snapshot.
+
+        An attribute with more than ``words`` different texts has no array.
+        """
         size = int(transaction.one("SELECT coalesce(max(product), 0) FROM products")[0]) + 1
         columns = cls(size, {name: Column.empty() for name in COLUMNAR}, set())
         for rows in transaction.batches(f"SELECT product, {', '.join(COLUMNAR)} FROM products"):  # noqa: S608 (names of ours)
@@ -120,7 +120,7 @@ class Columns:
             for name, values in zip(COLUMNAR, by_column, strict=True):
                 columns.arrays[name].put(np.array(keys, np.int64), values, size)
         for at, (name_id, name) in enumerate(transaction.all("SELECT name_id, name FROM names ORDER BY name")):
-            if at < ATTRIBUTES and _different(transaction, name_id) <= WORDS:
+            if at < ATTRIBUTES and _different(transaction, name_id, words) <= words:
                 columns.arrays[PREFIX + name] = _attribute(transaction, name_id, size)
             else:
                 columns.wide.add(PREFIX + name)
@@ -189,10 +189,10 @@ class Columns:
         return cls(about["size"], arrays, set(about["wide"]))
 
 
-def _different(transaction: ReadTransaction, name_id: int) -> int:
-    """How many texts an attribute has, or a few more than ``WORDS``."""
+def _different(transaction: ReadTransaction, name_id: int, words: int) -> int:
+    """How many texts an attribute has, counted up to one more than ``words``."""
     texts = "SELECT DISTINCT value FROM facts WHERE name_id = ? AND typeof(value) = 'text' LIMIT ?"
-    return len(transaction.all(texts, name_id, WORDS + 1))
+    return len(transaction.all(texts, name_id, words + 1))
 
 
 def _attribute(transaction: ReadTransaction, name_id: int, size: int) -> Column:
