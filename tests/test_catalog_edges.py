@@ -304,6 +304,6 @@ def test_an_old_handle_does_not_compact_a_catalog_that_has_moved(tmp_path):
     with LocalCatalog.open_or_create(tmp_path / "shop", old) as catalog:
         catalog.put(goods(old), fingerprint=old.fingerprint)
         assert reencode(tmp_path / "shop", new).switched
-        with pytest.raises(OtherEncoder, match="moved to another encoder"):
+        with pytest.raises(OtherEncoder, match="was moved from encoder"):
             catalog.compact()
     assert check(tmp_path / "shop") == []

@@ -26,6 +26,7 @@ from benchmarks.million.world import World
 
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog, is_catalog
+from osoroi.catalog.store.settings import Settings
 from osoroi.records import Crop, Part, Product
 
 BATCH = 2_000

@@ -12,7 +12,8 @@ class Settings:
     The index is saved as a snapshot from ``snapshot_from`` crops on; fewer are read from the database in no time. From
     ``scan_from`` on it is a scan, which searches as ``scan`` says. A database of up to
     ``verify_up_to`` crops is verified completely whenever it is opened, which takes a fraction of a second. An
-    attribute with more than ``words`` different texts has no array in memory. With ``compacts``, a writer compacts in the background where that is due.
+    attribute with more than ``words`` different texts has no array in memory. With ``compacts``, a writer compacts in
+    the background where that is due.
     """
 
     snapshot_from: int = 5_000
