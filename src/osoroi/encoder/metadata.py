@@ -15,13 +15,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from osoroi.errors import BadEncoder
+from osoroi.inference import REMEDY
 from osoroi.records import Domain, Part, Preprocessing
 
 ENTRY: Final = "osoroi"
 """The name of the metadata entry."""
 
-FORMAT: Final = 1
-"""Files of a higher format are refused: they may mean something else by the same words."""
+FORMAT: Final = 2
+"""Files of a higher format are refused: they may mean something else by the same words. Files without the part ``kind``
+have format 1, which older versions read."""
 
 GRAPH_FIELD, OPSET_FIELD, FUNCTION_FIELD = 7, 8, 25
 MODEL_FIELDS: Final = frozenset((*range(1, 10), 14, 20, 25, 26))
@@ -51,12 +53,14 @@ DEPTH: Final = 100
 SIDE_PX: Final = 4096
 """Most pixels on a side of an encoder's input."""
 
-REMEDY: Final = "give a file that `osoroi export` wrote"
-
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an encoder file says about itself."""
+    """What an encoder file says about itself.
+
+    ``kinds`` is the version of ``garments.part`` that computes the part ``kind``, which is then the last one; it is
+    empty where the graph computes all parts.
+    """
 
     parts: tuple[Part, ...]
     preprocessing: Mapping[Domain, Preprocessing]
@@ -64,10 +68,18 @@ class Metadata:
     training: str
     licence: str
     fingerprint: str
+    kinds: str = ""
+
+    @property
+    def graph_parts(self) -> tuple[Part, ...]:
+        """The parts that the graph computes."""
+        return self.parts[:-1] if self.kinds else self.parts
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""
-        written = {"format": FORMAT} | asdict(self)
+        written = {"format": FORMAT if self.kinds else 1} | asdict(self)
+        if not self.kinds:
+            del written["kinds"]
         written["views"] = written.pop("preprocessing")
         return json.dumps(written, sort_keys=True, ensure_ascii=False)
 
@@ -75,14 +87,14 @@ class Metadata:
     def from_json(cls, text: str) -> "Metadata":
         """The metadata that ``to_json`` wrote; raises BadEncoder for anything else.
 
-        >>> Metadata.from_json('{"format": 2}')
+        >>> Metadata.from_json('{"format": 3}')
         Traceback (most recent call last):
-        osoroi.errors.BadEncoder: the encoder file has format 2, and this osoroi reads format 1; install a newer osoroi
+        osoroi.errors.BadEncoder: the encoder file has format 3, and this osoroi reads format 2; install a newer osoroi
         """
         try:
             written = json.loads(text)
             written_format = written["format"]
-            if written_format != FORMAT:
+            if written_format not in range(1, FORMAT + 1):
                 raise BadEncoder(
                     f"the encoder file has format {written_format}, and this osoroi reads format {FORMAT}",
                     hint="install a newer osoroi",
@@ -98,6 +110,7 @@ class Metadata:
                 training=str(written["training"]),
                 licence=str(written["licence"]),
                 fingerprint=str(written["fingerprint"]),
+                kinds=str(written.get("kinds", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEncoder(f"the encoder file's metadata cannot be read ({error!r})", hint=REMEDY) from error
@@ -118,8 +131,12 @@ def _preprocessing(written: Mapping[str, Any]) -> Preprocessing:
     return view
 
 
-def fingerprint(computation: bytes, parts: Sequence[Part], preprocessing: Mapping[Domain, Preprocessing]) -> str:
+def fingerprint(
+    computation: bytes, parts: Sequence[Part], preprocessing: Mapping[Domain, Preprocessing], kinds: str = ""
+) -> str:
     """SHA-256 of the stored computation, of the names and sizes of the parts and of the preprocessing, in hexadecimal.
+
+    ``kinds`` is the version that computes the part ``kind``; without that part it leaves no trace.
 
     >>> one = fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": Preprocessing(4, 4)})
     >>> one == fingerprint(b"graph", [Part("deep", 8, 0.9)], {"shop": Preprocessing(4, 4)})  # the weight is the query's
@@ -127,10 +144,12 @@ def fingerprint(computation: bytes, parts: Sequence[Part], preprocessing: Mappin
     >>> one == fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": Preprocessing(4, 4, trim=True)})
     False
     """
-    around = {
+    around: dict[str, Any] = {
         "parts": [[part.name, part.size] for part in parts],
         "views": {domain: asdict(one) for domain, one in preprocessing.items()},
     }
+    if kinds:
+        around["kinds"] = kinds
     canonical = json.dumps(around, sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(computation + canonical).hexdigest()
 

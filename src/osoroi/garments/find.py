@@ -87,7 +87,7 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
     garments = []
     for number, person in enumerate(people):
         on_body = of_person(person, detections, small)
-        on_body.sort(key=lambda estimate: -_area(estimate.box))
+        on_body.sort(key=lambda estimate: -area(estimate.box))
         for estimate in on_body:
             garments.append(
                 Garment(_whole(estimate.box, reduced, width, height), estimate.kind, estimate.score, number)
@@ -101,7 +101,7 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
 def largest(detections: list[Detection], photo: Photo) -> list[Detection]:
     """The people whose garments are worth finding, the largest area first."""
     people = [found for found in detections if found.label == "person" and found.score >= MIN_PERSON]
-    people.sort(key=lambda found: -_area(found.box))
+    people.sort(key=lambda found: -area(found.box))
     if not people:
         return []
     tallest = max(found.box[3] - found.box[1] for found in people)
@@ -129,8 +129,8 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
     end = body.place((height - body.pose.top) / body.pose.scale)
     for estimate in rule.estimate(body, person.colours, person.pictures, end=end):
         full = unsquared(body.pose, estimate.box)
-        visible = _clipped(full, width, height)
-        if _area(visible) >= rule.MIN_VISIBLE * _area(full):
+        visible = clipped(full, width, height)
+        if area(visible) >= rule.MIN_VISIBLE * area(full):
             garments.append(rule.Estimate(estimate.kind, visible, estimate.score))
     bags = [found for found in detections if found.label in rule.BAGS]
     garments += rule.carried(body, [(squared(body.pose, bag.box), bag.box, bag.score) for bag in bags])
@@ -159,7 +159,7 @@ def _held(person: Person, box: rule.Rectangle) -> float:
 def cut(photo: Photo, box: tuple[float, ...]) -> UInt8[np.ndarray, "192 192 3"]:
     """A box of the photo as the picture network's input; what lies outside the photo is left off."""
     height, width, _ = photo.shape
-    left, top, right, bottom = _clipped((box[0], box[1], box[2], box[3]), width, height)
+    left, top, right, bottom = clipped((box[0], box[1], box[2], box[3]), width, height)
     if right - left < 1 or bottom - top < 1:
         left, top, right, bottom = 0.0, 0.0, float(width), float(height)
     size = (picture.INPUT.width, picture.INPUT.height)
@@ -185,12 +185,14 @@ def squared(posed: Pose, box: rule.Rectangle) -> rule.Rectangle:
     )
 
 
-def _clipped(box: rule.Rectangle, width: int, height: int) -> rule.Rectangle:
+def clipped(box: rule.Rectangle, width: int, height: int) -> rule.Rectangle:
+    """The part of a box inside a photo of this size."""
     left, top, right, bottom = box
     return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
 
 
-def _area(box: tuple[float, float, float, float]) -> float:
+def area(box: tuple[float, float, float, float]) -> float:
+    """Width times height; 0 for a box without area."""
     return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
 
 
