@@ -7,6 +7,7 @@ may bring themselves); ``metadata`` says what the file holds and proves it; ``lo
 
 from osoroi.encoder.onnx import BATCH, DEFAULT, DIAL, Encoder
 from osoroi.encoder.session import Embedder
+from osoroi.encoder.verify import KIND
 from osoroi.inference import open_session
 
-__all__ = ["BATCH", "DEFAULT", "DIAL", "Embedder", "Encoder", "open_session"]
+__all__ = ["BATCH", "DEFAULT", "DIAL", "KIND", "Embedder", "Encoder", "open_session"]

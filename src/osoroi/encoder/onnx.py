@@ -16,7 +16,7 @@ from osoroi.encoder import loader
 from osoroi.encoder.loader import Input
 from osoroi.encoder.metadata import Metadata, computation
 from osoroi.encoder.session import Embedder, OnnxEmbedder, read_model
-from osoroi.encoder.verify import KIND, columns_of, demand_kinds, read_metadata, try_out, verify
+from osoroi.encoder.verify import KIND, UNIT, columns_of, demand_kinds, read_metadata, try_out, verify
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
 from osoroi.inference import open_session
@@ -245,13 +245,21 @@ class Encoder:
         if self.has_kind and not isinstance(photo, str | os.PathLike | bytes | Image.Image | np.ndarray):
             photo = image.load(photo, limits=limits)  # what can be read once only is read twice here
         pixels = image.crop(photo, box, self.preprocessing[domain], limits=limits)
-        if not self.has_kind:
-            return Input(pixels)
-        from osoroi.garments import query
+        if domain == "street" or kind is not None:
+            return Input(pixels, self.query_clues(photo, box, kind=kind, limits=limits))
+        return Input(pixels)
 
-        if domain == "shop":
-            return Input(pixels, Clues() if kind is None else Clues(known=query.given(kind)))
-        return Input(pixels, query.clues_of(photo, box, kind=kind, limits=limits))
+    def query_clues(
+        self, photo: PhotoLike, box: Box | None, *, kind: Kinds | None = None, limits: Limits = LIMITS
+    ) -> Clues:
+        """What is known of the kind of a garment in a street photo besides its pixels; see ``garments.query``."""
+        if not self.has_kind:
+            if isinstance(kind, str):
+                raise BadRequest("this encoder has no part 'kind'", hint="leave the kind away, or use another encoder")
+            return Clues()
+        from osoroi.garments.query import clues_of
+
+        return clues_of(photo, box, kind=kind, limits=limits)
 
     def clues_of(self, product: Product) -> Clues:
         """What a product's category says of the kind of its photos; nothing where the part ``kind`` is missing."""
@@ -325,6 +333,11 @@ class Encoder:
         other = copy(self)
         other.metadata = replace(self.metadata, parts=parts)
         return other
+
+    def share_of_known(self, vectors: Float32[np.ndarray, "n d"]) -> float:
+        """The share of stored vectors whose kind is certain, as a shop's category makes it; 1 without any vectors."""
+        kinds = vectors[:, self.columns[KIND]]
+        return float((kinds.max(axis=1) >= 1 - UNIT).mean()) if len(kinds) else 1.0
 
     def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""

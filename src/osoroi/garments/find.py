@@ -3,7 +3,8 @@
 Where nobody is seen, the photo shows one garment: its content. A box of the user wins over everything that is found.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -45,13 +46,15 @@ class Garment:
     """One garment in a photo.
 
     ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
-    the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it.
+    the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it. ``kinds`` has
+    the probability of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
     """
 
     box: Box
     kind: str
     score: float
     person: int | None
+    kinds: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,8 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
         on_body = of_person(person, detections, small)
         on_body.sort(key=lambda estimate: -area(estimate.box))
         for estimate in on_body:
-            garments.append(
-                Garment(_whole(estimate.box, reduced, width, height), estimate.kind, estimate.score, number)
-            )
+            at = _whole(estimate.box, reduced, width, height)
+            garments.append(Garment(at, estimate.kind, estimate.score, number, estimate.kinds))
     if garments:
         return garments
     whole = image.content(pixels)
@@ -131,7 +133,7 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
         full = unsquared(body.pose, estimate.box)
         visible = clipped(full, width, height)
         if area(visible) >= rule.MIN_VISIBLE * area(full):
-            garments.append(rule.Estimate(estimate.kind, visible, estimate.score))
+            garments.append(estimate._replace(box=visible))
     bags = [found for found in detections if found.label in rule.BAGS]
     garments += rule.carried(body, [(squared(body.pose, bag.box), bag.box, bag.score) for bag in bags])
     return garments
@@ -146,7 +148,7 @@ def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment
     where = None if number is None else place(people[number].body, squared(people[number].body.pose, small))
     chances = posterior(where, logits)
     kind = max(chances, key=lambda name: chances[name])
-    return Garment(box, kind, chances[kind], number)
+    return Garment(box, kind, chances[kind], number, chances)
 
 
 def _held(person: Person, box: rule.Rectangle) -> float:

@@ -17,9 +17,6 @@ from osoroi.garments.kinds import BY_NAME, NAMES, read_category
 from osoroi.garments.posterior import combined, part, product_posterior
 from osoroi.records import Clues, Part, Product
 
-NAME: Final = "kind"
-"""The name of the part."""
-
 SIZE: Final = len(NAMES) + 1
 """Numbers of the part: one for each kind, and the slack."""
 
@@ -109,4 +106,4 @@ def with_kind(parts: Sequence[Part], weight: float) -> tuple[Part, ...]:
     """
     total = sum(one.weight for one in parts)
     others = (replace(one, weight=one.weight / total * (1 - weight)) for one in parts)
-    return (*others, Part(NAME, SIZE, weight))
+    return (*others, Part("kind", SIZE, weight))

@@ -12,18 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import UInt8
-
 from osoroi import image
 from osoroi.catalog.local import LocalCatalog, described
 from osoroi.catalog.store import writer
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import slot, vector_row
 from osoroi.encoder import Encoder
+from osoroi.encoder.loader import Input
 from osoroi.errors import BadCatalog, BadPhoto, Busy
 from osoroi.image import Limits
-from osoroi.records import Crop
+from osoroi.records import Clues, Crop
 
 CHUNK = 64
 """Crops in one commit: about a second of work to lose at most."""
@@ -71,10 +69,12 @@ def reencode(
         look = partial(_look, encoder=encoder, limits=limits or Limits())
         while True:
             unread: list[tuple[int, Crop, Unread]] = []
-            for crops in _pending(catalog, number):
-                looks = list(pool.map(look, [crop for _, crop in crops]))
+            for crops in _pending(catalog, encoder, number):
+                looks = list(pool.map(look, crops))
                 unread += [
-                    (key, crop, one) for (key, crop), one in zip(crops, looks, strict=True) if isinstance(one, Unread)
+                    (key, crop, one)
+                    for (key, crop, _), one in zip(crops, looks, strict=True)
+                    if isinstance(one, Unread)
                 ]
                 embedded += _store(catalog, encoder, number, crops, looks)
                 on_progress(embedded)
@@ -101,8 +101,16 @@ def _begin(catalog: LocalCatalog, encoder: Encoder) -> int:
         return writer.put_encoder(transaction.connection, described(encoder))
 
 
-def _pending(catalog: LocalCatalog, number: int) -> Iterator[list[tuple[int, Crop]]]:
-    """Crops that have no vector of the new encoder, with their keys, by rising key."""
+class Pending(NamedTuple):
+    """A crop that has no vector of the new encoder: its key, and what its product's category says of its kind."""
+
+    key: int
+    crop: Crop
+    clues: Clues
+
+
+def _pending(catalog: LocalCatalog, encoder: Encoder, number: int) -> Iterator[list[Pending]]:
+    """Crops that have no vector of the new encoder, by rising key."""
     last = 0
     while True:
         with catalog._pool.view() as transaction:
@@ -111,42 +119,49 @@ def _pending(catalog: LocalCatalog, number: int) -> Iterator[list[tuple[int, Cro
                 " AND NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) ORDER BY crop LIMIT ?",
                 *(last, slot(number, 0), CHUNK),
             )
-            crops = [(int(row[0]), transaction.crop_of(row[:-1], row[-1])) for row in rows]
+            crops = [
+                Pending(
+                    int(row[0]),
+                    transaction.crop_of(row[:-1], row[-1]),
+                    encoder.clues_of(transaction.product(row[-1])),
+                )
+                for row in rows
+            ]
         if not crops:
             return
         yield crops
-        last = crops[-1][0]
+        last = crops[-1].key
 
 
-def _look(crop: Crop, encoder: Encoder, limits: Limits) -> UInt8[np.ndarray, "h w 3"] | Unread:
-    """The pixels of a crop, if its photo is still the one that was added."""
+def _look(pending: Pending, encoder: Encoder, limits: Limits) -> Input | Unread:
+    """What the encoder takes of a crop, if its photo is still the one that was added."""
+    crop = pending.crop
     try:
         data = image.load(crop.photo, limits=limits)
         if hashlib.sha256(data).hexdigest() != crop.sha256:
             reason = f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again"
             return Unread(crop.product_id, crop.crop_id, reason)
-        return image.crop(data, crop.box, encoder.preprocessing["shop"], limits=limits)
+        return Input(image.crop(data, crop.box, encoder.preprocessing["shop"], limits=limits), pending.clues)
     except BadPhoto as error:
         return Unread(crop.product_id, crop.crop_id, str(error))
 
 
 def _store(
-    catalog: LocalCatalog,
-    encoder: Encoder,
-    number: int,
-    crops: Sequence[tuple[int, Crop]],
-    looks: Sequence[UInt8[np.ndarray, "h w 3"] | Unread],
+    catalog: LocalCatalog, encoder: Encoder, number: int, crops: Sequence[Pending], looks: Sequence[Input | Unread]
 ) -> int:
-    """Store the new vectors of those crops that nobody changed or removed meanwhile."""
-    read = [(key, crop, look) for (key, crop), look in zip(crops, looks, strict=True) if not isinstance(look, Unread)]
-    vectors = encoder.encode([look for _, _, look in read])
+    """Store the new vectors of those crops that nobody changed or removed meanwhile; what the shop says of their kind
+    must be the same, too."""
+    read = [(each, look) for each, look in zip(crops, looks, strict=True) if not isinstance(look, Unread)]
+    vectors = encoder.encode_inputs([look for _, look in read])
     with catalog._pool.commit() as transaction:
         _demand_move(catalog, transaction, number)
-        for (key, crop, _), vector in zip(read, vectors, strict=True):
-            row = transaction.one("SELECT * FROM crops WHERE crop = ?", key)
-            if row is not None and transaction.crop_of(row, crop.product_id) == crop:
+        for (pending, _), vector in zip(read, vectors, strict=True):
+            row = transaction.one("SELECT * FROM crops WHERE crop = ?", pending.key)
+            if row is None or transaction.crop_of(row, pending.crop.product_id) != pending.crop:
+                continue
+            if encoder.clues_of(transaction.product(pending.crop.product_id)) == pending.clues:
                 statement = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)"
-                transaction.connection.execute(statement, vector_row(slot(number, key), vector))
+                transaction.connection.execute(statement, vector_row(slot(number, pending.key), vector))
     return len(read)
 
 

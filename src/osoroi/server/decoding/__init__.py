@@ -5,7 +5,7 @@ service. ``tasks`` are what a worker can do, ``worker`` is its process, ``pool``
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from osoroi.image import Limits, Photo
-from osoroi.records import Box, Preprocessing
+from osoroi.records import Box, Clues, Preprocessing
 from osoroi.server.decoding.tasks import Attention
 
 
@@ -28,6 +28,10 @@ class Decoder(Protocol):
 
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> Photo:
         """The encoder's input."""
+        ...
+
+    async def clues(self, photo: bytes, box: Box) -> Clues:
+        """What a street photo says of the kind of the garment in a box besides its pixels."""
         ...
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
