@@ -1,11 +1,18 @@
-"""ONNX Runtime: a model becomes a session, and its failures become errors of ours. Encoders and the networks that find
-garments both run on it."""
+"""ONNX Runtime: a model file becomes a session, and its failures become errors of ours.
 
+Encoders and the networks that find garments run on it.
+"""
+
+import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
 
+import numpy as np
 import onnxruntime as ort
+from jaxtyping import Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from osoroi.errors import BadEncoder, BadRequest
@@ -30,6 +37,87 @@ FAULTS: Final = (
     MemoryError,
 )
 """What ONNX Runtime raises at a model that it cannot load or run."""
+
+FILE_BYTES: Final = 2**31 - 1
+"""Size of the largest ONNX file, a bound of protocol buffers."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What computes inside an encoder: batches of crops in, unweighted vectors out."""
+
+    def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
+        """One vector a crop, each part of unit length."""
+        ...
+
+    def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b y x"] | None:
+        """Where the garment is in each crop, in [0, 1], or None where the model pools over the whole crop."""
+        ...
+
+
+class OnnxEmbedder:
+    """A model run by ONNX Runtime. Raises BadEncoder where a run fails, or takes longer than ``limit_s`` seconds."""
+
+    DIMENSIONS: Final = {"vectors": 2, "attention": 3}
+    """Output -> its dimensions; the first is that of the crops."""
+
+    def __init__(self, session: ort.InferenceSession, *, limit_s: float | None = None) -> None:
+        self.session = session
+        self.limit_s = limit_s
+
+    def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
+        """The output ``vectors``."""
+        return self._run("vectors", crops)
+
+    def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b y x"] | None:
+        """The output ``attention``, or None where the model has no such output."""
+        if "attention" not in [output.name for output in self.session.get_outputs()]:
+            return None
+        return self._run("attention", crops)
+
+    def _run(self, output: str, crops: np.ndarray) -> np.ndarray:
+        options = ort.RunOptions()
+        options.log_severity_level = 4  # what goes wrong is raised, not printed
+        with _terminated(options, self.limit_s), faults("could not run this encoder"):
+            given: np.ndarray = self.session.run([output], {"crops": crops}, options)[0]
+        if len(given.shape) != self.DIMENSIONS[output] or len(given) != len(crops) or given.dtype != np.float32:
+            problem = f"{len(crops)} crops give {output} of {given.dtype} {list(given.shape)}"
+            raise BadEncoder(f"an ONNX file, but no encoder: {problem}", hint=REMEDY)
+        return given
+
+
+@contextmanager
+def _terminated(options: ort.RunOptions, limit_s: float | None) -> Iterator[None]:
+    """Stop the run with these options after a time; it then raises."""
+    if limit_s is None:
+        yield
+        return
+    timer = threading.Timer(limit_s, lambda: setattr(options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except BadEncoder as error:
+        if options.terminate:
+            raise BadEncoder(f"two crops took longer than {limit_s:g} s", hint=REMEDY) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def read_model(path: Path) -> bytes:
+    """The bytes of an ordinary file of at most 2 GB; a pipe would never end, and a device never stop."""
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
+        with path.open("rb") as file:
+            model = file.read(FILE_BYTES + 1)
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
+    if len(model) > FILE_BYTES:
+        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
+    return model
 
 
 @contextmanager

@@ -14,12 +14,20 @@ from PIL import Image
 from osoroi import image
 from osoroi.encoder import loader
 from osoroi.encoder.loader import Input
-from osoroi.encoder.metadata import Metadata, computation
-from osoroi.encoder.session import Embedder, OnnxEmbedder, read_model
-from osoroi.encoder.verify import KIND, UNIT, columns_of, demand_kinds, read_metadata, try_out, verify
+from osoroi.encoder.metadata import (
+    KIND,
+    UNIT,
+    Metadata,
+    columns_of,
+    computation,
+    demand_kinds,
+    read_metadata,
+    try_out,
+    verify,
+)
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
-from osoroi.inference import open_session
+from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
 from osoroi.records import Box, BoxLike, Clues, Domain, Kinds, Part, PhotoLike, Preprocessing, Product
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
@@ -158,6 +166,8 @@ class Encoder:
 
     def encode_inputs(self, inputs: Sequence[Input]) -> Float32[np.ndarray, "b d"]:
         """One vector for each crop with its clues, as ``encode`` gives it."""
+        if not self.has_kind:
+            return self.encode([each.pixels for each in inputs])
         return self.encode([each.pixels for each in inputs], [each.clues for each in inputs])
 
     def encode_query(
@@ -298,10 +308,10 @@ class Encoder:
         weighted = vectors * scales
         if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:
             return weighted
-        from osoroi.garments.part import kept
+        from osoroi.garments.part import share_of_weight
 
         columns = self.columns[KIND]
-        shares = kept(vectors[:, columns], categorised)[:, None]
+        shares = share_of_weight(vectors[:, columns], categorised)[:, None]
         weighted[:, : columns.start] *= (1 - weights[KIND] * shares) / (1 - weights[KIND])
         weighted[:, columns] *= shares
         return weighted
@@ -363,14 +373,14 @@ class Encoder:
     def _dialled(self, weights: Mapping[str, float], detail: float) -> dict[str, float]:
         if not 0 <= detail <= 1:
             raise BadRequest(f"detail={detail} is outside [0, 1]", hint="0 is cut alone, 1 colour and pattern alone")
-        kept = {KIND: weights[KIND]} if self.has_kind else {}
-        others = {name: weight for name, weight in weights.items() if name != DIAL and name not in kept}
+        fixed = {KIND: weights[KIND]} if self.has_kind else {}
+        others = {name: weight for name, weight in weights.items() if name != DIAL and name not in fixed}
         if DIAL not in weights or not others:
             raise BadRequest(
                 f"this encoder has the parts {sorted(weights)}, so there is no weight of {DIAL!r} to set",
                 hint="leave the dial alone, or use an encoder with the parts deep and detail",
             )
-        total, turned = sum(others.values()), 1 - sum(kept.values())
+        total, turned = sum(others.values()), 1 - sum(fixed.values())
         shares = {name: weight / total if total else 1 / len(others) for name, weight in others.items()}
         dialled = {name: share * (1 - detail) * turned for name, share in shares.items()}
-        return dialled | {DIAL: detail * turned} | kept
+        return dialled | {DIAL: detail * turned} | fixed

@@ -76,7 +76,7 @@ def of_product(product: Product) -> Clues:
     return Clues() if kind is None else Clues(known={kind: 1.0})
 
 
-def kept(rows: Float32[np.ndarray, "b k"], categorised: float) -> Float32[np.ndarray, "b"]:
+def share_of_weight(rows: Float32[np.ndarray, "b k"], categorised: float) -> Float32[np.ndarray, "b"]:
     """The share of its weight that the part keeps for each query.
 
     ``categorised`` is the share of products whose kind is known. The others' kinds come from pictures, whose confidence
@@ -84,8 +84,8 @@ def kept(rows: Float32[np.ndarray, "b k"], categorised: float) -> Float32[np.nda
     (1) the share is linear.
 
     >>> top = part({"top": 1.0})[None]
-    >>> kept(top, 1.0).tolist(), round(float(kept(top, 0.5)[0]), 2)
-    ([1.0], 0.74)
+    >>> [round(float(share_of_weight(top, categorised)[0]), 2) for categorised in (0.0, 0.5, 1.0)]
+    [0.48, 0.74, 1.0]
     """
     shares = np.array([*(AGAINST_PICTURES[name] for name in NAMES), 1.0], np.float32)
     return (categorised + (1 - categorised) * (rows**2 @ shares)).astype(np.float32)

@@ -19,7 +19,6 @@ from osoroi import files
 from osoroi.encoder import KIND, Encoder, open_session
 from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
 from osoroi.errors import BadRequest, Mismatch, extra
-from osoroi.garments.part import VERSION
 from osoroi.records import Domain, Part, Preprocessing
 
 AGREEMENT: Final = 0.9999
@@ -56,7 +55,7 @@ def export(
     served, outputs = (WithMask(network), OUTPUT_NAMES) if has_mask else (network, OUTPUT_NAMES[:1])
     graph = to_onnx(served, preprocessing["street"], outputs)
     stored = graph.SerializeToString(deterministic=True)
-    kinds = VERSION if parts[-1].name == KIND else ""
+    kinds = _version_of_kinds() if parts[-1].name == KIND else ""
     digest = fingerprint(computation(stored), parts, preprocessing, kinds)
     metadata = Metadata(tuple(parts), preprocessing, recipe, training, licence, digest, kinds)
     graph.metadata_props.add(key=ENTRY, value=metadata.to_json())
@@ -67,6 +66,12 @@ def export(
         check(network, Encoder.open(draft), crops)
     files.write_atomically(path, data)
     return Encoder.open(path)
+
+
+def _version_of_kinds() -> str:
+    from osoroi.garments.part import VERSION
+
+    return VERSION
 
 
 def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray, "h w 3"]]) -> float:

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi import image, ingest
+from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder
 from osoroi.encoder.loader import Input
@@ -308,7 +308,9 @@ class Service:
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
     def _patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        return ingest.update(self.catalog, self.encoder, product_id, changes)
+        from osoroi.ingest import update  # searches need none of it
+
+        return update(self.catalog, self.encoder, product_id, changes)
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
