@@ -15,7 +15,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.migration import Migration, Pending
 from osoroi.catalog.store.settings import Settings
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.loader import Pixels
+from osoroi.encoder.loader import Input
 from osoroi.errors import BadCatalog, BadPhoto
 from osoroi.image import LIMITS, Limits
 
@@ -70,7 +70,9 @@ def reencode(
         while True:
             unread: dict[Pending, BadPhoto] = {}
             for crops in migration.pending(limit=crops_per_commit):
-                for batch in loader.encode(crops, encoder.encode, reader, threads=threads, batch=crops_per_commit):
+                for batch in loader.encode(
+                    crops, encoder.encode_inputs, reader, threads=threads, batch=crops_per_commit
+                ):
                     migration.store([crops[index] for index in batch.indices], batch.vectors)
                     unread |= {crops[index]: error for index, error in batch.errors.items()}
                     embedded += len(batch.indices)
@@ -89,12 +91,13 @@ def reencode(
     return Moved(embedded, tuple(dropped), switched=True)
 
 
-def read(pending: Pending, encoder: Encoder, limits: Limits) -> Pixels:
-    """The pixels of a crop. Raises BadPhoto where its photo is no longer the one that was added."""
+def read(pending: Pending, encoder: Encoder, limits: Limits) -> Input:
+    """The pixels of a crop and what the shop says of its kind. Raises BadPhoto where its photo is no longer the one that was added."""
     crop = loader.load(pending.crop, limits=limits)
     if crop.sha256 != pending.crop.sha256:
         raise BadPhoto(f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again")
-    return loader.crop_pixels(crop, encoder.preprocessing, limits=limits)
+    pixels = loader.crop_pixels(crop, encoder.preprocessing, limits=limits)
+    return Input(pixels, encoder.clues_of(pending.product))
 
 
 def _named(pending: Pending, error: BadPhoto) -> Unread:
