@@ -102,6 +102,9 @@ class HitResponse(BaseModel):
     crop_id: str
     product: ProductResponse
     parts: dict[str, float]
+    probability: Annotated[
+        float | None, Field(description="Chance that it is the very product; null where the query does not allow one.")
+    ]
 
 
 class SearchResponse(BaseModel):
