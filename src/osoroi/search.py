@@ -13,10 +13,13 @@ from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
 from osoroi.encoder.calibration import DEPTH
 from osoroi.errors import BadRequest, OtherEncoder
-from osoroi.records import Box, BoxLike, Hit, Kinds, PhotoLike
+from osoroi.records import Box, BoxLike, Hit, Kinds, PhotoLike, Product
 
 K = 10
 """Products of one search by default."""
+
+UNLIKELY = 0.2
+"""Chance below which a response says that the product itself is probably not among its hits."""
 
 SAMPLE = 256
 """Vectors of a catalog that tell the share of its products whose kind the shop says."""
@@ -84,9 +87,7 @@ class Searcher:
         """The hits of each photo, as ``search`` gives them; photos are read on threads and encoded in batches."""
         vectors = self.encoder.encode_photos(photos, "street", boxes=boxes, kinds=kinds, threads=threads)
         judged = detail is None
-        return [
-            self.nearest(row[None], k, offset=offset, where=where, detail=detail, judged=judged) for row in vectors
-        ]
+        return [self.nearest(row[None], k, offset=offset, where=where, detail=detail, judged=judged) for row in vectors]
 
     def similar(
         self,
@@ -165,9 +166,23 @@ def response(hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s:
 
     ``encoder`` is the encoder's fingerprint, ``detail`` the weight that was asked for or None, ``took_s`` seconds.
     """
+    chance = chance_among(hits)
     return {
         "hits": [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)],
+        "probability": chance,
+        "nothing_like_it": chance is not None and chance < UNLIKELY,
         "encoder": encoder,
         "detail": detail,
         "took_s": round(took_s, 6),
     }
+
+
+def chance_among(hits: Sequence[Hit]) -> float | None:
+    """The chance that the very product of the photo is among these hits; None where there are no hits, or they
+    have no probabilities.
+
+    >>> chance_among([Hit("a", 0.9, "a/1", Product("a"), probability=p) for p in (0.5, 0.25)])
+    0.75
+    """
+    chances = [hit.probability for hit in hits if hit.probability is not None]
+    return sum(chances) if len(chances) == len(hits) and hits else None

@@ -103,9 +103,7 @@ def features(ranked: Float64[np.ndarray, "q 16"]) -> Float64[np.ndarray, "q 13 4
     return made
 
 
-def fit(
-    ranked: Float64[np.ndarray, "q 16"], right: Bool[np.ndarray, "q 16"], *, dataset: str = ""
-) -> Calibration:
+def fit(ranked: Float64[np.ndarray, "q 16"], right: Bool[np.ndarray, "q 16"], *, dataset: str = "") -> Calibration:
     """The parameters of greatest likelihood, by Newton's method.
 
     ``ranked`` has the scores of each list, best first, and ``right`` says which product is the right one: at most one

@@ -113,9 +113,7 @@ def auroc(scores: Float64[np.ndarray, "n"], positive: Bool[np.ndarray, "n"]) -> 
     return float((positives * (below + negatives / 2)).sum() / pairs) if pairs else float("nan")
 
 
-def calibration_error(
-    chances: Float64[np.ndarray, "n"], outcomes: Bool[np.ndarray, "n"], *, bins: int = BINS
-) -> float:
+def calibration_error(chances: Float64[np.ndarray, "n"], outcomes: Bool[np.ndarray, "n"], *, bins: int = BINS) -> float:
     """Mean difference between stated chance and share of positives, over bins of as many cases each.
 
     >>> calibration_error(np.array([0.2, 0.2, 0.9, 0.9]), np.array([False, False, True, True]), bins=2)

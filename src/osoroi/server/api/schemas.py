@@ -111,6 +111,12 @@ class SearchResponse(BaseModel):
     """As ``osoroi search --json`` prints it; ``detail`` is null where the encoder's own weight was used."""
 
     hits: list[HitResponse]
+    probability: Annotated[
+        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
+    ]
+    nothing_like_it: Annotated[
+        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
+    ]
     encoder: str
     detail: float | None
     took_s: float
