@@ -130,7 +130,8 @@ def test_half_of_the_products_are_taken_away_and_the_rest_move_up(evaluation: Ev
         left = [place for place, one in enumerate(arm.top[row]) if one not in gone][:DEPTH]
         assert lists.scores[row][: len(left)].tolist() == [arm.scores[row][place] for place in left]
         assert lists.right[row][: len(left)].tolist() == [arm.top[row][place] in query.product_ids for place in left]
-        assert (lists.scores[row][len(left) :] <= FLOOR).all() and not lists.right[row][len(left) :].any()
+        assert (lists.scores[row][len(left) :] <= FLOOR).all()
+        assert not lists.right[row][len(left) :].any()
         assert bool(lists.held[row]) == (query.product_ids[0] not in gone)
     assert 0.3 < lists.held.mean() < 0.7
 

@@ -13,7 +13,7 @@ from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
 from osoroi.encoder.calibration import DEPTH
 from osoroi.errors import BadRequest, OtherEncoder
-from osoroi.records import Box, BoxLike, Hit, Kinds, PhotoLike, Product
+from osoroi.records import Box, BoxLike, Hit, Kinds, PhotoLike
 
 K = 10
 """Products of one search by default."""
@@ -181,6 +181,7 @@ def chance_among(hits: Sequence[Hit]) -> float | None:
     """The chance that the very product of the photo is among these hits; None where there are no hits, or they
     have no probabilities.
 
+    >>> from osoroi.records import Product
     >>> chance_among([Hit("a", 0.9, "a/1", Product("a"), probability=p) for p in (0.5, 0.25)])
     0.75
     """
