@@ -4,10 +4,9 @@ A recipe has settings of three kinds, each a class of its own: of the model, of 
 says in its signature which of them it needs; a recipe has them all under flat names.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from osoroi.errors import BadRequest
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from osoroi.errors import BadRequest
-from osoroi.recipe import CHOICES, Recipe, choices
+from osoroi.recipe import Recipe, choices
 
 FROZEN = Recipe("frozen", epochs=40, views=4)
 

@@ -12,7 +12,7 @@ from osoroi.cli import options, pictures, text
 from osoroi.encoder import Encoder
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
-from osoroi.search import Searcher, response
+from osoroi.search import UNLIKELY, Searcher, chance_among, response
 from osoroi.text import number
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ ALL = "all"
     "--garment",
     help="Search by a garment that is found in PHOTO: its number, its kind, upper, lower or feet; by each with 'all'.",
 )
+@click.option("--kind", help="What the garment is: top, skirt, shoes, … Without it, its place and picture tell.")
 @options.k
 @options.where
 @options.detail
@@ -48,6 +49,7 @@ def command(
     like: str | None,
     box: Box | None,
     garment: str | None,
+    kind: str | None,
     k: int,
     where: str | None,
     detail: float | None,
@@ -72,6 +74,8 @@ def command(
         raise click.UsageError("--detail-from goes with one garment in a PHOTO; leave --like and --garment all away")
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    if kind is not None and (photo is None or garment is not None):
+        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     if photo is not None and garment == ALL:
         with LocalCatalog.open(catalog, readonly=True) as products:
@@ -83,7 +87,8 @@ def command(
         searcher = Searcher(Encoder.open(encoder), products)
         start = time.perf_counter()
         if photo is not None:
-            hits = searcher.search(photo, box=box, k=k, where=where, detail=detail, detail_from=detail_from)
+            known = chosen[0].kinds if chosen else kind
+            hits = searcher.search(photo, box=box, kind=known, k=k, where=where, detail=detail, detail_from=detail_from)
         else:
             hits = searcher.similar(str(like), k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
@@ -94,7 +99,15 @@ def command(
     if as_json:
         text.show_json(response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
     else:
-        text.show(table(hits) if hits else "nothing in the catalog matches")
+        show_hits(hits)
+
+
+def show_hits(hits: Sequence[Hit]) -> None:
+    """Print hits as a table; a note on stderr says where the product itself is probably not among them."""
+    text.show(table(hits) if hits else "nothing in the catalog matches")
+    chance = chance_among(hits)
+    if chance is not None and chance < UNLIKELY:
+        text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
@@ -116,7 +129,10 @@ def search_each(
     as_json: bool,
 ) -> None:
     """Print one list of products for each garment of a photo; a grid has one row for each."""
-    lists = [(each, searcher.search(photo, box=each.box, k=k, where=where, detail=detail)) for each in garments]
+    lists = [
+        (each, searcher.search(photo, box=each.box, kind=each.kinds, k=k, where=where, detail=detail))
+        for each in garments
+    ]
     if grid:
         grids.write(
             grid, grids.sheet([grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists])
@@ -131,15 +147,17 @@ def search_each(
         return
     for place, (each, hits) in enumerate(lists, start=1):
         text.show(f"{place} {each.kind} {','.join(map(str, each.box))}")
-        text.show(table(hits) if hits else "nothing in the catalog matches")
+        show_hits(hits)
 
 
 def table(hits: Sequence[Hit]) -> str:
-    """Hits as aligned columns: rank, score, the parts' cosines, id, title, price."""
+    """Hits as aligned columns: rank, chance where it is known, score, the parts' cosines, id, title, price."""
     names = list(hits[0].parts)
-    rows = [["rank", "score", *names, "product", "title", "price"]]
+    chance = ["chance"] if hits[0].probability is not None else []
+    rows = [["rank", *chance, "score", *names, "product", "title", "price"]]
     for rank, hit in enumerate(hits, start=1):
         price = "" if hit.product.price is None else f"{number(hit.product.price)} {hit.product.currency or ''}".strip()
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
-        rows.append([str(rank), f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
+        chance = [] if hit.probability is None else [f"{hit.probability:.0%}"]
+        rows.append([str(rank), *chance, f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
     return text.aligned(rows)

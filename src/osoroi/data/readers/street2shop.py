@@ -61,7 +61,7 @@ class Street2Shop:
     def category(self, category: str, photos: dict[int, str], tested: set[str]) -> Iterator[Row]:
         """Street crops, then shop photos. Boxes without an area show nothing, and are left out."""
         queried = {split: self.pairs(f"{split}_pairs_{category}.json") for split in ("train", "test")}
-        split_of = self.dealt(category, queried["train"], queried["test"], tested)
+        split_of = self.split_of(category, queried["train"], queried["test"], tested)
         for pair in (*queried["train"], *queried["test"]):
             if pair.box is not None and pair.box.left < pair.box.right and pair.box.top < pair.box.bottom:
                 yield self.row(category, pair, split_of(pair.product), photos)
@@ -70,7 +70,7 @@ class Street2Shop:
             if split is not None:
                 yield self.row(category, pair, split, photos)
 
-    def dealt(
+    def split_of(
         self, category: str, train: list[Pair], test: list[Pair], tested: set[str]
     ) -> Callable[[int], str | None]:
         """What says the split of a product.
