@@ -195,7 +195,7 @@ def _search(entry: Mapping[str, Any]) -> Search:
 def _system(entry: dict[str, Any], search: Search) -> PlannedSystem:
     where = f"system {entry.get('name')!r}"
     schema.check(entry, schema.SYSTEM, where)
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     changes = given.pop("set", ())
     own = given.pop("search", None)
     trained = "encoder" not in given and "by_category" not in given

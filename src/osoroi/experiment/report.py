@@ -40,11 +40,11 @@ def write(experiment: Experiment, *, photos: bool = True, arms: bool = False, qu
         raise BadRequest(f"{experiment.out} holds no evaluations of this plan", hint="run it without --report-only")
     costs = [cost for system in experiment.plan.systems if (cost := cost_of(experiment, system))]
     lines += ["## Settings and cost", "", *_cost_table(costs)]
-    text = "\n".join(lines) + "\n"
-    files.write_atomically(folder / "report.md", text.encode())
+    page = "\n".join(lines) + "\n"
+    files.write_atomically(folder / "report.md", page.encode())
     written = {"version": __version__, "title": experiment.plan.title, "evaluations": summary, "systems": costs}
     files.write_atomically(folder / "report.json", (json.dumps(written, indent=1) + "\n").encode())
-    return text
+    return page
 
 
 def _evaluation(

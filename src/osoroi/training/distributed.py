@@ -52,7 +52,7 @@ class World(NamedTuple):
         trained = [one for one in parameters if one.requires_grad]
         flat = torch.cat([(torch.zeros_like(one) if one.grad is None else one.grad).flatten() for one in trained])
         torch.distributed.all_reduce(flat)
-        for one, gradient in zip(trained, flat.split([one.numel() for one in trained]), strict=True):
+        for one, gradient in zip(trained, torch.split(flat, [one.numel() for one in trained]), strict=True):
             one.grad = gradient.view_as(one).clone()
 
     def share_weights(self, module: nn.Module) -> None:

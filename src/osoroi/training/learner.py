@@ -155,11 +155,11 @@ def backward(
     loss = learner.loss(vectors, batch, generator)
     scaled(loss).backward()  # type: ignore[no-untyped-call]
     assert vectors.grad is not None
-    gradients = vectors.grad[world.own(len(vectors))].split([len(part[0]) for part in parts])
+    gradients = torch.split(vectors.grad[world.own(len(vectors))], [len(part[0]) for part in parts])
     after = _RandomState.now()
     for part, state, gradient in zip(parts, states, gradients, strict=True):
         state.restore()
-        learner.embed(part, batch.product).backward(gradient)
+        torch.autograd.backward(learner.embed(part, batch.product), gradient)
     after.restore()
     return loss.detach()
 
@@ -167,5 +167,5 @@ def backward(
 def _parts(images: Images, rows: int) -> list[Images]:
     """Images in parts of so many rows; all in one where it is 0."""
     size = rows or len(images[0])
-    columns = [one.split(size) for one in images]
+    columns = [torch.split(one, size) for one in images]
     return list(zip(*columns, strict=True))

@@ -68,10 +68,10 @@ def open_dataset(dataset: str) -> Reader:
     """
     name, _, rest = dataset.partition(":")
     path, options = parsed(rest)
-    known = READERS if name in READERS else (*READERS, *_of_plugins())
-    if name not in known or not path:
-        problem = f"no reader is called {name!r}" if name not in known else f"{dataset!r} names no path"
-        raise BadDataset(problem, hint=f"a data set is name:path with one of: {', '.join(known)}")
+    names = tuple(READERS) if name in READERS else (*READERS, *_of_plugins())
+    if name not in names or not path:
+        problem = f"no reader is called {name!r}" if name not in names else f"{dataset!r} names no path"
+        raise BadDataset(problem, hint=f"a data set is name:path with one of: {', '.join(names)}")
     open_reader = _opener(name)
     parameters = inspect.signature(open_reader).parameters.values()
     known = [option.name for option in parameters if option.kind is option.KEYWORD_ONLY]
