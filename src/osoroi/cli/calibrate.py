@@ -14,13 +14,11 @@ from osoroi.cli import options, progress, text
 @click.option("--split", help="The split whose pairs are used; all of them without it.")
 @click.option("--distractors", multiple=True, help="A data set whose products only fill the gallery.")
 @click.option("--corrupt", is_flag=True, help="Corrupt the queries: JPEG 40; box, light and white balance are off.")
-@click.option(
-    "--seed", type=click.IntRange(0, options.MAX_SEED), default=0, show_default=True, help="Seed of --corrupt."
-)
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of --corrupt.")
 @click.option("--out", type=options.Target(), help="Fit a calibration, and write the encoder with it to this file.")
 @options.threads
 @options.as_json
-def command(  # noqa: PLR0913
+def command(
     dataset: str,
     encoder: Path | None,
     split: str | None,
