@@ -300,13 +300,11 @@ def test_a_file_that_may_not_grow_is_not_called_damage(shop, limit):
 
 
 def test_a_log_that_is_half_folded_into_the_database_is_no_damage(shop, tmp_path):
-    """A process that ends while it folds leaves a database whose first page speaks of pages that are in the log alone."""
+    """A process that ends while it folds leaves a first page that speaks of pages that are in the log alone."""
     half = tmp_path / "half"
     with LocalCatalog.open(shop) as catalog:
         put(catalog, *(entry(f"q{place:03}", [1, 0, 0, 0], title="x" * 3000) for place in range(40)))
-        subprocess.run(
-            ["cp", "-r", str(shop), str(half)], check=True
-        )  # another process: no lock of this one is dropped
+        subprocess.run(["cp", "-r", str(shop), str(half)], check=True)  # by another process: it drops no lock of ours
         log = (half / f"{database.FILE}-wal").read_bytes()
         (page,) = struct.unpack_from(">I", log, 8)
         frames = [log[at : at + 24 + page] for at in range(32, len(log) - page, 24 + page)]

@@ -69,16 +69,20 @@ class Encoder:
         used where this installation of ONNX Runtime has one, and the CPU otherwise. ``threads`` is for the CPU.
 
         Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
-        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds.
+        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds, by the model as it stands.
+        Only then it is optimized, which computes its constant parts: a file that asks for too much of that has been
+        refused before. One operation is not interrupted.
         """
         path = DEFAULT if path is None else Path(path)
         model = read_model(path)
         try:
             decisive = computation(model)
-            session = open_session(model, threads, providers)
-            metadata = _metadata(session)
-            _verify(session, metadata, decisive)
-            _try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
+            trial = open_session(model, threads, providers, limit_s=limit_s, optimized=False)
+            metadata = _metadata(trial)
+            _verify(trial, metadata, decisive)
+            _try_out(OnnxEmbedder(trial, limit_s=limit_s), metadata)
+            del trial
+            session = open_session(model, threads, providers, limit_s=limit_s)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
         return cls(OnnxEmbedder(session), metadata)
@@ -306,8 +310,9 @@ def _verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) 
             f"altered after it was written: fingerprint {computed[:12]}, and {stated} in its metadata",
             hint="fetch the file again, or export it again",
         )
-    takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
-    gives = {put.name: put.shape[1:] for put in session.get_outputs()}
+    with faults("cannot read the inputs and outputs of this file"):  # a name may be no Unicode
+        takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
+        gives = {put.name: put.shape[1:] for put in session.get_outputs()}
     size = sum(part.size for part in metadata.parts)
     fits = all(
         takes == {"crops": ("tensor(uint8)", [preprocessing.height, preprocessing.width, 3])}

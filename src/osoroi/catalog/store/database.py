@@ -17,7 +17,7 @@ from osoroi import files
 from osoroi.catalog.store import identity
 from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable, OsoroiError
 
-FILE = "catalog.sqlite"
+FILE = files.CATALOG
 FORMAT = 1
 APPLICATION = int.from_bytes(b"OSOR")
 WAIT_S = 5.0
