@@ -85,12 +85,12 @@ def test_a_filter_of_many_values_on_a_column_of_many_words_looks_them_up(tmp_pat
     column.put(np.arange(1, 60_003), [*words, True, 1.0], 60_003)
     values = (*words[100:2_000], "none", True)
     start = time.process_time()
-    found = column.holding(Among("attributes.sku", values), 60_003)
+    found = column.mask(Among("attributes.sku", values), 60_003)
     assert time.process_time() - start < 1.0
     assert np.flatnonzero(found).tolist() == [*range(101, 2_001), 60_001]  # 1.0 is no flag, though 1.0 == True
-    assert np.flatnonzero(column.holding(Compare("a", "=", 1.0), 60_003)).tolist() == [60_002]
-    assert np.flatnonzero(column.holding(Compare("a", "=", True), 60_003)).tolist() == [60_001]
-    assert np.flatnonzero(column.holding(Compare("a", "=", "word0"), 60_003)).tolist() == [1]
+    assert np.flatnonzero(column.mask(Compare("a", "=", 1.0), 60_003)).tolist() == [60_002]
+    assert np.flatnonzero(column.mask(Compare("a", "=", True), 60_003)).tolist() == [60_001]
+    assert np.flatnonzero(column.mask(Compare("a", "=", "word0"), 60_003)).tolist() == [1]
 
 
 def test_a_number_that_is_compared_with_text_is_written_as_in_the_filter():
@@ -147,7 +147,7 @@ def test_counting_ends_with_what_it_is_for(tmp_path, how):
 
 def test_a_filter_that_takes_too_much_work_is_stopped_and_the_catalog_goes_on(tmp_path):
     with create(tmp_path / "shop", *(entry(f"p{place:03}", [1, 0, 0, 0]) for place in range(300))) as catalog:
-        with catalog._pool.view() as transaction:
+        with catalog.view() as transaction:
             with pytest.raises(BadFilter, match="more work than is allowed"), transaction.limited(100_000):
                 transaction.all("SELECT count(*) FROM products AS a, products AS b, products AS c")
             with transaction.limited(100_000):

@@ -19,9 +19,8 @@ import osoroi
 from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError, TooMuch
 from osoroi.image import Limits, Photo, inspect, truncation
-from osoroi.records import Box, Preprocessing
-from osoroi.server.decoding import Thumbnail
-from osoroi.server.decoding.tasks import Attention
+from osoroi.records import Box, Clues, Preprocessing
+from osoroi.server.decoding import Attention, Thumbnail
 from osoroi.server.decoding.worker import read_message, write_message
 
 HEAVY_PIXELS = 16_000_000
@@ -114,6 +113,11 @@ class DecodingPool:
         values, body = await self._run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(body, np.uint8).reshape(values["shape"])
 
+    async def clues(self, photo: bytes, box: Box) -> Clues:
+        """See ``Decoder``."""
+        values, _ = await self._run("clues", photo, box=box)
+        return Clues(**values)
+
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         """See ``Decoder``."""
         values, jpeg = await self._run("thumbnail", photo, width=width)
@@ -145,7 +149,7 @@ class DecodingPool:
 
     async def _run(self, task: str, photo: bytes, **values: Any) -> tuple[dict[str, Any], bytes]:
         head = {"task": task, "values": values, "limits": asdict(self.limits)}
-        costly = looks_costly(photo)
+        costly = is_costly(photo)
         async with self._turn(costly), self._worker(costly) as worker:
             job = asyncio.get_running_loop().run_in_executor(self._threads, worker.call, head, photo)
             try:
@@ -193,10 +197,10 @@ class DecodingPool:
         return worker
 
 
-def looks_costly(photo: bytes) -> bool:
+def is_costly(photo: bytes) -> bool:
     """Whether decoding a photo may take long, by what its head states.
 
-    >>> looks_costly(b"GIF89a" + b"\\x58\\x1b" * 2), looks_costly(b"GIF89a" + b"\\x58\\x02" * 2)
+    >>> is_costly(b"GIF89a" + b"\\x58\\x1b" * 2), is_costly(b"GIF89a" + b"\\x58\\x02" * 2)
     (True, False)
     """
     try:

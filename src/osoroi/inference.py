@@ -1,4 +1,7 @@
-"""ONNX Runtime: a model file becomes a session, and its failures become errors of ours."""
+"""ONNX Runtime: a model file becomes a session, and its failures become errors of ours.
+
+Encoders and the networks that find garments run on it.
+"""
 
 import stat
 import threading
@@ -13,14 +16,13 @@ from jaxtyping import Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from osoroi import files
-from osoroi.encoder.metadata import REMEDY
 from osoroi.errors import BadEncoder, BadRequest
+
+REMEDY: Final = "give a file that `osoroi export` wrote"
+"""What to do about a file that is no encoder."""
 
 PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Execution providers that are used where they are available, the preferred one first."""
-
-FILE_BYTES: Final = 2**31 - 1
-"""Size of the largest ONNX file, a bound of protocol buffers."""
 
 FAULTS: Final = (
     ort_errors.EPFail,
@@ -37,6 +39,9 @@ FAULTS: Final = (
     MemoryError,
 )
 """What ONNX Runtime raises at a model that it cannot load or run."""
+
+FILE_BYTES: Final = 2**31 - 1
+"""Size of the largest ONNX file, a bound of protocol buffers."""
 
 
 @runtime_checkable
@@ -107,6 +112,21 @@ def _after(limit_s: float | None, act: Callable[[], object]) -> Iterator[None]:
         timer.cancel()
 
 
+def read_model(path: Path) -> bytes:
+    """The bytes of an ordinary file of at most 2 GB; a pipe would never end, and a device never stop."""
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
+        with files.open_foreign(path) as file:
+            model = file.read(FILE_BYTES + 1)
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
+    if len(model) > FILE_BYTES:
+        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
+    return model
+
+
 @contextmanager
 def faults(problem: str) -> Iterator[None]:
     """Errors of ONNX Runtime as a BadEncoder with their first line."""
@@ -147,18 +167,3 @@ def open_session(
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     with _after(limit_s, lambda: options.set_load_cancellation_flag(True)), faults("cannot run this file"):
         return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
-
-
-def read_model(path: Path) -> bytes:
-    """The bytes of an ordinary file of at most 2 GB; a pipe would never end, and a device never stop."""
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
-        with files.open_foreign(path) as file:
-            model = file.read(FILE_BYTES + 1)
-    except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
-    if len(model) > FILE_BYTES:
-        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
-    return model
