@@ -4,6 +4,8 @@ import json
 import math
 import os
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -397,6 +399,25 @@ def test_a_name_that_is_no_unicode_is_refused_and_nothing_is_printed(tmp_path, c
     said = capfd.readouterr()
     assert said.out == ""  # ONNX Runtime's fallback prints there
     assert "Traceback" not in said.err
+
+
+def test_a_small_file_is_opened_in_little_memory(tmp_path):
+    """Not the 2 GB that an ONNX file may have; a file above those is refused by its size, unread."""
+    tiny(tmp_path)
+    code = (
+        "import resource, sys; from osoroi.encoder import Encoder\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28)); print(Encoder.open(sys.argv[1]).dim)"
+    )
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs /proc")
+    command = [sys.executable, "-c", code, str(tmp_path / "tiny.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n", done.stderr[-500:]
+    with (tmp_path / "large.onnx").open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(BadEncoder, match="larger than 2,147,483,647 bytes"):
+        Encoder.open(tmp_path / "large.onnx")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 Encoders and the networks that find garments run on it.
 """
 
+import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -118,13 +119,14 @@ def read_model(path: Path) -> bytes:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
         with files.open_foreign(path) as file:
-            model = file.read(FILE_BYTES + 1)
-    except (OSError, ValueError, MemoryError) as error:
+            if os.fstat(file.fileno()).st_size > FILE_BYTES:
+                raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
+            return file.read()
+    except MemoryError as error:
+        raise BadEncoder(f"{path} needs more memory than there is", hint="raise the limit of memory") from error
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
-    if len(model) > FILE_BYTES:
-        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
-    return model
 
 
 @contextmanager

@@ -288,7 +288,7 @@ class LocalCatalog:
 
     def sample(self, most: int) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             self.demand_same(transaction)
             return transaction.vectors(self.encoder, transaction.spread(most))
 
