@@ -7,6 +7,7 @@ Works on every file system and platform that Python and ``filelock`` know; what 
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import secrets
 import time
@@ -70,7 +71,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         sync_folder(path.parent)
 
 
-def open_foreign(path: Path) -> IO[bytes]:
+def open_foreign(path: Path) -> io.BufferedReader:
     """Open a file whose path somebody gave us, for reading.
 
     Raises PermissionError for the database of a catalog, under whatever name a link gives it: to close any descriptor
