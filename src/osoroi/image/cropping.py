@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from osoroi import files
 from osoroi.errors import BadPhoto
 from osoroi.image.decode import Decoded, Shrink, decode, of_picture, whole
 from osoroi.records import Box, PhotoLike, Preprocessing, Readable, Source
@@ -92,12 +93,13 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
         if not stat.S_ISREG(state.st_mode):
             what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
             raise BadPhoto(f"{source} is {what}", hint="give the path of one photo")
-        with source.open("rb") as file:
+        with files.open_foreign(source) as file:
             return _within(file.read(limits.bytes + 1), name_of(source), limits, max(state.st_size, 0))
     except FileNotFoundError as error:
         raise BadPhoto(f"there is no photo at {source}", hint="check the path") from error
     except PermissionError as error:
-        raise BadPhoto(f"{name_of(source)} may not be read", hint="give yourself permission to read it") from error
+        reason = f"{name_of(source)} may not be read: {error.strerror}"
+        raise BadPhoto(reason, hint="give yourself permission to read it, or name another file") from error
     except (OSError, ValueError) as error:
         raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
 
