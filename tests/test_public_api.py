@@ -83,7 +83,7 @@ def test_training_without_torch_says_what_to_install() -> None:
             "*skip_unanswerable *threads *top_k *on_progress",
         ),
         ("compare", "first second *metrics *seed"),
-        ("Catalog.search", "photo *box *k *offset *where *detail *detail_from *like"),
+        ("Catalog.search", "photo *box *k *offset *where *detail *detail_from *detail_box *like"),
         ("Catalog.find", "photo *box"),
         ("Catalog.add", "products *threads *on_progress"),
         ("Catalog.update", "product_id **changes"),

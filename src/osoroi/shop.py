@@ -61,6 +61,7 @@ class Catalog:
         where: str | None = None,
         detail: float | None = None,
         detail_from: PhotoLike | None = None,
+        detail_box: BoxLike | None = None,
         like: str | None = None,
     ) -> list[Hit]: ...
 
@@ -76,7 +77,7 @@ class Catalog:
         detail: float | None = None,
     ) -> list[list[Hit]]: ...
 
-    def search(
+    def search(  # noqa: PLR0913  the wishes of one query are plain keywords here
         self,
         photo: PhotoLike | list[Any] | tuple[Any, ...] | None = None,
         *,
@@ -86,6 +87,7 @@ class Catalog:
         where: str | None = None,
         detail: float | None = None,
         detail_from: PhotoLike | None = None,
+        detail_box: BoxLike | None = None,
         like: str | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The k products most similar to the garment in a photo, best first, after the first ``offset`` of them.
@@ -95,6 +97,7 @@ class Catalog:
         query. ``where`` is a filter such as ``"category = skirts and price <= 5000"``. ``detail`` in [0, 1] is the
         weight of colour and pattern; by default it is the encoder's. ``detail_from`` is a second photo, or a colour
         such as ``"#b03a2e"`` or ``"navy"``: the products have the shape of the first photo in that colour and pattern.
+        ``detail_box`` is the garment in the second photo.
 
         A list of photos is one batch: it gives a list of hits for each photo, and ``box`` is then a list of boxes.
         ``like`` names a product of the catalog that is the query instead of a photo. Raises BadPhoto, BadFilter,
@@ -104,13 +107,22 @@ class Catalog:
             raise BadRequest("a search needs a photo, or like= without a box", hint="give one of them")
         if detail_from is not None and (like is not None or isinstance(photo, list | tuple)):
             raise BadRequest("detail_from needs one photo, not like= or a list", hint="search for one photo at a time")
+        if detail_box is not None and detail_from is None:
+            raise BadRequest("detail_box is a garment in the photo of detail_from", hint="give that photo too")
         if like is not None:
             return self._searcher.similar(like, k=k, offset=offset, where=where, detail=detail)
         if isinstance(photo, list | tuple):
             return self._searcher.search_batch(photo, boxes=box, k=k, offset=offset, where=where, detail=detail)
         assert photo is not None
         return self._searcher.search(
-            photo, box=box, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
+            photo,
+            box=box,
+            k=k,
+            offset=offset,
+            where=where,
+            detail=detail,
+            detail_from=detail_from,
+            detail_box=detail_box,
         )
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
