@@ -18,7 +18,7 @@ from osoroi import image
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
-from osoroi.image import Limits
+from osoroi.image import Limits, Reduced
 from osoroi.records import Box, Crop, Preprocessing, Product
 from osoroi.search import Searcher
 from osoroi.server import app, run
@@ -86,6 +86,11 @@ class ThreadDecoder:
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> image.Photo:
         head, pixels = await self.run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(pixels, np.uint8).reshape(head["shape"])
+
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
+        head, body = await self.run("reduced", photo, side=side)
+        pixels = np.frombuffer(body, np.uint8).reshape(head["shape"])
+        return Reduced(pixels, head["factor"], head["width"], head["height"])
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         head, jpeg = await self.run("thumbnail", photo, width=width)

@@ -4,7 +4,7 @@ service. ``tasks`` are what a worker can do, ``worker`` is its process, ``pool``
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from osoroi.image import Limits, Photo
+from osoroi.image import Limits, Photo, Reduced
 from osoroi.records import Box, Preprocessing
 from osoroi.server.decoding.tasks import Attention
 
@@ -28,6 +28,10 @@ class Decoder(Protocol):
 
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> Photo:
         """The encoder's input."""
+        ...
+
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
+        """The upright photo with at most ``side`` pixels on its longer side, as ``image.reduced`` gives it."""
         ...
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:

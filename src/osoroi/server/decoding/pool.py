@@ -18,7 +18,7 @@ import numpy as np
 import osoroi
 from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError
-from osoroi.image import Limits, Photo, inspect, truncation
+from osoroi.image import Limits, Photo, Reduced, inspect, truncation
 from osoroi.records import Box, Preprocessing
 from osoroi.server.decoding import Thumbnail
 from osoroi.server.decoding.tasks import Attention
@@ -109,6 +109,12 @@ class DecodingPool:
         """See ``Decoder``."""
         values, body = await self._run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(body, np.uint8).reshape(values["shape"])
+
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
+        """See ``Decoder``."""
+        values, body = await self._run("reduced", photo, side=side)
+        pixels = np.frombuffer(body, np.uint8).reshape(values["shape"])
+        return Reduced(pixels, values["factor"], values["width"], values["height"])
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         """See ``Decoder``."""

@@ -27,6 +27,10 @@ def run(task: str, photo: bytes, values: Mapping[str, Any], limits: Limits) -> t
         case "crop":
             pixels = image.crop(photo, _box(values), _preprocessing(values), limits=limits)
             return {"shape": pixels.shape}, pixels.tobytes()
+        case "reduced":
+            small = image.reduced(photo, int(values["side"]), limits=limits)
+            head = {"factor": small.factor, "width": small.width, "height": small.height}
+            return {"shape": small.photo.shape, **head}, small.photo.tobytes()
         case "thumbnail":
             return _thumbnail(photo, int(values["width"]), limits)
         case "saliency":
