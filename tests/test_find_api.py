@@ -312,14 +312,14 @@ def test_a_photo_whose_request_gave_up_before_its_turn_is_not_searched() -> None
     assert slow.calls == 1
 
 
-def test_the_networks_are_warmed_once() -> None:
+def test_the_networks_are_loaded_once() -> None:
     async def ask() -> None:
         for _ in range(3):
             finder.warm()
         await finder.find(Reduced(np.zeros((40, 30, 3), np.uint8), 1, 30, 40))
 
-    quick = SlowFind(0)
-    finder = Finder(1, find=quick)
+    loads: list[int] = []
+    finder = Finder(1, find=SlowFind(0), load=lambda: loads.append(1))
     asyncio.run(ask())
     finder.close()
-    assert quick.calls == 2
+    assert loads == [1]

@@ -144,7 +144,7 @@ def test_a_dropped_photo_finds_products_and_a_drawn_box_asks_for_one_garment(pag
     page.mouse.up()
     expect_first(page, "Blue top")
     assert box_of(page)[2] - box_of(page)[0] == right - left  # moving keeps the size
-    corner = page.locator(".corner.nw").bounding_box()
+    corner = page.locator("#box .corner.nw").bounding_box()
     page.mouse.move(corner["x"] + 18, corner["y"] + 18)
     page.mouse.down()
     page.mouse.move(stage["x"] + 4, stage["y"] + 4, steps=4)
@@ -165,12 +165,12 @@ def test_the_box_can_be_drawn_moved_sized_and_removed_with_the_keyboard_alone(pa
     assert box_of(page) == [0, 125, 200, 375]
     expect_first(page, "Red skirt")
     page.keyboard.press("Tab")
-    expect(page.locator(".corner.nw")).to_be_focused()
+    expect(page.locator("#box .corner.nw")).to_be_focused()
     page.keyboard.press("ArrowDown")
     assert box_of(page) == [0, 129, 200, 375]
     for _ in range(3):
         page.keyboard.press("Tab")
-    expect(page.locator(".corner.se")).to_be_focused()
+    expect(page.locator("#box .corner.se")).to_be_focused()
     page.keyboard.press("ArrowRight")
     assert box_of(page) == [0, 129, 204, 375]
     page.keyboard.press("Delete")

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from osoroi.garments import Garment, find_in
+from osoroi.garments.runtime import load
 from osoroi.image import Reduced
 from osoroi.records import Box
 
@@ -24,10 +23,11 @@ class Find(Protocol):
 class Finder:
     """At most ``threads`` photos at once; others wait in their order. Lives on one event loop."""
 
-    def __init__(self, threads: int, *, find: Find = find_in) -> None:
+    def __init__(self, threads: int, *, find: Find = find_in, load: Callable[[], None] = load) -> None:
         self._find = find
+        self._load = load
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="find")
-        self._warm: asyncio.Future[list[Garment]] | None = None
+        self._warm: asyncio.Future[None] | None = None
 
     async def find(self, photo: Reduced, *, box: Box | None = None) -> Sequence[Garment]:
         """The garments of a photo. A caller that is cancelled while it waits costs nothing."""
@@ -36,8 +36,7 @@ class Finder:
     def warm(self) -> None:
         """Load the networks in the background, once: somebody is about to choose a photo."""
         if self._warm is None:
-            plain = Reduced(np.full((32, 32, 3), 255, np.uint8), 1, 32, 32)
-            self._warm = asyncio.get_running_loop().run_in_executor(self._pool, self._call(plain, None))
+            self._warm = asyncio.get_running_loop().run_in_executor(self._pool, self._load)
             self._warm.add_done_callback(lambda job: job.cancelled() or job.exception())
 
     def close(self) -> None:

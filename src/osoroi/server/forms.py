@@ -19,7 +19,7 @@ PARTS = 512
 NAME = 200
 """Characters of the name of a field."""
 
-PHOTOS = frozenset({"photo", "kept", "detail_from", "detail_kept"})
+PHOTOS = frozenset({"photo", "kept", "detail_from", "detail_photo", "detail_kept"})
 """Fields that hold photos: they alone may be large."""
 
 ENCODINGS = (b"", b"binary", b"8bit", b"7bit")

@@ -10,8 +10,8 @@ Words = Mapping[str, str]
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "tagline": ("Find what she is wearing.", "その服、見つけます。"),
     "lead": (
-        "Drop a photo, draw a box around one garment, and see what the shop has that matches.",
-        "写真を選び、気になる一着を囲むと、店にあるお揃いが見つかります。",
+        "Drop a photo. Each garment in it is found: choose one, and see what the shop has that matches.",
+        "写真を選ぶと、写っている服が一点ずつ見つかります。気になる一着を選べば、お店のお揃いが並びます。",
     ),
     "drop": ("Drop a photo here", "ここに写真をドロップ"),
     "drop_more": ("paste one, or", "貼り付けでも、または"),
@@ -26,6 +26,20 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "query": ("Your photo", "写真"),
     "draw": ("Draw a box", "囲む"),
     "whole": ("Whole photo", "写真全体"),
+    "garments": ("Garments in the photo", "写真の中の服"),
+    "garment_n": ("{name}, {n} of {all}", "{name}、{all} 点中 {n}"),
+    "person_n": ("person {n}", "{n} 人目"),
+    "whole_look": ("The whole look", "コーデ全体"),
+    "find_garments": ("Garments in this photo", "この写真の服"),
+    "finding": ("Finding the garments …", "服を探しています…"),
+    "in_color": ("In another colour", "色を変える"),
+    "colors_of_photo": ("Colours of the photo", "写真の色"),
+    "color_of_photo": ("{name}, from the photo", "写真の{name}"),
+    "palette": ("Palette", "色見本"),
+    "own_color": ("Back to its own colour", "元の色に戻す"),
+    "this_pattern": ("This pattern: choose a photo", "この柄で：写真を選ぶ"),
+    "pattern_photo": ("Photo of the pattern", "柄の写真"),
+    "pattern_box": ("Box in the photo of the pattern", "柄の写真の枠"),
     "box_help": (
         "Drag on the photo to draw a box around one garment. With the keyboard: “Draw a box”, then the arrow keys move "
         "it and its corners; Shift takes larger steps, Delete removes it.",
