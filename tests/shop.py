@@ -24,6 +24,7 @@ from osoroi.search import Searcher
 from osoroi.server import app, run
 from osoroi.server.decoding import Decoder, Thumbnail, tasks
 from osoroi.server.decoding.tasks import Attention
+from osoroi.server.finding import Finder
 from osoroi.server.settings import Settings
 from tiny import TinyEncoder
 
@@ -114,11 +115,12 @@ def serving(
     *,
     processes: bool = False,
     reopen: Callable[[], Searcher] | None = None,
+    finder: Finder | None = None,
 ) -> Iterator[str]:
     """The service on a free port of this machine, in a thread; gives its address. With ``processes`` photos are decoded
     in worker processes, as they are outside of tests."""
     decoder: Decoder | None = None if processes else ThreadDecoder()
-    application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen)
+    application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen, finder=finder)
     server = uvicorn.Server(run.config(application, "127.0.0.1", 0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

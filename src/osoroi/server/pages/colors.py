@@ -16,26 +16,24 @@ PALETTE: Final = (
     ("pink", "ピンク"), ("orange", "オレンジ"), ("yellow", "黄色"), ("green", "緑"), ("light blue", "水色"),
     ("blue", "青"), ("navy", "紺"), ("purple", "紫"),
 )  # fmt: skip
-"""English and Japanese names; ``swatch.parse`` knows both, and the Japanese one is the colour."""
+"""English and Japanese names. The Japanese one is the colour: CSS means the brightest of each by the English one."""
 
 FROM_PHOTO: Final = 6
 """Chips of the photo's own colours, at most."""
 
 
 class Chip(NamedTuple):
-    """One colour to wish for: ``value`` is what the form sends."""
+    """One colour to wish for."""
 
-    value: str
     code: str
     name: str
     chosen: bool
-    address: str
 
 
 def chips(codes: Iterable[str], state: UrlState, words: Words, lang: str) -> list[Chip]:
     """Chips of the photo's colours, each named after the nearest of the palette."""
     return [
-        _chip(one, one, words["color_of_photo"].format(name=name_of(one, lang)), state)
+        _chip(one, words["color_of_photo"].format(name=name_of(one, lang)), state)
         for one in distinct(codes)[:FROM_PHOTO]
     ]
 
@@ -43,7 +41,7 @@ def chips(codes: Iterable[str], state: UrlState, words: Words, lang: str) -> lis
 def palette(state: UrlState, lang: str) -> list[Chip]:
     """The chips that are always there."""
     return [
-        _chip(english, code(swatch.parse(japanese)), japanese if lang == "ja" else english.capitalize(), state)
+        _chip(code(swatch.parse(japanese)), japanese if lang == "ja" else english.capitalize(), state)
         for english, japanese in PALETTE
     ]
 
@@ -83,9 +81,8 @@ def name_of(color: str, lang: str) -> str:
     return japanese if lang == "ja" else english
 
 
-def _chip(value: str, hexadecimal: str, name: str, state: UrlState) -> Chip:
-    chosen = state.detail_from == value
-    return Chip(value, hexadecimal, name, chosen, state.address(detail_from=None if chosen else value))
+def _chip(color: str, name: str, state: UrlState) -> Chip:
+    return Chip(color, name, state.detail_from == color)
 
 
 def _apart(one: str, other: str) -> float:

@@ -32,6 +32,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "whole_look": ("The whole look", "コーデ全体"),
     "find_garments": ("Garments in this photo", "この写真の服"),
     "finding": ("Finding the garments …", "服を探しています…"),
+    "adjust": ("Shape, colour, pattern", "形・色・柄の調整"),
     "in_color": ("In another colour", "色を変える"),
     "colors_of_photo": ("Colours of the photo", "写真の色"),
     "color_of_photo": ("{name}, from the photo", "写真の{name}"),

@@ -78,7 +78,8 @@ export class Garments {
     const [left, top, right, bottom] = (chosen && this.moved) || button.dataset.box.split(",").map(Number);
     const [width, height] = [button.offsetWidth, button.offsetHeight];
     const x = ((left + right) / 2) * across - width / 2;
-    const y = chosen ? top * down + APART : ((top + bottom) / 2) * down - height / 2;
+    const small = (bottom - top) * down < 3 * height; // a button on it would leave no room to drag
+    const y = !chosen ? ((top + bottom) / 2) * down - height / 2 : top * down + (small ? -height - APART : APART);
     const most = [this.stage.clientWidth - width - APART, this.stage.clientHeight - height - APART];
     return { button, width, height, left: within(x, APART, most[0]), top: within(y, APART, most[1]) };
   }

@@ -122,8 +122,8 @@ function updateControls() {
   if (dial) find("#own").hidden = isOwn();
   find("#whole").hidden = !editor.value;
   find("#draw").hidden = Boolean(editor.value);
-  find("#look").hidden = garments.count < 2;
-  find("#look").setAttribute("aria-pressed", String(look()));
+  find("#whole-look").hidden = garments.count < 2;
+  find("#whole-look").setAttribute("aria-pressed", String(look()));
   find("#find").hidden = Boolean(photo) || garments.count > 0 || !searching();
   garments.mark(look() ? 0 : number());
   garments.place(moved() ? editor.value : null);
@@ -248,6 +248,7 @@ async function take(file) {
   shown = null;
   const box = again ? boxOfAddress() : null;
   forget();
+  if (!again) wishes?.restore("", "", null);
   if (again) {
     const query = new URLSearchParams(location.search);
     hidden.garment.value = query.get("garment") ?? "";
@@ -412,7 +413,7 @@ for (const id of ["#file", "#camera"]) {
 }
 find("#another").addEventListener("click", () => find("#file").click());
 find("#draw").addEventListener("click", () => editor.place());
-find("#look").addEventListener("click", showLook);
+find("#whole-look").addEventListener("click", showLook);
 find("#find").addEventListener("click", () => {
   hidden.garment.value = "1";
   refresh({ push: true });
@@ -454,7 +455,9 @@ document.addEventListener("drop", (event) => {
 });
 addEventListener("popstate", ({ state }) => restore(new URLSearchParams(location.search), state));
 
-if (matchMedia("(max-width: 899px)").matches && find("#filters")) find("#filters").open = false;
+if (matchMedia("(max-width: 899px)").matches) {
+  for (const part of [find("#adjust"), find("#filters")]) if (part) part.open = false; // the products are what people came for
+}
 const bytesOf = (base64) => new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))]);
 if (Number(stage.dataset.width)) {
   shown = { plain: queryImage.dataset.plain, saliency: queryImage.dataset.saliency };
