@@ -81,7 +81,7 @@ def command(
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
-    options_of = {"k": k, "offset": offset, "where": where, "detail": detail}
+    options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with LocalCatalog.open(catalog, readonly=True) as products:
         searcher = Searcher(Encoder.open(encoder), products)
         search = partial(searcher.search, **options_of, detail_from=detail_from, detail_box=detail_box)

@@ -38,7 +38,7 @@ def palette(photo: Photo, box: tuple[float, float, float, float], *, most: int =
     pixels = np.asarray(part)[(down**2 + across**2) <= 1]
     _, members, counts = np.unique(pixels // 24 @ np.array([256, 16, 1]), return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(members.ravel(), pixels[:, channel]) for channel in range(3)], axis=1)
-    means /= counts[:, None]
+    means = means / counts[:, None]
     spots = oklab(means)
     colors: list[int] = []  # bins, the most frequent first
     weights: list[int] = []

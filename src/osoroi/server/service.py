@@ -260,7 +260,8 @@ class Service:
         if isinstance(request.detail_from, bytes):
             return await self.embed(request.detail_from, request.detail_box, domain)
         preprocessing = self.encoder.preprocessing[domain]
-        crop = await self.read(lambda: image.crop(swatch(request.detail_from or ""), None, preprocessing))
+        color = request.detail_from or ""
+        crop = await self.read(lambda: image.crop(swatch(color), None, preprocessing))
         return await self.batcher.encode(crop)
 
     async def find(self, request: SearchRequest | FindRequest) -> Sequence[Garment]:

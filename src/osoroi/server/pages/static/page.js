@@ -2,8 +2,9 @@
 // anew. Lists of other garments that are there already are shown without asking again.
 
 import { BoxEditor } from "./box.js";
+import { Filters } from "./filters.js";
 import { Garments } from "./garments.js";
-import { imageIn, prepared } from "./photo.js";
+import { blobOf, fileInto, onPhoto, prepared, salient } from "./photo.js";
 import { Results } from "./results.js";
 import { Wishes } from "./wishes.js";
 
@@ -28,6 +29,7 @@ let lists = { key: "", of: new Map() }; // lists of garments, as long as nothing
 const results = new Results(find("#results"), find("#gone"), { onShown: resultsShown, onList: listCame });
 const editor = new BoxEditor(stage, find("#box"), { onInput: () => searchSoon(200), onCommit: boxed });
 const garments = new Garments(stage, find("#garments"));
+const filters = new Filters(form);
 const wishes = find("#wishes")
   ? new Wishes(find("#wishes"), { color: hidden.detail_from, box: hidden.detail_box, onChange: () => refresh({ push: true }) })
   : null;
@@ -50,9 +52,7 @@ function pairs() {
   if (moved() || !number()) put("box", editor.value?.join(","));
   for (const [name, value] of wishes?.pairs ?? []) put(name, value);
   if (dial && !isOwn()) put("detail", String(Number(dial.value)));
-  for (const input of form.querySelectorAll('#filters input, [name="saliency"]')) {
-    if (input.type === "number" ? input.value : input.checked) put(input.name, input.value);
-  }
+  fields.push(...filters.pairs());
   if (hidden.k.value !== hidden.k.dataset.default) put("k", hidden.k.value);
   put("lang", hidden.lang.value);
   return fields;
@@ -128,8 +128,7 @@ function updateControls() {
   garments.mark(look() ? 0 : number());
   garments.place(moved() ? editor.value : null);
   wishes?.update();
-  const clear = find("#clear");
-  if (clear) clear.hidden = !pairs().some(([name]) => ["category", "brand", "above", "below"].includes(name) || name.startsWith("a."));
+  filters.update();
   for (const link of document.querySelectorAll(".languages a")) {
     const query = new URLSearchParams(location.search);
     query.set("lang", link.dataset.lang);
@@ -151,10 +150,7 @@ function resultsShown(outcome) {
   }
   takeGarments(outcome);
   keep(outcome);
-  for (const item of outcome.querySelectorAll("[data-for]")) {
-    const count = find(`[data-count="${CSS.escape(item.dataset.for)}"]`);
-    if (count) count.textContent = item.textContent;
-  }
+  filters.count(outcome);
 }
 
 /** The garments that were found in this search, and the one that the list is of. */
@@ -201,9 +197,14 @@ function measure(width, height, url) {
   const box = editor.value ?? boxOfAddress();
   editor.photo(width, height);
   editor.set(box);
+  frame(width, height);
+  updateControls();
+}
+
+function frame(width, height) {
   queryImage.width = width;
   queryImage.height = height;
-  updateControls();
+  stage.classList.toggle("tall", height > 1.2 * width);
 }
 
 const boxOfAddress = () => new URLSearchParams(location.search).get("box")?.split(",").map(Number) ?? null;
@@ -213,27 +214,17 @@ const wantsSaliency = () => Boolean(form.elements.saliency?.checked);
 async function showPhoto() {
   const plain = photo ? photo.url : shown?.plain;
   if (!plain) return;
-  if (!wantsSaliency()) {
-    if (queryImage.getAttribute("src") !== plain) queryImage.src = plain;
+  if (!wantsSaliency() || !photo) {
+    const src = wantsSaliency() ? shown.saliency || plain : plain;
+    if (queryImage.getAttribute("src") !== src) queryImage.src = src;
     return;
   }
-  if (!photo) {
-    queryImage.src = shown.saliency || plain;
-    return;
-  }
-  const data = new FormData();
-  data.append("photo", photo.blob, "photo");
-  if (editor.value) data.append("box", editor.value.join(","));
   const of = photo;
-  try {
-    const response = await fetch("/v1/saliency", { method: "POST", body: data });
-    if (!response.ok || of !== photo || !wantsSaliency()) return;
-    const before = queryImage.src;
-    queryImage.src = URL.createObjectURL(await response.blob());
-    if (before.startsWith("blob:") && before !== photo.url) URL.revokeObjectURL(before);
-  } catch {
-    // the results say that nobody answers
-  }
+  const url = await salient(photo.blob, editor.value);
+  if (!url || of !== photo || !wantsSaliency()) return;
+  const before = queryImage.src;
+  queryImage.src = url;
+  if (before.startsWith("blob:") && before !== photo.url) URL.revokeObjectURL(before);
 }
 
 // ---------------------------------------------------------------- what people do
@@ -274,8 +265,7 @@ function forget() {
 
 function measureOwn({ url, width, height }) {
   queryImage.src = url;
-  queryImage.width = width;
-  queryImage.height = height;
+  frame(width, height);
   stage.classList.remove("fresh");
 }
 
@@ -334,10 +324,7 @@ function restore(query, state) {
   hidden.k.value = query.get("k") ?? hidden.k.dataset.default;
   wishes?.restore(query.get("detail_from") ?? "", query.get("detail_box"), seconds.get(state?.second));
   if (dial) dial.value = query.get("detail") ?? dial.dataset.own;
-  for (const input of form.querySelectorAll('#filters input, [name="saliency"]')) {
-    if (input.type === "number") input.value = query.get(input.name) ?? "";
-    else input.checked = query.getAll(input.name).includes(input.value);
-  }
+  filters.restore(query);
   editor.photo(photo?.width ?? 0, photo?.height ?? 0);
   if (photo) {
     measureOwn(photo);
@@ -346,14 +333,6 @@ function restore(query, state) {
     editor.set(boxOfAddress() ?? (look() ? null : garments.box(number())));
   }
   refresh();
-}
-
-function clearFilters() {
-  for (const input of form.querySelectorAll("#filters input")) {
-    if (input.type === "number") input.value = "";
-    else input.checked = false;
-  }
-  refresh({ push: true });
 }
 
 function clicked(event) {
@@ -375,23 +354,20 @@ function clicked(event) {
   else if (more !== undefined) {
     hidden.k.value = more;
     refresh({ push: true });
-  } else clearFilters();
+  } else {
+    filters.clear();
+    refresh({ push: true });
+  }
 }
 
 /** Show the page in another language. A photo goes along: the server sends it back in the page and keeps nothing. */
 function speak(language) {
-  put(find("#file"), photo);
-  if (wishes?.photo) put(find("#detail-file"), wishes.photo);
+  fileInto(find("#file"), photo);
+  if (wishes?.photo) fileInto(find("#detail-file"), wishes.photo);
   hidden.box.value = moved() || !number() ? (editor.value?.join(",") ?? "") : "";
   for (const input of form.querySelectorAll(".numbers input")) input.value = "";
   hidden.lang.value = language;
   form.submit();
-}
-
-function put(input, { blob }) {
-  const files = new DataTransfer();
-  files.items.add(new File([blob], "photo"));
-  input.files = files.files;
 }
 
 function turn(to) {
@@ -405,12 +381,6 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   refresh({ push: true });
 });
-for (const id of ["#file", "#camera"]) {
-  find(id).addEventListener("change", ({ target }) => {
-    take(target.files[0]);
-    target.value = "";
-  });
-}
 find("#another").addEventListener("click", () => find("#file").click());
 find("#draw").addEventListener("click", () => editor.place());
 find("#whole-look").addEventListener("click", showLook);
@@ -434,34 +404,16 @@ form.addEventListener("change", ({ target }) => {
   if (target.closest("#filters") || target.name === "saliency") refresh({ push: true });
 });
 document.addEventListener("click", clicked);
-document.addEventListener("paste", (event) => {
-  const file = imageIn(event.clipboardData);
-  if (file) {
-    event.preventDefault();
-    take(file);
-  }
-});
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  document.documentElement.classList.add("dragging");
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) document.documentElement.classList.remove("dragging");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  document.documentElement.classList.remove("dragging");
-  take(imageIn(event.dataTransfer));
-});
+onPhoto(form, take);
 addEventListener("popstate", ({ state }) => restore(new URLSearchParams(location.search), state));
 
 if (matchMedia("(max-width: 899px)").matches) {
   for (const part of [find("#adjust"), find("#filters")]) if (part) part.open = false; // the products are what people came for
 }
-const bytesOf = (base64) => new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))]);
 if (Number(stage.dataset.width)) {
   shown = { plain: queryImage.dataset.plain, saliency: queryImage.dataset.saliency };
   editor.photo(Number(stage.dataset.width), Number(stage.dataset.height));
+  frame(editor.width, editor.height);
   garments.width = editor.width;
   garments.height = editor.height;
   garments.carried = hidden.known.value;
@@ -471,9 +423,9 @@ if (Number(stage.dataset.width)) {
 }
 if (form.elements.kept) {
   // a page that was made without scripts, and goes on with them
-  photo = { blob: bytesOf(form.elements.kept.value), url: queryImage.dataset.plain, width: editor.width, height: editor.height, key: "kept" };
+  photo = { blob: blobOf(form.elements.kept.value), url: queryImage.dataset.plain, width: editor.width, height: editor.height, key: "kept" };
   photos.set("kept", photo);
-  if (form.elements.detail_kept) wishes?.adopt(bytesOf(form.elements.detail_kept.value));
+  if (form.elements.detail_kept) wishes?.adopt(blobOf(form.elements.detail_kept.value));
   history.replaceState({ key: "kept", second: wishes?.key || null }, "");
 }
 updateControls();
