@@ -429,7 +429,7 @@ class CountingFind:
         half = photo.width // 2
         boxes = (Box(0, 0, half, photo.height), Box(half, 0, photo.width, photo.height))
         return [
-            Garment(box, kind, 1.0, 0, (color,))
+            Garment(box, kind, 1.0, 0, {}, (color,))
             for box, kind, color in zip(boxes, ("top", "skirt"), ("#c81414", "#1428c8"), strict=True)
         ]
 
@@ -449,22 +449,26 @@ def test_garments_that_the_page_knows_are_not_searched_for_again(tmp_path: Path)
             b"Blue top",
         ]
         known = re.search(r'data-carried="([^"]+)"', first.text)[1]
-        assert known == "top:0,0,30,80:0:c81414;skirt:30,0,60,80:0:1428c8"
+        assert known == "top:0,0,30,80:0:c81414:;skirt:30,0,60,80:0:1428c8:"
         assert find.calls == 1
         again = httpx.post(f"{address}/results", files=both, data={"known": known, "garment": "2", "lang": "en"})
         assert 'data-number="2"' in again.text
         assert NEXT.decode() not in again.text
         assert find.calls == 1
-        for nonsense in ("moon:0,0,1,1:0:", "top:0,0,1:0:", "top:0,0,9,9:0:zzzzzz", ";" * 200, "top:" * 9000):
+        for nonsense in ("moon:0,0,1,1:0::", "top:0,0,1:0::", "top:0,0,9,9:0:zzzzzz:", ";" * 200, "top:" * 9000):
             answer = httpx.post(f"{address}/results", files=both, data={"known": nonsense, "lang": "en"})
             assert answer.status_code == 200
         assert find.calls == 6  # looked for, as nothing sensible was known
-        outside = httpx.post(f"{address}/results", files=both, data={"known": "top:0,0,999,999:0:", "lang": "en"})
+        outside = httpx.post(f"{address}/results", files=both, data={"known": "top:0,0,999,999:0::", "lang": "en"})
         assert outside.status_code == 422
 
 
 def test_garments_come_back_from_the_form_as_they_went_into_it() -> None:
-    sent = [Garment(Box(1, 2, 3, 4), "skirt", 1.0, 2, ("#00ff00",)), Garment(Box(0, 0, 9, 9), "bag", 1.0, None, ())]
+    chances = {"skirt": 0.75, "dress": 0.25}
+    sent = [
+        Garment(Box(1, 2, 3, 4), "skirt", 0.75, 2, chances, ("#00ff00",)),
+        Garment(Box(0, 0, 9, 9), "bag", 1.0, None),
+    ]
     back = outfit.read(outfit.written(sent))
     assert back == sent
     assert [one.colors for one in back] == [one.colors for one in sent]

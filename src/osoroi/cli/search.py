@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, pictures, text
 from osoroi.encoder import Encoder
 from osoroi.image.swatch import is_color
-from osoroi.records import Box, Crop, Hit
+from osoroi.records import Box, Crop, Hit, Kinds
 from osoroi.report import grid as grids
 from osoroi.search import Searcher, outfit_response, response
 from osoroi.text import number
@@ -33,6 +32,7 @@ ALL = "all"
     "--garment",
     help="Search by a garment that is found in PHOTO: its number, its kind, upper, lower or feet; by each with 'all'.",
 )
+@click.option("--kind", help="What the garment is: top, skirt, shoes, … Without it, its place and picture tell.")
 @options.k
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many of the best: the next page.")
 @options.where
@@ -52,6 +52,7 @@ def command(
     like: str | None,
     box: Box | None,
     garment: str | None,
+    kind: str | None,
     k: int,
     offset: int,
     where: str | None,
@@ -80,19 +81,30 @@ def command(
         raise click.UsageError("--detail-box is a garment in the photo of --detail-from")
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    if kind is not None and (photo is None or garment is not None):
+        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with LocalCatalog.open(catalog, readonly=True) as products:
         searcher = Searcher(Encoder.open(encoder), products)
-        search = partial(searcher.search, **options_of, detail_from=detail_from, detail_box=detail_box)
+
+        def search(box: Box | None, kind: Kinds | None) -> list[Hit]:
+            assert photo is not None
+            return searcher.search(
+                photo, box=box, kind=kind, **options_of, detail_from=detail_from, detail_box=detail_box
+            )
+
         start = time.perf_counter()
         if photo is not None and garment == ALL:
-            lists = [(each, search(photo, box=each.box)) for each in chosen]
+            lists = [(each, search(each.box, each.kinds)) for each in chosen]
             took_s = time.perf_counter() - start
             show_each(searcher, photo, lists, detail, grid, as_json, took_s=took_s)
             return
+        if chosen:
+            hits = search(chosen[0].box, chosen[0].kinds)
+        else:
+            hits = searcher.similar(str(like), **options_of) if photo is None else search(box, kind)
         box = chosen[0].box if chosen else box
-        hits = searcher.similar(str(like), **options_of) if photo is None else search(photo, box=box)
         took_s = time.perf_counter() - start
         if grid:
             query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)

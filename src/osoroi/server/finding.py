@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
 from osoroi.garments import Garment, find_in
+from osoroi.garments.query import clues_in
 from osoroi.garments.runtime import load
 from osoroi.image import Reduced
-from osoroi.records import Box
+from osoroi.records import Box, Clues
 
 
 @runtime_checkable
@@ -32,6 +33,10 @@ class Finder:
     async def find(self, photo: Reduced, *, box: Box | None = None) -> Sequence[Garment]:
         """The garments of a photo. A caller that is cancelled while it waits costs nothing."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._call(photo, box))
+
+    async def clues(self, photo: Reduced, box: Box) -> Clues:
+        """What a photo says of the kind of the garment in a box besides its pixels."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, clues_in, photo, box)
 
     def warm(self) -> None:
         """Load the networks in the background, once: somebody is about to choose a photo."""

@@ -8,12 +8,12 @@ from osoroi.errors import BadRequest
 from osoroi.garments import Garment
 from osoroi.garments.choose import ALL
 from osoroi.image import swatch
-from osoroi.records import Box
+from osoroi.records import Box, Kinds
 from osoroi.server.forms import Form
 from osoroi.server.settings import Settings
 
 FIELDS = (
-    "photo", "crop_id", "product_id", "box", "garment", "look", "k", "offset", "where", "detail",
+    "photo", "crop_id", "product_id", "box", "kind", "garment", "look", "k", "offset", "where", "detail",
     "detail_from", "detail_box",
 )  # fmt: skip
 """Fields of ``POST /v1/search``."""
@@ -30,8 +30,9 @@ class SearchRequest:
     """One search: by a photo that was sent, or by a crop or a product of the catalog; never by two of them.
 
     In a photo or the photo of a crop, ``box`` selects a part, ``garment`` one of the garments that are found in it
-    (``all`` gives a list for each). ``where`` is a filter as text or as JSON text. ``detail_from`` is a colour, or the
-    photo whose colour and pattern are wanted; ``detail_box`` is the garment in that photo.
+    (``all`` gives a list for each). ``kind`` says what the garment is. ``where`` is a filter as text or as JSON text.
+    ``detail_from`` is a colour, or the photo whose colour and pattern are wanted; ``detail_box`` is the garment in that
+    photo.
     """
 
     photo: bytes | None = None
@@ -39,6 +40,7 @@ class SearchRequest:
     product_id: str | None = None
     box: Box | None = None
     garment: str | None = None
+    kind: Kinds | None = None
     k: int = K
     offset: int = 0
     where: str | None = None
@@ -53,12 +55,14 @@ class SearchRequest:
             raise BadRequest(f"{what} needs a photo, and a product may have several", hint="send its crop_id instead")
         if self.box is not None and self.garment is not None:
             raise BadRequest("a search takes a box, or a garment that is found, not both", hint="leave one of them out")
+        if self.kind is not None and self.garment is not None:
+            raise BadRequest("the kind of a garment that is found is known", hint="leave the kind out")
         if self.detail_box is not None and not isinstance(self.detail_from, bytes):
             raise BadRequest("detail_box is a garment in the photo of detail_from", hint="send that photo as a file")
 
     def of(self, garment: Garment) -> "SearchRequest":
         """The same search by one garment that was found in its photo."""
-        return replace(self, garment=None, box=garment.box)
+        return replace(self, garment=None, box=garment.box, kind=garment.kinds or garment.kind)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def from_form(form: Form, settings: Settings) -> SearchRequest:
         product_id=form.one("product_id"),
         box=box_of(form.one("box")),
         garment=garment_of(form.one("garment"), form.one("look")),
+        kind=form.one("kind"),
         k=k_of(form.one("k"), settings),
         offset=offset_of(form.one("offset"), settings),
         where=form.one("where"),

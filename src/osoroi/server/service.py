@@ -19,12 +19,13 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder
+from osoroi.encoder.loader import Input
 from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
 from osoroi.image.swatch import swatch
-from osoroi.records import Box, Crop, Domain, Hit, Product, Value
-from osoroi.search import Searcher, detail_domain
+from osoroi.records import Box, Clues, Crop, Domain, Hit, Kinds, Product, Value
+from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
@@ -123,7 +124,7 @@ class Service:
         """Run ``work`` on a reading thread."""
         return await self._on(self._readers, work, *arguments)
 
-    async def ask(self, work: Callable[[Storage], T]) -> T:
+    async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
         return await self._current(lambda: self.read(lambda: work(self.catalog)))
 
@@ -243,13 +244,13 @@ class Service:
 
     async def _vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         if request.photo is not None:
-            return await self.embed(request.photo, request.box, "street"), ()
+            return await self.embed_query(request.photo, request.box, request.kind), ()
         catalog = self.catalog
         if request.crop_id is not None:
             crop = await self.read(catalog.crop, request.crop_id)
             if request.box is not None:
                 photo = await self.read(self.load, crop)
-                return await self.embed(photo, request.box, "street"), (crop.product_id,)
+                return await self.embed_query(photo, request.box, request.kind), (crop.product_id,)
         else:
             crop = (await self.read(catalog.crops, request.product_id))[0]
         return await self.read(catalog.vectors, [crop.crop_id]), (crop.product_id,)
@@ -258,24 +259,32 @@ class Service:
         """The vector of the photo or the colour whose detail is wanted."""
         domain = detail_domain(request.detail_box)
         if isinstance(request.detail_from, bytes):
-            return await self.embed(request.detail_from, request.detail_box, domain)
+            return await self.embed(request.detail_from, request.detail_box, domain, DETAIL_ALONE)
         preprocessing = self.encoder.preprocessing[domain]
         color = request.detail_from or ""
         crop = await self.read(lambda: image.crop(swatch(color), None, preprocessing))
-        return await self.batcher.encode(crop)
+        return await self.batcher.encode(Input(crop, DETAIL_ALONE))
 
     async def find(self, request: SearchRequest | FindRequest) -> Sequence[Garment]:
         """The garments of the photo that a request names, or of its box alone."""
         photo = request.photo
         if photo is None:
             crop_id = request.crop_id
-            photo = await self.ask(lambda catalog: self.load(catalog.crop(crop_id or "")))
+            photo = await self.read_catalog(lambda catalog: self.load(catalog.crop(crop_id or "")))
         return await self.finder.find(await self.decoder.reduced(photo, WORK_SIDE), box=request.box)
 
-    async def embed(self, photo: bytes, box: Box | None, domain: Domain) -> Vector:
+    async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> Vector:
         """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
         crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
-        return await self.batcher.encode(crop)
+        return await self.batcher.encode(Input(crop, clues))
+
+    async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> Vector:
+        """The vector of a garment in a street photo. Its place on a body is looked for where ``kind`` does not say what
+        it is and the encoder wants to know."""
+        if kind is not None or box is None or not self.encoder.has_kind:
+            return await self.embed(photo, box, "street", self.encoder.query_clues(photo, box=None, kind=kind))
+        small = await self.decoder.reduced(photo, WORK_SIDE)
+        return await self.embed(photo, box, "street", await self.finder.clues(small, box))
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
         return self._plain(vector, request, without, request.k, request.detail)
@@ -290,8 +299,7 @@ class Service:
     @property
     def own_detail(self) -> float | None:
         """The encoder's own weight of colour and pattern, or None where it has no dial."""
-        weights = {part.name: part.weight for part in self.encoder.parts}
-        return weights.get("detail") if len(weights) > 1 else None
+        return self.encoder.own_detail
 
     # ---------------------------------------------------------------- photos
 
@@ -331,7 +339,8 @@ class Service:
 
         async def once() -> tuple[list[Crop], int]:
             sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
-            vectors = [await self.embed(photo, box, "shop") for photo, box in sources]  # searches go in between
+            clues = self.encoder.clues_of(product)
+            vectors = [await self.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
             return crops, await self.write(self._put, Entry(product, crops, np.concatenate(vectors)))
 
         return await self._current(once)
@@ -345,8 +354,9 @@ class Service:
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
     def _patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        self.catalog.patch(product_id, changes)
-        return self.catalog.get(product_id)
+        from osoroi.ingest import update  # searches need none of it
+
+        return update(self.catalog, self.encoder, product_id, changes)
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)

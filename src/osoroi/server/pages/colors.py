@@ -50,7 +50,7 @@ def of_garments(garments: Sequence[Garment]) -> list[str]:
     """The colours of all garments, first the main one of each, then their second ones.
 
     >>> from osoroi.records import Box
-    >>> top, skirt = (Garment(Box(0, 0, 9, 9), "top", 1.0, 0, codes) for codes in (("#f00", "#0f0"), ("#00f",)))
+    >>> top, skirt = (Garment(Box(0, 0, 9, 9), "top", 1.0, 0, {}, codes) for codes in (("#f00", "#0f0"), ("#00f",)))
     >>> of_garments([top, skirt])
     ['#f00', '#00f', '#0f0']
     """

@@ -3,6 +3,7 @@
 Finding costs more than a search. So a page that knows its garments sends them along, and nothing is found twice.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,8 +16,10 @@ from osoroi.server.search_request import box_of
 
 MOST = 48
 """Garments that a page carries along; more are never found."""
-LENGTH = 8_000
+LENGTH = 16_000
 """Characters of the field that carries them."""
+CODE = re.compile("#[0-9a-f]{6}")
+"""A colour, as a page writes it."""
 
 
 class Mark(NamedTuple):
@@ -78,42 +81,53 @@ def chosen_of(garments: Sequence[Garment], state: UrlState) -> int | None:
 
 
 def written(garments: Sequence[Garment]) -> str:
-    """Garments as one field of a form.
+    """Garments as one field of a form: kind, box, person, colours, and the kinds it may be, in thousandths.
 
-    >>> written([Garment(Box(1, 2, 30, 40), "top", 0.9, 0, ("#b03a2e", "#ffffff"))])
-    'top:1,2,30,40:0:b03a2e-ffffff'
+    >>> written([Garment(Box(1, 2, 30, 40), "top", 0.9, 0, {"top": 0.9, "dress": 0.1}, ("#b03a2e", "#ffffff"))])
+    'top:1,2,30,40:0:b03a2e-ffffff:top=900-dress=100'
     """
-    return ";".join(
-        f"{one.kind}:{','.join(map(str, one.box))}:{'' if one.person is None else one.person}:"
-        f"{'-'.join(color.removeprefix('#') for color in one.colors)}"
-        for one in garments
+    return ";".join(":".join(_fields(garment)) for garment in garments)
+
+
+def _fields(garment: Garment) -> tuple[str, ...]:
+    kinds = ((kind, int(1000 * share)) for kind, share in garment.kinds.items())
+    return (
+        garment.kind,
+        ",".join(map(str, garment.box)),
+        "" if garment.person is None else str(garment.person),
+        "-".join(color.removeprefix("#") for color in garment.colors),
+        "-".join(f"{kind}={share}" for kind, share in kinds if share),
     )
 
 
 def read(text: str | None) -> list[Garment] | None:
     """Garments from the field; None where there is none, or one that no page has written.
 
-    >>> read("top:1,2,30,40:0:b03a2e-ffffff")[0].colors, read("hat"), read("moon:1,2,3,4::")
+    >>> read("top:1,2,30,40:0:b03a2e-ffffff:top=900")[0].colors, read("hat"), read("moon:1,2,3,4:::")
     (('#b03a2e', '#ffffff'), None, None)
     """
     if not text or len(text) > LENGTH or text.count(";") >= MOST:
         return None
-    garments = [_one(part) for part in text.split(";")]
-    return [one for one in garments if one is not None] if None not in garments else None
-
-
-def _one(text: str) -> Garment | None:
-    kind, _, rest = text.partition(":")
-    box, _, rest = rest.partition(":")
-    person, _, codes = rest.partition(":")
-    colors = tuple(f"#{code}" for code in codes.split("-") if code)
-    digits = frozenset("0123456789abcdef")
-    if kind not in BY_NAME or any(len(color) != 7 or not digits.issuperset(color[1:]) for color in colors):
-        return None
-    if person and not (person.isascii() and person.isdecimal() and len(person) < 3):
-        return None
     try:
-        inside = box_of(box)
-    except BadRequest:
+        return [_garment(*part.split(":")) for part in text.split(";")]
+    except (BadRequest, ValueError, TypeError):
         return None
-    return None if inside is None else Garment(inside, kind, 1.0, int(person) if person else None, colors)
+
+
+def _garment(kind: str, box: str, person: str, codes: str, kinds: str) -> Garment:
+    """One garment; raises ValueError or BadRequest for what no page writes."""
+    colors = tuple(f"#{code}" for code in codes.split("-") if code)
+    shares = dict(part.split("=") for part in kinds.split("-") if part)
+    if not {kind, *shares} <= BY_NAME.keys() or not all(CODE.fullmatch(color) for color in colors):
+        raise ValueError(kind)
+    chances = {name: _natural(share) / 1000 for name, share in shares.items()}
+    inside = box_of(box)
+    if inside is None or sum(chances.values()) > 1:
+        raise ValueError(box)
+    return Garment(inside, kind, chances.get(kind, 1.0), _natural(person) if person else None, chances, colors)
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4):
+        raise ValueError(text)
+    return int(text)

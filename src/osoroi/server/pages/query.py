@@ -80,23 +80,24 @@ class Query:
         state = self.state if number == self.chosen else replace(self.state, box=None)
         if number is not None and self.state.every_garment:
             state = replace(state, k=ROW)
-        box = self.content if state.garment is None else None
+        box, kind = self.content if state.garment is None else None, None
         if number is not None:
-            box = self.garments[number - 1].box
-        return state.search_request(self.photo, box=box, detail_photo=self.detail_photo)
+            garment = self.garments[number - 1]
+            box, kind = garment.box, garment.kinds if state.box is None else None
+        return state.search_request(self.photo, box=box, kind=kind or None, detail_photo=self.detail_photo)
 
 
-def photo_of(form: Form, name: str, kept_name: str) -> bytes | None:
+def photo_of(form: Form, name: str, carried_name: str) -> bytes | None:
     """The photo of a form: the file that was chosen, else the one that the page carried."""
     if photos := form.photos(most=1, name=name):
         return photos[0]
-    if sum(len(part.content) for part in form.parts.get(kept_name, [])) > CARRIED_BYTES:
+    if sum(len(part.content) for part in form.parts.get(carried_name, [])) > CARRIED_BYTES:
         raise BadPhoto("the photo that the page carried is not one of its own", hint="choose it again")
-    kept = form.one(kept_name)
-    if kept is None:
+    carried = form.one(carried_name)
+    if carried is None:
         return None
     try:
-        return base64.b64decode(kept, validate=True)
+        return base64.b64decode(carried, validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadPhoto("the photo that the page carried came back broken", hint="choose it again") from error
 
@@ -155,10 +156,10 @@ async def of_catalog(service: Service, query: Query) -> Query:
     state = query.state
     if state.crop_id is not None:
         crop_id = state.crop_id
-        crop = await service.ask(lambda catalog: catalog.crop(crop_id))
+        crop = await service.read_catalog(lambda catalog: catalog.crop(crop_id))
     else:
         product_id = state.product_id or ""
-        crop = (await service.ask(lambda catalog: catalog.crops(product_id)))[0]
+        crop = (await service.read_catalog(lambda catalog: catalog.crops(product_id)))[0]
     small = await service.decoder.thumbnail(await service.read(service.load, crop), SHOWN_WIDTH)
     url = f"{photo_url(crop.crop_id)}?width={SHOWN_WIDTH}"
     shown = QueryPhoto(url, small.width, small.height, f"{url}&saliency=1")

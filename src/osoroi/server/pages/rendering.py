@@ -28,13 +28,13 @@ EXAMPLES = 12
 
 
 class QueryPhoto(NamedTuple):
-    """The photo of the query: its address and its size in pixels; ``kept`` is the photo itself, in base64."""
+    """The photo of the query: its address and its size in pixels; ``carried`` is the photo itself, in base64."""
 
     url: str
     width: int
     height: int
     saliency: str = ""
-    kept: str = ""
+    carried: str = ""
 
 
 class DetailPhoto(NamedTuple):
@@ -43,7 +43,7 @@ class DetailPhoto(NamedTuple):
     url: str
     width: int
     height: int
-    kept: str
+    carried: str
 
 
 class Strip(NamedTuple):
@@ -99,7 +99,7 @@ class Pages:
 
     async def state(self, pairs: Iterable[tuple[str, str]]) -> UrlState:
         """The state of an address or a form, without columns that the catalog does not have."""
-        columns = await self.service.ask(lambda catalog: catalog.columns())
+        columns = await self.service.read_catalog(lambda catalog: catalog.columns())
         return from_pairs(pairs, self.service.settings, columns, own_detail=self.own_detail)
 
     def html(self, name: str, request: Request, state: UrlState, status: int = 200, **values: Any) -> Response:
@@ -120,7 +120,7 @@ class Pages:
             "sections": [],
             "new": False,
             "detail_photo": None,
-            "carried": "",
+            "known": "",
         }
         html = self._templates.get_template(name).render(known | values)
         headers = {"Content-Language": lang, "Vary": "Accept-Language", "Cache-Control": "private, no-cache"}

@@ -144,7 +144,7 @@ def _of_query(query: Query, lang: str) -> dict[str, Any]:
         "marks": outfit.marks(query.garments, query.state, words, lang),
         "chips": colors.chips(colors.of_garments(known), query.state, words, lang),
         "palette": colors.palette(query.state, lang),
-        "carried": outfit.written(known),
+        "known": outfit.written(known),
         "new": query.new,
         "detail_photo": query.detail_shown,
     }

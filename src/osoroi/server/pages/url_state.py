@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from osoroi.catalog.filters import COLUMNS, PREFIX, Kind
 from osoroi.errors import BadRequest
-from osoroi.records import Box
+from osoroi.records import Box, Kinds
 from osoroi.server import search_request as parameters
 from osoroi.server.search_request import SearchRequest
 from osoroi.server.settings import Settings
@@ -116,11 +116,17 @@ class UrlState:
         return json.dumps({"and": conditions}, ensure_ascii=False) if conditions else None
 
     def search_request(
-        self, photo: bytes | None = None, *, box: Box | None = None, detail_photo: bytes | None = None
+        self,
+        photo: bytes | None = None,
+        *,
+        box: Box | None = None,
+        kind: Kinds | None = None,
+        detail_photo: bytes | None = None,
     ) -> SearchRequest:
         """The search of this page; a photo that came with the request goes before what the address names.
 
-        ``box`` is that of a garment that was found; the box of the address wins. ``detail_photo`` is a second photo.
+        ``box`` and ``kind`` are those of a garment that was found; the box of the address wins. ``detail_photo`` is a
+        second photo.
         """
         inside = self.box or box
         return SearchRequest(
@@ -128,6 +134,7 @@ class UrlState:
             crop_id=self.crop_id if photo is None else None,
             product_id=self.product_id if photo is None and self.crop_id is None else None,
             box=inside if photo is not None or self.crop_id is not None else None,
+            kind=kind,
             detail_from=detail_photo or self.detail_from,
             detail_box=self.detail_box if detail_photo is not None else None,
             k=self.k,
