@@ -37,8 +37,8 @@ def palette(photo: Photo, box: tuple[float, float, float, float], *, most: int =
     down, across = np.mgrid[:SIDE, :SIDE] * 2 / (SIDE - 1) - 1
     pixels = np.asarray(part)[(down**2 + across**2) <= 1]
     _, members, counts = np.unique(pixels // 24 @ np.array([256, 16, 1]), return_inverse=True, return_counts=True)
-    means = np.stack([np.bincount(members.ravel(), pixels[:, channel]) for channel in range(3)], axis=1)
-    means = means / counts[:, None]
+    sums = np.stack([np.bincount(members.ravel(), pixels[:, channel]) for channel in range(3)], axis=1)
+    means = sums / counts[:, None]
     spots = oklab(means)
     colors: list[int] = []  # bins, the most frequent first
     weights: list[int] = []

@@ -74,7 +74,7 @@ class MemoryBudget:
         self.used -= count
 
     @contextlib.contextmanager
-    def holding(self, count: int) -> Iterator[None]:
+    def reserved(self, count: int) -> Iterator[None]:
         """Claim ``count`` bytes while the block runs."""
         self.take(count)
         try:

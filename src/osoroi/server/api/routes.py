@@ -96,7 +96,7 @@ async def find(request: Request) -> Response:
 
 @searches.post(
     "/search",
-    response_model=schemas.SearchResponse | schemas.LookResponse,
+    response_model=schemas.SearchResponse | schemas.OutfitResponse,
     openapi_extra=body_schema(schemas.SearchForm, "multipart/form-data"),
     tags=["search"],
 )

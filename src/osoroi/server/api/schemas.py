@@ -143,7 +143,7 @@ class GarmentHits(GarmentResponse):
     hits: list[HitResponse]
 
 
-class LookResponse(BaseModel):
+class OutfitResponse(BaseModel):
     """One list of products for each garment of a photo, as ``osoroi search --garment all --json`` prints it."""
 
     garments: list[GarmentHits]
@@ -196,7 +196,7 @@ class SearchForm(BaseModel):
         ),
     ] = ""
     every: Annotated[
-        bool, Field(alias="look", description="One list for each garment of the photo; the answer is LookResponse.")
+        bool, Field(alias="look", description="One list for each garment of the photo; the answer is OutfitResponse.")
     ] = False
     k: Annotated[int, Field(ge=1, description="Products to find.")] = 10
     offset: Annotated[int, Field(ge=0, description="Products to leave out before them: the next page.")] = 0

@@ -158,9 +158,9 @@ def _streamed(request: Request, first: Response, query: Query, rest: Sequence[in
 
     async def lists() -> AsyncIterator[bytes]:
         yield bytes(first.body) + NEXT
-        held = sum(len(photo) for photo in (query.photo, query.detail_photo) if photo)
+        taken = sum(len(photo) for photo in (query.photo, query.detail_photo) if photo)
         try:
-            with service.memory.holding(held):
+            with service.memory.reserved(taken):
                 for number in rest:
                     async with service.admission.admit("searches"):
                         section = await _section(request, query, number, lang)
