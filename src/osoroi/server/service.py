@@ -287,13 +287,21 @@ class Service:
         return await self.embed(photo, box, "street", await self.finder.clues(small, box))
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
-        return self._plain(vector, request, without, request.k, request.detail)
+        judged = request.photo is not None and request.detail is None and request.detail_from is None
+        return self._plain(vector, request, without, request.k, request.detail, judged=judged)
 
     def _plain(
-        self, vector: Vector, request: SearchRequest, without: Sequence[str], k: int, detail: float | None
+        self,
+        vector: Vector,
+        request: SearchRequest,
+        without: Sequence[str],
+        k: int,
+        detail: float | None,
+        *,
+        judged: bool = False,
     ) -> list[Hit]:
         return self.searcher.nearest(
-            vector, k, offset=request.offset, where=request.where, detail=detail, without=without
+            vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged
         )
 
     @property

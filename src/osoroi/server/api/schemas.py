@@ -103,6 +103,9 @@ class HitResponse(BaseModel):
     crop_id: str
     product: ProductResponse
     parts: dict[str, float]
+    probability: Annotated[
+        float | None, Field(description="Chance that it is the very product; null where the query does not allow one.")
+    ]
 
 
 class GarmentResponse(BaseModel):
@@ -132,6 +135,12 @@ class SearchResponse(BaseModel):
         GarmentResponse | None, Field(description="The one of the field `garment`; left out without that field.")
     ] = None
     hits: list[HitResponse]
+    probability: Annotated[
+        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
+    ]
+    nothing_like_it: Annotated[
+        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
+    ]
     encoder: str
     detail: float | None
     took_s: float
@@ -141,6 +150,12 @@ class GarmentHits(GarmentResponse):
     """A garment in a photo, and the products that look like it."""
 
     hits: list[HitResponse]
+    probability: Annotated[
+        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
+    ]
+    nothing_like_it: Annotated[
+        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
+    ]
 
 
 class OutfitResponse(BaseModel):

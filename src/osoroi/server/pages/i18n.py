@@ -83,6 +83,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "more_values": ("more", "もっと見る"),
     "search": ("Search", "検索"),
     "found": ("{n} products, best first", "{n} 点、似ている順"),
+    "unlikely": (
+        "The shop probably does not have this very piece. These come nearest.",
+        "まったく同じものはなさそうです。近いものから並べています。",
+    ),
     "found_all": ("All {n} products that match", "条件に合う {n} 点すべて"),
     "more_like_this": ("More like this", "これに似たもの"),
     "like": ("More like {title}", "{title} に似たもの"),

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from osoroi.errors import BadPhoto, Busy, NoKey, NotFound, OsoroiError, TooLarge, TooMuch
 from osoroi.records import Hit, Product
+from osoroi.search import UNLIKELY, chance_among
 from osoroi.server.api.routes import shortened
 from osoroi.server.limits import RETRY_S
 from osoroi.server.pages import view_model
@@ -55,7 +56,8 @@ class Strip(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The products for one query: for one garment of the photo, or for all of it. ``row``: they stand in one line."""
+    """The products for one query: for one garment of the photo, or for all of it. ``row``: they stand in one line;
+    ``unlikely``: the very product of the photo is probably not among them."""
 
     cards: list[view_model.Card]
     strips: list[Strip]
@@ -63,6 +65,7 @@ class Results(NamedTuple):
     filters: list[view_model.Filter]
     mark: Mark | None = None
     row: bool = False
+    unlikely: bool = False
 
 
 class Problem(NamedTuple):
@@ -151,6 +154,7 @@ class Pages:
             filters=view_model.filters(self.counts.of(state), state, words, lang),
             mark=mark,
             row=row,
+            unlikely=(chance_among([hit for hit in hits if isinstance(hit, Hit)]) or 1.0) < UNLIKELY,
         )
 
     def _more(self, hits: Sequence[Hit | Product], state: UrlState) -> str | None:
