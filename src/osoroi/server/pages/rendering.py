@@ -147,6 +147,7 @@ class Pages:
         stored = self.service.catalog.get_many({hit.product_id for hit in chain(hits, *rows)})
         made = [view_model.cards(row, stored, state, words, lang) for row in rows]
         dials = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
+        chance = chance_among([hit for hit in hits if isinstance(hit, Hit)])
         return Results(
             cards=view_model.cards(hits, stored, state, words, lang),
             strips=[Strip(name, state.address(detail=dial), row) for name, dial, row in dials],
@@ -154,7 +155,7 @@ class Pages:
             filters=view_model.filters(self.counts.of(state), state, words, lang),
             mark=mark,
             row=row,
-            unlikely=(chance_among([hit for hit in hits if isinstance(hit, Hit)]) or 1.0) < UNLIKELY,
+            unlikely=chance is not None and chance < UNLIKELY,
         )
 
     def _more(self, hits: Sequence[Hit | Product], state: UrlState) -> str | None:
