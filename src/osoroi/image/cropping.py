@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -146,6 +147,40 @@ def name_of(photo: PhotoLike) -> str:
 def read(photo: PhotoLike, *, limits: Limits = LIMITS) -> Photo:
     """The whole photo, upright and in sRGB. Raises BadPhoto."""
     return _pixels(_open(photo, limits)(whole).picture)
+
+
+class Reduced(NamedTuple):
+    """An upright photo reduced by a whole number: each pixel stands for ``factor`` x ``factor`` of the photo, which has
+    ``width`` x ``height``."""
+
+    photo: Photo
+    factor: int
+    width: int
+    height: int
+
+
+def reduced(source: PhotoLike, side: int, *, limits: Limits = LIMITS) -> Reduced:
+    """The whole photo, reduced by the least whole number that leaves its longer side at most ``side`` pixels.
+
+    A JPEG file is decoded at 1/2, 1/4 or 1/8 where that divides the number. Raises BadPhoto.
+
+    >>> small = reduced(np.zeros((90, 250, 3), np.uint8), 100)
+    >>> small.photo.shape, small.factor, small.width, small.height
+    ((30, 84, 3), 3, 250, 90)
+    """
+
+    def factor(width: int, height: int) -> int:
+        return -(-max(width, height) // side)
+
+    def divisor(width: int, height: int) -> int:
+        return factor(width, height) & -factor(width, height)  # the greatest power of two in it
+
+    photo = _open(source, limits)(divisor)
+    whole_factor = factor(photo.width, photo.height)
+    rest = whole_factor // photo.scale
+    return Reduced(
+        _pixels(photo.picture.reduce(rest) if rest > 1 else photo.picture), whole_factor, photo.width, photo.height
+    )
 
 
 def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, limits: Limits = LIMITS) -> Photo:
