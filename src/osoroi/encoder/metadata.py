@@ -11,17 +11,18 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from osoroi.errors import BadEncoder
-from osoroi.records import Domain, Part, Preprocessing
+from osoroi.records import SIDE_PX, Domain, Part, Preprocessing
 
 ENTRY: Final = "osoroi"
 """The name of the metadata entry."""
 
-FORMAT: Final = 1
-"""Files of a higher format are refused: they may mean something else by the same words."""
+FORMAT: Final = 2
+"""Files of a higher format are refused: they may mean something else by the same words. A file is written in the lowest
+format that can express it: 2 has a pretrained backbone with an input of its own, 1 has not."""
 
 GRAPH_FIELD, OPSET_FIELD, FUNCTION_FIELD = 7, 8, 25
 MODEL_FIELDS: Final = frozenset((*range(1, 10), 14, 20, 25, 26))
@@ -48,9 +49,6 @@ EXTERNAL_FIELDS: Final = (13, 14)
 DEPTH: Final = 100
 """Messages inside messages beyond which a file is refused, as protocol buffers do."""
 
-SIDE_PX: Final = 4096
-"""Most pixels on a side of an encoder's input."""
-
 REMEDY: Final = "give a file that `osoroi export` wrote"
 
 
@@ -64,27 +62,37 @@ class Metadata:
     training: str
     licence: str
     fingerprint: str
+    backbone: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""
-        written = {"format": FORMAT} | asdict(self)
-        written["views"] = written.pop("preprocessing")
+        views = {domain: _stated(view) for domain, view in self.preprocessing.items()}
+        brought = {"backbone": dict(self.backbone)} if self.backbone else {}
+        written = {
+            "format": 2 if any("fit" in view for view in views.values()) else 1,
+            "parts": [asdict(part) for part in self.parts],
+            "views": views,
+            "recipe": self.recipe,
+            "training": self.training,
+            "licence": self.licence,
+            "fingerprint": self.fingerprint,
+        } | brought
         return json.dumps(written, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Metadata":
         """The metadata that ``to_json`` wrote; raises BadEncoder for anything else.
 
-        >>> Metadata.from_json('{"format": 2}')
+        >>> Metadata.from_json('{"format": 3}')
         Traceback (most recent call last):
-        osoroi.errors.BadEncoder: the encoder file has format 2, and this osoroi reads format 1; install a newer osoroi
+        osoroi.errors.BadEncoder: the encoder file has format 3, and this osoroi reads formats 1 to 2; install a newer osoroi
         """
         try:
             written = json.loads(text)
             written_format = written["format"]
-            if written_format != FORMAT:
+            if written_format not in range(1, FORMAT + 1):
                 raise BadEncoder(
-                    f"the encoder file has format {written_format}, and this osoroi reads format {FORMAT}",
+                    f"the encoder file has format {written_format}, and this osoroi reads formats 1 to {FORMAT}",
                     hint="install a newer osoroi",
                 )
             parts = tuple(_part(part) for part in written["parts"])
@@ -98,6 +106,7 @@ class Metadata:
                 training=str(written["training"]),
                 licence=str(written["licence"]),
                 fingerprint=str(written["fingerprint"]),
+                backbone={str(name): str(value) for name, value in written.get("backbone", {}).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEncoder(f"the encoder file's metadata cannot be read ({error!r})", hint=REMEDY) from error
@@ -111,11 +120,18 @@ def _part(written: Mapping[str, Any]) -> Part:
 
 
 def _preprocessing(written: Mapping[str, Any]) -> Preprocessing:
-    view = Preprocessing(**written)
-    sides = all(isinstance(side, int) and 1 <= side <= SIDE_PX for side in (view.height, view.width))
+    view = Preprocessing.of(written)
+    inputs = [view] if view.fit is None else [view, view.fit]
+    lengths = [length for each in inputs for length in (each.height, each.width)]
+    sides = all(isinstance(side, int) and 1 <= side <= SIDE_PX for side in lengths)
     if not sides or not 0 <= view.margin <= 10 or not isinstance(view.trim, bool):
         raise ValueError(f"sides are 1 to {SIDE_PX} pixels, a margin is 0 to 10, not {view}")
     return view
+
+
+def _stated(view: Preprocessing) -> dict[str, Any]:
+    """The fields of a preprocessing, without that of a backbone where there is none."""
+    return {name: value for name, value in asdict(view).items() if value is not None}
 
 
 def fingerprint(computation: bytes, parts: Sequence[Part], preprocessing: Mapping[Domain, Preprocessing]) -> str:
@@ -129,7 +145,7 @@ def fingerprint(computation: bytes, parts: Sequence[Part], preprocessing: Mappin
     """
     around = {
         "parts": [[part.name, part.size] for part in parts],
-        "views": {domain: asdict(one) for domain, one in preprocessing.items()},
+        "views": {domain: _stated(one) for domain, one in preprocessing.items()},
     }
     canonical = json.dumps(around, sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(computation + canonical).hexdigest()

@@ -44,7 +44,7 @@ class Encoder:
     >>> [part.name for part in encoder.parts], encoder.dim
     (['deep', 'detail'], 256)
     >>> preprocessing = encoder.preprocessing["street"]
-    >>> crop = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
+    >>> crop = np.zeros(preprocessing.shape, np.uint8)
     >>> encoder.encode([crop]).shape
     (1, 256)
     """
@@ -117,6 +117,11 @@ class Encoder:
     def licence(self) -> str:
         """What its weights and its training photos allow."""
         return self.metadata.licence
+
+    @property
+    def backbone(self) -> Mapping[str, str]:
+        """Of a pretrained backbone that was brought: its source, licence, checksum, and how it was checked."""
+        return self.metadata.backbone
 
     def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
         """One vector a crop, each part of unit length, unweighed; no crops give no rows.
@@ -239,8 +244,7 @@ class Encoder:
         return masks[0]
 
     def _fitting(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        preprocessing = self.preprocessing["street"]
-        shape = (preprocessing.height, preprocessing.width, 3)
+        shape = self.preprocessing["street"].shape
         if crop.dtype != np.uint8 or crop.shape != shape:
             raise BadEncoder(
                 f"the encoder takes crops of uint8 {shape}, not of {crop.dtype} {crop.shape}",
@@ -283,7 +287,7 @@ def _metadata(session: ort.InferenceSession) -> Metadata:
 def _try_out(embedder: Embedder, metadata: Metadata) -> None:
     """Two crops, noise and a ramp, give two rows of finite numbers whose parts are of unit length."""
     street = metadata.preprocessing["street"]
-    noise = np.random.default_rng(0).integers(0, 256, (street.height, street.width, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, street.shape, dtype=np.uint8)
     ramp = np.linspace(0, 255, noise.size).reshape(noise.shape).astype(np.uint8)
     vectors = embedder.vectors(np.stack([noise, ramp]))
     size = sum(part.size for part in metadata.parts)
@@ -310,7 +314,7 @@ def _verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) 
     gives = {put.name: put.shape[1:] for put in session.get_outputs()}
     size = sum(part.size for part in metadata.parts)
     fits = all(
-        takes == {"crops": ("tensor(uint8)", [preprocessing.height, preprocessing.width, 3])}
+        takes == {"crops": ("tensor(uint8)", list(preprocessing.shape))}
         for preprocessing in metadata.preprocessing.values()
     )
     if not fits or gives.get("vectors") != [size]:
