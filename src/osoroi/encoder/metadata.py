@@ -83,9 +83,9 @@ class Metadata:
     def from_json(cls, text: str) -> "Metadata":
         """The metadata that ``to_json`` wrote; raises BadEncoder for anything else.
 
-        >>> Metadata.from_json('{"format": 3}')
+        >>> Metadata.from_json('{"format": 3}')  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        osoroi.errors.BadEncoder: the encoder file has format 3, and this osoroi reads formats 1 to 2; install a newer osoroi
+        osoroi.errors.BadEncoder: the encoder file has format 3, and this osoroi reads formats 1 to 2; install a new...
         """
         try:
             written = json.loads(text)

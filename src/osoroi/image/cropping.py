@@ -177,7 +177,7 @@ def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, li
     return _shrunk(photo, inside, preprocessing)
 
 
-def _times(width: float, height: float, preprocessing: Preprocessing) -> float:
+def _times(width: int | float, height: int | float, preprocessing: Preprocessing) -> float:
     """How many times the input's pixels an area has, along the side where it has fewest."""
     times = min(width / preprocessing.width, height / preprocessing.height)
     if preprocessing.fit is not None:

@@ -23,7 +23,7 @@ from osoroi.records import Fit
 LEAST: Final = 0.999
 """Cosine with the reference below which an encoder is refused."""
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 UNCHECKED: Final = "not checked: no reference"
 
@@ -38,7 +38,7 @@ class Reference:
     photos: list[Pixels]
     vectors: Float32[np.ndarray, "b d"]
     by: str
-    values: list[Float32[np.ndarray, "3 h w"]] | None = None
+    values: list[Float32[np.ndarray, "3 _ _"]] | None = None
 
 
 def drawn_photos() -> list[Pixels]:

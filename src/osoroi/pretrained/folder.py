@@ -11,7 +11,8 @@ from typing import Any, Final
 from osoroi.errors import BadRequest
 
 IMAGE_GRAPHS: Final = (
-    "onnx/vision_model", "visual/model", "vision_model", "visual", "onnx/visual", "image_encoder", "onnx/model", "model",
+    "onnx/vision_model", "visual/model", "vision_model", "visual", "onnx/visual", "image_encoder",
+    "onnx/model", "model",
 )  # fmt: skip
 """Names of ONNX files without their ending, a model of images alone before one that reads text, too."""
 

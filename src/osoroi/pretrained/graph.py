@@ -63,7 +63,7 @@ def converted(model: Any, version: int, name: str) -> Any:
     converter = extra("onnx.version_converter", "backbone")
     try:
         return converter.convert_version(model, version)
-    except Exception as error:  # noqa: BLE001 - the converter raises RuntimeError and its own, by operator
+    except Exception as error:  # the converter raises RuntimeError and its own, by operator
         reason = str(error).splitlines()[0][:200]
         raise BadEncoder(
             f"{name}: operators of version {opset_of(model)} cannot be brought to {version} ({reason})",
@@ -110,7 +110,7 @@ def _outer(node: Any) -> Iterable[list[str]]:
 
 
 def color_nodes(below: str, colors: Colors, element: int) -> tuple[list[Any], list[Any], str]:
-    """Nodes and tensors from uint8 [b h w 3] to what a model takes, and the name of that: channels first, normalised."""
+    """Nodes and tensors from uint8 [b h w 3] to what a model takes (channels first, normalised), and its name."""
     helper, numpy_helper = onnx().helper, onnx().numpy_helper
     mean, std = (np.array(each, np.float32).reshape(1, 3, 1, 1) for each in (colors.mean, colors.std))
     tensors = [

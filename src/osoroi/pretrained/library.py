@@ -44,13 +44,13 @@ def processor_of(folder: Folder) -> Any | None:
     return kind(**stated)
 
 
-def values_of(processor: Any, photos: Sequence[UInt8[np.ndarray, "h w 3"]]) -> list[Float32[np.ndarray, "3 h w"]]:
+def values_of(processor: Any, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[Float32[np.ndarray, "3 _ _"]]:
     """What the processor makes of photos, one at a time."""
     pictures = [Image.fromarray(photo) for photo in photos]
     return [np.asarray(processor(each, return_tensors="np")["pixel_values"][0], np.float32) for each in pictures]
 
 
-def reference(folder: Folder, model: Model, photos: list[UInt8[np.ndarray, "h w 3"]]) -> Reference | None:
+def reference(folder: Folder, model: Model, photos: list[UInt8[np.ndarray, "_ _ 3"]]) -> Reference | None:
     """Vectors by `transformers`: pixels by its processor, then its model, or the folder's own graph where it has only
     that. None where it is not installed or has no such processor.
     """

@@ -23,7 +23,7 @@ from osoroi.pretrained.settings import Settings
 AGREEMENT = 0.9999
 """The least cosine between a made encoder's `deep` and the brought graph run by itself on the same pixels."""
 
-Photos = list[UInt8[np.ndarray, "h w 3"]]
+Photos = list[UInt8[np.ndarray, "_ _ 3"]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Made:
     notes: tuple[str, ...]
 
 
-def make(path: Path, out: Path, options: Options = Options(), projection: Projection | None = None) -> Made:  # noqa: B008
+def make(path: Path, out: Path, options: Options = Options(), projection: Projection | None = None) -> Made:
     """Write the encoder file of the backbone in a folder, refused unless it gives the reference's vectors.
 
     Raises BadRequest where the folder does not say how to use the model, BadEncoder for a model that cannot be used,
@@ -151,12 +151,13 @@ def verified(
     graphs = check.cosine(deep, alone if projection is None else projection(alone))
     if graphs < AGREEMENT:
         raise Mismatch(
-            f"the encoder gives another vector than the backbone alone (cosine {graphs:.5f}): the graphs were joined wrongly",
+            f"the encoder gives another vector than the backbone alone "
+            f"(cosine {graphs:.5f}): the graphs were joined wrongly",
             hint="export the backbone again with opset 18 and a free batch",
         )
     if reference is None:
         return check.UNCHECKED
-    lowest = check.require(alone, reference, brought, stated)
+    lowest = check.require(deep if projection is None else alone, reference, brought, stated)
     return f"cosine {lowest:.5f} on {len(photos)} photos that are not square, {reference.by}"
 
 

@@ -29,7 +29,7 @@ class Model:
     dim: int
     batch: int | None
 
-    def vectors(self, pixels: Sequence[UInt8[np.ndarray, "h w 3"]], colors: Colors) -> Float32[np.ndarray, "b d"]:
+    def vectors(self, pixels: Sequence[UInt8[np.ndarray, "_ _ 3"]], colors: Colors) -> Float32[np.ndarray, "b d"]:
         """Vectors of unit length, as the graph itself gives them for pixels of 0 to 255; one photo at a time."""
         rows = [self._vector(normalised(each, colors)) for each in pixels]
         return np.stack([row / max(float(np.linalg.norm(row)), 1e-12) for row in rows])
@@ -39,7 +39,7 @@ class Model:
         rows = [self._vector(each) for each in values]
         return np.stack([row / max(float(np.linalg.norm(row)), 1e-12) for row in rows])
 
-    def _vector(self, values: Float32[np.ndarray, "3 h w"]) -> Float32[np.ndarray, "d"]:
+    def _vector(self, values: Float32[np.ndarray, "3 _ _"]) -> Float32[np.ndarray, "d"]:
         batch = np.repeat(values[None], self.batch or 1, axis=0).astype(output.FLOATS[self.picture.element])
         given = _run(self.session, self.picture.name, batch)[0].astype(np.float32)
         if self.vector.rank == 2:
@@ -49,13 +49,13 @@ class Model:
         return given[0] if self.vector.pool == "cls" else given[self.vector.skip :].mean(0)
 
 
-def normalised(pixels: UInt8[np.ndarray, "h w 3"], colors: Colors) -> Float32[np.ndarray, "3 h w"]:
+def normalised(pixels: UInt8[np.ndarray, "_ _ 3"], colors: Colors) -> Float32[np.ndarray, "3 _ _"]:
     """What a model takes, of pixels of 0 to 255."""
     channels = pixels.transpose(2, 0, 1).astype(np.float32)
     if colors.bgr:
         channels = channels[::-1]
     mean, std = (np.array(each, np.float32)[:, None, None] for each in (colors.mean, colors.std))
-    values: Float32[np.ndarray, "3 h w"] = (channels * np.float32(colors.scale) - mean) / std
+    values: Float32[np.ndarray, "3 _ _"] = (channels * np.float32(colors.scale) - mean) / std
     return values
 
 
@@ -66,7 +66,7 @@ def load(path: Path) -> Any:
         for tensor in proto.graph.initializer:
             tensor.ClearField("data_location")  # onnx writes that it lies here, which older readers do not expect
         return proto
-    except Exception as error:  # noqa: BLE001 - protobuf, onnx and the file system raise their own
+    except Exception as error:  # protobuf, onnx and the file system raise their own
         raise BadEncoder(
             f"{path} cannot be read as an ONNX model ({_first(error)})", hint="download it again"
         ) from error

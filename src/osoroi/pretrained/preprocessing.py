@@ -59,10 +59,10 @@ def transformers(stated: Mapping[str, Any], model_type: str, origin: str) -> Set
     Fit(height=224, width=224, resize='shortest', to=(224, 0), resample='bicubic', fill=(0, 0, 0), placement='floor')
     """
     given = {name: value for name, value in stated.items() if value is not None}
+    _refuse(given, origin)
     defaults = _defaults(given, model_type, origin)
     if defaults.jina:
         return _jina(given, origin)
-    _refuse(given, origin)
     merged = defaults.fields | given
     fit = _crop_pct(merged, origin) if defaults.by_crop_pct else _fit(merged, defaults, origin)
     scale = merged.get("rescale_factor", 1 / 255) if merged.get("do_rescale", True) else 1.0
@@ -77,7 +77,7 @@ def _defaults(given: Mapping[str, Any], model_type: str, origin: str) -> Default
     """What the class of a processor does unless told otherwise; the code of a repository is never run."""
     name = str(given.get("image_processor_type") or given.get("feature_extractor_type") or "")
     name = name.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")
-    for known in (name, model_type):
+    for known in filter(None, (name, model_type)):
         if known in PROCESSORS:
             return PROCESSORS[known]
     if "auto_map" in given:
@@ -233,7 +233,7 @@ def timm(stated: Mapping[str, Any], origin: str) -> Settings:
     fields = {
         "height": height, "width": width, "resize": resize, "placement": "round",
         "to": (to[0], 0) if resize == "shortest" else to,
-        "fill": tuple(min(255, int(round(255 * each))) for each in mean) if resize == "longest" else (0, 0, 0),
+        "fill": tuple(min(255, round(255 * each)) for each in mean) if resize == "longest" else (0, 0, 0),
     }  # fmt: skip
     return Settings(
         _checked(fields, given.get("interpolation", "bicubic"), origin), Colors(1 / 255, mean, std), origin=origin

@@ -44,7 +44,7 @@ _VIT: Final = _squashed(224, HALF, HALF, BILINEAR)
 _DINOV3: Final = _squashed(224, IMAGENET_MEAN, IMAGENET_STD, BILINEAR)
 
 _CONVNEXT: Final = Defaults(
-    {"size": {"shortest_edge": 384}, "image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD},
+    {"size": {"shortest_edge": 384}, "image_mean": HALF, "image_std": HALF},
     square=False, resample=BICUBIC, by_crop_pct=True,
 )  # fmt: skip
 
@@ -84,7 +84,7 @@ PROCESSORS: Final[Mapping[str, Defaults]] = {
     "BlipImageProcessor": _squashed(384, CLIP_MEAN, CLIP_STD, BICUBIC),
     "DeiTImageProcessor": _DEIT,
     "BeitImageProcessor": _squashed(224, HALF, HALF, BICUBIC),
-    "PvtImageProcessor": _squashed(224, IMAGENET_MEAN, IMAGENET_STD, BILINEAR),
+    "PvtImageProcessor": _squashed(224, IMAGENET_MEAN, IMAGENET_STD, BICUBIC),
     "MobileNetV1ImageProcessor": _MOBILE,
     "MobileNetV2ImageProcessor": _MOBILE,
     "MobileViTImageProcessor": _MOBILEVIT,

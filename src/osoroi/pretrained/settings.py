@@ -46,7 +46,7 @@ source = "unknown"
 
 @dataclass(frozen=True)
 class Colors:
-    """How colours of 0 to 255 become what the model takes: ``(colour * scale - mean) / std``, blue first with ``bgr``."""
+    """How colours of 0 to 255 become what a model takes: ``(colour * scale - mean) / std``; ``bgr``: blue first."""
 
     scale: float = 1 / 255
     mean: RGB = (0.0, 0.0, 0.0)
