@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import brought
-from brought import CLIP_MEAN, CLIP_STD, SIDE, Tokens, clip_config, save, siglip_config, write_json
+from brought import CLIP_MEAN, CLIP_STD, SIDE, Tokens, save, siglip_config, write_json
 from osoroi import image
 from osoroi.cli import main
 from osoroi.encoder import Encoder
@@ -109,7 +109,7 @@ def test_the_layout_of_immich_is_read_with_its_batch_of_one(tmp_path):
 def test_a_plain_file_is_refused_with_settings_to_edit(tmp_path):
     model = Tokens()
     save(model.model(names={"image_embeds": "features"}), tmp_path / "in" / "unicom.onnx")
-    with pytest.raises(BadRequest, match="osoroi.toml"):
+    with pytest.raises(BadRequest, match=r"osoroi\.toml"):
         make(tmp_path / "in", tmp_path / "out.onnx")
     settings = tmp_path / "in" / "osoroi.toml"
     text = settings.read_text()
@@ -166,7 +166,7 @@ def test_a_model_that_reads_text_too_is_refused_with_the_file_to_use(tmp_path):
     model = Tokens()
     squashed(tmp_path / "in")
     save(model.model(text=True), tmp_path / "in" / "onnx" / "model.onnx")
-    with pytest.raises(BadEncoder, match="input_ids.*onnx/vision_model.onnx"):
+    with pytest.raises(BadEncoder, match=r"input_ids.*onnx/vision_model\.onnx"):
         make(tmp_path / "in", tmp_path / "out.onnx")
     half = make(tmp_path / "in", tmp_path / "out.onnx", Options(stated={"output": "image_embeds"}))
     assert agrees(half, expected(model, 0.5, 0.5))
@@ -177,7 +177,7 @@ def test_a_model_that_reads_text_too_is_refused_with_the_file_to_use(tmp_path):
 def test_a_fixed_side_that_does_not_fit_is_refused(tmp_path):
     squashed(tmp_path / "in", size={"height": 96, "width": 96})
     save(Tokens().model(sides=(SIDE, SIDE)), tmp_path / "in" / "model.onnx")
-    with pytest.raises(BadRequest, match="height of 64 pixels.*96"):
+    with pytest.raises(BadRequest, match=r"height of 64 pixels.*96"):
         make(tmp_path / "in", tmp_path / "out.onnx")
 
 
