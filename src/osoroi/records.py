@@ -43,6 +43,10 @@ BoxLike = Iterable[SupportsFloat]
 """Four numbers: (left, top, right, bottom) in pixels of the upright photo."""
 
 
+Kinds = str | Mapping[str, float]
+"""What a garment is: a kind by its name, or the probabilities of kinds."""
+
+
 class Box(NamedTuple):
     """A rectangle in pixels of the upright photo; right and bottom lie outside."""
 
@@ -175,6 +179,18 @@ class Part:
     name: str
     size: int
     weight: float
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What is known of a crop's kind besides its pixels: ``garments.part`` makes the part ``kind`` of both.
+
+    ``known`` has probabilities of kinds that need no picture; ``evidence`` the log of how much something else than the
+    picture, such as its place on a body, speaks for each kind. Without either the picture alone decides.
+    """
+
+    known: Mapping[str, float] | None = None
+    evidence: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any, Final
 from osoroi import files
 from osoroi.encoder import Encoder
 from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
-from osoroi.encoder.session import FILE_BYTES
 from osoroi.errors import BadEncoder, BadRequest, extra
+from osoroi.inference import FILE_BYTES
 from osoroi.pretrained import graph
 from osoroi.pretrained.graph import PREFIX, Projection
 from osoroi.pretrained.model import Model
@@ -30,7 +30,7 @@ def join(
     preprocessing: dict[Domain, Preprocessing] = {
         domain: replace(view, fit=settings.fit) for domain, view in ours.preprocessing.items()
     }
-    names = [part.name for part in ours.parts]
+    names = [part.name for part in ours.metadata.graph_parts]
     if DEEP not in names or ours.backbone:
         raise BadRequest(f"{base} has no `deep` of ours to replace", hint="give an encoder file of a recipe of ours")
     theirs = model.proto
@@ -121,15 +121,16 @@ def write(
     recipe: str,
     training: str,
     licence: str,
+    kinds: str,
     backbone: dict[str, str],
 ) -> Encoder:
     """Write a joined graph with its metadata; the encoder it is. The file appears once it is whole."""
     del made.metadata_props[:]
     stored = made.SerializeToString(deterministic=True)
-    digest = fingerprint(computation(stored), parts, preprocessing)
+    digest = fingerprint(computation(stored), parts, preprocessing, kinds)
     metadata = Metadata(
         tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=digest,
-        backbone=backbone,
+        kinds=kinds, backbone=backbone,
     )  # fmt: skip
     made.metadata_props.add(key=ENTRY, value=metadata.to_json())
     files.write_atomically(path, made.SerializeToString(deterministic=True))

@@ -76,6 +76,7 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
         return write(
             joined, target, parts=parts, preprocessing=views, recipe=f"{facts['source']} as deep; {base.recipe}",
             training=base.training, licence=f"{licence} (backbone); {base.licence}",
+            kinds=base.metadata.kinds,
             backbone=facts | {"check": checked},
         )  # fmt: skip
 

@@ -9,9 +9,8 @@ import numpy as np
 import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 
-from osoroi.encoder import open_session
-from osoroi.encoder.session import faults
 from osoroi.errors import BadEncoder, BadRequest
+from osoroi.inference import faults, open_session
 from osoroi.pretrained import graph, output
 from osoroi.pretrained.folder import Folder
 from osoroi.pretrained.output import Picture, Vector
