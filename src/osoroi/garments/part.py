@@ -48,7 +48,7 @@ def parts(crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues]) -
     for start in range(0, len(looked_at), BATCH):
         some = looked_at[start : start + BATCH]
         logits = picture.logits([_resized(crops[number]) for number in some])
-        for number, probe, imagenet in zip(some, logits.probe, logits.imagenet, strict=True):
+        for number, probe, imagenet in zip(some, logits.kinds, logits.imagenet, strict=True):
             evidence = clues[number].evidence
             chances = product_posterior(probe, imagenet) if evidence is None else combined(evidence, probe)
             rows[number] = part(chances)
