@@ -288,8 +288,8 @@ class LocalCatalog:
 
     def sample(self, most: int) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""
-        with self._view() as transaction:
-            self.demand_same(transaction)
+        with self.view() as transaction:
+            transaction.demand_encoder(self.encoder)
             return transaction.vectors(self.encoder, transaction.spread(most))
 
     def columns(self) -> dict[str, frozenset[filters.Kind]]:

@@ -30,6 +30,7 @@ COMMANDS = (
     "train-foreground",
     "export",
     "encoder",
+    "calibrate",
     "evaluate",
     "compare",
     "report",

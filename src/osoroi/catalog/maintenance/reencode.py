@@ -68,22 +68,23 @@ def reencode(
         migration = Migration.begin(catalog, encoder)
         reader = partial(read, encoder=encoder, limits=limits)
         while True:
-            unread: dict[Pending, BadPhoto] = {}
+            unread: dict[int, tuple[Pending, BadPhoto]] = {}
             for crops in migration.pending(limit=crops_per_commit):
                 for batch in loader.encode(
                     crops, encoder.encode_inputs, reader, threads=threads, batch=crops_per_commit
                 ):
                     migration.store([crops[index] for index in batch.indices], batch.vectors)
-                    unread |= {crops[index]: error for index, error in batch.errors.items()}
+                    unread |= {crops[index].key: (crops[index], error) for index, error in batch.errors.items()}
                     embedded += len(batch.indices)
                 on_progress(embedded)
             if unread and not drop:
-                problems = [_named(one, error) for one, error in unread.items()]
+                problems = [_named(one, error) for one, error in unread.values()]
                 raise BadCatalog(
                     _refusal(folder, problems), hint="put the photos back, or drop their crops with --drop"
                 )
             if unread:
-                dropped += [_named(one, unread[one]) for one in migration.drop(list(unread))]
+                gone = migration.drop([one for one, _ in unread.values()])
+                dropped += [_named(*unread[one.key]) for one in gone]
             if migration.switch():
                 break
     with LocalCatalog.open(folder, settings=settings) as catalog:
@@ -92,7 +93,10 @@ def reencode(
 
 
 def read(pending: Pending, encoder: Encoder, limits: Limits) -> Input:
-    """The pixels of a crop and what the shop says of its kind. Raises BadPhoto where its photo is no longer the one that was added."""
+    """The pixels of a crop and what the shop says of its kind.
+
+    Raises BadPhoto where its photo is no longer the one that was added.
+    """
     crop = loader.load(pending.crop, limits=limits)
     if crop.sha256 != pending.crop.sha256:
         raise BadPhoto(f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again")
