@@ -56,7 +56,10 @@ def main() -> None:
         rows = [row._replace(product=replace(row.product, title="")) for row in rows]
     products = {row.product.product_id: row.product for row in rows}
     wanted = Counter((str(each.attributes["colour"]), kind_of(each)) for each in products.values())
-    with tempfile.TemporaryDirectory() as folder, LocalCatalog.open_or_create(Path(folder) / "shop", encoder) as catalog:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalCatalog.open_or_create(Path(folder) / "shop", encoder) as catalog,
+    ):
         ingest.add(rows, catalog, encoder)
         table = np.array(measured(WordSearch(Searcher(encoder, catalog)), wanted, "{color} {kind}"))
     any_right, share, kinds = table.mean(0)

@@ -11,7 +11,11 @@ from osoroi.encoder import DEFAULT
 
 @click.group()
 def command() -> None:
-    """Make encoder files of backbones that were trained elsewhere."""
+    """Make encoder files of backbones that were trained elsewhere.
+
+    \b
+    osoroi encoder make --backbone fashion-siglip --out siglip.onnx
+    """
 
 
 @command.command()

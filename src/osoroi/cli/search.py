@@ -72,8 +72,7 @@ def command(
     osoroi search shop --text 'red floral dress'
     """
     if words is not None:
-        if like is not None or garment is not None or detail_from is not None or grid is not None:
-            raise click.UsageError("--text goes with PHOTO, --box, -k, --where, --detail and --json alone")
+        _without_others(like, garment, detail_from, grid)
         by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
         return
     if (photo is None) == (like is None):
@@ -118,6 +117,11 @@ def show_hits(hits: Sequence[Hit]) -> None:
     chance = chance_among(hits)
     if chance is not None and chance < UNLIKELY:
         text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
+
+
+def _without_others(*others: object) -> None:
+    if any(other is not None for other in others):
+        raise click.UsageError("--text goes with PHOTO, --box, -k, --where, --detail and --json alone")
 
 
 def by_words(

@@ -112,26 +112,11 @@ def _require_small(made: Any) -> None:
         )
 
 
-def write(
-    made: Any,
-    path: Path,
-    *,
-    parts: Sequence[Part],
-    preprocessing: dict[Domain, Preprocessing],
-    recipe: str,
-    training: str,
-    licence: str,
-    kinds: str,
-    backbone: dict[str, str],
-) -> Encoder:
-    """Write a joined graph with its metadata; the encoder it is. The file appears once it is whole."""
+def write(made: Any, path: Path, metadata: Metadata) -> Encoder:
+    """Write a joined graph with its metadata, whose fingerprint is computed here; the encoder it is."""
     del made.metadata_props[:]
     stored = made.SerializeToString(deterministic=True)
-    digest = fingerprint(computation(stored), parts, preprocessing, kinds)
-    metadata = Metadata(
-        tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=digest,
-        kinds=kinds, backbone=backbone,
-    )  # fmt: skip
-    made.metadata_props.add(key=ENTRY, value=metadata.to_json())
+    digest = fingerprint(computation(stored), metadata.parts, metadata.preprocessing, metadata.kinds)
+    made.metadata_props.add(key=ENTRY, value=replace(metadata, fingerprint=digest).to_json())
     files.write_atomically(path, made.SerializeToString(deterministic=True))
     return Encoder.open(path)

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from osoroi import files, image
 from osoroi.encoder import DEFAULT, Encoder
+from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadRequest, Mismatch
 from osoroi.pretrained import card, check, library, model, preprocessing, settings
 from osoroi.pretrained.folder import SETTINGS_FILE, Folder, open_folder
@@ -72,13 +73,13 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
         "preprocessing": described(stated),
     }
 
+    metadata = Metadata(
+        parts, views, recipe=f"{facts['source']} as deep; {base.recipe}", training=base.training,
+        licence=f"{licence} (backbone); {base.licence}", fingerprint="", kinds=base.metadata.kinds, backbone=facts,
+    )  # fmt: skip
+
     def written(target: Path, checked: str) -> Encoder:
-        return write(
-            joined, target, parts=parts, preprocessing=views, recipe=f"{facts['source']} as deep; {base.recipe}",
-            training=base.training, licence=f"{licence} (backbone); {base.licence}",
-            kinds=base.metadata.kinds,
-            backbone=facts | {"check": checked},
-        )  # fmt: skip
+        return write(joined, target, replace(metadata, backbone=facts | {"check": checked}))
 
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / "draft.onnx"

@@ -109,7 +109,7 @@ class WordSearch:
                 hit.product, words, kind=hit.parts.get("kind"), color=color,
                 title=titles.get(hit.product_id, 0.0), photo=shape if with_photo else None,
             )  # fmt: skip
-            scored.append((replace(hit, score=score(agrees)), color))
+            scored.append((replace(hit, score=score(agrees), probability=None), color))
         return [hit for hit, _ in sorted(scored, key=lambda pair: (-pair[0].score, -pair[1], pair[0].product_id))]
 
 

@@ -49,9 +49,8 @@ class TitleIndex:
                 for product, rank in self._matching("parts", " OR ".join(map(_quoted, grams)), most).items():
                     results[product] = max(results.get(product, 0.0), rank)
             for run in (run for run in other if len(run) < 3):
-                rows = self._connection.execute(
-                    "SELECT product FROM parts WHERE text LIKE ? LIMIT ?", (f"%{run}%", most)
-                )
+                statement = "SELECT product FROM parts WHERE instr(text, ?) LIMIT ?"
+                rows = self._connection.execute(statement, (run, most)).fetchall()
                 results |= {product: max(results.get(product, 0.0), 0.5) for (product,) in rows}
         return dict(sorted(results.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
 
