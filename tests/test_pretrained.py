@@ -66,7 +66,7 @@ def test_the_exporters_layouts_are_read(tmp_path, name, external):
     save(model.model(), tmp_path / "in" / LAYOUTS[name], external=external)
     made = make(tmp_path / "in", tmp_path / "out.onnx")
     assert agrees(made, expected(model, 0.5, 0.5))
-    assert made.encoder.backbone["file"] == LAYOUTS[name]
+    assert made.encoder.metadata.backbone["file"] == LAYOUTS[name]
 
 
 def test_detail_is_that_of_our_own_encoder_and_the_dial_works(tmp_path):
@@ -99,7 +99,7 @@ def test_the_layout_of_immich_is_read_with_its_batch_of_one(tmp_path):
     save(graph, folder / "visual" / "model.onnx")
     save(Tokens().model(text=True), folder / "textual" / "model.onnx")
     made = make(folder, tmp_path / "out.onnx")
-    assert made.encoder.backbone["output"] == "embedding"
+    assert made.encoder.metadata.backbone["output"] == "embedding"
     assert agrees(made, expected(model, CLIP_MEAN, CLIP_STD))
     crops = [image.crop(photo, None, made.encoder.preprocessing["shop"]) for photo in check.drawn_photos()]
     alone = np.concatenate([made.encoder.encode([crop]) for crop in crops])
@@ -129,7 +129,7 @@ def test_options_are_enough_for_a_plain_file(tmp_path):
     )
     made = make(tmp_path / "mobileclip.onnx", tmp_path / "out.onnx", options)
     assert agrees(made, expected(model, 0.0, 1.0, resample=2))
-    assert (made.encoder.backbone["source"], made.encoder.backbone["licence"]) == ("mine", "MIT")
+    assert (made.encoder.metadata.backbone["source"], made.encoder.metadata.backbone["licence"]) == ("mine", "MIT")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_model_that_reads_text_too_is_refused_with_the_file_to_use(tmp_path):
     half = make(tmp_path / "in", tmp_path / "out.onnx", Options(stated={"output": "image_embeds"}))
     assert agrees(half, expected(model, 0.5, 0.5))
     save(model.model(), tmp_path / "in" / "onnx" / "vision_model.onnx")
-    assert make(tmp_path / "in", tmp_path / "out.onnx").encoder.backbone["file"] == "onnx/vision_model.onnx"
+    assert make(tmp_path / "in", tmp_path / "out.onnx").encoder.metadata.backbone["file"] == "onnx/vision_model.onnx"
 
 
 def test_a_fixed_side_that_does_not_fit_is_refused(tmp_path):
@@ -214,7 +214,7 @@ def test_reference_vectors_decide(tmp_path):
     save(model.model(), tmp_path / "in" / "model.onnx")
     given = reference(tmp_path, expected(model, 0.5, 0.5))
     made = make(tmp_path / "in", tmp_path / "out.onnx", Options(reference=given))
-    assert made.encoder.backbone["check"].startswith("cosine 1.0000")
+    assert made.encoder.metadata.backbone["check"].startswith("cosine 1.0000")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_licence_source_and_checksum_are_stored_and_a_research_licence_is_said(t
     (folder / "README.md").write_text("---\nlicense: other\nlicense_name: apple-amlr\n---\n# A model\n")
     write_json(folder / "config.json", {"model_type": "clip", "_name_or_path": "apple/mobileclip"})
     made = make(folder, tmp_path / "out.onnx")
-    facts = Encoder.open(tmp_path / "out.onnx").backbone
+    facts = Encoder.open(tmp_path / "out.onnx").metadata.backbone
     assert facts["sha256"] == hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     assert (facts["licence"], facts["source"]) == ("apple-amlr", "apple/mobileclip")
     assert any("research only" in note for note in made.notes)

@@ -105,14 +105,14 @@ class Metadata:
 
         >>> Metadata.from_json('{"format": 3}')
         Traceback (most recent call last):
-        osoroi.errors.BadEncoder: the encoder file has format 3, and this osoroi reads formats 1–2; install a newer osoroi
+        osoroi.errors.BadEncoder: the encoder file has format 3, and this one reads formats 1–2; install a newer osoroi
         """
         try:
             written = json.loads(text)
             written_format = written["format"]
             if written_format not in range(1, FORMAT + 1):
                 raise BadEncoder(
-                    f"the encoder file has format {written_format}, and this osoroi reads formats 1–{FORMAT}",
+                    f"the encoder file has format {written_format}, and this one reads formats 1–{FORMAT}",
                     hint="install a newer osoroi",
                 )
             parts = tuple(_part(part) for part in written["parts"])

@@ -139,11 +139,6 @@ class Encoder:
         """What its weights and its training photos allow."""
         return self.metadata.licence
 
-    @property
-    def backbone(self) -> Mapping[str, str]:
-        """Of a pretrained backbone that was brought: its source, licence, checksum, and how it was checked."""
-        return self.metadata.backbone
-
     def encode(
         self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues] | None = None
     ) -> Float32[np.ndarray, "b d"]:

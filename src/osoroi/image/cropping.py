@@ -17,7 +17,6 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from osoroi.errors import BadPhoto
-from osoroi.image import fitting
 from osoroi.image.decode import Decoded, Shrink, decode, of_picture, whole
 from osoroi.records import Box, PhotoLike, Preprocessing, Readable, Source
 
@@ -27,9 +26,9 @@ RESAMPLING = Image.Resampling.LANCZOS
 GAP = 2.0
 """A picture more than so many times too large is first reduced by a whole number: half the time, same quality."""
 
-REFERENCE_GAP = 2.0
-"""A JPEG is decoded smaller only while it has so many times the pixels that a pretrained backbone's input is made of,
-so that the input stays what its own library makes of the whole photo; measured in docs/decisions/0009."""
+REFERENCE_GAP = 1.0
+"""A JPEG is decoded smaller only while it has so many times the pixels that a pretrained backbone's input is made of;
+measured by benchmarks/backbone_crops.py."""
 
 AT_ONCE = 16
 """Lines of a border that are judged together."""
@@ -155,7 +154,7 @@ def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, li
     """The encoder's input: upright -> box with its margin, or plain border off -> resized to ``height`` x ``width``.
 
     With ``preprocessing.fit``, the input of a pretrained backbone lies below it. A JPEG file is decoded at 1/2, 1/4 or
-    1/8 where what is cut out still has at least as many pixels as the input, or twice as many as a backbone's own.
+    1/8 where what is cut out still has at least as many pixels as each input.
     Raises BadPhoto.
     """
     decoded, name = _open(source, limits), name_of(source)
@@ -181,6 +180,8 @@ def _times(width: int | float, height: int | float, preprocessing: Preprocessing
     """How many times the input's pixels an area has, along the side where it has fewest."""
     times = min(width / preprocessing.width, height / preprocessing.height)
     if preprocessing.fit is not None:
+        from osoroi.image import fitting
+
         across, down = fitting.resized(width, height, preprocessing.fit)
         times = min(times, width / across / REFERENCE_GAP, height / down / REFERENCE_GAP)
     return times
@@ -216,6 +217,8 @@ def _shrunk(photo: Decoded, area: tuple[int | float, ...], preprocessing: Prepro
     )
     if preprocessing.fit is None:
         return own
+    from osoroi.image import fitting
+
     both = np.zeros(preprocessing.shape, np.uint8)
     both[: preprocessing.height, : preprocessing.width] = own
     below = fitting.fit(photo.picture, (left, top, right, bottom), preprocessing.fit)

@@ -31,7 +31,7 @@ def join(
         domain: replace(view, fit=settings.fit) for domain, view in ours.preprocessing.items()
     }
     names = [part.name for part in ours.metadata.graph_parts]
-    if DEEP not in names or ours.backbone:
+    if DEEP not in names or ours.metadata.backbone:
         raise BadRequest(f"{base} has no `deep` of ours to replace", hint="give an encoder file of a recipe of ours")
     theirs = model.proto
     if half:
