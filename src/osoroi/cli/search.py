@@ -43,6 +43,9 @@ ALL = "all"
     help="Take colour and pattern from this photo, or this colour: '#b03a2e', navy, 紺.",
 )
 @click.option("--detail-box", type=options.BoxType(), help="The garment in the photo of --detail-from.")
+@click.option(
+    "--text", "words", metavar="WORDS", help="Search by words, alone or with PHOTO, such as 'red floral dress'."
+)
 @click.option("--grid", type=options.Target(), help="Write the query and the results as one picture (PNG).")
 @options.encoder
 @options.as_json
@@ -50,6 +53,7 @@ def command(
     catalog: Path,
     photo: Path | None,
     like: str | None,
+    words: str | None,
     box: Box | None,
     garment: str | None,
     kind: str | None,
@@ -70,7 +74,12 @@ def command(
     osoroi search shop snap.jpg --garment lower
     osoroi search shop snap.jpg --garment all --detail-from navy
     osoroi search shop --like A-1042 --detail 1
+    osoroi search shop --text 'red floral dress'
     """
+    if words is not None:
+        _without_others(like, garment, detail_from, grid)
+        by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
+        return
     if (photo is None) == (like is None):
         raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
     if like is not None and box is not None:
@@ -124,6 +133,40 @@ def show_hits(hits: Sequence[Hit]) -> None:
     chance = chance_among(hits)
     if chance is not None and chance < UNLIKELY:
         text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
+
+
+def _without_others(*others: object) -> None:
+    if any(other is not None for other in others):
+        raise click.UsageError("--text goes with PHOTO, --box, -k, --where, --detail and --json alone")
+
+
+def by_words(
+    catalog: Path,
+    words: str,
+    photo: Path | None,
+    box: Box | None,
+    k: int,
+    where: str | None,
+    detail: float | None,
+    encoder: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what was understood of the words, and the products for them."""
+    from osoroi.words.search import WordSearch
+
+    with LocalCatalog.open(catalog, readonly=True) as products:
+        searcher = Searcher(Encoder.open(encoder), products)
+        start = time.perf_counter()
+        hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
+        took_s = time.perf_counter() - start
+        if as_json:
+            rows = [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)]
+            answer = {"hits": rows, "understood": vars(understood), "encoder": searcher.encoder.fingerprint}
+            text.show_json(answer | {"detail": detail, "took_s": round(took_s, 6)})
+            return
+    text.warn(f"understood: {understood}")
+    text.show(table(hits) if hits else "nothing in the catalog matches")
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":

@@ -340,7 +340,7 @@ class Service:
         """Whether the encoder has a foreground head."""
         preprocessing = self.encoder.preprocessing["street"]
         try:
-            self.encoder.foreground(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
+            self.encoder.foreground(np.full(preprocessing.shape, 128, np.uint8))
         except BadRequest:
             return False
         return True
