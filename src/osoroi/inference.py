@@ -79,6 +79,9 @@ class OnnxEmbedder:
         return self._run("attention", crops)
 
     def _run(self, output: str, crops: np.ndarray) -> np.ndarray:
+        batch = self.session.get_inputs()[0].shape[0]
+        if isinstance(batch, int) and batch != len(crops):
+            return self._in_batches(output, crops, batch)
         options = ort.RunOptions()
         options.log_severity_level = 4  # what goes wrong is raised, not printed
         with self._terminated(options), faults("could not run this encoder"):
@@ -98,6 +101,15 @@ class OnnxEmbedder:
             if options.terminate:
                 raise BadEncoder(f"two crops took longer than {self.limit_s:g} s", hint=REMEDY) from error
             raise
+
+    def _in_batches(self, output: str, crops: np.ndarray, batch: int) -> np.ndarray:
+        """The output for a model whose batch is fixed; the last batch is filled up with its last crop."""
+        rows = []
+        for start in range(0, len(crops), batch):
+            some = crops[start : start + batch]
+            whole = np.concatenate([some, np.repeat(some[-1:], batch - len(some), axis=0)])
+            rows.append(self._run(output, whole)[: len(some)])
+        return np.concatenate(rows)
 
 
 @contextmanager

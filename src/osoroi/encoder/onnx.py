@@ -52,7 +52,7 @@ class Encoder:
     >>> [part.name for part in encoder.parts], encoder.dim
     (['deep', 'detail', 'kind'], 276)
     >>> preprocessing = encoder.preprocessing["street"]
-    >>> crop = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
+    >>> crop = np.zeros(preprocessing.shape, np.uint8)
     >>> encoder.encode([crop]).shape
     (1, 276)
     """
@@ -162,7 +162,9 @@ class Encoder:
         if self.has_kind:
             from osoroi.garments import part
 
-            kinds = part.parts(crops, [Clues()] * len(crops) if clues is None else clues)
+            street = self.preprocessing["street"]
+            own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
+            kinds = part.parts(own, [Clues()] * len(crops) if clues is None else clues)
             vectors = np.concatenate([vectors, kinds], axis=1)
         if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
@@ -376,8 +378,7 @@ class Encoder:
         return masks[0]
 
     def _fitting(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        preprocessing = self.preprocessing["street"]
-        shape = (preprocessing.height, preprocessing.width, 3)
+        shape = self.preprocessing["street"].shape
         if crop.dtype != np.uint8 or crop.shape != shape:
             raise BadEncoder(
                 f"the encoder takes crops of uint8 {shape}, not of {crop.dtype} {crop.shape}",

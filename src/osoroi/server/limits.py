@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,3 +67,12 @@ class MemoryBudget:
     def give(self, count: int) -> None:
         """Give back what was taken."""
         self.used -= count
+
+    @contextlib.contextmanager
+    def reserved(self, count: int) -> Iterator[None]:
+        """Claim ``count`` bytes while the block runs."""
+        self.take(count)
+        try:
+            yield
+        finally:
+            self.give(count)

@@ -38,6 +38,10 @@ class Settings:
     """Bytes of memory of one decoding process."""
     k: int = 200
     """Products of a search."""
+    offset: int = 1000
+    """Products that a search may leave out before those of a page."""
+    finders: int = field(default_factory=lambda: max(1, min(4, (os.cpu_count() or 2) // 2)))
+    """Threads that find garments in photos."""
     photos: int = 200
     """Photos of a product."""
     page: int = 200

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.image import Limits, Photo
-from osoroi.records import Box, Clues, Preprocessing
+from osoroi.image import Limits, Photo, Reduced
+from osoroi.records import Box, Preprocessing
 
 Attention = Float32[np.ndarray, "y x"]
 """How much the encoder's foreground head weighs each place of its input."""
@@ -36,8 +36,8 @@ class Decoder(Protocol):
         """The encoder's input."""
         ...
 
-    async def clues(self, photo: bytes, box: Box) -> Clues:
-        """What a street photo says of the kind of the garment in a box besides its pixels."""
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
+        """The upright photo with at most ``side`` pixels on its longer side, as ``image.reduced`` gives it."""
         ...
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:

@@ -18,8 +18,8 @@ import numpy as np
 import osoroi
 from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError, TooMuch
-from osoroi.image import Limits, Photo, inspect, truncation
-from osoroi.records import Box, Clues, Preprocessing
+from osoroi.image import Limits, Photo, Reduced, inspect, truncation
+from osoroi.records import Box, Preprocessing
 from osoroi.server.decoding import Attention, Thumbnail
 from osoroi.server.decoding.worker import read_message, write_message
 
@@ -113,10 +113,11 @@ class DecodingPool:
         values, body = await self._run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(body, np.uint8).reshape(values["shape"])
 
-    async def clues(self, photo: bytes, box: Box) -> Clues:
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
         """See ``Decoder``."""
-        values, _ = await self._run("clues", photo, box=box)
-        return Clues(**values)
+        values, body = await self._run("reduced", photo, side=side)
+        pixels = np.frombuffer(body, np.uint8).reshape(values["shape"])
+        return Reduced(pixels, values["factor"], values["width"], values["height"])
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         """See ``Decoder``."""
