@@ -50,11 +50,11 @@ class Encoder:
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
-    (['deep', 'detail', 'kind'], 276)
+    (['deep', 'detail', 'kind'], 278)
     >>> preprocessing = encoder.preprocessing["street"]
     >>> crop = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
     >>> encoder.encode([crop]).shape
-    (1, 276)
+    (1, 278)
     """
 
     def __init__(self, embedder: Embedder, metadata: Metadata) -> None:

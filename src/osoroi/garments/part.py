@@ -48,9 +48,9 @@ def parts(crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues]) -
     for start in range(0, len(looked_at), BATCH):
         some = looked_at[start : start + BATCH]
         logits = picture.logits([_resized(crops[number]) for number in some])
-        for number, probe, imagenet in zip(some, logits.probe, logits.imagenet, strict=True):
+        for number, row in zip(some, logits.rows, strict=True):
             evidence = clues[number].evidence
-            chances = product_posterior(probe, imagenet) if evidence is None else combined(evidence, probe)
+            chances = product_posterior(*row) if evidence is None else combined(evidence, row)
             rows[number] = part(chances)
     return rows
 
