@@ -65,9 +65,9 @@ def evaluate(  # noqa: PLR0913  the settings of a protocol are plain keywords he
 
     ``dataset`` and ``distractors`` are data sets as ``name:path``, or paths of tables; ``encoder`` is an encoder file,
     by default the one that ships. ``split``, ``gallery``, ``detail``, ``corrupt``, ``skip_unanswerable``, ``find`` and
-    ``categories`` are those of ``Protocol``. ``sample_detail`` adds an arm for each tenth of the detail weight. The best ``top_k`` products of
-    each query are stored. Raises BadRequest for a setting out of its range, and BadDataset for a data set
-    without queries.
+    ``categories`` are those of ``Protocol``. ``sample_detail`` adds an arm for each tenth of the detail weight. The
+    best ``top_k`` products of each query are stored. Raises BadRequest for a setting out of its range, and BadDataset
+    for a data set without queries.
 
     >>> found = evaluate("drawn:4")
     >>> [arm.name for arm in found.arms], len(found.queries) > 0

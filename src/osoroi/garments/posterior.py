@@ -4,8 +4,8 @@ r"""The kind of a box: from its place on a body, the colours along the body, and
           + .4 \log(q_k + .001) + .3 (\log m_k - u_k)\Big), \quad q = \operatorname{softmax}(z / 2.4)
 
 ``z`` are the probe's logits of the picture; a kind that the probe does not know has q = 1/8. ``m`` is the mass of the
-kind's classes of ImageNet, ``u`` its usual logarithm; ``c`` says what bare legs and the waist speak for, ``r`` how often
-people draw a box around the kind. Each p(place | k) is a Gaussian of independent numbers.
+kind's classes of ImageNet, ``u`` its usual logarithm; ``c`` says what bare legs and the waist speak for, ``r`` how
+often people draw a box around the kind. Each p(place | k) is a Gaussian of independent numbers.
 ``tools/derive_garment_rule.py`` derives places and usual masses from drawn people.
 """
 

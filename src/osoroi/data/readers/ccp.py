@@ -1,13 +1,13 @@
-"""Street photos with the boxes of all their garments, as the Clothing Co-Parsing data has them: queries without answers.
+"""Street photos with the boxes of all their garments, as Clothing Co-Parsing has them: queries without answers.
 
 A folder with ``garments.csv`` (photo, label, left, top, width, height) and ``photos/PHOTO.jpg``. Every box of a kind
 that is worn in the street is a street crop. Its product is the photo, which no gallery has, so an evaluation tells the
 kinds of what is retrieved (``kind@k``), with intervals over photos, and with ``--find`` how well boxes are found.
-Photos of odd numbers are the split ``val``, the others ``test``.
+Every second photo, from the first on, is in the split ``test``, the others in ``val``.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -45,23 +45,30 @@ class StreetBoxes:
         if not table.is_file():
             raise BadDataset(f"{self.path} has no garments.csv", hint="ccp: wants the folder that holds it")
         counts: dict[str, int] = {}
+        split_of: dict[str, str] = {}
         for line in tabular.lines(table):
             photo, label = line.need("photo"), line.need("label")
             number = counts[photo] = counts.get(photo, 0) + 1
+            split = split_of.setdefault(photo, "val" if len(split_of) % 2 else "test")
             category = LABELS.get(label)
             if category is not None:
-                yield self.row(line, photo, category, f"{photo}/{number}")
+                yield self.row(
+                    line, Crop(f"{photo}/{number}", photo, "street", self.photo(photo), None, split), category
+                )
 
-    def row(self, line: tabular.Line, photo: str, category: str, name: str) -> Row:
-        """One box; its corner and size are whole pixels."""
+    def photo(self, name: str) -> Path:
+        """The file of a photo."""
+        return self.path / "photos" / f"{name}.jpg"
+
+    def row(self, line: tabular.Line, crop: Crop, category: str) -> Row:
+        """The crop with the box of a line; its corner and size are whole pixels."""
         corner = line.box(SIDES)
         if corner is None:
             line.refuse("no box", hint=f"fill {', '.join(SIDES)}")
         left, top, width, height = corner
-        digits = "".join(filter(str.isdigit, photo)) or "0"
-        split = "val" if int(digits) % 2 else "test"
-        path, box = self.path / "photos" / f"{photo}.jpg", Box(left, top, left + width, top + height)
-        return Row(Product(photo, category=category), Crop(name, photo, "street", path, box, split))
+        return Row(
+            Product(crop.product_id, category=category), replace(crop, box=Box(left, top, left + width, top + height))
+        )
 
 
 def open_reader(path: str) -> Reader:
