@@ -52,10 +52,8 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
 def of_catalog(folder: Path) -> dict[str, Any]:
     """Contents of the catalog, and the state of its index."""
     with LocalCatalog.open(folder, readonly=True) as catalog:
-        facts = {"kind": "catalog", **asdict(catalog.info())}
-        if KIND not in facts["parts"]:
-            return facts
-        return facts | {"kinds": kinds_of(catalog.categories())}
+        facts: dict[str, Any] = {"kind": "catalog", **asdict(catalog.info())}
+        return facts | ({"kinds": kinds_of(catalog.categories())} if KIND in facts["parts"] else {})
 
 
 def kinds_of(categories: Mapping[str | None, int]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from osoroi.encoder.loader import Input, Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
-from osoroi.evaluation.found import found_garments
+from osoroi.evaluation.proposals import propose
 from osoroi.evaluation.ranking import GalleryWriter, Ranking
 from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Labels, Protocol, Task, means
 from osoroi.records import Clues, Crop, PhotoLike, Row
@@ -117,7 +117,7 @@ def evaluate_readers(
         query_vectors = np.zeros((len(evaluation_set.queries), encoder.dim), np.float32)
         readable = np.zeros(len(query_vectors), bool)
         street = [(number, each.row) for number, each in enumerate(evaluation_set.queries)]
-        found = found_garments([row for _, row in street]) if task.protocol.find else None
+        found = propose([row for _, row in street]) if task.protocol.find else None
         if found is not None:
             crop_encoder.kinds = found.kinds
             street = [

@@ -208,7 +208,7 @@ def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndar
     .. math:: a = \frac{.37 n}{.37 n + c + .02}
 
     is the share of the kinds that the probe does not know: n is the mass of their classes of ImageNet, c that of the
-    kinds it knows. They divide it by their masses, the others divide 1 - a by the probe.
+    kinds it knows. They divide it by their masses, the others divide 1 - a by the probe at temperature 2.
     """
     mass = softmax(imagenet, CLASSES_TEMPERATURE)
     masses = {kind: float(mass[list(classes)].sum()) for kind, classes in IMAGENET.items()}
@@ -216,8 +216,13 @@ def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndar
     n, c = sum(unknown.values()), sum(value for kind, value in masses.items() if kind in PROBED)
     a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
     chances = {kind: a * value / n for kind, value in unknown.items()}
-    return chances | {kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(probe), strict=True)}
+    return chances | {
+        kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(probe, TEMPERATURE_ALONE), strict=True)
+    }
 
+
+TEMPERATURE_ALONE: Final = 2.0
+"""What the probe's logits are divided by where nobody wears the garment. Confidence would outrank looks."""
 
 UNKNOWN_WEIGHT: Final = 0.37
 """What ImageNet's classes of kinds that the probe lacks count against those of kinds that it has."""

@@ -12,7 +12,7 @@ from osoroi.records import Row, Source
 
 
 @dataclass(frozen=True)
-class Found:
+class Proposals:
     """Crop id -> the row with the box that was found, and its kinds; a garment that is missed is in neither.
 
     ``boxes`` has recall, precision and right kinds over photos.
@@ -23,7 +23,7 @@ class Found:
     boxes: Mapping[str, Interval]
 
 
-def found_garments(queries: Sequence[Row]) -> Found:
+def propose(queries: Sequence[Row]) -> Proposals:
     """The garments of every photo, matched with the boxes of its queries; a photo that cannot be read has none.
 
     Only the largest person's garments count, as data sets label one person. A query without a box is the whole photo,
@@ -50,4 +50,4 @@ def found_garments(queries: Sequence[Row]) -> Found:
             row = boxed[number]
             rows[row.crop.crop_id] = row._replace(crop=replace(row.crop, box=garments[at].box))
             kinds[row.crop.crop_id] = garments[at].kinds
-    return Found(rows, kinds, boxes.summary(counts))
+    return Proposals(rows, kinds, boxes.summary(counts))
