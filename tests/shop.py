@@ -22,8 +22,7 @@ from osoroi.image import Limits
 from osoroi.records import Box, Clues, Crop, Preprocessing, Product
 from osoroi.search import Searcher
 from osoroi.server import app, run
-from osoroi.server.decoding import Decoder, Thumbnail, tasks
-from osoroi.server.decoding.tasks import Attention
+from osoroi.server.decoding import Attention, Decoder, Thumbnail, tasks
 from osoroi.server.settings import Settings
 from tiny import TinyEncoder
 

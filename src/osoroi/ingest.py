@@ -5,7 +5,6 @@ other crops are read on threads and encoded in batches. Each chunk is one commit
 started again and continues where it was.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -66,17 +65,6 @@ class HashedCrop(NamedTuple):
 
     crop: Crop
     input: Input | None
-
-
-class NamedBytes(NamedTuple):
-    """The bytes of a photo under the name of their file, which error messages give."""
-
-    name: str
-    data: bytes
-
-    def read(self) -> bytes:
-        """The bytes."""
-        return self.data
 
 
 Chunk = dict[str, tuple[Product, list[Crop]]]
@@ -269,13 +257,12 @@ def read_crop(
     crop: Crop, stored: Mapping[str, Entry], clues: Mapping[str, Clues], encoder: Encoder, limits: Limits
 ) -> HashedCrop:
     """Hash a crop's photo, and crop its pixels unless the catalog has the vector. Raises BadPhoto."""
-    data = image.load(crop.photo, limits=limits)
-    hashed = replace(crop, sha256=hashlib.sha256(data).hexdigest())
+    loaded = loader.load(crop, limits=limits)  # the file is read once
+    hashed = replace(crop, sha256=loaded.sha256)
     entry, clue = stored.get(crop.product_id), clues[crop.product_id]
     for before in entry.crops if entry is not None and _kind_stays(entry, clue, encoder) else []:
         if (before.crop_id, before.sha256, before.box) == (hashed.crop_id, hashed.sha256, hashed.box):
             return HashedCrop(hashed, None)
-    loaded = replace(hashed, photo=NamedBytes(image.name_of(crop.photo), data))  # the file is read once
     return HashedCrop(hashed, Input(loader.crop_pixels(loaded, encoder.preprocessing, limits=limits), clue))
 
 

@@ -1,11 +1,14 @@
 """Crops to pixels to vectors: read on threads, encoded in batches, and a photo that cannot be read stops nothing.
 
-This is the one way in which the package embeds many photos: ``ingest``, ``evaluation`` and the commands use it.
+This is the one way in which the package embeds many photos: ``ingest``, ``reencode``, ``audit``, ``evaluation`` and the
+commands use it.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -40,6 +43,23 @@ class EncodedCrops(NamedTuple):
     indices: list[int]
     vectors: Float32[np.ndarray, "n d"]
     errors: dict[int, BadPhoto]
+
+
+class NamedBytes(NamedTuple):
+    """The bytes of a photo under the name of their file, which error messages give."""
+
+    name: str
+    data: bytes
+
+    def read(self) -> bytes:
+        """The bytes."""
+        return self.data
+
+
+def load(crop: Crop, *, limits: Limits = LIMITS) -> Crop:
+    """The crop with the bytes of its photo and their hash, so that the file is read once. Raises BadPhoto."""
+    data = image.load(crop.photo, limits=limits)
+    return replace(crop, photo=NamedBytes(image.name_of(crop.photo), data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def crop_pixels(crop: Crop, preprocessing: Mapping[Domain, Preprocessing], *, limits: Limits = LIMITS) -> Pixels:

@@ -120,8 +120,8 @@ def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
     crops = [
         cut(photo, unsquared(posed, rule.crop_box(body, stretch))) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)
     ]
-    probe = picture.logits(crops).probe
-    return Person(body, profiles.profile(body), rule.evidence(probe[0], probe[1]))
+    logits = picture.logits(crops).kinds
+    return Person(body, profiles.profile(body), rule.evidence(logits[0], logits[1]))
 
 
 def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Estimate]:

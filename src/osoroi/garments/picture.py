@@ -23,25 +23,25 @@ PROBED: Final = ("top", "outerwear", "dress", "skirt", "trousers", "shorts", "sh
 class Row(NamedTuple):
     """The logits of one crop."""
 
-    probe: Float32[np.ndarray, "8"]
+    kinds: Float32[np.ndarray, "8"]
     imagenet: Float32[np.ndarray, "1000"]
 
 
 class Logits(NamedTuple):
     """Of each crop: the probe's logits, one for each kind of ``PROBED``, and those of ImageNet's 1,000 classes."""
 
-    probe: Float32[np.ndarray, "b 8"]
+    kinds: Float32[np.ndarray, "b 8"]
     imagenet: Float32[np.ndarray, "b 1000"]
 
     @property
     def rows(self) -> list[Row]:
         """Those of each crop alone."""
-        return [Row(*row) for row in zip(self.probe, self.imagenet, strict=True)]
+        return [Row(*row) for row in zip(self.kinds, self.imagenet, strict=True)]
 
 
 def logits(crops: Sequence[UInt8[np.ndarray, "192 192 3"]]) -> Logits:
     """Run the network on crops; no crops give no rows."""
     if not crops:
         return Logits(np.empty((0, len(PROBED)), np.float32), np.empty((0, 1000), np.float32))
-    probe, imagenet = session("kind.onnx").run(["probe", "imagenet"], {"crops": np.stack(crops)})
-    return Logits(probe, imagenet)
+    kinds, imagenet = session("kind.onnx").run(["probe", "imagenet"], {"crops": np.stack(crops)})
+    return Logits(kinds, imagenet)

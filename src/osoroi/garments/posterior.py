@@ -155,7 +155,7 @@ def of_colours(colours: Profile) -> dict[str, float]:
 
 def combined(evidence: Mapping[str, float], logits: Row) -> dict[str, float]:
     """Probability of each kind that the evidence names, with what the picture says."""
-    picture = _picture(logits.probe)
+    picture = _picture(logits.kinds)
     mass = softmax(logits.imagenet, CLASSES_TEMPERATURE)
     values = {}
     for kind, value in evidence.items():
@@ -202,7 +202,7 @@ def part(chances: dict[str, float]) -> Float32[np.ndarray, "k"]:
     return np.sqrt(np.append(shares, max(1 - shares.sum(), 0.0))).astype(np.float32)
 
 
-def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
+def product_posterior(kinds: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
     r"""Probability of each kind of a photo in which nobody wears it, from both outputs of the picture network.
 
     .. math:: a = \frac{.37 n}{.37 n + c + .02}
@@ -217,7 +217,7 @@ def product_posterior(probe: Float32[np.ndarray, "8"], imagenet: Float32[np.ndar
     a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
     chances = {kind: a * value / n for kind, value in unknown.items()}
     return chances | {
-        kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(probe, TEMPERATURE_ALONE), strict=True)
+        kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(kinds, TEMPERATURE_ALONE), strict=True)
     }
 
 

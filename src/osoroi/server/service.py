@@ -112,7 +112,7 @@ class Service:
         """Run ``work`` on a reading thread."""
         return await self._on(self._readers, work, *arguments)
 
-    async def ask(self, work: Callable[[Storage], T]) -> T:
+    async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
         return await self._current(lambda: self.read(lambda: work(self.catalog)))
 
@@ -243,7 +243,14 @@ class Service:
         return await self.embed(photo, box, "street", await self.decoder.clues(photo, box))
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
-        return self.searcher.nearest(vector, request.k, where=request.where, detail=request.detail, without=without)
+        return self.searcher.nearest(
+            vector,
+            request.k,
+            where=request.where,
+            detail=request.detail,
+            without=without,
+            judged=request.photo is not None and request.detail is None,
+        )
 
     def _plain(
         self, vector: Vector, request: SearchRequest, without: Sequence[str], k: int, detail: float | None

@@ -1,12 +1,18 @@
 """Photos are decoded in worker processes that can be killed: a file that costs too much takes a worker with it, not the
-service. ``tasks`` are what a worker can do, ``worker`` is its process, ``pool`` the service's side.
+service. ``tasks`` are what a worker can do, ``saliency`` draws its map, ``worker`` is its process, ``pool`` the
+service's side.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float32
+
 from osoroi.image import Limits, Photo
 from osoroi.records import Box, Clues, Preprocessing
-from osoroi.server.decoding.tasks import Attention
+
+Attention = Float32[np.ndarray, "y x"]
+"""How much the encoder's foreground head weighs each place of its input."""
 
 
 class Thumbnail(NamedTuple):
