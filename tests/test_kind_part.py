@@ -19,7 +19,8 @@ from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.evaluation import boxes, results
-from osoroi.evaluation.results import Arm, Label, Labels
+from osoroi.evaluation.labels import Label, Labels
+from osoroi.evaluation.results import Arm
 from osoroi.garments import part, posterior
 from osoroi.garments.kinds import NAMES
 from osoroi.garments.picture import Row

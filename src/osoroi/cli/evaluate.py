@@ -14,6 +14,7 @@ from osoroi.data.readers import open_dataset
 from osoroi.errors import BadRequest
 from osoroi.evaluation import evaluate, results
 from osoroi.evaluation.bootstrap import Interval
+from osoroi.evaluation.labels import LABELLED
 from osoroi.evaluation.results import Evaluation, Protocol, Task
 from osoroi.report import examples, grid
 from osoroi.text import printable
@@ -167,7 +168,7 @@ def by_category(evaluation: Evaluation) -> str:
     """A category per row and an arm per column, and the mean of all categories, for some of the metrics shown."""
     arms = [arm.name for arm in evaluation.plain_arms]
     blocks = []
-    for metric in (name for name in results.shown(evaluation) if name in (*BY_CATEGORY, *results.LABELLED)):
+    for metric in (name for name in results.shown(evaluation) if name in (*BY_CATEGORY, *LABELLED)):
         rows = [[metric, "queries", *arms]]
         for category in evaluation.categories:
             cells = [_interval(results.means(evaluation, arm, [metric], category)[metric]) for arm in arms]

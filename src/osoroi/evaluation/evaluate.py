@@ -21,9 +21,10 @@ from osoroi.encoder.loader import Input, Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
+from osoroi.evaluation.labels import Labels
 from osoroi.evaluation.proposals import propose
 from osoroi.evaluation.ranking import GalleryWriter, Ranking
-from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Labels, Protocol, Task, means
+from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Protocol, Task, means
 from osoroi.records import Clues, Crop, PhotoLike, Row
 
 NAMED = 100

@@ -12,7 +12,8 @@ from jaxtyping import Int64
 from osoroi.data import splits
 from osoroi.data.readers import Reader
 from osoroi.errors import BadDataset
-from osoroi.evaluation.results import Label, Protocol, Query
+from osoroi.evaluation.labels import Label
+from osoroi.evaluation.results import Protocol, Query
 from osoroi.garments.part import known_kind
 from osoroi.records import Product, Row
 

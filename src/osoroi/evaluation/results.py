@@ -15,6 +15,7 @@ from osoroi import files
 from osoroi.errors import BadDataset, BadRequest, extra
 from osoroi.evaluation import bootstrap, metrics
 from osoroi.evaluation.bootstrap import Interval
+from osoroi.evaluation.labels import LABELLED, Label, Labels, labels_of, share_of_label
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,21 +83,6 @@ class Data:
     unreadable_queries: int
     unreadable_crops: int
     unreadable: tuple[str, ...]
-
-
-class Label(NamedTuple):
-    """Kind and color of a product, or of a query's first product; None where they are not known."""
-
-    kind: str | None = None
-    color: str | None = None
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Labels of the queries in their order, and of the products that any arm retrieved, by id."""
-
-    queries: tuple[Label, ...] = ()
-    products: Mapping[str, Label] = field(default_factory=dict)
 
 
 class Query(NamedTuple):
@@ -211,24 +197,10 @@ def values(arm: Arm, names: Sequence[str], labels: Labels | None = None) -> Floa
     for name in names:
         column, at, k = name.partition("@")
         if column in Label._fields and at and k.isdigit() and int(k):
-            columns.append(_share_of_label(arm, labels or Labels(), column, int(k)))
+            columns.append(share_of_label(arm.top, labels or Labels(), column, int(k)))
         else:
             columns.append(metrics.by_name(name, arm.ranks))
     return np.stack(columns, axis=1)
-
-
-def _share_of_label(arm: Arm, labels: Labels, column: str, k: int) -> Float64[np.ndarray, "q"]:
-    """Share of the first k products that have the query's label; what is not retrieved has none."""
-    wanted = [getattr(label, column) for label in labels.queries] or [None] * len(arm.top)
-    known = {product for product, label in labels.products.items() if getattr(label, column) is not None}
-    return np.array(
-        [
-            math.nan
-            if label is None
-            else sum(name in known and getattr(labels.products[name], column) == label for name in top[:k]) / k
-            for label, top in zip(wanted, arm.top, strict=True)
-        ]
-    )
 
 
 def means(
@@ -255,10 +227,6 @@ def _with_label(rows: Float64[np.ndarray, "q 1"], clusters: Int64[np.ndarray, "q
     if known.all() or not known.any():
         return interval
     return bootstrap.bootstrap_means(rows[known], clusters[known])[0]
-
-
-LABELLED = ("kind@5", "color@5")
-"""Metrics of labels that an evaluation prints, where queries have them."""
 
 
 def shown(evaluation: Evaluation) -> tuple[str, ...]:
@@ -362,17 +330,12 @@ def _evaluation(fields: Mapping[str, Any]) -> Evaluation:
         arms=tuple(_arm(arm) for arm in fields["arms"]),
         version=fields["version"],
         command=fields["command"],
-        labels=_labels(fields.get("labels", {"queries": [], "products": {}})),
+        labels=labels_of(fields.get("labels", {"queries": [], "products": {}})),
         boxes={
             name: Interval(*(math.nan if side is None else side for side in sides))
             for name, sides in fields.get("boxes", {}).items()
         },
     )
-
-
-def _labels(fields: Mapping[str, Any]) -> Labels:
-    products = {name: Label(*label) for name, label in fields["products"].items()}
-    return Labels(tuple(Label(*label) for label in fields["queries"]), products)
 
 
 def _arm(fields: Mapping[str, Any]) -> Arm:
