@@ -22,7 +22,7 @@ from osoroi.evaluation import evaluate
 from osoroi.evaluation.evaluate import CropEncoder
 from osoroi.evaluation.results import Evaluation, Task
 from osoroi.recipe import Recipe
-from osoroi.records import Crop
+from osoroi.records import Clues, Crop, Product, Row
 from osoroi.training import feature_cache
 from osoroi.training.view_loader import preprocessing
 
@@ -58,8 +58,10 @@ class NetworkEncoder(Encoder):
         self.network = network.eval()
         self.settings = recipe
 
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Vectors, as the encoder file would give them."""
+    def encode(
+        self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues] | None = None
+    ) -> Float32[np.ndarray, "b d"]:
+        """Vectors, as the encoder file would give them; they have no part of the kind."""
         if not crops:
             return np.empty((0, self.dim), np.float32)
         with torch.inference_mode():
@@ -85,18 +87,18 @@ class CachedCrops(CropEncoder):
         super().__init__(encoder, threads, corrupt, on_progress)
         self.cache = cache
 
-    def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
-        every = list(crops)
+    def encode(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+        every = [(number, row.crop) for number, row in rows]
         encoder = self.encoder
         assert isinstance(encoder, NetworkEncoder)
         arrays, readable = self.features(encoder, [crop for _, crop in every])
         for row in np.flatnonzero(~readable).tolist():
             try:
-                self.pixels(every[row][1])
+                self._crop(every[row][1])
             except BadPhoto as error:
                 self.add_problem(every[row][1], error)
-        rows = np.flatnonzero(readable)
-        for some in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
+        places = np.flatnonzero(readable)
+        for some in np.array_split(places, max(1, -(-len(places) // BATCH))):
             if len(some):
                 yield [every[row][0] for row in some], encoder.above([array[some] for array in arrays])
             self.done += len(some)
@@ -120,10 +122,13 @@ class CachedCrops(CropEncoder):
         cached = lambda row: pixels[0][row] if readable[row] else None  # noqa: E731
         return self._cached(self.cache / f"{name}-{half}", crops, cached, run)
 
+    def _crop(self, crop: Crop) -> UInt8[np.ndarray, "h w 3"]:
+        return self.input_of(Row(Product(crop.product_id), crop)).pixels
+
     def _pixels_of(self, crops: Sequence[Crop]) -> Callable[[int], UInt8[np.ndarray, "h w 3"] | None]:
         def load(row: int) -> UInt8[np.ndarray, "h w 3"] | None:
             try:
-                return self.pixels(crops[row])
+                return self._crop(crops[row])
             except BadPhoto:
                 return None
 

@@ -288,7 +288,7 @@ class LocalCatalog:
 
     def categories(self) -> dict[str | None, int]:
         """Each category with its number of products, the commonest first; None is for those without one."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return dict(
                 transaction.all("SELECT category, count(*) FROM products GROUP BY category ORDER BY count(*) DESC")
             )

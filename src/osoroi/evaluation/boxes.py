@@ -28,7 +28,7 @@ class Count(NamedTuple):
 
     true: Counter[str]
     recalled: Counter[str]
-    found: Counter[str]
+    proposed: Counter[str]
     precise: Counter[str]
     right: Counter[str]
 
@@ -80,11 +80,13 @@ def summary(counts: Sequence[Count]) -> dict[str, Interval]:
     def column(name: str, kinds: Sequence[str]) -> Float[np.ndarray, "n"]:
         return np.array([sum(getattr(each, name)[kind] for kind in kinds) for each in counts], float)
 
-    true, found = (sorted({kind for each in counts for kind in getattr(each, name)}) for name in ("true", "found"))
+    true, found = (sorted({kind for each in counts for kind in getattr(each, name)}) for name in ("true", "proposed"))
     lines = {
         "recall": share(column("recalled", MAIN), column("true", MAIN)),
-        "precision": share(column("precise", found), column("found", found)),
-        "right kind": share(column("right", found), column("found", found)),
+        "precision": share(column("precise", found), column("proposed", found)),
+        "right kind": share(column("right", found), column("proposed", found)),
     }
     lines |= {f"recall of {kind}": share(column("recalled", [kind]), column("true", [kind])) for kind in true}
-    return lines | {f"precision of {kind}": share(column("precise", [kind]), column("found", [kind])) for kind in found}
+    return lines | {
+        f"precision of {kind}": share(column("precise", [kind]), column("proposed", [kind])) for kind in found
+    }

@@ -85,6 +85,9 @@ PRIOR: Final = {"outerwear": 0.3, "dress": 0.5, "skirt": 0.3, "shorts": 0.8}
 SOFTER_PLACE: Final = 1.8
 """The four numbers of a place depend on each other, so their log-likelihood is divided by this."""
 
+WRONG_POSE: Final = 8.0
+"""No place makes a kind less likely than e to the minus this against the likeliest one, as a pose may be wrong."""
+
 PICTURE: Final = 0.4
 LEAST: Final = 0.001
 TEMPERATURE: Final = 2.4
@@ -130,9 +133,11 @@ def posterior(where: Place | None, logits: Row, colours: Profile | None = None) 
 
 def evidence(where: Place, colours: Profile | None = None) -> dict[str, float]:
     """Log of how much a place, and the colours of the body it lies on, speak for each kind, up to one constant."""
+    places = {kind: value / SOFTER_PLACE for kind, value in log_likelihood(where).items()}
+    least = max(places.values()) - WRONG_POSE
     values = {
-        kind: value / SOFTER_PLACE + RARELY * (kind in RARE) + PRIOR.get(kind, 0.0)
-        for kind, value in log_likelihood(where).items()
+        kind: float(np.logaddexp(value, least)) + RARELY * (kind in RARE) + PRIOR.get(kind, 0.0)
+        for kind, value in places.items()
     }
     for kind, value in ({} if colours is None else of_colours(colours)).items():
         values[kind] += value
