@@ -286,6 +286,13 @@ class LocalCatalog:
             transaction.demand_encoder(self.encoder)
             return transaction.vectors(self.encoder, crop_ids)
 
+    def categories(self) -> dict[str | None, int]:
+        """Each category with its number of products, the commonest first; None is for those without one."""
+        with self.view() as transaction:
+            return dict(
+                transaction.all("SELECT category, count(*) FROM products GROUP BY category ORDER BY count(*) DESC")
+            )
+
     def sample(self, most: int) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""
         with self.view() as transaction:

@@ -50,11 +50,11 @@ class Encoder:
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
-    (['deep', 'detail', 'kind'], 276)
+    (['deep', 'detail', 'kind'], 278)
     >>> preprocessing = encoder.preprocessing["street"]
     >>> crop = np.zeros(preprocessing.shape, np.uint8)
     >>> encoder.encode([crop]).shape
-    (1, 276)
+    (1, 278)
     """
 
     def __init__(self, embedder: Embedder, metadata: Metadata) -> None:
@@ -304,8 +304,8 @@ class Encoder:
 
         ``detail`` in [0, 1] replaces the weight of the part of that name; the others share the rest as they did
         before, and ``kind`` keeps its weight. ``categorised`` is the share of the products whose kind is known from
-        the shop: the smaller it is, the less ``kind`` weighs, and the more do the others. Raises BadRequest outside
-        [0, 1], and where there is nothing to turn.
+        the shop: where it is below 1, ``kind`` weighs less for tops, dresses and outerwear, and the others more.
+        Raises BadRequest outside [0, 1], and where there is nothing to turn.
         """
         weights = {part.name: part.weight for part in self.parts}
         if detail is not None:
@@ -317,7 +317,7 @@ class Encoder:
         from osoroi.garments.part import share_of_weight
 
         columns = self.columns[KIND]
-        shares = share_of_weight(vectors[:, columns], categorised)[:, None]
+        shares = np.minimum(share_of_weight(vectors[:, columns], categorised), 1 / weights[KIND])[:, None]
         weighted[:, : columns.start] *= (1 - weights[KIND] * shares) / (1 - weights[KIND])
         weighted[:, columns] *= shares
         return weighted

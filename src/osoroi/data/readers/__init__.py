@@ -22,6 +22,7 @@ READERS = {
     "street2shop": "the folder of Exact Street2Shop: meta/json and images",
     "inshop": "the folder of DeepFashion's In-shop Clothes Retrieval: Anno, Eval, Img",
     "consumer2shop": "the folder of DeepFashion's Consumer-to-shop Clothes Retrieval: Anno, Eval, Img",
+    "ccp": "a folder of street photos with the boxes of all garments: garments.csv and photos",
     "deepfashion2": "the folder of DeepFashion2: train and validation, each with image and annos",
 }
 """Name -> what its path is. Each stands in the module of its name and has
