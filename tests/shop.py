@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
 from PIL import Image
 
 from osoroi import image
@@ -102,6 +101,9 @@ class ThreadDecoder:
         values = {"box": box, "preprocessing": asdict(preprocessing), "attention": attention, "width": width}
         return (await self.run("saliency", photo, **values))[1]
 
+    def hurry(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
@@ -120,7 +122,7 @@ def serving(
     in worker processes, as they are outside of tests."""
     decoder: Decoder | None = None if processes else ThreadDecoder()
     application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen, finder=finder)
-    server = uvicorn.Server(run.config(application, "127.0.0.1", 0))
+    server = run.Server(application, "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

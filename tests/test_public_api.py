@@ -76,7 +76,10 @@ def test_training_without_torch_says_what_to_install() -> None:
         ("open", "folder *encoder *readonly *threads"),
         ("create", "folder encoder *threads"),
         ("find", "photo *box"),
-        ("train", "dataset *out *recipe *resume *feature_cache *backbone *foreground **settings"),
+        (
+            "train",
+            "dataset *out *recipe *resume *feature_cache *backbone *foreground *validation_share *device **settings",
+        ),
         (
             "evaluate",
             "dataset *encoder *split *gallery *distractors *detail *sample_detail *within_category *corrupt "

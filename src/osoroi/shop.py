@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from osoroi import ingest
 from osoroi.catalog import Storage
@@ -20,6 +20,9 @@ from osoroi.garments import find as find_garments
 from osoroi.ingest import Count, Problem
 from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Row, Value
 from osoroi.search import K, Searcher
+
+if TYPE_CHECKING:
+    from osoroi.words.search import WordSearch
 
 EncoderLike = Encoder | str | os.PathLike[str]
 """An encoder, or the path of its file."""
@@ -44,6 +47,7 @@ class Catalog:
         self.storage = storage
         self.encoder = encoder
         self._searcher = Searcher(encoder, storage)
+        self._words: "WordSearch | None" = None
 
     def __repr__(self) -> str:
         return f"<osoroi.Catalog {self.storage.location}>"
@@ -132,6 +136,28 @@ class Catalog:
             detail_from=detail_from,
             detail_box=detail_box,
         )
+
+    def search_words(
+        self,
+        text: str,
+        photo: PhotoLike | None = None,
+        *,
+        box: BoxLike | None = None,
+        k: int = K,
+        where: str | None = None,
+        detail: float | None = None,
+    ) -> list[Hit]:
+        """The k products that fit words such as ``"red floral dress"`` best, or words and a photo.
+
+        Words are read into kind, colour and pattern, in English and Japanese, and searched in the titles;
+        ``osoroi.words.read`` gives what is understood. With a photo, products have its cut, and colour and kind of the
+        words. Scores lie in [0, 1]. Raises BadRequest, BadPhoto and BadFilter.
+        """
+        from osoroi.words.search import WordSearch
+
+        if self._words is None:
+            self._words = WordSearch(self._searcher)
+        return self._words.search(text, photo, box=box, k=k, where=where, detail=detail).hits
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
         """The garments in a photo, as ``osoroi.find`` gives them; each has a box to search with."""

@@ -43,6 +43,9 @@ ALL = "all"
     help="Take colour and pattern from this photo, or this colour: '#b03a2e', navy, 紺.",
 )
 @click.option("--detail-box", type=options.BoxType(), help="The garment in the photo of --detail-from.")
+@click.option(
+    "--text", "words", metavar="WORDS", help="Search by words, alone or with PHOTO, such as 'red floral dress'."
+)
 @click.option("--grid", type=options.Target(), help="Write the query and the results as one picture (PNG).")
 @options.encoder
 @options.as_json
@@ -50,6 +53,7 @@ def command(
     catalog: Path,
     photo: Path | None,
     like: str | None,
+    words: str | None,
     box: Box | None,
     garment: str | None,
     kind: str | None,
@@ -70,19 +74,13 @@ def command(
     osoroi search shop snap.jpg --garment lower
     osoroi search shop snap.jpg --garment all --detail-from navy
     osoroi search shop --like A-1042 --detail 1
+    osoroi search shop --text 'red floral dress'
     """
-    if (photo is None) == (like is None):
-        raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
-    if like is not None and box is not None:
-        raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
-    if detail_from is not None and photo is None:
-        raise click.UsageError("--detail-from goes with a PHOTO; leave --like away")
-    if detail_box is not None and (detail_from is None or is_color(detail_from)):
-        raise click.UsageError("--detail-box is a garment in the photo of --detail-from")
-    if garment is not None and (photo is None or box is not None):
-        raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
-    if kind is not None and (photo is None or garment is not None):
-        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
+    if words is not None:
+        _without_others(like, garment, detail_from, grid)
+        by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
+        return
+    _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with LocalCatalog.open(catalog, readonly=True) as products:
@@ -118,12 +116,70 @@ def command(
         show_hits(hits)
 
 
+def _demand_fitting(
+    photo: Path | None,
+    like: str | None,
+    box: Box | None,
+    garment: str | None,
+    kind: str | None,
+    detail_from: str | None,
+    detail_box: Box | None,
+) -> None:
+    """Raise UsageError for options that mean nothing together."""
+    if (photo is None) == (like is None):
+        raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
+    if like is not None and box is not None:
+        raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
+    if detail_from is not None and photo is None:
+        raise click.UsageError("--detail-from goes with a PHOTO; leave --like away")
+    if detail_box is not None and (detail_from is None or is_color(detail_from)):
+        raise click.UsageError("--detail-box is a garment in the photo of --detail-from")
+    if garment is not None and (photo is None or box is not None):
+        raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    if kind is not None and (photo is None or garment is not None):
+        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
+
+
 def show_hits(hits: Sequence[Hit]) -> None:
     """Print hits as a table; a note on stderr says where the product itself is probably not among them."""
     text.show(table(hits) if hits else "nothing in the catalog matches")
     chance = chance_among(hits)
     if chance is not None and chance < UNLIKELY:
         text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
+
+
+def _without_others(*others: object) -> None:
+    if any(other is not None for other in others):
+        raise click.UsageError("--text goes with PHOTO, --box, -k, --where, --detail and --json alone")
+
+
+def by_words(
+    catalog: Path,
+    words: str,
+    photo: Path | None,
+    box: Box | None,
+    k: int,
+    where: str | None,
+    detail: float | None,
+    encoder: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what was understood of the words, and the products for them."""
+    from osoroi.words.search import WordSearch
+
+    with LocalCatalog.open(catalog, readonly=True) as products:
+        searcher = Searcher(Encoder.open(encoder), products)
+        start = time.perf_counter()
+        hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
+        took_s = time.perf_counter() - start
+        if as_json:
+            rows = [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)]
+            answer = {"hits": rows, "understood": vars(understood), "encoder": searcher.encoder.fingerprint}
+            text.show_json(answer | {"detail": detail, "took_s": round(took_s, 6)})
+            return
+    text.warn(f"understood: {understood}")
+    text.show(table(hits) if hits else "nothing in the catalog matches")
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry, Storage
+from osoroi.catalog import Entry, Storage, filters
+from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
 from osoroi.encoder.loader import Input
 from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
@@ -93,6 +95,7 @@ class Service:
         self._reopening = asyncio.Lock()
         self._tried_at = float("-inf")
         self._replaced: list[Callable[[], None]] = []
+        self._under_way: set[threading.Event] = set()
         self._readers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self.finder = finder or Finder(settings.finders)
@@ -110,6 +113,8 @@ class Service:
 
     def close(self) -> None:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
+        for unwanted in list(self._under_way):
+            unwanted.set()
         self.decoder.close()
         self.batcher.close()
         self.finder.close()
@@ -133,13 +138,23 @@ class Service:
         return await self._on(self._writer, work, *arguments)
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, self._discreet, work, *arguments)
+        """Run ``work`` on a thread. A filter or a count ends early where its request gives up or the service ends."""
+        unwanted = threading.Event()
+        self._under_way.add(unwanted)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, self._discreet, unwanted, work, *arguments)
+        except asyncio.CancelledError:
+            unwanted.set()
+            raise
+        finally:
+            self._under_way.discard(unwanted)
 
-    def _discreet(self, work: Callable[..., T], *arguments: object) -> T:
+    def _discreet(self, unwanted: threading.Event, work: Callable[..., T], *arguments: object) -> T:
         """Errors name the catalog's folder; clients see its last name alone."""
         location = self.catalog.location
         try:
-            return work(*arguments)
+            with interruption.interrupted_by(unwanted):
+                return work(*arguments)
         except OsoroiError as error:
             error.what = error.what.replace(location, os.path.basename(location))
             if isinstance(error, NotFound):
@@ -211,12 +226,12 @@ class Service:
             vector, without = await self.vector_of(request)
             return await self.read(self._nearest, vector, request, without)
 
-        self.settings.filter_budget.require_cheap(request.where)
+        require_modest(request.where)
         return await self._current(once)
 
     async def search_each(self, request: SearchRequest) -> list[tuple[Garment, list[Hit]]]:
         """The garments that a request names, and the products for each; BadRequest where there is no such garment."""
-        self.settings.filter_budget.require_cheap(request.where)
+        require_modest(request.where)
         garments = choose(await self.find(request), request.garment or ALL)
         works = [self.search(request.of(garment)) for garment in garments]
         return list(zip(garments, await together(works), strict=True))
@@ -232,7 +247,7 @@ class Service:
             rows = [await self.read(self._plain, vector, request, without, strip, dial) for dial in (0.0, 1.0, None)]
             return hits, Strips(*rows)
 
-        self.settings.filter_budget.require_cheap(request.where)
+        require_modest(request.where)
         return await self._current(once)
 
     async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
@@ -325,7 +340,7 @@ class Service:
         """Whether the encoder has a foreground head."""
         preprocessing = self.encoder.preprocessing["street"]
         try:
-            self.encoder.foreground(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
+            self.encoder.foreground(np.full(preprocessing.shape, 128, np.uint8))
         except BadRequest:
             return False
         return True
@@ -368,6 +383,12 @@ class Service:
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
+
+
+def require_modest(where: str | None) -> None:
+    """Refuse a filter that cannot be read or costs too much, before anything else is done; raises BadFilter."""
+    if where:
+        filters.require_modest(filters.parse(where))
 
 
 async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

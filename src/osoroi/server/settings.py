@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field
 
 from osoroi.errors import BadRequest
-from osoroi.server.limits import FilterBudget
 
 KEY_LENGTH = 16
 """Shorter keys are refused: they can be guessed."""
@@ -71,8 +70,6 @@ class Settings:
     """Seconds to answer what was begun after the signal to end."""
     cache_bytes: int = 64 * 2**20
     """Bytes of thumbnails in memory."""
-    filter_budget: FilterBudget = field(default_factory=FilterBudget)
-    """What one filter may cost."""
     facet_cells: int = 100_000
     """Products times columns up to which a page waits for the counts of its filters."""
     facet_queue: int = 4

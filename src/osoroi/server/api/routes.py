@@ -21,6 +21,7 @@ from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_o
 from osoroi.server.api import schemas
 from osoroi.server.body import STEP_BYTES
 from osoroi.server.limits import RETRY_S
+from osoroi.server.service import require_modest
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorResponse, "description": words}
@@ -131,7 +132,7 @@ async def products(
 ) -> Response:
     """The products of the catalog, page by page, in the order of their ids."""
     service = service_of(request)
-    service.settings.filter_budget.require_cheap(where)
+    require_modest(where)
     page = await service.read_catalog(
         lambda catalog: list(catalog.products(where=where, after=after or "", limit=limit + 1))
     )

@@ -50,6 +50,10 @@ class Decoder(Protocol):
         """The upright photo as a JPEG of at most ``width`` pixels across; what has no attention is faded."""
         ...
 
+    def hurry(self) -> None:
+        """Give up the photos that look costly, since the service is ending. Their calls raise TooMuch."""
+        ...
+
     def close(self) -> None:
         """End the workers. Calls under way fail."""
         ...

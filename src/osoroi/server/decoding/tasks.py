@@ -39,7 +39,7 @@ def _box(values: Mapping[str, Any]) -> Box | None:
 
 
 def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
-    return Preprocessing(**values["preprocessing"])
+    return Preprocessing.of(values["preprocessing"])
 
 
 def _thumbnail(photo: bytes, width: int, limits: Limits) -> tuple[dict[str, Any], bytes]:
