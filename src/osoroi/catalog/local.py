@@ -166,12 +166,7 @@ class LocalCatalog:
         Photos on disk are remembered by path and SHA-256, others are kept in the folder. Returns the ``seq``.
         """
         self._pool.check_writable()
-        if fingerprint != self.fingerprint:
-            raise OtherEncoder(
-                f"the catalog {self.folder} holds vectors of encoder {self.fingerprint[:12]}, "
-                f"and these are by encoder {fingerprint[:12]}",
-                hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
-            )
+        writer.demand_encoder(self.folder, self.encoder, fingerprint)
         with database.explained(self.folder):
             self.check_identity()
             prepared = [writer.prepared(self.folder, self.encoder.dim, entry) for entry in entries]
@@ -179,6 +174,21 @@ class LocalCatalog:
             for one in prepared:
                 writer.put(transaction.connection, self.encoder.encoder, one, touched)
                 photos.ensure(self.folder, one.kept)
+        return touched.seq
+
+    def apply(
+        self,
+        entries: Iterable[Entry],
+        *,
+        fingerprint: str,
+        products: Iterable[Product] = (),
+        remove: Iterable[str] = (),
+    ) -> int:
+        """Put entries, change metadata and remove products in one commit; see ``Storage.apply``."""
+        self._pool.check_writable()
+        writer.demand_encoder(self.folder, self.encoder, fingerprint)
+        with self._commit("sync") as (transaction, touched):
+            writer.apply(transaction, self.encoder, entries, products, remove, touched)
         return touched.seq
 
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
@@ -228,6 +238,11 @@ class LocalCatalog:
         """Number of the last commit."""
         with self._view() as transaction:
             return transaction.seq()
+
+    def product_ids(self) -> list[str]:
+        """The ids of all products, from one transaction."""
+        with self._view() as transaction:
+            return [row[0] for row in transaction.all("SELECT product_id FROM products")]
 
     def get(self, product_id: str) -> Product:
         """One product; raises NotFound."""

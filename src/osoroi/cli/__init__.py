@@ -16,7 +16,9 @@ from osoroi.errors import OsoroiError, outcome
 
 COMMANDS = (
     "demo",
+    "look",
     "add",
+    "sync",
     "remove",
     "find",
     "search",

@@ -9,7 +9,7 @@ import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, pictures, text
-from osoroi.encoder import Encoder
+from osoroi.encoder import beside
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
 from osoroi.search import Searcher, response
@@ -75,12 +75,12 @@ def command(
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     if photo is not None and garment == ALL:
         with LocalCatalog.open(catalog, readonly=True) as products:
-            searcher = Searcher(Encoder.open(encoder), products)
+            searcher = Searcher(beside.open_for(catalog, encoder), products)
             search_each(searcher, photo, chosen, k, where, detail, grid=grid, as_json=as_json)
         return
     box = chosen[0].box if chosen else box
     with LocalCatalog.open(catalog, readonly=True) as products:
-        searcher = Searcher(Encoder.open(encoder), products)
+        searcher = Searcher(beside.open_for(catalog, encoder), products)
         start = time.perf_counter()
         if photo is not None:
             hits = searcher.search(photo, box=box, k=k, where=where, detail=detail, detail_from=detail_from)

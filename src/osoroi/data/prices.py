@@ -159,7 +159,7 @@ class PriceFormat:
                 raise ValueError(
                     f"is thousands or a fraction of three digits; elsewhere {sign!r} stands before fractions"
                 )
-            return decided
+            return ""
         raise ValueError("is thousands or a fraction of three digits")
 
 

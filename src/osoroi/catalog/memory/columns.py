@@ -20,7 +20,6 @@ from osoroi.catalog.filters import (
     Condition,
     Every,
     Filter,
-    Known,
     Missing,
     Not,
     Some,
@@ -28,8 +27,8 @@ from osoroi.catalog.filters import (
     kind,
 )
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import facts
-from osoroi.records import Product
+from osoroi.catalog.store.rows import attributes_of, facts
+from osoroi.records import Product, Value
 
 KEPT = ("category", "brand", "price", "currency", "design_id")
 """Columns of every product that have an array; each of the others tells nearly every product from all others."""
@@ -47,9 +46,7 @@ Ask = Callable[[Condition], Int64[np.ndarray, "m"]]
 class Column:
     """The values of one column by the products' keys: numbers, and the places of texts and flags among ``words``."""
 
-    def __init__(
-        self, numbers: Float64[np.ndarray, "p"], places: Int32[np.ndarray, "w"], words: list[Known | None]
-    ) -> None:
+    def __init__(self, numbers: Float64[np.ndarray, "p"], places: Int32[np.ndarray, "w"], words: list[Value]) -> None:
         self.numbers = numbers  # nan where the value is none; empty where none is a number
         self.places = places  # 0 where the value is neither; empty where all are
         self.words = words
@@ -59,7 +56,7 @@ class Column:
     def empty(cls) -> "Column":
         return cls(np.empty(0), np.empty(0, np.int32), [None])
 
-    def put(self, keys: Int64[np.ndarray, "n"], values: Iterable[Known | None], size: int) -> None:
+    def put(self, keys: Int64[np.ndarray, "n"], values: Iterable[Value], size: int) -> None:
         """Give products these values; there are keys up to ``size``."""
         told = list(values)
         numbers = np.array([one if isinstance(one, float) else np.nan for one in told], np.float64)
@@ -71,7 +68,7 @@ class Column:
             self.places = grown(self.places, size, 0)
             self.places[keys] = places
 
-    def _place(self, word: Known | None) -> int:
+    def _place(self, word: Value) -> int:
         place = self._place_of.setdefault(word, len(self.words))
         if place == len(self.words):
             self.words.append(word)
@@ -93,7 +90,7 @@ class Column:
                 here |= np.isin(numbers, [one for one in condition.values if kind(one) == "number"])
         return found
 
-    def told(self, keys: Int64[np.ndarray, "n"]) -> list[Known | None]:
+    def told(self, keys: Int64[np.ndarray, "n"]) -> list[Value]:
         """The values of these products."""
         size = int(keys.max(initial=0)) + 1
         numbers, places = grown(self.numbers, size, np.nan)[keys], grown(self.places, size, 0)[keys]
@@ -119,9 +116,13 @@ class Columns:
             keys, *told = zip(*rows, strict=True)
             for name, values in zip(KEPT, told, strict=True):
                 columns.held[name].put(np.array(keys, np.int64), values, size)
-        for at, (name_id, name) in enumerate(transaction.all("SELECT name_id, name FROM names ORDER BY name")):
+        for at, (name_id, name, kinds) in enumerate(
+            transaction.all("SELECT name_id, name, kinds FROM names ORDER BY name")
+        ):
             if at < ATTRIBUTES and _different(transaction, name_id) <= WORDS:
-                columns.held[PREFIX + name] = _attribute(transaction, name_id, size)
+                is_list = any(kind_.endswith("s") for kind_ in kinds.split())
+                read = _lists(transaction, name_id, name, size) if is_list else _attribute(transaction, name_id, size)
+                columns.held[PREFIX + name] = read
             else:
                 columns.wide.add(PREFIX + name)
         return columns
@@ -183,10 +184,15 @@ class Columns:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             held = {
-                name: Column(file[f"numbers{place}"], file[f"places{place}"], words)
+                name: Column(file[f"numbers{place}"], file[f"places{place}"], [_word(word) for word in words])
                 for place, (name, words) in enumerate(about["words"])
             }
         return cls(about["size"], held, set(about["wide"]))
+
+
+def _word(word: Any) -> Any:
+    """A word from JSON; a list is a tuple."""
+    return tuple(word) if isinstance(word, list) else word
 
 
 def _different(transaction: ReadTransaction, name_id: int) -> int:
@@ -201,6 +207,18 @@ def _attribute(transaction: ReadTransaction, name_id: int, size: int) -> Column:
         keys, values = zip(*rows, strict=True)
         told = (bool(one) if isinstance(one, int) else one for one in values)  # flags are the only whole numbers there
         column.put(np.array(keys, np.int64), told, size)
+    return column
+
+
+def _lists(transaction: ReadTransaction, name_id: int, name: str, size: int) -> Column:
+    """A column in which some values are lists: in their order, which the facts do not have."""
+    column = Column.empty()
+    statement = (
+        "SELECT product, attributes FROM products WHERE product IN (SELECT product FROM facts WHERE name_id = ?)"
+    )
+    for rows in transaction.batches(statement, name_id):
+        keys, attributes = zip(*rows, strict=True)
+        column.put(np.array(keys, np.int64), (attributes_of(text).get(name) for text in attributes), size)
     return column
 
 

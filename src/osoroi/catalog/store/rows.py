@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog.filters import Known, is_unicode
+from osoroi.catalog.filters import Known, is_unicode, kind
 from osoroi.catalog.protocol import Entry
 from osoroi.errors import BadRequest
 from osoroi.records import Box, Part, Product, Value
@@ -69,7 +69,16 @@ def product_of(row: tuple[Any, ...]) -> Product | None:
     *values, stored = row
     if checksum(*values) != stored:
         return None
-    return Product(*values[1:9], json.loads(values[9]))  # type: ignore[call-arg]
+    return Product(*values[1:9], attributes_of(values[9]))  # type: ignore[call-arg]
+
+
+def attributes_of(text: str) -> dict[str, Value]:
+    """Attributes from JSON; lists are tuples.
+
+    >>> attributes_of('{"sizes": ["S", "M"], "wool": true}')
+    {'sizes': ('S', 'M'), 'wool': True}
+    """
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
 
 
 def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> tuple[int, bytes, int]:
@@ -92,17 +101,30 @@ def box_of(text: str | None) -> Box | None:
 
 
 def _plain(value: Value) -> Value:
+    if isinstance(value, tuple):
+        return tuple(float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def facts(product: Product) -> dict[str, Known]:
+def each(value: Known | tuple[Known, ...]) -> tuple[tuple[Known, str], ...]:
+    """The values of an attribute, each once, with the kind that filters know: ``texts`` for text of a list.
+
+    >>> each("S"), each(("S", 38.0))
+    ((('S', 'text'),), (('S', 'texts'), (38.0, 'numbers')))
+    """
+    if not isinstance(value, tuple):
+        return ((value, kind(value)),)
+    return tuple({(kind(one), one): (one, f"{kind(one)}s") for one in value}.values())
+
+
+def facts(product: Product) -> dict[str, Known | tuple[Known, ...]]:
     """The attributes that say something, as filters see them.
 
     >>> facts(Product("p", attributes={"size": 38.0, "sale": True, "note": None}))
     {'size': 38.0, 'sale': True}
     """
     plain = {name: _plain(value) for name, value in product.attributes.items()}
-    return {name: value for name, value in plain.items() if value is not None}
+    return {name: value for name, value in plain.items() if value is not None and value != ()}
 
 
 def demand(entry: Entry, dim: int) -> None:
@@ -136,13 +158,18 @@ def demand_product(product: Product) -> None:
         raise BadRequest(f"{who} has something else where text belongs", hint="all columns but the price are text")
     if product.price is not None and (not isinstance(product.price, int | float) or isinstance(product.price, bool)):
         raise BadRequest(f"{who} has the price {product.price!r}", hint="a price is a number or missing")
-    for value in [*texts, product.price, *product.attributes.values()]:
+    for value in [*texts, product.price, *(one for value in product.attributes.values() for one in listed(value))]:
         if value is not None and not isinstance(value, str | float | int | bool):
             raise BadRequest(f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags or missing")
         if isinstance(value, int | float) and not _finite(value):
             raise BadRequest(f"{who} has the value {value!r}", hint="numbers are finite; leave unknown ones out")
         if isinstance(value, str) and not is_unicode(value):
             raise BadRequest(f"{who} has text that is no Unicode: {value!r:.60}")
+
+
+def listed(value: Value) -> tuple[Any, ...]:
+    """The values of a list, or the one value."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _finite(value: Any) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from osoroi.catalog.filters import kind
 from osoroi.catalog.store.database import damaged, tables
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import SLOTS, checksum, facts, product_of, vector_is_whole
+from osoroi.catalog.store.rows import SLOTS, checksum, each, facts, product_of, vector_is_whole
 
 ALWAYS = 20_000
 """Crops up to which everything is verified at every opening."""
@@ -50,9 +50,10 @@ def _products(transaction: ReadTransaction) -> Iterator[str]:
                 yield f"product {row[1]!r} is not what was written"
                 continue
             for name, value in facts(product).items():
-                told = [told[0] + 1, told[1] + hash((row[0], name, kind(value), value))]
-                if kind(value) not in known.get(name, ()):
-                    yield f"filters do not know attribute {name!r} of product {row[1]!r}"
+                for one, kind_ in each(value):
+                    told = [told[0] + 1, told[1] + hash((row[0], name, kind(one), one))]
+                    if kind_ not in known.get(name, ()):
+                        yield f"filters do not know attribute {name!r} of product {row[1]!r}"
     seen = [0, 0]
     statement = "SELECT product, name, typeof(value), value FROM facts LEFT JOIN names USING (name_id)"
     for rows in transaction.batches(statement):

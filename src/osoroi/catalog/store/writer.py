@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +12,24 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog import filters
-from osoroi.catalog.filters import kind
 from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store import identity, photos
 from osoroi.catalog.store.photos import Kept
-from osoroi.catalog.store.rows import StoredEncoder, box_text, checksum, demand, facts, product_row, slot, vector_row
-from osoroi.errors import BadRequest
+from osoroi.catalog.store.reader import ReadTransaction
+from osoroi.catalog.store.rows import (
+    StoredEncoder,
+    attributes_of,
+    box_text,
+    checksum,
+    demand,
+    demand_product,
+    each,
+    facts,
+    product_row,
+    slot,
+    vector_row,
+)
+from osoroi.errors import BadRequest, OtherEncoder
 from osoroi.records import Crop, Product, Value
 
 
@@ -50,6 +62,16 @@ def prepared(folder: Path, dim: int, entry: Entry) -> Prepared:
     demand(entry, dim)
     kept = [photos.keep(folder, crop.photo, crop.sha256) for crop in entry.crops]
     return Prepared(entry.product, entry.crops, kept, entry.vectors)
+
+
+def demand_encoder(folder: Path, encoder: StoredEncoder, fingerprint: str) -> None:
+    """Raise OtherEncoder for vectors of another encoder."""
+    if fingerprint != encoder.fingerprint:
+        raise OtherEncoder(
+            f"the catalog {folder} holds vectors of encoder {encoder.fingerprint[:12]}, "
+            f"and these are by encoder {fingerprint[:12]}",
+            hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+        )
 
 
 def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, always: bool = False) -> int:
@@ -102,6 +124,28 @@ def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: 
     remove_crops(connection, list(old.values()), touched)
 
 
+def apply(
+    transaction: ReadTransaction,
+    encoder: StoredEncoder,
+    entries: Iterable[Entry],
+    products: Iterable[Product],
+    remove_ids: Iterable[str],
+    touched: Touched,
+) -> None:
+    """Put entries one by one, change metadata, and remove products."""
+    connection = transaction.connection
+    for entry in entries:
+        one = prepared(transaction.folder, encoder.dim, entry)
+        put(connection, encoder.encoder, one, touched)
+        photos.ensure(transaction.folder, one.kept)
+    for product in products:
+        transaction.row(product.product_id)  # raises NotFound
+        demand_product(product)
+        put_product(connection, product, touched)
+    for product_id in remove_ids:
+        remove(connection, product_id, touched)
+
+
 def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
     """The product's row and its attributes as facts; returns its key."""
     old = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
@@ -109,7 +153,7 @@ def put_product(connection: sqlite3.Connection, product: Product, touched: Touch
     row = product_row(key, product)
     if old == row:
         return int(key)
-    before = facts(Product("", attributes=json.loads(old[-2]))) if old else {}
+    before = facts(Product("", attributes=attributes_of(old[-2]))) if old else {}
     connection.execute("INSERT OR REPLACE INTO products VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     _put_facts(connection, key, before, facts(product))
     touched.products.append(key)
@@ -133,9 +177,20 @@ def _next(connection: sqlite3.Connection, table: str) -> int:
 def _put_facts(connection: sqlite3.Connection, key: int, old: dict[str, Any], new: dict[str, Any]) -> None:
     statement = "DELETE FROM facts WHERE name_id = ? AND value = ? AND product = ?"
     for name, value in old.items():
-        connection.execute(statement, (_name(connection, name, None), value, key))
+        if name in new and _same_kind(value, new[name]):
+            continue
+        for one, _ in each(value):
+            connection.execute(statement, (_name(connection, name, None), one, key))
     for name, value in new.items():
-        connection.execute("INSERT INTO facts VALUES (?, ?, ?)", (_name(connection, name, kind(value)), value, key))
+        if name in old and _same_kind(old[name], value):
+            continue
+        for one, kind_ in each(value):
+            connection.execute("INSERT INTO facts VALUES (?, ?, ?)", (_name(connection, name, kind_), one, key))
+
+
+def _same_kind(one: Any, other: Any) -> bool:
+    """Whether two values are the same and of one kind: a flag equals a number for Python, and not for a filter."""
+    return repr(one) == repr(other)
 
 
 def _name(connection: sqlite3.Connection, name: str, kind_: str | None) -> int:
@@ -193,7 +248,7 @@ def remove(connection: sqlite3.Connection, product_id: str, touched: Touched) ->
     if row is None:
         return False
     key, attributes = row
-    _put_facts(connection, key, facts(Product("", attributes=json.loads(attributes))), {})
+    _put_facts(connection, key, facts(Product("", attributes=attributes_of(attributes))), {})
     crops = connection.execute("SELECT crop FROM crops WHERE product = ?", (key,)).fetchall()
     remove_crops(connection, [crop for (crop,) in crops], touched)
     connection.execute("DELETE FROM products WHERE product = ?", (key,))

@@ -15,6 +15,7 @@ from osoroi.data import splits, tabular
 from osoroi.data.cells import LINK, photos_in
 from osoroi.data.duplicates import RECENT, CropIds
 from osoroi.data.headers import OURS
+from osoroi.data.links import NotFetched
 from osoroi.data.readers import Reader
 from osoroi.data.readers.folder import Folder, normal, storable
 from osoroi.data.readers.layout import Layout, survey
@@ -146,21 +147,6 @@ class Table:
         )
 
 
-class NotFetched:
-    """A photo behind a link that nobody has fetched."""
-
-    def __init__(self, link: str, reason: str = "") -> None:
-        self.name = link
-        self.reason = reason
-
-    def read(self) -> bytes:
-        """Raises BadPhoto."""
-        from osoroi.errors import BadPhoto
-
-        why = f": {self.reason}" if self.reason else ""
-        raise BadPhoto(f"{self.name} was not fetched{why}", hint="osoroi add and sync fetch links")
-
-
 def price_of(line: tabular.Line, layout: Layout) -> tuple[float | None, str | None]:
     """The price of a line and its currency; a currency of a column of its own wins over none, and over nothing else."""
     value, stated = line.cells.get("price"), line.text("currency")
@@ -182,7 +168,7 @@ def id_of(line: tabular.Line, column: str) -> str | None:
 
     >>> id_of(tabular.Line(Path("shop.csv"), "line 2", {"product_id": "a\\x1b[2J"}), "product_id")
     Traceback (most recent call last):
-    osoroi.errors.BadDataset: shop.csv, line 2: product_id 'a\\x1b[2J' holds a control character; write it without
+    osoroi.data.tabular.line.BadLine: shop.csv, line 2: product_id 'a\\x1b[2J' holds a control character; write it without
     """
     text = line.text(column)
     if text is not None and tabular.CONTROL.search(text):

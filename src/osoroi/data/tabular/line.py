@@ -63,7 +63,7 @@ class Line(NamedTuple):
 
         >>> Line(Path("shop.csv"), "line 2", {"price": "12,50"}).number("price")
         Traceback (most recent call last):
-        osoroi.errors.BadDataset: shop.csv, line 2: price '12,50' is no number; write it like 1234.5
+        osoroi.data.tabular.line.BadLine: shop.csv, line 2: price '12,50' is no number; write it like 1234.5
         """
         value = self.cells.get(name)
         if value is None:

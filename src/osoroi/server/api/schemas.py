@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from osoroi.catalog.filters import COLUMNS
+from osoroi.data.products import as_value
 from osoroi.records import Value
 
 
@@ -26,7 +27,8 @@ Scalar = (
     | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)]
     | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 )
-Attribute = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Scalar | None
+One = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Scalar
+Attribute = One | Annotated[list[One], Field(max_length=200)] | None
 
 
 class Metadata(BaseModel):
@@ -50,10 +52,7 @@ class Metadata(BaseModel):
 
     def attribute_values(self) -> dict[str, Value]:
         """The attributes; whole numbers are kept as floats, as everywhere."""
-        return {
-            name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-            for name, value in self.attributes.items()
-        }
+        return {name: as_value(value) for name, value in self.attributes.items()}
 
 
 assert set(Metadata.model_fields) == (set(COLUMNS) - {"product_id"}) | {"attributes"}
