@@ -23,7 +23,7 @@ Scalar = str | float | bool
 """One value. Integers are stored as floats."""
 
 Value = Scalar | tuple[Scalar, ...] | None
-"""The types of an attribute: one value, several in their order (the sizes of a product), or none."""
+"""The types of an attribute: one value, several texts or numbers in their order (the sizes of a product), or none."""
 
 
 @runtime_checkable

@@ -135,6 +135,9 @@ def sync(
             on_progress(done, len(wanted))
         for problem in plan.problems:
             on_problem(problem)
+        if plan.count.left_out == len(wanted):
+            why = f": {plan.problems[0].reason}" if plan.problems else ""
+            raise BadDataset(f"no product has a readable shop photo{why}", hint="nothing was changed")
         plan.count.seq = catalog.apply(
             (entry_of(one, catalog, stage) for one in plan.entries),
             fingerprint=encoder.fingerprint,

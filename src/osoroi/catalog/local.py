@@ -24,6 +24,7 @@ from osoroi.catalog.store import facets as _facets
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder, demand_product
+from osoroi.catalog.store.suggest import Suggestion, suggestions
 from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
 from osoroi.index.scan import Health, ScanIndex
 from osoroi.records import Crop, Part, Product, Value
@@ -158,13 +159,8 @@ class LocalCatalog:
         with self._view() as transaction:
             return transaction.count()[0]
 
-    # ---------------------------------------------------------------- writing
-
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
-        """Put products with exactly these crops; one commit, or none where all of it is so already.
-
-        Photos on disk are remembered by path and SHA-256, others are kept in the folder. Returns the ``seq``.
-        """
+        """See ``Storage.put``. Photos on disk are remembered by path and SHA-256, others are kept in the folder."""
         self._pool.check_writable()
         writer.demand_encoder(self.folder, self.encoder, fingerprint)
         with database.explained(self.folder):
@@ -230,8 +226,6 @@ class LocalCatalog:
     def settle(self) -> None:
         """Wait until a compaction that this handle began in the background has ended."""
         self._compactor.wait()
-
-    # ---------------------------------------------------------------- reading
 
     @property
     def seq(self) -> int:
@@ -301,6 +295,11 @@ class LocalCatalog:
             held = transaction.attributes()
         return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
 
+    def suggestions(self, where: str | None) -> list[Suggestion]:
+        """Values of a filter that no product has, with those most like them."""
+        with self._view() as transaction:
+            return suggestions(transaction, where)
+
     def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
         with self._view() as transaction, transaction.limited():
@@ -323,8 +322,6 @@ class LocalCatalog:
         health = self.health()
         with self._view() as transaction:
             return _info.info(transaction, self.encoder, health)
-
-    # ---------------------------------------------------------------- searching
 
     def nearest(
         self,
@@ -380,8 +377,6 @@ class LocalCatalog:
         with self._lock.exclusive(), self._view() as transaction:
             if memory.follow(transaction):
                 self._memory = memory
-
-    # ---------------------------------------------------------------- inside
 
     @contextlib.contextmanager
     def _commit(self, kind: str) -> Iterator[tuple[ReadTransaction, writer.Touched]]:

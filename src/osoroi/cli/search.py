@@ -32,7 +32,9 @@ ALL = "all"
     help="Search by a garment that is found in PHOTO: its number, its kind, upper, lower or feet; by each with 'all'.",
 )
 @options.k
+@click.option("--offset", type=click.IntRange(0, options.MAX_K), default=0, help="Number of products to pass over first.")
 @options.where
+@click.option("--sort", help="List the products by this column instead of their score: price, -price, title, …")
 @options.detail
 @click.option(
     "--detail-from",
@@ -49,7 +51,9 @@ def command(
     box: Box | None,
     garment: str | None,
     k: int,
+    offset: int,
     where: str | None,
+    sort: str | None,
     detail: float | None,
     detail_from: str | None,
     grid: Path | None,
@@ -83,18 +87,41 @@ def command(
         searcher = Searcher(beside.open_for(catalog, encoder), products)
         start = time.perf_counter()
         if photo is not None:
-            hits = searcher.search(photo, box=box, k=k, where=where, detail=detail, detail_from=detail_from)
+            hits = searcher.search(
+                photo, box=box, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
+            )
         else:
-            hits = searcher.similar(str(like), k=k, where=where, detail=detail)
+            hits = searcher.similar(str(like), k=k, offset=offset, where=where, detail=detail)
         took_s = time.perf_counter() - start
+        hits = sorted_by(hits, sort) if sort else hits
+        total = products.count(where=where)
+        if where and not hits:
+            for suggestion in products.suggestions(where):
+                text.warn(suggestion)
         if grid:
             query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
             grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
             pictures.note_fonts(hit.product.title for hit in hits)
     if as_json:
-        text.show_json(response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
+        answer = response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s)
+        text.show_json(answer | {"total": total, "offset": offset})
     else:
-        text.show(table(hits) if hits else "nothing in the catalog matches")
+        text.show(table(hits, offset) if hits else "nothing in the catalog matches")
+        if hits and (where or offset):
+            text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
+
+
+def sorted_by(hits: Sequence[Hit], column: str) -> list[Hit]:
+    """The hits by a column of their product, from its least value or, with a minus, from its greatest; those without a
+    value last."""
+    name, down = column.removeprefix("-"), column.startswith("-")
+    values = [(hit, getattr(hit.product, name, hit.product.attributes.get(name))) for hit in hits]
+    if hits and all(value is None for _, value in values):
+        raise click.UsageError(f"--sort {name}: no product that was found has it")
+    numbers = all(isinstance(value, float) for _, value in values if value is not None)
+    filled = [(hit, value if numbers else str(value)) for hit, value in values if value is not None]
+    ordered = [hit for hit, _ in sorted(filled, key=lambda pair: pair[1], reverse=down)]
+    return ordered + [hit for hit, value in values if value is None]
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
@@ -134,11 +161,11 @@ def search_each(
         text.show(table(hits) if hits else "nothing in the catalog matches")
 
 
-def table(hits: Sequence[Hit]) -> str:
+def table(hits: Sequence[Hit], offset: int = 0) -> str:
     """Hits as aligned columns: rank, score, the parts' cosines, id, title, price."""
     names = list(hits[0].parts)
     rows = [["rank", "score", *names, "product", "title", "price"]]
-    for rank, hit in enumerate(hits, start=1):
+    for rank, hit in enumerate(hits, start=offset + 1):
         price = "" if hit.product.price is None else f"{number(hit.product.price)} {hit.product.currency or ''}".strip()
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
         rows.append([str(rank), f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])

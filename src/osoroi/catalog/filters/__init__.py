@@ -153,7 +153,7 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
         raise grammar.pointing(
             text, at, f"there is no column {condition.column[:80]!r}", hint=_columns(condition.column, attributes)
         )
-    if not any(one in kinds for one in ("number", "numbers", "flag", "flags")):
+    if not any(one in kinds for one in ("number", "numbers", "flag")):
         condition = _as_text(condition)
     for value in _values(condition):
         if kind(value) not in kinds and f"{kind(value)}s" not in kinds:
@@ -229,7 +229,7 @@ class Budget:
 
 PLURALS: dict[Kind, str] = {
     **{"text": "text", "number": "numbers", "flag": "flags"},
-    **{"texts": "text", "numbers": "numbers", "flags": "flags"},
+    **{"texts": "text", "numbers": "numbers"},
 }
 SINGULARS: dict[Kind, str] = {"text": "text", "number": "a number", "flag": "a flag"}
 

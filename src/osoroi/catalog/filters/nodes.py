@@ -4,8 +4,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["text", "number", "flag", "texts", "numbers", "flags"]
-"""What a value is; the last three are lists. A flag is no number: ``sale = 1`` does not find a sale that is true."""
+Kind = Literal["text", "number", "flag", "texts", "numbers"]
+"""What a value is; the last two are those of a list. A flag is no number: ``sale = 1`` does not find a sale that is true."""
 
 COLUMNS: dict[str, frozenset[Kind]] = {
     "product_id": frozenset(["text"]),

@@ -8,10 +8,11 @@ likely, nothing is guessed: the file is refused until its encoding is named.
 
 import codecs
 import gzip
+import io
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from osoroi.errors import BadDataset
 
@@ -54,7 +55,7 @@ class Encoding(NamedTuple):
     reason: str
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> io.BufferedIOBase:
     """The bytes of a file, uncompressed where its name ends in ``.gz``."""
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rb")

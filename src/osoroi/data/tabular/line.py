@@ -106,7 +106,7 @@ def cell(line: Line, name: str, value: object) -> Value:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        each = (cell(line, name, one) for one in value)
+        each = (as_text(one) if isinstance(one, bool) else cell(line, name, one) for one in value)
         flat = dict.fromkeys(one for one in each if one is not None and not isinstance(one, tuple))
         return tuple(flat) or None
     hint = "a cell is text, a finite number, true, false, a list of such, or empty"

@@ -27,8 +27,9 @@ Scalar = (
     | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)]
     | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 )
-One = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Scalar
-Attribute = One | Annotated[list[One], Field(max_length=200)] | None
+String = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)]
+Several = list[String] | list[Number]
+Attribute = String | Scalar | Annotated[Several, Field(max_length=200)] | None
 
 
 class Metadata(BaseModel):

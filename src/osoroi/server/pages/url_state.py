@@ -168,7 +168,7 @@ def from_pairs(
 
 def _value(text: str, kinds: frozenset[Kind]) -> str | bool | None:
     """A choice as a value of the column, or None where the column has no such kind of value."""
-    if kinds & {"flag", "flags"}:
+    if "flag" in kinds:
         return {"yes": True, "no": False}.get(text)
     return text if text and kinds & {"text", "texts"} else None
 
