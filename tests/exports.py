@@ -154,13 +154,44 @@ def google_lines() -> list[list[object]]:
     ]
 
 
-SHOPIFY = (
-    "Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,"
-    "Option2 Value,Option3 Name,Option3 Value,Variant SKU,Variant Grams,Variant Inventory Tracker,Variant Inventory Qty,"
-    "Variant Inventory Policy,Variant Fulfillment Service,Variant Price,Variant Compare At Price,"
-    "Variant Requires Shipping,Variant Taxable,Variant Barcode,Image Src,Image Position,Image Alt Text,Gift Card,"
-    "SEO Title,SEO Description,Variant Image,Variant Weight Unit,Variant Tax Code,Cost per item,Status"
-).split(",")
+SHOPIFY = [
+    "Handle",
+    "Title",
+    "Body (HTML)",
+    "Vendor",
+    "Product Category",
+    "Type",
+    "Tags",
+    "Published",
+    "Option1 Name",
+    "Option1 Value",
+    "Option2 Name",
+    "Option2 Value",
+    "Option3 Name",
+    "Option3 Value",
+    "Variant SKU",
+    "Variant Grams",
+    "Variant Inventory Tracker",
+    "Variant Inventory Qty",
+    "Variant Inventory Policy",
+    "Variant Fulfillment Service",
+    "Variant Price",
+    "Variant Compare At Price",
+    "Variant Requires Shipping",
+    "Variant Taxable",
+    "Variant Barcode",
+    "Image Src",
+    "Image Position",
+    "Image Alt Text",
+    "Gift Card",
+    "SEO Title",
+    "SEO Description",
+    "Variant Image",
+    "Variant Weight Unit",
+    "Variant Tax Code",
+    "Cost per item",
+    "Status",
+]
 
 
 def shopify(path: Path) -> None:
@@ -230,10 +261,25 @@ def woocommerce(path: Path) -> None:
     path.write_text("\ufeff" + file.getvalue())
 
 
-RAKUTEN = (
-    "コントロールカラム,商品管理番号（商品URL）,商品番号,全商品ディレクトリID,タグID,PC用キャッチコピー,モバイル用キャッチコピー,商品名,販売価格,表示価格,"
-    "消費税,送料,商品画像URL,商品画像名（ALT）,在庫タイプ,在庫数,倉庫指定"
-).split(",")
+RAKUTEN = [
+    "コントロールカラム",
+    "商品管理番号（商品URL）",
+    "商品番号",
+    "全商品ディレクトリID",
+    "タグID",
+    "PC用キャッチコピー",
+    "モバイル用キャッチコピー",
+    "商品名",
+    "販売価格",
+    "表示価格",
+    "消費税",
+    "送料",
+    "商品画像URL",
+    "商品画像名（ALT）",
+    "在庫タイプ",
+    "在庫数",
+    "倉庫指定",
+]
 
 
 def rakuten_lines() -> list[list[object]]:
@@ -265,10 +311,25 @@ def rakuten_lines() -> list[list[object]]:
     ]
 
 
-RAKUTEN_SKU = (
-    "商品管理番号（商品URL）,商品番号,商品名,倉庫指定,ジャンルID,バリエーション項目キー定義,バリエーション項目名定義,バリエーション1選択肢定義,商品画像タイプ1,商品画像パス1,"
-    "商品画像タイプ2,商品画像パス2,SKU管理番号,バリエーション項目キー1,バリエーション項目選択肢1,通常購入販売価格,在庫数"
-).split(",")
+RAKUTEN_SKU = [
+    "商品管理番号（商品URL）",
+    "商品番号",
+    "商品名",
+    "倉庫指定",
+    "ジャンルID",
+    "バリエーション項目キー定義",
+    "バリエーション項目名定義",
+    "バリエーション1選択肢定義",
+    "商品画像タイプ1",
+    "商品画像パス1",
+    "商品画像タイプ2",
+    "商品画像パス2",
+    "SKU管理番号",
+    "バリエーション項目キー1",
+    "バリエーション項目選択肢1",
+    "通常購入販売価格",
+    "在庫数",
+]
 
 
 def rakuten_sku_lines() -> list[list[object]]:
@@ -299,13 +360,56 @@ def rakuten_sku_lines() -> list[list[object]]:
     return lines
 
 
-YAHOO = (
-    "path,name,code,sub-code,original-price,price,sale-price,options,headline,caption,abstract,explanation,additional1,"
-    "additional2,additional3,relevant-links,ship-weight,taxable,release-date,temporary-point-term,point-code,meta-key,"
-    "meta-desc,template,sale-period-start,sale-period-end,sale-limit,sp-code,brand-code,person-code,yahoo-product-code,"
-    "product-code,jan,isbn,delivery,astk-code,condition,taojapan,product-category,spec1,spec2,spec3,spec4,spec5,display,"
-    "sort,sp-additional,item-image-urls"
-).split(",")
+YAHOO = [
+    "path",
+    "name",
+    "code",
+    "sub-code",
+    "original-price",
+    "price",
+    "sale-price",
+    "options",
+    "headline",
+    "caption",
+    "abstract",
+    "explanation",
+    "additional1",
+    "additional2",
+    "additional3",
+    "relevant-links",
+    "ship-weight",
+    "taxable",
+    "release-date",
+    "temporary-point-term",
+    "point-code",
+    "meta-key",
+    "meta-desc",
+    "template",
+    "sale-period-start",
+    "sale-period-end",
+    "sale-limit",
+    "sp-code",
+    "brand-code",
+    "person-code",
+    "yahoo-product-code",
+    "product-code",
+    "jan",
+    "isbn",
+    "delivery",
+    "astk-code",
+    "condition",
+    "taojapan",
+    "product-category",
+    "spec1",
+    "spec2",
+    "spec3",
+    "spec4",
+    "spec5",
+    "display",
+    "sort",
+    "sp-additional",
+    "item-image-urls",
+]
 
 
 def yahoo_lines() -> list[list[object]]:

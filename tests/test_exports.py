@@ -60,7 +60,12 @@ def test_every_export_becomes_a_catalog_that_finds_the_product(folder: Path, tmp
         assert (count.added, count.unreadable) == (export.products, 0)
         hits = Searcher(encoder, catalog).search(folder / "tee.jpg", k=1, where=f'title = "{export.title}"')
         assert [hit.product_id for hit in hits] == [export.product_id]
-        assert [product.product_id for product in catalog.products(where=f"price = {export.price} and title contains '{export.title[:4].upper()}'")] == [export.product_id]
+        assert [
+            product.product_id
+            for product in catalog.products(
+                where=f"price = {export.price} and title contains '{export.title[:4].upper()}'"
+            )
+        ] == [export.product_id]
         for name, value in export.attributes.items():
             wanted = value[-1] if isinstance(value, tuple) else value
             where = f'attributes."{name}" {"contains" if isinstance(value, tuple) else "="} "{wanted}"'

@@ -23,7 +23,7 @@ from osoroi.errors import BadDataset, BadPhoto, BadRequest, OtherEncoder
 from osoroi.image import LIMITS, Limits
 from osoroi.ingest import NamedBytes, Problem
 from osoroi.records import Crop, Product, Row, Value
-from osoroi.staging import Staging, stamp_of
+from osoroi.staging import Staging, Stamp, stamp_of
 
 PRODUCTS_AT_ONCE = 256
 MOST_REMOVED = 0.2
@@ -233,7 +233,7 @@ def _hashed(
     return hashed, problems
 
 
-def _hash(crop: Crop, limits: Limits) -> tuple[str, object]:
+def _hash(crop: Crop, limits: Limits) -> tuple[str, Stamp | None]:
     path = path_of(crop)
     stamp = None if path is None else stamp_of(path)
     return hashlib.sha256(image.load(crop.photo, limits=limits)).hexdigest(), stamp

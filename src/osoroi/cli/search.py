@@ -32,7 +32,9 @@ ALL = "all"
     help="Search by a garment that is found in PHOTO: its number, its kind, upper, lower or feet; by each with 'all'.",
 )
 @options.k
-@click.option("--offset", type=click.IntRange(0, options.MAX_K), default=0, help="Number of products to pass over first.")
+@click.option(
+    "--offset", type=click.IntRange(0, options.MAX_K), default=0, help="Number of products to pass over first."
+)
 @options.where
 @click.option("--sort", help="List the products by this column instead of their score: price, -price, title, …")
 @options.detail

@@ -9,7 +9,7 @@ import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options
-from osoroi.encoder import Encoder
+from osoroi.encoder import Encoder, beside
 from osoroi.errors import BadEncoder, OtherEncoder, extra
 from osoroi.search import Searcher
 

@@ -14,8 +14,29 @@ EXACT_DIGITS = 15
 """Digits that a float holds whatever they are. Longer numbers stay text."""
 
 LISTS = frozenset(
-    "colors colours tags keywords labels materials collections farben farbe_liste couleurs étiquettes colores etiquetas"
-    " colori カラー 色 タグ キーワード 素材 颜色 标签".split()
+    [
+        "colors",
+        "colours",
+        "tags",
+        "keywords",
+        "labels",
+        "materials",
+        "collections",
+        "farben",
+        "farbe_liste",
+        "couleurs",
+        "étiquettes",
+        "colores",
+        "etiquetas",
+        "colori",
+        "カラー",
+        "色",
+        "タグ",
+        "キーワード",
+        "素材",
+        "颜色",
+        "标签",
+    ]
 )
 """Columns beside those of sizes whose cells may be lists by commas."""
 

@@ -51,8 +51,28 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """Our column -> groups of what it is called elsewhere, the surest first."""
 
 SIZES = frozenset(
-    "size sizes größe groesse größen konfektionsgröße taille tailles talla tallas taglia taglie tamanho maat サイズ"
-    " 尺码 尺寸 尺碼 사이즈 option_size".split()
+    [
+        "size",
+        "sizes",
+        "größe",
+        "groesse",
+        "größen",
+        "konfektionsgröße",
+        "taille",
+        "tailles",
+        "talla",
+        "tallas",
+        "taglia",
+        "taglie",
+        "tamanho",
+        "maat",
+        "サイズ",
+        "尺码",
+        "尺寸",
+        "尺碼",
+        "사이즈",
+        "option_size",
+    ]
 )
 """Columns of sizes: one line for each size of a product is one product with several sizes."""
 

@@ -162,7 +162,9 @@ def demand_product(product: Product) -> None:
         raise BadRequest(f"{who} has a flag in a list", hint="a list holds text and numbers")
     for value in [*texts, product.price, *(one for value in product.attributes.values() for one in listed(value))]:
         if value is not None and not isinstance(value, str | float | int | bool):
-            raise BadRequest(f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags, lists or missing")
+            raise BadRequest(
+                f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags, lists or missing"
+            )
         if isinstance(value, int | float) and not _finite(value):
             raise BadRequest(f"{who} has the value {value!r}", hint="numbers are finite; leave unknown ones out")
         if isinstance(value, str) and not is_unicode(value):

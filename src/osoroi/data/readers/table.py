@@ -71,9 +71,9 @@ class Table:
             try:
                 rows = self.rows_of(line, layout, photo_of)
                 for row in rows:
-                    problem = unique.add(row)
-                    if problem:
-                        line.refuse(problem, hint="crop_ids must be unique; leave the column out and they are made")
+                    again = unique.add(row)
+                    if again:
+                        line.refuse(again, hint="crop_ids must be unique; leave the column out and they are made")
             except BadLine as error:
                 error.product_id = line.text("product_id") or line.text("photo")
                 tabular.report(error, on_error)

@@ -1,10 +1,10 @@
 """A recipe of how a table is read now, for somebody to edit."""
 
 import json
+from collections.abc import Mapping
 
 from osoroi.data.readers.layout import Layout
 from osoroi.data.readers.table_recipe import TableRecipe
-from osoroi.records import Value
 
 
 def draft(layout: Layout) -> str:
@@ -14,7 +14,7 @@ def draft(layout: Layout) -> str:
     roles = layout.roles
     lines = [f"# {note}" for note in layout.notes] + [f"# QUESTION: {question}" for question in layout.questions]
     lines += ["", "[columns] # ours = theirs"]
-    columns: dict[str, str | list[str]] = dict(roles.columns)
+    columns: dict[str, str | list[str]] = {**roles.columns}
     if roles.photos:
         columns["photo"] = list(roles.photos)
     lines += entries(columns)
@@ -49,7 +49,7 @@ def written(recipe: TableRecipe) -> str:
     return "\n".join(lines)
 
 
-def entries(values: dict[str, str] | dict[str, str | list[str]] | dict[str, Value] | dict[str, list[str]]) -> list[str]:
+def entries(values: Mapping[str, object]) -> list[str]:
     """Lines of TOML, whose strings and arrays are those of JSON."""
     return [f"{key(name)} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items() if value != ""]
 

@@ -55,7 +55,7 @@ class Encoding(NamedTuple):
     reason: str
 
 
-def opened(path: Path) -> io.BufferedIOBase:
+def opened(path: Path) -> io.BufferedReader | gzip.GzipFile:
     """The bytes of a file, uncompressed where its name ends in ``.gz``."""
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rb")
