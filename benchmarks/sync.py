@@ -80,9 +80,8 @@ def main() -> None:
                 write(table, products, changed=changed)
                 count, seconds, cpu = run(table, catalog, encoder)
                 line = f"{what}: {seconds:.1f} s, {1e6 * cpu / products:.0f} us of a processor a row"
-                print(
-                    f"{line}; {count.added:,} added, {count.changed:,} changed, {count.unchanged:,} unchanged, {count.removed:,} removed"
-                )
+                done = f"{count.added:,} added, {count.changed:,} changed, {count.unchanged:,} unchanged"
+                print(f"{line}; {done}, {count.removed:,} removed")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import csv
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,9 @@ def table(
     names: list[str],
     *,
     header: str = "photo,product_id,price,title",
-    lines: list[str] = [],
+    lines: Sequence[str] = (),
     **prices: str,
-) -> Path:  # noqa: B006
+) -> Path:
     path = folder / "table.csv"
     rows = [f"{name}.png,{name},{prices.get(name, '10.50')},Title of {name}" for name in names]
     path.write_text("\n".join([header, *rows, *lines]) + "\n")

@@ -231,7 +231,7 @@ REFUSED = {
     "open quote": ('photo,title\na.jpg,"x\nb.jpg,y\n', r"line 2: unexpected end of data"),
     "stray quote": ('photo,title\na.jpg,"x"y\n', r"line 2: .*expected after"),
     "latin": (
-        "photo,title\n".encode() + b"a.jpg,\xc3\xa9\n" * 10 + b"b.jpg,caf\xe9\n",
+        b"photo,title\n" + b"a.jpg,\xc3\xa9\n" * 10 + b"b.jpg,caf\xe9\n",
         r"line 12: byte 0xe9 is not UTF-8",
     ),
     "no text": (b"photo,title\na.jpg,\x81\x8d\x8f\xff\n", r"is neither UTF-8 nor, surely, any other encoding"),

@@ -1,4 +1,4 @@
-"""What a sync has worked out so far, in one file: vectors before their commit, and hashes of files that have not changed.
+"""What a sync has worked out so far, in one file: vectors before their commit, and hashes of files by size and time.
 
 Derived, never the catalog: a sync that was stopped goes on with it, and without it everything is computed again.
 """
@@ -22,7 +22,8 @@ SETTLED_NS = 2_000_000_000
 """A file that was written less than this before it was hashed may have changed since, in the same tick of its clock."""
 
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT)"
+    " WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID",
 )
 

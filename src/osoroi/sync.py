@@ -1,8 +1,8 @@
-"""A catalog made equal to a table: products added, changed and removed in one commit, so readers see all of it or nothing.
+"""A catalog made equal to a table: products added, changed and removed in one commit. Readers see all of it or nothing.
 
-First everything is worked out: photos are hashed (a file whose size and time have not changed is not read again) and new
-crops are embedded, their vectors kept in ``staging``. Then comes one commit. A run that was stopped has changed nothing,
-and the next one goes on where it was. About one kilobyte a row of the table is held.
+First everything is worked out: photos are hashed (a file whose size and time have not changed is not read again) and
+new crops are embedded, their vectors kept in ``staging``. Then comes one commit. A run that was stopped has changed
+nothing, and the next one goes on where it was. About one kilobyte a row of the table is held.
 """
 
 import hashlib
@@ -95,7 +95,7 @@ def removed(catalog: Storage, wanted: Mapping[str, Wanted], spared: Iterable[str
     return gone
 
 
-def sync(
+def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
     rows: Iterable[Row],
     catalog: Storage,
     encoder: Encoder,
@@ -104,15 +104,14 @@ def sync(
     spared: Callable[[], Iterable[str] | None] = lambda: (),
     most_removed: float = MOST_REMOVED,
     threads: int = 2,
-    limits: Limits = LIMITS,
     on_problem: Callable[[Problem], None] = lambda problem: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SyncCount:
     """Make the catalog equal to ``rows``, in one commit.
 
-    ``spared`` names, once the rows have been read, products that stay whatever the rows say; None removes no product. A photo that cannot be
-    read keeps the vector that is stored. ``on_progress`` gets the products done and all of them. Raises BadRequest,
-    before anything is embedded, where more than ``most_removed`` of the catalog would go.
+    ``spared`` names, once the rows have been read, products that stay whatever the rows say; None removes no product.
+    A photo that cannot be read keeps the vector that is stored. ``on_progress`` gets the products done and all of them.
+    Raises BadRequest, before anything is embedded, where more than ``most_removed`` of the catalog would go.
     """
     if encoder.fingerprint != catalog.fingerprint:
         raise OtherEncoder(
@@ -130,7 +129,7 @@ def sync(
         done = 0
         for chunk in chunks(wanted.values(), PRODUCTS_AT_ONCE):
             stored = catalog.get_many([one.product.product_id for one in chunk])
-            work_out(chunk, stored, plan, stage, encoder, threads=threads, limits=limits)
+            work_out(chunk, stored, plan, stage, encoder, threads=threads, limits=LIMITS)
             done += len(chunk)
             on_progress(done, len(wanted))
         for problem in plan.problems:

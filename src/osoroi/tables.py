@@ -1,4 +1,4 @@
-"""A table on its way into a catalog: its layout, lines that cannot be read, photos behind links, and what would change."""
+"""A table on its way into a catalog: its layout, lines that cannot be read, photos of links, and what would change."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -97,8 +97,8 @@ def show(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int])
         text.show(f"… and {len(errors) - SHOWN:,} more; --json has all of them")
     if changes:
         text.show(
-            f"an add would add {changes['added']:,}, change {changes['changed']:,} and leave {changes['unchanged']:,} as "
-            f"they are; a sync would remove {changes['not_in_table']:,}"
+            f"an add would add {changes['added']:,}, change {changes['changed']:,} and leave "
+            f"{changes['unchanged']:,} as they are; a sync would remove {changes['not_in_table']:,}"
         )
     text.show(f"{len(errors):,} errors, {len(layout.questions)} questions")
 

@@ -98,8 +98,7 @@ def command(
         hits = sorted_by(hits, sort) if sort else hits
         total = products.count(where=where)
         if where and not hits:
-            for suggestion in products.suggestions(where):
-                text.warn(suggestion)
+            suggest(products, where)
         if grid:
             query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
             grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
@@ -111,6 +110,12 @@ def command(
         text.show(table(hits, offset) if hits else "nothing in the catalog matches")
         if hits and (where or offset):
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
+
+
+def suggest(products: LocalCatalog, where: str) -> None:
+    """Say which values of a filter no product has."""
+    for suggestion in products.suggestions(where):
+        text.warn(suggestion)
 
 
 def sorted_by(hits: Sequence[Hit], column: str) -> list[Hit]:

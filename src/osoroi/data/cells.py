@@ -120,8 +120,10 @@ def json_array(text: str) -> list[str] | None:
 def photos_in(cell: Value) -> list[str]:
     """The photos of a cell: links apart wherever the next one begins, paths where each part names a photo.
 
-    >>> photos_in("https://x.example/a,b.jpg, https://x.example/c.jpg"), photos_in("a.jpg|b 2.jpg"), photos_in("a, b.jpg")
-    (['https://x.example/a,b.jpg', 'https://x.example/c.jpg'], ['a.jpg', 'b 2.jpg'], ['a, b.jpg'])
+    >>> photos_in("https://x.example/a,b.jpg, https://x.example/c.jpg"), photos_in("a.jpg|b 2.jpg")
+    (['https://x.example/a,b.jpg', 'https://x.example/c.jpg'], ['a.jpg', 'b 2.jpg'])
+    >>> photos_in("a, b.jpg")
+    ['a, b.jpg']
     """
     if cell is None:
         return []

@@ -34,8 +34,8 @@ SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF
 class Timeouts:
     """Seconds of silence and for all of one photo, and the bytes it may have.
 
-    ``public_only`` refuses hosts inside a private network, which a link in somebody's table must not reach. ``purpose`` is
-    what servers are told.
+    ``public_only`` refuses hosts inside a private network, which a link in somebody's table must not reach.
+    ``purpose`` is what servers are told.
     """
 
     idle_s: float = 20.0
@@ -79,7 +79,7 @@ def fetch(link: str, timeouts: Timeouts) -> Reply:
 
 
 def public_address(host: str) -> str | None:
-    """An address of a host; None where one of its addresses is in a private network, or is this machine. Raises OSError.
+    """An address of a host; None where one of its addresses is in a private network, or this machine. Raises OSError.
 
     The connection is made to this very address: a name that answers otherwise a moment later leads nowhere else.
 

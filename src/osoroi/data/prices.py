@@ -14,9 +14,9 @@ SIGNS = {
     "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD", "HK$": "HKD", "NT$": "TWD",
     "S$": "SGD", "R$": "BRL", "MX$": "MXN", "€": "EUR", "£": "GBP", "₩": "KRW", "₹": "INR", "RS": "INR", "RS.": "INR",
     "₽": "RUB", "РУБ": "RUB", "РУБ.": "RUB", "₺": "TRY", "TL": "TRY", "฿": "THB", "₫": "VND", "Đ": "VND", "₪": "ILS",
-    "₱": "PHP", "RP": "IDR", "RM": "MYR", "FT": "HUF", "ZŁ": "PLN", "KČ": "CZK", "ЛВ": "BGN", "ЛВ.": "BGN", "LEI": "RON",
-    "₴": "UAH", "円": "JPY", "YEN": "JPY", "元": "CNY", "RMB": "CNY", "FR.": "CHF", "SFR.": "CHF", "EURO": "EUR",
-    "EUROS": "EUR", "원": "KRW", "₸": "KZT", "₦": "NGN",
+    "₱": "PHP", "RP": "IDR", "RM": "MYR", "FT": "HUF", "ZŁ": "PLN", "KČ": "CZK", "ЛВ": "BGN", "ЛВ.": "BGN",
+    "LEI": "RON", "₴": "UAH", "円": "JPY", "YEN": "JPY", "元": "CNY", "RMB": "CNY", "FR.": "CHF", "SFR.": "CHF",
+    "EURO": "EUR", "EUROS": "EUR", "원": "KRW", "₸": "KZT", "₦": "NGN",
 }  # fmt: skip
 """Sign of a currency, in capitals -> its code. ``$``, ``¥`` and ``kr`` are those of several."""
 

@@ -16,15 +16,16 @@
 
 ``product_id title category brand price currency url design_id`` are columns of every product; any other name is an
 attribute, and ``attributes.price`` is the attribute, not the price. Strings stand in single or double quotes with
-``\\`` before a quote; words that are no keywords need none. Keywords and names of columns may be in capitals, and ``&&``,
-``||`` and ``!`` stand for ``and``, ``or`` and ``not``.
+``\\`` before a quote; words that are no keywords need none. Keywords and names of columns may be in capitals, and
+``&&``, ``||`` and ``!`` stand for ``and``, ``or`` and ``not``.
 
 What it means, in two values, not three: a comparison with a missing value is false, and so is one with a value of
 another kind (text, number, flag); ``not`` is plain negation, ``x != v`` is ``not x = v`` and ``x not in …`` is ``not x
 in …``. So every product matches either a filter or its negation: ``not attributes.sale`` holds where nothing is said
-about a sale. ``=``, ``in`` and ``contains`` take text without capitals and width; ``==`` takes it letter by letter, as do
-ids; ``<`` compares by code point. Of a list, a condition holds where it does for one value, and ``contains`` means that the
-value is in it. A date is a day: ``since = 2026-01-31`` finds every time of it. An empty ``where`` matches everything.
+about a sale. ``=``, ``in`` and ``contains`` take text without capitals and width; ``==`` takes it letter by letter, as
+do ids; ``<`` compares by code point. Of a list, a condition holds where it does for one value, and ``contains`` means
+that the value is in it. A date is a day: ``since = 2026-01-31`` finds every time of it. An empty ``where`` matches
+everything.
 
 As JSON: ``{"column": "price", "<=": 5000}``, ``{"column": "brand", "in": ["A", "B"]}`` (letter by letter:
 ``"exactly in"``), ``{"column": "sizes", "contains": "M"}``,

@@ -32,7 +32,8 @@ GRAMMAR = r"""
        | column _IS _NOT _MISSING -> not_missing
        | column -> truth
     column: NAME | ATTRIBUTES (NAME | STRING)
-    value: NUMBER -> number | STRING -> string | TRUE -> true | FALSE -> false | DATE -> date | WORD (WORD | NUMBER)* -> words
+    value: NUMBER -> number | STRING -> string | TRUE -> true | FALSE -> false | DATE -> date
+       | WORD (WORD | NUMBER)* -> words
     _OR.2: /or(?!\w)|\|\|/i
     _AND.2: /and(?!\w)|&&/i
     _NOT.2: /not(?!\w)|!(?!=)/i
@@ -179,10 +180,7 @@ class _Builder(lark.Transformer[Any, Filter]):
     def compare(self, items: list[Any]) -> Filter:
         (name, at), sign, value = items
         plain = sign.value.removeprefix("!") if sign.value.startswith("!") else sign.value
-        if isinstance(value, Day):
-            found = value.compared(name, plain, at)
-        else:
-            found = Compare(name, plain, value, at)
+        found = value.compared(name, plain, at) if isinstance(value, Day) else Compare(name, plain, value, at)
         return Not(found) if sign.value.startswith("!") else found
 
     def contains(self, items: list[Any]) -> Filter:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["text", "number", "flag", "texts", "numbers"]
-"""What a value is; the last two are those of a list. A flag is no number: ``sale = 1`` does not find a sale that is true."""
+"""What a value is; the last two are those of a list. A flag is no number: ``sale = 1`` finds no sale that is true."""
 
 COLUMNS: dict[str, frozenset[Kind]] = {
     "product_id": frozenset(["text"]),

@@ -160,7 +160,7 @@ def demand_product(product: Product) -> None:
         raise BadRequest(f"{who} has the price {product.price!r}", hint="a price is a number or missing")
     if any(isinstance(one, bool) for value in product.attributes.values() if isinstance(value, tuple) for one in value):
         raise BadRequest(f"{who} has a flag in a list", hint="a list holds text and numbers")
-    for value in [*texts, product.price, *(one for value in product.attributes.values() for one in listed(value))]:
+    for value in [*texts, product.price, *(one for several in product.attributes.values() for one in listed(several))]:
         if value is not None and not isinstance(value, str | float | int | bool):
             raise BadRequest(
                 f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags, lists or missing"

@@ -13,7 +13,7 @@ COMPARED = 5000
 
 
 class Suggestion(NamedTuple):
-    """A column, a value that no product has there, and the nearest one that some product has; None where none is near."""
+    """A column, a value that no product has there, and the nearest one that there is; None where none is near."""
 
     column: str
     value: str

@@ -6,7 +6,7 @@ A **recipe** (``?recipe=shopify``, or a TOML file of one's own) reads a table th
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -40,7 +40,7 @@ class Table:
     """
 
     path: Path
-    recipe: TableRecipe = TableRecipe()
+    recipe: TableRecipe = field(default_factory=TableRecipe)
     assign: Callable[[Product], str] | None = None
     recent_ids: int = RECENT
     encoding: str = ""
@@ -148,7 +148,7 @@ class Table:
 
 
 def price_of(line: tabular.Line, layout: Layout) -> tuple[float | None, str | None]:
-    """The price of a line and its currency; a currency of a column of its own wins over none, and over nothing else."""
+    """The price of a line and its currency, which a column of its own may state."""
     value, stated = line.cells.get("price"), line.text("currency")
     if isinstance(value, tuple):
         value = value[0]
@@ -166,9 +166,9 @@ def price_of(line: tabular.Line, layout: Layout) -> tuple[float | None, str | No
 def id_of(line: tabular.Line, column: str) -> str | None:
     """An id of a line in composed Unicode; control characters in it are refused.
 
-    >>> id_of(tabular.Line(Path("shop.csv"), "line 2", {"product_id": "a\\x1b[2J"}), "product_id")
+    >>> id_of(tabular.Line(Path("s.csv"), "line 2", {"product_id": "\\x1b[2J"}), "product_id")
     Traceback (most recent call last):
-    osoroi.data.tabular.line.BadLine: shop.csv, line 2: product_id 'a\\x1b[2J' holds a control character; write it without
+    osoroi.data.tabular.line.BadLine: s.csv, line 2: product_id '\\x1b[2J' holds a control character; write it without
     """
     text = line.text(column)
     if text is not None and tabular.CONTROL.search(text):

@@ -101,10 +101,9 @@ def cell(line: Line, name: str, value: object) -> Value:
         return value
     if isinstance(value, int | float | Decimal) and not math.isinf(value):
         return number_of(value)
-    if isinstance(value, datetime) and value.time() == time():
-        return value.date().isoformat()  # Excel knows no dates without a time
-    if isinstance(value, date | time):
-        return value.isoformat()
+    if isinstance(value, date | time):  # Excel knows no dates without a time
+        is_day = isinstance(value, datetime) and value.time() == time()
+        return value.isoformat().partition("T")[0] if is_day else value.isoformat()
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         each = (as_text(one) if isinstance(one, bool) else cell(line, name, one) for one in value)
         flat = dict.fromkeys(one for one in each if one is not None and not isinstance(one, tuple))
@@ -128,8 +127,8 @@ def require_plain(line: Line, names: Iterable[str]) -> None:
 def header(line: Line, cells: Iterable[str]) -> list[str]:
     """Names of columns, each once. A column of photos may come several times: it gets a number.
 
-    >>> header(Line(Path("feed.tsv"), "line 1", {}), ["id", "image_link", "additional_image_link", "additional_image_link"])
-    ['id', 'image_link', 'additional_image_link', 'additional_image_link 2']
+    >>> header(Line(Path("feed.tsv"), "line 1", {}), ["id", "image_link", "image_link"])
+    ['id', 'image_link', 'image_link 2']
     """
     names: list[str] = []
     for cell_ in cells:
