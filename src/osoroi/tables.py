@@ -86,8 +86,8 @@ def open_incoming(dataset: str) -> Incoming:
     if not isinstance(reader, Table):
         return Incoming(reader)
     layout = reader.layout()
-    if layout.questions:
-        problem = f"{reader.path}: {'; '.join(layout.questions)}"
+    if layout.undecided:
+        problem = f"{reader.path}: {'; '.join(layout.undecided)}"
         raise BadDataset(
             problem, hint=f"osoroi look {reader.path} --recipe FILE.toml writes a recipe in which to say so"
         )

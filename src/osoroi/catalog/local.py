@@ -24,7 +24,6 @@ from osoroi.catalog.store import facets as _facets
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder, demand_product
-from osoroi.catalog.store.suggest import Suggestion, suggestions
 from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
 from osoroi.index.scan import Health, ScanIndex
 from osoroi.records import Crop, Part, Product, Value
@@ -295,8 +294,10 @@ class LocalCatalog:
             held = transaction.attributes()
         return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
 
-    def suggestions(self, where: str | None) -> list[Suggestion]:
+    def suggestions(self, where: str | None) -> Sequence[object]:
         """Values of a filter that no product has, with those most like them."""
+        from osoroi.catalog.store.suggest import suggestions
+
         with self._view() as transaction:
             return suggestions(transaction, where)
 

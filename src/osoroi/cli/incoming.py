@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ UNREADABLE = "unreadable.csv"
 SHOWN = 20
 """Problems that are printed; the table has all of them."""
 
+PREFIX = re.compile(r"[a-z0-9]{2,}:")
+"""The name of a reader, known or not, before its path."""
+
 OFTEN_S = 10.0
 """Seconds between two lines about links."""
 
@@ -34,7 +38,7 @@ private_links = click.option(
 
 def opened(dataset: str, recipe_name: str | None, *, quiet: bool = False) -> Incoming:
     """The data set; what was decided about a table is said on stderr."""
-    name = dataset_name(dataset)
+    name = dataset if PREFIX.match(dataset) and not Path(dataset).exists() else dataset_name(dataset)
     if recipe_name:
         name += (
             "&" if "?" in name and name.rpartition("?")[2] else "" if name.endswith("?") else "?"

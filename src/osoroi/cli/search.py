@@ -9,7 +9,6 @@ import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, pictures, text
-from osoroi.encoder import beside
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
 from osoroi.search import Searcher, response
@@ -70,6 +69,8 @@ def command(
     osoroi search shop snap.jpg --detail-from navy
     osoroi search shop --like A-1042 --detail 1
     """
+    from osoroi.encoder import beside
+
     if (photo is None) == (like is None):
         raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
     if like is not None and box is not None:

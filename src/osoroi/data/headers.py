@@ -127,7 +127,7 @@ class Roles(NamedTuple):
 
     columns: dict[str, str]
     photos: tuple[str, ...]
-    questions: tuple[str, ...]
+    undecided: tuple[str, ...]
 
 
 def assigned(headers: Iterable[str], taken: Iterable[str] = ()) -> Roles:
@@ -135,7 +135,7 @@ def assigned(headers: Iterable[str], taken: Iterable[str] = ()) -> Roles:
 
     >>> assigned(["ID", "Name", "Image 2", "Image 1", "colour"]).columns
     {'product_id': 'ID', 'title': 'Name', 'photo': 'Image 1'}
-    >>> assigned(["photo", "sku", "品番"]).questions
+    >>> assigned(["photo", "sku", "品番"]).undecided
     ('product_id may be `sku` or `品番`',)
     """
     named = list(headers)
@@ -145,17 +145,17 @@ def assigned(headers: Iterable[str], taken: Iterable[str] = ()) -> Roles:
         if found is not None and found[0] not in taken:
             ranks.setdefault(found[0], []).append((found[1], header))
     columns: dict[str, str] = {}
-    questions: list[str] = []
+    undecided: list[str] = []
     photos = tuple(sorted((one for _, one in ranks.pop("photo", [])), key=photo_order))
     for role, candidates in ranks.items():
         best = min(rank for rank, _ in candidates)
         first = [header for rank, header in candidates if rank == best]
         columns[role] = first[0]
         if len(first) > 1:
-            questions.append(f"{role} may be {' or '.join(f'`{header}`' for header in first)}")
+            undecided.append(f"{role} may be {' or '.join(f'`{header}`' for header in first)}")
     if photos:
         columns["photo"] = photos[0]
-    return Roles(columns, photos, tuple(questions))
+    return Roles(columns, photos, tuple(undecided))
 
 
 def photo_order(header: str) -> tuple[int, int, str]:

@@ -168,7 +168,7 @@ class PriceFormat:
             return "." if self.points else ","
         return ""
 
-    def question(self) -> str:
+    def undecided(self) -> str:
         """What nobody can know, or nothing."""
         if not self.unclear_bare or self.decided():
             return ""

@@ -71,7 +71,6 @@ from osoroi.catalog.filters.nodes import (
 )
 from osoroi.errors import BadFilter
 from osoroi.records import Product, Value
-from osoroi.text import number
 
 __all__ = [
     "COLUMNS",
@@ -182,7 +181,7 @@ def _as_text(condition: Condition) -> Condition:
     """A condition whose numbers are compared with text: ``size = 38`` among S and M means the text ``38``."""
 
     def text(value: Known) -> Known:
-        return number(value) if isinstance(value, float) else value
+        return (f"{value:.0f}" if value.is_integer() else repr(value)) if isinstance(value, float) else value
 
     match condition:
         case Compare(operator=sign) if sign in ("=", "==", "contains"):

@@ -35,7 +35,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table is read. ``notes`` say what was decided, ``questions`` what nobody can know."""
+    """How a table is read. ``notes`` say what was decided, ``undecided`` what nobody can know."""
 
     source: Source
     recipe: TableRecipe
@@ -47,7 +47,7 @@ class Layout:
     lists: frozenset[str] = frozenset()
     lines: int = 0
     notes: tuple[str, ...] = ()
-    questions: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
     @property
     def has_photos(self) -> bool:
@@ -118,9 +118,9 @@ def survey(source: Source, recipe: TableRecipe, recent: int) -> Layout:
             prices.see(price)
     columns = {name: column(seen, roles, recipe, layout) for name, seen in cells.items()}
     notes = (*source.notes, *spoken(names, roles, recipe), *prices.notes(), *group_notes(by, counts))
-    question = prices.question()
-    questions = (*roles.questions, *([f"price: {question}"] if question else []))
-    return Layout(source, recipe, roles, columns, prices, counts, by, layout.lists, count, notes, questions)
+    question = prices.undecided()
+    undecided = (*roles.undecided, *([f"price: {question}"] if question else []))
+    return Layout(source, recipe, roles, columns, prices, counts, by, layout.lists, count, notes, undecided)
 
 
 def header_of(source: Source) -> list[str]:

@@ -63,8 +63,8 @@ class Table:
         pass; ``photo_of`` says where the photo of a link is.
         """
         layout = layout or self.layout()
-        if layout.questions:
-            problem = f"{self.path}: {'; '.join(layout.questions)}"
+        if layout.undecided:
+            problem = f"{self.path}: {'; '.join(layout.undecided)}"
             raise BadDataset(problem, hint=f"osoroi look {self.path} writes a recipe in which to say so")
         unique = CropIds(self.recent_ids)
         for line in layout.read(on_error):

@@ -12,7 +12,7 @@ def draft(layout: Layout) -> str:
     if layout.recipe != TableRecipe():
         return "# The table is read by a recipe already; this is what it holds.\n" + written(layout.recipe)
     roles = layout.roles
-    lines = [f"# {note}" for note in layout.notes] + [f"# QUESTION: {question}" for question in layout.questions]
+    lines = [f"# {note}" for note in layout.notes] + [f"# QUESTION: {question}" for question in layout.undecided]
     lines += ["", "[columns] # ours = theirs"]
     columns: dict[str, str | list[str]] = {**roles.columns}
     if roles.photos:

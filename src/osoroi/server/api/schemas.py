@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from osoroi.catalog.filters import COLUMNS
-from osoroi.data.products import as_value
 from osoroi.records import Value
 
 
@@ -32,6 +31,13 @@ Several = list[String] | list[Number]
 Attribute = String | Scalar | Annotated[Several, Field(max_length=200)] | None
 
 
+def _stored(value: Any) -> Value:
+    """Whole numbers as floats and lists as tuples."""
+    if isinstance(value, list):
+        return tuple(float(one) if isinstance(one, int) else one for one in value)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class Metadata(BaseModel):
     """The metadata of a product. ``attributes`` are columns of the shop's own."""
 
@@ -53,7 +59,7 @@ class Metadata(BaseModel):
 
     def attribute_values(self) -> dict[str, Value]:
         """The attributes; whole numbers are kept as floats, as everywhere."""
-        return {name: as_value(value) for name, value in self.attributes.items()}
+        return {name: _stored(value) for name, value in self.attributes.items()}
 
 
 assert set(Metadata.model_fields) == (set(COLUMNS) - {"product_id"}) | {"attributes"}

@@ -22,7 +22,7 @@ SHOWN = 200
 
 @click.command()
 @click.argument("table")
-@click.argument("catalog", type=click.Path(path_type=Path, exists=True), required=False)
+@click.argument("catalog", type=click.Path(path_type=Path), required=False)
 @click.option("--recipe", help="Read the table by this recipe: one that ships, or a TOML file.")
 @click.option("--write", "write", type=options.Target(), help="Write a recipe of how the table is read, to edit.")
 @options.as_json
@@ -46,7 +46,7 @@ def command(table: str, catalog: Path | None, recipe: str | None, write: Path | 
     if write:
         files.write_atomically(write, draft(layout).encode())
     changes: dict[str, int] = {}
-    if catalog is not None and not layout.questions:
+    if catalog is not None and not layout.undecided:
         with LocalCatalog.open(catalog, readonly=True) as products:
             count = preview(incoming, products)
         changes = {
@@ -61,7 +61,7 @@ def command(table: str, catalog: Path | None, recipe: str | None, write: Path | 
         show(layout, errors, changes)
     if write:
         text.warn(f"recipe: {write}; use it with --recipe {write}")
-    if errors or layout.questions:
+    if errors or layout.undecided:
         sys.exit(PARTLY)
 
 
@@ -69,7 +69,7 @@ def errors_of(incoming: Incoming) -> list[tuple[str, str]]:
     """Every line that cannot be read and every photo that is not there: place, and what is wrong."""
     layout = incoming.layout
     assert layout is not None
-    if layout.questions:
+    if layout.undecided:
         return []
     if not incoming.has_photos:
         incoming.changes()
@@ -89,7 +89,7 @@ def show(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int])
     text.show(f"\n{layout.lines:,} products" if layout.counts else f"\n{layout.lines:,} lines")
     for note in layout.notes:
         text.show(f"note: {note}")
-    for question in layout.questions:
+    for question in layout.undecided:
         text.show(f"question: {question}")
     for place, problem in errors[:SHOWN]:
         text.show(f"error: {place}: {problem}")
@@ -100,7 +100,7 @@ def show(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int])
             f"an add would add {changes['added']:,}, change {changes['changed']:,} and leave "
             f"{changes['unchanged']:,} as they are; a sync would remove {changes['not_in_table']:,}"
         )
-    text.show(f"{len(errors):,} errors, {len(layout.questions)} questions")
+    text.show(f"{len(errors):,} errors, {len(layout.undecided)} questions")
 
 
 def facts(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def facts(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int]
         "columns": columns,
         "lines": layout.lines,
         "notes": layout.notes,
-        "questions": layout.questions,
+        "questions": layout.undecided,
         "errors": [{"place": place, "problem": problem} for place, problem in errors],
         "changes": changes,
     }
