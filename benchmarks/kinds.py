@@ -54,7 +54,7 @@ def street(folder: Path, encoder: Encoder, every: int) -> Photos:
             if kind not in NINE:
                 continue
             full = (float(box.left), float(box.top), float(box.right), float(box.bottom))
-            logits = picture.logits([cut(labelled.photo, full)]).probe[0]
+            logits = picture.logits([cut(labelled.photo, full)]).kinds[0]
             where = posterior.place(person.body, squared(person.body.pose, full)) if person else None
             parts.append(posterior.part(posterior.posterior(where, logits)))
             path = folder / "ccp" / "photos" / f"{labelled.name}.jpg"
@@ -79,8 +79,8 @@ def shop(folder: Path, encoder: Encoder, *, categories: bool) -> Photos:
         parts = []
         for start in range(0, len(crops), 16):
             logits = picture.logits(crops[start : start + 16])
-            rows = zip(logits.probe, logits.imagenet, strict=True)
-            parts += [posterior.part(posterior.product_posterior(probe, imagenet)) for probe, imagenet in rows]
+            rows = zip(logits.kinds, logits.imagenet, strict=True)
+            parts += [posterior.part(posterior.product_posterior(kinds, imagenet)) for kinds, imagenet in rows]
     return Photos(weighted(encoder, crops, query=False), np.stack(parts), names)
 
 

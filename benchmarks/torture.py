@@ -40,10 +40,9 @@ from PIL import Image
 from torture_steps import DIM, REQUESTS, Model, Seeded, do, plan, serve, vector
 
 from osoroi.catalog.local import LocalCatalog, is_catalog
-from osoroi.catalog.maintenance import reencode
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.memory import memory_index, snapshots
-from osoroi.index import scan
+from osoroi.catalog.store.settings import Settings
+from osoroi.index import ScanSettings
 
 STEPS = 30
 LINES = 12_000
@@ -52,9 +51,12 @@ TIME_S = 0.25
 """Or within so many seconds."""
 SMALL = 12
 """Crops from which on a snapshot is kept here, so that there are many."""
-KINDS = ((snapshots.SCAN_FROM, scan.CODED), (SMALL, scan.CODED), (SMALL, 20))
-"""Crops from which on they are scanned, and have codes: catalogs are compared with everything, scanned without codes
-(a snapshot and a tail), and scanned with them, in turn."""
+KINDS = (
+    Settings(snapshot_from=SMALL),
+    Settings(snapshot_from=SMALL, scan_from=SMALL),
+    Settings(snapshot_from=SMALL, scan_from=SMALL, scan=ScanSettings(coded_from=21)),
+)
+"""Catalogs are compared with everything, scanned without codes (a snapshot and a tail), and with them, in turn."""
 
 
 def write(
@@ -62,7 +64,7 @@ def write(
 ) -> None:
     """A writer's life: steps, each announced before and acknowledged after. ``hear`` waits for the other process."""
     encoder = Seeded(model.encoder)
-    catalog = LocalCatalog.open_or_create(folder, encoder)
+    catalog = LocalCatalog.open_or_create(folder, encoder, settings=model.settings)
     for _ in range(STEPS):
         step = plan(model, rng)
         if step["do"] in REQUESTS:
@@ -167,18 +169,18 @@ def survived(folder: Path, model: Model, said: Sequence[str]) -> tuple[Model, st
     if not is_catalog(folder):
         assert not said, "the catalog is gone"
         return before, under_way
-    found = state(folder)
+    found = state(folder, model.settings)
     assert found in (before, model), f"neither before nor after {under_way}"
     searches(folder, found)
-    findings = check(folder)
+    findings = check(folder, settings=model.settings)
     assert not findings, findings
     return found, under_way
 
 
-def state(folder: Path) -> Model:
+def state(folder: Path, settings: Settings) -> Model:
     """What a catalog holds, as a model; every vector and kept photo is compared on the way."""
-    with LocalCatalog.open(folder) as catalog:
-        model = Model(int(catalog.fingerprint))
+    with LocalCatalog.open(folder, settings=settings) as catalog:
+        model = Model(settings, int(catalog.fingerprint))
         for product in catalog.products():
             crops = {}
             for crop in catalog.crops(product.product_id):
@@ -196,7 +198,7 @@ def state(folder: Path) -> Model:
 def searches(folder: Path, model: Model) -> None:
     """Searches equal a comparison with everything: distinct products, best scores, filters."""
     rng = np.random.default_rng(len(model.products))
-    with LocalCatalog.open(folder, readonly=True) as catalog:
+    with LocalCatalog.open(folder, readonly=True, settings=model.settings) as catalog:
         for where, (least, most) in {"": (-1, 999), "cheap": (-1, 50), "price > 80": (81, 999)}.items():
             query = rng.standard_normal((1, DIM)).astype(np.float32)
             best = {
@@ -214,16 +216,14 @@ def searches(folder: Path, model: Model) -> None:
 
 def torture(folder: Path, kills: int, seed: int) -> Counter[str]:
     """So many kills, of one catalog after another; where they fell."""
-    memory_index.SNAPSHOT_FROM = SMALL
-    reencode.CHUNK = 4
     cut: Counter[str] = Counter()
-    model, number, round_ = Model(), 0, 0
+    model, number, round_ = Model(KINDS[0]), 0, 0
     saved: list[Model] = []
     while cut.total() < kills:
         round_ += 1
         if round_ % 50 == 1:  # so that the making of a catalog is cut too
-            number, model, saved = number + 1, Model(), []
-            snapshots.SCAN_FROM, scan.CODED = KINDS[number % len(KINDS)]
+            number, saved = number + 1, []
+            model = Model(KINDS[number % len(KINDS)])
         traced = round_ % 2 == 0
         said, killed = life(folder / f"shop{number}", model, seed * 1_000_003 + round_, saved, traced=traced)
         try:

@@ -8,7 +8,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance import reencode
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.store.settings import Settings
 from osoroi.encoder import Encoder
 from osoroi.errors import Busy, CatalogReplaced
-from osoroi.records import Crop, Part, Preprocessing, Product
+from osoroi.records import Clues, Crop, Part, Preprocessing, Product
 
 DIM = 8
 SIDE = 16
@@ -66,7 +67,9 @@ class Seeded(Encoder):
     def preprocessing(self) -> dict[Any, Preprocessing]:
         return {"shop": Preprocessing(SIDE, SIDE), "street": Preprocessing(SIDE, SIDE)}
 
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+    def encode(
+        self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues] | None = None
+    ) -> Float32[np.ndarray, "b d"]:
         rows = [vector(self.number, [int(one) for one in crop[0, 0]]) for crop in crops]
         return np.array(rows, np.float32).reshape(len(crops), DIM)
 
@@ -85,8 +88,9 @@ def photo(colour: Sequence[int]) -> bytes:
 
 @dataclass
 class Model:
-    """What a catalog has to hold: a dictionary of what was acknowledged."""
+    """What a catalog has to hold: a dictionary of what was acknowledged; and the settings it is opened with."""
 
+    settings: Settings
     encoder: int = 0
     products: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -95,7 +99,7 @@ class Model:
         products = dict(self.products)
         match step["do"]:
             case "restore":
-                return Model(step["encoder"], step["products"])
+                return replace(self, encoder=step["encoder"], products=step["products"])
             case "put" | "other":
                 products |= {one["id"]: {"price": one["price"], "crops": one["crops"]} for one in step["products"]}
             case "patch":
@@ -103,8 +107,8 @@ class Model:
             case "remove":
                 products = {name: row for name, row in products.items() if name not in step["ids"]}
             case "reencode":
-                return Model(step["encoder"], products)
-        return Model(self.encoder, products)
+                return replace(self, encoder=step["encoder"], products=products)
+        return replace(self, products=products)
 
 
 def plan(model: Model, rng: random.Random) -> dict[str, Any]:
@@ -158,7 +162,7 @@ def serve(folder: Path, step: dict[str, Any], model: Model, saved: list[Model]) 
     match step["do"]:
         case "other":
             entries = [_entry(one, model.encoder) for one in step["products"]]
-            with LocalCatalog.open(folder) as catalog:
+            with LocalCatalog.open(folder, settings=model.settings) as catalog:
                 catalog.put(entries, fingerprint=catalog.fingerprint)
         case "backup":
             backup(folder, tar)
@@ -190,21 +194,22 @@ def do(catalog: LocalCatalog, step: dict[str, Any], model: Model) -> LocalCatalo
         case "restore" if step["how"] != "nothing":
             refused(catalog)
             catalog.close()
-            return LocalCatalog.open(catalog.folder)
+            return LocalCatalog.open(catalog.folder, settings=model.settings)
         case "reencode":
             folder = catalog.folder
             catalog.close()
-            reencode.reencode(folder, Seeded(step["encoder"]), threads=1)
-            return LocalCatalog.open(folder)
+            encoder = Seeded(step["encoder"])
+            reencode.reencode(folder, encoder, threads=1, crops_per_commit=4, settings=model.settings)
+            return LocalCatalog.open(folder, settings=model.settings)
     return catalog
 
 
 def second_handle(folder: Path, model: Model) -> None:
     """Open and close in this process all that a shop may open beside its service."""
     for readonly in (True, False):
-        with LocalCatalog.open(folder, readonly=readonly) as other:
+        with LocalCatalog.open(folder, readonly=readonly, settings=model.settings) as other:
             assert {product.product_id for product in other.products()} == set(model.products), "handles disagree"
-    assert not check(folder), "a sound catalog is called damaged"
+    assert not check(folder, settings=model.settings), "a sound catalog is called damaged"
     tar = folder.with_name(f"second{os.getpid()}.tar")
     with contextlib.suppress(Busy):  # a compaction is under way
         backup(folder, tar)

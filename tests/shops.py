@@ -7,11 +7,15 @@ import numpy as np
 
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.store.settings import Settings
 from osoroi.records import Box, Crop, Product
 
 DIM = 4
 ENCODER = "f" * 64
 OTHER = "0" * 64
+DEFAULTS = Settings()
+SMALL = Settings(snapshot_from=1_000, scan_from=2_000)
+"""Snapshots and scans of catalogs of a few thousand vectors."""
 
 
 def entry(
@@ -23,9 +27,9 @@ def entry(
     return Entry(Product(product_id, **values), crops, np.array(vectors or np.empty((0, DIM)), np.float32))
 
 
-def create(folder: Path, *entries: Entry, dim: int = DIM) -> LocalCatalog:
+def create(folder: Path, *entries: Entry, dim: int = DIM, settings: Settings = DEFAULTS) -> LocalCatalog:
     """A new catalog with these products."""
-    catalog = LocalCatalog.create(folder, fingerprint=ENCODER, dim=dim)
+    catalog = LocalCatalog.create(folder, fingerprint=ENCODER, dim=dim, settings=settings)
     put(catalog, *entries)
     return catalog
 

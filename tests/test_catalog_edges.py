@@ -13,28 +13,22 @@ from click.testing import CliRunner
 
 from osoroi.catalog import Storage, filters
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.maintenance import reencode as _reencode
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.reencode import reencode
-from osoroi.catalog.memory import memory_index, snapshots
-from osoroi.catalog.store import database, rows
+from osoroi.catalog.memory import snapshots
+from osoroi.catalog.store import database, validation
+from osoroi.catalog.store.pool import Pool
 from osoroi.cli.check import command as check_command
 from osoroi.errors import BadCatalog, BadFilter, BadRequest, NotFound, OtherEncoder
 from osoroi.index.codes import Codes
 from osoroi.index.scan import ScanIndex
+from osoroi.index.snapshot import Snapshot
 from osoroi.records import Crop
 from osoroi.search import Searcher
 from shop import goods
-from shops import create, entry, found, put, query
+from shops import SMALL, create, entry, found, put, query
 from tiny import TinyEncoder
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Snapshots and scans of catalogs of a few thousand vectors."""
-    monkeypatch.setattr(memory_index, "SNAPSHOT_FROM", 1_000)
-    monkeypatch.setattr(snapshots, "SCAN_FROM", 2_000)
 
 
 def many(count: int, photos: int, seed: int = 0):
@@ -43,8 +37,7 @@ def many(count: int, photos: int, seed: int = 0):
     return [entry(f"{seed}-{at:04}", *rng.standard_normal((photos, 4)).tolist()) for at in range(count)]
 
 
-def test_a_product_put_anew_while_the_catalog_moves_is_not_dropped_with_its_old_photo(tmp_path, monkeypatch):
-    monkeypatch.setattr(_reencode, "CHUNK", 1)
+def test_a_product_put_anew_while_the_catalog_moves_is_not_dropped_with_its_old_photo(tmp_path):
     old, new = TinyEncoder("old"), TinyEncoder("new")
     folder = tmp_path / "shop"
     first, *rest = goods(old)
@@ -62,7 +55,7 @@ def test_a_product_put_anew_while_the_catalog_moves_is_not_dropped_with_its_old_
             if catalog.fingerprint == old.fingerprint:
                 catalog.put([first], fingerprint=old.fingerprint)
 
-    moved = reencode(folder, new, drop=True, on_progress=again)
+    moved = reencode(folder, new, drop=True, crops_per_commit=1, on_progress=again)
     with LocalCatalog.open(folder) as catalog:
         assert catalog.get(first.product.product_id) == first.product
         assert len(catalog) == len(rest) + 1
@@ -89,8 +82,8 @@ def test_a_price_of_minus_nothing_is_nothing(tmp_path):
     assert check(tmp_path / "shop") == []
 
 
-def test_a_disk_without_room_for_the_vectors_beside_it_does_not_stop_a_search(tmp_path, monkeypatch, small):
-    with create(tmp_path / "shop", *many(2_500, 1)) as catalog:
+def test_a_disk_without_room_for_the_vectors_beside_it_does_not_stop_a_search(tmp_path, monkeypatch):
+    with create(tmp_path / "shop", *many(2_500, 1), settings=SMALL) as catalog:
         expected = found(catalog)
 
     def full(*_: object) -> None:
@@ -98,13 +91,13 @@ def test_a_disk_without_room_for_the_vectors_beside_it_does_not_stop_a_search(tm
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     shutil.rmtree(tmp_path / "shop" / "index", ignore_errors=True)
-    with LocalCatalog.open(tmp_path / "shop", readonly=True) as catalog:
+    with LocalCatalog.open(tmp_path / "shop", readonly=True, settings=SMALL) as catalog:
         assert found(catalog) == expected
     assert not (tmp_path / "shop" / "index").exists(), "who reads makes no folder"
 
 
-def test_more_products_than_the_snapshot_holds_are_found_with_those_behind_it(tmp_path, small):
-    with create(tmp_path / "shop", *many(15, 200)) as catalog:
+def test_more_products_than_the_snapshot_holds_are_found_with_those_behind_it(tmp_path):
+    with create(tmp_path / "shop", *many(15, 200), settings=SMALL) as catalog:
         assert catalog.compact()
         put(catalog, *many(3, 1, seed=1))
         for k in (10, 17, 18, 99):
@@ -146,12 +139,18 @@ def test_one_vector_far_away_from_all_others_costs_hardly_an_answer(times, least
     assert np.mean(found_.scores >= expected[:, :1] - 1e-3) >= least
 
 
-def test_a_scan_whose_codes_give_nothing_above_a_cut_compares_with_everything(monkeypatch):
+def test_a_scan_whose_codes_give_nothing_above_a_cut_compares_with_everything():
     rng = np.random.default_rng(4)
     vectors = rng.standard_normal((6_000, 16)).astype(np.float32)
     vectors[100:] = vectors[100]  # equal vectors: more above the cut than candidates
-    index = ScanIndex.build(np.arange(6_000), vectors)
-    monkeypatch.setattr(Codes, "above", lambda *_: np.empty(0, np.int64))
+
+    class Blind(Codes):
+        def above(self, *_):
+            return np.empty(0, np.int64)
+
+    parts = (16,)
+    learned = Blind.learn(6_000, parts, vectors.__getitem__)
+    index = ScanIndex(Snapshot(np.arange(6_000), vectors, parts, learned))
     for among in (None, np.arange(0, 6_000, 2)):
         keys = index.nearest(vectors[100:101], 20, among=among).keys[0]
         allowed = np.arange(6_000) if among is None else among
@@ -171,17 +170,17 @@ def test_commits_in_a_log_that_cannot_be_read_are_never_passed_over(tmp_path, mo
     assert database.frozen(tmp_path / "copy") is None, "SQLite is to see the log, or to say that it cannot"
 
 
-def test_a_connection_that_was_lent_before_the_file_changed_is_not_lent_again(tmp_path, monkeypatch):
+def test_a_connection_that_was_lent_before_the_file_changed_is_not_lent_again(tmp_path):
     create(tmp_path / "shop", entry("a", [1, 0, 0, 0])).close()
     state = [(1, 1)]
-    with LocalCatalog.open(tmp_path / "shop", readonly=True) as reader:
-        monkeypatch.setattr(database, "frozen", lambda folder: state[0])
-        with reader._pool.connected() as before:
-            state[0] = (2, 2)
-            with reader._pool.connected():
-                pass
-        with reader._pool.connected() as after:
-            assert after is not before
+    pool = Pool(tmp_path / "shop", readonly=True, wait_s=1.0, frozen=lambda folder: state[0])
+    with pool.connected() as before:
+        state[0] = (2, 2)
+        with pool.connected():
+            pass
+    with pool.connected() as after:
+        assert after is not before
+    pool.close()
 
 
 @pytest.mark.parametrize(
@@ -197,21 +196,21 @@ def test_a_value_of_another_type_is_damage_and_no_crash(tmp_path, damage):
         LocalCatalog.open(tmp_path / "shop")
 
 
-def test_check_reads_every_vector_of_a_snapshot_and_mends_it(tmp_path, small):
+def test_check_reads_every_vector_of_a_snapshot_and_mends_it(tmp_path):
     shop = tmp_path / "shop"
-    with create(shop, *many(2_500, 1)) as catalog:
+    with create(shop, *many(2_500, 1), settings=SMALL) as catalog:
         assert catalog.compact()
         expected = found(catalog)
-    assert check(shop) == []
+    assert check(shop, settings=SMALL) == []
     path = snapshots.current(shop)
     assert path is not None
     data = bytearray((path / "vectors").read_bytes())
     data[4096 + 16 * 1_777] ^= 1
     (path / "vectors").write_bytes(data)
-    findings = check(shop)
+    findings = check(shop, settings=SMALL)
     assert [one.what for one in findings] == ["index"]
     assert "is damaged" in findings[0].text
-    with LocalCatalog.open(shop) as catalog:
+    with LocalCatalog.open(shop, settings=SMALL) as catalog:
         health = catalog.health()
         assert health is not None
         assert health.vectors == 2_500
@@ -219,13 +218,13 @@ def test_check_reads_every_vector_of_a_snapshot_and_mends_it(tmp_path, small):
     assert told.exit_code == 1
     mended = CliRunner().invoke(check_command, [str(shop), "--mend"])
     assert (mended.exit_code, mended.stdout) == (0, f"{shop} is sound\n")
-    with LocalCatalog.open(shop) as catalog:
+    with LocalCatalog.open(shop, settings=SMALL) as catalog:
         assert found(catalog) == expected
 
 
-def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path, small, monkeypatch):
+def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path):
     shop = tmp_path / "shop"
-    with create(shop, *many(2_500, 1)) as catalog:
+    with create(shop, *many(2_500, 1), settings=SMALL) as catalog:
         assert catalog.compact()
         whole = snapshots.current
         raced = []
@@ -237,10 +236,7 @@ def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path, small, monkeypat
                 assert catalog.compact()
             return whole(folder)
 
-        from osoroi.catalog.maintenance import check as _check
-
-        monkeypatch.setattr(_check.snapshots, "current", current)
-        assert check(shop) == []
+        assert check(shop, settings=SMALL, current=current) == []
     assert raced
 
 
@@ -261,9 +257,9 @@ def test_what_is_no_unicode_is_refused_in_words(tmp_path):
 
 
 def test_a_whole_number_too_large_for_a_float_is_none_that_can_be_stored():
-    assert not rows._finite(10**400)
-    assert not rows._finite(float("nan"))
-    assert rows._finite(10**300)
+    assert not validation.is_finite(10**400)
+    assert not validation.is_finite(float("nan"))
+    assert validation.is_finite(10**300)
 
 
 def test_a_backup_into_no_folder_says_so(tmp_path):
@@ -308,6 +304,6 @@ def test_an_old_handle_does_not_compact_a_catalog_that_has_moved(tmp_path):
     with LocalCatalog.open_or_create(tmp_path / "shop", old) as catalog:
         catalog.put(goods(old), fingerprint=old.fingerprint)
         assert reencode(tmp_path / "shop", new).switched
-        with pytest.raises(OtherEncoder, match="moved to another encoder"):
+        with pytest.raises(OtherEncoder, match="was moved from encoder"):
             catalog.compact()
     assert check(tmp_path / "shop") == []

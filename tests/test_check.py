@@ -96,7 +96,7 @@ def test_a_damaged_snapshot_is_found(shop, name):
 
 
 def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
-    with LocalCatalog.open(shop) as catalog, catalog._pool.view() as truth:
+    with LocalCatalog.open(shop) as catalog, catalog.view() as truth:
         mirror = memory_index.MemoryIndex.build(truth, catalog.encoder)
         mirror.index.add(mirror.index.keys.copy(), -mirror.index.vectors(mirror.index.keys))
         mirror.save(truth)

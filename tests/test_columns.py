@@ -1,5 +1,6 @@
 """Columns as arrays say what the truth says; ``filters.matches`` is the oracle, and test_local.py asks at random."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,8 @@ import pytest
 
 from osoroi.catalog import filters
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.memory import columns as _columns
 from osoroi.catalog.memory.columns import Columns
-from shops import create, entry, found, put
+from shops import DEFAULTS, create, entry, found, put
 
 PRODUCTS = {
     "a": {"price": 10.0, "brand": "é", "attributes": {"size": 38.0, "sale": True, "note": "one"}},
@@ -39,9 +39,10 @@ def catalog(tmp_path: Path):
         yield made
 
 
-@pytest.mark.parametrize("words", [_columns.WORDS, 2])  # of three notes, two are too few for an array
-def test_a_filter_finds_what_it_means_with_and_without_an_array(catalog: LocalCatalog, monkeypatch, words: int) -> None:
-    monkeypatch.setattr(_columns, "WORDS", words)
+@pytest.mark.parametrize("words", [DEFAULTS.words, 2])  # of three notes, two are too few for an array
+def test_a_filter_finds_what_it_means_with_and_without_an_array(tmp_path: Path, words: int) -> None:
+    entries = [entry(name, [1, 0, 0, 0], **row) for name, row in PRODUCTS.items()]
+    catalog = create(tmp_path / "shop", *entries, settings=replace(DEFAULTS, words=words))
     for where, expected in WHERES.items():
         assert "".join(sorted(found(catalog, where))) == expected, where
         assert "".join(product.product_id for product in catalog.products(where=where)) == expected, where
@@ -62,21 +63,21 @@ def test_columns_follow_every_change_and_attributes_that_are_new(catalog: LocalC
 def test_a_file_brings_the_columns_back(catalog: LocalCatalog, tmp_path: Path) -> None:
     put(catalog, entry("e", [1, 0, 0, 0], attributes={"odd \0/name": "\ud7ff", "sale": 3.0}))
     keys = np.arange(1, 5)
-    with catalog._view() as truth:
-        columns = Columns.read(truth)
+    with catalog.view() as truth:
+        columns = Columns.read(truth, words=DEFAULTS.words)
     columns.wide.add("attributes.wide")
     columns.save(tmp_path / "columns")
     again = Columns.open(tmp_path / "columns")
     assert (again.size, again.wide) == (5, {"attributes.wide"})
     assert columns.differs(again, keys) is None
-    again.held["price"].put(np.array([3]), [31.0], 5)
+    again.arrays["price"].put(np.array([3]), [31.0], 5)
     assert columns.differs(again, keys) == "price"
     assert columns.differs(again, np.array([1, 2, 4])) is None
 
 
 def test_a_condition_without_an_array_is_asked_of_the_truth_alone(catalog: LocalCatalog) -> None:
-    with catalog._view() as truth:
-        columns = Columns.read(truth)
+    with catalog.view() as truth:
+        columns = Columns.read(truth, words=DEFAULTS.words)
     asked = []
 
     def ask(condition: filters.Condition) -> np.ndarray:

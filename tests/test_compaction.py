@@ -7,9 +7,8 @@ import pytest
 
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.memory import memory_index, snapshots
 from osoroi.records import Crop, Product
-from shops import create, put
+from shops import SMALL, create, put
 
 DIM = 16
 COUNT = 3_000
@@ -24,13 +23,11 @@ def entries(prefix: str, vectors: np.ndarray) -> list[Entry]:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(memory_index, "SNAPSHOT_FROM", 1_000)
-    monkeypatch.setattr(snapshots, "SCAN_FROM", 2_000)
+def catalog(tmp_path: Path):
     rng = np.random.default_rng(0)
     flat = (rng.standard_normal((COUNT, 4)) @ rng.standard_normal((4, DIM))).astype(np.float32)  # 4 axes of 16
-    with create(tmp_path / "shop", *entries("a", flat), dim=DIM) as made:
-        made._compactor.wait()
+    with create(tmp_path / "shop", *entries("a", flat), dim=DIM, settings=SMALL) as made:
+        made.settle()
         yield made
 
 
@@ -39,11 +36,11 @@ def test_info_notices_drift_and_a_compaction_in_the_background_learns_anew(catal
     assert index == {"vectors": COUNT, "tail": 0, "gone": 0, "recall": 1.0, "drift": pytest.approx(1, abs=0.1)}
     strange = 3 * np.random.default_rng(1).standard_normal((900, DIM)).astype(np.float32)
     put(catalog, *entries("b", strange))  # too few for a new snapshot
-    catalog._compactor.wait()
+    catalog.settle()
     assert (catalog.info().index["tail"], catalog.info().index["recall"]) == (900, 1.0)
     assert catalog.info().index["drift"] > 2
     put(catalog, *entries("c", strange[:600]))
-    catalog._compactor.wait()
+    catalog.settle()
     index = catalog.info().index
     assert (index["vectors"], index["tail"], index["recall"]) == (COUNT + 1_500, 0, 1.0)
     assert index["drift"] == pytest.approx(1, abs=0.1)

@@ -275,7 +275,7 @@ def test_an_empty_folder_of_scenes_is_refused(tmp_path: Path) -> None:
 
 def test_the_shipped_recipes_read_the_real_tables(data: Path, tmp_path: Path) -> None:
     hm = rows(data / "hm/manifest.csv", recipe="hm_garments", views="0", cache=str(tmp_path))
-    assert {row.product.category for row in hm} == {*compose.WORN}
+    assert {row.product.category for row in hm} == {*compose.PLACES}
     with (data / "hm/manifest.csv").open() as file:
         theirs = Counter(line["category"] for line in csv.DictReader(file))
     mine = Counter(row.product.category for row in hm)
@@ -286,7 +286,7 @@ def test_the_shipped_recipes_read_the_real_tables(data: Path, tmp_path: Path) ->
     )
     splits_of = {(row.product.attributes["sender_id"], row.crop.split) for row in home}
     assert len(splits_of) == len({sender for sender, _ in splits_of}) > 300
-    assert {row.product.category for row in home} == {*compose.WORN} - {"bags"}
+    assert {row.product.category for row in home} == {*compose.PLACES} - {"bags"}
 
 
 @pytest.mark.parametrize(

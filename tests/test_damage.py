@@ -1,11 +1,13 @@
 """Disks fill up, flip bits and are mounted for reading: clear errors, and never a wrong answer in silence."""
 
 import logging
+import os
 import random
 import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import pytest
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.memory import memory_index, snapshots
-from osoroi.catalog.store import database, verify
+from osoroi.catalog.memory import snapshots
+from osoroi.catalog.store import database
+from osoroi.catalog.store.settings import Settings
 from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable
 from shops import create, entry, found, put, query
 
@@ -50,14 +53,13 @@ def shop(sound, tmp_path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / "shop"))
 
 
-@pytest.fixture(autouse=True)
-def _snapshots_of_small_catalogs(monkeypatch):
-    monkeypatch.setattr(memory_index, "SNAPSHOT_FROM", 5)
+TINY = Settings(snapshot_from=5)
+"""Snapshots of a few products."""
 
 
 def answers(folder: Path, **how) -> list:
     """Everything a catalog says."""
-    with LocalCatalog.open(folder, **how) as catalog:
+    with LocalCatalog.open(folder, **{"settings": TINY, **how}) as catalog:
         products = list(catalog.products())
         crops = [
             (crop, catalog.crop(crop.crop_id).sha256) for one in products for crop in catalog.crops(one.product_id)
@@ -148,23 +150,21 @@ def test_a_snapshot_of_another_past_is_not_believed(sound, shop, tmp_path, caplo
         "UPDATE changes SET kind = 'x' WHERE seq = 3",
     ],
 )
-def test_what_is_read_is_verified_in_catalogs_too_large_to_verify_whole(shop, damage, monkeypatch):
-    monkeypatch.setattr(verify, "ALWAYS", 0)
+def test_what_is_read_is_verified_in_catalogs_too_large_to_verify_whole(shop, damage):
     connection = sqlite3.connect(shop / "catalog.sqlite", isolation_level=None)
     connection.execute(damage)
     connection.close()
     with pytest.raises(BadCatalog, match="is not what was written"):
-        answers(shop)
+        answers(shop, settings=replace(TINY, verify_up_to=0))
 
 
-def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(snapshots, "SCAN_FROM", 50)
+def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(tmp_path, caplog):
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((300, 8)).astype(np.float32)
-    with create(tmp_path / "shop", dim=8) as catalog:
+    with create(tmp_path / "shop", dim=8, settings=replace(TINY, scan_from=50)) as catalog:
         put(catalog, *(entry(f"p{place:03}", row, photo=b"one") for place, row in enumerate(vectors)))
         catalog.compact()
-        assert type(catalog._memory.index).__name__ == "ScanIndex"
+        assert catalog.info().snapshot.startswith("scan, 300 vectors")
         expected = [hit.product_id for hit in catalog.nearest(vectors[:1], 20)]
         path = snapshots.current(catalog.folder) / "vectors"
         with path.open("r+b") as file:
@@ -233,14 +233,15 @@ def test_a_folder_mounted_for_reading_can_be_searched_and_refuses_writers(sound,
 
 SHRINKING = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.memory import memory_index, snapshots
-memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM = 5, 8
+from osoroi.catalog.memory import snapshots
+from osoroi.catalog.store.settings import Settings
 folder = Path(sys.argv[1])
-with LocalCatalog.open(folder) as catalog:
+with LocalCatalog.open(folder, settings=Settings(snapshot_from=5, scan_from=8)) as catalog:
     catalog.compact()
     before = [(hit.product_id, hit.score) for hit in catalog.nearest(np.eye(1, 4, dtype="f4"), 9)]
     vectors = snapshots.current(folder) / "vectors"
@@ -259,6 +260,7 @@ def test_a_mapped_file_that_becomes_shorter_is_no_signal(shop):
 
 LIMITED = """
 import resource, sys
+from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from osoroi.catalog.local import LocalCatalog
@@ -335,14 +337,13 @@ def test_what_the_system_refuses_is_said_with_its_cause(tmp_path, error, says):
 def test_a_snapshot_that_cannot_be_written_leaves_nothing_behind(shop, monkeypatch):
     before = sorted(path.relative_to(shop) for path in shop.rglob("*"))
 
-    def full(path: Path, data: bytes, **_: bool) -> None:
-        raise OSError(28, "No space left on device", str(path))
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
 
-    with LocalCatalog.open(shop) as catalog:
-        monkeypatch.setattr(snapshots.files, "write_atomically", full)
+    with LocalCatalog.open(shop, settings=TINY) as catalog:
+        monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(CatalogUnavailable, match="No space left"):
             catalog.compact()
-        monkeypatch.undo()
     assert sorted(path.relative_to(shop) for path in shop.rglob("*") if path.name != "lock") == [
         path for path in before if path.name != "lock"
     ]

@@ -11,7 +11,7 @@ from PIL import Image
 from osoroi import image
 from osoroi.data import splits
 from osoroi.data.readers import open_dataset
-from osoroi.data.readers.drawn import DEAL, Photo, sewn
+from osoroi.data.readers.drawn import SPLIT_OF, Photo, sewn
 from osoroi.data.synthetic import shapes, stage
 from osoroi.data.synthetic.canvas import Canvas, Piece
 from osoroi.data.synthetic.cloth import COLOURS, Cloth
@@ -123,10 +123,10 @@ def test_what_is_called_red_is_painted_red() -> None:
 
 def test_splits_are_dealt_by_design_seven_one_two() -> None:
     designs = [Product("", design_id=f"d{number:05d}") for number in range(2000)]
-    dealt = np.array([[DEAL(product) == name for name in splits.SPLITS] for product in designs])
+    dealt = np.array([[SPLIT_OF(product) == name for name in splits.SPLITS] for product in designs])
     assert dealt.mean(axis=0) == pytest.approx([0.7, 0.1, 0.2], abs=0.03)  # three deviations of .01
     drawn = list(splits.checked(rows("12")))  # no design is split
-    assert [row.crop.split for row in drawn] == [DEAL(row.product) for row in drawn]
+    assert [row.crop.split for row in drawn] == [SPLIT_OF(row.product) for row in drawn]
 
 
 def test_every_category_comes_early_and_is_sold_as_a_shop_sells() -> None:

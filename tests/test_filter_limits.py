@@ -66,7 +66,7 @@ def test_a_filter_at_its_limits_is_read():
 
 def test_a_filter_that_takes_too_much_work_is_stopped_and_the_catalog_goes_on(tmp_path):
     with create(tmp_path / "shop", *(entry(f"p{place:03}", [1, 0, 0, 0]) for place in range(300))) as catalog:
-        with catalog._pool.view() as transaction:
+        with catalog.view() as transaction:
             with pytest.raises(BadFilter, match="more work than is allowed"), transaction.limited(100_000):
                 transaction.all("SELECT count(*) FROM products AS a, products AS b, products AS c")
             with transaction.limited(100_000):

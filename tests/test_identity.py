@@ -223,7 +223,7 @@ def test_closing_a_replaced_catalog_leaves_the_log_of_the_other_one_alone(tmp_pa
     put(new, entry("more", [2, 0, 0, 0]))
     with LocalCatalog.open(shop, readonly=True) as reader:
         assert found(reader) == found(new) == "morenew"
-    assert new._pool.identity != old.identity
+    assert new.identity != old.identity
     new.close()
 
 
@@ -248,8 +248,8 @@ def test_a_restored_backup_is_what_is_read_whatever_lies_about(tmp_path, writes)
 
 def test_a_catalog_without_an_identity_gets_one_with_its_first_commit(tmp_path):
     shop = tmp_path / "shop"
-    with create(shop, entry("a", [1, 0, 0, 0])) as catalog, catalog._pool.connected() as connection:
-        connection.execute("DELETE FROM meta WHERE name = 'identity'")
+    with create(shop, entry("a", [1, 0, 0, 0])) as catalog, catalog.commit("damage") as (transaction, _):
+        transaction.connection.execute("DELETE FROM meta WHERE name = 'identity'")
     (shop / "catalog.id").unlink()
     reader = LocalCatalog.open(shop, readonly=True)
     with LocalCatalog.open(shop) as one, LocalCatalog.open(shop) as other:

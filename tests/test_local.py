@@ -305,12 +305,12 @@ def test_a_reader_that_looks_seldom_sees_the_end_of_what_happened(catalog):
 
 
 def test_a_second_writer_waits_and_is_then_refused(catalog):
-    with LocalCatalog.open(catalog.folder, wait_s=0.05) as second, catalog._commit("put"):
+    with LocalCatalog.open(catalog.folder, wait_s=0.05) as second, catalog.commit("put"):
         with pytest.raises(Busy, match="another writer holds"):
             put(second, entry("a", [1, 0, 0, 0]))
         assert len(second) == 0, "while it reads in peace"
     with LocalCatalog.open(catalog.folder, wait_s=5.0) as second:
-        with catalog._commit("put"):
+        with catalog.commit("put"):
             waiting = threading.Thread(target=put, args=(second, entry("b", [1, 0, 0, 0])))
             waiting.start()
             time.sleep(0.2)

@@ -8,7 +8,6 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.maintenance import reencode as _reencode
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.reencode import reencode
 from osoroi.errors import BadCatalog, Busy, OtherEncoder
@@ -64,7 +63,7 @@ def test_every_crop_gets_a_new_vector_and_the_old_ones_go(shop):
         assert np.array_equal(catalog.vectors([f"p{place:02}/0" for place in range(10)]), expected)
         hits = Searcher(new, catalog).search(photo((16, 255 - 18, 40)), k=3)
         assert hits[0].product_id == "p02"
-        with catalog._pool.view() as truth:
+        with catalog.view() as truth:
             assert truth.one("SELECT count(*) FROM vectors") == (10,)
     assert check(shop) == []
     assert not reencode(shop, Counting()).switched, "once is enough"
@@ -73,21 +72,19 @@ def test_every_crop_gets_a_new_vector_and_the_old_ones_go(shop):
 
 
 @pytest.mark.parametrize("until", [0, 3, 7])
-def test_a_move_that_was_stopped_goes_on_without_embedding_twice(shop, monkeypatch, until):
-    monkeypatch.setattr(_reencode, "CHUNK", 2)
+def test_a_move_that_was_stopped_goes_on_without_embedding_twice(shop, until):
     first, second = Counting(until=until), Counting()
     with pytest.raises(KeyboardInterrupt):
-        reencode(shop, first)
+        reencode(shop, first, crops_per_commit=2)
     with LocalCatalog.open(shop) as catalog:
         assert catalog.fingerprint == OLD.fingerprint
         assert Searcher(OLD, catalog).search(photo((16, 255 - 18, 40)), k=1)[0].product_id == "p02"
     assert check(shop) == []
-    reencode(shop, second)
+    reencode(shop, second, crops_per_commit=2)
     assert first.encoded + second.encoded == 10
 
 
-def test_searches_and_writes_go_on_and_the_switch_waits_for_what_came_in(shop, monkeypatch):
-    monkeypatch.setattr(_reencode, "CHUNK", 4)
+def test_searches_and_writes_go_on_and_the_switch_waits_for_what_came_in(shop):
     with LocalCatalog.open(shop) as other:
         searcher = Searcher(OLD, other)
 
@@ -105,7 +102,7 @@ def test_searches_and_writes_go_on_and_the_switch_waits_for_what_came_in(shop, m
                 return vectors
 
         new = Busybody()
-        reencode(shop, new)
+        reencode(shop, new, crops_per_commit=4)
         with pytest.raises(OtherEncoder, match=r"moved from encoder old0+ to new0+"):
             searcher.search(photo((0, 0, 0)))
         with pytest.raises(OtherEncoder):
@@ -141,19 +138,18 @@ def test_a_photo_that_is_gone_or_changed_keeps_the_old_encoder_unless_it_is_drop
     assert check(shop) == []
 
 
-def test_a_move_to_a_third_encoder_gives_up_the_one_begun(shop, monkeypatch):
-    monkeypatch.setattr(_reencode, "CHUNK", 2)
+def test_a_move_to_a_third_encoder_gives_up_the_one_begun(shop):
 
     class Interrupting(Counting):
         def encode(self, crops):
             if self.encoded == 2:
                 with pytest.raises(KeyboardInterrupt):
-                    reencode(shop, Counting("third", until=4))
+                    reencode(shop, Counting("third", until=4), crops_per_commit=2)
             return super().encode(crops)
 
     with pytest.raises(Busy, match="began to move to another encoder"):
-        reencode(shop, Interrupting())
+        reencode(shop, Interrupting(), crops_per_commit=2)
     reencode(shop, Counting("third"))
-    with LocalCatalog.open(shop) as catalog, catalog._pool.view() as truth:
+    with LocalCatalog.open(shop) as catalog, catalog.view() as truth:
         assert catalog.fingerprint == Counting("third").fingerprint
         assert truth.one("SELECT count(*) FROM vectors") == (10,), "the second encoder's vectors went too"

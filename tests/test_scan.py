@@ -1,13 +1,14 @@
 """``scan`` is judged by ``exact``, which is judged by loops in test_exact.py."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from osoroi.errors import BadIndex
-from osoroi.index import Index, Neighbors, codes, scan_search, snapshot
+from osoroi.index import Index, Neighbors, ScanSettings, codes, snapshot
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
 
@@ -43,10 +44,8 @@ def recall(found: Neighbors, truth: Neighbors) -> float:
     return float(np.mean(hits))
 
 
-@pytest.fixture(autouse=True)
-def _filters_scan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As those of a million do."""
-    monkeypatch.setattr(scan_search, "FEW", 2_000)
+SCAN = ScanSettings(exact_up_to=2_000)
+"""Filters of some thousand products scan, as those of a million do."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,7 @@ def vectors() -> np.ndarray:
 @pytest.fixture(scope="module")
 def index(keys: np.ndarray, vectors: np.ndarray) -> ScanIndex:
     """Nobody changes it."""
-    return ScanIndex.build(keys, vectors, parts=PARTS)
+    return ScanIndex.build(keys, vectors, parts=PARTS, settings=SCAN)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +129,7 @@ def test_k_may_be_large_or_more_than_there_are(index: ScanIndex, oracle: ExactIn
 def test_equal_vectors_come_in_the_order_of_their_keys_however_many_they_are(vectors: np.ndarray) -> None:
     copies = vectors.copy()
     copies[3_000:9_000] = copies[3_000]  # more of them than candidates are looked at first
-    index = ScanIndex.build(np.arange(COUNT)[::-1].copy(), copies)  # the last row has the lowest key
+    index = ScanIndex.build(np.arange(COUNT)[::-1].copy(), copies, settings=SCAN)  # the last row has the lowest key
     found = index.nearest(copies[3_000:3_001], 5)
     assert found.keys[0].tolist() == [COUNT - 9_000 + at for at in range(5)]
     assert len(set(found.scores[0].tolist())) == 1
@@ -140,19 +139,19 @@ def test_vectors_whose_codes_say_nothing_are_still_told_apart() -> None:
     rng = np.random.default_rng(7)
     crowd = np.ones((COUNT, DIM), np.float32) + 1e-4 * rng.standard_normal((COUNT, DIM)).astype(np.float32)
     crowd[::4] = garments(COUNT // 4, seed=8)  # what the codes learn is how far the others are from the crowd
-    index, oracle = ScanIndex.build(np.arange(COUNT), crowd), exact(np.arange(COUNT), crowd)
+    index, oracle = ScanIndex.build(np.arange(COUNT), crowd, settings=SCAN), exact(np.arange(COUNT), crowd)
     query = np.ones((1, DIM), np.float32) + 1e-3 * garments(1, seed=9)
     assert np.array_equal(index.nearest(query, 10).keys, oracle.nearest(query, 10).keys)
 
 
 @pytest.mark.parametrize("looking", [True, False])
 def test_the_farthest_lists_are_left_out_only_where_they_hold_nothing(
-    looking: bool, monkeypatch: pytest.MonkeyPatch
+    looking: bool,
 ) -> None:
+    settings = SCAN if looking else replace(SCAN, edge=1.0)
     noise = np.random.default_rng(18).standard_normal((COUNT, DIM)).astype(np.float32)
-    index, oracle = ScanIndex.build(np.arange(COUNT), noise), exact(np.arange(COUNT), noise)
+    index, oracle = ScanIndex.build(np.arange(COUNT), noise, settings=settings), exact(np.arange(COUNT), noise)
     queries = np.random.default_rng(19).standard_normal((100, DIM)).astype(np.float32)
-    monkeypatch.setattr(scan_search, "EDGE", scan_search.EDGE if looking else 1.0)
     found = recall(index.nearest(queries, 10), oracle.nearest(queries, 10))
     assert found == 1 if looking else found < 1  # of noise, the farthest quarter holds some of the best
 
@@ -162,14 +161,14 @@ def test_what_lives_far_away_alone_is_found(
 ) -> None:
     query = weighed(garments(1, seed=20), 0.5)
     far = np.argsort(vectors @ query[0])[:3_000]
-    index = ScanIndex.open(file)
+    index = ScanIndex.open(file, settings=SCAN)
     index.remove(np.delete(keys, far))
     truth = exact(keys[far], vectors[far]).nearest(query, 10)
     assert np.array_equal(index.nearest(query, 10).keys, truth.keys)
 
 
 def test_strong_axes_have_a_code_each_and_weak_ones_share() -> None:
-    slots = codes.dealt(np.array([900.0, 400.0, 1.0, 1.0, 1.0, 0.5, 0.5]), 4)
+    slots = codes.balanced_slots(np.array([900.0, 400.0, 1.0, 1.0, 1.0, 0.5, 0.5]), 4)
     first, second, *weak = (slots // codes.SLOTS).tolist()
     assert (first, second) == (0, 1)
     assert sorted(weak) == [2, 2, 3, 3, 3]
@@ -178,12 +177,12 @@ def test_strong_axes_have_a_code_each_and_weak_ones_share() -> None:
 
 def test_parts_that_do_not_make_the_vector_are_refused(vectors: np.ndarray) -> None:
     with pytest.raises(BadIndex, match=r"parts of \(24, 9\) numbers do not make vectors of 32"):
-        ScanIndex.build(np.arange(3), vectors[:3], parts=(24, 9))
+        ScanIndex.build(np.arange(3), vectors[:3], parts=(24, 9), settings=SCAN)
 
 
 def test_what_is_added_replaced_and_removed_is_seen_at_once(vectors: np.ndarray) -> None:
     rng = np.random.default_rng(10)
-    index = ScanIndex.build(np.arange(0, 2 * COUNT, 2), vectors)
+    index = ScanIndex.build(np.arange(0, 2 * COUNT, 2), vectors, settings=SCAN)
     oracle = exact(np.arange(0, 2 * COUNT, 2), vectors)
     for step in range(30):
         some = rng.integers(-50, 2 * COUNT + 50, rng.integers(1, 400))
@@ -200,7 +199,7 @@ def test_what_is_added_replaced_and_removed_is_seen_at_once(vectors: np.ndarray)
 
 
 def test_of_a_key_added_twice_at_once_the_last_vector_stays(vectors: np.ndarray) -> None:
-    index = ScanIndex.build(np.array([5]), vectors[:1])
+    index = ScanIndex.build(np.array([5]), vectors[:1], settings=SCAN)
     index.add(np.array([8, 8]), vectors[1:3])
     assert len(index) == 2
     assert index.nearest(vectors[2:3], 1).scores[0, 0] == pytest.approx(2.0)  # two parts of unit length
@@ -209,7 +208,7 @@ def test_of_a_key_added_twice_at_once_the_last_vector_stays(vectors: np.ndarray)
 def test_keys_may_be_anywhere_among_64_bits(vectors: np.ndarray) -> None:
     ends = np.iinfo(np.int64)
     keys = np.concatenate([[ends.min, -1, 7], np.sort(np.random.default_rng(0).integers(8, ends.max, 4_997))])
-    index = ScanIndex.build(keys, vectors[:5_000])
+    index = ScanIndex.build(keys, vectors[:5_000], settings=SCAN)
     found = index.nearest(vectors[[0, 2]], 1, among=np.array([ends.min, 7, 9, ends.max]))
     assert found.keys[:, 0].tolist() == [ends.min, 7]
 
@@ -217,12 +216,12 @@ def test_keys_may_be_anywhere_among_64_bits(vectors: np.ndarray) -> None:
 @pytest.mark.parametrize("dim", [1, 3, 33])
 def test_vectors_may_have_any_number_of_numbers(dim: int) -> None:
     vectors = np.random.default_rng(dim).standard_normal((6_000, dim)).astype(np.float32)
-    index, oracle = ScanIndex.build(np.arange(6_000), vectors), exact(np.arange(6_000), vectors)
+    index, oracle = ScanIndex.build(np.arange(6_000), vectors, settings=SCAN), exact(np.arange(6_000), vectors)
     assert recall(index.nearest(vectors[:20], 10), oracle.nearest(vectors[:20], 10)) >= 0.99
 
 
 def test_an_empty_index_answers_with_nothing_and_can_be_kept(tmp_path: Path) -> None:
-    index = ScanIndex.build(np.empty(0, np.int64), np.empty((0, DIM), np.float32))
+    index = ScanIndex.build(np.empty(0, np.int64), np.empty((0, DIM), np.float32), settings=SCAN)
     assert index.nearest(np.ones((2, DIM), np.float32), 3).keys.shape == (2, 0)
     assert index.health().recall == 1.0
     again = index.compacted(tmp_path / "empty.scan")
@@ -232,13 +231,13 @@ def test_an_empty_index_answers_with_nothing_and_can_be_kept(tmp_path: Path) -> 
 
 def test_a_snapshot_answers_as_the_index_that_wrote_it(index: ScanIndex, file: Path) -> None:
     queries = weighed(garments(20, seed=11), 0.35)
-    found, again = index.nearest(queries, 10), ScanIndex.open(file).nearest(queries, 10)
+    found, again = index.nearest(queries, 10), ScanIndex.open(file, settings=SCAN).nearest(queries, 10)
     assert np.array_equal(found.keys, again.keys)
     assert np.array_equal(found.scores, again.scores)
 
 
 def test_a_compaction_folds_marks_and_tail_into_a_new_snapshot(file: Path, vectors: np.ndarray, tmp_path: Path) -> None:
-    index = ScanIndex.open(file)
+    index = ScanIndex.open(file, settings=SCAN)
     held = index.nearest(vectors[:1], COUNT).keys[0]
     index.remove(held[: COUNT // 2])
     index.add(np.arange(10**6, 10**6 + COUNT // 2), garments(COUNT // 2, seed=12))
@@ -255,7 +254,7 @@ def test_a_failed_write_leaves_the_old_snapshot_and_no_litter(
         raise OSError(28, "No space left on device")
 
     before = file.read_bytes()
-    index = ScanIndex.open(file)
+    index = ScanIndex.open(file, settings=SCAN)
     index.add(np.array([1]), vectors[:1])
     monkeypatch.setattr(snapshot.os, "fsync", full)
     with pytest.raises(BadIndex, match="cannot be written: No space left on device"):
@@ -276,7 +275,7 @@ def test_every_flipped_bit_is_found_or_changes_no_answer(file: Path, index: Scan
         broken[place] ^= 1 << int(rng.integers(8))
         file.write_bytes(broken)
         try:
-            opened = ScanIndex.open(file)
+            opened = ScanIndex.open(file, settings=SCAN)
             answer = opened.nearest(queries, 10)
         except BadIndex:
             found += 1
@@ -293,7 +292,7 @@ def test_a_flipped_bit_in_a_vector_is_found_by_verify_and_by_the_search_that_mee
     broken = bytearray(file.read_bytes())
     broken[4096 + 4 * DIM * row + 5] ^= 4  # vectors begin behind the first page
     file.write_bytes(broken)
-    index = ScanIndex.open(file)
+    index = ScanIndex.open(file, settings=SCAN)
     with pytest.raises(BadIndex, match=rf"vector under key {keys[row]} is not what was written"):
         index.verify()
     with pytest.raises(BadIndex, match=f"key {keys[row]}"):
@@ -304,15 +303,15 @@ def test_a_flipped_bit_in_a_vector_is_found_by_verify_and_by_the_search_that_mee
 def test_a_truncated_file_is_refused(file: Path, length: int) -> None:
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(BadIndex, match="damaged"):
-        ScanIndex.open(file)
+        ScanIndex.open(file, settings=SCAN)
 
 
 def test_what_is_no_snapshot_is_refused(file: Path, tmp_path: Path) -> None:
     ExactIndex(3).save(file)
     with pytest.raises(BadIndex, match="no index of this kind"):
-        ScanIndex.open(file)
+        ScanIndex.open(file, settings=SCAN)
     with pytest.raises(BadIndex, match="cannot be read"):
-        ScanIndex.open(tmp_path / "missing.scan")
+        ScanIndex.open(tmp_path / "missing.scan", settings=SCAN)
 
 
 def test_what_does_not_fit_is_refused(index: ScanIndex, vectors: np.ndarray) -> None:
@@ -323,11 +322,11 @@ def test_what_does_not_fit_is_refused(index: ScanIndex, vectors: np.ndarray) -> 
     with pytest.raises(BadIndex, match="not finite"):
         index.add(np.array([1]), np.full((1, DIM), np.nan, np.float32))
     with pytest.raises(BadIndex, match="key 3 is given twice"):
-        ScanIndex.build(np.array([3, 1, 3]), vectors[:3])
+        ScanIndex.build(np.array([3, 1, 3]), vectors[:3], settings=SCAN)
 
 
 def test_health_notices_when_vectors_drift_from_what_the_codes_know(file: Path, tmp_path: Path) -> None:
-    index = ScanIndex.open(file)
+    index = ScanIndex.open(file, settings=SCAN)
     assert index.health() == (COUNT, 0, 0, 1.0, pytest.approx(1.0, abs=0.1))
     assert not index.health().stale
     rng = np.random.default_rng(16)
@@ -338,14 +337,14 @@ def test_health_notices_when_vectors_drift_from_what_the_codes_know(file: Path, 
     assert index.compacted(tmp_path / "next.scan").health().drift == pytest.approx(1.0, abs=0.1)
 
 
-def test_health_measures_recall(index: ScanIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_search, "SURE", -9.0)  # trusts the codes' order, and scores no more than the first
-    monkeypatch.setattr(scan_search, "FIRST", 10)
+def test_health_measures_recall(keys: np.ndarray, vectors: np.ndarray) -> None:
+    trusting = replace(SCAN, deviations=-9.0, first=10)  # trusts the codes' order, and scores no more than the first
+    index = ScanIndex.build(keys, vectors, parts=PARTS, settings=trusting)
     assert index.health().recall < 0.95
 
 
 def test_threads_search_while_another_adds_and_removes(keys: np.ndarray, vectors: np.ndarray) -> None:
-    index = ScanIndex.build(keys, vectors)
+    index = ScanIndex.build(keys, vectors, settings=SCAN)
     away = garments(50, seed=17)
     stop = threading.Event()
     wrong: list[str] = []

@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.memory import memory_index, snapshots
+from osoroi.catalog.store.settings import Settings
 from shops import ENCODER, create, entry
 
 TORTURE = Path(__file__).parents[1] / "benchmarks" / "torture.py"
@@ -27,6 +27,7 @@ def test_nothing_acknowledged_is_lost_when_the_writer_is_killed():
 
 
 names = st.sampled_from([f"p{place}" for place in range(12)])
+TINY = Settings(snapshot_from=4, scan_from=8)
 coordinates = st.integers(-3, 3).map(float)
 vectors = st.lists(st.tuples(*[coordinates] * 4), min_size=1, max_size=3)
 prices = st.none() | st.integers(0, 9).map(float)
@@ -39,11 +40,9 @@ class AnyHistory(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        self.small = (memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM)
-        memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM = 4, 8
         self.folder = Path(tempfile.mkdtemp(prefix="osoroi-any-"))
-        self.writer = create(self.folder / "shop")
-        self.reader = LocalCatalog.open(self.folder / "shop", readonly=True)
+        self.writer = create(self.folder / "shop", settings=TINY)
+        self.reader = LocalCatalog.open(self.folder / "shop", readonly=True, settings=TINY)
         self.held: dict[str, tuple[float | None, list[tuple[float, ...]]]] = {}
 
     @rule(target=ids, name=names, price=prices, rows=vectors)
@@ -73,8 +72,8 @@ class AnyHistory(RuleBasedStateMachine):
     def reopen(self):
         self.writer.close()
         self.reader.close()
-        self.writer = LocalCatalog.open(self.folder / "shop")
-        self.reader = LocalCatalog.open(self.folder / "shop", readonly=True)
+        self.writer = LocalCatalog.open(self.folder / "shop", settings=TINY)
+        self.reader = LocalCatalog.open(self.folder / "shop", readonly=True, settings=TINY)
 
     @rule(axis=st.tuples(*[coordinates] * 4), k=st.integers(1, 9), least=st.integers(0, 9))
     def search(self, axis, k, least):
@@ -108,9 +107,8 @@ class AnyHistory(RuleBasedStateMachine):
         if hasattr(self, "writer"):
             self.writer.close()
             self.reader.close()
-            assert check(self.folder / "shop") == []
+            assert check(self.folder / "shop", settings=TINY) == []
             shutil.rmtree(self.folder)
-            memory_index.SNAPSHOT_FROM, snapshots.SCAN_FROM = self.small
 
 
 class TestAnyHistory(AnyHistory.TestCase):

@@ -2,20 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from osoroi import image
 from osoroi.data.readers import Reader
-from osoroi.encoder import Encoder
+from osoroi.encoder import Encoder, loader
 from osoroi.errors import BadPhoto
 from osoroi.image import phash
-from osoroi.records import Crop, Row
+from osoroi.records import Crop, Domain, Row
 from osoroi.report import grid
 from osoroi.report.grid import Cell
 
@@ -51,7 +50,7 @@ MIN_COSINE = 0.85
 EXAMPLES = 12
 """Examples that are stored of each kind; all cases are counted."""
 
-BATCH = 64
+DOMAINS: tuple[Domain, ...] = get_args(Domain)
 
 
 class Example(NamedTuple):
@@ -131,38 +130,34 @@ def audit(
     splits: dict[str, Counter[str]] = defaultdict(Counter)
     ids, products = CropIds(findings["duplicate-id"]), Products()
     hashed: list[HashedCrop] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for done, (row, read) in enumerate(_read(reader.rows(), pool), start=1):
-            splits[row.crop.split or "none"][row.crop.domain] += 1
-            products.add(row, readable=not isinstance(read, Problem))
-            known = ids.add(row)
-            if isinstance(read, Problem):
-                findings[read.kind].add(f"{row.crop.crop_id}: {read.text}", row.crop)
-            elif not known:
-                hashed.append(HashedCrop(row, read))
-            on_progress(done)
+    for done, (row, result) in enumerate(loader.read(reader.rows(), _hash_crop, threads=threads), start=1):
+        problem = _problem(result)
+        splits[row.crop.split or "none"][row.crop.domain] += 1
+        products.add(row, readable=problem is None)
+        is_known = ids.add(row)
+        if problem is not None:
+            findings[problem.kind].add(f"{row.crop.crop_id}: {problem.text}", row.crop)
+        elif not is_known and isinstance(result, np.uint64):
+            hashed.append(HashedCrop(row, result))
+        on_progress(done)
     products.report(findings)
-    for one, other, cosine in sorted(_copies(hashed, encoder, min_cosine), key=lambda pair: -pair[2]):
-        kind = _pair_kind(one, other)
-        text = (
-            f"{one.crop.crop_id} ({one.crop.split}) and {other.crop.crop_id} ({other.crop.split}): cosine {cosine:.3f}"
-        )
-        findings[kind].add(text, one.crop, other.crop)
+    for copy in sorted(_copies(hashed, encoder, min_cosine, threads), key=lambda copy: -copy.cosine):
+        one, other = copy.one.crop, copy.other.crop
+        text = f"{one.crop_id} ({one.split}) and {other.crop_id} ({other.split}): cosine {copy.cosine:.3f}"
+        findings[_pair_kind(copy.one, copy.other)].add(text, one, other)
     return Audit(findings, {name: dict(counts) for name, counts in splits.items()})
 
 
-def _read(rows: Iterable[Row], pool: ThreadPoolExecutor) -> Iterator[tuple[Row, np.uint64 | Problem]]:
-    rest = iter(rows)
-    while batch := list(islice(rest, BATCH)):
-        yield from zip(batch, pool.map(_hash_crop, batch), strict=True)
+def _problem(result: np.uint64 | Problem | BadPhoto) -> Problem | None:
+    """What is wrong with a crop that was read; None for a hash."""
+    if isinstance(result, BadPhoto):
+        return Problem("unreadable-photo", str(result))
+    return result if isinstance(result, Problem) else None
 
 
 def _hash_crop(row: Row) -> np.uint64 | Problem:
-    """The perceptual hash of a crop, or why it has none."""
-    try:
-        photo = image.read(row.crop.photo)
-    except BadPhoto as error:
-        return Problem("unreadable-photo", str(error))
+    """The perceptual hash of a crop, or what is wrong with its box. Raises BadPhoto."""
+    photo = image.read(row.crop.photo)
     box, (height, width, _) = row.crop.box, photo.shape
     if box is None:
         return phash.phash(photo)
@@ -238,30 +233,42 @@ def _and(names: Iterable[str]) -> str:
     return " and ".join(sorted(names))
 
 
-def _copies(hashed: Sequence[HashedCrop], encoder: Encoder, min_cosine: float) -> Iterator[tuple[Row, Row, float]]:
-    """Pairs of suspicious crops of the same photo, and their cosine."""
+class Copies(NamedTuple):
+    """Two crops of the same photo, and the cosine of their vectors."""
+
+    one: Row
+    other: Row
+    cosine: float
+
+
+def _copies(hashed: Sequence[HashedCrop], encoder: Encoder, min_cosine: float, threads: int) -> Iterator[Copies]:
+    """Pairs of suspicious crops of the same photo."""
     near = phash.near(np.array([each.hash for each in hashed], dtype=np.uint64), RADIUS)
     pairs = [(i, j) for i, j in near.tolist() if _is_suspicious(hashed[i].row, hashed[j].row)]
     thumbs = {i: _thumb(hashed[i].row.crop) for i in sorted({i for pair in pairs for i in pair})}
     pairs = [(i, j) for i, j in pairs if phash.correlation(thumbs[i], thumbs[j]) >= MIN_CORRELATION]
-    numbers = sorted({i for pair in pairs for i in pair})
-    vectors = encoder.encode([_pixels(hashed[i].row.crop, encoder) for i in numbers])
-    position = {i: at for at, i in enumerate(numbers)}
-    weighted = encoder.weigh(vectors)
+    vectors = _vectors({i: hashed[i].row.crop for pair in pairs for i in pair}, encoder, threads)
     for i, j in pairs:
-        cosine = float(weighted[position[i]] @ vectors[position[j]])
-        if cosine >= min_cosine:
-            yield hashed[i].row, hashed[j].row, cosine
+        if i in vectors and j in vectors:  # a photo may have vanished since it was hashed
+            cosine = float(encoder.weigh(vectors[i][None])[0] @ vectors[j])
+            if cosine >= min_cosine:
+                yield Copies(hashed[i].row, hashed[j].row, cosine)
+
+
+def _vectors(crops: Mapping[int, Crop], encoder: Encoder, threads: int) -> dict[int, Float32[np.ndarray, "d"]]:
+    """The vectors of crops. Both domains are preprocessed alike, so that copies get the same vector."""
+    alike = dict.fromkeys(DOMAINS, encoder.preprocessing["shop"])
+    keys = list(crops)
+    vectors: dict[int, Float32[np.ndarray, "d"]] = {}
+    reader = partial(loader.crop_pixels, preprocessing=alike)
+    for batch in loader.encode(crops.values(), encoder.encode, reader, threads=threads):
+        vectors |= {keys[index]: vector for index, vector in zip(batch.indices, batch.vectors, strict=True)}
+    return vectors
 
 
 def _thumb(crop: Crop) -> UInt8[np.ndarray, "48 48 3"]:
     photo, box = image.read(crop.photo), crop.box
     return phash.thumb(photo if box is None else photo[box.top : box.bottom, box.left : box.right])
-
-
-def _pixels(crop: Crop, encoder: Encoder) -> UInt8[np.ndarray, "h w 3"]:
-    """Both domains are preprocessed alike, so that copies get the same vector."""
-    return image.crop(crop.photo, crop.box, encoder.preprocessing["shop"])
 
 
 def _is_suspicious(one: Row, other: Row) -> bool:

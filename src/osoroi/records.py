@@ -46,6 +46,10 @@ BoxLike = Iterable[SupportsFloat]
 """Four numbers: (left, top, right, bottom) in pixels of the upright photo."""
 
 
+Kinds = str | Mapping[str, float]
+"""What a garment is: a kind by its name, or the probabilities of kinds."""
+
+
 class Box(NamedTuple):
     """A rectangle in pixels of the upright photo; right and bottom lie outside."""
 
@@ -106,6 +110,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Clues:
+    """What is known of a crop's kind besides its pixels: ``garments.part`` makes the part ``kind`` of both.
+
+    ``known`` has probabilities of kinds that need no picture; ``evidence`` the log of how much something else than the
+    picture, such as its place on a body, speaks for each kind. Without either the picture alone decides.
+    """
+
+    known: Mapping[str, float] | None = None
+    evidence: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
 class Product:
     """A product of a shop. Products of one ``design_id`` differ only in their colour."""
 
@@ -149,10 +165,15 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Hit:
-    """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part."""
+    """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part.
+
+    ``probability`` is the chance that this is the very product in the photo. It is None where the encoder has no
+    calibration, and where the query is no street photo under the encoder's own weights.
+    """
 
     product_id: str
     score: float
     crop_id: str
     product: Product
     parts: Mapping[str, float] = field(default_factory=dict)
+    probability: float | None = None

@@ -19,10 +19,11 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage, StoredProduct
 from osoroi.data.links import Fetched
 from osoroi.encoder import Encoder, loader
+from osoroi.encoder.loader import Input
 from osoroi.errors import BadDataset, BadPhoto, BadRequest, OtherEncoder
 from osoroi.image import LIMITS, Limits
-from osoroi.ingest import NamedBytes, Problem
-from osoroi.records import Crop, Product, Row, Value
+from osoroi.ingest import Problem
+from osoroi.records import Clues, Crop, Product, Row, Value
 from osoroi.staging import Staging, Stamp, stamp_of
 
 PRODUCTS_AT_ONCE = 256
@@ -138,7 +139,7 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
             why = f": {plan.problems[0].reason}" if plan.problems else ""
             raise BadDataset(f"no product has a readable shop photo{why}", hint="nothing was changed")
         plan.count.seq = catalog.apply(
-            (entry_of(one, catalog, stage) for one in plan.entries),
+            (entry_of(one, catalog, stage, encoder) for one in plan.entries),
             fingerprint=encoder.fingerprint,
             products=plan.products,
             remove=plan.remove,
@@ -169,8 +170,10 @@ def work_out(
 ) -> None:
     """Hash the photos of some products, embed crops that are new, and note what must be committed."""
     hashed, problems = _hashed([crop for one in chunk for crop in one.crops], stage, threads=threads, limits=limits)
-    new = [crop for crop in hashed.values() if _is_new(crop, stored, stage)]
-    broken = _embed(new, stage, encoder, threads=threads, limits=limits)
+    clues = {one.product.product_id: encoder.clues_of(one.product) for one in chunk}
+    kinds = {product_id: encoder.clues_of(one.product) for product_id, one in stored.items()}
+    new = [crop for crop in hashed.values() if _is_new(crop, stored, kinds, clues, stage)]
+    broken = _embed(new, clues, stage, encoder, threads=threads, limits=limits)
     problems += broken
     plan.problems += problems
     plan.count.unreadable += len(problems)
@@ -184,19 +187,22 @@ def work_out(
             for crop in one.crops
             if crop.crop_id not in unreadable or crop.crop_id in earlier
         ]
-        _note(one.product, crops, before, plan)
+        product_id = one.product.product_id
+        _note(one.product, crops, before, plan, is_other_kind=clues[product_id] != kinds.get(product_id))
 
 
-def _note(product: Product, crops: list[Crop], before: StoredProduct | None, plan: Plan) -> None:
+def _note(
+    product: Product, crops: list[Crop], before: StoredProduct | None, plan: Plan, *, is_other_kind: bool
+) -> None:
     if not crops:
         plan.count.left_out += 1
         if before is not None:  # its photos cannot be read now: the vectors stay, and the metadata follows
-            _note(product, before.crops, before, plan)
+            _note(product, before.crops, before, plan, is_other_kind=is_other_kind)
             plan.count.left_out -= 1
     elif before is None:
         plan.count.added += 1
         plan.entries.append(Wanted(product, crops))
-    elif not _same_crops(crops, before.crops):
+    elif not _same_crops(crops, before.crops) or (is_other_kind and product != before.product):
         plan.count.changed += 1
         plan.entries.append(Wanted(product, crops))
     elif product != before.product:
@@ -243,39 +249,53 @@ def path_of(crop: Crop) -> Path | None:
     return crop.photo.path if isinstance(crop.photo, Fetched) else crop.photo if isinstance(crop.photo, Path) else None
 
 
-def _is_new(crop: Crop, stored: Mapping[str, StoredProduct], stage: Staging) -> bool:
-    before = stored.get(crop.product_id)
+def _is_new(
+    crop: Crop,
+    stored: Mapping[str, StoredProduct],
+    kinds: Mapping[str, Clues],
+    clues: Mapping[str, Clues],
+    stage: Staging,
+) -> bool:
+    """Whether a crop has to be embedded: a stored vector takes over a kind that is known, but cannot forget one."""
+    before, clue = stored.get(crop.product_id), clues[crop.product_id]
     same = (crop.crop_id, crop.sha256, crop.box)
-    if before is not None and any((old.crop_id, old.sha256, old.box) == same for old in before.crops):
+    stays = before is not None and (clue.known is not None or kinds[crop.product_id].known is None)
+    if before is not None and stays and any((old.crop_id, old.sha256, old.box) == same for old in before.crops):
         return False
-    return stage.vector(stage.key(crop.sha256 or "", crop.box)) is None
+    return stage.vector(key_of(crop, clue, stage)) is None
 
 
-def _embed(crops: list[Crop], stage: Staging, encoder: Encoder, *, threads: int, limits: Limits) -> list[Problem]:
+def key_of(crop: Crop, clue: Clues, stage: Staging) -> str:
+    """What a vector is of: a photo, a box, and what the shop says of its kind."""
+    known = "" if clue.known is None else repr(sorted(clue.known.items()))
+    return f"{stage.key(crop.sha256 or '', crop.box)} {known}"
+
+
+def _embed(
+    crops: list[Crop], clues: Mapping[str, Clues], stage: Staging, encoder: Encoder, *, threads: int, limits: Limits
+) -> list[Problem]:
     """Embed crops into the staging file, each picture and box once; gives those that cannot be read."""
-    each = {stage.key(crop.sha256 or "", crop.box): crop for crop in crops}
+    each = {key_of(crop, clues[crop.product_id], stage): crop for crop in crops}
     reader = partial(_pixels, encoder=encoder, limits=limits)
     keys, pixels, reasons = [], [], {}
     for crop, result in loader.read(list(each.values()), reader, threads=threads):
-        key = stage.key(crop.sha256 or "", crop.box)
+        key = key_of(crop, clues[crop.product_id], stage)
         if isinstance(result, BadPhoto):
             reasons[key] = str(result)
         else:
             keys.append(key)
-            pixels.append(result)
+            pixels.append(Input(result, clues[crop.product_id]))
     if pixels:
-        stage.put(zip(keys, encoder.encode(pixels), strict=True))
+        stage.put(zip(keys, encoder.encode_inputs(pixels), strict=True))
     return [
         Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), reasons[key])
         for crop in crops
-        if (key := stage.key(crop.sha256 or "", crop.box)) in reasons
+        if (key := key_of(crop, clues[crop.product_id], stage)) in reasons
     ]
 
 
 def _pixels(crop: Crop, encoder: Encoder, limits: Limits) -> loader.Pixels:
-    data = image.load(crop.photo, limits=limits)
-    loaded = replace(crop, photo=NamedBytes(image.name_of(crop.photo), data))
-    return loader.crop_pixels(loaded, encoder.preprocessing, limits=limits)
+    return loader.crop_pixels(loader.load(crop, limits=limits), encoder.preprocessing, limits=limits)
 
 
 def _same_crops(crops: list[Crop], before: list[Crop]) -> bool:
@@ -287,18 +307,25 @@ def _same_crops(crops: list[Crop], before: list[Crop]) -> bool:
     )
 
 
-def entry_of(one: Wanted, catalog: Storage, stage: Staging) -> Entry:
-    """An entry with its vectors, from the staging file or the catalog."""
-    vectors = []
+def entry_of(one: Wanted, catalog: Storage, stage: Staging, encoder: Encoder) -> Entry:
+    """An entry with its vectors, from the staging file or the catalog, in the kind that the shop says."""
+    vectors, clue = [], encoder.clues_of(one.product)
     for crop in one.crops:
-        staged = stage.vector(stage.key(crop.sha256 or "", crop.box))
+        staged = stage.vector(key_of(crop, clue, stage))
         vectors.append(catalog.vectors([crop.crop_id])[0] if staged is None else staged)
-    return Entry(one.product, one.crops, np.stack(vectors))
+    return Entry(one.product, one.crops, encoder.with_kind(np.stack(vectors), clue))
 
 
-def patch(changes: Mapping[str, Mapping[str, Value]], catalog: Storage, on_unknown: Callable[[str], None]) -> SyncCount:
-    """Change the metadata of many products in one commit; products that are not there are named and passed over."""
-    count, products = SyncCount(), []
+def patch(
+    changes: Mapping[str, Mapping[str, Value]], catalog: Storage, encoder: Encoder, on_unknown: Callable[[str], None]
+) -> SyncCount:
+    """Change the metadata of many products in one commit; products that are not there are named and passed over.
+
+    Where a change says another kind, the vectors follow, as in ``ingest.update``. Raises BadPhoto.
+    """
+    count = SyncCount()
+    products: list[Product] = []
+    entries: list[Entry] = []
     for ids in chunks(changes, PRODUCTS_AT_ONCE):
         stored = catalog.get_many(ids)
         for product_id in ids:
@@ -310,10 +337,22 @@ def patch(changes: Mapping[str, Mapping[str, Value]], catalog: Storage, on_unkno
             after = merged(before, changes[product_id])
             count.changed += after != before
             count.unchanged += after == before
-            if after != before:
+            if after != before and encoder.clues_of(after) == encoder.clues_of(before):
                 products.append(after)
-    count.seq = catalog.apply((), fingerprint=catalog.fingerprint, products=products)
+            elif after != before:
+                entries.append(of_other_kind(after, catalog, encoder))
+    count.seq = catalog.apply(entries, fingerprint=catalog.fingerprint, products=products)
     return count
+
+
+def of_other_kind(product: Product, catalog: Storage, encoder: Encoder) -> Entry:
+    """A product of which the shop says another kind, or none any more, with its vectors changed."""
+    _, crops, vectors = catalog.entries([product.product_id])[product.product_id]
+    clue = encoder.clues_of(product)
+    if clue.known is not None:
+        return Entry(product, crops, encoder.with_kind(vectors, clue))
+    photos, boxes = [crop.photo for crop in crops], [crop.box for crop in crops]
+    return Entry(product, crops, encoder.encode_photos(photos, "shop", boxes=boxes))
 
 
 def merged(product: Product, changes: Mapping[str, Value]) -> Product:

@@ -5,30 +5,38 @@ search looks first whether something was committed since. Threads may share a ca
 """
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog import filters
-from osoroi.catalog.memory import info as _info
-from osoroi.catalog.memory.compaction import Compactor
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.memory.rwlock import ReadWriteLock
 from osoroi.catalog.protocol import EncoderFacts, Entry, Facet, Neighbor, StoredProduct
-from osoroi.catalog.store import database, photos, verify, writer
-from osoroi.catalog.store import facets as _facets
+from osoroi.catalog.store import database, verify
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import StoredEncoder, demand_product
-from osoroi.errors import BadCatalog, BadIndex, BadRequest, OtherEncoder
-from osoroi.index.scan import Health, ScanIndex
+from osoroi.catalog.store.rows import StoredEncoder
+from osoroi.catalog.store.settings import Settings
+from osoroi.errors import BadCatalog, BadIndex, BadRequest
+from osoroi.index import Health
 from osoroi.records import Crop, Part, Product, Value
 
+if TYPE_CHECKING:
+    from osoroi.catalog.local_writer import LocalWriter
+    from osoroi.catalog.memory.info import Info
+    from osoroi.catalog.store.writer import Touched
+
 log = logging.getLogger(__name__)
+
+DEFAULTS = Settings()
 
 PAGE = 500
 """Products read in one view."""
@@ -52,7 +60,7 @@ class LocalCatalog:
     OtherEncoder, and the catalog is opened again with that one.
     """
 
-    def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
+    def __init__(self, folder: Path, *, readonly: bool, wait_s: float, settings: Settings) -> None:
         folder = folder.absolute()
         database.inspect(folder)
         if not readonly and not os.access(folder, os.W_OK):
@@ -61,18 +69,17 @@ class LocalCatalog:
             )
         self.folder = folder
         self.readonly = readonly
+        self._settings = settings
         self._pool = Pool(folder, readonly=readonly, wait_s=wait_s)
-        self._view = self._pool.view
         self._lock = ReadWriteLock()
         self._memory: MemoryIndex | None = None  # made by the first search
         try:
-            with self._view() as transaction:
+            with self.view() as transaction:
                 self.encoder = transaction.encoder()
-                verify.demand(transaction)
+                verify.demand(transaction, up_to=settings.verify_up_to)
         except BaseException:
             self._pool.close()
             raise
-        self._compactor = Compactor(self._pool, self.encoder, self._swap)
 
     @classmethod
     def create(
@@ -83,6 +90,7 @@ class LocalCatalog:
         dim: int,
         parts: Sequence[Part] = (),
         about: Mapping[str, str] | None = None,
+        settings: Settings = DEFAULTS,
     ) -> "LocalCatalog":
         """A new, empty catalog for one encoder's vectors, opened for writing.
 
@@ -90,40 +98,49 @@ class LocalCatalog:
         """
         if dim < 1 or (parts and sum(part.size for part in parts) != dim):
             raise BadRequest(f"parts {[(part.name, part.size) for part in parts]} do not make vectors of {dim} numbers")
-        return cls._make(folder, StoredEncoder(0, fingerprint, dim, tuple(parts), about or {}, 0.0))
+        return cls._make(folder, StoredEncoder(0, fingerprint, dim, tuple(parts), about or {}, 0.0), settings)
 
     @classmethod
-    def _make(cls, folder: Path, encoder: StoredEncoder) -> "LocalCatalog":
+    def _make(cls, folder: Path, encoder: StoredEncoder, settings: Settings) -> "LocalCatalog":
+        from osoroi.catalog.store.writer import initialize
+
         folder = folder.absolute()
         if is_catalog(folder):
             raise BadCatalog(f"there is a catalog at {folder} already", hint="open it, or name another folder")
         if folder.exists() and not (folder.is_dir() and all(map(database.is_left_over, folder.iterdir()))):
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
         with database.explained(folder):
-            database.make(folder, lambda connection: writer.found(connection, encoder))
-        return cls.open(folder)
+            database.make(folder, lambda connection: initialize(connection, encoder))
+        return cls.open(folder, settings=settings)
 
     @classmethod
-    def open(cls, folder: Path, *, readonly: bool = False, wait_s: float = database.WAIT_S) -> "LocalCatalog":
+    def open(
+        cls,
+        folder: Path,
+        *,
+        readonly: bool = False,
+        wait_s: float = database.WAIT_S,
+        settings: Settings = DEFAULTS,
+    ) -> "LocalCatalog":
         """A catalog that is there; a writer waits ``wait_s`` seconds for another one and then raises Busy.
 
         Raises BadCatalog for a folder that is none, for a newer format and for damage, and touches nothing.
         """
-        return cls(folder, readonly=readonly, wait_s=wait_s)
+        return cls(folder, readonly=readonly, wait_s=wait_s, settings=settings)
 
     @classmethod
-    def open_or_create(cls, folder: Path, encoder: EncoderFacts) -> "LocalCatalog":
+    def open_or_create(cls, folder: Path, encoder: EncoderFacts, *, settings: Settings = DEFAULTS) -> "LocalCatalog":
         """The catalog at ``folder``, opened for writing; a new one for this encoder where there is none.
 
         A catalog of another encoder is opened as what it is: ``put`` refuses.
         """
         if is_catalog(folder):
-            return cls.open(folder)
-        return cls._make(folder, described(encoder))
+            return cls.open(folder, settings=settings)
+        return cls._make(folder, described(encoder), settings)
 
     def close(self) -> None:
         """Give the files back, once a compaction that is under way has ended. What was committed stays."""
-        self._compactor.wait()
+        self.settle()
         self._pool.close()
 
     def __enter__(self) -> "LocalCatalog":
@@ -154,22 +171,22 @@ class LocalCatalog:
         """Fingerprint of the encoder that was the catalog's when it was opened."""
         return self.encoder.fingerprint
 
+    def view(self) -> AbstractContextManager[ReadTransaction]:
+        """A read transaction: one state of the database, whatever is committed meanwhile."""
+        return self._pool.view()
+
     def __len__(self) -> int:
-        with self._view() as transaction:
+        with self.view() as transaction:
             return transaction.count()[0]
 
+    # ---------------------------------------------------------------- writing
+
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
-        """See ``Storage.put``. Photos on disk are remembered by path and SHA-256, others are kept in the folder."""
-        self._pool.check_writable()
-        writer.demand_encoder(self.folder, self.encoder, fingerprint)
-        with database.explained(self.folder):
-            self.check_identity()
-            prepared = [writer.prepared(self.folder, self.encoder.dim, entry) for entry in entries]
-        with self._commit("put") as (transaction, touched):
-            for one in prepared:
-                writer.put(transaction.connection, self.encoder.encoder, one, touched)
-                photos.ensure(self.folder, one.kept)
-        return touched.seq
+        """Put products with exactly these crops; one commit, or none where all of it is so already.
+
+        Photos on disk are remembered by path and SHA-256, others are copied into the folder. Returns the ``seq``.
+        """
+        return self.writer.put(entries, fingerprint=fingerprint)
 
     def apply(
         self,
@@ -180,77 +197,74 @@ class LocalCatalog:
         remove: Iterable[str] = (),
     ) -> int:
         """Put entries, change metadata and remove products in one commit; see ``Storage.apply``."""
-        self._pool.check_writable()
-        writer.demand_encoder(self.folder, self.encoder, fingerprint)
-        with self._commit("sync") as (transaction, touched):
-            writer.apply(transaction, self.encoder, entries, products, remove, touched)
-        return touched.seq
+        return self.writer.apply(entries, products, remove, fingerprint=fingerprint)
 
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         """Change metadata alone: ``price``, ``title``, ``attributes.sale``, or ``sale`` where that is no column.
 
         None makes a value missing. Returns the ``seq``; raises NotFound and BadRequest.
         """
-        with self._commit("patch") as (transaction, touched):
-            product = writer.patched(transaction.product(product_id), changes)
-            demand_product(product)
-            writer.put_product(transaction.connection, product, touched)
-        return touched.seq
+        return self.writer.patch(product_id, changes)
 
     def remove(self, product_ids: Iterable[str]) -> list[str]:
-        """Remove products with their crops; returns the ids that were held, in the order given."""
-        with self._commit("remove") as (transaction, touched):
-            return [one for one in product_ids if writer.remove(transaction.connection, one, touched)]
+        """Remove products with their crops; returns the ids that were there, in the order given."""
+        return self.writer.remove(product_ids)
 
     def drop(self, product_id: str, crop_ids: Iterable[str]) -> int:
-        """Remove these crops of a product, unless no other would be left; returns how many were held and went."""
-        gone = set(crop_ids)
-        with self._commit("drop") as (transaction, touched):
-            rows = transaction.all(
-                "SELECT crop, crop_id FROM crops JOIN products USING (product) WHERE product_id = ?", product_id
-            )
-            keys = [crop for crop, crop_id in rows if crop_id in gone]
-            if len(keys) == len(rows):
-                return 0
-            writer.remove_crops(transaction.connection, keys, touched)
-        return len(keys)
+        """Remove these crops of a product, unless no other would be left; returns how many went."""
+        return self.writer.drop(product_id, crop_ids)
+
+    def commit(self, kind: str) -> "AbstractContextManager[tuple[ReadTransaction, Touched]]":
+        """One commit by hand, for what maintains a catalog: a transaction, and what it has to note as touched."""
+        return self.writer.commit(kind)
+
+    @functools.cached_property
+    def writer(self) -> "LocalWriter":
+        """The writing half; raises BadCatalog where the catalog was opened for reading."""
+        from osoroi.catalog.local_writer import LocalWriter
+
+        self._pool.check_writable()
+        return LocalWriter(self._pool, self.encoder, self._settings, self._swap)
 
     def compact(self) -> bool:
         """Fold what changed into a new snapshot while searches go on, and throw out what nobody needs any more.
 
         It happens by itself as a catalog grows. False where another process is at it.
         """
-        return self._compactor.run()
+        return self.writer.compactor.run()
 
     def settle(self) -> None:
         """Wait until a compaction that this handle began in the background has ended."""
-        self._compactor.wait()
+        if "writer" in vars(self):  # it has written something
+            self.writer.compactor.wait()
+
+    # ---------------------------------------------------------------- reading
 
     @property
     def seq(self) -> int:
         """Number of the last commit."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return transaction.seq()
 
     def product_ids(self) -> list[str]:
         """The ids of all products, from one transaction."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return [row[0] for row in transaction.all("SELECT product_id FROM products")]
 
     def get(self, product_id: str) -> Product:
         """One product; raises NotFound."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return transaction.product(product_id)
 
     def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, by id; their crops carry the hash of their photo."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return transaction.get_many(product_ids)
 
     def entries(self, product_ids: Iterable[str]) -> dict[str, Entry]:
         """Product id -> product, crops and vectors of those of these products that exist, from one transaction."""
-        with self._view() as transaction:
-            self.demand_same(transaction)
+        with self.view() as transaction:
+            transaction.demand_encoder(self.encoder)
             return {
                 product_id: Entry(product, crops, transaction.vectors(self.encoder, [crop.crop_id for crop in crops]))
                 for product_id, (product, crops) in transaction.get_many(product_ids).items()
@@ -260,7 +274,7 @@ class LocalCatalog:
         """Every product that matches, in the order of ids, behind ``after``; every 500 are one view of the database."""
         while limit is None or limit > 0:
             wanted = PAGE if limit is None else min(limit, PAGE)
-            with self._view() as transaction:
+            with self.view() as transaction:
                 page = transaction.page(where, after, wanted)
             yield from page
             if len(page) < wanted:
@@ -269,42 +283,43 @@ class LocalCatalog:
 
     def count(self, *, where: str | None = None) -> int:
         """How many products match."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return transaction.matching(where)
 
     def crops(self, product_id: str) -> list[Crop]:
         """The shop crops of a product, in the order they were put; photos are paths. Raises NotFound."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return transaction.crops(transaction.row(product_id))
 
     def crop(self, crop_id: str) -> Crop:
         """One crop; raises NotFound."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             return transaction.crop(crop_id)
 
     def vectors(self, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of these crops, in this order; raises NotFound."""
-        with self._view() as transaction:
-            self.demand_same(transaction)
+        with self.view() as transaction:
+            transaction.demand_encoder(self.encoder)
             return transaction.vectors(self.encoder, crop_ids)
+
+    def sample(self, most: int) -> Float32[np.ndarray, "n d"]:
+        """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""
+        with self.view() as transaction:
+            transaction.demand_encoder(self.encoder)
+            return transaction.vectors(self.encoder, transaction.spread(most))
 
     def columns(self) -> dict[str, frozenset[filters.Kind]]:
         """What filters can name, and the kinds of value each has had: the columns, then ``attributes.…``."""
-        with self._view() as transaction:
+        with self.view() as transaction:
             held = transaction.attributes()
         return filters.COLUMNS | {filters.PREFIX + name: kinds for name, kinds in held.items()}
 
-    def suggestions(self, where: str | None) -> Sequence[object]:
-        """Values of a filter that no product has, with those most like them."""
-        from osoroi.catalog.store.suggest import suggestions
-
-        with self._view() as transaction:
-            return suggestions(transaction, where)
-
     def facets(self, where_for: Callable[[str], str | None]) -> list[Facet]:
         """What there is to choose from; ``where_for`` says for a column which filters all others set."""
-        with self._view() as transaction, transaction.limited():
-            return _facets.facets(transaction.connection, lambda column: transaction.compiled(where_for(column)))
+        from osoroi.catalog.store.facets import facets
+
+        with self.view() as transaction, transaction.limited():
+            return facets(transaction.connection, lambda column: transaction.compiled(where_for(column)))
 
     def health(self) -> Health | None:
         """How well the index finds, on a sample, what comparing with everything finds; None where it is exact."""
@@ -316,13 +331,17 @@ class LocalCatalog:
 
     def _health(self) -> Health | None:
         with self._current() as (_, memory):
-            return memory.index.health() if isinstance(memory.index, ScanIndex) else None
+            return memory.index.health()
 
-    def info(self) -> _info.Info:
+    def info(self) -> "Info":
         """What the catalog holds, from what, since when, and how well its index does; reads every vector of a scan."""
+        from osoroi.catalog.memory.info import info
+
         health = self.health()
-        with self._view() as transaction:
-            return _info.info(transaction, self.encoder, health)
+        with self.view() as transaction:
+            return info(transaction, self.encoder, health)
+
+    # ---------------------------------------------------------------- searching
 
     def nearest(
         self,
@@ -347,8 +366,8 @@ class LocalCatalog:
     def _build_anew(self, error: BadIndex) -> None:
         """Build the index anew from the database, because a vector of the snapshot is not what was written."""
         log.warning("%s: the index is built anew from the database: %s", self.folder, error)
-        with self._lock.exclusive(), self._view() as transaction:
-            self._memory = MemoryIndex.build(transaction, self.encoder)
+        with self._lock.exclusive(), self.view() as transaction:
+            self._memory = MemoryIndex.build(transaction, self.encoder, self._settings)
 
     def _nearest(
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
@@ -357,43 +376,24 @@ class LocalCatalog:
             with transaction.limited():
                 among = memory.allowed(transaction, transaction.filter(where)) if where and where.strip() else None
             rows = [transaction.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
-            found = memory.nearest(query, k, among=among, without=[row[0] for row in rows if row])
-            return [transaction.neighbor(self.encoder, *one) for one in found]
+            best = memory.nearest(query, k, among=among, without=[row[0] for row in rows if row])
+            return [transaction.neighbor(self.encoder, one) for one in best]
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:
         """A read transaction, and the memory index at its state, which nothing changes while the block runs."""
-        with self._lock.shared(), self._view() as transaction:
+        with self._lock.shared(), self.view() as transaction:
             if self._memory is not None and self._memory.is_of(transaction):
                 yield transaction, self._memory
                 return
-        with self._lock.exclusive(), self._view() as transaction:
+        with self._lock.exclusive(), self.view() as transaction:
             if self._memory is None or not self._memory.follow(transaction):
-                self.demand_same(transaction)
-                self._memory = MemoryIndex.open(transaction, self.encoder)
+                transaction.demand_encoder(self.encoder)
+                self._memory = MemoryIndex.open(transaction, self.encoder, self._settings)
             yield transaction, self._memory
 
     def _swap(self, memory: MemoryIndex) -> None:
         """Take a fresh memory in place of the one there is, once it has caught up."""
-        with self._lock.exclusive(), self._view() as transaction:
+        with self._lock.exclusive(), self.view() as transaction:
             if memory.follow(transaction):
                 self._memory = memory
-
-    @contextlib.contextmanager
-    def _commit(self, kind: str) -> Iterator[tuple[ReadTransaction, writer.Touched]]:
-        """One commit; nothing at all is written where nothing was touched."""
-        touched = writer.Touched()
-        with self._pool.commit() as transaction:
-            self.demand_same(transaction)
-            yield transaction, touched
-            touched.seq = writer.record(transaction.connection, kind, touched)
-        if touched:
-            self._compactor.consider()
-
-    def demand_same(self, transaction: ReadTransaction) -> None:
-        now = transaction.encoder()
-        if now.encoder != self.encoder.encoder:
-            raise OtherEncoder(
-                f"the catalog {self.folder} was moved from encoder {self.fingerprint[:12]} to {now.fingerprint[:12]}",
-                hint="open it again, with the encoder it has now",
-            )

@@ -31,6 +31,7 @@ COMMANDS = (
     "train",
     "train-foreground",
     "export",
+    "calibrate",
     "evaluate",
     "compare",
     "report",

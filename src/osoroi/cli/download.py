@@ -58,13 +58,13 @@ def command(dataset: str, folder: Path, category: str, report_only: bool, as_jso
         lists = street2shop.Street2Shop(folder, categories=street2shop.categories_of(category, folder))
     numbers = {street2shop.number_of(row.crop) for row in lists.listed()} if lists and category else None
     count = Count() if report_only else fetch(folder, numbers, how)
-    found = cover(lists, folder) if lists else []
-    report = {**asdict(count), "reasons": reasons(folder), "coverage": [line._asdict() for line in found]}
+    coverage = cover(lists, folder) if lists else []
+    report = {**asdict(count), "reasons": reasons(folder), "coverage": [line._asdict() for line in coverage]}
     files.write_atomically(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
     if as_json:
         text.show_json(report)
     else:
-        text.show(printed(count, report["reasons"], found))
+        text.show(printed(count, report["reasons"], coverage))
     if not lists:
         text.warn(f"no coverage: {folder / 'meta' / 'json'} is missing; unpack meta.zip")
     if not report_only and not count.there + count.saved:
@@ -104,14 +104,14 @@ def _kind(reason: str) -> str:
     return reason if reason.startswith("HTTP ") else reason.partition(":")[0]
 
 
-def printed(count: Count, why: dict[str, Any], found: list[Coverage]) -> str:
+def printed(count: Count, why: dict[str, Any], coverage: list[Coverage]) -> str:
     """The report as text."""
     lines = [
         f"{count.saved} saved, {count.there} were there, {count.lost} lost, {count.failed} failed for now; "
         f"{count.bytes / 1e6:.1f} MB"
     ]
     lines += [f"  {number} x {printable(reason)}" for reason, number in list(why.items())[:SHOWN]]
-    if found:
-        rows = [tuple(str(cell) for cell in line) for line in found]
+    if coverage:
+        rows = [tuple(str(cell) for cell in line) for line in coverage]
         lines.append(text.aligned([Coverage._fields, *rows]))
     return "\n".join(lines)

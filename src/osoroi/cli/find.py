@@ -26,13 +26,13 @@ def command(photo: Path, box: Box | None, grid: Path | None, as_json: bool) -> N
     osoroi find snap.jpg
     osoroi find snap.jpg --json
     """
-    found = garments.find(photo, box=box)
+    located = garments.find(photo, box=box)
     if grid:
-        grids.write(grid, grids.sheet([row(photo, found)]))
+        grids.write(grid, grids.sheet([row(photo, located)]))
     if as_json:
-        text.show_json({"garments": [fields(garment) for garment in found]})
+        text.show_json({"garments": [fields(garment) for garment in located]})
     else:
-        text.show(table(found))
+        text.show(table(located))
 
 
 def fields(garment: Garment) -> dict[str, object]:
@@ -46,20 +46,20 @@ def fields(garment: Garment) -> dict[str, object]:
     }
 
 
-def table(found: Sequence[Garment]) -> str:
+def table(located: Sequence[Garment]) -> str:
     """Garments as aligned columns: number, kind, score, person and box."""
     rows = [["no", "kind", "score", "person", "box"]]
-    for number, garment in enumerate(found, start=1):
+    for number, garment in enumerate(located, start=1):
         person = "-" if garment.person is None else str(garment.person + 1)
         rows.append([str(number), garment.kind, f"{garment.score:.2f}", person, ",".join(map(str, garment.box))])
     return text.aligned(rows)
 
 
-def row(photo: Path, found: Sequence[Garment]) -> list[grids.Cell]:
+def row(photo: Path, located: Sequence[Garment]) -> list[grids.Cell]:
     """The cells of a grid: the photo, then a crop of each garment."""
     pixels = image.read(photo)
     cells = [grids.Cell(pixels, "photo")]
-    for number, garment in enumerate(found, start=1):
+    for number, garment in enumerate(located, start=1):
         left, top, right, bottom = garment.box
         cells.append(grids.Cell(pixels[top:bottom, left:right], f"{number} · {garment.kind}\n{garment.score:.2f}"))
     return cells

@@ -11,7 +11,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, pictures, text
 from osoroi.records import Box, Crop, Hit
 from osoroi.report import grid as grids
-from osoroi.search import Searcher, response
+from osoroi.search import UNLIKELY, Searcher, chance_among, response
 from osoroi.text import number
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ ALL = "all"
     "--garment",
     help="Search by a garment that is found in PHOTO: its number, its kind, upper, lower or feet; by each with 'all'.",
 )
+@click.option("--kind", help="What the garment is: top, skirt, shoes, … Without it, its place and picture tell.")
 @options.k
 @click.option(
     "--offset", type=click.IntRange(0, options.MAX_K), default=0, help="Number of products to pass over first."
@@ -45,12 +46,13 @@ ALL = "all"
 @click.option("--grid", type=options.Target(), help="Write the query and the results as one picture (PNG).")
 @options.encoder
 @options.as_json
-def command(
+def command(  # noqa: PLR0912 (options that contradict each other say so)
     catalog: Path,
     photo: Path | None,
     like: str | None,
     box: Box | None,
     garment: str | None,
+    kind: str | None,
     k: int,
     offset: int,
     where: str | None,
@@ -79,6 +81,8 @@ def command(
         raise click.UsageError("--detail-from goes with one garment in a PHOTO; leave --like and --garment all away")
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    if kind is not None and (photo is None or garment is not None):
+        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     if photo is not None and garment == ALL:
         with LocalCatalog.open(catalog, readonly=True) as products:
@@ -90,8 +94,9 @@ def command(
         searcher = Searcher(beside.open_for(catalog, encoder), products)
         start = time.perf_counter()
         if photo is not None:
+            known = chosen[0].kinds if chosen else kind
             hits = searcher.search(
-                photo, box=box, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
+                photo, box=box, kind=known, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
             )
         else:
             hits = searcher.similar(str(like), k=k, offset=offset, where=where, detail=detail)
@@ -108,15 +113,18 @@ def command(
         answer = response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s)
         text.show_json(answer | {"total": total, "offset": offset})
     else:
-        text.show(table(hits, offset) if hits else "nothing in the catalog matches")
+        show_hits(hits, offset)
         if hits and (where or offset):
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
 
 
 def suggest(products: LocalCatalog, where: str) -> None:
     """Say which values of a filter no product has."""
-    for suggestion in products.suggestions(where):
-        text.warn(suggestion)
+    from osoroi.catalog.store.suggest import suggestions
+
+    with products.view() as transaction:
+        for suggestion in suggestions(transaction, where):
+            text.warn(suggestion)
 
 
 def sorted_by(hits: Sequence[Hit], column: str) -> list[Hit]:
@@ -130,6 +138,14 @@ def sorted_by(hits: Sequence[Hit], column: str) -> list[Hit]:
     filled = [(hit, value if numbers else str(value)) for hit, value in values if value is not None]
     ordered = [hit for hit, _ in sorted(filled, key=lambda pair: pair[1], reverse=down)]
     return ordered + [hit for hit, value in values if value is None]
+
+
+def show_hits(hits: Sequence[Hit], offset: int = 0) -> None:
+    """Print hits as a table; a note on stderr says where the product itself is probably not among them."""
+    text.show(table(hits, offset) if hits else "nothing in the catalog matches")
+    chance = chance_among(hits)
+    if chance is not None and chance < UNLIKELY:
+        text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
@@ -151,7 +167,10 @@ def search_each(
     as_json: bool,
 ) -> None:
     """Print one list of products for each garment of a photo; a grid has one row for each."""
-    lists = [(each, searcher.search(photo, box=each.box, k=k, where=where, detail=detail)) for each in garments]
+    lists = [
+        (each, searcher.search(photo, box=each.box, kind=each.kinds, k=k, where=where, detail=detail))
+        for each in garments
+    ]
     if grid:
         grids.write(
             grid, grids.sheet([grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists])
@@ -166,15 +185,17 @@ def search_each(
         return
     for place, (each, hits) in enumerate(lists, start=1):
         text.show(f"{place} {each.kind} {','.join(map(str, each.box))}")
-        text.show(table(hits) if hits else "nothing in the catalog matches")
+        show_hits(hits)
 
 
 def table(hits: Sequence[Hit], offset: int = 0) -> str:
-    """Hits as aligned columns: rank, score, the parts' cosines, id, title, price."""
+    """Hits as aligned columns: rank, chance where it is known, score, the parts' cosines, id, title, price."""
     names = list(hits[0].parts)
-    rows = [["rank", "score", *names, "product", "title", "price"]]
+    chance = ["chance"] if hits[0].probability is not None else []
+    rows = [["rank", *chance, "score", *names, "product", "title", "price"]]
     for rank, hit in enumerate(hits, start=offset + 1):
         price = "" if hit.product.price is None else f"{number(hit.product.price)} {hit.product.currency or ''}".strip()
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
-        rows.append([str(rank), f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
+        chance = [] if hit.probability is None else [f"{hit.probability:.0%}"]
+        rows.append([str(rank), *chance, f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
     return text.aligned(rows)

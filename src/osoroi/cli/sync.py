@@ -150,5 +150,6 @@ def patched(task: Task, source: Incoming) -> SyncCount:
     changes = source.changes()
     if not changes:
         raise BadDataset(f"{task.dataset} has no line that can be read", hint="nothing was changed")
+    model = beside.open_for(task.catalog, task.encoder, threads=task.threads)
     with LocalCatalog.open(task.catalog) as products:
-        return syncing.patch(changes, products, lambda product_id: text.warn(f"not in the catalog: {product_id}"))
+        return syncing.patch(changes, products, model, lambda one: text.warn(f"not in the catalog: {one}"))

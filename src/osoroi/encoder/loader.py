@@ -1,11 +1,14 @@
 """Crops to pixels to vectors: read on threads, encoded in batches, and a photo that cannot be read stops nothing.
 
-This is the one way in which the package embeds many photos: ``ingest``, ``evaluation`` and the commands use it.
+This is the one way in which the package embeds many photos: ``ingest``, ``reencode``, ``audit``, ``evaluation`` and the
+commands use it.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -15,7 +18,7 @@ from jaxtyping import Float32, UInt8
 from osoroi import image
 from osoroi.errors import BadPhoto
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Crop, Domain, Preprocessing
+from osoroi.records import Clues, Crop, Domain, Preprocessing
 
 BATCH = 64
 """Crops of one batch of vectors. As many again are read while a batch is encoded."""
@@ -27,12 +30,36 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class Input(NamedTuple):
+    """The pixels of a crop, and what is known of its kind besides them."""
+
+    pixels: Pixels
+    clues: Clues = Clues()
+
+
 class EncodedCrops(NamedTuple):
     """Crops that were encoded together, under their indices in the input; and the errors of those without pixels."""
 
     indices: list[int]
     vectors: Float32[np.ndarray, "n d"]
     errors: dict[int, BadPhoto]
+
+
+class NamedBytes(NamedTuple):
+    """The bytes of a photo under the name of their file, which error messages give."""
+
+    name: str
+    data: bytes
+
+    def read(self) -> bytes:
+        """The bytes."""
+        return self.data
+
+
+def load(crop: Crop, *, limits: Limits = LIMITS) -> Crop:
+    """The crop with the bytes of its photo and their hash, so that the file is read once. Raises BadPhoto."""
+    data = image.load(crop.photo, limits=limits)
+    return replace(crop, photo=NamedBytes(image.name_of(crop.photo), data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def crop_pixels(crop: Crop, preprocessing: Mapping[Domain, Preprocessing], *, limits: Limits = LIMITS) -> Pixels:
@@ -73,23 +100,23 @@ def read(
 
 def encode(
     items: Iterable[T],
-    encoder: Callable[[list[Pixels]], Float32[np.ndarray, "n d"]],
-    reader: Callable[[T], Pixels],
+    encoder: Callable[[list[R]], Float32[np.ndarray, "n d"]],
+    reader: Callable[[T], R],
     *,
     threads: int = 1,
     batch: int = BATCH,
 ) -> Iterator[EncodedCrops]:
     """The vectors of all items that can be read, ``batch`` items at a time, in the order of the items.
 
-    ``encoder`` is the method ``encode`` of an encoder. ``reader`` gives the pixels of an item, or raises BadPhoto:
-    ``crop_pixels`` with the encoder's preprocessing is the usual one. No items give no batches; a batch of unreadable
+    ``encoder`` is the method ``encode_inputs`` of an encoder, or ``encode`` where ``reader`` gives pixels alone.
+    ``reader`` gives the input of an item, or raises BadPhoto. No items give no batches; a batch of unreadable
     crops has no vectors.
     """
     rows = enumerate(read(items, reader, threads=threads, ahead=batch))
     while chunk := list(islice(rows, batch)):
-        pixels = {index: result for index, (_, result) in chunk if not isinstance(result, BadPhoto)}
+        inputs = {index: result for index, (_, result) in chunk if not isinstance(result, BadPhoto)}
         errors = {index: result for index, (_, result) in chunk if isinstance(result, BadPhoto)}
-        yield EncodedCrops(list(pixels), encoder(list(pixels.values())), errors)
+        yield EncodedCrops(list(inputs), encoder(list(inputs.values())), errors)
 
 
 def _attempt(reader: Callable[[T], R], item: T) -> R | BadPhoto:

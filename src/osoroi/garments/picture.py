@@ -23,7 +23,7 @@ PROBED: Final = ("top", "outerwear", "dress", "skirt", "trousers", "shorts", "sh
 class Logits(NamedTuple):
     """Of each crop: the probe's logits, one for each kind of ``PROBED``, and those of ImageNet's 1,000 classes."""
 
-    probe: Float32[np.ndarray, "b 8"]
+    kinds: Float32[np.ndarray, "b 8"]
     imagenet: Float32[np.ndarray, "b 1000"]
 
 
@@ -31,5 +31,5 @@ def logits(crops: Sequence[UInt8[np.ndarray, "192 192 3"]]) -> Logits:
     """Run the network on crops; no crops give no rows."""
     if not crops:
         return Logits(np.empty((0, len(PROBED)), np.float32), np.empty((0, 1000), np.float32))
-    probe, imagenet = session("kind.onnx").run(["probe", "imagenet"], {"crops": np.stack(crops)})
-    return Logits(probe, imagenet)
+    kinds, imagenet = session("kind.onnx").run(["probe", "imagenet"], {"crops": np.stack(crops)})
+    return Logits(kinds, imagenet)

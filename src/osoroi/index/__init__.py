@@ -4,17 +4,59 @@
 distances outside this folder.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+SCAN_FROM = 10_000
+"""From so many vectors on, a scan is faster than comparing with everything."""
+
+DRIFT = 1.25
+"""The growth of the codes' error from which on they should be learned again."""
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """How a scan searches. The defaults are measured; results are exact to within ``deviations``.
+
+    A snapshot of at least ``coded_from`` vectors has codes. Where a filter allows at most ``exact_up_to`` vectors,
+    all of them are scored exactly: a million codes with a bitmap take longer. Otherwise the best ``candidates`` codes
+    are read first (where they are not enough, everything is scanned once more), and ``first`` of them are scored
+    exactly at once; their errors tell how far down the others have to be. A vector is left out where its code falls
+    short by ``deviations`` standard deviations of a code's error. The farthest quarter is left out where at most the
+    share ``edge`` of the candidates comes from the quarter before it.
+    """
+
+    coded_from: int = 2_001
+    exact_up_to: int = 12_000
+    candidates: int = 4_096
+    first: int = 256
+    deviations: float = 6.0
+    edge: float = 0.01
+
+
+class Health(NamedTuple):
+    """What an index is made of, and how well its codes fit what it holds."""
+
+    vectors: int
+    tail: int
+    gone: int
+    recall: float
+    drift: float
+
+    @property
+    def stale(self) -> bool:
+        """Whether a new snapshot would help."""
+        return self.recall < 0.99 or self.drift > DRIFT
+
 
 class Neighbors(NamedTuple):
     """What is nearest to each query, best first; equal scores in the order of their keys.
 
-    ``k`` is the number asked, or the number of candidates there are when that is smaller.
+    ``k`` is the number requested, or the number of candidates there are when that is smaller.
     """
 
     keys: Int64[np.ndarray, "q k"]
@@ -46,6 +88,14 @@ class Index(Protocol):
         self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, "m"] | None = None
     ) -> Neighbors:
         """The k best for each query; ``among`` names the keys allowed (those not held are passed over)."""
+        ...
+
+    def health(self) -> Health | None:
+        """Recall on a sample, and how well the codes fit; None where every vector is compared."""
+        ...
+
+    def verify(self) -> None:
+        """Read every vector; raises BadIndex for one that is not what was written."""
         ...
 
     def save(self, path: Path) -> None:

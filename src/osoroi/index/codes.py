@@ -44,7 +44,7 @@ NEAREST = 0.75
 """Share of the vectors, by lists, that is scanned when the farthest are left out."""
 
 
-class Found(NamedTuple):
+class Candidates(NamedTuple):
     """Places and the scores of their codes, best first. ``rest`` names the lists that were left out, and ``edge`` marks
     what lay in the last ones before those, which hold as many vectors."""
 
@@ -89,7 +89,7 @@ class Codes:
 
     def near(
         self, query: Float32[np.ndarray, "d"], count: int, allowed: UInt8[np.ndarray, "b"] | None, *, whole: bool
-    ) -> Found:
+    ) -> Candidates:
         """The ``count`` best codes, best first; of the allowed bits alone, where given.
 
         Unless the whole is asked for, the farthest lists are left out.
@@ -103,7 +103,7 @@ class Codes:
         scores, places = self._scan.search(asked[None], count, params=self._parameters(int(outer), allowed))
         found = places[0] >= 0
         at_edge = np.isin(self._list_of[places[0][found]], order[inner:outer])
-        return Found(places[0][found], scores[0][found], at_edge, order[outer:])
+        return Candidates(places[0][found], scores[0][found], at_edge, order[outer:])
 
     def above(
         self, query: Float32[np.ndarray, "d"], least: float, allowed: UInt8[np.ndarray, "b"] | None
@@ -184,18 +184,18 @@ def _axes(rows: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "d r"]:
     spread, axes = np.linalg.eigh(np.atleast_2d(np.cov(rows.astype(np.float64), rowvar=False, ddof=0)))
     codes = max(-(-size // SLOTS), round(CODES_PER_NUMBER * size))
     turned = np.zeros((size, codes * SLOTS), np.float32)
-    turned[:, dealt(spread[::-1], codes)] = axes[:, ::-1]
+    turned[:, balanced_slots(spread[::-1], codes)] = axes[:, ::-1]
     return turned
 
 
-def dealt(variances: Float64[np.ndarray, "d"], codes: int) -> Int64[np.ndarray, "d"]:
+def balanced_slots(variances: Float64[np.ndarray, "d"], codes: int) -> Int64[np.ndarray, "d"]:
     r"""The slot of each axis, strongest first, so that the codes' errors add up to little.
 
     Of n Gaussian axes a code of b bits tells at best each to within :math:`D = (\prod_i v_i\,2^{-2b})^{1/n}`, and says
     nothing of an axis weaker than that, which adds all it has (Cover and Thomas 2006, theorem 10.3.3). So each axis
     goes where the error grows least; an empty code comes first.
 
-    >>> (dealt(np.array([900.0, 1.0, 1.0, 0.5]), 2) // SLOTS).tolist()
+    >>> (balanced_slots(np.array([900.0, 1.0, 1.0, 0.5]), 2) // SLOTS).tolist()
     [0, 1, 1, 1]
     """
     held, told, logs, error = np.zeros(codes, int), np.zeros(codes, int), np.zeros(codes), np.zeros(codes)

@@ -11,54 +11,37 @@ few are allowed, exact scores of those: it never costs recall.
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from osoroi.errors import BadIndex
-from osoroi.index import Neighbors
+from osoroi.index import Health, Neighbors, ScanSettings
 from osoroi.index.codes import Codes, Take
 from osoroi.index.exact import BLOCK
 from osoroi.index.scan_search import State, allowed, live, nearest
 from osoroi.index.snapshot import Snapshot, write
 from osoroi.index.tail import Tail
 
-WORTH = 10_000
-"""From so many vectors on, a scan is faster than comparing with everything."""
-
-CODED = 2_000
-"""A snapshot of so many vectors, or fewer, needs no codes."""
-
-DRIFT = 1.25
-"""The growth of the codes' error from which on they should be learned again."""
-
-
-class Health(NamedTuple):
-    """What an index is made of, and how well its codes fit what it holds."""
-
-    vectors: int
-    tail: int
-    gone: int
-    recall: float
-    drift: float
-
-    @property
-    def stale(self) -> bool:
-        """Whether a new snapshot would help."""
-        return self.recall < 0.99 or self.drift > DRIFT
+DEFAULTS = ScanSettings()
 
 
 class ScanIndex:
     """Any number of threads may search while one adds and removes."""
 
-    def __init__(self, base: Snapshot) -> None:
+    def __init__(self, base: Snapshot, *, settings: ScanSettings = DEFAULTS) -> None:
+        self.settings = settings
         self._state = State(base, np.ones(len(base), bool), 0, Tail.empty(base.dim))
         self._writing = threading.Lock()
 
     @classmethod
     def build(
-        cls, keys: Int64[np.ndarray, "n"], vectors: Float32[np.ndarray, "n d"], *, parts: Sequence[int] = ()
+        cls,
+        keys: Int64[np.ndarray, "n"],
+        vectors: Float32[np.ndarray, "n d"],
+        *,
+        parts: Sequence[int] = (),
+        settings: ScanSettings = DEFAULTS,
     ) -> "ScanIndex":
         """Learn codes for these vectors. Where keys rise they are used as they are, without a copy.
 
@@ -73,8 +56,8 @@ class ScanIndex:
             keys, vectors = keys[order], vectors[order]
             if (keys[1:] == keys[:-1]).any():
                 raise BadIndex(f"key {int(keys[1:][keys[1:] == keys[:-1]][0])} is given twice")
-        codes = Codes.learn(len(keys), parts, vectors.__getitem__) if len(keys) > CODED else None
-        return cls(Snapshot(keys, vectors, parts, codes))
+        codes = Codes.learn(len(keys), parts, vectors.__getitem__) if len(keys) >= settings.coded_from else None
+        return cls(Snapshot(keys, vectors, parts, codes), settings=settings)
 
     @property
     def dim(self) -> int:
@@ -109,12 +92,12 @@ class ScanIndex:
         if k < 1:
             raise BadIndex(f"k={k} asks for nothing; k is at least 1")
         state = self._state
-        where = allowed(state, among)
+        where = allowed(state, among, self.settings)
         width = min(k, where.size + len(where.rows))
         keys = np.empty((len(queries), width), np.int64)
         scores = np.empty((len(queries), width), np.float32)
         for at, query in enumerate(queries):
-            keys[at], scores[at] = nearest(state, query, width, where)
+            keys[at], scores[at] = nearest(state, query, width, where, self.settings)
         return Neighbors(keys, scores)
 
     def health(self, *, sample: int = 32, k: int = 10, seed: int = 0) -> Health:
@@ -147,18 +130,18 @@ class ScanIndex:
         keys, take = live(state)
         codes = state.base.codes
         if state.gone or len(state.tail.alive):
-            codes = Codes.learn(len(keys), state.base.parts, take) if len(keys) > CODED else None
+            codes = Codes.learn(len(keys), state.base.parts, take) if len(keys) >= self.settings.coded_from else None
         write(path, keys, state.base.parts, take, codes)
 
     @classmethod
-    def open(cls, path: Path) -> "ScanIndex":
+    def open(cls, path: Path, *, settings: ScanSettings = DEFAULTS) -> "ScanIndex":
         """Map a snapshot; its vectors are read, and verified, when they are needed."""
-        return cls(Snapshot.open(path))
+        return cls(Snapshot.open(path), settings=settings)
 
     def compacted(self, path: Path) -> "ScanIndex":
         """``save``, then ``open``: the same vectors with codes that fit them, without marks and tail."""
         self.save(path)
-        return type(self).open(path)
+        return type(self).open(path, settings=self.settings)
 
     def _marked(self, keys: Int64[np.ndarray, "n"]) -> State:
         """The state where the snapshot's vectors under these keys count no longer."""

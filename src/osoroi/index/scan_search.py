@@ -5,29 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
+from osoroi.index import ScanSettings
 from osoroi.index.codes import Take
 from osoroi.index.exact import BLOCK, best, inner
 from osoroi.index.snapshot import Snapshot
 from osoroi.index.tail import Tail
 
-FEW = 12_000
-"""So many allowed vectors of many, or fewer, are all scored exactly: a million codes with a bitmap take longer."""
-
-CANDIDATES = 4_096
-"""Best codes looked at first; where they are not enough, everything is scanned once more for all that are."""
-
-FIRST = 256
-"""Of those, so many are scored exactly at once; their errors tell how far down the others have to be."""
-
-SURE = 6.0
-"""Standard deviations of a code's error by which a vector has to fall short to be left out."""
-
-EDGE = 0.01
-"""Share of the candidates that may lie in the last quarter scanned, for the quarter behind it to be left out."""
-
 
 class State(NamedTuple):
-    """What one search sees from beginning to end."""
+    """The state that one search uses from beginning to end."""
 
     base: Snapshot
     alive: Bool[np.ndarray, "n"]
@@ -46,7 +32,7 @@ class Allowed(NamedTuple):
     rows: Int64[np.ndarray, "t"]
 
 
-def allowed(state: State, among: Int64[np.ndarray, "m"] | None) -> Allowed:
+def allowed(state: State, among: Int64[np.ndarray, "m"] | None, settings: ScanSettings) -> Allowed:
     """What is there of these keys, or of all."""
     base, rows = state.base, state.tail.rows(among)
     if among is None and not state.gone and base.codes:
@@ -57,20 +43,20 @@ def allowed(state: State, among: Int64[np.ndarray, "m"] | None) -> Allowed:
         mask[base.places(among)] = True
         mask &= state.alive
     count = int(np.count_nonzero(mask))
-    if count <= FEW or not base.codes:
+    if count <= settings.exact_up_to or not base.codes:
         return Allowed(count, among is not None, np.flatnonzero(mask), None, rows)
     return Allowed(count, among is not None, None, np.packbits(mask, bitorder="little"), rows)
 
 
 def nearest(
-    state: State, query: Float32[np.ndarray, "d"], k: int, where: Allowed
+    state: State, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
 ) -> tuple[Int64[np.ndarray, "k"], Float32[np.ndarray, "k"]]:
     """Keys and scores of the k best; there are at least k."""
     base, tail = state.base, state.tail
     if where.places is not None:
         places, scores = where.places, inner(base.take(where.places), query)
     else:
-        places, scores = _scan(base, query, min(k, where.size), where)
+        places, scores = _scan(base, query, min(k, where.size), where, settings)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
     scores = np.concatenate([scores, tail.scores(where.rows, query)])
     order = best(keys, scores, k)
@@ -78,18 +64,18 @@ def nearest(
 
 
 def _scan(
-    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed
+    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
 ) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
     r"""Places and exact scores of all that may be among the k best.
 
     The errors of the first candidates' codes have mean :math:`\mu` and deviation :math:`\sigma`. A vector is left out
     only where its code's score is below :math:`s_k - \mu - z\sigma`, with :math:`s_k` the k-th exact score so far and
-    z = ``SURE``; or, without a filter, where it is in the farthest quarter, and almost none of the candidates came from
-    the quarter before that.
+    z the ``deviations`` of the settings; or, without a filter, where it is in the farthest quarter, and almost none of
+    the candidates came from the quarter before that.
     """
-    codes, first = base.codes, max(FIRST, 2 * k)
+    codes, first = base.codes, max(settings.first, 2 * k)
     assert codes is not None
-    wanted = min(max(CANDIDATES, 4 * k), where.size)
+    wanted = min(max(settings.candidates, 4 * k), where.size)
     found = codes.near(query, wanted, where.bits, whole=where.filtered)
     if len(found.places) < min(first, where.size):  # what is alive lies far away
         found = codes.near(query, wanted, where.bits, whole=True)
@@ -99,10 +85,11 @@ def _scan(
     scores = inner(base.take(found.places[:first]), query)
     errors = scores - found.scores[:first]
     least = 0.5 * float(np.sqrt(codes.error * (query @ query)))  # of equal vectors the errors are equal too
-    cut = float(np.partition(scores, -k)[-k] - errors.mean() - SURE * max(float(errors.std()), least))
+    spread = max(float(errors.std()), least)
+    cut = float(np.partition(scores, -k)[-k] - errors.mean() - settings.deviations * spread)
     enough = max(first, int(np.searchsorted(-found.scores, -cut, side="right")))
     short, more = enough >= len(found.places) < where.size, found.places[first:enough]
-    if not short and found.edge[:enough].mean() > EDGE:
+    if not short and found.edge[:enough].mean() > settings.edge:
         rest, rough = codes.near_in(query, wanted, found.rest)
         short = len(rest) == wanted and rough[-1] > cut
         more = np.concatenate([more, _alive(rest[rough > cut], where.bits)])

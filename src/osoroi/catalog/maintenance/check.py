@@ -1,7 +1,7 @@
 """Verify a catalog: every row, every vector, every stored photo, and the snapshot against the database."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,14 +14,16 @@ from osoroi.catalog.store import database, verify
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
+from osoroi.catalog.store.settings import Settings
 from osoroi.errors import BadIndex, CatalogDamaged
 from osoroi.index.exact import ExactIndex
-from osoroi.index.scan import ScanIndex
 
 SAMPLE = 50
 """Queries on which the snapshot is compared with all vectors."""
 
 K = 10
+
+DEFAULTS = Settings()
 
 
 class Finding(NamedTuple):
@@ -31,7 +33,12 @@ class Finding(NamedTuple):
     text: str
 
 
-def check(folder: Path) -> list[Finding]:
+def check(
+    folder: Path,
+    *,
+    settings: Settings = DEFAULTS,
+    current: Callable[[Path], Path | None] = snapshots.current,
+) -> list[Finding]:
     """Everything that is wrong; an empty list where nothing is. Reads all there is and changes nothing.
 
     Raises BadCatalog where the folder is no catalog.
@@ -46,7 +53,7 @@ def check(folder: Path) -> list[Finding]:
             if wrong:
                 return wrong
             photos = [Finding("photo", text) for text in _of_photos(transaction)]
-        return [*(Finding("index", text) for text in _derived(pool)), *photos]
+        return [*(Finding("index", text) for text in _derived(pool, settings, current)), *photos]
     except CatalogDamaged as error:
         return [Finding("database", error.what)]
     finally:
@@ -54,44 +61,44 @@ def check(folder: Path) -> list[Finding]:
             pool.close()
 
 
-def _derived(pool: Pool) -> list[str]:
+def _derived(pool: Pool, settings: Settings, current: Callable[[Path], Path | None]) -> list[str]:
     """What is wrong with the snapshot; one that is swapped while we look is looked at again."""
     for _ in range(snapshots.TRIES):
         with pool.view() as transaction:
-            path = snapshots.current(transaction.folder)
+            path = current(transaction.folder)
             try:
-                found = list(_of_snapshot(transaction))
+                problems = list(_of_snapshot(transaction, path, settings))
             except BadIndex as error:
-                found = [str(error)]
-            if snapshots.current(transaction.folder) == path:
-                return found
+                problems = [str(error)]
+            if current(transaction.folder) == path:
+                return problems
     return []
 
 
-def _of_snapshot(transaction: ReadTransaction) -> Iterator[str]:
+def _of_snapshot(transaction: ReadTransaction, path: Path | None, settings: Settings) -> Iterator[str]:
     """Whether the current snapshot and what was committed since make what the database makes."""
-    path = snapshots.current(transaction.folder)
     if path is None:
         return
     manifest = snapshots.manifest_of(path)
     if manifest.seq > transaction.seq():
         return  # of a commit behind this view; that it was swapped in since shows by its name
-    _, index, owners, columns = snapshots.opened(path, manifest)
-    if isinstance(index, ScanIndex):
-        index.verify()
+    snapshot = snapshots.opened(path, manifest, settings)
+    snapshot.index.verify()
     encoder = transaction.encoder()
-    memory = MemoryIndex(encoder, manifest.seq, manifest.commit, index, owners, columns)
+    memory = MemoryIndex.of_snapshot(encoder, snapshot, settings)
     if manifest.encoder != encoder.encoder:
         return  # the catalog has moved since; nobody reads this any more, and the next compaction replaces it
     if not memory.follow(transaction):
         yield f"the snapshot {path.name} is not of this catalog's past; a compaction writes a new one"
         return
-    told = dict(transaction.all("SELECT crop, product FROM crops"))
-    seen = {int(crop): int(memory.owners[crop]) for crop in np.flatnonzero(memory.owners)}
-    if told != seen or len(memory) != len(told):
-        yield f"the snapshot {path.name} holds {len(memory)} crops, and the database {len(told)}, or of other products"
+    stored = dict(transaction.all("SELECT crop, product FROM crops"))
+    indexed = {int(crop): int(memory.owners[crop]) for crop in np.flatnonzero(memory.owners)}
+    if stored != indexed or len(memory) != len(stored):
+        yield f"the snapshot {path.name} has {len(memory)} crops, and the database {len(stored)}, or of other products"
         return
-    if name := memory.columns.differs(Columns.read(transaction), np.unique(memory.owners[memory.owners > 0])):
+    if name := memory.columns.differs(
+        Columns.read(transaction, words=settings.words), np.unique(memory.owners[memory.owners > 0])
+    ):
         yield f"the snapshot {path.name} tells other values of {name!r} than the database"
         return
     exact = ExactIndex(encoder.dim)
@@ -106,9 +113,9 @@ def _compared(memory: MemoryIndex, exact: ExactIndex, name: str) -> Iterator[str
         return
     keys = exact.keys[:: max(1, len(exact) // SAMPLE)]
     queries = exact.vectors(keys)
-    best, found = exact.nearest(queries, K), memory.index.nearest(queries, K)
-    hits = np.mean([np.isin(want, have).mean() for want, have in zip(best.keys, found.keys, strict=True)])
-    if hits < 0.95 or np.abs(best.scores[:, 0] - found.scores[:, 0]).max() > 1e-4:
+    best, indexed = exact.nearest(queries, K), memory.index.nearest(queries, K)
+    hits = np.mean([np.isin(want, have).mean() for want, have in zip(best.keys, indexed.keys, strict=True)])
+    if hits < 0.95 or np.abs(best.scores[:, 0] - indexed.scores[:, 0]).max() > 1e-4:
         yield f"the snapshot {name} finds {hits:.1%} of what comparing with everything finds"
 
 

@@ -1,39 +1,35 @@
 """A catalog moves to another encoder: new vectors beside the old ones, searches going on, and one switch at the end.
 
-Stopped at any point, the catalog is still the old encoder's, and the next run goes on where this one was. The switch is
+If a run is stopped, the catalog stays with the old encoder, and the next run goes on where this one was. The switch is
 one commit that finds every crop with a new vector, or does not happen.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import UInt8
-
 from osoroi import image
-from osoroi.catalog.local import LocalCatalog, described
-from osoroi.catalog.store import writer
-from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import slot, vector_row
-from osoroi.encoder import Encoder
-from osoroi.errors import BadCatalog, BadPhoto, Busy
-from osoroi.image import Limits
-from osoroi.records import Crop
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance.migration import Migration, Pending
+from osoroi.catalog.store.settings import Settings
+from osoroi.encoder import Encoder, loader
+from osoroi.encoder.loader import Input
+from osoroi.errors import BadCatalog, BadPhoto
+from osoroi.image import LIMITS, Limits
 
-CHUNK = 64
-"""Crops in one commit: about a second of work to lose at most."""
+DEFAULTS = Settings()
+
+CROPS_PER_COMMIT = 64
+"""About one second of work is lost where a run is stopped."""
 
 NAMED = 5
 """Photos that an error names."""
 
 
 class Unread(NamedTuple):
-    """A crop whose photo gives no vector, and why."""
+    """A crop whose photo gives no vector, and the reason."""
 
     product_id: str
     crop_id: str
@@ -42,7 +38,7 @@ class Unread(NamedTuple):
 
 @dataclass(frozen=True)
 class Moved:
-    """What a run did. Where nothing was switched, the catalog was that encoder's already."""
+    """The result of a run. Where nothing was switched, the catalog was that encoder's already."""
 
     embedded: int
     dropped: tuple[Unread, ...]
@@ -54,8 +50,10 @@ def reencode(
     encoder: Encoder,
     *,
     threads: int = 2,
-    limits: Limits | None = None,
+    limits: Limits = LIMITS,
     drop: bool = False,
+    crops_per_commit: int = CROPS_PER_COMMIT,
+    settings: Settings = DEFAULTS,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Moved:
     """Give every crop of a catalog a vector of this encoder, then switch. ``on_progress`` gets crops embedded so far.
@@ -64,134 +62,50 @@ def reencode(
     BadCatalog naming it. With ``drop`` its crops are removed instead, and products that have no other.
     """
     embedded, dropped = 0, []
-    with LocalCatalog.open(folder) as catalog, ThreadPoolExecutor(threads) as pool:
+    with LocalCatalog.open(folder, settings=settings) as catalog:
         if catalog.fingerprint == encoder.fingerprint:
             return Moved(0, (), switched=False)
-        number = _begin(catalog, encoder)
-        look = partial(_look, encoder=encoder, limits=limits or Limits())
+        migration = Migration.begin(catalog, encoder)
+        reader = partial(read, encoder=encoder, limits=limits)
         while True:
-            unread: list[tuple[int, Crop, Unread]] = []
-            for crops in _pending(catalog, number):
-                looks = list(pool.map(look, [crop for _, crop in crops]))
-                unread += [
-                    (key, crop, one) for (key, crop), one in zip(crops, looks, strict=True) if isinstance(one, Unread)
-                ]
-                embedded += _store(catalog, encoder, number, crops, looks)
+            unread: dict[int, tuple[Pending, BadPhoto]] = {}
+            for crops in migration.pending(limit=crops_per_commit):
+                for batch in loader.encode(
+                    crops, encoder.encode_inputs, reader, threads=threads, batch=crops_per_commit
+                ):
+                    migration.store([crops[index] for index in batch.indices], batch.vectors)
+                    unread |= {crops[index].key: (crops[index], error) for index, error in batch.errors.items()}
+                    embedded += len(batch.indices)
                 on_progress(embedded)
             if unread and not drop:
-                problem = _refusal(folder, [one for _, _, one in unread])
-                raise BadCatalog(problem, hint="put the photos back, or drop their crops with --drop")
-            dropped += _drop(catalog, unread)
-            if _switch(catalog, number):
+                problems = [_named(one, error) for one, error in unread.values()]
+                raise BadCatalog(
+                    _refusal(folder, problems), hint="put the photos back, or drop their crops with --drop"
+                )
+            if unread:
+                gone = migration.drop([one for one, _ in unread.values()])
+                dropped += [_named(*unread[one.key]) for one in gone]
+            if migration.switch():
                 break
-    with LocalCatalog.open(folder) as catalog:
+    with LocalCatalog.open(folder, settings=settings) as catalog:
         catalog.compact()
     return Moved(embedded, tuple(dropped), switched=True)
 
 
-def _begin(catalog: LocalCatalog, encoder: Encoder) -> int:
-    """The new encoder's number: a new one, or that of a move which was stopped. A move to yet another is given up."""
-    with catalog._pool.commit() as transaction:
-        catalog.demand_same(transaction)
-        statement = "DELETE FROM encoders WHERE encoder != ? AND fingerprint != ?"
-        transaction.connection.execute(statement, (catalog.encoder.encoder, encoder.fingerprint))
-        row = transaction.one("SELECT encoder FROM encoders WHERE fingerprint = ?", encoder.fingerprint)
-        if row is not None:
-            return int(row[0])
-        return writer.put_encoder(transaction.connection, described(encoder))
+def read(pending: Pending, encoder: Encoder, limits: Limits) -> Input:
+    """The pixels of a crop and what the shop says of its kind.
 
-
-def _pending(catalog: LocalCatalog, number: int) -> Iterator[list[tuple[int, Crop]]]:
-    """Crops that have no vector of the new encoder, with their keys, by rising key."""
-    last = 0
-    while True:
-        with catalog._pool.view() as transaction:
-            rows = transaction.all(
-                "SELECT crops.*, product_id FROM crops JOIN products USING (product) WHERE crop > ?"
-                " AND NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) ORDER BY crop LIMIT ?",
-                *(last, slot(number, 0), CHUNK),
-            )
-            crops = [(int(row[0]), transaction.crop_of(row[:-1], row[-1])) for row in rows]
-        if not crops:
-            return
-        yield crops
-        last = crops[-1][0]
-
-
-def _look(crop: Crop, encoder: Encoder, limits: Limits) -> UInt8[np.ndarray, "h w 3"] | Unread:
-    """The pixels of a crop, if its photo is still the one that was added."""
-    try:
-        data = image.load(crop.photo, limits=limits)
-        if hashlib.sha256(data).hexdigest() != crop.sha256:
-            reason = f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again"
-            return Unread(crop.product_id, crop.crop_id, reason)
-        return image.crop(data, crop.box, encoder.preprocessing["shop"], limits=limits)
-    except BadPhoto as error:
-        return Unread(crop.product_id, crop.crop_id, str(error))
-
-
-def _store(
-    catalog: LocalCatalog,
-    encoder: Encoder,
-    number: int,
-    crops: Sequence[tuple[int, Crop]],
-    looks: Sequence[UInt8[np.ndarray, "h w 3"] | Unread],
-) -> int:
-    """Store the new vectors of those crops that nobody changed or removed meanwhile."""
-    read = [(key, crop, look) for (key, crop), look in zip(crops, looks, strict=True) if not isinstance(look, Unread)]
-    vectors = encoder.encode([look for _, _, look in read])
-    with catalog._pool.commit() as transaction:
-        _demand_move(catalog, transaction, number)
-        for (key, crop, _), vector in zip(read, vectors, strict=True):
-            row = transaction.one("SELECT * FROM crops WHERE crop = ?", key)
-            if row is not None and transaction.crop_of(row, crop.product_id) == crop:
-                statement = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)"
-                transaction.connection.execute(statement, vector_row(slot(number, key), vector))
-    return len(read)
-
-
-def _drop(catalog: LocalCatalog, unread: Sequence[tuple[int, Crop, Unread]]) -> list[Unread]:
-    """Remove crops without a photo that can be read, and products that have no other; which they were.
-
-    Crops that somebody has put anew since their photo was looked at stay: the next round looks at them.
+    Raises BadPhoto where its photo is no longer the one that was added.
     """
-    if not unread:
-        return []
-    dropped = []
-    with catalog._commit("drop") as (transaction, touched):
-        for key, crop, why in unread:
-            row = transaction.one("SELECT * FROM crops WHERE crop = ?", key)
-            if row is None or transaction.crop_of(row, crop.product_id) != crop:
-                continue
-            writer.remove_crops(transaction.connection, [key], touched)
-            if not transaction.one("SELECT 1 FROM crops WHERE product = ?", row[2]):
-                writer.remove(transaction.connection, crop.product_id, touched)
-            dropped.append(why)
-    return dropped
+    crop = loader.load(pending.crop, limits=limits)
+    if crop.sha256 != pending.crop.sha256:
+        raise BadPhoto(f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again")
+    pixels = loader.crop_pixels(crop, encoder.preprocessing, limits=limits)
+    return Input(pixels, encoder.clues_of(pending.product))
 
 
-def _switch(catalog: LocalCatalog, number: int) -> bool:
-    """Make the new encoder the catalog's, unless a crop came in meanwhile that has no vector of it."""
-    with catalog._pool.commit() as transaction:
-        _demand_move(catalog, transaction, number)
-        if _missing(transaction, number):
-            return False
-        writer.use_encoder(transaction.connection, number)
-        transaction.connection.execute("DELETE FROM encoders WHERE encoder != ?", (number,))
-        writer.record(transaction.connection, "switch", writer.Touched(), always=True)
-    return True
-
-
-def _demand_move(catalog: LocalCatalog, transaction: ReadTransaction, number: int) -> None:
-    """Raise where the catalog has moved already, or is moving to yet another encoder."""
-    catalog.demand_same(transaction)
-    if transaction.one("SELECT 1 FROM encoders WHERE encoder = ?", number) is None:
-        raise Busy(f"the catalog {catalog.folder} began to move to another encoder", hint="begin one move at a time")
-
-
-def _missing(transaction: ReadTransaction, number: int) -> bool:
-    statement = "SELECT 1 FROM crops WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) LIMIT 1"
-    return transaction.one(statement, slot(number, 0)) is not None
+def _named(pending: Pending, error: BadPhoto) -> Unread:
+    return Unread(pending.crop.product_id, pending.crop.crop_id, str(error))
 
 
 def _refusal(folder: Path, unread: Sequence[Unread]) -> str:

@@ -1,7 +1,7 @@
-"""Columns as arrays, so that a filter nobody has asked before takes milliseconds. Derived, never the database.
+"""Columns as arrays, so that a new filter takes milliseconds. Derived, never the database.
 
-A column that holds too many different texts to be worth it (titles, links) has no array: conditions on it are asked of
-the database.
+A column that holds too many different texts to be worth it (titles, links) has no array: conditions on it go to the
+database.
 """
 
 import json
@@ -30,16 +30,13 @@ from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import attributes_of, facts
 from osoroi.records import Product, Value
 
-KEPT = ("category", "brand", "price", "currency", "design_id")
+COLUMNAR = ("category", "brand", "price", "currency", "design_id")
 """Columns of every product that have an array; each of the others tells nearly every product from all others."""
-
-WORDS = 65_536
-"""Different texts from which on an attribute has no array."""
 
 ATTRIBUTES = 100
 """Attributes that have an array at most, by name; an array takes four or eight bytes a product."""
 
-Ask = Callable[[Condition], Int64[np.ndarray, "m"]]
+Query = Callable[[Condition], Int64[np.ndarray, "m"]]
 """Keys of the products that a condition holds for, by the database."""
 
 
@@ -58,9 +55,9 @@ class Column:
 
     def put(self, keys: Int64[np.ndarray, "n"], values: Iterable[Value], size: int) -> None:
         """Give products these values; there are keys up to ``size``."""
-        told = list(values)
-        numbers = np.array([one if isinstance(one, float) else np.nan for one in told], np.float64)
-        places = np.array([0 if isinstance(one, float) else self._place(one) for one in told], np.int32)
+        listed = list(values)
+        numbers = np.array([one if isinstance(one, float) else np.nan for one in listed], np.float64)
+        places = np.array([0 if isinstance(one, float) else self._place(one) for one in listed], np.int32)
         if len(self.numbers) or not np.isnan(numbers).all():
             self.numbers = grown(self.numbers, size, np.nan)
             self.numbers[keys] = numbers
@@ -74,13 +71,13 @@ class Column:
             self.words.append(word)
         return place
 
-    def holding(self, condition: Condition, size: int) -> Bool[np.ndarray, "p"]:
+    def mask(self, condition: Condition, size: int) -> Bool[np.ndarray, "p"]:
         """Whether a condition holds for the value of each key up to ``size``."""
         table = np.array([holds(condition, word) for word in self.words])
-        found = np.full(size, table[0])
+        matches = np.full(size, table[0])
         places, numbers = self.places[:size], self.numbers[:size]
-        found[: len(places)] = table[places]
-        here = found[: len(numbers)]
+        matches[: len(places)] = table[places]
+        here = matches[: len(numbers)]
         match condition:
             case Missing():
                 here &= np.isnan(numbers)
@@ -88,9 +85,9 @@ class Column:
                 here |= ORDER[condition.operator](numbers, condition.value)
             case Among():
                 here |= np.isin(numbers, [one for one in condition.values if kind(one) == "number"])
-        return found
+        return matches
 
-    def told(self, keys: Int64[np.ndarray, "n"]) -> list[Value]:
+    def values(self, keys: Int64[np.ndarray, "n"]) -> list[Value]:
         """The values of these products."""
         size = int(keys.max(initial=0)) + 1
         numbers, places = grown(self.numbers, size, np.nan)[keys], grown(self.places, size, 0)[keys]
@@ -102,27 +99,29 @@ class Column:
 class Columns:
     """The columns that have arrays; ``wide`` names the attributes that have none."""
 
-    def __init__(self, size: int, held: dict[str, Column], wide: set[str]) -> None:
+    def __init__(self, size: int, arrays: dict[str, Column], wide: set[str]) -> None:
         self.size = size
-        self.held = held
+        self.arrays = arrays
         self.wide = wide
 
     @classmethod
-    def read(cls, transaction: ReadTransaction) -> "Columns":
-        """From the database: a second for a million products and column, so it is kept with the snapshot."""
+    def read(cls, transaction: ReadTransaction, *, words: int) -> "Columns":
+        """From the database: a second for a million products and column, so it is saved with the snapshot.
+
+        An attribute with more than ``words`` different texts has no array.
+        """
         size = int(transaction.one("SELECT coalesce(max(product), 0) FROM products")[0]) + 1
-        columns = cls(size, {name: Column.empty() for name in KEPT}, set())
-        for rows in transaction.batches(f"SELECT product, {', '.join(KEPT)} FROM products"):  # noqa: S608 (names of ours)
-            keys, *told = zip(*rows, strict=True)
-            for name, values in zip(KEPT, told, strict=True):
-                columns.held[name].put(np.array(keys, np.int64), values, size)
-        for at, (name_id, name, kinds) in enumerate(
-            transaction.all("SELECT name_id, name, kinds FROM names ORDER BY name")
-        ):
-            if at < ATTRIBUTES and _different(transaction, name_id) <= WORDS:
+        columns = cls(size, {name: Column.empty() for name in COLUMNAR}, set())
+        for rows in transaction.batches(f"SELECT product, {', '.join(COLUMNAR)} FROM products"):  # noqa: S608 (names of ours)
+            keys, *by_column = zip(*rows, strict=True)
+            for name, values in zip(COLUMNAR, by_column, strict=True):
+                columns.arrays[name].put(np.array(keys, np.int64), values, size)
+        named = transaction.all("SELECT name_id, name, kinds FROM names ORDER BY name")
+        for at, (name_id, name, kinds) in enumerate(named):
+            if at < ATTRIBUTES and _different(transaction, name_id, words) <= words:
                 is_list = any(kind_.endswith("s") for kind_ in kinds.split())
                 read = _lists(transaction, name_id, name, size) if is_list else _attribute(transaction, name_id, size)
-                columns.held[PREFIX + name] = read
+                columns.arrays[PREFIX + name] = read
             else:
                 columns.wide.add(PREFIX + name)
         return columns
@@ -131,48 +130,48 @@ class Columns:
         """Take over the present state of products."""
         self.size = max(self.size, max(products, default=0) + 1)
         keys = np.fromiter(products, np.int64, len(products))
-        told = {key: {PREFIX + name: value for name, value in facts(one).items()} for key, one in products.items()}
-        for name in {name for values in told.values() for name in values} - self.wide:
-            self.held.setdefault(name, Column.empty())
-        for name, column in self.held.items():
-            own = name in KEPT
-            values = [getattr(one, name) if own else told[key].get(name) for key, one in products.items()]
+        facts_of = {key: {PREFIX + name: value for name, value in facts(one).items()} for key, one in products.items()}
+        for name in {name for values in facts_of.values() for name in values} - self.wide:
+            self.arrays.setdefault(name, Column.empty())
+        for name, column in self.arrays.items():
+            own = name in COLUMNAR
+            values = [getattr(one, name) if own else facts_of[key].get(name) for key, one in products.items()]
             column.put(keys, values, self.size)
 
-    def matching(self, filter_: Filter, ask: Ask) -> Bool[np.ndarray, "p"]:
-        """Which products match, by key; keys that no product has say nothing. ``ask`` is for what has no array."""
+    def matching(self, filter_: Filter, query: Query) -> Bool[np.ndarray, "p"]:
+        """Which products match, by key; keys that no product has say nothing. ``query`` is for what has no array."""
         match filter_:
             case Not():
-                return ~self.matching(filter_.of, ask)
+                return ~self.matching(filter_.of, query)
             case Every():
                 return np.logical_and.reduce(
-                    [np.ones(self.size, bool), *(self.matching(one, ask) for one in filter_.of)]
+                    [np.ones(self.size, bool), *(self.matching(one, query) for one in filter_.of)]
                 )
             case Some():
                 return np.logical_or.reduce(
-                    [np.zeros(self.size, bool), *(self.matching(one, ask) for one in filter_.of)]
+                    [np.zeros(self.size, bool), *(self.matching(one, query) for one in filter_.of)]
                 )
         name = filter_.column
-        if name in self.held or (name.startswith(PREFIX) and name not in self.wide):
-            return self.held.get(name, Column.empty()).holding(filter_, self.size)
-        found = np.zeros(self.size, bool)
-        found[ask(filter_)] = True
-        return found
+        if name in self.arrays or (name.startswith(PREFIX) and name not in self.wide):
+            return self.arrays.get(name, Column.empty()).mask(filter_, self.size)
+        matches = np.zeros(self.size, bool)
+        matches[query(filter_)] = True
+        return matches
 
     def differs(self, other: "Columns", keys: Int64[np.ndarray, "n"]) -> str | None:
         """The name of a column that tells of these products what another does not."""
-        for name in sorted({*self.held, *other.held}):
-            one, another = (columns.held.get(name, Column.empty()) for columns in (self, other))
-            if name not in self.wide | other.wide and one.told(keys) != another.told(keys):
+        for name in sorted({*self.arrays, *other.arrays}):
+            one, another = (columns.arrays.get(name, Column.empty()) for columns in (self, other))
+            if name not in self.wide | other.wide and one.values(keys) != another.values(keys):
                 return name
         return None
 
     def save(self, path: Path) -> None:
         """Write all of it to a file."""
-        names = list(self.held)
-        numbers = {f"numbers{place}": self.held[name].numbers for place, name in enumerate(names)}
-        places = {f"places{place}": self.held[name].places for place, name in enumerate(names)}
-        words = [(name, self.held[name].words) for name in names]
+        names = list(self.arrays)
+        numbers = {f"numbers{place}": self.arrays[name].numbers for place, name in enumerate(names)}
+        places = {f"places{place}": self.arrays[name].places for place, name in enumerate(names)}
+        words = [(name, self.arrays[name].words) for name in names]
         about = json.dumps({"size": self.size, "wide": sorted(self.wide), "words": words}).encode()
         arrays: dict[str, Any] = {"about": np.frombuffer(about, np.uint8), **numbers, **places}
         with path.open("wb") as file:
@@ -183,11 +182,11 @@ class Columns:
         """Read a file whose checksum has been verified."""
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
-            held = {
+            arrays = {
                 name: Column(file[f"numbers{place}"], file[f"places{place}"], [_word(word) for word in words])
                 for place, (name, words) in enumerate(about["words"])
             }
-        return cls(about["size"], held, set(about["wide"]))
+        return cls(about["size"], arrays, set(about["wide"]))
 
 
 def _word(word: Any) -> Any:
@@ -195,18 +194,18 @@ def _word(word: Any) -> Any:
     return tuple(word) if isinstance(word, list) else word
 
 
-def _different(transaction: ReadTransaction, name_id: int) -> int:
-    """How many texts an attribute has, or a few more than ``WORDS``."""
+def _different(transaction: ReadTransaction, name_id: int, words: int) -> int:
+    """How many texts an attribute has, counted up to one more than ``words``."""
     texts = "SELECT DISTINCT value FROM facts WHERE name_id = ? AND typeof(value) = 'text' LIMIT ?"
-    return len(transaction.all(texts, name_id, WORDS + 1))
+    return len(transaction.all(texts, name_id, words + 1))
 
 
 def _attribute(transaction: ReadTransaction, name_id: int, size: int) -> Column:
     column = Column.empty()
     for rows in transaction.batches("SELECT product, value FROM facts WHERE name_id = ?", name_id):
         keys, values = zip(*rows, strict=True)
-        told = (bool(one) if isinstance(one, int) else one for one in values)  # flags are the only whole numbers there
-        column.put(np.array(keys, np.int64), told, size)
+        typed = (bool(one) if isinstance(one, int) else one for one in values)  # flags are the only whole numbers there
+        column.put(np.array(keys, np.int64), typed, size)
     return column
 
 

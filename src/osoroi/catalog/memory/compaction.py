@@ -10,18 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osoroi import files
-from osoroi.catalog.memory import memory_index, snapshots
+from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.store import database, photos
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import SLOTS, StoredEncoder
-from osoroi.errors import BadIndex, OsoroiError, OtherEncoder
-from osoroi.index.scan import ScanIndex
+from osoroi.catalog.store.settings import Settings
+from osoroi.errors import BadIndex, OsoroiError
 
 log = logging.getLogger(__name__)
 
-KEPT = 1000
+CHANGES_RETAINED = 1000
 """Lines of ``changes`` that stay behind the snapshot, for readers that come a little late."""
 
 CHUNK = 2000
@@ -39,9 +39,12 @@ KEY_BYTES = 16
 class Compactor:
     """Runs compactions of one open catalog, one at a time; ``swap`` gets each new memory."""
 
-    def __init__(self, pool: Pool, encoder: StoredEncoder, swap: Callable[[MemoryIndex], None]) -> None:
+    def __init__(
+        self, pool: Pool, encoder: StoredEncoder, settings: Settings, swap: Callable[[MemoryIndex], None]
+    ) -> None:
         self._pool = pool
         self._encoder = encoder
+        self._settings = settings
         self._swap = swap
         self._thread: threading.Thread | None = None
         self._running = threading.Lock()
@@ -53,11 +56,8 @@ class Compactor:
             if not only:
                 return False
             with self._pool.view() as transaction:
-                if transaction.encoder().encoder != self._encoder.encoder:
-                    raise OtherEncoder(
-                        f"the catalog {self._pool.folder} was moved to another encoder", hint="open it again"
-                    )
-                memory = MemoryIndex.build(transaction, self._encoder).save(transaction)
+                transaction.demand_encoder(self._encoder)
+                memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(transaction)
             _judge(memory, self._pool.folder)
             self._swap(memory)
             sweep(self._pool, memory.seq)
@@ -65,10 +65,10 @@ class Compactor:
 
     def consider(self) -> None:
         """Start a compaction in the background where it is due."""
-        if self._thread is not None and self._thread.is_alive():
+        if not self._settings.compacts or (self._thread is not None and self._thread.is_alive()):
             return
         with self._pool.view() as transaction:
-            if not due(transaction):
+            if not due(transaction, self._settings.snapshot_from):
                 return
         self._thread = threading.Thread(target=self._quietly, name="osoroi compaction")
         self._thread.start()
@@ -87,15 +87,15 @@ class Compactor:
 
 
 def _judge(memory: MemoryIndex, folder: Path) -> None:
-    """Ask the fresh index on a sample what comparing with everything answers, and say so in the log."""
-    if isinstance(memory.index, ScanIndex):
-        health = memory.index.health()
+    """Compare the fresh index with an exact search on a sample, and report to the log."""
+    health = memory.index.health()
+    if health is not None:
         level = logging.WARNING if health.stale else logging.INFO
         log.log(level, "%s: recall of the new index on a sample: %.4f, drift %.2f", folder, health.recall, health.drift)
 
 
-def due(transaction: ReadTransaction) -> bool:
-    """Whether some thousand crops, and one in twenty of the snapshot, have changed since it was written."""
+def due(transaction: ReadTransaction, snapshot_from: int) -> bool:
+    """Whether ``snapshot_from`` crops, and one in twenty of the snapshot, have changed since it was written."""
     seq, count = 0, 0
     path = snapshots.current(transaction.folder)
     if path is not None:
@@ -106,13 +106,13 @@ def due(transaction: ReadTransaction) -> bool:
         if manifest.encoder == transaction.encoder().encoder:
             seq, count = manifest.seq, manifest.count
     (tail,) = transaction.one("SELECT coalesce(sum(length(detail)), 0) FROM changes WHERE seq > ?", seq)
-    return bool(tail > KEY_BYTES * max(memory_index.SNAPSHOT_FROM, count // SHARE))
+    return bool(tail > KEY_BYTES * max(snapshot_from, count // SHARE))
 
 
 def sweep(pool: Pool, seq: int) -> None:
     """Throw out old lines of ``changes``, vectors of encoders that left, and photos nobody refers to."""
     with pool.commit() as transaction:
-        transaction.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - KEPT,))
+        transaction.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - CHANGES_RETAINED,))
     while _sweep_vectors(pool):
         pass
     _sweep_photos(pool)
@@ -122,8 +122,8 @@ def _sweep_vectors(pool: Pool) -> bool:
     """A chunk of the vectors of encoders that are no longer there; False where none was left."""
     with pool.commit() as transaction:
         stays = [number for (number,) in transaction.all("SELECT encoder FROM encoders")]
-        row = transaction.one("SELECT max(slot) FROM vectors")
-        gone = sorted(set(range(1, (row[0] or 0) // SLOTS + 1)) - set(stays))
+        (highest,) = transaction.one("SELECT max(slot) FROM vectors")
+        gone = sorted(set(range(1, (highest or 0) // SLOTS + 1)) - set(stays))
         for number in gone:
             statement = (
                 "DELETE FROM vectors WHERE slot IN (SELECT slot FROM vectors WHERE slot >= ? AND slot < ? LIMIT ?)"

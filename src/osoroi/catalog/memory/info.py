@@ -8,7 +8,7 @@ from osoroi.catalog.memory import snapshots
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.errors import BadIndex
-from osoroi.index.scan import Health
+from osoroi.index import Health
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Info:
 def info(transaction: ReadTransaction, encoder: StoredEncoder, health: Health | None) -> Info:
     """What a view shows, and how large the folder is."""
     products, crops = transaction.count()
-    last = transaction.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
+    seq, changed_s = transaction.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
     return Info(
         folder=str(transaction.folder),
         fingerprint=encoder.fingerprint,
@@ -44,9 +44,9 @@ def info(transaction: ReadTransaction, encoder: StoredEncoder, health: Health | 
         about=encoder.about,
         products=products,
         crops=crops,
-        seq=last[0],
+        seq=seq,
         created_s=float(transaction.meta("created_s")),
-        changed_s=last[1],
+        changed_s=changed_s,
         snapshot=_snapshot(transaction),
         index=None if health is None else {name: round(value, 4) for name, value in health._asdict().items()},
         bytes=sum(_size(path) for path in transaction.folder.rglob("*")),

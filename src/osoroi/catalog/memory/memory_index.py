@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -16,25 +16,23 @@ from osoroi.catalog.filters import Condition, Filter
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns, grown
 from osoroi.catalog.store.database import damaged
-from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import StoredEncoder, slot
+from osoroi.catalog.store.reader import BestCrop, ReadTransaction
+from osoroi.catalog.store.rows import ChangedKeys, CropRow, ProductRow, StoredEncoder
+from osoroi.catalog.store.settings import Settings
 from osoroi.catalog.store.where import compiled
 from osoroi.index import Index
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_FROM = 5000
-"""Crops from which on the index is kept in a snapshot; fewer are read from the database in no time."""
-
 RUNG = 64
-"""Crops asked of the index at first; four times as many each time they collapse to too few products."""
+"""Crops that the index gives at first; four times as many each time they collapse to too few products."""
 
 RECENT = 8
 """Filters whose crops are remembered, at eight bytes a crop, until the next commit."""
 
 
 class MemoryIndex:
-    """Vectors, owners and what filters ask about, as of ``seq``."""
+    """Vectors, owners and the columns of filters, as of ``seq``."""
 
     def __init__(
         self,
@@ -44,8 +42,10 @@ class MemoryIndex:
         index: Index,
         owners: Int64[np.ndarray, "c"],
         columns: Columns,
+        settings: Settings,
     ) -> None:
         self._encoder = encoder
+        self._settings = settings
         self.seq = seq
         self.commit = commit  # of that seq: another file may have as many commits
         self.index = index
@@ -55,33 +55,43 @@ class MemoryIndex:
         self._matching = threading.Lock()
 
     @classmethod
-    def open(cls, transaction: ReadTransaction, encoder: StoredEncoder) -> "MemoryIndex":
+    def open(cls, transaction: ReadTransaction, encoder: StoredEncoder, settings: Settings) -> "MemoryIndex":
         """From the snapshot and what was committed since, or, without one that holds, from the database alone."""
         _, count = transaction.count()
-        found = snapshots.read(transaction.folder, encoder.encoder) if count >= SNAPSHOT_FROM else None
-        if found is None:
-            return cls.build(transaction, encoder)
-        manifest, index, owners, columns = found
-        memory = cls(encoder, manifest.seq, manifest.commit, index, owners, columns)
+        has_snapshot = count >= settings.snapshot_from
+        snapshot = snapshots.read(transaction.folder, encoder.encoder, settings) if has_snapshot else None
+        if snapshot is None:
+            return cls.build(transaction, encoder, settings)
+        memory = cls.of_snapshot(encoder, snapshot, settings)
         if not memory.follow(transaction) or len(memory) != count:
             log.warning(
                 "%s: the snapshot of the index is not of this catalog's past, and is built anew", transaction.folder
             )
-            return cls.build(transaction, encoder)
+            return cls.build(transaction, encoder, settings)
         return memory
 
     @classmethod
-    def build(cls, transaction: ReadTransaction, encoder: StoredEncoder) -> "MemoryIndex":
+    def of_snapshot(
+        cls, encoder: StoredEncoder, snapshot: snapshots.OpenedSnapshot, settings: Settings
+    ) -> "MemoryIndex":
+        """As of the commit of a snapshot."""
+        manifest = snapshot.manifest
+        index, owners, columns = snapshot.index, snapshot.owners, snapshot.columns
+        return cls(encoder, manifest.seq, manifest.commit, index, owners, columns, settings)
+
+    @classmethod
+    def build(cls, transaction: ReadTransaction, encoder: StoredEncoder, settings: Settings) -> "MemoryIndex":
         """From the database alone."""
         _, count = transaction.count()
         owners = np.zeros(1024, np.int64)
-        for rows in transaction.batches("SELECT * FROM crops"):
-            owners = _owned(owners, [transaction.owner(row) for row in rows])
-        index = snapshots.built(transaction.folder, count, encoder, transaction.every_vector(encoder))
+        for rows in transaction.batches_of(CropRow, "SELECT * FROM crops"):
+            owners = _with_crops(owners, transaction, rows)
+        index = snapshots.built(transaction.folder, count, encoder, transaction.every_vector(encoder), settings)
         if len(index) != count or np.count_nonzero(owners) != count:
             raise damaged(transaction.folder, f"{count} crops have {len(index)} vectors")
         seq = transaction.seq()
-        return cls(encoder, seq, transaction.commit(seq), index, owners, Columns.read(transaction))
+        columns = Columns.read(transaction, words=settings.words)
+        return cls(encoder, seq, transaction.commit(seq), index, owners, columns, settings)
 
     def save(self, transaction: ReadTransaction) -> "MemoryIndex":
         """Write a snapshot, and return the same memory read from it, which takes less memory."""
@@ -89,8 +99,10 @@ class MemoryIndex:
         number = self._encoder.encoder
         parts = (self.index, self.owners, self.columns)
         snapshots.write(transaction.folder, *parts, encoder=number, seq=self.seq, commit=commit)
-        again = snapshots.read(transaction.folder, number)
-        return MemoryIndex(self._encoder, self.seq, commit, *again[1:]) if again and again[0].seq == self.seq else self
+        again = snapshots.read(transaction.folder, number, self._settings)
+        if again is None or again.manifest.seq != self.seq:
+            return self
+        return MemoryIndex.of_snapshot(self._encoder, again, self._settings)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -102,13 +114,21 @@ class MemoryIndex:
             return False
         rows = transaction.changes(self.seq)
         last = transaction.seq()
-        if [row[0] for row in rows] != list(range(self.seq + 1, last + 1)) or any(row[2] == "switch" for row in rows):
+        if [row.seq for row in rows] != list(range(self.seq + 1, last + 1)) or any(
+            row.kind == "switch" for row in rows
+        ):
             return False
-        products, crops, gone_products, gone_crops = (
-            sorted({key for row in rows for key in json.loads(row[3])[place]}) for place in range(4)
+        changed = [ChangedKeys(*json.loads(row.detail)) for row in rows]
+        self._replay_crops(
+            transaction,
+            {key for keys in changed for key in keys.crops},
+            gone={key for keys in changed for key in keys.gone_crops},
         )
-        self._replay(transaction, crops, gone_crops)
-        self._retell(transaction, products, gone_products)
+        self._replay_products(
+            transaction,
+            {key for keys in changed for key in keys.products},
+            gone={key for keys in changed for key in keys.gone_products},
+        )
         self.seq, self.commit = last, transaction.commit(last)
         return True
 
@@ -117,21 +137,20 @@ class MemoryIndex:
         seq = transaction.seq()
         return self.seq == seq and self.commit == transaction.commit(seq)
 
-    def _replay(self, transaction: ReadTransaction, crops: Sequence[int], gone: Sequence[int]) -> None:
+    def _replay_crops(self, transaction: ReadTransaction, changed: set[int], *, gone: set[int]) -> None:
         """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
         if gone:
-            self.index.remove(np.array(gone, np.int64))
-            self.owners = _owned(self.owners, [(crop, 0) for crop in gone])
-        crops = sorted(set(crops) - set(gone))
+            removed = np.array(sorted(gone), np.int64)
+            self.index.remove(removed)
+            self.owners = _owned(self.owners, removed, np.zeros_like(removed))
+        crops = sorted(changed - gone)
         if not crops:
             return
-        rows = [transaction.one("SELECT * FROM crops WHERE crop = ?", crop) for crop in crops]
+        rows = [transaction.first(CropRow, "SELECT * FROM crops WHERE crop = ?", crop) for crop in crops]
         if None in rows:
             raise damaged(transaction.folder, "a crop that was put is not there")
-        places = [slot(self._encoder.encoder, crop) for crop in crops]
-        vectors = [transaction.one("SELECT * FROM vectors WHERE slot = ?", place) for place in places]
-        self.owners = _owned(self.owners, [transaction.owner(row) for row in rows])
-        self.index.add(np.array(crops, np.int64), transaction.vectors_of(self._encoder, vectors))
+        self.owners = _with_crops(self.owners, transaction, (row for row in rows if row is not None))
+        self.index.add(np.array(crops, np.int64), transaction.vectors_at(self._encoder, crops))
 
     def nearest(
         self,
@@ -140,8 +159,8 @@ class MemoryIndex:
         *,
         among: Int64[np.ndarray, "m"] | None,
         without: Sequence[int] = (),
-    ) -> list[tuple[int, int, float]]:
-        """Product, its best crop and that crop's score, for the k best products.
+    ) -> list[BestCrop]:
+        """The best crop of each of the k best products.
 
         Asks for more crops until k products are found or there are no more crops: the crops come best first, so no
         product that is left out is better. Every k begins at the same rung, so that a smaller k gives a prefix.
@@ -156,43 +175,57 @@ class MemoryIndex:
             keys, scores = self.index.nearest(query, width, among=among)
             products = self.owners[keys[0]]
             first = np.sort(np.unique(products, return_index=True)[1])
-            found = first[~np.isin(products[first], np.array(without, np.int64))][:k]
-            if len(found) == k or width >= candidates:
-                return [(int(products[at]), int(keys[0, at]), float(scores[0, at])) for at in found]
+            best = first[~np.isin(products[first], np.array(without, np.int64))][:k]
+            if len(best) == k or width >= candidates:
+                return [BestCrop(int(products[at]), int(keys[0, at]), float(scores[0, at])) for at in best]
             width *= 4
         return []
 
     def allowed(self, transaction: ReadTransaction, filter_: Filter) -> Int64[np.ndarray, "m"]:
         """Crops of the products that match, rising."""
 
-        def ask(condition: Condition) -> Int64[np.ndarray, "m"]:
-            text, values = compiled(condition)
-            rows = transaction.all(" ".join(["SELECT product FROM products WHERE", text]), *values)
+        def by_database(condition: Condition) -> Int64[np.ndarray, "m"]:
+            sql, values = compiled(condition)
+            rows = transaction.all(" ".join(["SELECT product FROM products WHERE", sql]), *values)
             return np.fromiter((key for (key,) in rows), np.int64, len(rows))
 
-        told = repr(filter_)  # as values, true and 1 are the same
+        text = repr(filter_)  # as values, true and 1 are the same
         with self._matching:
-            if told not in self._allowed:
-                matches = self.columns.matching(filter_, ask)
+            if text not in self._allowed:
+                matches = self.columns.matching(filter_, by_database)
                 matches[0] = False  # whose crop is nobody's
-                self._allowed[told] = np.flatnonzero(matches[self.owners])
+                self._allowed[text] = np.flatnonzero(matches[self.owners])
                 if len(self._allowed) > RECENT:
                     self._allowed.popitem(last=False)
-            self._allowed.move_to_end(told)
-            return self._allowed[told]
+            self._allowed.move_to_end(text)
+            return self._allowed[text]
 
-    def _retell(self, transaction: ReadTransaction, products: Sequence[int], gone: Sequence[int]) -> None:
-        """Bring what filters ask about to the present state of these products."""
-        rows = {key: transaction.one("SELECT * FROM products WHERE product = ?", key) for key in {*products} - {*gone}}
-        if None in rows.values():
+    def _replay_products(self, transaction: ReadTransaction, changed: set[int], *, gone: set[int]) -> None:
+        """Bring the columns of filters to the present state of these products."""
+        statement = "SELECT * FROM products WHERE product = ?"
+        rows = [transaction.first(ProductRow, statement, key) for key in sorted(changed - gone)]
+        if None in rows:
             raise damaged(transaction.folder, "a product that was put is not there")
-        self.columns.follow({key: transaction.product_of(row) for key, row in rows.items()})
+        self.columns.follow({row.product: transaction.product_of(row) for row in rows if row is not None})
         self._allowed.clear()
 
 
-def _owned(owners: Int64[np.ndarray, "c"], rows: Sequence[tuple[int, int]]) -> Int64[np.ndarray, "m"]:
+def _with_crops(
+    owners: Int64[np.ndarray, "c"], transaction: ReadTransaction, rows: Iterable[CropRow]
+) -> Int64[np.ndarray, "m"]:
+    """Owners with the crops of these rows; raises BadCatalog for a row that is not what was written."""
+    crops, products = [], []
+    for row in rows:
+        transaction.demand_whole(row)
+        crops.append(row.crop)
+        products.append(row.product)
+    return _owned(owners, np.array(crops, np.int64), np.array(products, np.int64))
+
+
+def _owned(
+    owners: Int64[np.ndarray, "c"], crops: Int64[np.ndarray, "n"], products: Int64[np.ndarray, "n"]
+) -> Int64[np.ndarray, "m"]:
     """Owners with these crops and their products put in."""
-    pairs = np.array(rows, np.int64).reshape(-1, 2)
-    owners = grown(owners, int(pairs[:, 0].max(initial=0)) + 1, 0)
-    owners[pairs[:, 0]] = pairs[:, 1]
+    owners = grown(owners, int(crops.max(initial=0)) + 1, 0)
+    owners[crops] = products
     return owners

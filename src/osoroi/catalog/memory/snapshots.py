@@ -25,10 +25,10 @@ from osoroi import files
 from osoroi.catalog.memory.columns import Columns
 from osoroi.catalog.store.database import damaged, sync
 from osoroi.catalog.store.rows import StoredEncoder
+from osoroi.catalog.store.settings import Settings
 from osoroi.errors import BadIndex
 from osoroi.index import Index
 from osoroi.index.exact import ExactIndex
-from osoroi.index.scan import WORTH, ScanIndex
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ LOCK = "lock"
 FORMAT = 2
 TRIES = 5
 KINDS = ("exact", "scan")
-SCAN_FROM = WORTH
-"""Vectors from which on they are scanned; fewer are all compared."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,25 @@ class Manifest:
     format: int = FORMAT
 
 
-Opened = tuple[Manifest, Index, Int64[np.ndarray, "c"], Columns]
+@dataclass(frozen=True)
+class OpenedSnapshot:
+    """A snapshot that was read: the index, the product of each crop (0 where there is none), and the columns."""
+
+    manifest: Manifest
+    index: Index
+    owners: Int64[np.ndarray, "c"]
+    columns: Columns
 
 
 def built(
-    folder: Path, count: int, encoder: StoredEncoder, vectors: Iterable[tuple[list[int], Float32[np.ndarray, "n d"]]]
+    folder: Path,
+    count: int,
+    encoder: StoredEncoder,
+    vectors: Iterable[tuple[list[int], Float32[np.ndarray, "n d"]]],
+    settings: Settings,
 ) -> Index:
     """A new index of so many vectors, given by rising keys. Which kind it is, is decided here and nowhere else."""
-    if count < SCAN_FROM:
+    if count < settings.scan_from:
         index = ExactIndex(encoder.dim)
         for keys, rows in vectors:
             index.add(np.array(keys, np.int64), rows)
@@ -81,7 +90,10 @@ def built(
         done += len(keys)
     if done != count:
         raise damaged(folder, f"{count} crops have {done} vectors")
-    return ScanIndex.build(every_key, every, parts=[part.size for part in encoder.parts])
+    from osoroi.index.scan import ScanIndex
+
+    sizes = [part.size for part in encoder.parts]
+    return ScanIndex.build(every_key, every, parts=sizes, settings=settings.scan)
 
 
 def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:
@@ -109,8 +121,12 @@ def _allocate(file: IO[bytes], size: int) -> None:
     file.flush()
 
 
-def _open(kind: str, path: Path) -> Index:
-    return ScanIndex.open(path) if kind == "scan" else ExactIndex.open(path)
+def _open(kind: str, path: Path, settings: Settings) -> Index:
+    if kind == "exact":
+        return ExactIndex.open(path)
+    from osoroi.index.scan import ScanIndex
+
+    return ScanIndex.open(path, settings=settings.scan)
 
 
 def kind_of(index: Index) -> str:
@@ -182,7 +198,7 @@ def manifest_of(path: Path) -> Manifest:
     return manifest
 
 
-def read(folder: Path, encoder: int) -> Opened | None:
+def read(folder: Path, encoder: int, settings: Settings) -> OpenedSnapshot | None:
     """The current snapshot, or None where there is none of this encoder or none that is whole."""
     for _ in range(TRIES):
         path = current(folder)
@@ -190,7 +206,7 @@ def read(folder: Path, encoder: int) -> Opened | None:
             return None
         try:
             manifest = manifest_of(path)
-            return opened(path, manifest) if manifest.encoder == encoder else None
+            return opened(path, manifest, settings) if manifest.encoder == encoder else None
         except BadIndex as error:
             if current(folder) == path:  # otherwise it was swapped while we looked
                 log.warning(
@@ -200,15 +216,15 @@ def read(folder: Path, encoder: int) -> Opened | None:
     return None
 
 
-def opened(path: Path, manifest: Manifest) -> Opened:
+def opened(path: Path, manifest: Manifest, settings: Settings) -> OpenedSnapshot:
     """All of a snapshot; raises BadIndex where it is not what was written."""
     try:
-        index = _open(manifest.kind, path / "vectors")
+        index = _open(manifest.kind, path / "vectors", settings)
         whole = (_crc(path / "owners"), _crc(path / "columns")) == (manifest.owners, manifest.columns)
         owners = np.fromfile(path / "owners", "<i8").astype(np.int64)
         if not whole or len(index) != manifest.count:
             raise BadIndex(f"the snapshot {path} is not what was written")
-        return manifest, index, owners, Columns.open(path / "columns")
+        return OpenedSnapshot(manifest, index, owners, Columns.open(path / "columns"))
     except OSError as error:
         raise BadIndex(f"the snapshot {path} cannot be read: {error}") from error
 

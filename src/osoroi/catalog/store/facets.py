@@ -19,8 +19,8 @@ FEW = 12
 
 ATTRIBUTES = 40
 """Attributes that are listed, by name; a page with more choices helps nobody, and each costs a count."""
-LOOKED_AT = 400
-"""Attributes that are looked at for those, by name."""
+EXAMINED = 400
+"""Attributes that are examined for those, by name."""
 
 CompiledFor = Callable[[str], Compiled]
 """Column -> the filters of all others."""
@@ -60,16 +60,16 @@ def _range(connection: sqlite3.Connection, compiled_for: CompiledFor) -> Facet |
 
 
 def _attributes(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:
-    found: list[Facet] = []
+    facets_: list[Facet] = []
     statement = "SELECT name_id, name FROM names WHERE kinds != 'number' ORDER BY name LIMIT ?"
-    for name_id, name in connection.execute(statement, (LOOKED_AT,)).fetchall():
-        if len(found) == ATTRIBUTES:
+    for name_id, name in connection.execute(statement, (EXAMINED,)).fetchall():
+        if len(facets_) == ATTRIBUTES:
             break
         kind = _kind(connection, name_id)
         if kind is not None:
             column = PREFIX + name
-            found.append(Facet(column, kind, _values(connection, name_id, kind, compiled_for(column))))
-    return found
+            facets_.append(Facet(column, kind, _values(connection, name_id, kind, compiled_for(column))))
+    return facets_
 
 
 def _kind(connection: sqlite3.Connection, name_id: int) -> Literal["choice", "flag"] | None:

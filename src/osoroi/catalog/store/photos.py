@@ -12,7 +12,7 @@ from osoroi.records import Source
 FOLDER = "photos"
 
 
-class Kept(NamedTuple):
+class StoredPhoto(NamedTuple):
     """Where the photo of a crop is: at ``path``, or kept in the catalog's folder; ``data`` where it came as bytes."""
 
     sha256: str
@@ -20,7 +20,7 @@ class Kept(NamedTuple):
     data: bytes | None = None
 
 
-def keep(folder: Path, photo: Source, known: str | None = None) -> Kept:
+def keep(folder: Path, photo: Source, known: str | None = None) -> StoredPhoto:
     """Remember a photo on disk, or write its bytes into the catalog's folder.
 
     ``known`` is the hash of a photo on disk where somebody has read it already; bytes are always hashed here.
@@ -29,15 +29,15 @@ def keep(folder: Path, photo: Source, known: str | None = None) -> Kept:
         data = photo if isinstance(photo, bytes) else photo.read()
         sha256 = hash_of(data)
         _write(place(folder, sha256), data)
-        return Kept(sha256, None, data)
+        return StoredPhoto(sha256, None, data)
     sha256 = known or _hash(photo)
-    kept = photo.name == sha256 and photo.absolute() == place(folder, sha256).absolute()
-    return Kept(sha256, None if kept else str(photo.absolute()))
+    is_stored = photo.name == sha256 and photo.absolute() == place(folder, sha256).absolute()
+    return StoredPhoto(sha256, None if is_stored else str(photo.absolute()))
 
 
-def ensure(folder: Path, kept: Sequence[Kept]) -> None:
+def ensure(folder: Path, stored: Sequence[StoredPhoto]) -> None:
     """Write once more what a compaction threw out between ``keep`` and the commit; no sweep can come in between now."""
-    for one in kept:
+    for one in stored:
         if one.path is None and not (path := place(folder, one.sha256)).exists():
             if one.data is None:
                 raise BadPhoto(f"the kept photo {path} is gone", hint="put the product with its photos")

@@ -3,11 +3,12 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from osoroi.catalog.store import database, identity
 from osoroi.catalog.store.reader import ReadTransaction
+from osoroi.catalog.store.rows import meta_row
 from osoroi.errors import BadCatalog, CatalogReplaced
 
 
@@ -18,7 +19,15 @@ class Pool:
     CatalogReplaced where they are others.
     """
 
-    def __init__(self, folder: Path, *, readonly: bool, wait_s: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        readonly: bool,
+        wait_s: float,
+        frozen: Callable[[Path], tuple[int, int] | None] = database.frozen,
+    ) -> None:
+        self._frozen_state = frozen
         self.folder = folder
         self.readonly = readonly
         self.identity = ""
@@ -60,7 +69,7 @@ class Pool:
             raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
         self.check_identity()
         with self._changed:
-            if self.readonly and (frozen := database.frozen(self.folder)) != self._frozen:
+            if self.readonly and (frozen := self._frozen_state(self.folder)) != self._frozen:
                 self._frozen = frozen
                 self._generation += 1  # what is lent just now is of the file before
                 self._close_idle()
@@ -120,7 +129,8 @@ class Pool:
         """Give a catalog that was made without an identity one with its first commit."""
         if not self.identity:
             self.identity = transaction.identity() or identity.new()
-            transaction.put_meta(transaction.IDENTITY, self.identity)
+            row = meta_row(transaction.IDENTITY, self.identity)
+            transaction.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
         if self._stamp is not None and self._stamp.marker is None:
             identity.mark(self.folder)
             self.check_identity()

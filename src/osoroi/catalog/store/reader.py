@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,18 +14,42 @@ from osoroi.catalog import filters
 from osoroi.catalog.protocol import Neighbor, StoredProduct
 from osoroi.catalog.store.database import damaged
 from osoroi.catalog.store.photos import place
-from osoroi.catalog.store.rows import SLOTS, StoredEncoder, box_of, checksum, product_of, slot, vector_is_whole
+from osoroi.catalog.store.rows import (
+    SLOTS,
+    ChangeRow,
+    CropRow,
+    EncoderRow,
+    MetaRow,
+    ProductRow,
+    StoredEncoder,
+    VectorRow,
+    box_of,
+    is_whole,
+    product_of,
+    slot,
+    vector_is_whole,
+)
 from osoroi.catalog.store.where import Compiled, compiled
-from osoroi.errors import BadFilter, NotFound
+from osoroi.errors import BadFilter, NotFound, OtherEncoder
 from osoroi.records import Crop, Part, Product
 
 BATCH = 4096
+
+R = TypeVar("R", ProductRow, CropRow, VectorRow, EncoderRow, ChangeRow, MetaRow)
 
 FILTER_STEPS = 400_000_000
 """Steps of SQLite's machine that one filter may take: some ten seconds of one core."""
 
 STRIDE = 100_000
 """Steps between two looks at what is left."""
+
+
+class BestCrop(NamedTuple):
+    """The best crop of a product in a search, both by their keys, and its score."""
+
+    product: int
+    crop: int
+    score: float
 
 
 class ReadTransaction:
@@ -43,11 +67,30 @@ class ReadTransaction:
         """Every row."""
         return self.connection.execute(statement, values).fetchall()
 
+    def first(self, kind: type[R], statement: str, *values: Any) -> R | None:
+        """The first row by the names of its columns, or None."""
+        row = self.one(statement, *values)
+        return None if row is None else self._named(kind, row)
+
+    def rows(self, kind: type[R], statement: str, *values: Any) -> list[R]:
+        """Every row by the names of its columns."""
+        return [self._named(kind, row) for row in self.all(statement, *values)]
+
+    def _named(self, kind: type[R], row: tuple[Any, ...]) -> R:
+        if len(row) != len(kind._fields):
+            raise damaged(self.folder, "its tables are not those that were made")
+        return kind._make(row)
+
     def batches(self, statement: str, *values: Any) -> Iterator[list[Any]]:
         """Every row, some thousand at a time."""
         cursor = self.connection.execute(statement, values)
         while rows := cursor.fetchmany(BATCH):
             yield rows
+
+    def batches_of(self, kind: type[R], statement: str, *values: Any) -> Iterator[list[R]]:
+        """Every row by the names of its columns, some thousand at a time."""
+        for rows in self.batches(statement, *values):
+            yield [self._named(kind, row) for row in rows]
 
     def seq(self) -> int:
         """The ``seq`` of the last commit, 0 before the first."""
@@ -59,11 +102,21 @@ class ReadTransaction:
 
     def encoder(self) -> StoredEncoder:
         """The encoder whose vectors are searched."""
-        row = self.one("SELECT * FROM encoders WHERE encoder = ?", int(self.meta("encoder")))
-        if row is None or checksum(*row[:-1]) != row[-1]:
+        row = self.first(EncoderRow, "SELECT * FROM encoders WHERE encoder = ?", int(self.meta("encoder")))
+        if row is None or not is_whole(row):
             raise damaged(self.folder, "its encoder is not what was written")
-        parts = tuple(Part(**part) for part in json.loads(row[3]))
-        return StoredEncoder(row[0], row[1], row[2], parts, json.loads(row[4]), row[5])
+        parts = tuple(Part(**part) for part in json.loads(row.parts))
+        return StoredEncoder(row.encoder, row.fingerprint, row.dim, parts, json.loads(row.about), row.since_s)
+
+    def demand_encoder(self, encoder: StoredEncoder) -> None:
+        """Raise OtherEncoder where the catalog has been moved from this encoder to another."""
+        now = self.encoder()
+        if now.encoder != encoder.encoder:
+            raise OtherEncoder(
+                f"the catalog {self.folder} was moved from encoder {encoder.fingerprint[:12]} "
+                f"to {now.fingerprint[:12]}",
+                hint="open it again, with the encoder it has now",
+            )
 
     def commit(self, seq: int) -> int:
         """What tells a commit from any other of the same number; 0 for none."""
@@ -72,10 +125,10 @@ class ReadTransaction:
 
     def meta(self, name: str) -> str:
         """One of the values that the catalog keeps about itself."""
-        row = self.one("SELECT * FROM meta WHERE name = ?", name)
-        if row is None or checksum(*row[:-1]) != row[-1]:
+        row = self.first(MetaRow, "SELECT * FROM meta WHERE name = ?", name)
+        if row is None or not is_whole(row):
             raise damaged(self.folder, f"{name!r} is not what was written")
-        return str(row[1])
+        return row.value
 
     IDENTITY = "identity"
 
@@ -84,17 +137,12 @@ class ReadTransaction:
         row = self.one("SELECT 1 FROM meta WHERE name = ?", self.IDENTITY)
         return self.meta(self.IDENTITY) if row else ""
 
-    def put_meta(self, name: str, value: str) -> None:
-        """Store one of the values that the catalog keeps about itself."""
-        row = (name, value, checksum(name, value))
-        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
-
-    def changes(self, after: int) -> list[tuple[int, float, str, str]]:
-        """Commits behind ``after`` in their order: seq, time, kind, keys touched."""
-        rows = self.all("SELECT * FROM changes WHERE seq > ? ORDER BY seq", after)
-        if not all(checksum(*row[:-1]) == row[-1] for row in rows):
+    def changes(self, after: int) -> list[ChangeRow]:
+        """Commits behind ``after`` in their order."""
+        rows = self.rows(ChangeRow, "SELECT * FROM changes WHERE seq > ? ORDER BY seq", after)
+        if not all(map(is_whole, rows)):
             raise damaged(self.folder, "a line of its changes is not what was written")
-        return [row[:-1] for row in rows]
+        return rows
 
     # products
 
@@ -102,18 +150,18 @@ class ReadTransaction:
         """One product; raises NotFound."""
         return self.product_of(self.row(product_id))
 
-    def row(self, product_id: str) -> tuple[Any, ...]:
+    def row(self, product_id: str) -> ProductRow:
         """A product's row; raises NotFound."""
-        row: tuple[Any, ...] | None = self.one("SELECT * FROM products WHERE product_id = ?", product_id)
+        row = self.first(ProductRow, "SELECT * FROM products WHERE product_id = ?", product_id)
         if row is None:
             raise NotFound(f"the catalog {self.folder} holds no product {product_id!r}")
         return row
 
-    def product_of(self, row: tuple[Any, ...]) -> Product:
+    def product_of(self, row: ProductRow) -> Product:
         """The product of a row; raises BadCatalog where it was changed by anything but us."""
         product = product_of(row)
         if product is None:
-            raise damaged(self.folder, f"product {row[1]!r} is not what was written")
+            raise damaged(self.folder, f"product {row.product_id!r} is not what was written")
         return product
 
     def page(self, where: str | None, after: str, limit: int) -> list[Product]:
@@ -121,7 +169,7 @@ class ReadTransaction:
         text, values = self.compiled(where)
         statement = " ".join(["SELECT * FROM products WHERE product_id > ? AND", text, "ORDER BY product_id LIMIT ?"])
         with self.limited():
-            rows = self.all(statement, after, *values, limit)
+            rows = self.rows(ProductRow, statement, after, *values, limit)
         return [self.product_of(row) for row in rows]
 
     def matching(self, where: str | None) -> int:
@@ -165,67 +213,89 @@ class ReadTransaction:
 
     # crops
 
-    def crops(self, row: tuple[Any, ...]) -> list[Crop]:
+    def crops(self, row: ProductRow) -> list[Crop]:
         """The crops of a product's row, in the order they were put."""
-        rows = self.all("SELECT * FROM crops WHERE product = ? ORDER BY place", row[0])
-        return [self.crop_of(crop, row[1]) for crop in rows]
+        rows = self.rows(CropRow, "SELECT * FROM crops WHERE product = ? ORDER BY place", row.product)
+        return [self.crop_of(crop, row.product_id) for crop in rows]
 
     def crop(self, crop_id: str) -> Crop:
         """One crop; raises NotFound."""
-        row = self.one("SELECT crops.*, product_id FROM crops JOIN products USING (product) WHERE crop_id = ?", crop_id)
+        row = self.first(CropRow, "SELECT * FROM crops WHERE crop_id = ?", crop_id)
         if row is None:
             raise NotFound(f"the catalog {self.folder} holds no crop {crop_id!r}")
-        return self.crop_of(row[:-1], row[-1])
+        return self.crop_of(row, self.owner_of(row))
 
-    def crop_of(self, row: tuple[Any, ...], product_id: str) -> Crop:
+    def crop_of(self, row: CropRow, product_id: str) -> Crop:
         """The crop of a row; its photo is a path, in the catalog's folder where the photo was kept."""
-        self.owner(row)
-        _, crop_id, _, _, sha256, path, box, split, _ = row
-        photo = Path(path) if path is not None else place(self.folder, sha256)
-        return Crop(crop_id, product_id, "shop", photo, box_of(box), split, sha256)
+        self.demand_whole(row)
+        photo = Path(row.path) if row.path is not None else place(self.folder, row.sha256)
+        return Crop(row.crop_id, product_id, "shop", photo, box_of(row.box), row.split, row.sha256)
 
-    def owner(self, row: tuple[Any, ...]) -> tuple[int, int]:
-        """The crop of a row and its product, by their keys."""
-        if checksum(*row[:-1]) != row[-1]:
-            raise damaged(self.folder, f"crop {row[1]!r} is not what was written")
-        return row[0], row[2]
+    def owner_of(self, row: CropRow) -> str:
+        """The id of the product that a crop's row belongs to."""
+        owner = self.one("SELECT product_id FROM products WHERE product = ?", row.product)
+        if owner is None:
+            raise damaged(self.folder, f"crop {row.crop_id!r} belongs to no product")
+        return str(owner[0])
+
+    def demand_whole(self, row: CropRow) -> None:
+        """Raise BadCatalog for a crop that was changed by anything but us."""
+        if not is_whole(row):
+            raise damaged(self.folder, f"crop {row.crop_id!r} is not what was written")
 
     def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, with their crops."""
-        rows = [self.one("SELECT * FROM products WHERE product_id = ?", one) for one in product_ids]
-        return {row[1]: StoredProduct(self.product_of(row), self.crops(row)) for row in rows if row is not None}
+        statement = "SELECT * FROM products WHERE product_id = ?"
+        rows = [self.first(ProductRow, statement, one) for one in product_ids]
+        return {row.product_id: StoredProduct(self.product_of(row), self.crops(row)) for row in rows if row is not None}
 
-    def neighbor(self, encoder: StoredEncoder, product: int, crop: int, score: float) -> Neighbor:
+    def neighbor(self, encoder: StoredEncoder, best: BestCrop) -> Neighbor:
         """The product, crop and vector of these keys; raises BadCatalog where they do not belong together."""
-        row = self.one("SELECT * FROM products WHERE product = ?", product)
-        picture = self.one("SELECT * FROM crops WHERE crop = ?", crop)
-        if row is None or picture is None or picture[2] != product:
-            raise damaged(self.folder, f"crop {crop} and product {product} do not belong together")
-        stored = self.one("SELECT * FROM vectors WHERE slot = ?", slot(encoder.encoder, crop))
-        record = self.product_of(row)
-        crop_id = self.crop_of(picture, record.product_id).crop_id
-        return Neighbor(record, crop_id, score, self.vectors_of(encoder, [stored])[0])
+        row = self.first(ProductRow, "SELECT * FROM products WHERE product = ?", best.product)
+        crop = self.first(CropRow, "SELECT * FROM crops WHERE crop = ?", best.crop)
+        if row is None or crop is None or crop.product != best.product:
+            raise damaged(self.folder, f"crop {best.crop} and product {best.product} do not belong together")
+        product = self.product_of(row)
+        crop_id = self.crop_of(crop, product.product_id).crop_id
+        return Neighbor(product, crop_id, best.score, self.vectors_at(encoder, [crop.crop])[0])
 
     # vectors
 
+    def spread(self, most: int) -> list[str]:
+        """Ids of at most so many crops, those next to evenly spaced keys."""
+        last = self.one("SELECT max(crop) FROM crops")[0] or 0
+        keys = range(last) if last <= most else (number * last // most for number in range(most))
+        rows = (self.one("SELECT crop_id FROM crops WHERE crop > ? ORDER BY crop LIMIT 1", key) for key in keys)
+        return list(dict.fromkeys(row[0] for row in rows if row is not None))
+
     def vectors(self, encoder: StoredEncoder, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of these crops, in this order; raises NotFound."""
-        keys = [self.one("SELECT crop FROM crops WHERE crop_id = ?", crop_id) for crop_id in crop_ids]
-        for key, crop_id in zip(keys, crop_ids, strict=True):
-            if key is None:
+        keys = []
+        for crop_id in crop_ids:
+            row = self.one("SELECT crop FROM crops WHERE crop_id = ?", crop_id)
+            if row is None:
                 raise NotFound(f"the catalog {self.folder} holds no crop {crop_id!r}")
-        places = [slot(encoder.encoder, key[0]) for key in keys]
-        return self.vectors_of(encoder, [self.one("SELECT * FROM vectors WHERE slot = ?", one) for one in places])
+            keys.append(row[0])
+        return self.vectors_at(encoder, keys)
 
-    def vectors_of(self, encoder: StoredEncoder, rows: Sequence[tuple[int, bytes, int]]) -> Float32[np.ndarray, "n d"]:
-        """The vectors of rows of ``vectors``; raises BadCatalog where one is not there or not what was written."""
-        if None in rows or not all(vector_is_whole(*row) and len(row[1]) == 4 * encoder.dim for row in rows):
+    def vectors_at(self, encoder: StoredEncoder, crops: Sequence[int]) -> Float32[np.ndarray, "n d"]:
+        """The vectors of crops by their keys; raises BadCatalog where one is not there or not what was written."""
+        statement = "SELECT * FROM vectors WHERE slot = ?"
+        rows = [self.first(VectorRow, statement, slot(encoder.encoder, crop)) for crop in crops]
+        if None in rows:
+            raise damaged(self.folder, "a vector is not there")
+        return self.vectors_of(encoder, [row for row in rows if row is not None])
+
+    def vectors_of(self, encoder: StoredEncoder, rows: Sequence[VectorRow]) -> Float32[np.ndarray, "n d"]:
+        """The vectors of rows of ``vectors``; raises BadCatalog where one is not what was written."""
+        if not all(vector_is_whole(row) and len(row.vector) == 4 * encoder.dim for row in rows):
             raise damaged(self.folder, "a vector is not what was written")
-        data = b"".join(row[1] for row in rows)
+        data = b"".join(row.vector for row in rows)
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(rows), encoder.dim)
 
     def every_vector(self, encoder: StoredEncoder) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
         """Keys of crops and their vectors, by rising key, some thousand at a time."""
         first = slot(encoder.encoder, 0)
-        for rows in self.batches("SELECT * FROM vectors WHERE slot >= ? AND slot < ?", first, first + SLOTS):
-            yield [row[0] - first for row in rows], self.vectors_of(encoder, rows)
+        statement = "SELECT * FROM vectors WHERE slot >= ? AND slot < ?"
+        for rows in self.batches_of(VectorRow, statement, first, first + SLOTS):
+            yield [row.slot - first for row in rows], self.vectors_of(encoder, rows)

@@ -1,23 +1,100 @@
-"""Records as rows and back, each row with a checksum: what was changed outside is noticed when it is read."""
+"""The rows of the database by name, records as rows and back. Each row has a checksum, so that what was changed outside
+is noticed when it is read."""
 
 import json
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog.filters import Known, is_unicode, kind
-from osoroi.catalog.protocol import Entry
-from osoroi.errors import BadRequest
+from osoroi.catalog.filters import Known, kind
 from osoroi.records import Box, Part, Product, Value
 
 SLOTS = 1 << 40
-TEXTS = ("category", "brand", "currency", "url", "design_id")
+
+
+class MetaRow(NamedTuple):
+    """A row of ``meta``: a value that the catalog keeps about itself."""
+
+    name: str
+    value: str
+    checksum: int
+
+
+class EncoderRow(NamedTuple):
+    """A row of ``encoders``; ``parts`` and ``about`` are JSON."""
+
+    encoder: int
+    fingerprint: str
+    dim: int
+    parts: str
+    about: str
+    since_s: float
+    checksum: int
+
+
+class ProductRow(NamedTuple):
+    """A row of ``products``; ``attributes`` is JSON."""
+
+    product: int
+    product_id: str
+    title: str
+    category: str | None
+    brand: str | None
+    price: float | None
+    currency: str | None
+    url: str | None
+    design_id: str | None
+    attributes: str
+    checksum: int
+
+
+class CropRow(NamedTuple):
+    """A row of ``crops``; ``path`` is None where the photo is in the catalog's folder."""
+
+    crop: int
+    crop_id: str
+    product: int
+    place: int
+    sha256: str
+    path: str | None
+    box: str | None
+    split: str | None
+    checksum: int
+
+
+class VectorRow(NamedTuple):
+    """A row of ``vectors``: little-endian numbers."""
+
+    slot: int
+    vector: bytes
+    checksum: int
+
+
+class ChangeRow(NamedTuple):
+    """A row of ``changes``: one commit. ``detail`` is the JSON of ``ChangedKeys``."""
+
+    seq: int
+    at_s: float
+    kind: str
+    detail: str
+    checksum: int
+
+
+class ChangedKeys(NamedTuple):
+    """Keys that a commit put, and keys that it removed."""
+
+    products: list[int]
+    crops: list[int]
+    gone_products: list[int]
+    gone_crops: list[int]
+
+
+Summed = MetaRow | EncoderRow | ProductRow | CropRow | ChangeRow
+"""Rows whose last column is the ``checksum`` of the others."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +118,23 @@ def checksum(*values: Any) -> int:
     return zlib.crc32(json.dumps(values, default=repr).encode())  # damage can make a value of any type
 
 
+def meta_row(name: str, value: str) -> MetaRow:
+    """A row of ``meta``."""
+    return MetaRow(name, value, checksum(name, value))
+
+
+def is_whole(row: Summed) -> bool:
+    """Whether a row is what was written."""
+    return checksum(*row[:-1]) == row.checksum
+
+
 def slot(encoder: int, crop: int) -> int:
     """The key of a crop's vector by an encoder."""
     return encoder * SLOTS + crop
 
 
-def product_row(key: int, product: Product) -> tuple[Any, ...]:
-    """The columns of ``products`` in their order."""
+def product_row(key: int, product: Product) -> ProductRow:
+    """A product's row under this key."""
     price = None if product.price is None else float(product.price) + 0.0  # SQLite keeps no -0.0
     values = (
         key,
@@ -61,15 +148,24 @@ def product_row(key: int, product: Product) -> tuple[Any, ...]:
         product.design_id,
         json.dumps({name: _plain(value) for name, value in product.attributes.items()}, ensure_ascii=False),
     )
-    return (*values, checksum(*values))
+    return ProductRow(*values, checksum(*values))
 
 
-def product_of(row: tuple[Any, ...]) -> Product | None:
+def product_of(row: ProductRow) -> Product | None:
     """The product of a row, or None where the row is not what was written."""
-    *values, stored = row
-    if checksum(*values) != stored:
+    if not is_whole(row):
         return None
-    return Product(*values[1:9], attributes_of(values[9]))  # type: ignore[call-arg]
+    return Product(
+        row.product_id,
+        row.title,
+        row.category,
+        row.brand,
+        row.price,
+        row.currency,
+        row.url,
+        row.design_id,
+        attributes_of(row.attributes),
+    )
 
 
 def attributes_of(text: str) -> dict[str, Value]:
@@ -81,15 +177,15 @@ def attributes_of(text: str) -> dict[str, Value]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
 
 
-def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> tuple[int, bytes, int]:
-    """The columns of ``vectors``; little-endian whatever the machine."""
+def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> VectorRow:
+    """A vector's row; little-endian whatever the machine."""
     data = vector.astype("<f4").tobytes()
-    return slot_, data, zlib.crc32(data, slot_ & 0xFFFFFFFF)
+    return VectorRow(slot_, data, zlib.crc32(data, slot_ & 0xFFFFFFFF))
 
 
-def vector_is_whole(slot_: int, data: Any, stored: int) -> bool:
+def vector_is_whole(row: VectorRow) -> bool:
     """Whether a vector's row is what was written."""
-    return isinstance(data, bytes) and zlib.crc32(data, slot_ & 0xFFFFFFFF) == stored
+    return isinstance(row.vector, bytes) and zlib.crc32(row.vector, row.slot & 0xFFFFFFFF) == row.checksum
 
 
 def box_text(box: Box | None) -> str | None:
@@ -125,60 +221,3 @@ def facts(product: Product) -> dict[str, Known | tuple[Known, ...]]:
     """
     plain = {name: _plain(value) for name, value in product.attributes.items()}
     return {name: value for name, value in plain.items() if value is not None and value != ()}
-
-
-def demand(entry: Entry, dim: int) -> None:
-    """Raise BadRequest for an entry that cannot be stored or found again."""
-    product, crops, vectors = entry
-    demand_product(product)
-    who = f"product {product.product_id!r}"
-    if not crops or len(crops) != len(vectors):
-        problem = f"{who} has {len(crops)} crops and {len(vectors)} vectors"
-        raise BadRequest(problem, hint="one for each, one at least")
-    if vectors.shape[1] != dim or not np.isfinite(vectors).all():
-        raise BadRequest(f"{who} needs vectors of {dim} finite numbers", hint="use the catalog's encoder")
-    if len({crop.crop_id for crop in crops}) < len(crops):
-        raise BadRequest(f"{who} has two crops of one id", hint="every crop needs an id of its own")
-    for crop in crops:
-        if crop.product_id != product.product_id or crop.domain != "shop" or not crop.crop_id:
-            raise BadRequest(f"crop {crop.crop_id!r} is no shop crop of {who}", hint="a catalog holds shop crops")
-        if not is_unicode(crop.crop_id) or (isinstance(crop.photo, Path) and not is_unicode(str(crop.photo))):
-            raise BadRequest(
-                f"crop {crop.crop_id!r} of {who} has an id or a path that is no Unicode", hint="rename the file"
-            )
-
-
-def demand_product(product: Product) -> None:
-    """Raise BadRequest for a product whose values cannot be stored as what they are."""
-    who = f"product {product.product_id!r}"
-    if not product.product_id:
-        raise BadRequest("a product has an empty id", hint="every product needs one of its own")
-    texts = [product.product_id, product.title, *(getattr(product, name) for name in TEXTS), *product.attributes]
-    if not all(isinstance(text, str) for text in texts if text is not None):
-        raise BadRequest(f"{who} has something else where text belongs", hint="all columns but the price are text")
-    if product.price is not None and (not isinstance(product.price, int | float) or isinstance(product.price, bool)):
-        raise BadRequest(f"{who} has the price {product.price!r}", hint="a price is a number or missing")
-    if any(isinstance(one, bool) for value in product.attributes.values() if isinstance(value, tuple) for one in value):
-        raise BadRequest(f"{who} has a flag in a list", hint="a list holds text and numbers")
-    for value in [*texts, product.price, *(one for several in product.attributes.values() for one in listed(several))]:
-        if value is not None and not isinstance(value, str | float | int | bool):
-            raise BadRequest(
-                f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags, lists or missing"
-            )
-        if isinstance(value, int | float) and not _finite(value):
-            raise BadRequest(f"{who} has the value {value!r}", hint="numbers are finite; leave unknown ones out")
-        if isinstance(value, str) and not is_unicode(value):
-            raise BadRequest(f"{who} has text that is no Unicode: {value!r:.60}")
-
-
-def listed(value: Value) -> tuple[Any, ...]:
-    """The values of a list, or the one value."""
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _finite(value: Any) -> bool:
-    """Whether a number is one that can be stored; a whole number of 400 digits cannot."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False

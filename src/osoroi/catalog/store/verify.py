@@ -1,8 +1,8 @@
 """Does the database contradict itself? Every row against its checksum, and the tables against each other.
 
-SQLite notices a damaged tree, and not a flipped bit inside a value. So a catalog of up to ``ALWAYS`` crops is verified
-whenever it is opened, which takes a fraction of a second; a larger one by ``osoroi check``, by a backup and, for all
-that is read on the way, by every search and compaction.
+SQLite notices a damaged tree, and not a flipped bit inside a value. So a small catalog
+(``Settings.verify_up_to``) is verified whenever it is opened, which takes a fraction of a second; a larger one by
+``osoroi check``, by a backup and, for all that is read on the way, by every search and compaction.
 """
 
 from collections.abc import Iterator
@@ -10,18 +10,27 @@ from collections.abc import Iterator
 from osoroi.catalog.filters import kind
 from osoroi.catalog.store.database import damaged, tables
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import SLOTS, checksum, each, facts, product_of, vector_is_whole
-
-ALWAYS = 20_000
-"""Crops up to which everything is verified at every opening."""
+from osoroi.catalog.store.rows import (
+    SLOTS,
+    ChangeRow,
+    CropRow,
+    EncoderRow,
+    ProductRow,
+    VectorRow,
+    each,
+    facts,
+    is_whole,
+    product_of,
+    vector_is_whole,
+)
 
 KINDS = {"text": "text", "real": "number", "integer": "flag"}
 """What SQLite calls the type of a stored attribute -> its kind."""
 
 
-def demand(transaction: ReadTransaction) -> None:
-    """Raise BadCatalog for a database that contradicts itself, where it is small enough to look."""
-    if transaction.count()[1] <= ALWAYS:
+def demand(transaction: ReadTransaction, *, up_to: int) -> None:
+    """Raise BadCatalog for a database that contradicts itself, if it has at most ``up_to`` crops."""
+    if transaction.count()[1] <= up_to:
         for text in contradictions(transaction):
             raise damaged(transaction.folder, text)
 
@@ -42,25 +51,25 @@ def contradictions(transaction: ReadTransaction) -> Iterator[str]:
 def _products(transaction: ReadTransaction) -> Iterator[str]:
     """Products, and the attributes as filters see them: a sum of hashes tells whether they are the same."""
     known = {name: set(kinds.split()) for name, kinds in transaction.all("SELECT name, kinds FROM names")}
-    told = [0, 0]
-    for rows in transaction.batches("SELECT * FROM products"):
+    count, total = 0, 0
+    for rows in transaction.batches_of(ProductRow, "SELECT * FROM products"):
         for row in rows:
             product = product_of(row)
             if product is None:
-                yield f"product {row[1]!r} is not what was written"
+                yield f"product {row.product_id!r} is not what was written"
                 continue
             for name, value in facts(product).items():
                 for one, kind_ in each(value):
-                    told = [told[0] + 1, told[1] + hash((row[0], name, kind(one), one))]
+                    count, total = count + 1, total + hash((row.product, name, kind(one), one))
                     if kind_ not in known.get(name, ()):
-                        yield f"filters do not know attribute {name!r} of product {row[1]!r}"
-    seen = [0, 0]
+                        yield f"filters do not know attribute {name!r} of product {row.product_id!r}"
+    filter_count, filter_total = 0, 0
     statement = "SELECT product, name, typeof(value), value FROM facts LEFT JOIN names USING (name_id)"
-    for rows in transaction.batches(statement):
-        values = [hash((product, name, KINDS.get(type_), value)) for product, name, type_, value in rows]
-        seen = [seen[0] + len(rows), seen[1] + sum(values)]
-    if seen != told:
-        yield f"filters see {seen[0]} attributes, and products have {told[0]}, or others"
+    for batch in transaction.batches(statement):
+        values = [hash((product, name, KINDS.get(type_), value)) for product, name, type_, value in batch]
+        filter_count, filter_total = filter_count + len(batch), filter_total + sum(values)
+    if (filter_count, filter_total) != (count, total):
+        yield f"filters see {filter_count} attributes, and products have {count}, or others"
     for (product_id,) in transaction.all(
         "SELECT product_id FROM products WHERE product NOT IN (SELECT product FROM crops)"
     ):
@@ -68,24 +77,24 @@ def _products(transaction: ReadTransaction) -> Iterator[str]:
 
 
 def _crops(transaction: ReadTransaction) -> Iterator[str]:
-    for rows in transaction.batches("SELECT * FROM crops"):
+    for rows in transaction.batches_of(CropRow, "SELECT * FROM crops"):
         for row in rows:
-            if checksum(*row[:-1]) != row[-1]:
-                yield f"crop {row[1]!r} is not what was written"
+            if not is_whole(row):
+                yield f"crop {row.crop_id!r} is not what was written"
     for (crop_id,) in transaction.all("SELECT crop_id FROM crops WHERE product NOT IN (SELECT product FROM products)"):
         yield f"crop {crop_id!r} belongs to no product"
 
 
 def _vectors(transaction: ReadTransaction) -> Iterator[str]:
     dims = {}
-    for row in transaction.all("SELECT * FROM encoders"):
-        dims[row[0]] = row[2]
-        if checksum(*row[:-1]) != row[-1]:
-            yield f"encoder {row[0]} is not what was written"
-    for rows in transaction.batches("SELECT * FROM vectors"):
-        for slot, data, stored in rows:
-            number, crop = divmod(slot, SLOTS)
-            if not vector_is_whole(slot, data, stored) or (number in dims and len(data) != 4 * dims[number]):
+    for encoder in transaction.rows(EncoderRow, "SELECT * FROM encoders"):
+        dims[encoder.encoder] = encoder.dim
+        if not is_whole(encoder):
+            yield f"encoder {encoder.encoder} is not what was written"
+    for rows in transaction.batches_of(VectorRow, "SELECT * FROM vectors"):
+        for row in rows:
+            number, crop = divmod(row.slot, SLOTS)
+            if not vector_is_whole(row) or (number in dims and len(row.vector) != 4 * dims[number]):
                 yield f"the vector of crop {crop} by encoder {number} is not what was written"
     first = transaction.encoder().encoder * SLOTS
     without = "SELECT crop_id FROM crops WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop)"
@@ -99,10 +108,10 @@ def _vectors(transaction: ReadTransaction) -> Iterator[str]:
 
 
 def _changes(transaction: ReadTransaction) -> Iterator[str]:
-    rows = transaction.all("SELECT * FROM changes ORDER BY seq")
-    numbers = [row[0] for row in rows]
+    rows = transaction.rows(ChangeRow, "SELECT * FROM changes ORDER BY seq")
+    numbers = [row.seq for row in rows]
     if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         yield "the numbers of the changes have a gap"
     for row in rows:
-        if checksum(*row[:-1]) != row[-1]:
-            yield f"change {row[0]} is not what was written"
+        if not is_whole(row):
+            yield f"change {row.seq} is not what was written"

@@ -14,22 +14,28 @@ from jaxtyping import Float32
 from osoroi.catalog import filters
 from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store import identity, photos
-from osoroi.catalog.store.photos import Kept
+from osoroi.catalog.store.photos import StoredPhoto
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import (
+    ChangedKeys,
+    ChangeRow,
+    CropRow,
+    EncoderRow,
+    ProductRow,
     StoredEncoder,
+    VectorRow,
     attributes_of,
     box_text,
     checksum,
-    demand,
-    demand_product,
     each,
     facts,
+    meta_row,
     product_row,
     slot,
     vector_row,
 )
-from osoroi.errors import BadRequest, OtherEncoder
+from osoroi.catalog.store.validation import demand, demand_product
+from osoroi.errors import BadRequest
 from osoroi.records import Crop, Product, Value
 
 
@@ -38,7 +44,7 @@ class Prepared(NamedTuple):
 
     product: Product
     crops: Sequence[Crop]
-    kept: Sequence[Kept]
+    photos: Sequence[StoredPhoto]
     vectors: Float32[np.ndarray, "n d"]
 
 
@@ -60,18 +66,8 @@ class Touched:
 def prepared(folder: Path, dim: int, entry: Entry) -> Prepared:
     """An entry after its checks, its photos kept; raises BadRequest and BadPhoto."""
     demand(entry, dim)
-    kept = [photos.keep(folder, crop.photo, crop.sha256) for crop in entry.crops]
-    return Prepared(entry.product, entry.crops, kept, entry.vectors)
-
-
-def demand_encoder(folder: Path, encoder: StoredEncoder, fingerprint: str) -> None:
-    """Raise OtherEncoder for vectors of another encoder."""
-    if fingerprint != encoder.fingerprint:
-        raise OtherEncoder(
-            f"the catalog {folder} holds vectors of encoder {encoder.fingerprint[:12]}, "
-            f"and these are by encoder {fingerprint[:12]}",
-            hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
-        )
+    stored = [photos.keep(folder, crop.photo, crop.sha256) for crop in entry.crops]
+    return Prepared(entry.product, entry.crops, stored, entry.vectors)
 
 
 def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, always: bool = False) -> int:
@@ -79,9 +75,9 @@ def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, alwa
     last = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
     if not (touched or always):
         return last
-    detail = json.dumps([touched.products, touched.crops, touched.gone_products, touched.gone_crops])
-    row = (last + 1, time.time(), kind_, detail)
-    connection.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row)))
+    keys = ChangedKeys(touched.products, touched.crops, touched.gone_products, touched.gone_crops)
+    values = (last + 1, time.time(), kind_, json.dumps(keys))
+    connection.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", ChangeRow(*values, checksum(*values)))
     return last + 1
 
 
@@ -89,8 +85,8 @@ def put_encoder(connection: sqlite3.Connection, encoder: StoredEncoder) -> int:
     """An encoder whose vectors are going to come; returns its number."""
     number = _next(connection, "encoders")
     parts, about = json.dumps([asdict(part) for part in encoder.parts]), json.dumps(dict(encoder.about))
-    row = (number, encoder.fingerprint, encoder.dim, parts, about, time.time())
-    connection.execute("INSERT INTO encoders VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
+    values = (number, encoder.fingerprint, encoder.dim, parts, about, time.time())
+    connection.execute("INSERT INTO encoders VALUES (?, ?, ?, ?, ?, ?, ?)", EncoderRow(*values, checksum(*values)))
     return number
 
 
@@ -101,10 +97,10 @@ def use_encoder(connection: sqlite3.Connection, number: int) -> None:
 
 def put_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
     """One of the values that the catalog keeps about itself."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (name, value, checksum(name, value)))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", meta_row(name, value))
 
 
-def found(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
+def initialize(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
     """What a new catalog begins with."""
     use_encoder(connection, put_encoder(connection, encoder))
     put_meta(connection, "created_s", repr(time.time()))
@@ -115,12 +111,13 @@ def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: 
     """One product with exactly these crops; what is the same already is not written again."""
     key = put_product(connection, entry.product, touched)
     old: dict[str, int] = dict(connection.execute("SELECT crop_id, crop FROM crops WHERE product = ?", (key,)))
-    for place, (crop, kept, vector) in enumerate(zip(entry.crops, entry.kept, entry.vectors, strict=True)):
-        row = (crop.crop_id, key, place, kept.sha256, kept.path, box_text(crop.box), crop.split)
+    for place, (crop, photo, vector) in enumerate(zip(entry.crops, entry.photos, entry.vectors, strict=True)):
         number = old.pop(crop.crop_id, None)
         if number is None:
-            number = _new_crop(connection, row)
-        _put_crop(connection, (number, *row), vector_row(slot(encoder, number), vector), touched)
+            number = _new_crop(connection, crop.crop_id)
+        values = (number, crop.crop_id, key, place, photo.sha256, photo.path, box_text(crop.box), crop.split)
+        row = CropRow(*values, checksum(*values))
+        _put_crop(connection, row, vector_row(slot(encoder, number), vector), touched)
     remove_crops(connection, list(old.values()), touched)
 
 
@@ -137,7 +134,7 @@ def apply(
     for entry in entries:
         one = prepared(transaction.folder, encoder.dim, entry)
         put(connection, encoder.encoder, one, touched)
-        photos.ensure(transaction.folder, one.kept)
+        photos.ensure(transaction.folder, one.photos)
     for product in products:
         transaction.row(product.product_id)  # raises NotFound
         demand_product(product)
@@ -148,16 +145,17 @@ def apply(
 
 def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
     """The product's row and its attributes as facts; returns its key."""
-    old = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
-    key = old[0] if old else _next(connection, "products")
+    stored = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
+    old = None if stored is None else ProductRow._make(stored)
+    key = old.product if old else _next(connection, "products")
     row = product_row(key, product)
     if old == row:
-        return int(key)
-    before = facts(Product("", attributes=attributes_of(old[-2]))) if old else {}
+        return key
+    before = facts(Product("", attributes=attributes_of(old.attributes))) if old else {}
     connection.execute("INSERT OR REPLACE INTO products VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     _put_facts(connection, key, before, facts(product))
     touched.products.append(key)
-    return int(key)
+    return key
 
 
 HIGHEST = {
@@ -169,9 +167,9 @@ HIGHEST = {
 
 def _next(connection: sqlite3.Connection, table: str) -> int:
     """A key that was never given before, since what replays changes goes by keys."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    (held,) = connection.execute(HIGHEST[table]).fetchone()
-    return max(int(row[0]) if row else 0, held or 0) + 1
+    given = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()[0]
+    highest = connection.execute(HIGHEST[table]).fetchone()[0]
+    return max(given or 0, highest or 0) + 1
 
 
 def _put_facts(connection: sqlite3.Connection, key: int, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -199,35 +197,33 @@ def _name(connection: sqlite3.Connection, name: str, kind_: str | None) -> int:
     if row is None:
         cursor = connection.execute("INSERT INTO names (name, kinds) VALUES (?, ?)", (name, kind_))
         return int(cursor.lastrowid or 0)
-    if kind_ and kind_ not in row[1].split():
-        connection.execute("UPDATE names SET kinds = ? WHERE name_id = ?", (f"{row[1]} {kind_}", row[0]))
-    return int(row[0])
+    name_id, kinds = row
+    if kind_ and kind_ not in kinds.split():
+        connection.execute("UPDATE names SET kinds = ? WHERE name_id = ?", (f"{kinds} {kind_}", name_id))
+    return int(name_id)
 
 
-def _new_crop(connection: sqlite3.Connection, row: tuple[Any, ...]) -> int:
+def _new_crop(connection: sqlite3.Connection, crop_id: str) -> int:
     owner = connection.execute(
-        "SELECT product_id FROM crops JOIN products USING (product) WHERE crop_id = ?", (row[0],)
+        "SELECT product_id FROM crops JOIN products USING (product) WHERE crop_id = ?", (crop_id,)
     ).fetchone()
     if owner:
         raise BadRequest(
-            f"crop {row[0]!r} belongs to product {owner[0]!r} already", hint="every crop needs an id of its own"
+            f"crop {crop_id!r} belongs to product {owner[0]!r} already", hint="every crop needs an id of its own"
         )
     return _next(connection, "crops")
 
 
-def _put_crop(
-    connection: sqlite3.Connection, crop: tuple[Any, ...], vector: tuple[int, bytes, int], touched: Touched
-) -> None:
-    crop = (*crop, checksum(*crop))
-    old = connection.execute("SELECT * FROM crops WHERE crop = ?", (crop[0],)).fetchone()
-    stored = connection.execute("SELECT * FROM vectors WHERE slot = ?", (vector[0],)).fetchone()
-    if old == crop and stored == vector:
+def _put_crop(connection: sqlite3.Connection, crop: CropRow, vector: VectorRow, touched: Touched) -> None:
+    stored = connection.execute("SELECT * FROM crops WHERE crop = ?", (crop.crop,)).fetchone()
+    old = None if stored is None else CropRow._make(stored)
+    if old == crop and connection.execute("SELECT * FROM vectors WHERE slot = ?", (vector.slot,)).fetchone() == vector:
         return
-    if old and (old[4], old[6]) != (crop[4], crop[6]):  # another photo or box: another encoder's vector is stale
-        _remove_vectors(connection, crop[0])
+    if old and (old.sha256, old.box) != (crop.sha256, crop.box):  # another photo: another encoder's vector is stale
+        _remove_vectors(connection, crop.crop)
     connection.execute("INSERT OR REPLACE INTO crops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", crop)
     connection.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", vector)
-    touched.crops.append(crop[0])
+    touched.crops.append(crop.crop)
 
 
 def _remove_vectors(connection: sqlite3.Connection, crop: int) -> None:

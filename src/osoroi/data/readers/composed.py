@@ -36,7 +36,7 @@ from osoroi.data.synthetic import compose, segment
 from osoroi.errors import BadDataset
 from osoroi.records import Box, Product, Row
 
-KEPT = 320
+CUTOUT_SIZE = 320
 """Longer side of a cut-out that is kept, in pixels."""
 
 FORM = "3"
@@ -66,7 +66,7 @@ class CutOut:
         if self.box:
             left, top, right, bottom = self.box
             photo = photo[top:bottom, left:right].copy()
-        garment = segment.lifted(photo, str(self.photo), KEPT)
+        garment = segment.lifted(photo, str(self.photo), CUTOUT_SIZE)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             garment.save(file, "PNG", compress_level=1)
@@ -195,7 +195,7 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
         raise BadDataset(f"{scenes} holds no photos", hint="scenes is a folder of photos of places")
     where = Path(cache) if cache else Path(tempfile.gettempdir()) / f"osoroi-cut-outs-{os.getuid()}"
     rows = table.open_reader(path, recipe=recipe)
-    return Composed(rows, places, counts["views"], shop == "cut", counts["seed"], where, dealt(split, by))
+    return Composed(rows, places, counts["views"], shop == "cut", counts["seed"], where, splitter(split, by))
 
 
 def existing_folder(path: str) -> Path:
@@ -205,10 +205,10 @@ def existing_folder(path: str) -> Path:
     return Path(path)
 
 
-def dealt(shares: str, by: str) -> Callable[[Product], str]:
+def splitter(shares: str, by: str) -> Callable[[Product], str]:
     """What deals products to splits: by design, or by an attribute.
 
-    >>> deal = dealt("1:1", "sender")
+    >>> deal = splitter("1:1", "sender")
     >>> products = [Product(str(number), attributes={"sender": "anna"}) for number in range(9)]
     >>> len(set(map(deal, products)))
     1

@@ -27,7 +27,7 @@ from osoroi.records import Box, Crop, Domain, Product, Row
 COLOURWAYS = (3, 1, 4, 2, 3, 2, 4, 1)
 """How many products one design after the other comes in; then again from the first."""
 
-DEAL = splits.dealer("7:1:2")
+SPLIT_OF = splits.dealer("7:1:2")
 
 
 def sewn(number: int) -> tuple[int, int]:
@@ -102,7 +102,7 @@ class Drawn:
         """Every photo of every product, in order."""
         for number in range(self.products):
             product = self.product(number)
-            split = DEAL(product)
+            split = SPLIT_OF(product)
             for view in self.views(number):
                 photo = Photo(self.seed, number, view)
                 box = photo.box()

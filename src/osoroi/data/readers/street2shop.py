@@ -59,7 +59,7 @@ class Street2Shop:
     def category(self, category: str, photos: dict[int, str]) -> Iterator[Row]:
         """Street crops, then shop photos. Boxes without an area show nothing, and are left out."""
         queried = {split: self.pairs(f"{split}_pairs_{category}.json") for split in ("train", "test")}
-        split_of = self.dealt(category, queried["train"], queried["test"])
+        split_of = self.split_of(category, queried["train"], queried["test"])
         for pair in (*queried["train"], *queried["test"]):
             if pair.box is not None and pair.box.left < pair.box.right and pair.box.top < pair.box.bottom:
                 yield self.row(category, pair, split_of(pair.product), photos)
@@ -68,7 +68,7 @@ class Street2Shop:
             if split is not None:
                 yield self.row(category, pair, split, photos)
 
-    def dealt(self, category: str, train: list[Pair], test: list[Pair]) -> Callable[[int], str | None]:
+    def split_of(self, category: str, train: list[Pair], test: list[Pair]) -> Callable[[int], str | None]:
         """What says the split of a product.
 
         ``kiapour``: as in the lists; products that nobody asks for stand in the gallery. ``vasily``: products of all
@@ -78,8 +78,8 @@ class Street2Shop:
         if self.protocol == "kiapour":
             return partial(_kiapour, frozenset(learned))
         deal = splits.dealer(VASILY, self.seed)
-        dealt = {product: deal(Product(f"{category}/{product}")) for product in learned | queried}
-        return dealt.get
+        splits_ = {product: deal(Product(f"{category}/{product}")) for product in learned | queried}
+        return splits_.get
 
     def row(self, category: str, pair: Pair, split: str | None, photos: dict[int, str]) -> Row:
         """A pair as a product and a crop."""

@@ -19,7 +19,14 @@ from osoroi.data.synthetic.figures import Person, Pose
 LONG = 190
 """Longer side of the garment while a photo is composed."""
 
-WORN = {"tops": "upper", "outerwear": "upper", "dresses": "upper", "skirts": "lower", "pants": "lower", "bags": "held"}
+PLACES = {
+    "tops": "upper",
+    "outerwear": "upper",
+    "dresses": "upper",
+    "skirts": "lower",
+    "pants": "lower",
+    "bags": "held",
+}
 """Category -> its place on a body; other categories hang alone."""
 
 TURN, ASKEW, WAVES = np.deg2rad(12), 0.10, 0.022
@@ -45,7 +52,7 @@ class View(NamedTuple):
 def composed(garment: Image.Image, category: str | None, scene: Image.Image | None, dice: np.random.Generator) -> View:
     """A street photo of a garment (RGBA, trimmed) on a scene, or on a drawn one."""
     garment = fitted(garment, dice)
-    placement = WORN.get(category or "", "") if dice.random() < 0.8 else ""
+    placement = PLACES.get(category or "", "") if dice.random() < 0.8 else ""
     canvas, place = laid(garment, placement, scene, dice)
     person, pose = figures.person(dice), figures.standing(dice)
     for piece in beneath(placement, person, pose, dice):
@@ -53,7 +60,7 @@ def composed(garment: Image.Image, category: str | None, scene: Image.Image | No
     paste(canvas, folded(warped(garment, dice), canvas, dice), place)
     for piece in above(placement, person, dice):
         canvas.paint(piece)
-    return trimmed(View(relit(canvas.picture, canvas.grain, dice), canvas.mask), dice)
+    return trimmed(View(as_exposed(canvas.picture, canvas.grain, dice), canvas.mask), dice)
 
 
 def fitted(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
@@ -118,10 +125,10 @@ def beneath(placement: str, person: Person, pose: Pose, dice: np.random.Generato
     cloth, other = (Cloth(COLOURS[str(name)], weave=0.02) for name in dice.choice(names, 2, replace=False))
     trousers = cuts.Cut("trousers", 6.3, 0.0, float(dice.uniform(0.03, 0.2)))
     if (placement == "upper" and dice.random() < 0.7) or placement == "held":
-        pieces += stage.others(cuts.garment(trousers, other, pose, worn=True))
+        pieces += stage.others(cuts.garment(trousers, other, pose, dressed=True))
     if placement in ("lower", "held"):
         shirt = cuts.Cut("t-shirt", 2.2, float(dice.choice((0.3, 0.98))), 0.06, 0.0, "crew", ("rib",))
-        pieces += stage.others(cuts.garment(shirt, cloth, pose, worn=True))
+        pieces += stage.others(cuts.garment(shirt, cloth, pose, dressed=True))
     return pieces
 
 
@@ -200,7 +207,7 @@ def cropped(scene: Image.Image, width: int, height: int, dice: np.random.Generat
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if dice.random() < 0.5 else part
 
 
-def relit(picture: Image.Image, grain: Image.Image, dice: np.random.Generator) -> Image.Image:
+def as_exposed(picture: Image.Image, grain: Image.Image, dice: np.random.Generator) -> Image.Image:
     """Gain, contrast, saturation and white balance of a phone."""
     picture = ImageEnhance.Color(picture).enhance(1 + float(dice.uniform(-SATURATION, SATURATION)))
     gain, contrast = 1 + dice.uniform(-GAIN, GAIN), 1 + dice.uniform(-CONTRAST, CONTRAST)

@@ -37,12 +37,12 @@ NECKS: dict[str, tuple[float, float]] = {
 """Neckline -> half its width, and its depth."""
 
 
-def garment(cut: Cut, cloth: Cloth, pose: Pose, *, worn: bool) -> list[Piece]:
+def garment(cut: Cut, cloth: Cloth, pose: Pose, *, dressed: bool) -> list[Piece]:
     """The pieces of a garment, from the back to the front."""
-    return SEWN.get(cut.kind, top)(cut, cloth, pose, worn)
+    return SEWN.get(cut.kind, top)(cut, cloth, pose, dressed)
 
 
-def trunk(cut: Cut) -> Points:
+def body(cut: Cut) -> Points:
     """Front of a garment that hangs from the shoulders, with its neckline."""
     wide, deep = NECKS[cut.neck]
     e, hem, flare = cut.ease, cut.length, cut.flare
@@ -108,15 +108,15 @@ def plain(cloth: Cloth) -> Cloth:
     return replace(cloth, pattern="plain") if cloth.pattern in ("print", "blocks", "breton") else cloth
 
 
-def top(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
+def top(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     """T-shirts, shirts, sweaters, dresses: a front with sleeves; its back shows where no person wears it."""
     wide = NECKS[cut.neck][0]
     pieces = []
-    if not worn:
+    if not dressed:
         inside = mirrored(curve((0, -0.07), (wide * 0.7, -0.05), (wide + 0.02, 0.02), (wide, 0.3), (0, 0.7)))
         pieces.append(Piece(inside, plain(cloth), dark=0.55, folds=0.2))
     fan = cut.flare if cut.length > 2.7 else 0.0
-    pieces.append(Piece(trunk(cut), cloth, folds=0.5 + 0.8 * fan, fan=fan, roundness=0.45, shadow=0.3))
+    pieces.append(Piece(body(cut), cloth, folds=0.5 + 0.8 * fan, fan=fan, roundness=0.45, shadow=0.3))
     if cut.sleeve:
         pieces += sleeves(cut, plain(cloth), pose)
     return pieces + fastened(cut, cloth)
@@ -161,15 +161,18 @@ def fastened(cut: Cut, cloth: Cloth) -> list[Piece]:
     return pieces
 
 
-def coat(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
+def coat(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     """Coats and jackets, open over something or closed."""
-    pieces = top(replace(cut, details=tuple(d for d in cut.details if d in ("cuffs",)), neck="V"), cloth, pose, worn)
+    pieces = top(replace(cut, details=tuple(d for d in cut.details if d in ("cuffs",)), neck="V"), cloth, pose, dressed)
     if "open" in cut.details:
         gap = np.array([(-0.22, 0.1), (0.22, 0.1), (0.34, cut.length + 0.12), (-0.3, cut.length + 0.12)])
         inner = Piece(
-            gap, Cloth((228, 224, 216)) if worn else replace(plain(cloth)), own=not worn, dark=0.95 if worn else 0.5
+            gap,
+            Cloth((228, 224, 216)) if dressed else replace(plain(cloth)),
+            own=not dressed,
+            dark=0.95 if dressed else 0.5,
         )
-        pieces.insert(2 if not worn else 1, inner)
+        pieces.insert(2 if not dressed else 1, inner)
     else:
         seam = limb([(0.04, 1.3), (0.04, cut.length + 0.08)], [0.02, 0.02])
         pieces.append(Piece(seam, plain(cloth), dark=0.6, roundness=0.0))
@@ -180,7 +183,7 @@ def coat(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
     return pieces + fastened(replace(cut, neck="crew"), cloth)
 
 
-def skirt(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
+def skirt(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     """Skirts: from the waist, narrow or wide."""
     e, hem, flare = cut.ease, cut.length, cut.flare
     hip, low = 0.75 + 0.6 * e + 0.3 * flare, 0.74 + 0.5 * e + flare * (hem - 1.7) * 0.75
@@ -192,7 +195,7 @@ def skirt(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
     return [*pieces, Piece(band, replace(cloth, pattern="plain"), dark=0.9, roundness=0.07)]
 
 
-def pants(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
+def pants(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     """Trousers, jeans and shorts: two legs that follow the pose, and a band."""
     halves = []
     share = (cut.length - 2.45) / 4.05
@@ -216,12 +219,12 @@ def pants(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
     return pieces
 
 
-def bag(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
+def bag(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     """Bags: on the hand, or on a strap at the hip; ``length`` is the height of the bag, ``ease`` how wide it is."""
     high, wide = cut.length, 0.42 + cut.ease
     crossed = "strap" in cut.details
     (hx, hy) = pose.arms[0][2]
-    x, y = ((-0.78, 2.3) if crossed else (hx, hy + 0.95)) if worn else (0.0, 1.2)
+    x, y = ((-0.78, 2.3) if crossed else (hx, hy + 0.95)) if dressed else (0.0, 1.2)
     edge = curve(
         (0, 0), (wide * 0.8, 0), (wide * 0.92, 0.06), (wide + 0.3 * cut.flare, high * 0.9), (wide, high), (0, high)
     )
@@ -230,7 +233,7 @@ def bag(cut: Cut, cloth: Cloth, pose: Pose, worn: bool) -> list[Piece]:
         start, end = (x + wide * 0.9, y + 0.05), (0.52, 0.14)
         rope = (
             curve(start, (0.1, 1.0), end)
-            if worn
+            if dressed
             else moved(curve((wide, 0.05), (wide + 0.5, -0.9), (0, -1.25), (-wide - 0.5, -0.9), (-wide, 0.05)), x, y)
         )
         handles = [Piece(limb([tuple(p) for p in rope[::2].tolist()], [0.07, 0.07]), trim, roundness=0.04, shadow=0.4)]

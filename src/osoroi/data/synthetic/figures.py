@@ -97,17 +97,17 @@ def behind(person: Person) -> list[Piece]:
 
 
 def body(person: Person, pose: Pose) -> list[Piece]:
-    """Legs, shoes, trunk, neck, and arms that hang."""
+    """Legs, shoes, torso, neck, and arms that hang."""
     legs = [skin(limb(list(leg), [0.62, 0.46, 0.40, 0.36, 0.2]), person, 0.2) for leg in pose.legs]
     shoes = [
         Piece(disc(leg[2][0] + 0.06 * np.sign(leg[2][0]), leg[2][1] + 0.12, 0.2, 0.2), Cloth((40, 38, 40)), own=False)
         for leg in pose.legs
     ]
-    trunk = curve(
+    torso = curve(
         (0, -0.05), (0.2, 0.05), (0.55, 0.16), (0.82, 0.3), (0.72, 0.85), (0.55, 1.7), (0.72, 2.45), (0.05, 2.8)
     )
     neck = curve((0, -0.6), (0.21, -0.55), (0.2, -0.12), (0.36, 0.08), (0, 0.4))
-    return [*legs, *shoes, skin(mirrored(trunk), person, 0.4), skin(mirrored(neck), person, 0.18)]
+    return [*legs, *shoes, skin(mirrored(torso), person, 0.4), skin(mirrored(neck), person, 0.18)]
 
 
 def arm(person: Person, joints: Joints) -> list[Piece]:

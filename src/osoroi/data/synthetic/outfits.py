@@ -109,7 +109,7 @@ def dressed(name: str, pose: figures.Pose, dice: np.random.Generator) -> list[tu
     pattern = str(dice.choice(LIKELY.get(cut.kind, ("plain",))))
     size = float(dice.uniform(0.16, 0.42))
     cloth = Cloth(COLOURS[colour], COLOURS[second(colour, dice)], pattern, size, int(dice.integers(60)), 0.02)
-    return [(piece, KINDS[cut.kind] if piece.own else None) for piece in cuts.garment(cut, cloth, pose, worn=True)]
+    return [(piece, KINDS[cut.kind] if piece.own else None) for piece in cuts.garment(cut, cloth, pose, dressed=True)]
 
 
 def shoes(pose: figures.Pose, dice: np.random.Generator) -> list[Piece]:

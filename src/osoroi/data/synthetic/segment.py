@@ -62,17 +62,17 @@ def mixed(colours: Colours, weights: Float[np.ndarray, "n"], start: Mixture, ste
     Each covariance is at least that of a deviation of 5 levels, so that a colour met once is no certainty.
     """
     squares = (colours[:, :, None] * colours[:, None, :]).reshape(-1, 9)
-    found = start
+    mixture = start
     for _ in range(steps):
-        each = found.each(colours)
+        each = mixture.each(colours)
         belongs = np.exp(each - each.max(axis=1, keepdims=True))
         belongs *= (weights / belongs.sum(axis=1))[:, None]
         total = belongs.sum(axis=0) + 1e-6
         means = (belongs.T @ colours) / total[:, None]
         second = ((belongs.T @ squares) / total[:, None]).reshape(-1, 3, 3)
         spread = second - means[:, :, None] * means[:, None, :] + 25 * np.eye(3)
-        found = Mixture(total / total.sum(), means, np.linalg.inv(np.linalg.cholesky(spread)))
-    return found
+        mixture = Mixture(total / total.sum(), means, np.linalg.inv(np.linalg.cholesky(spread)))
+    return mixture
 
 
 def started(colours: Colours, count: int) -> Mixture:
@@ -92,27 +92,27 @@ def cut(photo: Photo, name: str = "the photo") -> Plane:
 
     >>> photo = np.full((90, 60, 3), 250, np.uint8)
     >>> photo[20:70, 10:50] = (40, 60, 120)
-    >>> found = cut(photo)
-    >>> float(found[45, 30]), float(found[4, 4])
+    >>> mask = cut(photo)
+    >>> float(mask[45, 30]), float(mask[4, 4])
     (1.0, 0.0)
     """
-    found = on_paper(small(photo, SHARP).astype(np.float64))
-    if found is None:
-        found = whole(argued(small(photo, SIDE).astype(np.float64)) > 0.5, 0.012)
-    if not sane(found):
-        problem = f"no garment stands out in {name}: {found.mean():.0%} of it would be one"
+    mask = on_paper(small(photo, SHARP).astype(np.float64))
+    if mask is None:
+        mask = whole(argued(small(photo, SIDE).astype(np.float64)) > 0.5, 0.012)
+    if not sane(mask):
+        problem = f"no garment stands out in {name}: {mask.mean():.0%} of it would be one"
         raise BadPhoto(problem, hint="photograph it whole, on a background of another colour")
-    return found.astype(np.float64)
+    return mask.astype(np.float64)
 
 
-def on_paper(seen: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"] | None:
+def on_paper(pixels: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"] | None:
     """The garment on plain paper; None where the paper is not plain, or nothing stands out from it as a whole."""
-    edge = ring(seen.shape[:2], 3)
-    off = np.abs(seen - np.median(seen[edge], axis=0)).max(axis=2)
+    edge = ring(pixels.shape[:2], 3)
+    off = np.abs(pixels - np.median(pixels[edge], axis=0)).max(axis=2)
     for apart in PLAIN if np.quantile(off[edge], 0.9) < 16 else ():
-        found = whole(off > apart, 0.04)
-        if sane(found) and solid(found):
-            drawn_in = Image.fromarray(found).convert("L").filter(ImageFilter.MinFilter(3))
+        mask = whole(off > apart, 0.04)
+        if sane(mask) and solid(mask):
+            drawn_in = Image.fromarray(mask).convert("L").filter(ImageFilter.MinFilter(3))
             return np.asarray(drawn_in) > 0
     return None
 
@@ -123,10 +123,10 @@ def lifted(photo: Photo, name: str, side: int) -> Image.Image:
     Its outline is drawn in by half a pixel of the smaller photo it was found on, and softened: what is mixed with
     the background stays there.
     """
-    found = Image.fromarray((cut(photo, name) * 255).astype(np.uint8))
+    mask = Image.fromarray((cut(photo, name) * 255).astype(np.uint8))
     share = min(1.0, side / max(photo.shape[:2]))
     size = max(1, round(photo.shape[1] * share)), max(1, round(photo.shape[0] * share))
-    soft = found.filter(ImageFilter.GaussianBlur(0.7)).resize(size, Image.Resampling.BICUBIC)
+    soft = mask.filter(ImageFilter.GaussianBlur(0.7)).resize(size, Image.Resampling.BICUBIC)
     alpha = soft.point([int(np.clip((level - 140) * 4, 0, 255)) for level in range(256)])
     garment = Image.fromarray(photo).resize(size, Image.Resampling.BOX).convert("RGBA")
     garment.putalpha(alpha)
@@ -148,23 +148,23 @@ def ring(shape: tuple[int, ...], wide: int) -> Bool[np.ndarray, "h w"]:
     return ~inside
 
 
-def argued(seen: Float[np.ndarray, "h w 3"]) -> Plane:
+def argued(pixels: Float[np.ndarray, "h w 3"]) -> Plane:
     """The probability of each pixel to be garment, by two mixtures and a mean field."""
-    height, width, _ = seen.shape
-    colours, edge = seen.reshape(-1, 3), ring((height, width), 3)
+    height, width, _ = pixels.shape
+    colours, edge = pixels.reshape(-1, 3), ring((height, width), 3)
     y, x = np.mgrid[:height, :width]
     far = np.hypot((x + 0.5) / width - 0.5, 0.9 * ((y + 0.5) / height - 0.5)) / 0.5
     prior = np.where(edge, -4.0, np.clip(1.6 - 3.0 * far**2, -2, 0.8))
-    outside = mixed(seen[edge], np.ones(edge.sum()), started(seen[edge], 6), steps=4)
+    outside = mixed(pixels[edge], np.ones(edge.sum()), started(pixels[edge], 6), steps=4)
     strange = -outside.log(colours).reshape(height, width)
     usual = np.quantile(strange[edge], USUAL)
     inner = far < 0.75
     if (strange[inner] > usual).mean() < 2 * (1 - USUAL):
         return np.zeros((height, width))  # the middle is as the edge is
     belief = 1 / (1 + np.exp(-np.clip(strange - usual + prior, -20, 20)))
-    links = linked(seen)
+    links = linked(pixels)
     likely = inner & (belief >= np.quantile(belief[inner], 0.5))
-    inside = mixed(seen[inner], belief[inner], started(seen[likely], 5), steps=3)
+    inside = mixed(pixels[inner], belief[inner], started(pixels[likely], 5), steps=3)
     for _ in range(ROUNDS):
         inside = mixed(colours, belief.ravel(), inside)
         outside = mixed(colours, np.where(edge, 1.0, 1 - belief).ravel(), outside)
@@ -173,10 +173,10 @@ def argued(seen: Float[np.ndarray, "h w 3"]) -> Plane:
     return belief
 
 
-def linked(seen: Float[np.ndarray, "h w 3"]) -> list[tuple[tuple[int, int], Plane]]:
+def linked(pixels: Float[np.ndarray, "h w 3"]) -> list[tuple[tuple[int, int], Plane]]:
     """Weights of the eight neighbours, smaller across an edge."""
     steps = [(0, 1), (1, 0), (1, 1), (1, -1)]
-    apart = {step: ((seen - np.roll(seen, step, axis=(0, 1))) ** 2).sum(axis=2) for step in steps}
+    apart = {step: ((pixels - np.roll(pixels, step, axis=(0, 1))) ** 2).sum(axis=2) for step in steps}
     sharp = 1 / (2 * np.mean([each.mean() for each in apart.values()]) + 1e-6)
     links = []
     for (down, across), far in apart.items():
@@ -195,30 +195,30 @@ def agreed(own: Plane, links: list[tuple[tuple[int, int], Plane]]) -> Plane:
     return (said + 1) / 2
 
 
-def sane(found: Bool[np.ndarray, "h w"]) -> bool:
+def sane(mask: Bool[np.ndarray, "h w"]) -> bool:
     """Whether a garment covers a sensible share of the photo, and does not lie along most of its edge."""
-    edge = ring(found.shape, 2)
-    return bool(LEAST < found.mean() < MOST and found[edge].mean() < 0.45)
+    edge = ring(mask.shape, 2)
+    return bool(LEAST < mask.mean() < MOST and mask[edge].mean() < 0.45)
 
 
-def solid(found: Bool[np.ndarray, "h w"]) -> bool:
+def solid(mask: Bool[np.ndarray, "h w"]) -> bool:
     """Whether it fills two fifths of its own box; white on white falls into pieces."""
-    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
-    return bool(found.sum() > (np.ptp(rows) + 1) * (np.ptp(columns) + 1) * 0.4)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return bool(mask.sum() > (np.ptp(rows) + 1) * (np.ptp(columns) + 1) * 0.4)
 
 
-def whole(found: Bool[np.ndarray, "h w"], hole: float) -> Bool[np.ndarray, "h w"]:
+def whole(mask: Bool[np.ndarray, "h w"], hole: float) -> Bool[np.ndarray, "h w"]:
     """The largest piece, with those of its holes filled that are less than this share of the photo."""
-    if not found.any():
-        return found
-    pieces = labelled(found)
-    kept = pieces == int(np.argmax(np.bincount(pieces[found])))
-    holes = labelled(~kept)
+    if not mask.any():
+        return mask
+    pieces = labelled(mask)
+    largest = pieces == int(np.argmax(np.bincount(pieces[mask])))
+    holes = labelled(~largest)
     sizes = np.bincount(holes.ravel())
-    return kept | (sizes[holes] < hole * found.size)
+    return largest | (sizes[holes] < hole * mask.size)
 
 
-def labelled(found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+def labelled(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
     """Connected components (4 neighbours): one number for each, on all its pixels.
 
     >>> labelled(np.array([[True, True, False], [False, True, False], [True, False, True]]))
@@ -226,18 +226,18 @@ def labelled(found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
            [0, 5, 0],
            [7, 0, 9]])
     """
-    labels = np.arange(1, found.size + 1, dtype=np.int64).reshape(found.shape) * found
+    labels = np.arange(1, mask.size + 1, dtype=np.int64).reshape(mask.shape) * mask
     while True:
-        spread = swept(swept(labels, found).T, found.T).T
+        spread = swept(swept(labels, mask).T, mask.T).T
         if np.array_equal(spread, labels):
             return labels
         labels = spread
 
 
-def swept(labels: Int64[np.ndarray, "h w"], found: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+def swept(labels: Int64[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
     """The largest number in each run of a line, spread over the run."""
-    begins = np.ones(found.shape, dtype=bool)
-    begins[:, 1:] = found[:, 1:] != found[:, :-1]
+    begins = np.ones(mask.shape, dtype=bool)
+    begins[:, 1:] = mask[:, 1:] != mask[:, :-1]
     starts_at = np.flatnonzero(begins)
     largest = np.maximum.reduceat(labels.ravel(), starts_at)
     return np.repeat(largest, np.diff(np.append(starts_at, labels.size))).reshape(labels.shape)

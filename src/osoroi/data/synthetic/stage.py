@@ -40,7 +40,7 @@ def box(own: list[Piece], camera: shapes.Camera) -> tuple[int, int, int, int]:
 
 def in_shop(design: Design, cloth: Cloth, dice: np.random.Generator, *, hung: bool) -> Stage:
     """Laid out straight; or hung up, the sleeves down."""
-    pieces = cuts.garment(design.cut, cloth, figures.laid(dice, 0.2 if hung else 0.45), worn=False)
+    pieces = cuts.garment(design.cut, cloth, figures.laid(dice, 0.2 if hung else 0.45), dressed=False)
     camera = shapes.aimed(extent(pieces), SHOP, 0.86)
     return Stage(tuple(pieces), shapes.shaken(camera, dice, turn=0.02, tilt=0.0, shift=0.01), street=False)
 
@@ -58,7 +58,7 @@ def in_street(design: Design, cloth: Cloth, dice: np.random.Generator) -> Stage:
 def posed(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose, list[Piece], shapes.Camera]:
     """Pose, pieces of the garment and camera: all that its box depends on."""
     pose = figures.standing(dice)
-    own = cuts.garment(design.cut, cloth, pose, worn=True)
+    own = cuts.garment(design.cut, cloth, pose, dressed=True)
     camera = shapes.aimed(extent(own), STREET, float(dice.uniform(0.62, 0.95)))
     return pose, own, shapes.shaken(camera, dice, turn=0.09, tilt=0.12, shift=0.05)
 
@@ -68,12 +68,14 @@ def dressed(kind: str, own: list[Piece], pose: Pose, dice: np.random.Generator) 
     wear = Cloth(BLUES[int(dice.integers(len(BLUES)))], weave=0.03)
     shirt = Cloth(COLOURS[str(dice.choice(["white", "grey", "black", "beige", "light blue", "navy"]))], weave=0.02)
     if dice.random() < 0.55:
-        below = others(cuts.garment(Cut("trousers", 6.3, ease=float(dice.uniform(0.03, 0.2))), wear, pose, worn=True))
+        below = others(
+            cuts.garment(Cut("trousers", 6.3, ease=float(dice.uniform(0.03, 0.2))), wear, pose, dressed=True)
+        )
     else:
         skirt = Cut("skirt", float(dice.uniform(3.6, 5)), flare=float(dice.uniform(0, 0.5)))
-        below = others(cuts.garment(skirt, wear, pose, worn=True))
+        below = others(cuts.garment(skirt, wear, pose, dressed=True))
     sleeve = float(dice.choice((0.3, 0.98)))
-    above = others(cuts.garment(Cut("t-shirt", 2.3, sleeve, 0.06, 0.0, "crew", ("rib",)), shirt, pose, worn=True))
+    above = others(cuts.garment(Cut("t-shirt", 2.3, sleeve, 0.06, 0.0, "crew", ("rib",)), shirt, pose, dressed=True))
     if kind in ("skirt", "trousers", "shorts"):
         return [*above, *own]
     if kind == "dress":

@@ -69,7 +69,7 @@ async def photo(
     """A photo of a product as a small JPEG, with an ETag."""
     service = service_of(request)
     width = next(size for size in WIDTHS if size >= width)
-    crop = await service.ask(lambda catalog: catalog.crop(crop_id))
+    crop = await service.read_catalog(lambda catalog: catalog.crop(crop_id))
     tag = await service.read(_tag, crop, width, service.encoder.fingerprint if saliency else "")
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if tag in [given.strip().removeprefix("W/") for given in request.headers.get("if-none-match", "").split(",")]:

@@ -105,7 +105,9 @@ async def products(
     """The products of the catalog, page by page, in the order of their ids."""
     service = service_of(request)
     service.settings.filter_budget.require_cheap(where)
-    page = await service.ask(lambda catalog: list(catalog.products(where=where, after=after or "", limit=limit + 1)))
+    page = await service.read_catalog(
+        lambda catalog: list(catalog.products(where=where, after=after or "", limit=limit + 1))
+    )
     more = len(page) > limit
     shown = [vars(product) for product in page[:limit]]
     return to_json({"products": shown, "next": page[limit - 1].product_id if more else None})
@@ -115,7 +117,7 @@ async def products(
 async def product(request: Request, product_id: str) -> Response:
     """One product, and where its photos are."""
     service = service_of(request)
-    stored = (await service.ask(lambda catalog: catalog.get_many([product_id]))).get(product_id)
+    stored = (await service.read_catalog(lambda catalog: catalog.get_many([product_id]))).get(product_id)
     if stored is None:
         raise _unknown(product_id)
     return to_json({"product": vars(stored.product), "crops": _crops(stored.crops)})

@@ -1,12 +1,18 @@
 """Photos are decoded in worker processes that can be killed: a file that costs too much takes a worker with it, not the
-service. ``tasks`` are what a worker can do, ``worker`` is its process, ``pool`` the service's side.
+service. ``tasks`` are what a worker can do, ``saliency`` draws its map, ``worker`` is its process, ``pool`` the
+service's side.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float32
+
 from osoroi.image import Limits, Photo
-from osoroi.records import Box, Preprocessing
-from osoroi.server.decoding.tasks import Attention
+from osoroi.records import Box, Clues, Preprocessing
+
+Attention = Float32[np.ndarray, "y x"]
+"""How much the encoder's foreground head weighs each place of its input."""
 
 
 class Thumbnail(NamedTuple):
@@ -28,6 +34,10 @@ class Decoder(Protocol):
 
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> Photo:
         """The encoder's input."""
+        ...
+
+    async def clues(self, photo: bytes, box: Box) -> Clues:
+        """What a street photo says of the kind of the garment in a box besides its pixels."""
         ...
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:

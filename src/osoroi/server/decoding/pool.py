@@ -19,9 +19,8 @@ import osoroi
 from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError
 from osoroi.image import Limits, Photo, inspect, truncation
-from osoroi.records import Box, Preprocessing
-from osoroi.server.decoding import Thumbnail
-from osoroi.server.decoding.tasks import Attention
+from osoroi.records import Box, Clues, Preprocessing
+from osoroi.server.decoding import Attention, Thumbnail
 from osoroi.server.decoding.worker import read_message, write_message
 
 HEAVY_PIXELS = 16_000_000
@@ -110,6 +109,11 @@ class DecodingPool:
         values, body = await self._run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(body, np.uint8).reshape(values["shape"])
 
+    async def clues(self, photo: bytes, box: Box) -> Clues:
+        """See ``Decoder``."""
+        values, _ = await self._run("clues", photo, box=box)
+        return Clues(**values)
+
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         """See ``Decoder``."""
         values, jpeg = await self._run("thumbnail", photo, width=width)
@@ -147,7 +151,7 @@ class DecodingPool:
 
     @contextlib.asynccontextmanager
     async def _turn(self, photo: bytes) -> AsyncIterator[None]:
-        async with self._heavy if looks_costly(photo) else contextlib.nullcontext(), self._free:
+        async with self._heavy if is_costly(photo) else contextlib.nullcontext(), self._free:
             yield
 
     @contextlib.asynccontextmanager
@@ -170,10 +174,10 @@ class DecodingPool:
         return worker
 
 
-def looks_costly(photo: bytes) -> bool:
+def is_costly(photo: bytes) -> bool:
     """Whether decoding a photo may take long, by what its head states.
 
-    >>> looks_costly(b"GIF89a" + b"\\x58\\x1b" * 2), looks_costly(b"GIF89a" + b"\\x58\\x02" * 2)
+    >>> is_costly(b"GIF89a" + b"\\x58\\x1b" * 2), is_costly(b"GIF89a" + b"\\x58\\x02" * 2)
     (True, False)
     """
     try:

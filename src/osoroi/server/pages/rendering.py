@@ -27,13 +27,13 @@ EXAMPLES = 12
 
 
 class QueryPhoto(NamedTuple):
-    """The photo of the query: its address and its size in pixels; ``kept`` is the photo itself, in base64."""
+    """The photo of the query: its address and its size in pixels; ``carried`` is the photo itself, in base64."""
 
     url: str
     width: int
     height: int
     saliency: str = ""
-    kept: str = ""
+    carried: str = ""
 
 
 class Strip(NamedTuple):
@@ -87,7 +87,7 @@ class Pages:
 
     async def state(self, pairs: Iterable[tuple[str, str]]) -> UrlState:
         """The state of an address or a form, without columns that the catalog does not have."""
-        columns = await self.service.ask(lambda catalog: catalog.columns())
+        columns = await self.service.read_catalog(lambda catalog: catalog.columns())
         return from_pairs(pairs, self.service.settings, columns, own_detail=self.own_detail)
 
     def html(self, name: str, request: Request, state: UrlState, status: int = 200, **values: Any) -> Response:

@@ -171,10 +171,10 @@ async def _of_catalog(service: Service, state: UrlState) -> Query:
     """The photo of the crop, or of the product's first crop, that the address names."""
     if state.crop_id is not None:
         crop_id = state.crop_id
-        crop = await service.ask(lambda catalog: catalog.crop(crop_id))
+        crop = await service.read_catalog(lambda catalog: catalog.crop(crop_id))
     else:
         product_id = state.product_id or ""
-        crop = (await service.ask(lambda catalog: catalog.crops(product_id)))[0]
+        crop = (await service.read_catalog(lambda catalog: catalog.crops(product_id)))[0]
     small = await service.decoder.thumbnail(await service.read(service.load, crop), SHOWN_WIDTH)
     url = f"{photo_url(crop.crop_id)}?width={SHOWN_WIDTH}"
     shown = QueryPhoto(url, small.width, small.height, f"{url}&saliency=1")

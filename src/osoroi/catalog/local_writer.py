@@ -1,0 +1,94 @@
+"""The writing half of a local catalog: each method is one commit, and a compaction follows where it is due."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from osoroi.catalog.memory.compaction import Compactor
+from osoroi.catalog.memory.memory_index import MemoryIndex
+from osoroi.catalog.protocol import Entry
+from osoroi.catalog.store import database, photos, validation, writer
+from osoroi.catalog.store.pool import Pool
+from osoroi.catalog.store.reader import ReadTransaction
+from osoroi.catalog.store.rows import StoredEncoder
+from osoroi.catalog.store.settings import Settings
+from osoroi.errors import OtherEncoder
+from osoroi.records import Product, Value
+
+
+class LocalWriter:
+    """Commits to one open catalog. ``swap`` gets the memory index that a compaction has made."""
+
+    def __init__(
+        self, pool: Pool, encoder: StoredEncoder, settings: Settings, swap: Callable[[MemoryIndex], None]
+    ) -> None:
+        self.encoder = encoder
+        self.compactor = Compactor(pool, encoder, settings, swap)
+        self._pool = pool
+
+    @contextlib.contextmanager
+    def commit(self, kind: str) -> Iterator[tuple[ReadTransaction, writer.Touched]]:
+        """One commit; nothing at all is written where nothing was touched."""
+        touched = writer.Touched()
+        with self._pool.commit() as transaction:
+            transaction.demand_encoder(self.encoder)
+            yield transaction, touched
+            touched.seq = writer.record(transaction.connection, kind, touched)
+        if touched:
+            self.compactor.consider()
+
+    def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
+        """Put products with exactly these crops, see ``Storage.put``."""
+        folder = self._pool.folder
+        self._demand(fingerprint)
+        with database.explained(folder):
+            self._pool.check_identity()
+            prepared = [writer.prepared(folder, self.encoder.dim, entry) for entry in entries]
+        with self.commit("put") as (transaction, touched):
+            for one in prepared:
+                writer.put(transaction.connection, self.encoder.encoder, one, touched)
+                photos.ensure(folder, one.photos)
+        return touched.seq
+
+    def apply(
+        self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str
+    ) -> int:
+        """Put entries, change metadata and remove products in one commit, see ``Storage.apply``."""
+        self._demand(fingerprint)
+        with self.commit("sync") as (transaction, touched):
+            writer.apply(transaction, self.encoder, entries, products, remove, touched)
+        return touched.seq
+
+    def _demand(self, fingerprint: str) -> None:
+        """Raise OtherEncoder for vectors of another encoder."""
+        if fingerprint != self.encoder.fingerprint:
+            raise OtherEncoder(
+                f"the catalog {self._pool.folder} holds vectors of encoder {self.encoder.fingerprint[:12]}, "
+                f"and these are by encoder {fingerprint[:12]}",
+                hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+            )
+
+    def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
+        """Change metadata alone, see ``Storage.patch``."""
+        with self.commit("patch") as (transaction, touched):
+            product = writer.patched(transaction.product(product_id), changes)
+            validation.demand_product(product)
+            writer.put_product(transaction.connection, product, touched)
+        return touched.seq
+
+    def remove(self, product_ids: Iterable[str]) -> list[str]:
+        """Remove products with their crops; returns the ids that were there, in the order given."""
+        with self.commit("remove") as (transaction, touched):
+            return [one for one in product_ids if writer.remove(transaction.connection, one, touched)]
+
+    def drop(self, product_id: str, crop_ids: Iterable[str]) -> int:
+        """Remove these crops of a product, unless no other would be left; returns how many went."""
+        gone = set(crop_ids)
+        with self.commit("drop") as (transaction, touched):
+            rows = transaction.all(
+                "SELECT crop, crop_id FROM crops JOIN products USING (product) WHERE product_id = ?", product_id
+            )
+            keys = [crop for crop, crop_id in rows if crop_id in gone]
+            if len(keys) == len(rows):
+                return 0
+            writer.remove_crops(transaction.connection, keys, touched)
+        return len(keys)
