@@ -186,26 +186,26 @@ def recipe_key(line: Line, columns: list[str]) -> str | None:
     return None
 
 
-def column(seen: Cells, roles: Roles, recipe: TableRecipe, layout: Layout) -> Column:
+def column(contents: Cells, roles: Roles, recipe: TableRecipe, layout: Layout) -> Column:
     """How one of our columns, or an attribute, is read."""
-    name, examples = seen.header, tuple(seen.examples)
+    name, examples = contents.header, tuple(contents.examples)
     header = roles.columns.get(name, name)
     if name in OURS:
-        return Column(header, name, name if name in ("photo", "price") else "text", examples, seen.filled)
+        return Column(header, name, name if name in ("photo", "price") else "text", examples, contents.filled)
     stated = recipe.lists.get(name, "")
     is_variant = header in layout.lists or any(
         theirs in layout.lists for theirs in as_list(recipe.optional.get(name, []))
     )
-    separator = stated or seen.separator()
-    if separator or is_variant or "list" in seen.kinds:
-        return Column(header, "attribute", "list", examples, seen.filled, separator, numbers=seen.has_numbers())
+    separator = stated or contents.separator()
+    if separator or is_variant or "list" in contents.kinds:
+        return Column(header, "attribute", "list", examples, contents.filled, separator, numbers=contents.has_numbers())
     if layout.source.is_typed:
-        kind = "text" if seen.is_text() else next(iter(seen.kinds), "text")
-    elif seen.is_date():
+        kind = "text" if contents.is_text() else next(iter(contents.kinds), "text")
+    elif contents.is_date():
         kind = "date"
     else:
-        kind = "text" if seen.is_text() else next(iter(seen.kinds), "text")
-    return Column(header, "attribute", kind, examples, seen.filled)
+        kind = "text" if contents.is_text() else next(iter(contents.kinds), "text")
+    return Column(header, "attribute", kind, examples, contents.filled)
 
 
 def spoken(names: Iterable[str], roles: Roles, recipe: TableRecipe) -> list[str]:
