@@ -20,10 +20,12 @@ from osoroi.catalog.filters import (
     Condition,
     Every,
     Filter,
+    Known,
     Missing,
     Not,
     Some,
     holds,
+    is_exact,
     kind,
 )
 from osoroi.catalog.store.reader import ReadTransaction
@@ -73,7 +75,7 @@ class Column:
 
     def mask(self, condition: Condition, size: int) -> Bool[np.ndarray, "p"]:
         """Whether a condition holds for the value of each key up to ``size``."""
-        table = np.array([holds(condition, word) for word in self.words])
+        table = self._words_holding(condition)
         matches = np.full(size, table[0])
         places, numbers = self.places[:size], self.numbers[:size]
         matches[: len(places)] = table[places]
@@ -86,6 +88,22 @@ class Column:
             case Among():
                 here |= np.isin(numbers, [one for one in condition.values if kind(one) == "number"])
         return matches
+
+    def _words_holding(self, condition: Condition) -> Bool[np.ndarray, "w"]:
+        """Whether a condition holds for each word; equal words are looked up, since there may be many."""
+        match condition:
+            case Compare(operator="=="):
+                wanted: tuple[Known, ...] = (condition.value,)
+            case Among() if is_exact(condition):
+                wanted = condition.values
+            case _:
+                return np.array([holds(condition, word) for word in self.words])
+        if any(isinstance(word, tuple) for word in self.words):
+            return np.array([holds(condition, word) for word in self.words])
+        table = np.zeros(len(self.words), bool)
+        places = [self._place_of.get(value, 0) for value in wanted if kind(value) != "number"]
+        table[[place for place in places if place]] = True
+        return table
 
     def values(self, keys: Int64[np.ndarray, "n"]) -> list[Value]:
         """The values of these products."""
