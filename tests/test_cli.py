@@ -72,7 +72,7 @@ def test_add_names_the_broken_photos_and_goes_on(table: Path, tmp_path: Path) ->
     (tmp_path / "bad.jpg").write_text("no photo")
     write(tmp_path / "mixed.csv", [["photo", "product_id"], ["good.png", "g"], ["bad.jpg", "b"]])
     result = osoroi("add", tmp_path / "shop", f"table:{tmp_path / 'mixed.csv'}")
-    assert result.exit_code == 0
+    assert result.exit_code == 3
     assert "1 added" in result.stdout
     assert "bad.jpg" in result.stderr
     with (tmp_path / "shop" / "unreadable.csv").open(encoding="utf-8") as file:

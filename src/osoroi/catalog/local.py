@@ -188,6 +188,17 @@ class LocalCatalog:
         """
         return self.writer.put(entries, fingerprint=fingerprint)
 
+    def apply(
+        self,
+        entries: Iterable[Entry],
+        *,
+        fingerprint: str,
+        products: Iterable[Product] = (),
+        remove: Iterable[str] = (),
+    ) -> int:
+        """Put entries, change metadata and remove products in one commit; see ``Storage.apply``."""
+        return self.writer.apply(entries, products, remove, fingerprint=fingerprint)
+
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         """Change metadata alone: ``price``, ``title``, ``attributes.sale``, or ``sale`` where that is no column.
 
@@ -234,6 +245,11 @@ class LocalCatalog:
         """Number of the last commit."""
         with self.view() as transaction:
             return transaction.seq()
+
+    def product_ids(self) -> list[str]:
+        """The ids of all products, from one transaction."""
+        with self.view() as transaction:
+            return [row[0] for row in transaction.all("SELECT product_id FROM products")]
 
     def get(self, product_id: str) -> Product:
         """One product; raises NotFound."""
