@@ -30,6 +30,12 @@ def cli_page() -> str:
         assert command is not None
         context = click.Context(command, info_name=name, parent=top, terminal_width=100, max_content_width=100)
         pages += [f"## osoroi {name}", "", "```", command.get_help(context), "```", ""]
+        if isinstance(command, click.Group):
+            for inner in command.list_commands(context):
+                one = command.get_command(context, inner)
+                assert one is not None
+                below = click.Context(one, info_name=inner, parent=context, terminal_width=100, max_content_width=100)
+                pages += [f"### osoroi {name} {inner}", "", "```", one.get_help(below), "```", ""]
     return "\n".join(pages)
 
 
