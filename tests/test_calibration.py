@@ -185,7 +185,7 @@ def test_there_is_no_probability_where_none_was_fitted_for_the_query(searcher: S
 
 def test_the_command_fits_and_judges(looks_only: Path, tmp_path: Path) -> None:
     target = str(tmp_path / "calibrated.onnx")
-    command = ["calibrate", "drawn:14", "--corrupt", "0", "--json", "--encoder"]
+    command = ["calibrate", "drawn:14", "--corrupt", "--json", "--encoder"]
     fitted = CliRunner().invoke(main, [*command, str(looks_only), "--out", target])
     assert fitted.exit_code == 0, fitted.output
     said = json.loads(fitted.stdout)

@@ -15,7 +15,8 @@ import api_page
 import click
 
 from osoroi.cli import COMMANDS, main
-from osoroi.recipe import NAMED, DataSettings, ModelSettings, OptimizerSettings, Recipe
+from osoroi.recipe import DataSettings, ModelSettings, OptimizerSettings, Recipe
+from osoroi.recipes import NAMED
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -44,7 +45,7 @@ def recipes_page() -> str:
     page = [
         "# Recipes",
         "",
-        "Written by `make docs` from `recipe.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
+        "Written by `make docs` from `recipe.py` and `recipes.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
         "",
     ]
     page += ["| recipe | sets | cost | result |", "|---|---|---|---|"]

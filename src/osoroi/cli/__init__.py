@@ -34,6 +34,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "report",
+    "experiment",
     "audit",
     "download",
 )

@@ -13,7 +13,8 @@ from osoroi.cli import options, progress, text
 @options.encoder
 @click.option("--split", help="The split whose pairs are used; all of them without it.")
 @click.option("--distractors", multiple=True, help="A data set whose products only fill the gallery.")
-@click.option("--corrupt", type=click.IntRange(0, options.MAX_SEED), help="Seed of corrupted street photos.")
+@click.option("--corrupt", is_flag=True, help="Corrupt the queries: JPEG 40; box, light and white balance are off.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of --corrupt.")
 @click.option("--out", type=options.Target(), help="Fit a calibration, and write the encoder with it to this file.")
 @options.threads
 @options.as_json
@@ -22,7 +23,8 @@ def command(
     encoder: Path | None,
     split: str | None,
     distractors: tuple[str, ...],
-    corrupt: int | None,
+    corrupt: bool,
+    seed: int,
     out: Path | None,
     threads: int,
     as_json: bool,
@@ -35,7 +37,7 @@ def command(
     others.
 
     \b
-    osoroi calibrate table:pairs.csv --split val --corrupt 0 --encoder mine.onnx --out calibrated.onnx
+    osoroi calibrate table:pairs.csv --split val --corrupt --encoder mine.onnx --out calibrated.onnx
     osoroi calibrate table:pairs.csv --split test --encoder calibrated.onnx
     """
     from osoroi.encoder import DEFAULT, Encoder
@@ -52,7 +54,7 @@ def command(
             encoder=encoder,
             split=split,
             distractors=distractors,
-            corrupt=corrupt,
+            corrupt=seed if corrupt else None,
             threads=threads,
             top_k=calibration.RETRIEVED,
             on_progress=show,

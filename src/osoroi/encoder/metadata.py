@@ -62,7 +62,6 @@ DEPTH: Final = 100
 """Messages inside messages beyond which a file is refused, as protocol buffers do."""
 
 
-
 @dataclass(frozen=True)
 class Metadata:
     """What an encoder file says about itself.
@@ -348,8 +347,9 @@ def verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -
             f"altered after it was written: fingerprint {computed[:12]}, and {stated} in its metadata",
             hint="fetch the file again, or export it again",
         )
-    takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
-    gives = {put.name: put.shape[1:] for put in session.get_outputs()}
+    with faults("cannot read the inputs and outputs of this file"):  # a name may be no Unicode
+        takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
+        gives = {put.name: put.shape[1:] for put in session.get_outputs()}
     size = sum(part.size for part in metadata.graph_parts)
     fits = all(
         takes == {"crops": ("tensor(uint8)", list(preprocessing.shape))}

@@ -77,17 +77,21 @@ class Encoder:
         used where this installation of ONNX Runtime has one, and the CPU otherwise. ``threads`` is for the CPU.
 
         Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
-        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds.
+        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds, by the model as it stands.
+        Only then it is optimized, which computes its constant parts: a file that asks for too much of that has been
+        refused before. One operation is not interrupted.
         """
         path = DEFAULT if path is None else Path(path)
         model = read_model(path)
         try:
             decisive = computation(model)
-            session = open_session(model, threads, providers)
-            metadata = read_metadata(session)
-            verify(session, metadata, decisive)
-            try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
+            trial = open_session(model, threads, providers, limit_s=limit_s, optimized=False)
+            metadata = read_metadata(trial)
+            verify(trial, metadata, decisive)
+            try_out(OnnxEmbedder(trial, limit_s=limit_s), metadata)
             demand_kinds(metadata)
+            del trial
+            session = open_session(model, threads, providers, limit_s=limit_s)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
         return cls(OnnxEmbedder(session), metadata)

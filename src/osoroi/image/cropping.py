@@ -11,11 +11,13 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from osoroi import files
 from osoroi.errors import BadPhoto
 from osoroi.image.decode import Decoded, Shrink, decode, of_picture, whole
 from osoroi.records import Box, PhotoLike, Preprocessing, Readable, Source
@@ -96,12 +98,13 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
         if not stat.S_ISREG(state.st_mode):
             what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
             raise BadPhoto(f"{source} is {what}", hint="give the path of one photo")
-        with source.open("rb") as file:
+        with files.open_foreign(source) as file:
             return _within(file.read(limits.bytes + 1), name_of(source), limits, max(state.st_size, 0))
     except FileNotFoundError as error:
         raise BadPhoto(f"there is no photo at {source}", hint="check the path") from error
     except PermissionError as error:
-        raise BadPhoto(f"{name_of(source)} may not be read", hint="give yourself permission to read it") from error
+        reason = f"{name_of(source)} may not be read: {error.strerror}"
+        raise BadPhoto(reason, hint="give yourself permission to read it, or name another file") from error
     except (OSError, ValueError) as error:
         raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
 
@@ -148,6 +151,40 @@ def name_of(photo: PhotoLike) -> str:
 def read(photo: PhotoLike, *, limits: Limits = LIMITS) -> Photo:
     """The whole photo, upright and in sRGB. Raises BadPhoto."""
     return _pixels(_open(photo, limits)(whole).picture)
+
+
+class Reduced(NamedTuple):
+    """An upright photo reduced by a whole number: each pixel stands for ``factor`` x ``factor`` of the photo, which has
+    ``width`` x ``height``."""
+
+    photo: Photo
+    factor: int
+    width: int
+    height: int
+
+
+def reduced(source: PhotoLike, side: int, *, limits: Limits = LIMITS) -> Reduced:
+    """The whole photo, reduced by the least whole number that leaves its longer side at most ``side`` pixels.
+
+    A JPEG file is decoded at 1/2, 1/4 or 1/8 where that divides the number. Raises BadPhoto.
+
+    >>> small = reduced(np.zeros((90, 250, 3), np.uint8), 100)
+    >>> small.photo.shape, small.factor, small.width, small.height
+    ((30, 84, 3), 3, 250, 90)
+    """
+
+    def factor(width: int, height: int) -> int:
+        return -(-max(width, height) // side)
+
+    def divisor(width: int, height: int) -> int:
+        return factor(width, height) & -factor(width, height)  # the greatest power of two in it
+
+    photo = _open(source, limits)(divisor)
+    whole_factor = factor(photo.width, photo.height)
+    rest = whole_factor // photo.scale
+    return Reduced(
+        _pixels(photo.picture.reduce(rest) if rest > 1 else photo.picture), whole_factor, photo.width, photo.height
+    )
 
 
 def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, limits: Limits = LIMITS) -> Photo:
