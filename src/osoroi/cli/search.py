@@ -80,18 +80,7 @@ def command(
         _without_others(like, garment, detail_from, grid)
         by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
         return
-    if (photo is None) == (like is None):
-        raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
-    if like is not None and box is not None:
-        raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
-    if detail_from is not None and photo is None:
-        raise click.UsageError("--detail-from goes with a PHOTO; leave --like away")
-    if detail_box is not None and (detail_from is None or is_color(detail_from)):
-        raise click.UsageError("--detail-box is a garment in the photo of --detail-from")
-    if garment is not None and (photo is None or box is not None):
-        raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
-    if kind is not None and (photo is None or garment is not None):
-        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
+    _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with LocalCatalog.open(catalog, readonly=True) as products:
@@ -125,6 +114,30 @@ def command(
         text.show_json(response(hits, encoder=fingerprint, detail=detail, took_s=took_s, garment=found))
     else:
         show_hits(hits)
+
+
+def _demand_fitting(
+    photo: Path | None,
+    like: str | None,
+    box: Box | None,
+    garment: str | None,
+    kind: str | None,
+    detail_from: str | None,
+    detail_box: Box | None,
+) -> None:
+    """Raise UsageError for options that mean nothing together."""
+    if (photo is None) == (like is None):
+        raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
+    if like is not None and box is not None:
+        raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
+    if detail_from is not None and photo is None:
+        raise click.UsageError("--detail-from goes with a PHOTO; leave --like away")
+    if detail_box is not None and (detail_from is None or is_color(detail_from)):
+        raise click.UsageError("--detail-box is a garment in the photo of --detail-from")
+    if garment is not None and (photo is None or box is not None):
+        raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    if kind is not None and (photo is None or garment is not None):
+        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
 
 
 def show_hits(hits: Sequence[Hit]) -> None:

@@ -19,7 +19,7 @@ import osoroi
 from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError, TooMuch
 from osoroi.image import Limits, Photo, Reduced, inspect, truncation
-from osoroi.records import Box, Clues, Preprocessing
+from osoroi.records import Box, Preprocessing
 from osoroi.server.decoding import Attention, Thumbnail
 from osoroi.server.decoding.worker import read_message, write_message
 
