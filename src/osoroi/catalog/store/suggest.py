@@ -5,11 +5,9 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from osoroi.catalog.filters import COLUMNS, PREFIX, Among, Compare, Every, Filter, Not, Some, fold
+from osoroi.catalog.filters.limits import LONG_TEXT
 from osoroi.catalog.filters.nodes import IDS
 from osoroi.catalog.store.reader import ReadTransaction
-
-LONG_TEXT = frozenset({"title", "url"})
-"""Columns whose text differs between nearly all products."""
 
 COMPARED = 5000
 """Values of a column that are compared at most."""
