@@ -65,10 +65,9 @@ def test_products_held_out_by_itself_are_those_of_nine_to_one():
     assert held == {row.product.product_id for row in rows if deal(row.product) == "val"}
 
 
-def test_a_network_stays_where_it_is_when_another_device_looks(monkeypatch):
-    monkeypatch.setattr(feature_cache, "device", lambda: torch.device("meta"))
+def test_a_network_stays_on_its_device_when_another_one_computes_the_cache():
     network = tiny_network()
-    run = feature_cache.runner(network, TINY, 10)
+    run = feature_cache.runner(network, TINY, 10, where=torch.device("meta"))
     with pytest.raises((NotImplementedError, RuntimeError)):  # numbers of this device cannot be read
         run(np.zeros((2, 96, 96, 3), np.uint8))
     assert {one.device.type for one in network.parameters()} == {"cpu"}
@@ -91,21 +90,18 @@ def test_two_processes_do_not_write_one_run(tmp_path):
     assert runs.run(config, tmp_path / "run", **given)["nDCG@5"] > 0
 
 
-def test_features_are_cached_and_used_again_until_something_else_is_needed(tmp_path, monkeypatch):
+def test_features_are_cached_and_used_again_until_something_else_is_needed(tmp_path):
     chosen, network = dataset.select([Drawn(FEW)], "train"), tiny_network()
     first = dataset.load_pairs(chosen, network, TINY, tmp_path, augmented=True)
 
-    def never(*_):
-        raise AssertionError("loaded again")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ViewLoader, "load_together", never)
-        again = dataset.load_pairs(chosen, network, TINY, tmp_path, augmented=True)
-        rows = np.arange(len(first.product))
-        for one, two in zip(first.load(rows, 0), again.load(rows, 0), strict=True):
-            assert torch.equal(one, two)
-        with pytest.raises(AssertionError, match="loaded again"):
-            dataset.load_pairs(chosen, network, replace(TINY, box_margin=0.2), tmp_path, augmented=True)
+    computed = (tmp_path / "done.json").stat().st_mtime_ns
+    again = dataset.load_pairs(chosen, network, TINY, tmp_path, augmented=True)
+    assert (tmp_path / "done.json").stat().st_mtime_ns == computed
+    rows = np.arange(len(first.product))
+    for one, two in zip(first.load(rows, 0), again.load(rows, 0), strict=True):
+        assert torch.equal(one, two)
+    dataset.load_pairs(chosen, network, replace(TINY, box_margin=0.2), tmp_path, augmented=True)
+    assert (tmp_path / "done.json").stat().st_mtime_ns > computed
 
 
 @pytest.mark.parametrize(
@@ -153,17 +149,15 @@ def test_where_hardly_a_photo_can_be_read_the_first_problem_is_told(tmp_path):
         dataset.load_pairs(chosen, tiny_network(), TINY, tmp_path, augmented=False)
 
 
-def test_runs_that_differ_in_seed_and_loss_share_features(tmp_path, monkeypatch):
+def test_runs_that_differ_in_seed_and_loss_share_features(tmp_path):
     chosen, network = dataset.select([Drawn(FEW)], "train"), tiny_network()
     first = dataset.load_pairs(chosen, network, TINY, tmp_path, augmented=True, shared=True)
     other = replace(TINY, seed=5, loss="triplet", epochs=9, dim=4, dropout=0.5)
 
-    def never(*_):
-        raise AssertionError("loaded again")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ViewLoader, "load_together", never)
-        again = dataset.load_pairs(chosen, tiny_network(other), other, tmp_path, augmented=True, shared=True)
+    (done,) = tmp_path.glob("*/done.json")
+    computed = done.stat().st_mtime_ns
+    again = dataset.load_pairs(chosen, tiny_network(other), other, tmp_path, augmented=True, shared=True)
+    assert done.stat().st_mtime_ns == computed
     rows = np.arange(len(first.product))
     assert torch.equal(first.load(rows, 0)[1], again.load(rows, 0)[1])
     dataset.load_pairs(chosen, network, replace(TINY, box_margin=0.2), tmp_path, augmented=True, shared=True)

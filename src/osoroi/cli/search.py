@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options, pictures, text
+from osoroi.cli import options, text
 from osoroi.encoder import Encoder
 from osoroi.records import Box, Crop, Hit
-from osoroi.report import grid as grids
 from osoroi.search import Searcher, response
 from osoroi.text import number
 
@@ -88,6 +87,9 @@ def command(
             hits = searcher.similar(str(like), k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
         if grid:
+            from osoroi.cli import pictures
+            from osoroi.report import grid as grids
+
             query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
             grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
             pictures.note_fonts(hit.product.title for hit in hits)
@@ -118,6 +120,9 @@ def search_each(
     """Print one list of products for each garment of a photo; a grid has one row for each."""
     lists = [(each, searcher.search(photo, box=each.box, k=k, where=where, detail=detail)) for each in garments]
     if grid:
+        from osoroi.cli import pictures
+        from osoroi.report import grid as grids
+
         grids.write(
             grid, grids.sheet([grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists])
         )

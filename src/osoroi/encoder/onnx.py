@@ -13,7 +13,6 @@ import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 
 from osoroi import image
-from osoroi.encoder import loader
 from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, computation, fingerprint
 from osoroi.encoder.session import Embedder, OnnxEmbedder, faults, open_session, read_model
 from osoroi.errors import BadEncoder, BadRequest
@@ -174,6 +173,8 @@ class Encoder:
         if boxes is not None and len(boxes) != len(photos):
             raise BadRequest(f"{len(boxes)} boxes do not fit {len(photos)} photos", hint="give a box or None for each")
         places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
+
+        from osoroi.encoder import loader
 
         def pixels(item: tuple[PhotoLike, Box | None]) -> UInt8[np.ndarray, "_ _ 3"]:
             return image.crop(*item, self.preprocessing[domain])

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from osoroi.errors import BadRun, extra
-from osoroi.model import multiscale, shallow
 from osoroi.model.backbones import SplitBackbone, fill, read_weights
 from osoroi.model.backbones import build as build_backbone
 from osoroi.model.foreground import BLOCKS
@@ -32,6 +31,8 @@ def build(
     """
     weights = None if empty or not recipe.backbone else (backbone or packaged(recipe.backbone))
     if recipe.network not in PARTS:
+        from osoroi.model import multiscale
+
         return multiscale.build(recipe, weights)
     head = foreground_file(recipe, foreground)
     if head and recipe.image_size % 96:
@@ -81,6 +82,8 @@ def with_heads(extractor: FeatureExtractor, recipe: Recipe) -> Network:
     for name, size in few.items():
         raise BadRun(f"no {recipe.dim} directions in the {size} features of {name}", hint=f"set dim={size} or less")
     if recipe.shallow:
+        from osoroi.model import shallow
+
         sizes[list(sizes)[-1]] += shallow.size_of(recipe.image_size)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)

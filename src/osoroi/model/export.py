@@ -53,11 +53,17 @@ def export(
     has_mask = getattr(getattr(network, "extractor", None), "foreground", None) is not None
     served, outputs = (WithMask(network), OUTPUT_NAMES) if has_mask else (network, OUTPUT_NAMES[:1])
     graph = to_onnx(served, preprocessing["street"], outputs)
-    stored = graph.SerializeToString(deterministic=True)
-    digest = fingerprint(computation(stored), parts, preprocessing)
+    digest = fingerprint(computation(graph.SerializeToString(deterministic=True)), parts, preprocessing)
     metadata = Metadata(
         tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=digest
     )
+    return write(network, graph, metadata, path, crops)
+
+
+def write(
+    network: nn.Module, graph: Any, metadata: Metadata, path: Path, crops: Sequence[UInt8[np.ndarray, "h w 3"]]
+) -> Encoder:
+    """Write an ONNX model with its metadata, once it has agreed with the network; raises Mismatch."""
     graph.metadata_props.add(key=ENTRY, value=metadata.to_json())
     data = graph.SerializeToString(deterministic=True)
     with tempfile.TemporaryDirectory() as folder:

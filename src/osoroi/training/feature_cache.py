@@ -20,7 +20,6 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from osoroi import files, image
-from osoroi.model import export
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.records import Crop
@@ -136,16 +135,18 @@ def read(folder: Path) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
     return arrays, np.load(folder / READABLE)
 
 
-def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
+def runner(network: nn.Module, recipe: Recipe, count: int, *, where: torch.device | None = None) -> Run | None:
     """What computes ``below`` of ``count`` crops: torch on a GPU, ONNX Runtime on a CPU, where it is three times as
-    fast. None where all of the network is trained on crops."""
+    fast. None where all of the network is trained on crops. ``where`` is the device that is there unless given."""
     below, target = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe)["street"]
-    where = device()
+    where = where or device()
     with torch.inference_mode():
         example = below(torch.zeros(2, target.height, target.width, 3, dtype=torch.uint8))
     if example[0].dtype == torch.uint8:
         return None
     if where.type == "cpu" and count >= ONNX_MIN_VIEWS:
+        from osoroi.model import export
+
         return _lazy(lambda: export.runner(below, target, len(example)))
 
     def run(crops: UInt8[np.ndarray, "b h w 3"]) -> Sequence[np.ndarray]:

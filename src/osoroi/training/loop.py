@@ -161,6 +161,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    save_every_s: float = SAVE_EVERY_S,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> dict[str, float]:
     """Train on pairs; the network is left with the weights of the best epoch on the held-out pairs, or of the last.
@@ -178,14 +179,14 @@ def train(
             validate(run)
             run.save()
         while run.epoch < recipe.epochs:
-            train_epoch(run, on_step)
+            train_epoch(run, on_step, save_every_s)
     best = checkpoint.read(folder / BEST)
     network.load_state_dict(checkpoint.weights(best))
     network.eval()
     return dict(best.state["metrics"])
 
 
-def train_epoch(run: RunState, on_step: Callable[[Step], None]) -> None:
+def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: float = SAVE_EVERY_S) -> None:
     """The rest of the run's epoch, then validation."""
     run.learner.train()
     saved = began = time.monotonic()
@@ -198,7 +199,7 @@ def train_epoch(run: RunState, on_step: Callable[[Step], None]) -> None:
         rate_s = (time.monotonic() - began) / (run.step - first)
         left_s = rate_s * (run.recipe.epochs * run.steps - done)
         on_step(Step(run.epoch, run.recipe.epochs, run.step, run.steps, run.total / run.step, left_s))
-        if time.monotonic() - saved > SAVE_EVERY_S:
+        if time.monotonic() - saved > save_every_s:
             run.save()
             saved = time.monotonic()
     run.epoch += 1
