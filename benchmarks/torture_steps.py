@@ -24,7 +24,7 @@ from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.store.settings import Settings
 from osoroi.encoder import Encoder
 from osoroi.errors import Busy, CatalogReplaced
-from osoroi.records import Crop, Part, Preprocessing, Product
+from osoroi.records import Clues, Crop, Part, Preprocessing, Product
 
 DIM = 8
 SIDE = 16
@@ -67,7 +67,9 @@ class Seeded(Encoder):
     def preprocessing(self) -> dict[Any, Preprocessing]:
         return {"shop": Preprocessing(SIDE, SIDE), "street": Preprocessing(SIDE, SIDE)}
 
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+    def encode(
+        self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues] | None = None
+    ) -> Float32[np.ndarray, "b d"]:
         rows = [vector(self.number, [int(one) for one in crop[0, 0]]) for crop in crops]
         return np.array(rows, np.float32).reshape(len(crops), DIM)
 

@@ -19,7 +19,7 @@ from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
 from osoroi.image import Limits
-from osoroi.records import Box, Crop, Preprocessing, Product
+from osoroi.records import Box, Clues, Crop, Preprocessing, Product
 from osoroi.search import Searcher
 from osoroi.server import app, run
 from osoroi.server.decoding import Attention, Decoder, Thumbnail, tasks
@@ -85,6 +85,9 @@ class ThreadDecoder:
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> image.Photo:
         head, pixels = await self.run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(pixels, np.uint8).reshape(head["shape"])
+
+    async def clues(self, photo: bytes, box: Box) -> Clues:
+        return Clues(**(await self.run("clues", photo, box=box))[0])
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         head, jpeg = await self.run("thumbnail", photo, width=width)

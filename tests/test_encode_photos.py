@@ -7,8 +7,8 @@ import pytest
 
 from osoroi import image
 from osoroi.encoder import Encoder
-from osoroi.encoder.session import OnnxEmbedder
 from osoroi.errors import BadPhoto, BadRequest
+from osoroi.inference import OnnxEmbedder
 from osoroi.records import Box
 from tiny import TinyEncoder
 

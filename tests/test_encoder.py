@@ -379,8 +379,8 @@ def test_an_onnx_file_without_a_card_is_no_encoder(tmp_path):
 
 
 def test_a_newer_format_asks_for_a_newer_osoroi(tmp_path):
-    with pytest.raises(BadEncoder, match="has format 2, and this osoroi reads format 1; install a newer osoroi"):
-        Encoder.open(tiny(tmp_path, metadata={"format": 2}))
+    with pytest.raises(BadEncoder, match="has format 3, and this osoroi reads format 2; install a newer osoroi"):
+        Encoder.open(tiny(tmp_path, metadata={"format": 3}))
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli.serve import command
 from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Product
+from osoroi.records import Input, Product
 from osoroi.server.batching import Batcher
 from osoroi.server.pages.facet_counts import FacetCounts
 from osoroi.server.pages.url_state import UrlState
@@ -63,6 +63,10 @@ def crop(red: int) -> np.ndarray:
     return np.full((16, 16, 3), (red, 10, 200), np.uint8)
 
 
+def taken(red: int) -> Input:
+    return Input(crop(red))
+
+
 # -------------------------------------------------------------------- batching
 
 
@@ -70,7 +74,7 @@ def test_crops_that_arrive_together_are_encoded_together_and_get_their_own_vecto
     async def ask() -> list[np.ndarray]:
         batcher = Batcher(encoder, batch=8)
         try:
-            return await asyncio.gather(*(batcher.encode(crop(red)) for red in range(0, 200, 10)))
+            return await asyncio.gather(*(batcher.encode(taken(red)) for red in range(0, 200, 10)))
         finally:
             batcher.close()
 
@@ -85,8 +89,8 @@ def test_crops_that_arrive_together_are_encoded_together_and_get_their_own_vecto
 def test_a_crop_on_its_own_does_not_wait_for_company():
     async def ask() -> None:
         batcher = Batcher(encoder, batch=8)
-        await batcher.encode(crop(1))
-        late = asyncio.gather(*(batcher.encode(crop(red)) for red in range(3)))
+        await batcher.encode(taken(1))
+        late = asyncio.gather(*(batcher.encode(taken(red)) for red in range(3)))
         await late
         batcher.close()
 
@@ -104,7 +108,7 @@ def test_an_error_reaches_everybody_in_its_batch_and_nobody_else():
 
     async def ask() -> list[object]:
         batcher = Batcher(Moody(), batch=2)
-        asked = [batcher.encode(crop(red)) for red in (99, 1, 2, 3)]
+        asked = [batcher.encode(taken(red)) for red in (99, 1, 2, 3)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         batcher.close()
         return answers
@@ -116,8 +120,8 @@ def test_an_error_reaches_everybody_in_its_batch_and_nobody_else():
 def test_a_request_that_gave_up_costs_no_encoding():
     async def ask() -> None:
         batcher = Batcher(encoder, batch=1)
-        first = asyncio.create_task(batcher.encode(crop(1)))
-        second = asyncio.create_task(batcher.encode(crop(2)))
+        first = asyncio.create_task(batcher.encode(taken(1)))
+        second = asyncio.create_task(batcher.encode(taken(2)))
         await asyncio.sleep(0)
         assert len(batcher) == 2
         second.cancel()

@@ -17,10 +17,9 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Crop, Product, Row
+from osoroi.records import Clues, Crop, Input, Product, Row, Value
 
 PRODUCTS_PER_COMMIT = 64
 """About one second of work is lost where a run is stopped, and commits are few enough to cost nothing."""
@@ -61,10 +60,10 @@ class Count:
 
 
 class HashedCrop(NamedTuple):
-    """A crop with the hash of its photo, and its pixels where it has to be embedded."""
+    """A crop with the hash of its photo, and what the encoder takes where it has to be embedded."""
 
     crop: Crop
-    pixels: Pixels | None
+    input: Input | None
 
 
 Chunk = dict[str, tuple[Product, list[Crop]]]
@@ -103,7 +102,7 @@ def add(
             run.settle(chunk, stored)
             hashed, problems = _read(chunk, stored, encoder, threads=threads, limits=limits)
             vectors = _encode(hashed, encoder)
-            entries, outcomes = _entries(chunk, hashed, vectors, stored)
+            entries, outcomes = _entries(chunk, hashed, vectors, stored, encoder)
             try:
                 if entries:
                     catalog.put(entries, fingerprint=encoder.fingerprint)
@@ -117,6 +116,26 @@ def add(
         on_progress(run.count)
     run.count.dropped = sum(catalog.drop(product_id, crops) for product_id, crops in run.unnamed.items() if crops)
     return run.count
+
+
+def update(catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping[str, Value]) -> Product:
+    """Change metadata of a product; where that changes what the shop says of its kind, its vectors follow.
+
+    Nothing is embedded unless the kind is no longer known, which the photos then have to tell: raises BadPhoto where
+    they cannot be read. Returns the changed product. Raises NotFound and BadRequest.
+    """
+    before = encoder.clues_of(catalog.get(product_id))
+    catalog.patch(product_id, changes)
+    product, crops, vectors = catalog.entries([product_id])[product_id]
+    clue = encoder.clues_of(product)
+    if clue == before:
+        return product
+    if clue.known is not None:
+        vectors = encoder.with_kind(vectors, clue)
+    else:
+        vectors = encoder.encode_photos([crop.photo for crop in crops], "shop", boxes=[crop.box for crop in crops])
+    catalog.put([Entry(product, crops, vectors)], fingerprint=encoder.fingerprint)
+    return product
 
 
 ATTEMPTS = 3
@@ -222,7 +241,8 @@ def _read(
 ) -> tuple[list[HashedCrop], list[Problem]]:
     """The crops of a chunk, hashed and where needed with pixels. A crop that cannot be read stays as it was stored."""
     crops = [crop for _, of_product in chunk.values() for crop in of_product]
-    reader = partial(read_crop, stored=stored, encoder=encoder, limits=limits)
+    clues = {product_id: encoder.clues_of(product) for product_id, (product, _) in chunk.items()}
+    reader = partial(read_crop, stored=stored, clues=clues, encoder=encoder, limits=limits)
     hashed, problems = [], []
     for crop, result in loader.read(crops, reader, threads=threads):
         if isinstance(result, BadPhoto):
@@ -232,20 +252,29 @@ def _read(
     return hashed, problems
 
 
-def read_crop(crop: Crop, stored: Mapping[str, Entry], encoder: Encoder, limits: Limits) -> HashedCrop:
+def read_crop(
+    crop: Crop, stored: Mapping[str, Entry], clues: Mapping[str, Clues], encoder: Encoder, limits: Limits
+) -> HashedCrop:
     """Hash a crop's photo, and crop its pixels unless the catalog has the vector. Raises BadPhoto."""
     loaded = loader.load(crop, limits=limits)  # the file is read once
     hashed = replace(crop, sha256=loaded.sha256)
-    for before in stored[crop.product_id].crops if crop.product_id in stored else []:
+    entry, clue = stored.get(crop.product_id), clues[crop.product_id]
+    for before in entry.crops if entry is not None and _kind_stays(entry, clue, encoder) else []:
         if (before.crop_id, before.sha256, before.box) == (hashed.crop_id, hashed.sha256, hashed.box):
             return HashedCrop(hashed, None)
-    return HashedCrop(hashed, loader.crop_pixels(loaded, encoder.preprocessing, limits=limits))
+    return HashedCrop(hashed, Input(loader.crop_pixels(loaded, encoder.preprocessing, limits=limits), clue))
+
+
+def _kind_stays(entry: Entry, clue: Clues, encoder: Encoder) -> bool:
+    """Whether stored vectors can stay: a kind that is known now is written into them, one that no longer is needs the
+    picture."""
+    return clue.known is not None or encoder.clues_of(entry.product).known is None
 
 
 def _encode(hashed: Sequence[HashedCrop], encoder: Encoder) -> dict[str, Float32[np.ndarray, "d"]]:
-    """Crop id -> vector, of the crops that have pixels."""
-    new = [(crop.crop_id, pixels) for crop, pixels in hashed if pixels is not None]
-    vectors = encoder.encode([pixels for _, pixels in new])
+    """Crop id -> vector, of the crops that have to be embedded."""
+    new = [(crop.crop_id, taken) for crop, taken in hashed if taken is not None]
+    vectors = encoder.encode_inputs([taken for _, taken in new])
     return {crop_id: vector for (crop_id, _), vector in zip(new, vectors, strict=True)}
 
 
@@ -254,6 +283,7 @@ def _entries(
     hashed: Sequence[HashedCrop],
     vectors: Mapping[str, Float32[np.ndarray, "d"]],
     stored: Mapping[str, Entry],
+    encoder: Encoder,
 ) -> tuple[list[Entry], dict[str, Outcome]]:
     """The products that have changed, each with the vectors of all its crops; and what becomes of each product.
 
@@ -268,15 +298,22 @@ def _entries(
         before = stored.get(product_id)
         earlier = {crop.crop_id: crop for crop in before.crops} if before else {}
         crops = list((earlier | readable[product_id]).values())  # in the order in which they were first stored
+        clue = encoder.clues_of(product)
         if not crops:
             outcomes[product_id] = "left_out"
-        elif before and before.product == product and _same(crops, before.crops):
+        elif before and before.product == product and _same(crops, before.crops) and _has_kind(before, clue, encoder):
             outcomes[product_id] = "unchanged"
         else:
             outcomes[product_id] = "added" if before is None else "changed"
             by_id = dict(zip(earlier, before.vectors, strict=True)) | dict(vectors) if before else vectors
-            entries.append(Entry(product, crops, np.stack([by_id[crop.crop_id] for crop in crops])))
+            rows = np.stack([by_id[crop.crop_id] for crop in crops])
+            entries.append(Entry(product, crops, encoder.with_kind(rows, clue)))
     return entries, outcomes
+
+
+def _has_kind(entry: Entry, clue: Clues, encoder: Encoder) -> bool:
+    """Whether stored vectors say the kind that is known; the dictionary of categories may have grown since."""
+    return bool(np.array_equal(encoder.with_kind(entry.vectors, clue), entry.vectors))
 
 
 def _same(crops: Sequence[Crop], before: Sequence[Crop]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, SupportsFloat, runtime_checkable
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from osoroi.errors import BadRequest
@@ -41,6 +42,10 @@ an array ``uint8 [h w 3]`` of upright sRGB pixels."""
 
 BoxLike = Iterable[SupportsFloat]
 """Four numbers: (left, top, right, bottom) in pixels of the upright photo."""
+
+
+Kinds = str | Mapping[str, float]
+"""What a garment is: a kind by its name, or the probabilities of kinds."""
 
 
 class Box(NamedTuple):
@@ -100,6 +105,25 @@ class Part:
     name: str
     size: int
     weight: float
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What is known of a crop's kind besides its pixels: ``garments.part`` makes the part ``kind`` of both.
+
+    ``known`` has probabilities of kinds that need no picture; ``evidence`` the log of how much something else than the
+    picture, such as its place on a body, speaks for each kind. Without either the picture alone decides.
+    """
+
+    known: Mapping[str, float] | None = None
+    evidence: Mapping[str, float] | None = None
+
+
+class Input(NamedTuple):
+    """The pixels of a crop, and what is known of its kind besides them."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    clues: Clues = Clues()
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,13 @@ from osoroi import image
 from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest, OtherEncoder
-from osoroi.records import Box, BoxLike, Hit, PhotoLike
+from osoroi.records import Box, BoxLike, Hit, Kinds, PhotoLike
 
 K = 10
 """Products of one search by default."""
+
+SAMPLE = 256
+"""Vectors of a catalog that tell the share of its products whose kind the shop says."""
 
 
 class Searcher:
@@ -32,12 +35,14 @@ class Searcher:
             )
         self.encoder = encoder
         self.catalog = catalog
+        self._categorised = (-1, 1.0)  # a commit, and the share of products whose kind was known then
 
     def search(
         self,
         photo: PhotoLike,
         *,
         box: BoxLike | None = None,
+        kind: Kinds | None = None,
         k: int = K,
         offset: int = 0,
         where: str | None = None,
@@ -46,13 +51,14 @@ class Searcher:
     ) -> list[Hit]:
         """The k best distinct products for a street photo, best first, after the first ``offset`` of them.
 
-        ``box`` is the garment in the photo; without one, the whole photo is the query. ``where`` is a filter.
+        ``box`` is the garment in the photo; without one, the whole photo is the query. ``kind`` says what it is, as
+        ``Garment.kinds`` does; without it, its place on the body and its picture do. ``where`` is a filter.
         ``detail`` in [0, 1] replaces the encoder's weight of colour and pattern. With ``detail_from``, shape is that of
         the photo, and colour and pattern are those of a second photo, or of a colour such as ``#b03a2e``, ``navy`` or
         ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
-        crop = image.crop(photo, None if box is None else Box.of(box), self.encoder.preprocessing["street"])
-        vector = self.encoder.encode([crop])  # [1 d], parts of unit length
+        query = self.encoder.input_of(photo, None if box is None else Box.of(box), "street", kind=kind)
+        vector = self.encoder.encode_inputs([query])  # [1 d], parts of unit length
         if detail_from is not None:
             from osoroi.image.swatch import photo_or_swatch
 
@@ -65,6 +71,7 @@ class Searcher:
         photos: Sequence[PhotoLike],
         *,
         boxes: Sequence[BoxLike | None] | None = None,
+        kinds: Sequence[Kinds | None] | None = None,
         k: int = K,
         offset: int = 0,
         where: str | None = None,
@@ -72,7 +79,7 @@ class Searcher:
         threads: int = 1,
     ) -> list[list[Hit]]:
         """The hits of each photo, as ``search`` gives them; photos are read on threads and encoded in batches."""
-        vectors = self.encoder.encode_photos(photos, "street", boxes=boxes, threads=threads)
+        vectors = self.encoder.encode_photos(photos, "street", boxes=boxes, kinds=kinds, threads=threads)
         return [self.nearest(row[None], k, offset=offset, where=where, detail=detail) for row in vectors]
 
     def similar(
@@ -106,9 +113,18 @@ class Searcher:
         to leave out."""
         if k < 1 or offset < 0:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
-        query = self.encoder.weigh(vector, detail)  # [1 d], the encoder's weights or those of ``detail``
+        query = self.encoder.weigh(vector, detail, categorised=self.categorised())  # [1 d]
         neighbors = self.catalog.nearest(query, k + offset, where=where, without=without)
         return self.explain(neighbors[offset:], vector)
+
+    def categorised(self) -> float:
+        """The share of products whose kind the shop says, from a sample of vectors; 1 where nothing depends on it."""
+        if not self.encoder.has_kind:
+            return 1.0
+        seq = self.catalog.seq
+        if self._categorised[0] != seq:
+            self._categorised = (seq, self.encoder.share_of_known(self.catalog.sample(SAMPLE)))
+        return self._categorised[1]
 
     def explain(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
         """Neighbors as hits with the cosine of each part, whatever the weights were."""

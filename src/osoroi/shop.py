@@ -18,7 +18,7 @@ from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.garments import Garment
 from osoroi.garments import find as find_garments
 from osoroi.ingest import Count, Problem
-from osoroi.records import BoxLike, Crop, Hit, PhotoLike, Product, Row, Value
+from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Row, Value
 from osoroi.search import K, Searcher
 
 EncoderLike = Encoder | str | os.PathLike[str]
@@ -56,6 +56,7 @@ class Catalog:
         photo: PhotoLike | None = None,
         *,
         box: BoxLike | None = None,
+        kind: Kinds | None = None,
         k: int = K,
         offset: int = 0,
         where: str | None = None,
@@ -70,17 +71,19 @@ class Catalog:
         photo: list[Any] | tuple[Any, ...],
         *,
         box: Sequence[BoxLike | None] | None = None,
+        kind: Sequence[Kinds | None] | None = None,
         k: int = K,
         offset: int = 0,
         where: str | None = None,
         detail: float | None = None,
     ) -> list[list[Hit]]: ...
 
-    def search(
+    def search(  # noqa: PLR0913
         self,
         photo: PhotoLike | list[Any] | tuple[Any, ...] | None = None,
         *,
         box: Any = None,
+        kind: Any = None,
         k: int = K,
         offset: int = 0,
         where: str | None = None,
@@ -92,25 +95,29 @@ class Catalog:
 
         A photo is a path, bytes, an open binary file, a Pillow image or an array ``uint8 [h w 3]``. ``box`` is the
         garment in it: (left, top, right, bottom) in pixels of the upright photo; without a box the whole photo is the
-        query. ``where`` is a filter such as ``"category = skirts and price <= 5000"``. ``detail`` in [0, 1] is the
-        weight of colour and pattern; by default it is the encoder's. ``detail_from`` is a second photo, or a colour
-        such as ``"#b03a2e"`` or ``"navy"``: the products have the shape of the first photo in that colour and pattern.
+        query. ``kind`` is what it is, such as ``"skirt"``, or probabilities as ``Garment.kinds`` has them; by default
+        its place on the body and its picture say that. ``where`` is a filter such as
+        ``"category = skirts and price <= 5000"``. ``detail`` in [0, 1] is the weight of colour and pattern; by default
+        it is the encoder's. ``detail_from`` is a second photo, or a colour such as ``"#b03a2e"`` or ``"navy"``: the
+        products have the shape of the first photo in that colour and pattern.
 
-        A list of photos is one batch: it gives a list of hits for each photo, and ``box`` is then a list of boxes.
+        A list of photos is one batch: it gives a list of hits for each photo, and ``box`` and ``kind`` are then lists.
         ``like`` names a product of the catalog that is the query instead of a photo. Raises BadPhoto, BadFilter,
         BadRequest and NotFound.
         """
-        if (photo is None) == (like is None) or (like is not None and box is not None):
-            raise BadRequest("a search needs a photo, or like= without a box", hint="give one of them")
+        if (photo is None) == (like is None) or (like is not None and not (box is None and kind is None)):
+            raise BadRequest("a search needs a photo, or like= without box and kind", hint="give one")
         if detail_from is not None and (like is not None or isinstance(photo, list | tuple)):
             raise BadRequest("detail_from needs one photo, not like= or a list", hint="search for one photo at a time")
         if like is not None:
             return self._searcher.similar(like, k=k, offset=offset, where=where, detail=detail)
         if isinstance(photo, list | tuple):
-            return self._searcher.search_batch(photo, boxes=box, k=k, offset=offset, where=where, detail=detail)
+            return self._searcher.search_batch(
+                photo, boxes=box, kinds=kind, k=k, offset=offset, where=where, detail=detail
+            )
         assert photo is not None
         return self._searcher.search(
-            photo, box=box, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
+            photo, box=box, kind=kind, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
         )
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
@@ -150,10 +157,12 @@ class Catalog:
     def update(self, product_id: str, /, **changes: Value | int) -> Product:
         """Change columns of a product, such as ``price=2900`` or ``title="Coat"``; other names are attributes.
 
-        None removes a value. Nothing is embedded. Returns the changed product. Raises NotFound and BadRequest.
+        None removes a value. A new category changes the part ``kind`` of the vectors; nothing else of them changes.
+        Returns the changed product. Raises NotFound and BadRequest, and BadPhoto where the category is no longer known
+        and the photos, which then have to tell the kind, cannot be read.
         """
-        self.storage.patch(product_id, {name: as_value(value) for name, value in changes.items()})
-        return self.storage.get(product_id)
+        values = {name: as_value(value) for name, value in changes.items()}
+        return ingest.update(self.storage, self.encoder, product_id, values)
 
     def remove(self, product_ids: str | Iterable[str]) -> list[str]:
         """Remove one product or several; returns the ids that were in the catalog."""

@@ -286,6 +286,12 @@ class LocalCatalog:
             transaction.demand_encoder(self.encoder)
             return transaction.vectors(self.encoder, crop_ids)
 
+    def sample(self, most: int) -> Float32[np.ndarray, "n d"]:
+        """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""
+        with self.view() as transaction:
+            transaction.demand_encoder(self.encoder)
+            return transaction.vectors(self.encoder, transaction.spread(most))
+
     def columns(self) -> dict[str, frozenset[filters.Kind]]:
         """What filters can name, and the kinds of value each has had: the columns, then ``attributes.…``."""
         with self.view() as transaction:

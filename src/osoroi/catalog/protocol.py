@@ -176,6 +176,10 @@ class Storage(Protocol):
         """The stored vectors of these crops, in this order; raises NotFound."""
         ...
 
+    def sample(self, most: int) -> Float32[np.ndarray, "n d"]:
+        """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""
+        ...
+
     def columns(self) -> dict[str, frozenset[Kind]]:
         """The columns that filters can name, and the kinds of value that each has had."""
         ...

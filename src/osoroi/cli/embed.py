@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
-from osoroi import files, image
+from osoroi import files
 from osoroi.cli import options, progress, text
 from osoroi.data.readers import READERS, open_dataset
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import BadRequest
-from osoroi.records import Crop, Row
+from osoroi.records import Input, Row
 
 BATCH = 32
 
@@ -42,22 +42,24 @@ def command(table: str, out: Path, side: str, encoder: Path | None, detail: floa
         raise BadRequest("--detail weighs queries, and --side is shop", hint="leave --detail out, or use --side query")
     model = Encoder.open(encoder, threads=threads)
     dataset = table if table.partition(":")[0] in READERS else f"table:{table}"
-    preprocessing = model.preprocessing["street" if side == "query" else "shop"]
     row_ids: list[str] = []
 
-    def numbered(rows: Iterable[Row]) -> Iterator[Crop]:
+    def numbered(rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             row_ids.append(row.crop.crop_id)
-            yield row.crop
+            yield row
 
-    def pixels(crop: Crop) -> UInt8[np.ndarray, "h w 3"]:
-        return image.crop(crop.photo, crop.box, preprocessing)
+    def read(row: Row) -> Input:
+        crop = row.crop
+        if side == "query":
+            return model.input_of(crop.photo, crop.box, "street")
+        return model.input_of(crop.photo, crop.box, "shop", kind=model.clues_of(row.product).known)
 
     rows = numbered(open_dataset(dataset).rows())
     ids: list[str] = []
     vectors: list[Float32[np.ndarray, "b d"]] = []
     with progress.counting("crops") as show:
-        for batch in loader.encode(rows, model.encode, pixels, threads=threads, batch=BATCH):
+        for batch in loader.encode(rows, model.encode_inputs, read, threads=threads, batch=BATCH):
             ids += [row_ids[index] for index in batch.indices]
             vectors.append(model.weigh(batch.vectors, detail) if side == "query" else batch.vectors)
             for index, error in batch.errors.items():

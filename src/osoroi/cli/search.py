@@ -30,6 +30,7 @@ ALL = "all"
     "--garment",
     help="Search by a garment that is found in PHOTO: its number, its kind, upper, lower or feet; by each with 'all'.",
 )
+@click.option("--kind", help="What the garment is: top, skirt, shoes, … Without it, its place and picture tell.")
 @options.k
 @options.where
 @options.detail
@@ -47,6 +48,7 @@ def command(
     like: str | None,
     box: Box | None,
     garment: str | None,
+    kind: str | None,
     k: int,
     where: str | None,
     detail: float | None,
@@ -71,6 +73,8 @@ def command(
         raise click.UsageError("--detail-from goes with one garment in a PHOTO; leave --like and --garment all away")
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    if kind is not None and (photo is None or garment is not None):
+        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     if photo is not None and garment == ALL:
         with LocalCatalog.open(catalog, readonly=True) as products:
@@ -82,7 +86,8 @@ def command(
         searcher = Searcher(Encoder.open(encoder), products)
         start = time.perf_counter()
         if photo is not None:
-            hits = searcher.search(photo, box=box, k=k, where=where, detail=detail, detail_from=detail_from)
+            known = chosen[0].kinds if chosen else kind
+            hits = searcher.search(photo, box=box, kind=known, k=k, where=where, detail=detail, detail_from=detail_from)
         else:
             hits = searcher.similar(str(like), k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
@@ -118,7 +123,10 @@ def search_each(
     as_json: bool,
 ) -> None:
     """Print one list of products for each garment of a photo; a grid has one row for each."""
-    lists = [(each, searcher.search(photo, box=each.box, k=k, where=where, detail=detail)) for each in garments]
+    lists = [
+        (each, searcher.search(photo, box=each.box, kind=each.kinds, k=k, where=where, detail=detail))
+        for each in garments
+    ]
     if grid:
         from osoroi.cli import pictures
         from osoroi.report import grid as grids

@@ -1,11 +1,12 @@
 """Encoders: one file that turns crops into vectors in parts, run by ONNX Runtime without torch.
 
-``onnx`` is the encoder and ``session`` runs its file (an ``Encoder`` holds an ``Embedder``, which tests and experiments
+``onnx`` is the encoder, whose file ``osoroi.inference`` runs (it holds an ``Embedder``, which tests and experiments
 may bring themselves); ``metadata`` says what the file holds and proves it; ``loader`` reads and encodes crops.
 ``default.onnx`` is the encoder that ships.
 """
 
+from osoroi.encoder.metadata import KIND
 from osoroi.encoder.onnx import BATCH, DEFAULT, DIAL, Encoder
-from osoroi.encoder.session import Embedder, open_session
+from osoroi.inference import Embedder, open_session
 
-__all__ = ["BATCH", "DEFAULT", "DIAL", "Embedder", "Encoder", "open_session"]
+__all__ = ["BATCH", "DEFAULT", "DIAL", "KIND", "Embedder", "Encoder", "open_session"]

@@ -93,23 +93,23 @@ def read(
 
 def encode(
     items: Iterable[T],
-    encoder: Callable[[list[Pixels]], Float32[np.ndarray, "n d"]],
-    reader: Callable[[T], Pixels],
+    encoder: Callable[[list[R]], Float32[np.ndarray, "n d"]],
+    reader: Callable[[T], R],
     *,
     threads: int = 1,
     batch: int = BATCH,
 ) -> Iterator[EncodedCrops]:
     """The vectors of all items that can be read, ``batch`` items at a time, in the order of the items.
 
-    ``encoder`` is the method ``encode`` of an encoder. ``reader`` gives the pixels of an item, or raises BadPhoto:
-    ``crop_pixels`` with the encoder's preprocessing is the usual one. No items give no batches; a batch of unreadable
+    ``encoder`` is the method ``encode_inputs`` of an encoder, or ``encode`` where ``reader`` gives pixels alone.
+    ``reader`` gives the input of an item, or raises BadPhoto. No items give no batches; a batch of unreadable
     crops has no vectors.
     """
     rows = enumerate(read(items, reader, threads=threads, ahead=batch))
     while chunk := list(islice(rows, batch)):
-        pixels = {index: result for index, (_, result) in chunk if not isinstance(result, BadPhoto)}
+        inputs = {index: result for index, (_, result) in chunk if not isinstance(result, BadPhoto)}
         errors = {index: result for index, (_, result) in chunk if isinstance(result, BadPhoto)}
-        yield EncodedCrops(list(pixels), encoder(list(pixels.values())), errors)
+        yield EncodedCrops(list(inputs), encoder(list(inputs.values())), errors)
 
 
 def _attempt(reader: Callable[[T], R], item: T) -> R | BadPhoto:

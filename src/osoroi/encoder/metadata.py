@@ -12,16 +12,22 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, Final
 
+import numpy as np
+import onnxruntime as ort
+
 from osoroi.errors import BadEncoder
+from osoroi.inference import REMEDY, Embedder, faults
 from osoroi.records import Domain, Part, Preprocessing
 
 ENTRY: Final = "osoroi"
 """The name of the metadata entry."""
 
-FORMAT: Final = 1
-"""Files of a higher format are refused: they may mean something else by the same words."""
+FORMAT: Final = 2
+"""Files of a higher format are refused: they may mean something else by the same words. Files without the part ``kind``
+have format 1, which older versions read."""
 
 GRAPH_FIELD, OPSET_FIELD, FUNCTION_FIELD = 7, 8, 25
 MODEL_FIELDS: Final = frozenset((*range(1, 10), 14, 20, 25, 26))
@@ -45,18 +51,26 @@ MESSAGES: Final = {
 EXTERNAL_FIELDS: Final = (13, 14)
 """``TensorProto.external_data`` and ``data_location``."""
 
+KIND: Final = "kind"
+"""The part that says what sort of garment it is: a file that has it names the version of ``garments.part``."""
+
+UNIT: Final = 1e-3
+"""How far the length of a part may be from 1."""
+
 DEPTH: Final = 100
 """Messages inside messages beyond which a file is refused, as protocol buffers do."""
 
 SIDE_PX: Final = 4096
 """Most pixels on a side of an encoder's input."""
 
-REMEDY: Final = "give a file that `osoroi export` wrote"
-
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an encoder file says about itself."""
+    """What an encoder file says about itself.
+
+    ``kinds`` is the version of ``garments.part`` that computes the part ``kind``, which is then the last one; it is
+    empty where the graph computes all parts.
+    """
 
     parts: tuple[Part, ...]
     preprocessing: Mapping[Domain, Preprocessing]
@@ -64,10 +78,18 @@ class Metadata:
     training: str
     licence: str
     fingerprint: str
+    kinds: str = ""
+
+    @property
+    def graph_parts(self) -> tuple[Part, ...]:
+        """The parts that the graph computes."""
+        return self.parts[:-1] if self.kinds else self.parts
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""
-        written = {"format": FORMAT} | asdict(self)
+        written = {"format": FORMAT if self.kinds else 1} | asdict(self)
+        if not self.kinds:
+            del written["kinds"]
         written["views"] = written.pop("preprocessing")
         return json.dumps(written, sort_keys=True, ensure_ascii=False)
 
@@ -75,14 +97,14 @@ class Metadata:
     def from_json(cls, text: str) -> "Metadata":
         """The metadata that ``to_json`` wrote; raises BadEncoder for anything else.
 
-        >>> Metadata.from_json('{"format": 2}')
+        >>> Metadata.from_json('{"format": 3}')
         Traceback (most recent call last):
-        osoroi.errors.BadEncoder: the encoder file has format 2, and this osoroi reads format 1; install a newer osoroi
+        osoroi.errors.BadEncoder: the encoder file has format 3, and this osoroi reads format 2; install a newer osoroi
         """
         try:
             written = json.loads(text)
             written_format = written["format"]
-            if written_format != FORMAT:
+            if written_format not in range(1, FORMAT + 1):
                 raise BadEncoder(
                     f"the encoder file has format {written_format}, and this osoroi reads format {FORMAT}",
                     hint="install a newer osoroi",
@@ -98,6 +120,7 @@ class Metadata:
                 training=str(written["training"]),
                 licence=str(written["licence"]),
                 fingerprint=str(written["fingerprint"]),
+                kinds=str(written.get("kinds", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEncoder(f"the encoder file's metadata cannot be read ({error!r})", hint=REMEDY) from error
@@ -118,8 +141,12 @@ def _preprocessing(written: Mapping[str, Any]) -> Preprocessing:
     return view
 
 
-def fingerprint(computation: bytes, parts: Sequence[Part], preprocessing: Mapping[Domain, Preprocessing]) -> str:
+def fingerprint(
+    computation: bytes, parts: Sequence[Part], preprocessing: Mapping[Domain, Preprocessing], kinds: str = ""
+) -> str:
     """SHA-256 of the stored computation, of the names and sizes of the parts and of the preprocessing, in hexadecimal.
+
+    ``kinds`` is the version that computes the part ``kind``; without that part it leaves no trace.
 
     >>> one = fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": Preprocessing(4, 4)})
     >>> one == fingerprint(b"graph", [Part("deep", 8, 0.9)], {"shop": Preprocessing(4, 4)})  # the weight is the query's
@@ -127,10 +154,12 @@ def fingerprint(computation: bytes, parts: Sequence[Part], preprocessing: Mappin
     >>> one == fingerprint(b"graph", [Part("deep", 8, 0.5)], {"shop": Preprocessing(4, 4, trim=True)})
     False
     """
-    around = {
+    around: dict[str, Any] = {
         "parts": [[part.name, part.size] for part in parts],
         "views": {domain: asdict(one) for domain, one in preprocessing.items()},
     }
+    if kinds:
+        around["kinds"] = kinds
     canonical = json.dumps(around, sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(computation + canonical).hexdigest()
 
@@ -221,3 +250,74 @@ def _varint(model: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise BadEncoder("not an ONNX file, or one cut short", hint=REMEDY)
+
+
+def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
+    """The columns of each part in a vector.
+
+    >>> columns_of([Part("deep", 8, 0.5), Part("detail", 4, 0.5)])
+    {'deep': slice(0, 8, None), 'detail': slice(8, 12, None)}
+    """
+    ends = list(accumulate(part.size for part in parts))
+    return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
+
+
+def read_metadata(session: ort.InferenceSession) -> Metadata:
+    """What the file says about itself; raises BadEncoder for an ONNX file that is no encoder."""
+    with faults("cannot read the metadata of this file"):
+        text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
+    if text is None:
+        raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)
+    return Metadata.from_json(text)
+
+
+def try_out(embedder: Embedder, metadata: Metadata) -> None:
+    """Two crops, noise and a ramp, give two rows of finite numbers whose parts are of unit length."""
+    street = metadata.preprocessing["street"]
+    noise = np.random.default_rng(0).integers(0, 256, (street.height, street.width, 3), dtype=np.uint8)
+    ramp = np.linspace(0, 255, noise.size).reshape(noise.shape).astype(np.uint8)
+    vectors = embedder.vectors(np.stack([noise, ramp]))
+    size = sum(part.size for part in metadata.graph_parts)
+    if vectors.shape[1] != size:
+        raise BadEncoder(f"an ONNX file, but no encoder: vectors of {vectors.shape[1]}, not {size}", hint=REMEDY)
+    lengths = np.array([np.linalg.norm(vectors[:, part], axis=1) for part in columns_of(metadata.graph_parts).values()])
+    if not (np.abs(lengths - 1) <= UNIT).all():
+        raise BadEncoder(
+            f"an ONNX file, but no encoder: its parts have the lengths {np.round(lengths, 3).tolist()}, not 1",
+            hint=REMEDY,
+        )
+
+
+def verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -> None:
+    """The metadata is of this computation, and the graph takes and gives what an encoder does."""
+    computed = fingerprint(decisive, metadata.parts, metadata.preprocessing, metadata.kinds)
+    if computed != metadata.fingerprint:
+        stated = metadata.fingerprint[:12]
+        raise BadEncoder(
+            f"altered after it was written: fingerprint {computed[:12]}, and {stated} in its metadata",
+            hint="fetch the file again, or export it again",
+        )
+    takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
+    gives = {put.name: put.shape[1:] for put in session.get_outputs()}
+    size = sum(part.size for part in metadata.graph_parts)
+    fits = all(
+        takes == {"crops": ("tensor(uint8)", [preprocessing.height, preprocessing.width, 3])}
+        for preprocessing in metadata.preprocessing.values()
+    )
+    if not fits or gives.get("vectors") != [size]:
+        raise BadEncoder(f"an ONNX file, but no encoder: it takes {takes} and gives {gives}", hint=REMEDY)
+
+
+def demand_kinds(metadata: Metadata) -> None:
+    """Raise BadEncoder where the part ``kind`` is not the one that this version computes."""
+    if not metadata.kinds:
+        return
+    from osoroi.garments import part
+
+    last = metadata.parts[-1]
+    if (metadata.kinds, last.name, last.size) != (part.VERSION, KIND, part.SIZE):
+        raise BadEncoder(
+            f"its part {last.name!r} of {last.size} numbers is of version {metadata.kinds[:40]!r} of the kinds, and "
+            f"this osoroi has {part.VERSION!r}",
+            hint="export the encoder again, or use the osoroi that wrote it",
+        )

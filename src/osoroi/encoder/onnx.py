@@ -4,19 +4,29 @@ import os
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
 from jaxtyping import Float32, UInt8
+from PIL import Image
 
 from osoroi import image
-from osoroi.encoder.metadata import ENTRY, REMEDY, Metadata, computation, fingerprint
-from osoroi.encoder.session import Embedder, OnnxEmbedder, faults, open_session, read_model
+from osoroi.encoder.metadata import (
+    KIND,
+    UNIT,
+    Metadata,
+    columns_of,
+    computation,
+    demand_kinds,
+    read_metadata,
+    try_out,
+    verify,
+)
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Box, BoxLike, Domain, Part, PhotoLike, Preprocessing
+from osoroi.image import LIMITS, Limits
+from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
+from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, PhotoLike, Preprocessing, Product
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -30,9 +40,6 @@ DIAL: Final = "detail"
 TRIAL_S: Final = 60.0
 """Seconds that a file may take for two crops when it is opened."""
 
-UNIT: Final = 1e-3
-"""How far the length of a part may be from 1."""
-
 
 class Encoder:
     """What turns crops into vectors in parts, and weights the parts of a query. Threads may share it.
@@ -41,11 +48,11 @@ class Encoder:
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
-    (['deep', 'detail'], 256)
+    (['deep', 'detail', 'kind'], 276)
     >>> preprocessing = encoder.preprocessing["street"]
     >>> crop = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
     >>> encoder.encode([crop]).shape
-    (1, 256)
+    (1, 276)
     """
 
     def __init__(self, embedder: Embedder, metadata: Metadata) -> None:
@@ -75,9 +82,10 @@ class Encoder:
         try:
             decisive = computation(model)
             session = open_session(model, threads, providers)
-            metadata = _metadata(session)
-            _verify(session, metadata, decisive)
-            _try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
+            metadata = read_metadata(session)
+            verify(session, metadata, decisive)
+            try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
+            demand_kinds(metadata)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
         return cls(OnnxEmbedder(session), metadata)
@@ -91,6 +99,18 @@ class Encoder:
     def parts(self) -> tuple[Part, ...]:
         """The parts, in the order of their columns."""
         return self.metadata.parts
+
+    @property
+    def has_kind(self) -> bool:
+        """Whether vectors have the part ``kind``, which needs more than the pixels of a crop."""
+        return bool(self.metadata.kinds)
+
+    @property
+    def own_detail(self) -> float | None:
+        """Where the dial between shape (0) and colour (1) stands by itself; None where there is nothing to turn."""
+        turned = {part.name: part.weight for part in self.parts if not (self.has_kind and part.name == KIND)}
+        total = sum(turned.values())
+        return turned[DIAL] / total if DIAL in turned and len(turned) > 1 and total else None
 
     @property
     def dim(self) -> int:
@@ -117,33 +137,52 @@ class Encoder:
         """What its weights and its training photos allow."""
         return self.metadata.licence
 
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+    def encode(
+        self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues] | None = None
+    ) -> Float32[np.ndarray, "b d"]:
         """One vector a crop, each part of unit length, unweighed; no crops give no rows.
 
-        A crop's vector does not depend on the crops beside it (to 1e-5). Raises BadEncoder for crops of another
+        ``clues`` says of each crop what is known of its kind besides the pixels; without any, pictures decide. A crop's
+        vector does not depend on the crops beside it (to 1e-5). Raises BadEncoder for crops of another
         size or type than the encoder takes, and for vectors that hold no numbers.
         """
-        rows = [np.empty((0, self.dim), np.float32)]
+        if clues is not None and len(clues) != len(crops):
+            raise BadRequest(f"{len(clues)} clues do not fit {len(crops)} crops", hint="give one for each")
+        rows = [np.empty((0, sum(part.size for part in self.metadata.graph_parts)), np.float32)]
         for start in range(0, len(crops), BATCH):
             batch = np.stack([self._fitting(crop) for crop in crops[start : start + BATCH]])
             rows.append(self.embedder.vectors(batch))
         vectors = np.concatenate(rows)
+        if self.has_kind:
+            from osoroi.garments import part
+
+            kinds = part.parts(crops, [Clues()] * len(crops) if clues is None else clues)
+            vectors = np.concatenate([vectors, kinds], axis=1)
         if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors
+
+    def encode_inputs(self, inputs: Sequence[Input]) -> Float32[np.ndarray, "b d"]:
+        """One vector for each crop with its clues, as ``encode`` gives it."""
+        if not self.has_kind:
+            return self.encode([each.pixels for each in inputs])
+        return self.encode([each.pixels for each in inputs], [each.clues for each in inputs])
 
     def encode_query(
         self,
         photos: Sequence[PhotoLike],
         *,
         boxes: Sequence[BoxLike | None] | None = None,
+        kinds: Sequence[Kinds | None] | None = None,
         detail: float | None = None,
+        categorised: float = 1.0,
         threads: int = 1,
     ) -> Float32[np.ndarray, "b d"]:
         """One weighted vector for each street photo: its inner product with a product's vector is the score.
 
-        ``boxes`` has one box, or None, for each photo. ``detail`` is as in ``weigh``. Photos are read on ``threads``
-        threads. Raises BadPhoto for the first photo that cannot be read.
+        ``boxes`` has one box, or None, for each photo, and ``kinds`` what each garment is, where that is known.
+        ``detail`` and ``categorised`` are as in ``weigh``. Photos are read on ``threads`` threads. Raises BadPhoto for
+        the first photo that cannot be read.
 
         >>> photo = np.full((90, 60, 3), 200, np.uint8)
         >>> encoder = Encoder.open()
@@ -151,13 +190,28 @@ class Encoder:
         >>> bool(-1 <= (query @ product.T).item() <= 1)
         True
         """
-        return self.weigh(self.encode_photos(photos, "street", boxes=boxes, threads=threads), detail)
+        vectors = self.encode_photos(photos, "street", boxes=boxes, kinds=kinds, threads=threads)
+        return self.weigh(vectors, detail, categorised=categorised)
 
     def encode_product(
-        self, photos: Sequence[PhotoLike], *, boxes: Sequence[BoxLike | None] | None = None, threads: int = 1
+        self,
+        photos: Sequence[PhotoLike],
+        *,
+        boxes: Sequence[BoxLike | None] | None = None,
+        categories: Sequence[str | None] | None = None,
+        threads: int = 1,
     ) -> Float32[np.ndarray, "b d"]:
-        """One vector for each shop photo, each part of unit length. Arguments and errors are as in ``encode_query``."""
-        return self.encode_photos(photos, "shop", boxes=boxes, threads=threads)
+        """One vector for each shop photo, each part of unit length.
+
+        ``categories`` has the shop's category of each photo, such as ``"Women > Skirts"``; where it is None or not
+        understood, the picture says the kind. Other arguments and errors are as in ``encode_query``.
+        """
+        kinds: list[Kinds | None] | None = None
+        if categories is not None and self.has_kind:
+            from osoroi.garments import read_category
+
+            kinds = [read_category(category) if category else None for category in categories]
+        return self.encode_photos(photos, "shop", boxes=boxes, kinds=kinds, threads=threads)
 
     def encode_photos(
         self,
@@ -165,40 +219,102 @@ class Encoder:
         domain: Domain,
         *,
         boxes: Sequence[BoxLike | None] | None = None,
+        kinds: Sequence[Kinds | None] | None = None,
         threads: int = 1,
     ) -> Float32[np.ndarray, "b d"]:
         """One vector for each photo of a domain, each part of unit length. Arguments are as in ``encode_query``."""
         if not isinstance(photos, list | tuple):
             raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
-        if boxes is not None and len(boxes) != len(photos):
-            raise BadRequest(f"{len(boxes)} boxes do not fit {len(photos)} photos", hint="give a box or None for each")
+        for name, given in (("boxes", boxes), ("kinds", kinds)):
+            if given is not None and len(given) != len(photos):
+                raise BadRequest(
+                    f"{len(given)} {name} do not fit {len(photos)} photos", hint="give one or None for each"
+                )
         places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
 
         from osoroi.encoder import loader
 
-        def pixels(item: tuple[PhotoLike, Box | None]) -> UInt8[np.ndarray, "_ _ 3"]:
-            return image.crop(*item, self.preprocessing[domain])
+        def read(item: tuple[PhotoLike, Box | None, Kinds | None]) -> Input:
+            return self.input_of(item[0], item[1], domain, kind=item[2])
 
         rows = [np.empty((0, self.dim), np.float32)]
-        for batch in loader.encode(zip(photos, places, strict=True), self.encode, pixels, threads=threads):
+        items = zip(photos, places, kinds or [None] * len(photos), strict=True)
+        for batch in loader.encode(items, self.encode_inputs, read, threads=threads):
             for error in batch.errors.values():
                 raise error
             rows.append(batch.vectors)
         return np.concatenate(rows)
 
-    def weigh(self, vectors: Float32[np.ndarray, "b d"], detail: float | None = None) -> Float32[np.ndarray, "b d"]:
+    def input_of(
+        self, photo: PhotoLike, box: Box | None, domain: Domain, *, kind: Kinds | None = None, limits: Limits = LIMITS
+    ) -> Input:
+        """The pixels of a crop and its clues: ``kind`` where it is given; of a street photo else its place on a body.
+
+        Raises BadPhoto, and BadRequest for a word that is no kind.
+        """
+        if self.has_kind and not isinstance(photo, str | os.PathLike | bytes | Image.Image | np.ndarray):
+            photo = image.load(photo, limits=limits)  # what can be read once only is read twice here
+        pixels = image.crop(photo, box, self.preprocessing[domain], limits=limits)
+        if domain == "street" or kind is not None:
+            return Input(pixels, self.query_clues(photo, box, kind=kind, limits=limits))
+        return Input(pixels)
+
+    def query_clues(
+        self, photo: PhotoLike, box: Box | None, *, kind: Kinds | None = None, limits: Limits = LIMITS
+    ) -> Clues:
+        """What is known of the kind of a garment in a street photo besides its pixels; see ``garments.query``."""
+        if not self.has_kind:
+            if isinstance(kind, str):
+                raise BadRequest("this encoder has no part 'kind'", hint="leave the kind away, or use another encoder")
+            return Clues()
+        from osoroi.garments.query import clues_of
+
+        return clues_of(photo, box, kind=kind, limits=limits)
+
+    def clues_of(self, product: Product) -> Clues:
+        """What a product's category says of the kind of its photos; nothing where the part ``kind`` is missing."""
+        if not self.has_kind:
+            return Clues()
+        from osoroi.garments import part
+
+        return part.of_product(product)
+
+    def with_kind(self, vectors: Float32[np.ndarray, "b d"], clues: Clues) -> Float32[np.ndarray, "b d"]:
+        """The vectors with the part of a kind that is known; the same where it is not, or there is no such part."""
+        if not self.has_kind or clues.known is None:
+            return vectors
+        from osoroi.garments.posterior import part
+
+        changed = vectors.copy()
+        changed[:, self.columns[KIND]] = part(dict(clues.known))
+        return changed
+
+    def weigh(
+        self, vectors: Float32[np.ndarray, "b d"], detail: float | None = None, *, categorised: float = 1.0
+    ) -> Float32[np.ndarray, "b d"]:
         r"""Queries: each part scaled by its weight, so that one inner product with a stored vector is the score.
 
         .. math:: \text{score} = \sum_p w_p \langle q_p, x_p \rangle, \quad \sum_p w_p = 1
 
         ``detail`` in [0, 1] replaces the weight of the part of that name; the others share the rest as they did
-        before. Raises BadRequest outside that range, and where there is nothing to turn.
+        before, and ``kind`` keeps its weight. ``categorised`` is the share of the products whose kind is known from
+        the shop: the smaller it is, the less ``kind`` weighs, and the more do the others. Raises BadRequest outside
+        [0, 1], and where there is nothing to turn.
         """
         weights = {part.name: part.weight for part in self.parts}
         if detail is not None:
             weights = self._dialled(weights, detail)
         scales = np.concatenate([np.full(part.size, weights[part.name], np.float32) for part in self.parts])
-        return vectors * scales
+        weighted = vectors * scales
+        if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:
+            return weighted
+        from osoroi.garments.part import share_of_weight
+
+        columns = self.columns[KIND]
+        shares = share_of_weight(vectors[:, columns], categorised)[:, None]
+        weighted[:, : columns.start] *= (1 - weights[KIND] * shares) / (1 - weights[KIND])
+        weighted[:, columns] *= shares
+        return weighted
 
     def with_detail(
         self, vectors: Float32[np.ndarray, "b d"], others: Float32[np.ndarray, "b d"]
@@ -228,6 +344,11 @@ class Encoder:
         other.metadata = replace(self.metadata, parts=parts)
         return other
 
+    def share_of_known(self, vectors: Float32[np.ndarray, "n d"]) -> float:
+        """The share of stored vectors whose kind is certain, as a shop's category makes it; 1 without any vectors."""
+        kinds = vectors[:, self.columns[KIND]]
+        return float((kinds.max(axis=1) >= 1 - UNIT).mean()) if len(kinds) else 1.0
+
     def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""
         return {name: products[:, columns].sum(1) for name, columns in self.columns.items()}
@@ -252,67 +373,14 @@ class Encoder:
     def _dialled(self, weights: Mapping[str, float], detail: float) -> dict[str, float]:
         if not 0 <= detail <= 1:
             raise BadRequest(f"detail={detail} is outside [0, 1]", hint="0 is cut alone, 1 colour and pattern alone")
-        others = {name: weight for name, weight in weights.items() if name != DIAL}
+        fixed = {KIND: weights[KIND]} if self.has_kind else {}
+        others = {name: weight for name, weight in weights.items() if name != DIAL and name not in fixed}
         if DIAL not in weights or not others:
             raise BadRequest(
                 f"this encoder has the parts {sorted(weights)}, so there is no weight of {DIAL!r} to set",
                 hint="leave the dial alone, or use an encoder with the parts deep and detail",
             )
-        total = sum(others.values())
+        total, turned = sum(others.values()), 1 - sum(fixed.values())
         shares = {name: weight / total if total else 1 / len(others) for name, weight in others.items()}
-        return {name: share * (1 - detail) for name, share in shares.items()} | {DIAL: detail}
-
-
-def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
-    """The columns of each part in a vector.
-
-    >>> columns_of([Part("deep", 8, 0.5), Part("detail", 4, 0.5)])
-    {'deep': slice(0, 8, None), 'detail': slice(8, 12, None)}
-    """
-    ends = list(accumulate(part.size for part in parts))
-    return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
-
-
-def _metadata(session: ort.InferenceSession) -> Metadata:
-    with faults("cannot read the metadata of this file"):
-        text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
-    if text is None:
-        raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)
-    return Metadata.from_json(text)
-
-
-def _try_out(embedder: Embedder, metadata: Metadata) -> None:
-    """Two crops, noise and a ramp, give two rows of finite numbers whose parts are of unit length."""
-    street = metadata.preprocessing["street"]
-    noise = np.random.default_rng(0).integers(0, 256, (street.height, street.width, 3), dtype=np.uint8)
-    ramp = np.linspace(0, 255, noise.size).reshape(noise.shape).astype(np.uint8)
-    vectors = embedder.vectors(np.stack([noise, ramp]))
-    size = sum(part.size for part in metadata.parts)
-    if vectors.shape[1] != size:
-        raise BadEncoder(f"an ONNX file, but no encoder: vectors of {vectors.shape[1]}, not {size}", hint=REMEDY)
-    lengths = np.array([np.linalg.norm(vectors[:, part], axis=1) for part in columns_of(metadata.parts).values()])
-    if not (np.abs(lengths - 1) <= UNIT).all():
-        raise BadEncoder(
-            f"an ONNX file, but no encoder: its parts have the lengths {np.round(lengths, 3).tolist()}, not 1",
-            hint=REMEDY,
-        )
-
-
-def _verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -> None:
-    """The metadata is of this computation, and the graph takes and gives what an encoder does."""
-    computed = fingerprint(decisive, metadata.parts, metadata.preprocessing)
-    if computed != metadata.fingerprint:
-        stated = metadata.fingerprint[:12]
-        raise BadEncoder(
-            f"altered after it was written: fingerprint {computed[:12]}, and {stated} in its metadata",
-            hint="fetch the file again, or export it again",
-        )
-    takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
-    gives = {put.name: put.shape[1:] for put in session.get_outputs()}
-    size = sum(part.size for part in metadata.parts)
-    fits = all(
-        takes == {"crops": ("tensor(uint8)", [preprocessing.height, preprocessing.width, 3])}
-        for preprocessing in metadata.preprocessing.values()
-    )
-    if not fits or gives.get("vectors") != [size]:
-        raise BadEncoder(f"an ONNX file, but no encoder: it takes {takes} and gives {gives}", hint=REMEDY)
+        dialled = {name: share * (1 - detail) * turned for name, share in shares.items()}
+        return dialled | {DIAL: detail * turned} | fixed

@@ -7,22 +7,23 @@ gallery of a million products fits into 4 GB.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32
 
 from osoroi import __version__, image
 from osoroi.data.readers import Reader, dataset_name, open_dataset
-from osoroi.encoder import DIAL, Encoder, loader
+from osoroi.encoder import DIAL, KIND, Encoder, loader
+from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
 from osoroi.evaluation.ranking import GalleryWriter, Ranking
 from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Protocol, Task, means
-from osoroi.records import Crop
+from osoroi.records import Crop, Input, PhotoLike, Row
 
 NAMED = 100
 """Unreadable photos that the results name; all are counted."""
@@ -111,11 +112,14 @@ def evaluate_readers(
             writer.append(keys, vectors)
         query_vectors = np.zeros((len(evaluation_set.queries), encoder.dim), np.float32)
         readable = np.zeros(len(query_vectors), bool)
-        for rows, vectors in crop_encoder.encode(enumerate(each.crop for each in evaluation_set.queries)):
+        for rows, vectors in crop_encoder.encode(enumerate(each.row for each in evaluation_set.queries)):
             query_vectors[rows], readable[rows] = vectors, True
         gallery = writer.gallery()
         specs = arm_specs(encoder, task)
-        weighted = {spec.name: spec.encoder.weigh(query_vectors, spec.detail) for spec in specs}
+        categorised = encoder.share_of_known(gallery.vectors) if encoder.has_kind else 1.0
+        weighted = {
+            spec.name: spec.encoder.weigh(query_vectors, spec.detail, categorised=categorised) for spec in specs
+        }
         relevant = evaluation_set.relevant_keys()
         rankings = ranking.rank(gallery, weighted, relevant, top_k=top_k, groups=evaluation_set.category_groups())
         answerable = readable & np.isin(relevant, gallery.keys).any(axis=1)
@@ -157,15 +161,21 @@ class ArmSpec(NamedTuple):
 def arm_specs(encoder: Encoder, task: Task) -> list[ArmSpec]:
     """Each part alone, then all with the encoder's weights (``both``, or ``all`` of three or more), then samples.
 
-    An encoder of one part has one arm with the name of that part.
+    An encoder of one part has one arm with the name of that part. The part ``kind`` has none, as it ranks no products
+    of one kind; ``both`` is then without it and ``all`` with it.
     """
-    names = [part.name for part in encoder.parts]
+    names = [part.name for part in encoder.parts if not (encoder.has_kind and part.name == KIND)]
     alone = [ArmSpec(name, encoder.weighed({name: 1.0}), None, False) for name in names]
-    if len(names) == 1:
+    if len(encoder.parts) == 1:
         return alone
-    own = ArmSpec("both" if len(names) == 2 else "all", encoder, task.protocol.detail, False)
+    detail = task.protocol.detail
+    own = ArmSpec("both" if len(encoder.parts) == 2 else "all", encoder, detail, False)
+    looks = []
+    if encoder.has_kind and len(names) > 1:
+        weights = {part.name: part.weight for part in encoder.parts if part.name in names}
+        looks = [ArmSpec("both" if len(names) == 2 else "looks", encoder.weighed(weights), detail, False)]
     steps = [step / STEPS for step in range(STEPS + 1)] if task.sample_detail and DIAL in names else []
-    return [*alone, own, *(ArmSpec(f"{DIAL}={step:.1f}", encoder, step, True) for step in steps)]
+    return [*alone, *looks, own, *(ArmSpec(f"{DIAL}={step:.1f}", encoder, step, True) for step in steps)]
 
 
 def _arm(
@@ -203,30 +213,40 @@ class CropEncoder:
     unreadable: dict[str, int] = field(default_factory=lambda: {"street": 0, "shop": 0})
     problems: list[str] = field(default_factory=list)
 
-    def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+    def encode(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
         """Numbers and vectors of the readable crops, a batch at a time."""
-        pending: dict[int, tuple[int, Crop]] = {}
+        pending: dict[int, tuple[int, Row]] = {}
 
-        def numbered() -> Iterator[Crop]:
-            for index, (number, crop) in enumerate(crops):
-                pending[index] = (number, crop)
-                yield crop
+        def numbered() -> Iterator[Row]:
+            for index, (number, row) in enumerate(rows):
+                pending[index] = (number, row)
+                yield row
 
-        for batch in loader.encode(numbered(), self.encoder.encode, self.pixels, threads=self.threads):
+        for batch in loader.encode(numbered(), self.encoder.encode_inputs, self.input_of, threads=self.threads):
             for index, error in batch.errors.items():
-                self.add_problem(pending.pop(index)[1], error)
+                self.add_problem(pending.pop(index)[1].crop, error)
             yield [pending.pop(index)[0] for index in batch.indices], batch.vectors
             self.done += len(batch.indices) + len(batch.errors)
             self.on_progress(self.done)
 
-    def pixels(self, crop: Crop) -> UInt8[np.ndarray, "h w 3"]:
-        """The encoder's input for a crop, corrupted where the protocol corrupts queries. Raises BadPhoto."""
-        preprocessing = self.encoder.preprocessing[crop.domain]
-        clean = image.crop(crop.photo, crop.box, preprocessing)  # also refuses a box that a shift might mend
-        if self.corrupt is None or crop.domain == "shop":
-            return clean
+    def input_of(self, row: Row) -> Input:
+        """The encoder's input for a crop, corrupted where the protocol corrupts queries. Raises BadPhoto.
+
+        A product's category says its kind, as it does in a catalog; a query's kind is judged as a search judges it.
+        """
+        crop = row.crop
+        clean = self.pixels(crop.photo, crop)  # also refuses a box that a shift might mend
+        if crop.domain == "shop":
+            return Input(clean, self.encoder.clues_of(row.product))
+        if self.corrupt is None:
+            return Input(clean, self.encoder.query_clues(crop.photo, crop.box))
         data, box = corrupt_photo(image.read(crop.photo), crop.box, seed=self.corrupt, crop_id=crop.crop_id)
-        return image.crop(data, box, preprocessing)
+        corrupted = replace(crop, box=box)
+        return Input(self.pixels(data, corrupted), self.encoder.query_clues(data, box))
+
+    def pixels(self, photo: PhotoLike, crop: Crop) -> Pixels:
+        """The pixels of a crop's box in a photo, which may be a corrupted one."""
+        return image.crop(photo, crop.box, self.encoder.preprocessing[crop.domain])
 
     def add_problem(self, crop: Crop, error: BadPhoto) -> None:
         """Count a crop that cannot be read; the first NAMED are named."""

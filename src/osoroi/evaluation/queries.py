@@ -13,14 +13,14 @@ from osoroi.data import splits
 from osoroi.data.readers import Reader
 from osoroi.errors import BadDataset
 from osoroi.evaluation.results import Protocol, Query
-from osoroi.records import Crop, Row
+from osoroi.records import Row
 
 
 class QueryCrop(NamedTuple):
-    """A query with its relevant products, and the street crop whose pixels are searched."""
+    """A query with its relevant products, and the row of the street crop whose pixels are searched."""
 
     query: Query
-    crop: Crop
+    row: Row
 
 
 class EvaluationSet:
@@ -52,14 +52,14 @@ class EvaluationSet:
             self.categories.append(product.category)
         return self.keys[product.product_id]
 
-    def gallery(self, reader: Reader, distractors: Sequence[Reader]) -> Iterator[tuple[int, Crop]]:
-        """Key and crop of every shop photo in the gallery, distractors last.
+    def gallery(self, reader: Reader, distractors: Sequence[Reader]) -> Iterator[tuple[int, Row]]:
+        """Key and row of every shop photo in the gallery, distractors last.
 
         Raises BadDataset where a distractor has the id of a product of the data set.
         """
         for row in reader.rows():
             if row.crop.domain == "shop" and row.product.product_id in self.keys:
-                yield self.register(row), row.crop
+                yield self.register(row), row
         own = len(self.keys)
         for distractor in distractors:
             for row in distractor.rows():
@@ -69,7 +69,7 @@ class EvaluationSet:
                         hint="distractors must be other products, under ids of their own",
                     )
                 if row.crop.domain == "shop":
-                    yield self.register(row), row.crop
+                    yield self.register(row), row
 
     def relevant_keys(self) -> Int64[np.ndarray, "q r"]:
         """Keys of each query's relevant products; short rows are filled with -1."""
@@ -118,4 +118,4 @@ def _merged(rows: Sequence[Row], *, within: bool) -> QueryCrop:
     category = rows[0].product.category
     relevant: Iterable[Row] = (row for row in rows if not within or row.product.category == category)
     products = tuple(dict.fromkeys(row.product.product_id for row in relevant))
-    return QueryCrop(Query(rows[0].crop.crop_id, products, category), rows[0].crop)
+    return QueryCrop(Query(rows[0].crop.crop_id, products, category), rows[0])

@@ -3,7 +3,8 @@
 Where nobody is seen, the photo shows one garment: its content. A box of the user wins over everything that is found.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -45,13 +46,15 @@ class Garment:
     """One garment in a photo.
 
     ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
-    the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it.
+    the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it. ``kinds`` has
+    the probability of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
     """
 
     box: Box
     kind: str
     score: float
     person: int | None
+    kinds: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,10 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
     garments = []
     for number, person in enumerate(people):
         on_body = of_person(person, detections, small)
-        on_body.sort(key=lambda estimate: -_area(estimate.box))
+        on_body.sort(key=lambda estimate: -area(estimate.box))
         for estimate in on_body:
-            garments.append(
-                Garment(_whole(estimate.box, reduced, width, height), estimate.kind, estimate.score, number)
-            )
+            at = _whole(estimate.box, reduced, width, height)
+            garments.append(Garment(at, estimate.kind, estimate.score, number, estimate.kinds))
     if garments:
         return garments
     whole = image.content(pixels)
@@ -101,7 +103,7 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
 def largest(detections: list[Detection], photo: Photo) -> list[Detection]:
     """The people whose garments are worth finding, the largest area first."""
     people = [found for found in detections if found.label == "person" and found.score >= MIN_PERSON]
-    people.sort(key=lambda found: -_area(found.box))
+    people.sort(key=lambda found: -area(found.box))
     if not people:
         return []
     tallest = max(found.box[3] - found.box[1] for found in people)
@@ -129,9 +131,9 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
     end = body.place((height - body.pose.top) / body.pose.scale)
     for estimate in rule.estimate(body, person.colours, person.pictures, end=end):
         full = unsquared(body.pose, estimate.box)
-        visible = _clipped(full, width, height)
-        if _area(visible) >= rule.MIN_VISIBLE * _area(full):
-            garments.append(rule.Estimate(estimate.kind, visible, estimate.score))
+        visible = clipped(full, width, height)
+        if area(visible) >= rule.MIN_VISIBLE * area(full):
+            garments.append(estimate._replace(box=visible))
     bags = [found for found in detections if found.label in rule.BAGS]
     garments += rule.carried(body, [(squared(body.pose, bag.box), bag.box, bag.score) for bag in bags])
     return garments
@@ -146,7 +148,7 @@ def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment
     where = None if number is None else place(people[number].body, squared(people[number].body.pose, small))
     chances = posterior(where, logits)
     kind = max(chances, key=lambda name: chances[name])
-    return Garment(box, kind, chances[kind], number)
+    return Garment(box, kind, chances[kind], number, chances)
 
 
 def _held(person: Person, box: rule.Rectangle) -> float:
@@ -159,7 +161,7 @@ def _held(person: Person, box: rule.Rectangle) -> float:
 def cut(photo: Photo, box: tuple[float, ...]) -> UInt8[np.ndarray, "192 192 3"]:
     """A box of the photo as the picture network's input; what lies outside the photo is left off."""
     height, width, _ = photo.shape
-    left, top, right, bottom = _clipped((box[0], box[1], box[2], box[3]), width, height)
+    left, top, right, bottom = clipped((box[0], box[1], box[2], box[3]), width, height)
     if right - left < 1 or bottom - top < 1:
         left, top, right, bottom = 0.0, 0.0, float(width), float(height)
     size = (picture.INPUT.width, picture.INPUT.height)
@@ -185,12 +187,14 @@ def squared(posed: Pose, box: rule.Rectangle) -> rule.Rectangle:
     )
 
 
-def _clipped(box: rule.Rectangle, width: int, height: int) -> rule.Rectangle:
+def clipped(box: rule.Rectangle, width: int, height: int) -> rule.Rectangle:
+    """The part of a box inside a photo of this size."""
     left, top, right, bottom = box
     return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
 
 
-def _area(box: tuple[float, float, float, float]) -> float:
+def area(box: tuple[float, float, float, float]) -> float:
+    """Width times height; 0 for a box without area."""
     return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
 
 

@@ -7,6 +7,7 @@ r"""The kind of a box: from its place on a body, and from its picture.
 Gaussian of independent numbers. ``tools/derive_garment_rule.py`` derives them from drawn people.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -106,13 +107,18 @@ def posterior(where: Place | None, logits: Float32[np.ndarray, "8"]) -> dict[str
     """
     if where is None:
         return _normalised({kind: float(np.log(share)) for kind, share in zip(PROBED, softmax(logits), strict=True)})
-    likely, picture = log_likelihood(where), _picture(logits)
-    return _normalised(
-        {
-            kind: value / SOFTER_PLACE + RARELY * (kind in RARE) + picture.get(kind, ELSE)
-            for kind, value in likely.items()
-        }
-    )
+    return combined(place_evidence(where), logits)
+
+
+def place_evidence(where: Place) -> dict[str, float]:
+    """Log of how much a place speaks for each kind that has one, up to one constant."""
+    return {kind: value / SOFTER_PLACE + RARELY * (kind in RARE) for kind, value in log_likelihood(where).items()}
+
+
+def combined(evidence: Mapping[str, float], logits: Float32[np.ndarray, "8"]) -> dict[str, float]:
+    """Probability of each kind that the evidence names, with what the picture says."""
+    picture = _picture(logits)
+    return _normalised({kind: value + picture.get(kind, ELSE) for kind, value in evidence.items()})
 
 
 def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float[np.ndarray, "n"]:

@@ -5,6 +5,7 @@ kinds from a picture of the upper and of the lower half, from bare legs and from
 ``docs/decisions/0006-garments.md`` says where the numbers come from.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -52,11 +53,13 @@ MIN_VISIBLE: Final = 0.45
 
 
 class Estimate(NamedTuple):
-    """One garment on a body: its kind, its box in pixels of the pose's crop, and its score in [0, 1]."""
+    """One garment on a body: its kind, its box in pixels of the pose's crop, its score in [0, 1], and the probability
+    of each kind that it may be."""
 
     kind: str
     box: Rectangle
     score: float
+    kinds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -139,19 +142,20 @@ def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5
     lower = lower_kinds(colours, pictures) if end >= LEAST_END else {"": 1.0}
     kind = max(lower, key=lambda name: lower[name])
     outer = float(1 / (1 + np.exp(pictures.upper["top"] - pictures.upper["outerwear"] - OUTER_PRIOR)))
+    upper_kinds = {"top": 1 - outer, "outerwear": outer}
     garments = []
     if kind == "dress":
         if outer > 0.5:
-            garments.append(Estimate("outerwear", box(body, colours, "outerwear"), outer))
+            garments.append(Estimate("outerwear", box(body, colours, "outerwear"), outer, upper_kinds))
     else:
         upper = "outerwear" if outer > 0.5 else "top"
-        garments.append(Estimate(upper, box(body, colours, upper), max(outer, 1 - outer)))
+        garments.append(Estimate(upper, box(body, colours, upper), max(outer, 1 - outer), upper_kinds))
         if upper == "outerwear" and is_open(colours):
-            garments.append(Estimate("top", inner_box(body, colours), outer))
+            garments.append(Estimate("top", inner_box(body, colours), outer, {"top": 1.0}))
     if kind:
-        garments.append(Estimate(kind, box(body, colours, kind), lower[kind]))
+        garments.append(Estimate(kind, box(body, colours, kind), lower[kind], lower))
     if (shoes := shoe_box(body)) is not None:
-        garments.append(Estimate("shoes", shoes, 0.9))
+        garments.append(Estimate("shoes", shoes, 0.9, {"shoes": 1.0}))
     return garments
 
 
@@ -270,5 +274,5 @@ def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) ->
         left, top, right, bottom = (int(np.clip(round(side), 0, SIDE)) for side in inside)
         covered = body.mask[top:bottom, left:right]
         if near and low and covered.size and float(covered.mean()) > BAG_COVERED:
-            return [Estimate("bag", full, score)]
+            return [Estimate("bag", full, score, {"bag": 1.0})]
     return []

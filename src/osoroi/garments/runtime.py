@@ -6,8 +6,8 @@ from typing import Final
 
 import onnxruntime as ort
 
-from osoroi.encoder import open_session
 from osoroi.errors import BadEncoder
+from osoroi.inference import open_session
 
 WEIGHTS: Final = Path(__file__).parent / "weights"
 

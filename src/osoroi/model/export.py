@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from osoroi import files
-from osoroi.encoder import Encoder, open_session
+from osoroi.encoder import KIND, Encoder, open_session
 from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
 from osoroi.errors import BadRequest, Mismatch, extra
 from osoroi.records import Domain, Part, Preprocessing
@@ -45,18 +45,18 @@ def export(
 ) -> Encoder:
     """Write the encoder file of a network that maps uint8 crops [b h w 3] to vectors [b d]; the encoder it is.
 
-    The file is the same, byte for byte, for the same network and metadata. It appears under its name only once it has
-    agreed with the network on the given crops, of which there must be some; otherwise raises Mismatch.
+    A last part ``kind`` is computed by ``garments.part``, not by the network. The file is the same, byte for byte, for
+    the same network and metadata. It appears under its name only once it has agreed with the network on the given
+    crops, of which there must be some; otherwise raises Mismatch.
     """
     if not crops:
         raise BadRequest("an export without crops to compare on", hint="give some crops the network is meant for")
     has_mask = getattr(getattr(network, "extractor", None), "foreground", None) is not None
     served, outputs = (WithMask(network), OUTPUT_NAMES) if has_mask else (network, OUTPUT_NAMES[:1])
     graph = to_onnx(served, preprocessing["street"], outputs)
-    digest = fingerprint(computation(graph.SerializeToString(deterministic=True)), parts, preprocessing)
-    metadata = Metadata(
-        tuple(parts), preprocessing, recipe=recipe, training=training, licence=licence, fingerprint=digest
-    )
+    kinds = _version_of_kinds() if parts[-1].name == KIND else ""
+    digest = fingerprint(computation(graph.SerializeToString(deterministic=True)), parts, preprocessing, kinds)
+    metadata = Metadata(tuple(parts), preprocessing, recipe, training, licence, digest, kinds)
     return write(network, graph, metadata, path, crops)
 
 
@@ -74,12 +74,20 @@ def write(
     return Encoder.open(path)
 
 
+def _version_of_kinds() -> str:
+    from osoroi.garments.part import VERSION
+
+    return VERSION
+
+
 def check(network: nn.Module, encoder: Encoder, crops: Sequence[UInt8[np.ndarray, "h w 3"]]) -> float:
     """The lowest cosine between a part of the network's and of the encoder's vectors; raises Mismatch below .9999."""
     with torch.inference_mode():
         ours = torch.cat([network(torch.from_numpy(np.ascontiguousarray(crop))[None]) for crop in crops]).numpy()
-    cosines = encoder.by_part(ours * encoder.encode(crops)).values()
-    lowest = float(np.min([each.min() for each in cosines]))  # not a number, where any is none
+    products = ours * encoder.encode(crops)[:, : ours.shape[1]]
+    parts = encoder.metadata.graph_parts
+    cosines = [products[:, encoder.columns[part.name]].sum(axis=1) for part in parts]
+    lowest = float(np.min(cosines))  # not a number, where any is none
     if not lowest >= AGREEMENT:
         raise Mismatch(
             f"the encoder file and the network differ: the lowest cosine of {len(crops)} crops is {lowest:.6f}, "

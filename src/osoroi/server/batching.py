@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from osoroi.encoder import Encoder
+from osoroi.records import Input
 
-Pixels = UInt8[np.ndarray, "h w 3"]
 Vectors = Float32[np.ndarray, "b d"]
 
 
 class Waiting(NamedTuple):
-    """A crop, and the future of its vector."""
+    """A crop with its clues, and the future of its vector."""
 
-    crop: Pixels
+    input: Input
     vector: asyncio.Future[Float32[np.ndarray, "1 d"]]
 
 
@@ -50,7 +50,7 @@ class Batcher:
         """Crops that wait; those being encoded are not counted."""
         return len(self._queue)
 
-    async def encode(self, crop: Pixels) -> Float32[np.ndarray, "1 d"]:
+    async def encode(self, crop: Input) -> Float32[np.ndarray, "1 d"]:
         """The vector of one crop. Raises what the encoder raises; a caller that is cancelled leaves the queue."""
         waiting = Waiting(crop, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
@@ -86,7 +86,7 @@ class Batcher:
     async def _run(self, taken: Sequence[Waiting]) -> None:
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
-        job = loop.run_in_executor(self._pool, self.encoder.encode, [waiting.crop for waiting in taken])
+        job = loop.run_in_executor(self._pool, self.encoder.encode_inputs, [waiting.input for waiting in taken])
         await asyncio.wait([job])
         if error := job.exception():
             for waiting in taken:

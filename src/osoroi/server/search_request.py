@@ -8,7 +8,7 @@ from osoroi.records import Box
 from osoroi.server.forms import Form
 from osoroi.server.settings import Settings
 
-FIELDS = ("photo", "crop_id", "product_id", "box", "k", "where", "detail")
+FIELDS = ("photo", "crop_id", "product_id", "box", "kind", "k", "where", "detail")
 """Fields of ``POST /v1/search``."""
 
 K = 10
@@ -19,13 +19,15 @@ K = 10
 class SearchRequest:
     """One search: by a photo that was sent, or by a crop or a product of the catalog; never by two of them.
 
-    With a crop, ``box`` selects another part of its photo. ``where`` is a filter as text or as JSON text.
+    With a crop, ``box`` selects another part of its photo. ``kind`` says what the garment is.
+    ``where`` is a filter as text or as JSON text.
     """
 
     photo: bytes | None = None
     crop_id: str | None = None
     product_id: str | None = None
     box: Box | None = None
+    kind: str | None = None
     k: int = K
     where: str | None = None
     detail: float | None = None
@@ -48,7 +50,7 @@ def from_form(form: Form, settings: Settings) -> SearchRequest:
     >>> form = Form()
     >>> form.add("product_id", Part(b"P1", is_file=False))
     >>> from_form(form, Settings())
-    SearchRequest(photo=None, crop_id=None, product_id='P1', box=None, k=10, where=None, detail=None)
+    SearchRequest(photo=None, crop_id=None, product_id='P1', box=None, kind=None, k=10, where=None, detail=None)
     """
     form.only(*FIELDS)
     photos = form.photos(most=1)
@@ -57,6 +59,7 @@ def from_form(form: Form, settings: Settings) -> SearchRequest:
         crop_id=form.one("crop_id"),
         product_id=form.one("product_id"),
         box=box_of(form.one("box")),
+        kind=form.one("kind"),
         k=k_of(form.one("k"), settings),
         where=form.one("where"),
         detail=detail_of(form.one("detail")),

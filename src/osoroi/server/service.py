@@ -20,7 +20,7 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
-from osoroi.records import Box, Crop, Domain, Hit, Product, Value
+from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
 from osoroi.search import Searcher
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
@@ -218,21 +218,28 @@ class Service:
     async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         """The query's vector, and the products to leave out: a product is no answer to itself."""
         if request.photo is not None:
-            return await self.embed(request.photo, request.box, "street"), ()
+            return await self.embed_query(request.photo, request.box, request.kind), ()
         catalog = self.catalog
         if request.crop_id is not None:
             crop = await self.read(catalog.crop, request.crop_id)
             if request.box is not None:
                 photo = await self.read(self.load, crop)
-                return await self.embed(photo, request.box, "street"), (crop.product_id,)
+                return await self.embed_query(photo, request.box, request.kind), (crop.product_id,)
         else:
             crop = (await self.read(catalog.crops, request.product_id))[0]
         return await self.read(catalog.vectors, [crop.crop_id]), (crop.product_id,)
 
-    async def embed(self, photo: bytes, box: Box | None, domain: Domain) -> Vector:
+    async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> Vector:
         """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
         crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
-        return await self.batcher.encode(crop)
+        return await self.batcher.encode(Input(crop, clues))
+
+    async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> Vector:
+        """The vector of a garment in a street photo. Its place on a body is looked for where ``kind`` does not say what
+        it is and the encoder wants to know."""
+        if kind is not None or box is None or not self.encoder.has_kind:
+            return await self.embed(photo, box, "street", self.encoder.query_clues(photo, box=None, kind=kind))
+        return await self.embed(photo, box, "street", await self.decoder.clues(photo, box))
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
         return self.searcher.nearest(vector, request.k, where=request.where, detail=request.detail, without=without)
@@ -245,8 +252,7 @@ class Service:
     @property
     def own_detail(self) -> float | None:
         """The encoder's own weight of colour and pattern, or None where it has no dial."""
-        weights = {part.name: part.weight for part in self.encoder.parts}
-        return weights.get("detail") if len(weights) > 1 else None
+        return self.encoder.own_detail
 
     # ---------------------------------------------------------------- photos
 
@@ -286,7 +292,8 @@ class Service:
 
         async def once() -> tuple[list[Crop], int]:
             sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
-            vectors = [await self.embed(photo, box, "shop") for photo, box in sources]  # searches go in between
+            clues = self.encoder.clues_of(product)
+            vectors = [await self.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
             return crops, await self.write(self._put, Entry(product, crops, np.concatenate(vectors)))
 
         return await self._current(once)
@@ -300,8 +307,9 @@ class Service:
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
     def _patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        self.catalog.patch(product_id, changes)
-        return self.catalog.get(product_id)
+        from osoroi.ingest import update  # searches need none of it
+
+        return update(self.catalog, self.encoder, product_id, changes)
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)

@@ -12,14 +12,16 @@ from osoroi.catalog.store import writer
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import CropRow, slot, vector_row
 from osoroi.errors import Busy
-from osoroi.records import Crop
+from osoroi.records import Crop, Product
 
 
 class Pending(NamedTuple):
-    """A crop that has no vector of the new encoder, and its key."""
+    """A crop that has no vector of the new encoder, its key, and its product: what the shop says of the product's kind
+    is in vectors."""
 
     key: int
     crop: Crop
+    product: Product
 
 
 class Migration:
@@ -53,7 +55,11 @@ class Migration:
                     " AND NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop) ORDER BY crop LIMIT ?",
                     *(last, slot(self._number, 0), limit),
                 )
-                crops = [Pending(row.crop, transaction.crop_of(row, transaction.owner_of(row))) for row in rows]
+                owners = [transaction.owner_of(row) for row in rows]
+                crops = [
+                    Pending(row.crop, transaction.crop_of(row, owner), transaction.product(owner))
+                    for row, owner in zip(rows, owners, strict=True)
+                ]
             if not crops:
                 return
             yield crops
@@ -106,6 +112,9 @@ class Migration:
 
 
 def _unchanged(transaction: ReadTransaction, one: Pending) -> bool:
-    """Whether a crop is still what it was when it was read."""
+    """Whether a crop, and what the shop says of its kind, are still what they were when they were read."""
     row = transaction.first(CropRow, "SELECT * FROM crops WHERE crop = ?", one.key)
-    return row is not None and transaction.crop_of(row, one.crop.product_id) == one.crop
+    if row is None or transaction.crop_of(row, one.crop.product_id) != one.crop:
+        return False
+    product = transaction.product(one.crop.product_id)
+    return (product.category, product.attributes) == (one.product.category, one.product.attributes)

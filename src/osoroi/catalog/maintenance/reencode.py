@@ -15,9 +15,9 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.migration import Migration, Pending
 from osoroi.catalog.store.settings import Settings
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadCatalog, BadPhoto
 from osoroi.image import LIMITS, Limits
+from osoroi.records import Input
 
 DEFAULTS = Settings()
 
@@ -68,20 +68,23 @@ def reencode(
         migration = Migration.begin(catalog, encoder)
         reader = partial(read, encoder=encoder, limits=limits)
         while True:
-            unread: dict[Pending, BadPhoto] = {}
+            unread: list[tuple[Pending, BadPhoto]] = []
             for crops in migration.pending(limit=crops_per_commit):
-                for batch in loader.encode(crops, encoder.encode, reader, threads=threads, batch=crops_per_commit):
+                for batch in loader.encode(
+                    crops, encoder.encode_inputs, reader, threads=threads, batch=crops_per_commit
+                ):
                     migration.store([crops[index] for index in batch.indices], batch.vectors)
-                    unread |= {crops[index]: error for index, error in batch.errors.items()}
+                    unread += [(crops[index], error) for index, error in batch.errors.items()]
                     embedded += len(batch.indices)
                 on_progress(embedded)
             if unread and not drop:
-                problems = [_named(one, error) for one, error in unread.items()]
+                problems = [_named(one, error) for one, error in unread]
                 raise BadCatalog(
                     _refusal(folder, problems), hint="put the photos back, or drop their crops with --drop"
                 )
             if unread:
-                dropped += [_named(one, unread[one]) for one in migration.drop(list(unread))]
+                gone = {one.key for one in migration.drop([one for one, _ in unread])}
+                dropped += [_named(one, error) for one, error in unread if one.key in gone]
             if migration.switch():
                 break
     with LocalCatalog.open(folder, settings=settings) as catalog:
@@ -89,12 +92,16 @@ def reencode(
     return Moved(embedded, tuple(dropped), switched=True)
 
 
-def read(pending: Pending, encoder: Encoder, limits: Limits) -> Pixels:
-    """The pixels of a crop. Raises BadPhoto where its photo is no longer the one that was added."""
+def read(pending: Pending, encoder: Encoder, limits: Limits) -> Input:
+    """The pixels of a crop and what the shop says of its kind.
+
+    Raises BadPhoto where its photo is no longer the one that was added.
+    """
     crop = loader.load(pending.crop, limits=limits)
     if crop.sha256 != pending.crop.sha256:
         raise BadPhoto(f"{image.name_of(crop.photo)} is no longer the photo that was added; add it again")
-    return loader.crop_pixels(crop, encoder.preprocessing, limits=limits)
+    pixels = loader.crop_pixels(crop, encoder.preprocessing, limits=limits)
+    return Input(pixels, encoder.clues_of(pending.product))
 
 
 def _named(pending: Pending, error: BadPhoto) -> Unread:

@@ -261,6 +261,13 @@ class ReadTransaction:
 
     # vectors
 
+    def spread(self, most: int) -> list[str]:
+        """Ids of at most so many crops, those next to evenly spaced keys."""
+        last = self.one("SELECT max(crop) FROM crops")[0] or 0
+        keys = range(last) if last <= most else (number * last // most for number in range(most))
+        rows = (self.one("SELECT crop_id FROM crops WHERE crop > ? ORDER BY crop LIMIT 1", key) for key in keys)
+        return list(dict.fromkeys(row[0] for row in rows if row is not None))
+
     def vectors(self, encoder: StoredEncoder, crop_ids: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of these crops, in this order; raises NotFound."""
         keys = []

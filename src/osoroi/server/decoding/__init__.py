@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.image import Limits, Photo
-from osoroi.records import Box, Preprocessing
+from osoroi.records import Box, Clues, Preprocessing
 
 Attention = Float32[np.ndarray, "y x"]
 """How much the encoder's foreground head weighs each place of its input."""
@@ -34,6 +34,10 @@ class Decoder(Protocol):
 
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> Photo:
         """The encoder's input."""
+        ...
+
+    async def clues(self, photo: bytes, box: Box) -> Clues:
+        """What a street photo says of the kind of the garment in a box besides its pixels."""
         ...
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:

@@ -19,7 +19,7 @@ import osoroi
 from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError
 from osoroi.image import Limits, Photo, inspect, truncation
-from osoroi.records import Box, Preprocessing
+from osoroi.records import Box, Clues, Preprocessing
 from osoroi.server.decoding import Attention, Thumbnail
 from osoroi.server.decoding.worker import read_message, write_message
 
@@ -108,6 +108,11 @@ class DecodingPool:
         """See ``Decoder``."""
         values, body = await self._run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(body, np.uint8).reshape(values["shape"])
+
+    async def clues(self, photo: bytes, box: Box) -> Clues:
+        """See ``Decoder``."""
+        values, _ = await self._run("clues", photo, box=box)
+        return Clues(**values)
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         """See ``Decoder``."""

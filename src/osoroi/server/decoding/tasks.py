@@ -1,6 +1,7 @@
 """What a worker does with a photo: one function a task, from bytes and plain values to plain values and bytes."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ def run(task: str, photo: bytes, values: Mapping[str, Any], limits: Limits) -> t
         case "crop":
             pixels = image.crop(photo, _box(values), _preprocessing(values), limits=limits)
             return {"shape": pixels.shape}, pixels.tobytes()
+        case "clues":
+            from osoroi.garments.query import clues_of  # only a worker that needs it loads the networks
+
+            return asdict(clues_of(photo, _box(values), limits=limits)), b""
         case "thumbnail":
             return _thumbnail(photo, int(values["width"]), limits)
         case "saliency":

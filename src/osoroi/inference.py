@@ -1,4 +1,7 @@
-"""ONNX Runtime: a model file becomes a session, and its failures become errors of ours."""
+"""ONNX Runtime: a model file becomes a session, and its failures become errors of ours.
+
+Encoders and the networks that find garments run on it.
+"""
 
 import stat
 import threading
@@ -12,14 +15,13 @@ import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from osoroi.encoder.metadata import REMEDY
 from osoroi.errors import BadEncoder, BadRequest
+
+REMEDY: Final = "give a file that `osoroi export` wrote"
+"""What to do about a file that is no encoder."""
 
 PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Execution providers that are used where they are available, the preferred one first."""
-
-FILE_BYTES: Final = 2**31 - 1
-"""Size of the largest ONNX file, a bound of protocol buffers."""
 
 FAULTS: Final = (
     ort_errors.EPFail,
@@ -35,6 +37,9 @@ FAULTS: Final = (
     MemoryError,
 )
 """What ONNX Runtime raises at a model that it cannot load or run."""
+
+FILE_BYTES: Final = 2**31 - 1
+"""Size of the largest ONNX file, a bound of protocol buffers."""
 
 
 @runtime_checkable
@@ -100,6 +105,21 @@ def _terminated(options: ort.RunOptions, limit_s: float | None) -> Iterator[None
         timer.cancel()
 
 
+def read_model(path: Path) -> bytes:
+    """The bytes of an ordinary file of at most 2 GB; a pipe would never end, and a device never stop."""
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
+        with path.open("rb") as file:
+            model = file.read(FILE_BYTES + 1)
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
+    if len(model) > FILE_BYTES:
+        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
+    return model
+
+
 @contextmanager
 def faults(problem: str) -> Iterator[None]:
     """Errors of ONNX Runtime as a BadEncoder with their first line."""
@@ -129,18 +149,3 @@ def open_session(model: bytes, threads: int, providers: Sequence[str] | None = N
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with faults("cannot run this file"):
         return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
-
-
-def read_model(path: Path) -> bytes:
-    """The bytes of an ordinary file of at most 2 GB; a pipe would never end, and a device never stop."""
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
-        with path.open("rb") as file:
-            model = file.read(FILE_BYTES + 1)
-    except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
-    if len(model) > FILE_BYTES:
-        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
-    return model

@@ -1,0 +1,109 @@
+"""The part ``kind`` of vectors: what the pixels of crops say, and what is known of them besides.
+
+The part holds the square roots of the probabilities of the kinds, in the order of ``kinds.KINDS``, and a slack that
+makes its length 1. ``encoder`` appends it to what an encoder's graph computes; ``query`` finds the clues of a query.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from osoroi.garments import picture
+from osoroi.garments.kinds import BY_NAME, NAMES, read_category
+from osoroi.garments.posterior import combined, part, product_posterior
+from osoroi.records import Clues, Part, Product
+
+SIZE: Final = len(NAMES) + 1
+"""Numbers of the part: one for each kind, and the slack."""
+
+VERSION: Final = "1"
+"""Goes up where the network, the table of kinds or the rule for product photos gives other numbers. Encoders whose part
+was made by another version are refused, so vectors of two versions never meet."""
+
+BATCH: Final = 16
+"""Crops that run at once."""
+
+AGAINST_PICTURES: Final[dict[str, float]] = dict.fromkeys(NAMES, 0.93) | {
+    "top": 0.48,
+    "scarf": 0.48,
+    "outerwear": 0.66,
+    "dress": 0.66,
+}
+"""How much of its weight the part keeps for a query of this kind where the products' kinds come from pictures alone."""
+
+
+def parts(crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues]) -> Float32[np.ndarray, "b k"]:
+    """One row of unit length for each crop; the network looks only at those whose kind is not known already."""
+    rows = np.zeros((len(crops), SIZE), np.float32)
+    pictured = []
+    for number, clue in enumerate(clues):
+        if clue.known is None:
+            pictured.append(number)
+        else:
+            rows[number] = part(dict(clue.known))
+    for start in range(0, len(pictured), BATCH):
+        some = pictured[start : start + BATCH]
+        logits = picture.logits([_resized(crops[number]) for number in some])
+        for number, kinds, imagenet in zip(some, logits.kinds, logits.imagenet, strict=True):
+            evidence = clues[number].evidence
+            chances = product_posterior(kinds, imagenet) if evidence is None else combined(evidence, kinds)
+            rows[number] = part(chances)
+    return rows
+
+
+def known_kind(product: Product) -> str | None:
+    """The kind that the shop says: an attribute ``kind`` that is a name of the table, else what its category names,
+    else what the attribute does; None where none of them is understood.
+
+    >>> known_kind(Product("p", category="Women > Skirts > Midi")), known_kind(Product("p", category="New in"))
+    ('skirt', None)
+    """
+    said = product.attributes.get("kind")
+    word = said.strip().casefold() if isinstance(said, str) else ""
+    if word in BY_NAME:
+        return word
+    kind = read_category(product.category) if product.category else None
+    return kind or (read_category(word) if word else None)
+
+
+def of_product(product: Product) -> Clues:
+    """The clues of a product's photos: its kind where the shop says it, else nothing."""
+    kind = known_kind(product)
+    return Clues() if kind is None else Clues(known={kind: 1.0})
+
+
+def share_of_weight(rows: Float32[np.ndarray, "b k"], categorised: float) -> Float32[np.ndarray, "b"]:
+    """The share of its weight that the part keeps for each query.
+
+    ``categorised`` is the share of products whose kind is known. The others' kinds come from pictures, whose confidence
+    would outrank looks. So between none known (the mean of ``AGAINST_PICTURES`` over the query's kinds) and all known
+    (1) the share is linear.
+
+    >>> top = part({"top": 1.0})[None]
+    >>> [round(float(share_of_weight(top, categorised)[0]), 2) for categorised in (0.0, 0.5, 1.0)]
+    [0.48, 0.74, 1.0]
+    """
+    shares = np.array([*(AGAINST_PICTURES[name] for name in NAMES), 1.0], np.float32)
+    return (categorised + (1 - categorised) * (rows**2 @ shares)).astype(np.float32)
+
+
+def _resized(crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "192 192 3"]:
+    size = (picture.INPUT.width, picture.INPUT.height)
+    if crop.shape[:2] == size[::-1]:
+        return crop
+    return np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.LANCZOS)).copy()
+
+
+def with_kind(parts: Sequence[Part], weight: float) -> tuple[Part, ...]:
+    """The parts of a graph and the part ``kind``, which gets this weight; the others share the rest as before.
+
+    >>> [round(part.weight, 2) for part in with_kind([Part("deep", 8, 0.3), Part("detail", 8, 0.7)], 0.4)]
+    [0.18, 0.42, 0.4]
+    """
+    total = sum(one.weight for one in parts)
+    others = (replace(one, weight=one.weight / total * (1 - weight)) for one in parts)
+    return (*others, Part("kind", SIZE, weight))
