@@ -50,6 +50,13 @@ def test_a_jpeg_leaves_its_traces_as_often_as_its_probability_says():
     assert max(error) > 1.5 * min(error), "qualities from 25 to 90"
 
 
+def test_the_corners_of_a_rotated_crop_have_the_colour_of_its_first_and_last_row():
+    crop = np.full((40, 40, 3), 100, np.uint8)
+    crop[[0, -1]] = 200
+    corners = [each[0, 0] for each in draws(crop, replace(NONE, rotation=30.0))]
+    assert np.median(corners) == 200
+
+
 def test_white_balance_changes_the_channels_apart_and_nothing_else_does():
     grey = np.full((16, 16, 3), 120, np.uint8)
     ratios = [each[0, 0].max() / each[0, 0].min() for each in draws(grey, replace(NONE, white_balance=0.15))]
