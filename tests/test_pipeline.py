@@ -1,4 +1,4 @@
-"""The recipe of the encoder that ships: from photos to a search by the commands that a user has, on tiny composed data."""
+"""The recipe of the encoder that ships, from photos to a search by the commands that a user has; on tiny data."""
 
 import colorsys
 import json
