@@ -92,6 +92,19 @@ def test_a_bar_of_one_colour_hides_up_to_a_fifth_of_a_quarter_of_the_street_crop
     assert not any(np.any(each != 90) for each in draws(crop, replace(NONE, occlusion=SHOP.occlusion)))
 
 
+def test_the_bar_covers_between_a_twentieth_and_a_fifth_of_the_crop_before_it_is_cut_at_the_edge():
+    crop = np.full((100, 100, 3), 255, np.uint8)
+    shares = []
+    for seed in range(DRAWS):
+        covered = (augmentation.occlude(crop, np.random.default_rng(seed)) != 255).any(2)
+        inside = covered.any(0)
+        if not (inside[0] or inside[-1]):  # the whole bar is in the crop
+            shares.append(covered.mean())
+    assert len(shares) > DRAWS / 4
+    assert 0.03 < min(shares) < 0.09  # bars are cut to whole pixels
+    assert 0.15 < max(shares) <= 0.2
+
+
 def test_few_pixels_blur_an_edge():
     crop = np.kron(np.indices((24, 24)).sum(0) % 2, np.ones((2, 2)))[..., None].repeat(3, 2).astype(np.uint8) * 255
     contrast = [each.std() for each in draws(crop, replace(NONE, low_resolution=1.0))]
