@@ -170,10 +170,15 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Hit:
-    """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part."""
+    """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part.
+
+    ``probability`` is the chance that this is the very product in the photo. It is None where the encoder has no
+    calibration, and where the query is no street photo under the encoder's own weights.
+    """
 
     product_id: str
     score: float
     crop_id: str
     product: Product
     parts: Mapping[str, float] = field(default_factory=dict)
+    probability: float | None = None

@@ -2,6 +2,7 @@
 public ``Catalog`` all search here."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
+from osoroi.encoder.calibration import DEPTH
 from osoroi.errors import BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Hit, Kinds, PhotoLike
 
 K = 10
 """Products of one search by default."""
+
+UNLIKELY = 0.2
+"""Chance below which a response says that the product itself is probably not among its hits."""
 
 SAMPLE = 256
 """Vectors of a catalog that tell the share of its products whose kind the shop says."""
@@ -64,7 +69,8 @@ class Searcher:
 
             second = image.crop(photo_or_swatch(detail_from), None, self.encoder.preprocessing["shop"])
             vector = self.encoder.with_detail(vector, self.encoder.encode([second]))
-        return self.nearest(vector, k, offset=offset, where=where, detail=detail)
+        judged = detail is None and detail_from is None
+        return self.nearest(vector, k, offset=offset, where=where, detail=detail, judged=judged)
 
     def search_batch(
         self,
@@ -80,7 +86,8 @@ class Searcher:
     ) -> list[list[Hit]]:
         """The hits of each photo, as ``search`` gives them; photos are read on threads and encoded in batches."""
         vectors = self.encoder.encode_photos(photos, "street", boxes=boxes, kinds=kinds, threads=threads)
-        return [self.nearest(row[None], k, offset=offset, where=where, detail=detail) for row in vectors]
+        judged = detail is None
+        return [self.nearest(row[None], k, offset=offset, where=where, detail=detail, judged=judged) for row in vectors]
 
     def similar(
         self,
@@ -108,14 +115,24 @@ class Searcher:
         where: str | None = None,
         detail: float | None = None,
         without: Sequence[str] = (),
+        judged: bool = False,
     ) -> list[Hit]:
         """The k best products for a vector of the encoder, with the cosine of each part. ``without`` names products
-        to leave out."""
+        to leave out. ``judged`` adds probabilities, which hold for a street photo under the encoder's own weights."""
         if k < 1 or offset < 0:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
         query = self.encoder.weigh(vector, detail, categorised=self.categorised())  # [1 d]
-        neighbors = self.catalog.nearest(query, k + offset, where=where, without=without)
-        return self.explain(neighbors[offset:], vector)
+        depth = max(k + offset, DEPTH) if judged else k + offset
+        hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), vector)
+        return (self.judge(hits) if judged else hits)[offset : offset + k]
+
+    def judge(self, hits: Sequence[Hit]) -> list[Hit]:
+        """The hits of a whole list with their probabilities, where the encoder has a calibration."""
+        calibration = self.encoder.metadata.calibration
+        if calibration is None or not hits:
+            return list(hits)
+        chances = calibration.probabilities(self.encoder.looks([hit.parts for hit in hits]))
+        return [replace(hit, probability=float(chance)) for hit, chance in zip(hits, chances, strict=True)]
 
     def categorised(self) -> float:
         """The share of products whose kind the shop says, from a sample of vectors; 1 where nothing depends on it."""
@@ -149,9 +166,24 @@ def response(hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s:
 
     ``encoder`` is the encoder's fingerprint, ``detail`` the weight that was asked for or None, ``took_s`` seconds.
     """
+    chance = chance_among(hits)
     return {
         "hits": [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)],
+        "probability": chance,
+        "nothing_like_it": chance is not None and chance < UNLIKELY,
         "encoder": encoder,
         "detail": detail,
         "took_s": round(took_s, 6),
     }
+
+
+def chance_among(hits: Sequence[Hit]) -> float | None:
+    """The chance that the very product of the photo is among these hits; None where there are no hits, or they
+    have no probabilities.
+
+    >>> from osoroi.records import Product
+    >>> chance_among([Hit("a", 0.9, "a/1", Product("a"), probability=p) for p in (0.5, 0.25)])
+    0.75
+    """
+    chances = [hit.probability for hit in hits if hit.probability is not None]
+    return sum(chances) if len(chances) == len(hits) and hits else None

@@ -29,6 +29,7 @@ COMMANDS = (
     "train",
     "train-foreground",
     "export",
+    "calibrate",
     "evaluate",
     "compare",
     "report",

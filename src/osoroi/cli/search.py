@@ -11,7 +11,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, text
 from osoroi.encoder import Encoder
 from osoroi.records import Box, Crop, Hit
-from osoroi.search import Searcher, response
+from osoroi.search import UNLIKELY, Searcher, chance_among, response
 from osoroi.text import number
 
 if TYPE_CHECKING:
@@ -101,7 +101,15 @@ def command(
     if as_json:
         text.show_json(response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
     else:
-        text.show(table(hits) if hits else "nothing in the catalog matches")
+        show_hits(hits)
+
+
+def show_hits(hits: Sequence[Hit]) -> None:
+    """Print hits as a table; a note on stderr says where the product itself is probably not among them."""
+    text.show(table(hits) if hits else "nothing in the catalog matches")
+    chance = chance_among(hits)
+    if chance is not None and chance < UNLIKELY:
+        text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
@@ -144,15 +152,17 @@ def search_each(
         return
     for place, (each, hits) in enumerate(lists, start=1):
         text.show(f"{place} {each.kind} {','.join(map(str, each.box))}")
-        text.show(table(hits) if hits else "nothing in the catalog matches")
+        show_hits(hits)
 
 
 def table(hits: Sequence[Hit]) -> str:
-    """Hits as aligned columns: rank, score, the parts' cosines, id, title, price."""
+    """Hits as aligned columns: rank, chance where it is known, score, the parts' cosines, id, title, price."""
     names = list(hits[0].parts)
-    rows = [["rank", "score", *names, "product", "title", "price"]]
+    chance = ["chance"] if hits[0].probability is not None else []
+    rows = [["rank", *chance, "score", *names, "product", "title", "price"]]
     for rank, hit in enumerate(hits, start=1):
         price = "" if hit.product.price is None else f"{number(hit.product.price)} {hit.product.currency or ''}".strip()
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
-        rows.append([str(rank), f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
+        chance = [] if hit.probability is None else [f"{hit.probability:.0%}"]
+        rows.append([str(rank), *chance, f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
     return text.aligned(rows)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 
+from osoroi.encoder.calibration import Calibration
 from osoroi.errors import BadEncoder
 from osoroi.inference import REMEDY, Embedder, faults
 from osoroi.records import Domain, Part, Preprocessing
@@ -29,7 +30,7 @@ FORMAT: Final = 2
 """Files of a higher format are refused: they may mean something else by the same words. Files without the part ``kind``
 have format 1, which older versions read."""
 
-GRAPH_FIELD, OPSET_FIELD, FUNCTION_FIELD = 7, 8, 25
+GRAPH_FIELD, OPSET_FIELD, METADATA_FIELD, FUNCTION_FIELD = 7, 8, 14, 25
 MODEL_FIELDS: Final = frozenset((*range(1, 10), 14, 20, 25, 26))
 """Fields of ``ModelProto`` in onnx.proto; the first three decide vectors. A file with others is of a later ONNX."""
 
@@ -69,7 +70,8 @@ class Metadata:
     """What an encoder file says about itself.
 
     ``kinds`` is the version of ``garments.part`` that computes the part ``kind``, which is then the last one; it is
-    empty where the graph computes all parts.
+    empty where the graph computes all parts. ``calibration`` turns scores into probabilities; None where nobody fitted
+    one. Like the weights, it acts on queries alone and is not in the fingerprint.
     """
 
     parts: tuple[Part, ...]
@@ -79,6 +81,7 @@ class Metadata:
     licence: str
     fingerprint: str
     kinds: str = ""
+    calibration: Calibration | None = None
 
     @property
     def graph_parts(self) -> tuple[Part, ...]:
@@ -88,8 +91,9 @@ class Metadata:
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""
         written = {"format": FORMAT if self.kinds else 1} | asdict(self)
-        if not self.kinds:
-            del written["kinds"]
+        for optional in ("kinds", "calibration"):
+            if not written[optional]:
+                del written[optional]
         written["views"] = written.pop("preprocessing")
         return json.dumps(written, sort_keys=True, ensure_ascii=False)
 
@@ -121,6 +125,7 @@ class Metadata:
                 licence=str(written["licence"]),
                 fingerprint=str(written["fingerprint"]),
                 kinds=str(written.get("kinds", "")),
+                calibration=Calibration.from_dict(written["calibration"]) if "calibration" in written else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEncoder(f"the encoder file's metadata cannot be read ({error!r})", hint=REMEDY) from error
@@ -193,6 +198,35 @@ def computation(model: bytes) -> bytes:
     return b"\0".join([graphs[0], *more])
 
 
+def with_entry(model: bytes, text: str) -> bytes:
+    """An ONNX file with this text as its metadata, and nothing else changed. It may have had another before.
+
+    >>> whole = bytes([0x42, 2, 0x10, 0x12, 0x3A, 2, 0x12, 0])
+    >>> with_entry(with_entry(whole, "old"), "{}") == whole + bytes([0x72, 12, 0x0A, 6, *b"osoroi", 0x12, 2, *b"{}"])
+    True
+    """
+    kept = [bytes(field) for number, content, field in _spans(memoryview(model)) if not _is_entry(number, content)]
+    pairs = ((b"\x0a", ENTRY.encode()), (b"\x12", text.encode()))
+    entry = b"".join(key + _length(value) + value for key, value in pairs)
+    return b"".join([*kept, b"\x72", _length(entry), entry])
+
+
+def _is_entry(number: int, content: memoryview | None) -> bool:
+    """Whether a field of a model is the metadata entry that is ours."""
+    if number != METADATA_FIELD or content is None:
+        return False
+    return (1, ENTRY.encode()) in [(key, bytes(value or b"")) for key, value in _fields(content)]
+
+
+def _length(content: bytes) -> bytes:
+    """The length of a message in groups of seven bits, lowest first."""
+    left, groups = len(content), []
+    while left > 0x7F:
+        groups.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*groups, left])
+
+
 def _message(value: memoryview | None, kind: str) -> bytes:
     """The bytes of a message, once no tensor inside it lies in another file."""
     if value is None:
@@ -215,13 +249,19 @@ def _message(value: memoryview | None, kind: str) -> bytes:
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
     """Number and content of each field of a protocol buffer message, in order; numbers have no content."""
+    return ((number, content) for number, content, _ in _spans(message))
+
+
+def _spans(message: memoryview) -> Iterator[tuple[int, memoryview | None, memoryview]]:
+    """Number, content and all bytes of each field of a protocol buffer message, in order."""
     at = 0
     while at < len(message):
+        begin = at
         key, at = _varint(message, at)
         start, at = _field(message, at, key & 7)
         if at > len(message):
             break
-        yield key >> 3, message[start:at] if key & 7 == 2 else None
+        yield key >> 3, message[start:at] if key & 7 == 2 else None, message[begin:at]
     if at != len(message):
         raise BadEncoder("not an ONNX file, or one cut short", hint=REMEDY)
 

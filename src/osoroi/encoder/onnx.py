@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
 from osoroi import image
@@ -352,6 +352,17 @@ class Encoder:
     def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""
         return {name: products[:, columns].sum(1) for name, columns in self.columns.items()}
+
+    def looks(self, cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
+        """The score of each product by looks: the encoder's weighted mean over all parts but ``kind``.
+
+        >>> encoder = Encoder.open()
+        >>> encoder.looks([{"deep": 1.0, "detail": 0.5, "kind": 0.0}]).round(2).tolist()
+        [0.65]
+        """
+        weights = {part.name: part.weight for part in self.metadata.graph_parts}
+        total = sum(weights.values()) or 1.0
+        return np.array([sum(weight * each[name] for name, weight in weights.items()) / total for each in cosines])
 
     def foreground(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> Float32[np.ndarray, "y x"]:
         """Where the encoder locates the garment, in [0, 1]; raises BadRequest where it pools over the whole crop."""

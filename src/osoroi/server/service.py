@@ -242,7 +242,14 @@ class Service:
         return await self.embed(photo, box, "street", await self.decoder.clues(photo, box))
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
-        return self.searcher.nearest(vector, request.k, where=request.where, detail=request.detail, without=without)
+        return self.searcher.nearest(
+            vector,
+            request.k,
+            where=request.where,
+            detail=request.detail,
+            without=without,
+            judged=request.photo is not None and request.detail is None,
+        )
 
     def _plain(
         self, vector: Vector, request: SearchRequest, without: Sequence[str], k: int, detail: float | None

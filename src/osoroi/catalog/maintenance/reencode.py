@@ -15,9 +15,9 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.migration import Migration, Pending
 from osoroi.catalog.store.settings import Settings
 from osoroi.encoder import Encoder, loader
+from osoroi.encoder.loader import Input
 from osoroi.errors import BadCatalog, BadPhoto
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Input
 
 DEFAULTS = Settings()
 
@@ -68,23 +68,23 @@ def reencode(
         migration = Migration.begin(catalog, encoder)
         reader = partial(read, encoder=encoder, limits=limits)
         while True:
-            unread: list[tuple[Pending, BadPhoto]] = []
+            unread: dict[int, tuple[Pending, BadPhoto]] = {}
             for crops in migration.pending(limit=crops_per_commit):
                 for batch in loader.encode(
                     crops, encoder.encode_inputs, reader, threads=threads, batch=crops_per_commit
                 ):
                     migration.store([crops[index] for index in batch.indices], batch.vectors)
-                    unread += [(crops[index], error) for index, error in batch.errors.items()]
+                    unread |= {crops[index].key: (crops[index], error) for index, error in batch.errors.items()}
                     embedded += len(batch.indices)
                 on_progress(embedded)
             if unread and not drop:
-                problems = [_named(one, error) for one, error in unread]
+                problems = [_named(one, error) for one, error in unread.values()]
                 raise BadCatalog(
                     _refusal(folder, problems), hint="put the photos back, or drop their crops with --drop"
                 )
             if unread:
-                gone = {one.key for one in migration.drop([one for one, _ in unread])}
-                dropped += [_named(one, error) for one, error in unread if one.key in gone]
+                gone = migration.drop([one for one, _ in unread.values()])
+                dropped += [_named(*unread[one.key]) for one in gone]
             if migration.switch():
                 break
     with LocalCatalog.open(folder, settings=settings) as catalog:

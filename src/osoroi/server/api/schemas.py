@@ -102,12 +102,21 @@ class HitResponse(BaseModel):
     crop_id: str
     product: ProductResponse
     parts: dict[str, float]
+    probability: Annotated[
+        float | None, Field(description="Chance that it is the very product; null where the query does not allow one.")
+    ]
 
 
 class SearchResponse(BaseModel):
     """As ``osoroi search --json`` prints it; ``detail`` is null where the encoder's own weight was used."""
 
     hits: list[HitResponse]
+    probability: Annotated[
+        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
+    ]
+    nothing_like_it: Annotated[
+        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
+    ]
     encoder: str
     detail: float | None
     took_s: float

@@ -1,0 +1,131 @@
+r"""How likely a hit is the very product that the query shows, told from the scores of the whole list.
+
+A raw score does not tell: it depends on the photo, and the score of the best wrong product grows with the gallery. What
+stands out from the products below it does. The model is a conditional logit over the first products of a list and the
+outcome that none of them is the product:
+
+.. math:: P_r = \frac{e^{z_r}}{e^{z_0} + \sum_j e^{z_j}}, \quad
+          z_r = \text{slope} \cdot (s_r - b), \quad
+          z_0 = \text{null} + \text{level} \cdot b + \text{spread} \cdot d
+
+s are scores by looks, which are all parts but ``kind``; b is their mean at ranks 6 to 11, d the mean of ranks 2 to 6
+minus that of ranks 11 to 16. Both move with the gallery, so its size is no feature of its own. ``fit`` maximises the
+likelihood, which is concave. McFadden 1974, Conditional logit analysis of qualitative choice behavior.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+DEPTH: Final = 16
+"""Products of a list that the model looks at."""
+
+OPTIONS: Final = 12
+"""Products of a list that may be the right one."""
+
+FLOOR: Final = 0.2
+"""Score of a product that has nothing in common with the query. It stands for those that a small gallery lacks."""
+
+RIDGE: Final = 1e-9
+STEPS: Final = 100
+
+PARAMETERS: Final = ("slope", "null", "level", "spread")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The parameters of the model, and what they were fitted on: a data set and a number of lists."""
+
+    slope: float
+    null: float
+    level: float
+    spread: float
+    dataset: str = ""
+    lists: int = 0
+
+    @classmethod
+    def from_dict(cls, written: Mapping[str, Any]) -> "Calibration":
+        """The calibration that ``asdict`` wrote; raises ValueError, KeyError or TypeError for anything else."""
+        values = {name: float(written[name]) for name in PARAMETERS}
+        if not all(map(math.isfinite, values.values())) or values["slope"] <= 0:
+            raise ValueError(f"a calibration has finite parameters and a slope above 0, not {values}")
+        return cls(**values, dataset=str(written["dataset"]), lists=int(written["lists"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the metadata of an encoder file."""
+        return asdict(self)
+
+    def probabilities(self, scores: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+        """The chance of each product of a list to be the one that the query shows; they sum to at most 1.
+
+        ``scores`` are by looks, of the best products of a search: at least 16, unless the gallery has fewer. Their
+        order is free. From the thirteenth score on the chance is 0. Of an empty list it is empty.
+
+        >>> model = Calibration(slope=30.0, null=10.0, level=-12.0, spread=16.0)
+        >>> model.probabilities(np.array([0.9, 0.6, 0.6, 0.59, 0.58, 0.57, 0.57])).round(2).tolist()
+        [0.99, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        >>> model.probabilities(np.full(20, 0.6)).round(2).max() < 0.1
+        np.True_
+        """
+        if not len(scores):
+            return np.empty(0)
+        order = np.argsort(-scores, kind="stable")[:OPTIONS]
+        ranked = padded(np.sort(scores)[::-1])
+        logits = features(ranked[None])[0] @ np.array([self.slope, self.null, self.level, self.spread])
+        logits[len(order) : OPTIONS] = -np.inf  # a short list has no such products
+        chances = np.exp(logits - logits.max())
+        every = np.zeros(len(scores))
+        every[order] = (chances / chances.sum())[: len(order)]
+        return every
+
+
+def padded(ranked: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "16"]:
+    """The first scores of a list, best first; what a short list lacks has the floor, or less where it ends below."""
+    rest = np.full(max(0, DEPTH - len(ranked)), min(FLOOR, float(ranked[-1])))
+    return np.concatenate([ranked, rest])[:DEPTH]
+
+
+def background(ranked: Float64[np.ndarray, "q 16"]) -> Float64[np.ndarray, "q"]:
+    """Mean score at ranks 6 to 11."""
+    return ranked[:, 5:11].mean(1)
+
+
+def features(ranked: Float64[np.ndarray, "q 16"]) -> Float64[np.ndarray, "q 13 4"]:
+    """What multiplies (slope, null, level, spread) in the logit of each of twelve products, and of none of them."""
+    below = background(ranked)
+    made = np.zeros((len(ranked), OPTIONS + 1, len(PARAMETERS)))
+    made[:, :OPTIONS, 0] = ranked[:, :OPTIONS] - below[:, None]
+    made[:, OPTIONS, 1:] = np.stack([np.ones(len(ranked)), below, ranked[:, 1:6].mean(1) - ranked[:, 10:].mean(1)], 1)
+    return made
+
+
+def fit(ranked: Float64[np.ndarray, "q 16"], right: Bool[np.ndarray, "q 16"], *, dataset: str = "") -> Calibration:
+    """The parameters of greatest likelihood, by Newton's method.
+
+    ``ranked`` has the scores of each list, best first, and ``right`` says which product is the right one: at most one
+    of each list. A list whose right product is not among the first twelve counts as one without it. Raises ValueError
+    where no list has its product among them, or every list has.
+    """
+    answer = right[:, :OPTIONS]
+    chosen = np.concatenate([answer, ~answer.any(1, keepdims=True)], 1).astype(float)
+    if not 0 < chosen[:, OPTIONS].sum() < len(chosen):
+        raise ValueError("lists with and without their product are needed")
+    made = features(ranked)
+    mean, parameters = np.einsum("qo,qop->p", chosen, made) / len(made), np.zeros(len(PARAMETERS))
+    for _ in range(STEPS):
+        logits = made @ parameters
+        chances = np.exp(logits - logits.max(1, keepdims=True))
+        chances /= chances.sum(1, keepdims=True)
+        expected = np.einsum("qo,qop->qp", chances, made)
+        gradient = mean - expected.mean(0) - RIDGE * parameters
+        spread = np.einsum("qo,qop,qor->pr", chances, made, made) - expected.T @ expected
+        step = np.linalg.solve(spread / len(made) + RIDGE * np.eye(len(parameters)), gradient)
+        parameters += step * min(1.0, 20.0 / max(float(np.abs(step).max()), 1e-12))
+        if float(np.abs(step).max()) < 1e-9:
+            break
+    slope, null, level, wide = map(float, parameters)
+    return Calibration(slope, null, level, wide, dataset, len(made))
