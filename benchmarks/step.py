@@ -26,9 +26,11 @@ from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.model import build
 from osoroi.model.devices import device
-from osoroi.recipe import Recipe, named
+from osoroi.recipe import Recipe
+from osoroi.recipes import named
 from osoroi.training import dataset as datasets
 from osoroi.training import loop, sampling
+from osoroi.training.learner import Learner
 from osoroi.training.sampling import Batch, Pairs
 
 PRODUCTS = 24
@@ -82,9 +84,9 @@ def begun(name: str, dataset: str, folder: Path) -> loop.RunState:
     """A run that is ready for its first step, with so many steps in an epoch."""
     recipe = settings(name)
     selection = datasets.select([open_dataset(dataset)], "train")
-    network: Any = build.build(recipe)
+    network: Any = build.build(recipe).to(device())
     pairs = datasets.load_pairs(selection, network, recipe, folder / name, augmented=True)
-    learner = loop.Learner(network, recipe).to(device())
+    learner = Learner(network, recipe).to(device())
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = repeated(pairs, -(-STEPS[name] * recipe.products // len(pairs)))
     return loop.RunState(folder, learner, recipe, pairs, pairs, device())
@@ -106,7 +108,7 @@ def bare(run: loop.RunState, batch: Batch, steps: int, optimizer: torch.optim.Op
     run.learner.train()
     for _ in range(steps):
         run.learner.zero_grad(set_to_none=True)
-        with run.learner.precision(batch):
+        with run.learner.precision(batch.product):
             vectors = run.learner.network.above(*batch.images)
         vectors.float().sum().backward()  # type: ignore[no-untyped-call]
         if optimizer is not None:

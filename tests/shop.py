@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
 from PIL import Image
 
 from osoroi import image
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
-from osoroi.image import Limits
-from osoroi.records import Box, Clues, Crop, Preprocessing, Product
+from osoroi.image import Limits, Reduced
+from osoroi.records import Box, Crop, Preprocessing, Product
 from osoroi.search import Searcher
 from osoroi.server import app, run
 from osoroi.server.decoding import Attention, Decoder, Thumbnail, tasks
+from osoroi.server.finding import Finder
 from osoroi.server.settings import Settings
 from tiny import TinyEncoder
 
@@ -86,8 +86,10 @@ class ThreadDecoder:
         head, pixels = await self.run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(pixels, np.uint8).reshape(head["shape"])
 
-    async def clues(self, photo: bytes, box: Box) -> Clues:
-        return Clues(**(await self.run("clues", photo, box=box))[0])
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
+        head, body = await self.run("reduced", photo, side=side)
+        pixels = np.frombuffer(body, np.uint8).reshape(head["shape"])
+        return Reduced(pixels, head["factor"], head["width"], head["height"])
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         head, jpeg = await self.run("thumbnail", photo, width=width)
@@ -98,6 +100,9 @@ class ThreadDecoder:
     ) -> bytes:
         values = {"box": box, "preprocessing": asdict(preprocessing), "attention": attention, "width": width}
         return (await self.run("saliency", photo, **values))[1]
+
+    def hurry(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -111,12 +116,13 @@ def serving(
     *,
     processes: bool = False,
     reopen: Callable[[], Searcher] | None = None,
+    finder: Finder | None = None,
 ) -> Iterator[str]:
     """The service on a free port of this machine, in a thread; gives its address. With ``processes`` photos are decoded
     in worker processes, as they are outside of tests."""
     decoder: Decoder | None = None if processes else ThreadDecoder()
-    application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen)
-    server = uvicorn.Server(run.config(application, "127.0.0.1", 0))
+    application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen, finder=finder)
+    server = run.Server(application, "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

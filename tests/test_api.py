@@ -369,7 +369,8 @@ def test_the_openapi_document_names_every_route_and_the_one_error(client):
     document = client.get("/openapi.json").json()
     operations = {(method, path) for path, item in document["paths"].items() for method in item}
     assert operations == {
-        ("post", "/v1/search"), ("post", "/v1/saliency"), ("get", "/v1/photos/{crop_id}"), ("get", "/v1/products"),
+        ("post", "/v1/search"), ("post", "/v1/find"),
+            ("post", "/v1/saliency"), ("get", "/v1/photos/{crop_id}"), ("get", "/v1/products"),
         ("get", "/v1/products/{product_id}"), ("put", "/v1/products/{product_id}"), ("get", "/health"),
         ("patch", "/v1/products/{product_id}"), ("delete", "/v1/products/{product_id}"), ("get", "/metrics"),
     }  # fmt: skip

@@ -18,7 +18,7 @@ from PIL import Image
 
 from osoroi import text
 from osoroi.catalog.store import database
-from osoroi.cli import main, options
+from osoroi.cli import main
 from osoroi.cli.text import aligned, to_json
 from osoroi.report import fonts, grid
 
@@ -167,7 +167,6 @@ def test_nothing_is_written_into_a_catalog(shop):
         assert result.exit_code == 2, words
         assert "inside the catalog" in result.stderr, words
     assert sorted(path.name for path in shop.rglob("*")) == kept
-    assert options.CATALOG_FILE == database.FILE
 
 
 @given(st.text())

@@ -5,8 +5,10 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -278,9 +280,14 @@ with LocalCatalog.open(folder) as catalog:
 """
 
 
-@pytest.mark.parametrize("limit", [200_000, 300_000])
+@pytest.mark.parametrize("limit", [200_000, 300_000, "the size of the database"])
 def test_a_file_that_may_not_grow_is_not_called_damage(shop, limit):
-    """As with a quota, or a network volume that hiccups: SQLITE_IOERR, and nothing is damaged."""
+    """As with a quota, or a network volume that hiccups: SQLITE_IOERR, and nothing is damaged.
+
+    In the last case commits fit into the log, and folding it into the database at the end stops half way.
+    """
+    if isinstance(limit, str):
+        limit = (shop / database.FILE).stat().st_size + 8192
     command = [sys.executable, "-c", LIMITED, str(Path(__file__).parent), str(shop), str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     name, place, said = done.stdout.split(maxsplit=2)
@@ -292,6 +299,31 @@ def test_a_file_that_may_not_grow_is_not_called_damage(shop, limit):
     with LocalCatalog.open(shop) as catalog:
         assert len(catalog) == 39 + int(place), "what was acknowledged is there"
         put(catalog, entry("after", [2, 0, 0, 0]))
+
+
+def test_a_log_that_is_half_folded_into_the_database_is_no_damage(shop, tmp_path):
+    """A process that ends while it folds leaves a first page that speaks of pages that are in the log alone."""
+    half = tmp_path / "half"
+    with LocalCatalog.open(shop) as catalog:
+        put(catalog, *(entry(f"q{place:03}", [1, 0, 0, 0], title="x" * 3000) for place in range(40)))
+        subprocess.run(["cp", "-r", str(shop), str(half)], check=True)  # by another process: it drops no lock of ours
+        log = (half / f"{database.FILE}-wal").read_bytes()
+        (page,) = struct.unpack_from(">I", log, 8)
+        frames = [log[at : at + 24 + page] for at in range(32, len(log) - page, 24 + page)]
+        first = next(frame[24:] for frame in reversed(frames) if frame[:4] == b"\0\0\0\1")
+        with (half / database.FILE).open("r+b") as file:
+            file.write(first)
+        expected = here(answers(shop), shop, half)
+    with (
+        pytest.raises(sqlite3.DatabaseError),
+        closing(sqlite3.connect(f"{(half / database.FILE).as_uri()}?immutable=1", uri=True)) as alone,
+    ):
+        alone.execute("PRAGMA user_version")
+    assert repr(answers(half, readonly=True)) == expected
+    assert check(half) == []
+    (half / f"{database.FILE}-wal").unlink()
+    with pytest.raises(CatalogDamaged):
+        LocalCatalog.open(half)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -287,6 +289,22 @@ def test_a_file_that_never_ends_is_stopped(tmp_path):
     assert time.monotonic() - start < 10
 
 
+def test_a_file_whose_constants_take_for_ever_is_refused_before_they_are_computed_while_loading(tmp_path):
+    """3,000 products of matrices of 512 x 512 are a minute; ONNX Runtime computes constants when it optimizes."""
+    chain = [helper.make_node("ConstantOfShape", ["shape"], ["m0"])]
+    chain += [helper.make_node("MatMul", [f"m{step}", "m0"], [f"m{step + 1}"]) for step in range(3_000)]
+    chain += [helper.make_node("ReduceMax", ["m3000"], ["none"], keepdims=0)]  # 0
+    path = tiny(
+        tmp_path,
+        steps=[BOTH, *chain, helper.make_node("Add", ["both", "none"], ["vectors"])],
+        more=[tensor("shape", 512, 512)],
+    )
+    start = time.monotonic()
+    with pytest.raises(BadEncoder, match=r"tiny\.onnx: two crops took longer than 0\.5 s"):
+        Encoder.open(path, limit_s=0.5)
+    assert time.monotonic() - start < 10
+
+
 def test_a_pipe_or_a_device_is_no_encoder(tmp_path):
     os.mkfifo(tmp_path / "pipe.onnx")
     for path in (tmp_path / "pipe.onnx", Path("/dev/zero")):
@@ -360,11 +378,46 @@ def test_a_graph_of_nonsense_is_refused_by_name(tmp_path):
 
 
 def test_a_name_that_is_no_unicode_is_refused_and_nothing_is_printed(tmp_path, capfd):
-    path = tiny(tmp_path)
-    path.write_bytes(path.read_bytes().replace(b"tiny", b"ti\xa1y").replace(b"crops", b"cro\xa1s"))
-    with pytest.raises(BadEncoder, match=r"tiny\.onnx"):
-        Encoder.open(path)
-    assert capfd.readouterr().out == ""  # ONNX Runtime's fallback prints there
+    """Each name in its turn, signed anew, so that nothing but the name is wrong with the file."""
+    whole, prefix = tiny(tmp_path).read_bytes(), b"\x72"  # field 14, the metadata, comes last
+    model = onnx.ModelProto.FromString(whole)
+    card = model.metadata_props[0].value
+    del model.metadata_props[:]
+    bare = model.SerializeToString()
+    for name in (b"crops", b"vectors", b"ReduceMean"):
+        broken = bare.replace(name, name[:-1] + b"\xa1")
+        assert broken != bare
+        signed = json.dumps(json.loads(card) | {"fingerprint": fingerprint(computation(broken), PARTS, VIEWS)})
+        entry = onnx.ModelProto(
+            metadata_props=[onnx.StringStringEntryProto(key=ENTRY, value=signed)]
+        ).SerializeToString()
+        assert entry[:1] == prefix
+        path = tmp_path / "odd.onnx"
+        path.write_bytes(broken + entry)
+        with pytest.raises(BadEncoder, match=r"odd\.onnx: .*(ONNX Runtime|no encoder)"):
+            Encoder.open(path)
+    said = capfd.readouterr()
+    assert said.out == ""  # ONNX Runtime's fallback prints there
+    assert "Traceback" not in said.err
+
+
+def test_a_small_file_is_opened_in_little_memory(tmp_path):
+    """Not the 2 GB that an ONNX file may have; a file above those is refused by its size, unread."""
+    tiny(tmp_path)
+    code = (
+        "import resource, sys; from osoroi.encoder import Encoder\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28)); print(Encoder.open(sys.argv[1]).dim)"
+    )
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs /proc")
+    command = [sys.executable, "-c", code, str(tmp_path / "tiny.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n", done.stderr[-500:]
+    with (tmp_path / "large.onnx").open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(BadEncoder, match="larger than 2,147,483,647 bytes"):
+        Encoder.open(tmp_path / "large.onnx")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
@@ -379,7 +432,7 @@ def test_an_onnx_file_without_a_card_is_no_encoder(tmp_path):
 
 
 def test_a_newer_format_asks_for_a_newer_osoroi(tmp_path):
-    with pytest.raises(BadEncoder, match="has format 3, and this osoroi reads format 2; install a newer osoroi"):
+    with pytest.raises(BadEncoder, match="has format 3, and this one reads formats 1–2; install a newer osoroi"):
         Encoder.open(tiny(tmp_path, metadata={"format": 3}))
 
 

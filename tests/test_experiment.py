@@ -1,5 +1,7 @@
-"""The experiment: what a plan says, and that networks asked the short way answer as their encoder files would."""
+"""Experiments: what a plan says and refuses, what is run and resumed, and what tables and pictures hold."""
 
+import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,83 +11,122 @@ import pytest
 
 from osoroi import image
 from osoroi.data.readers import open_dataset
-from osoroi.errors import BadRequest
-from osoroi.evaluation import compare, evaluate, results
+from osoroi.errors import BadRequest, BadRun
+from osoroi.evaluation import compare, results
+from osoroi.evaluation.evaluate import evaluate_readers
 from osoroi.evaluation.results import Protocol, Task
-from osoroi.model.export import export
+from osoroi.experiment import cached_crops, per_category, picture, plan, published, report, run, schema, tables
+from osoroi.report import grid
 from osoroi.training import run as runs
-from osoroi.training.view_loader import preprocessing
 from pairs import TINY, tiny_network
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.experiment import asking, pieces, plan, run, tables, weights
-
 PLAN = """
-[ask.drawn]
+title = "Small"
+reference = "one"
+columns = ["tops", "skirts"]
+[evaluation.drawn]
 dataset = "drawn:24:9"
 corrupt = [false, true]
-[[trial]]
+[[system]]
 name = "one"
 dataset = "drawn:{data}"
 recipe = "frozen"
 set = ["epochs=2", "dim=16"]
 seeds = [0, 1]
-ask = ["drawn"]
-[[trial]]
+evaluations = ["drawn"]
+[[system]]
 name = "two"
 base = "one"
 set = ["loss=triplet"]
 seeds = [3]
 """
 
+PLANS = Path(__file__).parents[1] / "benchmarks" / "experiment"
 
-def planned(tmp_path, text):
+
+def planned(tmp_path, text=PLAN):
     path = tmp_path / "plan.toml"
     path.write_text(text)
     return plan.read(path, data="54:3")
 
 
-def test_a_trial_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
-    one, two = planned(tmp_path, PLAN).trials
-    assert (two.dataset, two.seeds, two.ask) == ("drawn:54:3", (3,), ("drawn",))
+def test_a_system_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
+    read = planned(tmp_path)
+    one, two = read.systems
+    assert (two.dataset, two.seeds, two.evaluations) == ("drawn:54:3", (3,), ("drawn",))
     recipe = two.settings(3)
     assert (recipe.loss, recipe.epochs, recipe.dim, recipe.seed) == ("triplet", 2, 16, 3)
     assert one.settings(1).loss == "info_nce"
-    assert [one.name for one in planned(tmp_path, PLAN).asked(two)] == ["drawn", "drawn-corrupted"]
+    assert [each.name for each in read.evaluations_of(two)] == ["drawn", "drawn-corrupted"]
+    assert [each.task.protocol.corrupt for each in read.evaluations.values()] == [None, 0]
 
 
-@pytest.mark.parametrize("wrong", ["seed = 4", "recipes = 'quick'"])
-def test_a_word_that_means_nothing_is_refused(tmp_path, wrong):
-    with pytest.raises(BadRequest, match="'two'"):
-        planned(tmp_path, PLAN + wrong)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seeds = [3]", "seed = 4"), r"plan.toml: system 'two' has no key 'seed'; its keys: name, label"),
+        (("seeds = [3]", "seeds = ['3']"), r"system 'two': seeds = \['3'\] is not a list of whole numbers"),
+        (("seeds = [3]", "recipe = 'fast'"), r"system 'two': no recipe is called 'fast'"),
+        (('base = "one"', 'base = "three"'), r"system 'two' names the base 'three', which is not there"),
+        (('base = "one"', 'base = "two"'), r"system 'two' is its own base"),
+        (('name = "two"', 'name = "one"'), r"two systems are called 'one'"),
+        (
+            ('reference = "one"', 'reference = "three"'),
+            r"reference names 'three', which is not there; there is one, two",
+        ),
+        (('["drawn"]', '["hm"]'), r"system 'one' names 'hm', which is not there; there is drawn"),
+        (('"loss=triplet"', '"los=triplet"'), r"system 'two': a recipe has no setting 'los'"),
+        (("title", "[search]\nlr = 3\n[ignored]\ntitle"), r"the plan has no key"),
+        (("{data}", "{photos}"), r"needs a folder 'photos'; name it on the command line"),
+        (("[evaluation.drawn]", "[evaluation.drawn]\nsplits = 'val'"), r"evaluation 'drawn' has no key 'splits'"),
+        (('"drawn:24:9"', "24"), r"evaluation 'drawn': dataset = 24 is not a text"),
+        (('dataset = "drawn:{data}"', ""), r"system 'one' has no dataset; name one to train on, or an encoder"),
+        (('"drawn:24:9"', '"drawn:54:3"\nsplit = "val"'), r"chooses its epoch on val .* reports the same split"),
+        (("title = ", "title "), r"cannot be read as a plan"),
+    ],
+)
+def test_a_plan_that_is_wrong_is_refused_with_the_place(tmp_path, change, message):
+    assert change[0] in PLAN
+    with pytest.raises(BadRequest, match=message):
+        planned(tmp_path, PLAN.replace(*change))
 
 
-def asked(unfreeze_blocks=0):
+def test_search_takes_lists_of_values_that_a_recipe_takes(tmp_path):
+    searched = planned(tmp_path, PLAN + "search = {lr = [1e-3, 1e-4], refit = [true, false]}").systems[1].search
+    assert searched.axes == (("lr", ("0.001", "0.0001")), ("refit", ("yes", "no")))
+    assert len(searched.combinations()) == 4
+    for wrong in ("{lr = 3}", "{lr = []}", "{lr = ['fast']}"):
+        with pytest.raises(BadRequest):
+            planned(tmp_path, PLAN + f"search = {wrong}")
+
+
+def tiny_encoder(unfreeze_blocks=0):
     recipe = replace(TINY, unfreeze_blocks=unfreeze_blocks)
-    return asking.NetworkEncoder(tiny_network(recipe, foreground=(0,)), recipe, "nothing")
+    return cached_crops.NetworkEncoder(tiny_network(recipe, foreground=(0,)), recipe, "nothing")
 
 
 @pytest.mark.parametrize("unfreeze_blocks", [0, 2, 3])
 @pytest.mark.parametrize("corrupt", [None, 0])
-def test_what_is_kept_gives_the_answers_of_asking_plainly(tmp_path, monkeypatch, unfreeze_blocks, corrupt):
+def test_cached_crops_give_the_results_of_a_plain_evaluation(tmp_path, monkeypatch, unfreeze_blocks, corrupt):
     task = Task("drawn:12:4", protocol=Protocol(corrupt=corrupt))
-    plain = evaluate.evaluate_readers([open_dataset(task.dataset)], asked(unfreeze_blocks), task)
-    first = asking.ask(asked(unfreeze_blocks), task, tmp_path)
+    plain = evaluate_readers([open_dataset(task.dataset)], tiny_encoder(unfreeze_blocks), task)
+    first = cached_crops.evaluate(tiny_encoder(unfreeze_blocks), task, tmp_path)
     monkeypatch.setattr(image, "crop", None)
-    again = asking.ask(asked(unfreeze_blocks), task, tmp_path)
-    for found in (first, again):
-        assert found.data == plain.data
-        for one, other in zip(found.arms, plain.arms, strict=True):
+    again = cached_crops.evaluate(tiny_encoder(unfreeze_blocks), task, tmp_path)
+    for evaluation in (first, again):
+        assert evaluation.data == plain.data
+        for one, other in zip(evaluation.arms, plain.arms, strict=True):
             assert np.array_equal(one.ranks, other.ranks)
-            assert np.allclose(one.scores, other.scores, atol=2e-3)  # kept in half precision
+            assert np.allclose(one.scores, other.scores, atol=2e-3)  # cached in half precision
 
 
 def test_a_photo_that_cannot_be_read_is_counted_each_time(tmp_path, photos):
-    table, kept = photos
+    table, cache = photos
     task = Task(f"table:{table}")
-    for found in (asking.ask(asked(), task, kept), asking.ask(asked(), task, kept)):
-        assert (found.data.unreadable_queries, found.data.unreadable_crops) == (1, 0)
-        assert len(found.data.unreadable) == 1
+    for _ in range(2):
+        evaluation = cached_crops.evaluate(tiny_encoder(), task, cache)
+        assert (evaluation.data.unreadable_queries, evaluation.data.unreadable_crops) == (1, 0)
+        assert len(evaluation.data.unreadable) == 1
 
 
 @pytest.fixture
@@ -93,98 +134,226 @@ def photos(tmp_path):
     """A table of three drawn products, one street photo of which is no photo."""
     lines = ["photo,product_id,domain,crop_id"]
     rows = list(open_dataset("drawn:3:1").rows())
-    diverged = next(number for number, row in enumerate(rows) if row.crop.domain == "street")
+    broken = next(number for number, row in enumerate(rows) if row.crop.domain == "street")
     for number, (product, crop) in enumerate(rows):
-        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == diverged else image.load(crop.photo))
+        (tmp_path / f"{number}.jpg").write_bytes(b"no photo" if number == broken else image.load(crop.photo))
         lines.append(f"{number}.jpg,{product.product_id},{crop.domain},{crop.crop_id}")
     (tmp_path / "shop.csv").write_text("\n".join(lines))
-    return tmp_path / "shop.csv", tmp_path / "kept"
+    return tmp_path / "shop.csv", tmp_path / "cache"
 
 
-def test_the_table_holds_the_mean_over_seeds_and_the_paired_gain(tmp_path):
-    experiment = planned(tmp_path, PLAN)
-    answers = []
-    for number, trial in enumerate(experiment.trials):
-        for seed in trial.seeds:
-            found = asking.ask(asked(number), Task("drawn:24:9", protocol=Protocol()), tmp_path / "kept")
-            answers.append(found)
-            results.save(found, run.path_of(tmp_path, "drawn", trial, seed))
-    systems = tables.systems_of(experiment, experiment.questions["drawn"], tmp_path, None)
-    arms = ("deep", "detail", "both")
-    assert [one.name for one in systems] == [f"{trial}:{arm}" for trial in ("one", "two") for arm in arms]
-    lines = tables.lines_of(systems, "one:deep")
-    hits = [float(results.values(each.arm("both"), ["hit@1"]).mean()) for each in answers]
-    assert lines[2].spreads["hit@1"].mean == pytest.approx((hits[0] + hits[1]) / 2)
-    gain = compare.compare(systems[2], systems[0], metrics=["hit@5"]).differences[0]
-    assert lines[2].gains["hit@5"].interval == gain.interval
-    assert f"{100 * gain.interval.mean:+.1f}" in tables.table(lines).splitlines()[4]
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """An experiment whose evaluations are those of three tiny networks."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    experiment = run.Experiment(planned(folder), folder)
+    for number, (system, seed) in enumerate((each, seed) for each in experiment.plan.systems for seed in each.seeds):
+        evaluation = cached_crops.evaluate(tiny_encoder(number), Task("drawn:24:9", protocol=Protocol()), folder / "c")
+        path = experiment.evaluation("drawn", system, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        results.save(evaluation, path)
+    return experiment
 
 
-@pytest.mark.slow
-def test_a_trained_network_asked_the_short_way_answers_as_its_exported_file(tmp_path):
-    experiment = planned(tmp_path, PLAN)
-    trial = experiment.trials[0]
-    run.answer(experiment, trial, 1, tmp_path)
-    network, notes = runs.load(tmp_path / "runs" / "one-1")
-    told = {"recipe": "r", "training": "t", "licence": "CC0-1.0"}
-    crops = runs.crops_of(tmp_path / "runs" / "one-1")
-    export(
-        network,
-        tmp_path / "one.onnx",
-        parts=network.parts,
-        preprocessing=preprocessing(notes.recipe),
-        crops=crops,
-        **told,
+def test_the_table_holds_means_over_seeds_and_paired_gains_by_category(evaluated):
+    drawn = evaluated.plan.evaluations["drawn"]
+    systems = tables.systems_of(evaluated, drawn)
+    assert [one.name for one in systems] == ["one", "two"]
+    table = tables.table_of(evaluated, drawn, systems)
+    assert table.columns == ["tops", "skirts", "all"]
+    one, two = (row.cells["hit@5"] for row in table.rows)
+    for column in ("tops", "all"):
+        category = None if column == "all" else column
+        hits = [
+            results.values(each.arm("both"), ["hit@5"])[each.in_category(category), 0]
+            for each in systems[0].evaluations
+        ]
+        assert one[column].interval.mean == pytest.approx(np.mean(hits))
+        assert (one[column].spread.low, one[column].spread.high) == tuple(sorted(float(each.mean()) for each in hits))
+        assert one[column].queries == len(hits[0])
+    expected = compare.compare(systems[1], systems[0], metrics=tables.METRICS).differences
+    assert two["tops"].gain in expected
+    assert one["tops"].gain is None
+    text = tables.markdown(table, "nDCG@5")
+    assert f"{100 * table.rows[1].cells['nDCG@5']['all'].gain.interval.mean:+.1f} [" in text
+    assert "| *published, Street2Shop: shallow* | .27 | .66 |  |" in text
+
+
+def test_the_report_compares_with_another_system_where_one_is_named(evaluated):
+    other = replace(evaluated, plan=plan.with_reference(evaluated.plan, "two"))
+    drawn = other.plan.evaluations["drawn"]
+    table = tables.table_of(other, drawn, tables.systems_of(other, drawn))
+    assert table.reference == "two"
+    assert [row.cells["hit@5"]["all"].gain is None for row in table.rows] == [False, True]
+    with pytest.raises(BadRequest, match="no system is called 'three'; one of: one, two"):
+        plan.with_reference(evaluated.plan, "three")
+
+
+def test_arms_are_rows_of_their_own_where_they_are_wanted(evaluated):
+    systems = tables.systems_of(evaluated, evaluated.plan.evaluations["drawn"], arms=True)
+    assert [one.name for one in systems[:3]] == ["one: deep", "one: detail", "one"]
+
+
+def test_the_published_figures_are_those_of_the_source():
+    """Recall@5 and nDCG@5 of bags, tops, dresses, skirts as the source prints them."""
+    rows = {row.name: row.figures for row in published.ROWS}
+    assert published.CATEGORIES == ("bags", "tops", "dresses", "skirts")
+    assert [list(rows[name]["hit@5"].values()) for name in ("deep", "shallow", "deep+shallow")] == [
+        [0.35, 0.38, 0.26, 0.79],
+        [0.50, 0.33, 0.29, 0.83],
+        [0.52, 0.35, 0.30, 0.81],
+    ]
+    assert rows["deep+shallow"]["nDCG@5"] == {"bags": 0.42, "tops": 0.27, "dresses": 0.22, "skirts": 0.68}
+
+
+def test_the_picture_has_a_row_for_each_arm_of_each_query_and_frames_what_is_relevant(evaluated):
+    drawn = evaluated.plan.evaluations["drawn"]
+    systems = tables.systems_of(evaluated, drawn)
+    evaluation = systems[0].evaluations[0]
+    number = next(row for row, top in enumerate(evaluation.arm("both").top) if evaluation.queries[row][1][0] in top[:8])
+    crops = picture.examples.load_crops(
+        [open_dataset("drawn:24:9")], evaluation.queries, evaluation.arm("both").top[number]
     )
-    for name, question in experiment.questions.items():
-        short = results.read(run.path_of(tmp_path, name, trial, 1))
-        long = evaluate.run(replace(question.task, encoder=str(tmp_path / "one.onnx")))
-        compare.check_comparable(short, long)
-        for one, other in zip(short.arms, long.arms, strict=True):
-            assert np.mean(one.ranks != other.ranks) < 0.02, "near ties alone may stand otherwise"
-        for metric in tables.METRICS:
-            mean_metrics = [results.values(each.arm("both"), [metric]).mean() for each in (short, long)]
-            assert mean_metrics[0] == pytest.approx(mean_metrics[1], abs=0.005)
+    rows = picture.query_rows(systems, number, crops)
+    assert len(rows) == 2
+    framed = [cell.frame == grid.GREEN for cell in rows[0][2:]]
+    assert framed == [
+        product in evaluation.queries[number].product_ids for product in evaluation.arm("both").top[number][:8]
+    ]
+    assert sum(framed) == 1
+    drawn_picture = picture.results_picture(systems, [open_dataset("drawn:24:9")], count=3)
+    assert drawn_picture.shape == grid.sheet([rows[0]] * 6).shape
+
+
+def test_the_report_is_written_as_text_as_numbers_and_as_pictures(evaluated):
+    text = report.write(evaluated, queries=2)
+    folder = evaluated.out / "report"
+    assert (folder / "report.md").read_text() == text
+    assert "## drawn: " in text
+    assert "color distance of the first five to the query" in text
+    stored = json.loads((folder / "report.json").read_text())["evaluations"]["drawn"]
+    assert [row["system"] for row in stored["rows"]] == ["one", "two"]
+    assert set(stored["appearance"]["two"]) == {"query_color", "result_color", "result_outline"}
+    assert (folder / "drawn.png").is_file()
+    assert (folder / "drawn" / "index.html").is_file()
+
+
+def test_an_evaluation_of_another_task_is_not_reported_as_the_plans(evaluated, tmp_path):
+    other = planned(tmp_path, PLAN.replace("drawn:24:9", "drawn:25:9"))
+    with pytest.raises(BadRun, match=r"is of another task than the plan's: .*drawn:24:9.*; remove it"):
+        report.write(replace(evaluated, plan=other), photos=False)
+
+
+def test_an_experiment_without_evaluations_says_so(tmp_path):
+    with pytest.raises(BadRequest, match="holds no evaluations of this plan"):
+        report.write(run.Experiment(planned(tmp_path), tmp_path))
 
 
 def test_models_of_one_category_each_answer_the_queries_of_theirs(tmp_path):
     within, among = (Task("drawn:30:9", protocol=Protocol(within=each)) for each in (True, False))
-    found = {}
+    evaluations = {}
     for number, category in enumerate(["bags", "dresses", "outerwear", "pants", "skirts", "tops"]):
-        answer = asking.ask(asked(number % 3), within, tmp_path / "kept")
-        results.save(answer, tmp_path / f"{category}.json")
-        found[category] = answer
-    files = {category: tmp_path / f"{category}.json" for category in found}
-    whole = pieces.joined(files)
-    for category, own in found.items():
+        evaluations[category] = cached_crops.evaluate(tiny_encoder(number % 3), within, tmp_path / "cache")
+        results.save(evaluations[category], tmp_path / f"{category}.json")
+    files = {category: tmp_path / f"{category}.json" for category in evaluations}
+    whole = per_category.joined(files)
+    for category, own in evaluations.items():
         mine = own.in_category(category)
         assert np.array_equal(whole.arm("both").ranks[mine], own.arm("both").ranks[mine])
     with pytest.raises(BadRequest, match="no model of bags"):
-        pieces.joined({category: path for category, path in files.items() if category != "bags"})
-    results.save(asking.ask(asked(), among, tmp_path / "kept"), tmp_path / "among.json")
+        per_category.joined({category: path for category, path in files.items() if category != "bags"})
+    results.save(cached_crops.evaluate(tiny_encoder(), among, tmp_path / "cache"), tmp_path / "among.json")
     with pytest.raises(BadRequest, match="within = true"):
-        pieces.joined({"tops": tmp_path / "among.json"})
+        per_category.joined({"tops": tmp_path / "among.json"})
+
+
+SEARCHED = """
+validation_share = 0.2
+export = false
+[search]
+lr = [1e-3, 1e-9]
+triplet_margin = [0.2, 0.3]
+[evaluation.drawn]
+dataset = "drawn:18:9"
+[[system]]
+name = "shallow"
+dataset = "drawn:18:3"
+recipe = "published-shallow"
+set = ["epochs=1", "products=6"]
+seeds = [0, 1]
+evaluations = ["drawn"]
+"""
+
+
+def test_a_search_tries_one_setting_after_the_other_and_all_seeds_get_the_best(tmp_path):
+    said = []
+    experiment = run.Experiment(planned(tmp_path, SEARCHED), tmp_path / "out", said.append)
+    run.run(experiment)
+    system = experiment.plan.systems[0]
+    tried = {(one.setting, one.seed): one for one in run.outcomes(experiment, system)}
+    settings = {setting for setting, seed in tried if seed == 0}
+    lr = max(("lr=0.001", "lr=1e-09"), key=lambda value: tried[(value, "triplet_margin=0.2"), 0].metrics["nDCG@5"])
+    assert settings == {
+        ("lr=0.001", "triplet_margin=0.2"),
+        ("lr=1e-09", "triplet_margin=0.2"),
+        (lr, "triplet_margin=0.3"),
+    }
+    best = run.chosen_setting(experiment, system)
+    assert tried[best, 0].metrics["nDCG@5"] == max(one.metrics["nDCG@5"] for key, one in tried.items() if key[1] == 0)
+    assert (best, 1) in tried
+    assert len(tried) == 4
+    assert all(one.cost.seconds > 0 for one in tried.values())
+    assert any("held out (20% of train by product, design and photo)" in line for line in said)
+    assert runs.read_config(experiment.folder(system, best, 1)).validation_share == 0.2
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json")}
+    experiment.evaluation("drawn", system, 1).unlink()
+    run.run(experiment)
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json")}
+    changed = {path.name for path in after if before[path] != after[path]}
+    assert changed == {"shallow-1.json", "shallow.json"}, "only what was missing, and the choice, are written again"
+
+    other = run.Experiment(planned(tmp_path, SEARCHED.replace("epochs=1", "epochs=2")), tmp_path / "out")
+    with pytest.raises(BadRun, match="was trained otherwise; give each plan an --out of its own"):
+        run.run(other)
+    cost = report.cost_of(experiment, system)
+    assert cost["chosen"] == list(best)
+    assert cost["runs"] == 4
+
+
+@pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_plans_of_the_project_can_be_read(path):
+    experiment = plan.read(path, data="photos", weights="weights", out="out")
+    for system in experiment.systems:
+        assert experiment.evaluations_of(system), system.name
+        assert system.encoder or system.by_category or system.settings(0)
+    searched = [system for system in experiment.systems if system.search.axes]
+    assert all(len(values) >= 4 for system in searched for name, values in system.search.axes if name.endswith("lr"))
+
+
+def test_the_page_names_every_key_and_its_plan_can_be_read(tmp_path):
+    page = (PLANS.parents[1] / "docs" / "experiment-plans.md").read_text(encoding="utf-8")
+    for keys in (schema.PLAN, schema.EVALUATION, schema.SYSTEM):
+        assert not [key for key in keys if f"`{key}`" not in page]
+    (tmp_path / "plan.toml").write_text(re.search(r"```toml\n(.*?)```", page, flags=re.DOTALL)[1])
+    systems = plan.read(tmp_path / "plan.toml", weights="weights").systems
+    assert [each.search.axes[0][1] for each in systems] == [("0.001", "0.0003", "0.0001", "0.003")] * 3
+    assert all(f"`{path.name}`" in page for path in PLANS.glob("*.toml"))
 
 
 def test_weights_by_category_are_judged_on_products_they_were_not_fitted_on():
     """Bags want step 2 and tops step 4: then one weight a category wins; where all is noise, nothing is won."""
-    random, dial = np.random.default_rng(0), [step / 6 for step in range(7)]
+    sys.path.insert(0, str(PLANS.parents[1]))
+    from benchmarks import category_weights as weights
+
+    random, steps = np.random.default_rng(0), [step / 6 for step in range(7)]
     categories, cluster = np.repeat(["bags", "tops"], 100), np.arange(200)
     values = 0.1 * random.random((200, 7))
     values[:100, :5] += [0.1, 0.3, 0.5, 0.3, 0.1]
     values[100:, 2:] += [0.1, 0.3, 0.5, 0.3, 0.1]
-    found = weights.fit(values, categories, cluster, dial, 4)
-    assert found.steps["bags"] == [dial[2]] * 4
-    assert found.steps["tops"] == [dial[4]] * 4
-    assert np.mean(found.by_category - found.constant) == pytest.approx(0.2, abs=0.02)  # .5 for .3, or for .5 and .1
-    noise = weights.fit(random.random((200, 7)), categories, cluster, dial, 4)
+    fitted = weights.fit(values, categories, cluster, steps, 4)
+    assert fitted.steps["bags"] == [steps[2]] * 4
+    assert fitted.steps["tops"] == [steps[4]] * 4
+    assert np.mean(fitted.by_category - fitted.constant) == pytest.approx(0.2, abs=0.02)  # .5 for .3, or for .5 and .1
+    noise = weights.fit(random.random((200, 7)), categories, cluster, steps, 4)
     assert abs(np.mean(noise.by_category - noise.constant)) < 0.05
-
-
-def test_the_plans_that_are_kept_here_can_be_read(tmp_path):
-    for path in sorted(Path(run.__file__).parent.glob("*.toml")):
-        experiment = run.opened_plan(path, tmp_path)
-        for trial in experiment.trials:
-            assert experiment.asked(trial), trial.name
-            assert set(trial.pieces) <= {each.name for each in experiment.trials}
-            assert trial.encoder or trial.pieces or trial.settings(0)

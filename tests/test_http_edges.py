@@ -104,12 +104,16 @@ def test_no_host_and_no_key_ends_in_an_error_of_ours(catalog, accept):
         b'{"price":1}',
         b"DELETE /v1/products/%ff HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 100 + b"\r\n\r\n",
+        b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
     ],
 )
 def test_what_is_hardly_http_is_refused_in_words(catalog, request_):
     with serving(SeeingEncoder(), catalog) as url:
-        assert 400 <= int(raw(url, request_)[9:12]) < 500
+        answer = raw(url, request_)
+        assert 400 <= int(answer[9:12]) < 500
+        assert answer.count(b"HTTP/1.1 ") == 1, "what follows in the body of a request is no request"
 
 
 def test_wherever_503_is_there_is_retry_after(catalog):

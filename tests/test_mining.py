@@ -1,5 +1,8 @@
 """Miners against loops that look at every triplet."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
 
@@ -63,7 +66,25 @@ def test_rows_without_a_wrong_answer_or_without_a_right_one_give_no_triplet(name
     assert mined(name, distances, torch.zeros_like(SAME)) == []
 
 
+def test_the_order_of_neighbors_holds_every_product_once_in_blocks_of_those_left_that_are_nearest():
+    random = np.random.default_rng(4)
+    vectors = random.normal(size=(23, 3)).astype(np.float32)
+    order = mining.near_order(vectors, 4, np.random.default_rng(1))
+    assert sorted(order.tolist()) == list(range(23))
+    free, blocks = set(range(23)), set()
+    for product in np.random.default_rng(1).permutation(23).tolist():  # slowly: the same draw of first products
+        if product in free:
+            others = sorted(free - {product}, key=lambda other: (-float(vectors[other] @ vectors[product]), other))
+            block = [product, *others[:3]]
+            free -= set(block)
+            blocks.add(frozenset(block))
+    ends = [0]
+    while ends[-1] < 23:
+        size = next(len(block) for block in blocks if order[ends[-1]] in block)
+        ends.append(ends[-1] + size)
+    assert {frozenset(order[a:b].tolist()) for a, b in pairwise(ends)} == blocks
+
+
 def test_squared_distances_are_those_of_the_rows():
-    rows = torch.nn.functional.normalize(torch.randn(4, 3, generator=draw()), dim=1)
-    others = torch.nn.functional.normalize(torch.randn(5, 3, generator=draw(1)), dim=1)
+    rows, others = torch.randn(4, 3, generator=draw()), 2 * torch.randn(5, 3, generator=draw(1))
     assert torch.allclose(mining.squared_distances(rows, others), torch.cdist(rows, others) ** 2, atol=1e-5)

@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import loops
-from osoroi.errors import BadRun
+from osoroi.errors import BadRequest, BadRun
 from osoroi.model import backbones, export, multiscale
 from osoroi.model.backbones import Maps
 from osoroi.model.multiscale import Published
-from osoroi.recipe import PUBLISHED, Recipe, named
+from osoroi.recipe import Recipe
+from osoroi.recipes import PUBLISHED, named
 from osoroi.records import Part
 from osoroi.training import checkpoint, feature_cache, loop, run
 from osoroi.training.view_loader import preprocessing
@@ -83,6 +84,11 @@ def slow_convolved(network: Published, crop: np.ndarray) -> list[np.ndarray]:
     return convolved
 
 
+def l2(values: np.ndarray) -> np.ndarray:
+    """As the published framework: over the length plus 1e-5."""
+    return values / (np.sqrt((values**2).sum()) + 1e-5)
+
+
 def slow_shallow(network: Published, convolved: list[np.ndarray], statistics) -> np.ndarray:
     """The 3,072 numbers, of length one, of convolved pixels, with mean_metrics and variances for both paths."""
     found = []
@@ -90,20 +96,20 @@ def slow_shallow(network: Published, convolved: list[np.ndarray], statistics) ->
         convolved, network.shallow, statistics, ((5, 4), (4, 2)), strict=True
     ):
         scale, shift = loops.numbers(path.norm.weight), loops.numbers(path.norm.bias)
-        normal = loops.relu(loops.batch_norm(maps, mean, variance, scale, shift))
+        normal = loops.relu(loops.batch_norm(maps, mean, variance, scale, shift, 2e-5))
         largest = loops.max_pool(normal, kernel, stride, 1)
         assert largest.shape == (96, 4, 4)
         found.append(largest.reshape(-1))
     shallow = np.concatenate(found)
     assert shallow.shape == (3072,)
-    return loops.unit(shallow)
+    return l2(shallow)
 
 
 def slow_head(network: Published, entering: np.ndarray) -> np.ndarray:
     weights = [loops.numbers(one) for one in network.head.parameters()]
     assert [one.shape for one in weights] == [(4096, len(entering)), (4096,), (256, 4096), (256,)]
     hidden = np.array([(row * entering).sum() for row in weights[0]]) + weights[1]
-    hidden = loops.unit(loops.relu(hidden))
+    hidden = l2(loops.relu(hidden))
     return loops.unit(np.array([(row * hidden).sum() for row in weights[2]]) + weights[3])
 
 
@@ -118,7 +124,7 @@ def test_both_is_what_plain_loops_give(crops):
         vectors, deep = network(crops), network.backbone(images).last.mean((2, 3)).numpy()
     for crop, vector, mean in zip(crops.numpy(), vectors.numpy(), deep, strict=True):
         shallow = slow_shallow(network, slow_convolved(network, crop), running(network))
-        entering = np.concatenate([loops.unit(mean.astype(np.float64)), shallow])
+        entering = np.concatenate([l2(mean.astype(np.float64)), shallow])
         assert entering.shape == (4096,)
         assert np.abs(vector - slow_head(network, entering)).max() < 1e-5
     assert vectors.shape == (2, 256)
@@ -146,7 +152,7 @@ def test_deep_is_the_head_of_the_trunks_mean(crops):
     with torch.inference_mode():
         vectors = network(crops)
         deep = network.backbone(crops.permute(0, 3, 1, 2) / 255).last.mean((2, 3)).numpy()
-    expected = slow_head(network, loops.unit(deep[1].astype(np.float64)))
+    expected = slow_head(network, l2(deep[1].astype(np.float64)))
     assert np.abs(vectors[1].numpy() - expected).max() < 1e-5
 
 
@@ -175,13 +181,38 @@ def test_the_weights_are_as_many_as_the_sizes_say():
         assert [(part.name, part.size, part.weight) for part in network.parts] == [(arm, 256, 1.0)]
 
 
-def test_shallow_convolutions_start_from_a_deviation_of_two_hundredths():
+def test_weights_start_as_the_published_framework_started_them():
+    """Its listing: convolutions with wscale = .02 sqrt(27), of which it took the root, over the root of 27 inputs."""
     torch.manual_seed(0)
-    for path in Published("shallow", None).shallow:
+    network = Published("shallow", None)
+    deviation = (0.02 * 27**0.5) ** 0.5 / 27**0.5
+    assert deviation == pytest.approx(0.062, abs=5e-4)
+    for path in network.shallow:
         weight = path.conv.weight
-        assert weight.std().item() == pytest.approx(0.02, rel=0.05)  # of 2,592 numbers
-        assert abs(weight.mean().item()) < 0.002
-        assert weight.abs().max() > 0.05  # normal, not uniform, which would end at .035
+        assert weight.std().item() == pytest.approx(deviation, rel=0.05)  # of 2,592 numbers
+        assert abs(weight.mean().item()) < 0.006
+        assert weight.abs().max() > 2.5 * deviation  # normal, not uniform, which would end at 1.7
+        assert not path.conv.bias.any()
+        assert (path.norm.eps, path.norm.momentum) == (2e-5, pytest.approx(0.1))
+    for layer, inputs in ((network.head.hidden, 3072), (network.head.last, 4096)):
+        assert layer.weight.std().item() == pytest.approx(inputs**-0.5, rel=0.01)
+        assert layer.weight.abs().max() > 3 * inputs**-0.5
+        assert not layer.bias.any()
+
+
+def test_the_output_is_raw_in_training_only_where_the_recipe_says_so(crops):
+    recipe = named("published-shallow")
+    raw = multiscale.build(replace(recipe, normalize_output=False), None)
+    unit = multiscale.build(recipe, None)
+    with torch.inference_mode():
+        assert torch.equal(raw(crops), unit(crops))
+        trained, other = raw.train()(crops), unit.train()(crops)
+    assert torch.allclose(other.norm(dim=1), torch.ones(2), atol=1e-6)
+    assert (trained.norm(dim=1) - 1).abs().min() > 0.05
+    assert torch.allclose(nn.functional.normalize(trained), other, atol=1e-6)
+    for settings in ({"loss": "info_nce"}, {"network": "parts", "backbone": "efficientnet_lite0", "image_size": 192}):
+        with pytest.raises(BadRequest, match="normalize_output=no"):
+            replace(recipe, normalize_output=False, **settings)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
+from osoroi import garments
+from osoroi.data.synthetic.outfits import outfits
 from osoroi.search import Searcher
 from osoroi.server import app
 from osoroi.server.settings import Settings
@@ -53,7 +55,7 @@ def test_no_request_breaks_the_service_and_every_answer_is_as_the_document_says(
 
         ask()
         asked.append(operation.label)
-    assert len(asked) == 10
+    assert len(asked) == 11
 
 
 def test_the_page_of_the_api_is_that_of_the_document():
@@ -105,3 +107,18 @@ def test_the_curl_client_of_the_docs_puts_patches_finds_and_deletes(shop_of_the_
     assert '"price":2900.0' in ran.stdout
     assert ran.stdout.count('"hits":[{"rank":1') == 2
     assert ran.stdout.endswith('{"removed":["P1"]}')
+
+
+def test_the_curl_lines_about_garments_find_search_and_wish(tmp_path):
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    Image.fromarray(outfits(0, 0).photo).save(tmp_path / "snap.jpg", quality=95)
+    (tmp_path / "curtain.jpg").write_bytes(picture(BLUE, width=400, height=300, kind="JPEG"))
+    (block,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "serve.md").read_text("utf-8"), flags=re.DOTALL)
+    encoder = SeeingEncoder()
+    with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog, serving(encoder, catalog) as address:
+        command = ["bash", "-ec", f"SHOP={address}\n" + block.replace("$SHOP/v1/find", "$SHOP/v1/find; echo")]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count('"kind":"trousers"') == 3  # found, the lower garment, and one of the look
+    assert ran.stdout.count('"hits":[{"rank":1') == 3 + len(garments.find(tmp_path / "snap.jpg"))

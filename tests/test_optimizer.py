@@ -8,6 +8,7 @@ import torch
 
 from osoroi.recipe import OptimizerSettings
 from osoroi.training import loop, sampling
+from osoroi.training.learner import Learner
 from osoroi.training.optimizer import lr_factor, parameter_groups
 from osoroi.training.sampling import Pairs
 from pairs import TINY, tiny_network
@@ -17,7 +18,7 @@ SETTINGS = OptimizerSettings(lr=3e-3, backbone_lr=1e-4, weight_decay=0.1)
 
 def learner(**changes):
     recipe = replace(TINY, unfreeze_blocks=2, **changes)
-    return loop.Learner(tiny_network(recipe), recipe)
+    return Learner(tiny_network(recipe), recipe)
 
 
 def settings_by_name(model, settings=SETTINGS):
@@ -62,7 +63,7 @@ def pairs_of_random_features(products=12, recipe=TINY):
 def state_of(folder, **changes):
     recipe = replace(TINY, unfreeze_blocks=2, dropout=0.0, warmup=0.0, epochs=4, **changes)
     pairs = pairs_of_random_features(recipe=recipe)
-    return loop.RunState(folder, loop.Learner(tiny_network(recipe), recipe), recipe, pairs, pairs, torch.device("cpu"))
+    return loop.RunState(folder, Learner(tiny_network(recipe), recipe), recipe, pairs, pairs, torch.device("cpu"))
 
 
 def step(state):
@@ -100,7 +101,7 @@ def test_the_logit_scale_of_the_loss_has_a_ceiling():
     for scale in (20.0, 500.0):
         model = learner(max_logit_scale=20.0, logit_scale=10.0).eval()
         torch.nn.init.constant_(model.log_scales, float(np.log(scale)))
-        loss = model.loss(batch, torch.Generator())
+        loss = model.loss(model.embed(batch.images, batch.product), batch, torch.Generator())
         loss.backward()
         losses.append(float(loss.detach()))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -111,7 +112,7 @@ def test_every_term_of_the_loss_has_a_scale_of_its_own():
     pairs = pairs_of_random_features(recipe=replace(TINY, unfreeze_blocks=2))
     batch = sampling.load(pairs, sampling.plan(pairs, TINY, 0)[0], 0)
     model = learner(max_logit_scale=50.0).eval()
-    model.loss(batch, torch.Generator()).backward()
+    model.loss(model.embed(batch.images, batch.product), batch, torch.Generator()).backward()
     assert model.log_scales.shape == (3,)
     assert (model.log_scales.grad != 0).all()
 

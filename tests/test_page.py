@@ -7,37 +7,35 @@ import io
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from browsing import (
+    AXE,
+    Browser,
+    Page,
+    axe,
+    choose,
+    chromium,
+    expect,
+    expect_first,
+    needs_browser,
+    opened,
+    status,
+    sync_api,
+)
 from osoroi.records import Product
 from osoroi.server.settings import Settings
 from shop import BLUE, GREEN, RED, SeeingEncoder, entry, fill, goods, picture, serving
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-from playwright.sync_api import Browser, Page, expect  # noqa: E402
-
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-AXE = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Debian: apt-get install chromium")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield browser
-        browser.close()
+    yield from chromium()
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +46,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         serving(encoder, catalog) as address,
     ):
         yield address
-
-
-def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
-    """A page of its own; an error in a script, or a rule of the content security policy that was broken, fails."""
-    settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | options
-    context = browser.new_context(**settings)
-    context.set_default_timeout(8000)
-    page, troubles = context.new_page(), []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda said: troubles.append(said.text) if "Content Security Policy" in said.text else None)
-    page.on("request", lambda request: troubles.append(request.url) if elsewhere(request.url, address) else None)
-    page.goto(address)
-    yield page
-    context.close()
-    assert troubles == []
-
-
-def elsewhere(url: str, address: str) -> bool:
-    return not url.startswith((address, "blob:", "data:"))
 
 
 @pytest.fixture
@@ -95,20 +74,6 @@ def top_and_bottom(top: tuple[int, int, int], bottom: tuple[int, int, int]) -> b
 
 WIDE = picture(RED, BLUE, width=400, height=500)
 """Left half red, right half blue."""
-
-
-def choose(page: Page, photo: bytes, name: str = "snap.png") -> None:
-    page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": photo})
-    if page.evaluate("document.documentElement.classList.contains('scripts')"):
-        page.wait_for_selector(".outcome[data-searching=yes]")
-
-
-def expect_first(page: Page, title: str) -> None:
-    expect(page.locator(".grid .card h3").first).to_have_text(title)
-
-
-def status(page: Page) -> sync_api.Locator:
-    return page.locator("#results [role=status]")
 
 
 def box_of(page: Page) -> list[int]:
@@ -144,7 +109,7 @@ def test_a_dropped_photo_finds_products_and_a_drawn_box_asks_for_one_garment(pag
     page.mouse.up()
     expect_first(page, "Blue top")
     assert box_of(page)[2] - box_of(page)[0] == right - left  # moving keeps the size
-    corner = page.locator(".corner.nw").bounding_box()
+    corner = page.locator("#box .corner.nw").bounding_box()
     page.mouse.move(corner["x"] + 18, corner["y"] + 18)
     page.mouse.down()
     page.mouse.move(stage["x"] + 4, stage["y"] + 4, steps=4)
@@ -165,12 +130,12 @@ def test_the_box_can_be_drawn_moved_sized_and_removed_with_the_keyboard_alone(pa
     assert box_of(page) == [0, 125, 200, 375]
     expect_first(page, "Red skirt")
     page.keyboard.press("Tab")
-    expect(page.locator(".corner.nw")).to_be_focused()
+    expect(page.locator("#box .corner.nw")).to_be_focused()
     page.keyboard.press("ArrowDown")
     assert box_of(page) == [0, 129, 200, 375]
     for _ in range(3):
         page.keyboard.press("Tab")
-    expect(page.locator(".corner.se")).to_be_focused()
+    expect(page.locator("#box .corner.se")).to_be_focused()
     page.keyboard.press("ArrowRight")
     assert box_of(page) == [0, 129, 204, 375]
     page.keyboard.press("Delete")
@@ -513,18 +478,6 @@ def test_axe_finds_nothing_serious(browser, address, scheme, width):
         expect(status(page)).to_contain_text("Nothing")
         found += axe(page)
         assert found == []
-
-
-def axe(page: Page) -> list[str]:
-    expect(page.locator("#results[aria-busy]")).to_have_count(0)
-    page.add_script_tag(path=AXE)
-    violations = page.evaluate("async () => (await axe.run(document)).violations")
-    return [
-        f"{one['id']}: {node['html'][:120]} {node.get('failureSummary', '')}"
-        for one in violations
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 def test_keys_open_the_page_with_the_dialog_of_the_browser(browser, tmp_path):

@@ -76,14 +76,17 @@ def test_training_without_torch_says_what_to_install() -> None:
         ("open", "folder *encoder *readonly *threads"),
         ("create", "folder encoder *threads"),
         ("find", "photo *box"),
-        ("train", "dataset *out *recipe *resume *feature_cache *backbone *foreground **settings"),
+        (
+            "train",
+            "dataset *out *recipe *resume *feature_cache *backbone *foreground *validation_share *device **settings",
+        ),
         (
             "evaluate",
             "dataset *encoder *split *gallery *distractors *detail *sample_detail *within_category *corrupt "
             "*skip_unanswerable *threads *top_k *on_progress",
         ),
         ("compare", "first second *metrics *seed"),
-        ("Catalog.search", "photo *box *k *offset *where *detail *detail_from *like"),
+        ("Catalog.search", "photo *box *kind *k *offset *where *detail *detail_from *detail_box *like"),
         ("Catalog.find", "photo *box"),
         ("Catalog.add", "products *threads *on_progress"),
         ("Catalog.update", "product_id **changes"),
@@ -91,8 +94,8 @@ def test_training_without_torch_says_what_to_install() -> None:
         ("Catalog.products", "*where"),
         ("Catalog.count", "*where"),
         ("Encoder.open", "path *threads *providers *limit_s"),
-        ("Encoder.encode_query", "photos *boxes *detail *threads"),
-        ("Encoder.encode_product", "photos *boxes *threads"),
+        ("Encoder.encode_query", "photos *boxes *kinds *detail *categorised *threads"),
+        ("Encoder.encode_product", "photos *boxes *categories *threads"),
     ],
 )
 def test_the_parameters_of_the_public_functions_are_these(function: str, parameters: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build
-from osoroi.recipe import changed, named
+from osoroi.recipes import changed, named
 
 WRONG = [
     ("frozen", "loss=infonce", "loss=infonce is not one of info_nce, triplet"),

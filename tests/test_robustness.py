@@ -2,11 +2,7 @@
 
 import concurrent.futures
 import contextlib
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,7 +17,6 @@ import pytest
 import costly_photos
 from clients import connected, post
 from osoroi.catalog.local import LocalCatalog
-from osoroi.encoder import Encoder
 from osoroi.errors import NotFound, OtherEncoder
 from osoroi.records import Product
 from osoroi.search import Searcher
@@ -292,41 +287,28 @@ def test_a_catalog_that_was_replaced_is_opened_again_and_nothing_is_written_into
         assert sorted(product.product_id for product in catalog.products()) == ["acknowledged", "new"]
 
 
-# -------------------------------------------------------------------- the end
+def test_clients_that_ask_at_once_after_a_replacement_see_one_catalog(tmp_path):
+    encoder, photo, shop = SeeingEncoder(), picture(RED), tmp_path / "shop"
 
+    def reopen() -> Searcher:
+        return Searcher(encoder, LocalCatalog.open(shop))
 
-def test_a_signal_ends_a_service_that_is_busy_with_bombs_in_time_and_no_worker_is_left(tmp_path):
-    encoder = Encoder.open()
-    fill(tmp_path / "shop", encoder, goods(encoder)).close()
-    code = "from osoroi.cli.serve import command; command()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "shop"), "--port", "0"], stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stderr is not None
-        url = next(line for line in process.stderr if "running on" in line).split("running on ")[1].split()[0]
-        bomb = costly_photos.png(7000, 7000, mode=6)
-        with contextlib.ExitStack() as stack:
-            for _ in range(3):
-                stack.enter_context(connected(url)).sendall(post(bomb, b"/v1/search"))
-            time.sleep(1.0)
-            workers = children(process.pid)
-            assert workers
-            start = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            process.wait(40)
-        assert time.monotonic() - start < 36
-        until = time.monotonic() + 10
-        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
-            time.sleep(0.1)
-        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
-    finally:
-        process.kill()
-        process.communicate()
+    def ask(number: int) -> tuple[str, int, str]:
+        if number % 4 == 0:
+            answer = httpx.put(f"{url}/v1/products/n{number}", files={"photo": photo}, timeout=30)
+            return "put", answer.status_code, f"n{number}"
+        answer = httpx.get(f"{url}/v1/products/P1", timeout=30)
+        return "get", answer.status_code, ""
 
-
-def children(pid: int) -> list[int]:
-    if not Path("/proc").is_dir() or os.name != "posix":
-        pytest.skip("needs /proc")
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in lists for child in path.read_text(encoding="ascii").split()]
+    with fill(shop, encoder, goods(encoder)) as catalog, serving(encoder, catalog, reopen=reopen) as url:
+        assert ask(1) == ("get", 200, "")
+        shop.rename(tmp_path / "shop.old")
+        fill(shop, encoder, [entry(encoder, Product("new"), photo)]).close()
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(ask, range(60)))
+    assert {status for verb, status, _ in answers if verb == "get"} == {404}  # P1 is in the old one alone
+    acknowledged = {name for verb, status, name in answers if verb == "put" and status == 200}
+    assert len(acknowledged) == 15
+    with LocalCatalog.open(shop) as there, LocalCatalog.open(tmp_path / "shop.old") as old:
+        assert {product.product_id for product in there.products()} == acknowledged | {"new"}
+        assert len(old) == 5

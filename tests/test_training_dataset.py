@@ -65,13 +65,17 @@ def test_products_held_out_by_itself_are_those_of_nine_to_one():
     assert held == {row.product.product_id for row in rows if deal(row.product) == "val"}
 
 
-def test_a_network_stays_on_its_device_when_another_one_computes_the_cache():
+def test_features_are_computed_on_the_device_of_the_network_which_stays_there():
     network = tiny_network()
-    run = feature_cache.runner(network, TINY, 10, where=torch.device("meta"))
+    run = feature_cache.runner(network, TINY, 10)
+    crops = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype(np.uint8)
+    outputs = run(crops)
+    with torch.inference_mode():
+        expected = network.below(torch.from_numpy(crops))
+    assert all(np.allclose(one, other.numpy()) for one, other in zip(outputs, expected, strict=True))
     with pytest.raises((NotImplementedError, RuntimeError)):  # numbers of this device cannot be read
-        run(np.zeros((2, 96, 96, 3), np.uint8))
+        feature_cache.runner(tiny_network().to("meta"), TINY, 10)(crops)
     assert {one.device.type for one in network.parameters()} == {"cpu"}
-    assert len(network.below(torch.zeros(1, 96, 96, 3, dtype=torch.uint8))) == 2
 
 
 def test_a_mistake_in_the_command_leaves_no_run_behind(tmp_path):

@@ -53,7 +53,7 @@ def route(method: str, path: str, operation: dict[str, Any]) -> list[str]:
         for status, answer in operation["responses"].items()
         if status.startswith(("2", "3"))
     ]
-    return [*lines, f"Answers {', '.join(answers)}; errors are `ErrorAnswer`.", ""]
+    return [*lines, f"Answers {', '.join(answers)}; errors are `ErrorResponse`.", ""]
 
 
 def answer_of(answer: dict[str, Any]) -> str:

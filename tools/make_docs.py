@@ -15,7 +15,8 @@ import api_page
 import click
 
 from osoroi.cli import COMMANDS, main
-from osoroi.recipe import NAMED, DataSettings, ModelSettings, OptimizerSettings, Recipe
+from osoroi.recipe import DataSettings, ModelSettings, OptimizerSettings, Recipe
+from osoroi.recipes import NAMED
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -29,6 +30,12 @@ def cli_page() -> str:
         assert command is not None
         context = click.Context(command, info_name=name, parent=top, terminal_width=100, max_content_width=100)
         pages += [f"## osoroi {name}", "", "```", command.get_help(context), "```", ""]
+        if isinstance(command, click.Group):
+            for inner in command.list_commands(context):
+                one = command.get_command(context, inner)
+                assert one is not None
+                below = click.Context(one, info_name=inner, parent=context, terminal_width=100, max_content_width=100)
+                pages += [f"### osoroi {name} {inner}", "", "```", one.get_help(below), "```", ""]
     return "\n".join(pages)
 
 
@@ -38,7 +45,7 @@ def recipes_page() -> str:
     page = [
         "# Recipes",
         "",
-        "Written by `make docs` from `recipe.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
+        "Written by `make docs` from `recipe.py` and `recipes.py`. `osoroi train … --recipe NAME --set KEY=VALUE`.",
         "",
     ]
     page += ["| recipe | sets | cost | result |", "|---|---|---|---|"]

@@ -5,7 +5,9 @@ Works on every file system and platform that Python and ``filelock`` know; what 
 """
 
 import contextlib
+import errno
 import hashlib
+import io
 import os
 import secrets
 import time
@@ -22,6 +24,9 @@ STALE_S: Final = 3600.0
 """Age in seconds from which a part of the same file is taken for the rest of a process that was killed."""
 
 BLOCK: Final = 1 << 20
+
+CATALOG: Final = "catalog.sqlite"
+"""The database of a catalog. A folder with this file is a catalog."""
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -66,6 +71,37 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         sync_folder(path.parent)
 
 
+def open_foreign(path: Path) -> io.BufferedReader:
+    """Open a file whose path somebody gave us, for reading.
+
+    Raises PermissionError for the database of a catalog, under whatever name a link gives it: to close any descriptor
+    of such a file drops the locks by which this process's SQLite keeps others from writing over it. Raises OSError.
+    """
+    if is_database(path):
+        raise PermissionError(errno.EACCES, "it is the database of a catalog", str(path))
+    return path.open("rb")
+
+
+def is_database(path: Path) -> bool:
+    """Whether a path leads to the database of a catalog, its log or its shared memory."""
+    place = Path(os.path.realpath(path))
+    if place.name in {CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"}:
+        return True
+    try:
+        state = os.stat(place)
+        return state.st_nlink > 1 and any(
+            os.path.samestat(state, os.stat(other)) for other in place.parent.glob(f"{CATALOG}*")
+        )
+    except OSError:
+        return False
+
+
+def catalog_around(path: Path) -> Path | None:
+    """The catalog's folder that a path lies in, or is; None where it lies in none. Links are followed."""
+    place = Path(os.path.realpath(path))
+    return next((folder for folder in (place, *place.parents) if (folder / CATALOG).is_file()), None)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable, where the platform can (Windows cannot open a folder)."""
     if os.name != "posix":
@@ -80,7 +116,7 @@ def sync_folder(folder: Path) -> None:
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes in hexadecimal, read in blocks. Raises OSError."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_foreign(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -3,9 +3,10 @@
 Encoders and the networks that find garments run on it.
 """
 
+import os
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -15,6 +16,7 @@ import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from osoroi import files
 from osoroi.errors import BadEncoder, BadRequest
 
 REMEDY: Final = "give a file that `osoroi export` wrote"
@@ -30,6 +32,7 @@ FAULTS: Final = (
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
     ort_errors.InvalidProtobuf,
+    ort_errors.ModelLoadCanceled,
     ort_errors.NoSuchFile,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
@@ -76,31 +79,48 @@ class OnnxEmbedder:
         return self._run("attention", crops)
 
     def _run(self, output: str, crops: np.ndarray) -> np.ndarray:
+        batch = self.session.get_inputs()[0].shape[0]
+        if isinstance(batch, int) and batch != len(crops):
+            return self._in_batches(output, crops, batch)
         options = ort.RunOptions()
         options.log_severity_level = 4  # what goes wrong is raised, not printed
-        with _terminated(options, self.limit_s), faults("could not run this encoder"):
+        with self._terminated(options), faults("could not run this encoder"):
             given: np.ndarray = self.session.run([output], {"crops": crops}, options)[0]
         if len(given.shape) != self.DIMENSIONS[output] or len(given) != len(crops) or given.dtype != np.float32:
             problem = f"{len(crops)} crops give {output} of {given.dtype} {list(given.shape)}"
             raise BadEncoder(f"an ONNX file, but no encoder: {problem}", hint=REMEDY)
         return given
 
+    @contextmanager
+    def _terminated(self, options: ort.RunOptions) -> Iterator[None]:
+        """Stop the run with these options after the limit; it then raises."""
+        try:
+            with _after(self.limit_s, lambda: setattr(options, "terminate", True)):
+                yield
+        except BadEncoder as error:
+            if options.terminate:
+                raise BadEncoder(f"two crops took longer than {self.limit_s:g} s", hint=REMEDY) from error
+            raise
+
+    def _in_batches(self, output: str, crops: np.ndarray, batch: int) -> np.ndarray:
+        """The output for a model whose batch is fixed; the last batch is filled up with its last crop."""
+        rows = []
+        for start in range(0, len(crops), batch):
+            some = crops[start : start + batch]
+            whole = np.concatenate([some, np.repeat(some[-1:], batch - len(some), axis=0)])
+            rows.append(self._run(output, whole)[: len(some)])
+        return np.concatenate(rows)
+
 
 @contextmanager
-def _terminated(options: ort.RunOptions, limit_s: float | None) -> Iterator[None]:
-    """Stop the run with these options after a time; it then raises."""
-    if limit_s is None:
-        yield
-        return
-    timer = threading.Timer(limit_s, lambda: setattr(options, "terminate", True))
+def _after(limit_s: float | None, act: Callable[[], object]) -> Iterator[None]:
+    """Do something after so many seconds, unless the block has ended before."""
+    timer = threading.Timer(limit_s or 0.0, act)
     timer.daemon = True
-    timer.start()
+    if limit_s is not None:
+        timer.start()
     try:
         yield
-    except BadEncoder as error:
-        if options.terminate:
-            raise BadEncoder(f"two crops took longer than {limit_s:g} s", hint=REMEDY) from error
-        raise
     finally:
         timer.cancel()
 
@@ -110,14 +130,15 @@ def read_model(path: Path) -> bytes:
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             raise BadEncoder(f"no encoder can be read at {path} (not an ordinary file)", hint="check the path")
-        with path.open("rb") as file:
-            model = file.read(FILE_BYTES + 1)
-    except (OSError, ValueError, MemoryError) as error:
+        with files.open_foreign(path) as file:
+            if os.fstat(file.fileno()).st_size > FILE_BYTES:
+                raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
+            return file.read()
+    except MemoryError as error:
+        raise BadEncoder(f"{path} needs more memory than there is", hint="raise the limit of memory") from error
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BadEncoder(f"no encoder can be read at {path} ({reason})", hint="check the path") from error
-    if len(model) > FILE_BYTES:
-        raise BadEncoder(f"{path}: larger than {FILE_BYTES:,} bytes, so no ONNX file", hint=REMEDY)
-    return model
 
 
 @contextmanager
@@ -130,10 +151,19 @@ def faults(problem: str) -> Iterator[None]:
         raise BadEncoder(f"ONNX Runtime {problem} ({reason})", hint=REMEDY) from error
 
 
-def open_session(model: bytes, threads: int, providers: Sequence[str] | None = None) -> ort.InferenceSession:
+def open_session(
+    model: bytes,
+    threads: int,
+    providers: Sequence[str] | None = None,
+    *,
+    limit_s: float | None = None,
+    optimized: bool = True,
+) -> ort.InferenceSession:
     """An ONNX model ready to run; threads do not spin while they wait. Raises BadEncoder for what is none.
 
-    ``providers`` is as in ``Encoder.open``; raises BadRequest for one that this installation does not have.
+    ``providers`` is as in ``Encoder.open``; raises BadRequest for one that this installation does not have. Without
+    ``optimized`` nothing of the model is computed while it is loaded. After ``limit_s`` seconds ONNX Runtime gives up
+    at its next look, of which there is one after each step of optimization.
     """
     available = ort.get_available_providers()
     if providers is None:
@@ -147,5 +177,7 @@ def open_session(model: bytes, threads: int, providers: Sequence[str] | None = N
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, not printed
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    with faults("cannot run this file"):
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    with _after(limit_s, lambda: options.set_load_cancellation_flag(True)), faults("cannot run this file"):
         return ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)

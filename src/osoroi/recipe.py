@@ -1,17 +1,19 @@
-"""Recipes: every setting of a training run, with its default written once, and the recipes that have names.
+"""A recipe: every setting of a training run, with its default written once.
 
 A recipe has settings of three kinds, each a class of its own: of the model, of the data, of the optimiser. A function
 says in its signature which of them it needs; a recipe has them all under flat names.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from osoroi.errors import BadRequest
 
-Loss = Literal["info_nce", "triplet", "multi_similarity"]
+LOSSES = ("info_nce", "triplet", "multi_similarity")
+"""Losses of ours; packages register more (``plugins``)."""
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Negatives = Literal["random", "semi_hard", "batch_hard"]
 Init = Literal["lda", "random"]
 Pool = Literal["garment", "crop"]
@@ -33,12 +35,28 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "network": (*PARTS, *ARMS),
     "pool": get_args(Pool),
     "init": get_args(Init),
-    "loss": get_args(Loss),
+    "loss": LOSSES,
     "negatives": get_args(Negatives),
     "monitor": MONITORED,
     "keep_epoch": get_args(KeepEpoch),
+    "precision": get_args(Precision),
 }
-"""Settings that are words, and the words that each may be."""
+"""Settings that are words, and the words that each may be; a loss may also be that of a plugin."""
+
+
+def choices(setting: str, value: str) -> tuple[str, ...]:
+    """The words that a setting may be. Plugins are looked for only where the value is none of ours.
+
+    >>> choices("keep_epoch", "best")
+    ('best', 'last')
+    """
+    own = CHOICES.get(setting, (value,))
+    if setting != "loss" or value in own:
+        return own
+    from osoroi import plugins
+
+    return (*own, *plugins.names("losses"))
+
 
 Problem = tuple[bool, str]
 """Whether something is wrong with the settings, and the message if so."""
@@ -68,6 +86,9 @@ class ModelSettings:
     head_layers: int = 1
     """Number of linear layers of a head: 1, or 2 as was published, with 4,096 dimensions between them. Heads of two
     layers start at random."""
+    normalize_output: bool = True
+    """Bring the last layer of a published arm to unit length in training too. Encoders always do; the source did in
+    neither."""
     shallow: bool = False
     """Add the published shallow convolutions, fed with Lab colours, as a further source of ``detail``. They are
     trained."""
@@ -116,6 +137,10 @@ class ModelSettings:
                 self.network in ARMS and (self.head_layers == 2 or self.shallow or self.color_constancy),
                 f"{self.network} is published as it is",
             ),
+            (
+                not self.normalize_output and self.network not in ARMS,
+                "normalize_output=no is a setting of the published arms",
+            ),
             (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
         ]
 
@@ -136,6 +161,9 @@ class DataSettings:
     """Number of street rows, and of shop rows, of each product in a batch."""
     hard_negatives: int = 0
     """Number of products in a batch for which another product of the same design is added, as a hard negative."""
+    mined_neighbors: int = 0
+    """Number of products, near each other by the network's own vectors at the start of an epoch, that stand in one
+    batch together, as hard negatives from the whole training set; 0 draws batches at random."""
     single_category_batches: bool = False
     """Make batches of products of one category each."""
 
@@ -144,6 +172,10 @@ class DataSettings:
         return [
             (self.products < 2, f"products={self.products}: a batch of one product has no negative"),
             (self.rows < 1, f"rows={self.rows} leaves batches empty"),
+            (
+                self.mined_neighbors < 0 or self.mined_neighbors == 1,
+                f"mined_neighbors={self.mined_neighbors}: 0 for none, or 2 and more",
+            ),
             (min(self.views, self.shop_views) < 1, "views and shop_views are 1 or more"),
             (
                 not 0 <= self.hard_negatives <= self.products - 2,
@@ -158,8 +190,9 @@ class OptimizerSettings:
 
     epochs: int = 0
     """Number of epochs; 0 keeps the heads that LDA gave."""
-    loss: Loss = "info_nce"
-    """Loss: ``info_nce`` in both directions, ``triplet`` with a margin, or ``multi_similarity``."""
+    loss: str = "info_nce"
+    """Loss: ``info_nce`` in both directions, ``triplet`` with a margin, ``multi_similarity``, or the name under which
+    an installed package registers one."""
     negatives: Negatives = "semi_hard"
     """Miner that chooses the negative of each triplet."""
     triplet_margin: float = 0.2
@@ -182,6 +215,19 @@ class OptimizerSettings:
     """Share of the steps over which the learning rate rises. It then falls along half a cosine."""
     grad_clip: float = 1.0
     """Greatest norm of the gradient; a longer one is scaled down to it."""
+    grad_cache_rows: int = 0
+    """Number of rows whose activations are in memory at once; 0 takes the whole batch. The loss and its gradients stay
+    those of the whole batch, at the cost of a second forward pass (GradCache)."""
+    accumulate_batches: int = 1
+    """Number of batches whose gradients are averaged for one step of the optimiser."""
+    precision: Precision = "auto"
+    """Numbers that the network is trained in. ``auto`` is bfloat16 where that is fast, else float16 with scaled losses
+    on a GPU, else float32."""
+    ema_decay: float = 0.0
+    """Decay of an exponential moving average of the weights, which is then what is validated and kept; 0 keeps the
+    weights themselves."""
+    patience: int = 0
+    """Number of epochs without a better ``monitor`` after which training stops; 0 never stops early."""
     monitor: str = "nDCG@5"
     """Metric on the validation split that decides which epoch is best."""
     keep_epoch: KeepEpoch = "best"
@@ -190,7 +236,16 @@ class OptimizerSettings:
     def optimizer_problems(self) -> list[Problem]:
         """What may be wrong with these settings."""
         return [
-            (self.epochs < 0, f"epochs={self.epochs} is negative"),
+            *(
+                (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
+                for name in ("epochs", "grad_cache_rows", "patience")
+            ),
+            (self.accumulate_batches < 1, f"accumulate_batches={self.accumulate_batches}: 1 or more make a step"),
+            (not 0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} is not in [0, 1)"),
+            (
+                self.patience > 0 and self.keep_epoch == "last",
+                "patience stops at a worse epoch, which keep_epoch=last would keep",
+            ),
             (
                 self.logit_scale > self.max_logit_scale,
                 f"logit_scale={self.logit_scale:g} is above max_logit_scale={self.max_logit_scale:g}",
@@ -217,7 +272,7 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
         problems = [
             *(
                 (getattr(self, name) not in known, f"{name}={getattr(self, name)} is not one of {', '.join(known)}")
-                for name, known in CHOICES.items()
+                for name, known in ((name, choices(name, getattr(self, name))) for name in CHOICES)
             ),
             *((not isfinite(value), f"{name}={value} is no number") for name, value in numbers.items()),
             *self.model_problems(),
@@ -232,6 +287,14 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
                 "refit=yes needs epochs in which blocks of the backbone are trained",
             ),
             (self.refit and self.head_layers == 2, "refit=yes fits heads of one layer"),
+            (
+                self.grad_cache_rows > 0 and (self.shallow or self.network in ("shallow", "both")),
+                "grad_cache_rows would give the batch normalisation of shallow paths the statistics of a part",
+            ),
+            (
+                not self.normalize_output and self.loss != "triplet",
+                f"normalize_output=no needs loss=triplet: {self.loss} takes cosines",
+            ),
         ]
         wrong = [message for is_wrong, message in problems if is_wrong]
         if wrong:
@@ -252,144 +315,3 @@ def _weight_problems(weights: Weights, parts: tuple[str, ...] | None) -> list[Pr
             "weights are 0 or more and add up to 1",
         ),
     ]
-
-
-FROZEN = Recipe("frozen", epochs=40, views=4)
-
-TOPS = "viton val with the H&M tops, nDCG@5:"
-"""What the recipes were measured on (docs/experiment.md)."""
-
-FINETUNE = replace(
-    FROZEN,
-    name="finetune",
-    unfreeze_blocks=8,
-    epochs=10,
-    products=64,
-    lr=5e-4,
-    views=6,
-    shop_views=3,
-    weights=(("deep", 0.5), ("detail", 0.5)),
-    cost="4,740 pairs on one core: 7 minutes to cache features, 26 to train",
-    result=f"{TOPS} .890, corrupted photos .752, three seeds",
-)
-
-DEFAULT = Recipe(
-    "default",
-    unfreeze_blocks=8,
-    epochs=6,
-    products=96,
-    lr=4e-4,
-    backbone_lr=3e-4,
-    color_constancy=True,
-    views=2,
-    shop_views=2,
-    weights=(("deep", 0.4), ("detail", 0.6)),
-    served_weights=(("deep", 0.3), ("detail", 0.7)),
-    refit=True,
-    nuisance_weight=10.0,
-    lda_datasets=1,
-    keep_epoch="last",
-)
-"""The encoder that ships, trained on composed and drawn photos (docs/model-card.md). Composed photos flatter ``deep``,
-so the encoder weighs it less than the loss, and no epoch is chosen by them."""
-
-PUBLISHED = Recipe(
-    "published-both",
-    network="both",
-    backbone="googlenet",
-    image_size=224,
-    dim=256,
-    init="random",
-    epochs=24,
-    loss="triplet",
-    negatives="random",
-    dropout=0.0,
-)
-"""The network of ``published``; its arms are trained alike."""
-
-NAMED: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            "quick",
-            cost="4,740 pairs on one core: 4 minutes to compute features, 5 seconds to fit",
-            result=f"{TOPS} .797, corrupted photos .348",
-        ),
-        replace(
-            FROZEN,
-            cost="with views=1 epochs=20: 4 minutes to cache features, 1 to train",
-            result=f"{TOPS} with views=1 epochs=20 .816, corrupted photos .395, three seeds",
-        ),
-        FINETUNE,
-        DEFAULT,
-        replace(
-            FROZEN,
-            name="joined",
-            network="joined",
-            dim=256,
-            result=f"{TOPS} with views=1 epochs=20 .812, corrupted photos .395, three seeds",
-        ),
-        replace(PUBLISHED, name="published-deep", network="deep", result=f"{TOPS} with epochs=6 .305, three seeds"),
-        replace(
-            PUBLISHED,
-            name="published-shallow",
-            network="shallow",
-            backbone="",
-            result=f"{TOPS} with epochs=6 .150, three seeds",
-        ),
-        replace(PUBLISHED, result=f"{TOPS} with epochs=6 .360, three seeds"),
-    )
-}
-"""Recipes by name."""
-
-
-def named(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe by name, with some settings changed; its name then says so, and it has no cost and result.
-
-    >>> named("quick").epochs
-    0
-    >>> named("quick", {"seed": 3}).name, named("quick", {"seed": 3}).seed
-    ('quick seed=3', 3)
-    >>> named("slow")
-    Traceback (most recent call last):
-    osoroi.errors.BadRequest: no recipe is called 'slow'; one of: quick, frozen, finetune, ...
-    """
-    if name not in NAMED:
-        raise BadRequest(f"no recipe is called {name!r}", hint=f"one of: {', '.join(NAMED)}")
-    if not changes:
-        return NAMED[name]
-    settings = " ".join(f"{key}={value}" for key, value in changes.items())
-    return replace(NAMED[name], **changes, name=f"{name} {settings}", cost="", result="")
-
-
-def changed(text: str) -> tuple[str, Any]:
-    """A setting and its value from ``key=value``, the value read as the default's type.
-
-    >>> changed("epochs=3"), changed("lr=1e-4"), changed("refit=yes")
-    (('epochs', 3), ('lr', 0.0001), ('refit', True))
-    >>> changed("weights=deep:.4,detail:.6")
-    ('weights', (('deep', 0.4), ('detail', 0.6)))
-    >>> changed("epoch=3")
-    Traceback (most recent call last):
-    osoroi.errors.BadRequest: a recipe has no setting 'epoch'; see docs/recipes.md
-    """
-    key, equals, value = text.partition("=")
-    known = {one.name: one.default for one in fields(Recipe) if one.name not in ("name", "cost", "result")}
-    if not equals or key not in known:
-        raise BadRequest(f"a recipe has no setting {key!r}", hint="see docs/recipes.md")
-    if value not in CHOICES.get(key, (value,)):
-        raise BadRequest(f"{text} is not one of {', '.join(CHOICES[key])}")
-    try:
-        return key, _read(known[key], value)
-    except (ValueError, KeyError) as error:
-        raise BadRequest(f"{text!r}: {key} is like {known[key]!r}") from error
-
-
-def _read(default: object, value: str) -> Any:
-    if isinstance(default, bool):
-        return {"yes": True, "true": True, "no": False, "false": False}[value.lower()]
-    if isinstance(default, tuple):
-        pairs = [pair.split(":") for pair in value.split(",") if pair]
-        return tuple((name, float(weight)) for name, weight in pairs)
-    kind: Any = type(default)
-    return kind(value)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, SupportsFloat, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, SupportsFloat, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -80,6 +80,60 @@ def _finite(value: object) -> bool:
     return isinstance(value, SupportsFloat) and math.isfinite(value)
 
 
+SIDE_PX = 4096
+"""Most pixels on a side of an encoder's input."""
+
+Resize = Literal["squash", "shortest", "longest", "none"]
+"""How the size of a resized picture follows from its own: given, by its shorter side, by its longer side, or kept."""
+
+Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+"""Resampling filters of Pillow, all of which but ``nearest`` are widened by the factor of a reduction (antialias)."""
+
+Placement = Literal["floor", "round", "corner"]
+"""Where a window lies on a resized picture: in the middle, with an odd pixel cut at the end as ``transformers`` does
+or by half to even as torchvision does; or with both upper left corners together."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How an area of a photo becomes the input of a pretrained backbone: resized, then cut or padded to one size.
+
+    ``to`` has two numbers: for ``squash`` height and width; for ``shortest`` the shorter side and the most that the
+    longer one may have (0: no limit); for ``longest`` the most height and width. The middle ``height`` x ``width``
+    pixels of the result are the input; where it is smaller, ``fill`` (red, green, blue) lies around it.
+    """
+
+    height: int
+    width: int
+    resize: Resize
+    to: tuple[int, int]
+    resample: Filter = "bicubic"
+    fill: tuple[int, int, int] = (0, 0, 0)
+    placement: Placement = "floor"
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Fit":
+        """The fit with these fields, as JSON has them. Raises ValueError or TypeError where they make no input.
+
+        >>> Fit.of({"height": 4, "width": 4, "resize": "squash", "to": [4, 4]})
+        Fit(height=4, width=4, resize='squash', to=(4, 4), resample='bicubic', fill=(0, 0, 0), placement='floor')
+        """
+        fit = cls(**{**fields, "to": tuple(fields["to"]), "fill": tuple(fields.get("fill", (0, 0, 0)))})
+        for name, allowed in (("resize", Resize), ("resample", Filter), ("placement", Placement)):
+            if getattr(fit, name) not in get_args(allowed):
+                raise ValueError(
+                    f"no {name} is called {getattr(fit, name)!r}; there are {', '.join(get_args(allowed))}"
+                )
+        numbers = (fit.height, fit.width, *fit.to, *fit.fill)
+        if len(fit.to) != 2 or len(fit.fill) != 3 or not all(type(each) is int for each in numbers):
+            raise ValueError(f"sides and colours are whole numbers, two in `to` and three in `fill`: {fit}")
+        if not all(0 <= each <= SIDE_PX for each in fit.to) or not all(0 <= each <= 255 for each in fit.fill):
+            raise ValueError(f"sides are at most {SIDE_PX} pixels and colours at most 255: {fit}")
+        if (fit.resize != "none" and not fit.to[0]) or (fit.resize in ("squash", "longest") and not fit.to[1]):
+            raise ValueError(f"a picture that is resized to {fit.to} has no pixels")
+        return fit
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How the pixels of one domain become an encoder's input.
@@ -87,12 +141,33 @@ class Preprocessing:
     The box is enlarged by ``margin`` of its size on every side and cut at the edge of the photo. Where there is no box
     and ``trim`` is set, a plain border is cut off. The result is resized to ``height`` x ``width`` pixels, without
     keeping its proportions.
+
+    With ``fit`` the same area becomes the input of a pretrained backbone, too. Both lie in one array: that of
+    ``height`` x ``width`` above, that of ``fit`` below, both at the left.
     """
 
     height: int
     width: int
     margin: float = 0.0
     trim: bool = False
+    fit: Fit | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and colours of a crop.
+
+        >>> Preprocessing(192, 192, fit=Fit(224, 224, "squash", (224, 224))).shape
+        (416, 224, 3)
+        """
+        if self.fit is None:
+            return self.height, self.width, 3
+        return self.height + self.fit.height, max(self.width, self.fit.width), 3
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Preprocessing":
+        """The preprocessing with these fields, as JSON has them. Raises ValueError or TypeError for others."""
+        fit = fields.get("fit")
+        return cls(**{**fields, "fit": None if fit is None else Fit.of(fit)})
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A search from a photo to products: pixels, vector, weights, nearest products. The command line, the service and the
 public ``Catalog`` all search here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,13 @@ from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
 from osoroi.encoder.calibration import DEPTH
 from osoroi.errors import BadRequest, OtherEncoder
-from osoroi.records import Box, BoxLike, Hit, Kinds, PhotoLike
+from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 
 K = 10
 """Products of one search by default."""
+
+DETAIL_ALONE = Clues(known={})
+"""Clues for a photo of which colour and pattern alone are used: its kind is not judged."""
 
 UNLIKELY = 0.2
 """Chance below which a response says that the product itself is probably not among its hits."""
@@ -42,7 +45,7 @@ class Searcher:
         self.catalog = catalog
         self._categorised = (-1, 1.0)  # a commit, and the share of products whose kind was known then
 
-    def search(
+    def search(  # noqa: PLR0913  the wishes of one query are plain keywords here
         self,
         photo: PhotoLike,
         *,
@@ -53,22 +56,25 @@ class Searcher:
         where: str | None = None,
         detail: float | None = None,
         detail_from: PhotoLike | None = None,
+        detail_box: BoxLike | None = None,
     ) -> list[Hit]:
         """The k best distinct products for a street photo, best first, after the first ``offset`` of them.
 
         ``box`` is the garment in the photo; without one, the whole photo is the query. ``kind`` says what it is, as
         ``Garment.kinds`` does; without it, its place on the body and its picture do. ``where`` is a filter.
         ``detail`` in [0, 1] replaces the encoder's weight of colour and pattern. With ``detail_from``, shape is that of
-        the photo, and colour and pattern are those of a second photo, or of a colour such as ``#b03a2e``, ``navy`` or
-        ``紺``. Raises BadPhoto, BadFilter and BadRequest.
+        the photo, and colour and pattern are those of a second photo (of ``detail_box`` in it), or of a colour such as
+        ``#b03a2e``, ``navy`` or ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
         query = self.encoder.input_of(photo, None if box is None else Box.of(box), "street", kind=kind)
         vector = self.encoder.encode_inputs([query])  # [1 d], parts of unit length
         if detail_from is not None:
             from osoroi.image.swatch import photo_or_swatch
 
-            second = image.crop(photo_or_swatch(detail_from), None, self.encoder.preprocessing["shop"])
-            vector = self.encoder.with_detail(vector, self.encoder.encode([second]))
+            inside = None if detail_box is None else Box.of(detail_box)
+            domain = detail_domain(inside)
+            second = image.crop(photo_or_swatch(detail_from), inside, self.encoder.preprocessing[domain])
+            vector = self.encoder.with_detail(vector, self.encoder.encode_inputs([Input(second, DETAIL_ALONE)]))
         judged = detail is None and detail_from is None
         return self.nearest(vector, k, offset=offset, where=where, detail=detail, judged=judged)
 
@@ -161,19 +167,37 @@ class Searcher:
         ]
 
 
-def response(hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s: float) -> dict[str, Any]:
+def detail_domain(box: Box | None) -> Domain:
+    """How the photo that gives colour and pattern is cut: like a product photo, or around a box like a street photo."""
+    return "shop" if box is None else "street"
+
+
+def response(
+    hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s: float, garment: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Hits as plain data: what ``osoroi search --json`` prints and the service sends.
 
     ``encoder`` is the encoder's fingerprint, ``detail`` the weight that was asked for or None, ``took_s`` seconds.
+    ``garment`` is the one that was found in the photo and searched with, as ``garments.fields`` gives it.
     """
+    located = {} if garment is None else {"garment": garment}
+    return {**located, **_ranked(hits), "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
+
+
+def outfit_response(
+    lists: Iterable[tuple[Mapping[str, Any], Sequence[Hit]]], *, encoder: str, detail: float | None, took_s: float
+) -> dict[str, Any]:
+    """The hits of each garment of a photo as plain data; the garments are as ``garments.fields`` gives them."""
+    rows = [{**garment, **_ranked(hits)} for garment, hits in lists]
+    return {"garments": rows, "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
+
+
+def _ranked(hits: Sequence[Hit]) -> dict[str, Any]:
     chance = chance_among(hits)
     return {
         "hits": [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)],
         "probability": chance,
         "nothing_like_it": chance is not None and chance < UNLIKELY,
-        "encoder": encoder,
-        "detail": detail,
-        "took_s": round(took_s, 6),
     }
 
 

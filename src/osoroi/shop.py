@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from osoroi import ingest
 from osoroi.catalog import Storage
@@ -20,6 +20,9 @@ from osoroi.garments import find as find_garments
 from osoroi.ingest import Count, Problem
 from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Row, Value
 from osoroi.search import K, Searcher
+
+if TYPE_CHECKING:
+    from osoroi.words.search import WordSearch
 
 EncoderLike = Encoder | str | os.PathLike[str]
 """An encoder, or the path of its file."""
@@ -44,6 +47,7 @@ class Catalog:
         self.storage = storage
         self.encoder = encoder
         self._searcher = Searcher(encoder, storage)
+        self._words: "WordSearch | None" = None
 
     def __repr__(self) -> str:
         return f"<osoroi.Catalog {self.storage.location}>"
@@ -62,6 +66,7 @@ class Catalog:
         where: str | None = None,
         detail: float | None = None,
         detail_from: PhotoLike | None = None,
+        detail_box: BoxLike | None = None,
         like: str | None = None,
     ) -> list[Hit]: ...
 
@@ -78,7 +83,7 @@ class Catalog:
         detail: float | None = None,
     ) -> list[list[Hit]]: ...
 
-    def search(  # noqa: PLR0913
+    def search(  # noqa: PLR0913  the wishes of one query are plain keywords here
         self,
         photo: PhotoLike | list[Any] | tuple[Any, ...] | None = None,
         *,
@@ -89,6 +94,7 @@ class Catalog:
         where: str | None = None,
         detail: float | None = None,
         detail_from: PhotoLike | None = None,
+        detail_box: BoxLike | None = None,
         like: str | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The k products most similar to the garment in a photo, best first, after the first ``offset`` of them.
@@ -99,7 +105,8 @@ class Catalog:
         its place on the body and its picture say that. ``where`` is a filter such as
         ``"category = skirts and price <= 5000"``. ``detail`` in [0, 1] is the weight of colour and pattern; by default
         it is the encoder's. ``detail_from`` is a second photo, or a colour such as ``"#b03a2e"`` or ``"navy"``: the
-        products have the shape of the first photo in that colour and pattern.
+        products have the shape of the first photo in that colour and pattern. ``detail_box`` is the garment in the
+        second photo.
 
         A list of photos is one batch: it gives a list of hits for each photo, and ``box`` and ``kind`` are then lists.
         ``like`` names a product of the catalog that is the query instead of a photo. Raises BadPhoto, BadFilter,
@@ -109,6 +116,8 @@ class Catalog:
             raise BadRequest("a search needs a photo, or like= without box and kind", hint="give one")
         if detail_from is not None and (like is not None or isinstance(photo, list | tuple)):
             raise BadRequest("detail_from needs one photo, not like= or a list", hint="search for one photo at a time")
+        if detail_box is not None and detail_from is None:
+            raise BadRequest("detail_box is a garment in the photo of detail_from", hint="give that photo too")
         if like is not None:
             return self._searcher.similar(like, k=k, offset=offset, where=where, detail=detail)
         if isinstance(photo, list | tuple):
@@ -117,8 +126,38 @@ class Catalog:
             )
         assert photo is not None
         return self._searcher.search(
-            photo, box=box, kind=kind, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from
+            photo,
+            box=box,
+            kind=kind,
+            k=k,
+            offset=offset,
+            where=where,
+            detail=detail,
+            detail_from=detail_from,
+            detail_box=detail_box,
         )
+
+    def search_words(
+        self,
+        text: str,
+        photo: PhotoLike | None = None,
+        *,
+        box: BoxLike | None = None,
+        k: int = K,
+        where: str | None = None,
+        detail: float | None = None,
+    ) -> list[Hit]:
+        """The k products that fit words such as ``"red floral dress"`` best, or words and a photo.
+
+        Words are read into kind, colour and pattern, in English and Japanese, and searched in the titles;
+        ``osoroi.words.read`` gives what is understood. With a photo, products have its cut, and colour and kind of the
+        words. Scores lie in [0, 1]. Raises BadRequest, BadPhoto and BadFilter.
+        """
+        from osoroi.words.search import WordSearch
+
+        if self._words is None:
+            self._words = WordSearch(self._searcher)
+        return self._words.search(text, photo, box=box, k=k, where=where, detail=detail).hits
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
         """The garments in a photo, as ``osoroi.find`` gives them; each has a box to search with."""

@@ -29,10 +29,12 @@ COMMANDS = (
     "train",
     "train-foreground",
     "export",
+    "encoder",
     "calibrate",
     "evaluate",
     "compare",
     "report",
+    "experiment",
     "audit",
     "download",
 )

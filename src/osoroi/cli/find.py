@@ -7,7 +7,7 @@ import click
 
 from osoroi import garments, image
 from osoroi.cli import options, text
-from osoroi.garments import BY_NAME, Garment
+from osoroi.garments import Garment
 from osoroi.records import Box
 from osoroi.report import grid as grids
 
@@ -30,20 +30,9 @@ def command(photo: Path, box: Box | None, grid: Path | None, as_json: bool) -> N
     if grid:
         grids.write(grid, grids.sheet([row(photo, located)]))
     if as_json:
-        text.show_json({"garments": [fields(garment) for garment in located]})
+        text.show_json({"garments": [garments.fields(garment) for garment in located]})
     else:
         text.show(table(located))
-
-
-def fields(garment: Garment) -> dict[str, object]:
-    """One garment as JSON."""
-    return {
-        "kind": garment.kind,
-        "kind_ja": BY_NAME[garment.kind].japanese,
-        "box": list(garment.box),
-        "score": round(garment.score, 4),
-        "person": garment.person,
-    }
 
 
 def table(located: Sequence[Garment]) -> str:

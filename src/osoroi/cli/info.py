@@ -41,7 +41,7 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
         "recipe": encoder.recipe,
         "training": encoder.training,
         "licence": encoder.licence,
-    }
+    } | ({"backbone": dict(encoder.metadata.backbone)} if encoder.metadata.backbone else {})
 
 
 def of_catalog(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from osoroi import files
 from osoroi.records import Box
 
 MAX_K = 10_000
@@ -52,15 +53,10 @@ class Target(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        resolved = path.resolve()
-        for parent in (resolved, *resolved.parents):
-            if (parent / CATALOG_FILE).is_file():
-                self.fail(f"{path} is inside the catalog {parent}; write it elsewhere", param, ctx)
+        if catalog := files.catalog_around(path):
+            self.fail(f"{path} is inside the catalog {catalog}; write it elsewhere", param, ctx)
         return path
 
-
-CATALOG_FILE = "catalog.sqlite"
-"""A folder with this file is a catalog."""
 
 encoder = click.option(
     "--encoder",

@@ -3,15 +3,16 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, text
 from osoroi.encoder import Encoder
-from osoroi.records import Box, Crop, Hit
-from osoroi.search import UNLIKELY, Searcher, chance_among, response
+from osoroi.image.swatch import is_color
+from osoroi.records import Box, Crop, Hit, Kinds
+from osoroi.search import UNLIKELY, Searcher, chance_among, outfit_response, response
 from osoroi.text import number
 
 if TYPE_CHECKING:
@@ -32,12 +33,17 @@ ALL = "all"
 )
 @click.option("--kind", help="What the garment is: top, skirt, shoes, … Without it, its place and picture tell.")
 @options.k
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many of the best: the next page.")
 @options.where
 @options.detail
 @click.option(
     "--detail-from",
     metavar="PHOTO|COLOR",
     help="Take colour and pattern from this photo, or this colour: '#b03a2e', navy, 紺.",
+)
+@click.option("--detail-box", type=options.BoxType(), help="The garment in the photo of --detail-from.")
+@click.option(
+    "--text", "words", metavar="WORDS", help="Search by words, alone or with PHOTO, such as 'red floral dress'."
 )
 @click.option("--grid", type=options.Target(), help="Write the query and the results as one picture (PNG).")
 @options.encoder
@@ -46,13 +52,16 @@ def command(
     catalog: Path,
     photo: Path | None,
     like: str | None,
+    words: str | None,
     box: Box | None,
     garment: str | None,
     kind: str | None,
     k: int,
+    offset: int,
     where: str | None,
     detail: float | None,
     detail_from: str | None,
+    detail_box: Box | None,
     grid: Path | None,
     encoder: Path | None,
     as_json: bool,
@@ -62,34 +71,37 @@ def command(
     \b
     osoroi search shop snap.jpg --box 40,12,300,420 --where 'price <= 5000'
     osoroi search shop snap.jpg --garment lower
-    osoroi search shop snap.jpg --detail-from navy
+    osoroi search shop snap.jpg --garment all --detail-from navy
     osoroi search shop --like A-1042 --detail 1
+    osoroi search shop --text 'red floral dress'
     """
-    if (photo is None) == (like is None):
-        raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
-    if like is not None and box is not None:
-        raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
-    if detail_from is not None and (photo is None or garment == ALL):
-        raise click.UsageError("--detail-from goes with one garment in a PHOTO; leave --like and --garment all away")
-    if garment is not None and (photo is None or box is not None):
-        raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
-    if kind is not None and (photo is None or garment is not None):
-        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
-    chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
-    if photo is not None and garment == ALL:
-        with LocalCatalog.open(catalog, readonly=True) as products:
-            searcher = Searcher(Encoder.open(encoder), products)
-            search_each(searcher, photo, chosen, k, where, detail, grid=grid, as_json=as_json)
+    if words is not None:
+        _without_others(like, garment, detail_from, grid)
+        by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
         return
-    box = chosen[0].box if chosen else box
+    _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
+    chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
+    options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with LocalCatalog.open(catalog, readonly=True) as products:
         searcher = Searcher(Encoder.open(encoder), products)
+
+        def search(box: Box | None, kind: Kinds | None) -> list[Hit]:
+            assert photo is not None
+            return searcher.search(
+                photo, box=box, kind=kind, **options_of, detail_from=detail_from, detail_box=detail_box
+            )
+
         start = time.perf_counter()
-        if photo is not None:
-            known = chosen[0].kinds if chosen else kind
-            hits = searcher.search(photo, box=box, kind=known, k=k, where=where, detail=detail, detail_from=detail_from)
+        if photo is not None and garment == ALL:
+            lists = [(each, search(each.box, each.kinds)) for each in chosen]
+            took_s = time.perf_counter() - start
+            show_each(searcher, photo, lists, detail, grid, as_json, took_s=took_s)
+            return
+        if chosen:
+            hits = search(chosen[0].box, chosen[0].kinds)
         else:
-            hits = searcher.similar(str(like), k=k, where=where, detail=detail)
+            hits = searcher.similar(str(like), **options_of) if photo is None else search(box, kind)
+        box = chosen[0].box if chosen else box
         took_s = time.perf_counter() - start
         if grid:
             from osoroi.cli import pictures
@@ -99,9 +111,35 @@ def command(
             grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
             pictures.note_fonts(hit.product.title for hit in hits)
     if as_json:
-        text.show_json(response(hits, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
+        found = fields_of(chosen)
+        fingerprint = searcher.encoder.fingerprint
+        text.show_json(response(hits, encoder=fingerprint, detail=detail, took_s=took_s, garment=found))
     else:
         show_hits(hits)
+
+
+def _demand_fitting(
+    photo: Path | None,
+    like: str | None,
+    box: Box | None,
+    garment: str | None,
+    kind: str | None,
+    detail_from: str | None,
+    detail_box: Box | None,
+) -> None:
+    """Raise UsageError for options that mean nothing together."""
+    if (photo is None) == (like is None):
+        raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
+    if like is not None and box is not None:
+        raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
+    if detail_from is not None and photo is None:
+        raise click.UsageError("--detail-from goes with a PHOTO; leave --like away")
+    if detail_box is not None and (detail_from is None or is_color(detail_from)):
+        raise click.UsageError("--detail-box is a garment in the photo of --detail-from")
+    if garment is not None and (photo is None or box is not None):
+        raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
+    if kind is not None and (photo is None or garment is not None):
+        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
 
 
 def show_hits(hits: Sequence[Hit]) -> None:
@@ -112,6 +150,40 @@ def show_hits(hits: Sequence[Hit]) -> None:
         text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
 
 
+def _without_others(*others: object) -> None:
+    if any(other is not None for other in others):
+        raise click.UsageError("--text goes with PHOTO, --box, -k, --where, --detail and --json alone")
+
+
+def by_words(
+    catalog: Path,
+    words: str,
+    photo: Path | None,
+    box: Box | None,
+    k: int,
+    where: str | None,
+    detail: float | None,
+    encoder: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what was understood of the words, and the products for them."""
+    from osoroi.words.search import WordSearch
+
+    with LocalCatalog.open(catalog, readonly=True) as products:
+        searcher = Searcher(Encoder.open(encoder), products)
+        start = time.perf_counter()
+        hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
+        took_s = time.perf_counter() - start
+        if as_json:
+            rows = [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)]
+            answer = {"hits": rows, "understood": vars(understood), "encoder": searcher.encoder.fingerprint}
+            text.show_json(answer | {"detail": detail, "took_s": round(took_s, 6)})
+            return
+    text.warn(f"understood: {understood}")
+    text.show(table(hits) if hits else "nothing in the catalog matches")
+
+
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
     """The garments of a photo that a person means; most searches need none of what finds them."""
     from osoroi.garments import choose, find
@@ -119,36 +191,38 @@ def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
     return choose(find(photo), wanted)
 
 
-def search_each(
+def fields_of(chosen: "Sequence[Garment]") -> dict[str, Any] | None:
+    """The garment that was searched with as JSON, or None where none was found."""
+    if not chosen:
+        return None
+    from osoroi.garments import fields
+
+    return fields(chosen[0])
+
+
+def show_each(
     searcher: Searcher,
     photo: Path,
-    garments: "Sequence[Garment]",
-    k: int,
-    where: str | None,
+    lists: "Sequence[tuple[Garment, Sequence[Hit]]]",
     detail: float | None,
-    *,
     grid: Path | None,
     as_json: bool,
+    *,
+    took_s: float,
 ) -> None:
     """Print one list of products for each garment of a photo; a grid has one row for each."""
-    lists = [
-        (each, searcher.search(photo, box=each.box, kind=each.kinds, k=k, where=where, detail=detail))
-        for each in garments
-    ]
     if grid:
         from osoroi.cli import pictures
         from osoroi.report import grid as grids
 
-        grids.write(
-            grid, grids.sheet([grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists])
-        )
+        rows = [grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists]
+        grids.write(grid, grids.sheet(rows))
         pictures.note_fonts(hit.product.title for _, hits in lists for hit in hits)
     if as_json:
-        answers = [response(hits, encoder="", detail=detail, took_s=0.0)["hits"] for _, hits in lists]
-        from osoroi.cli.find import fields
+        from osoroi.garments import fields
 
-        rows = [fields(each) | {"hits": answer} for (each, _), answer in zip(lists, answers, strict=True)]
-        text.show_json({"garments": rows, "encoder": searcher.encoder.fingerprint, "detail": detail})
+        answers = [(fields(each), hits) for each, hits in lists]
+        text.show_json(outfit_response(answers, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
         return
     for place, (each, hits) in enumerate(lists, start=1):
         text.show(f"{place} {each.kind} {','.join(map(str, each.box))}")

@@ -60,6 +60,7 @@ def command(
     from osoroi.server.settings import Settings
 
     settings = Settings(read_key=read_key, write_key=write_key, open_reads=open_reads)
+    host = host.removeprefix("[").removesuffix("]")  # an IPv6 address as it stands in a URL
     settings.check_address(host)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     with LocalCatalog.open(catalog) as products:

@@ -9,7 +9,7 @@ import click
 
 from osoroi.cli import options, progress
 from osoroi.errors import extra
-from osoroi.recipe import NAMED, changed, named
+from osoroi.recipes import NAMED, changed, named
 
 
 @click.command()
@@ -31,6 +31,12 @@ from osoroi.recipe import NAMED, changed, named
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of features of frozen backbones that runs share; without it they are kept in the run's own folder.",
 )
+@click.option(
+    "--validation-share",
+    type=options.Share(0, 1, min_open=True, max_open=True),
+    help="Hold out this share of train for validation, instead of the split val; without val, 0.1 is held out.",
+)
+@click.option("--device", help="Device to train on: cpu, cuda, cuda:1, mps; without it a GPU where there is one.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @options.as_json
 def command(
@@ -39,28 +45,39 @@ def command(
     out: Path,
     changes: tuple[str, ...],
     cache: Path | None,
+    validation_share: float | None,
+    device: str | None,
     resume: bool,
     as_json: bool,
     **weights: Any,
 ) -> None:
     """Train a network to match the street photos of every DATASET with its shop photos.
 
-    Trains on the split train and measures on the split val; a dataset without splits is split 9:1. Several datasets
-    are one, and a batch holds products of one of them. Prints the metrics of the network that was kept.
+    Trains on the split train and measures on the split val. A dataset without val loses a tenth of train to it: whole
+    products, and no design and no photo stands in both; one without splits is split 9:1. Several datasets are one,
+    and a batch holds products of one of them. Prints the metrics of the network that was kept.
     `osoroi export` makes an encoder of it.
 
     \b
     osoroi train table:pairs.csv --recipe quick --out run
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2 --resume
+    torchrun --nproc-per-node 2 --no-python osoroi train table:pairs.csv --recipe finetune --out run3
     """
     extra("torch", "train")
-    from osoroi.training import run
+    from osoroi.training import distributed, run
 
     chosen = named(recipe, dict(map(changed, changes)))
-    config = run.RunConfig(datasets, chosen, **{name: str(path) for name, path in weights.items() if path is not None})
-    callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter())
-    metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks)
+    files = {name: str(path) for name, path in weights.items() if path is not None}
+    config = run.RunConfig(datasets, chosen, validation_share=validation_share, **files)
+    with distributed.world() as world:
+        callbacks = run.Callbacks()
+        if world.is_first:
+            callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter())
+        place = distributed.Place(device, world)
+        metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks, on=place)
+    if not world.is_first:
+        return
     if as_json:
         click.echo(json.dumps({"run": str(out), "recipe": chosen.name, "metrics": metrics}))
         return
@@ -70,7 +87,8 @@ def command(
 
 def _print_counts(counts: Any) -> None:
     dropped = f"; {counts.dropped} products have one side alone and are left out" if counts.dropped else ""
-    click.echo(f"{counts.training:,} products to learn from, {counts.validation:,} held out{dropped}", err=True)
+    held_out = f"{counts.validation:,} held out ({'; '.join(dict.fromkeys(counts.origins))})"
+    click.echo(f"{counts.training:,} products to learn from, {held_out}{dropped}", err=True)
 
 
 NAMED_UNREADABLE = 5

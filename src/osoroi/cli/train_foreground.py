@@ -8,7 +8,7 @@ import click
 from osoroi.cli import options
 from osoroi.cli.train import Countdown
 from osoroi.errors import BadRequest, extra
-from osoroi.recipe import NAMED, named
+from osoroi.recipes import NAMED, named
 
 
 @click.command()

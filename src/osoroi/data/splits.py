@@ -4,6 +4,7 @@ Dealing by a hash of the id means that a product stays where it was when others 
 (``design_id``) go together: the same cut in another colour is too easy a query, and too good an answer.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from itertools import accumulate
@@ -54,6 +55,57 @@ def dealer(shares: str, seed: str = "0") -> Callable[[Product], str]:
         return next(name for name, edge in zip(SPLITS, edges, strict=False) if at < edge)
 
     return deal
+
+
+def connected(links: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Products that a chain of shared photos or designs connects, in the order in which products first come.
+
+    A link is a product and a photo, or anything else that must not stand in two splits.
+
+    >>> connected([("skirt", "photo 1"), ("bag", "photo 1"), ("hat", "photo 2"), ("bag", "photo 3")])
+    [['skirt', 'bag'], ['hat']]
+    """
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(node: tuple[str, str]) -> tuple[str, str]:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    products: dict[str, None] = {}
+    for product, other in links:
+        products[product] = None
+        parent[root(("other", other))] = root(("product", product))
+    components: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for product in products:
+        components[root(("product", product))].append(product)
+    return list(components.values())
+
+
+def hold_out(links: Iterable[tuple[str, str]], share: float, seed: str = "0") -> set[str]:
+    """A share of the products, at least two, that no shared photo or design connects with the others.
+
+    ``links`` is as in ``connected``. Whole components are drawn in the order of a hash of their first product; one that
+    would exceed the share is passed over, so the largest may always stay. Raises BadDataset where none is small enough.
+
+    >>> sorted(hold_out([(str(number), f"photo {number // 2}") for number in range(40)], 0.1))
+    ['10', '11', '32', '33']
+    """
+    components = connected(links)
+    most = max(2, round(share * sum(map(len, components))))
+    chosen: set[str] = set()
+    for component in sorted(components, key=lambda members: place(Product(min(members)), seed)):
+        if len(chosen) + len(component) <= most:
+            chosen.update(component)
+    if len(chosen) < 2 or len(components) < 2:
+        sizes = sorted(map(len, components), reverse=True)[:3]
+        raise BadDataset(
+            f"no {most} products can be held out: shared photos and designs connect them in groups of {sizes}",
+            hint="give the dataset a split of its own, or hold out a larger share",
+        )
+    return chosen
 
 
 def checked(rows: Iterable[Row]) -> Iterator[Row]:

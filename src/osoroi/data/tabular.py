@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from osoroi import files
 from osoroi.errors import BadDataset, extra
 from osoroi.records import Box, Value
 
@@ -100,6 +101,8 @@ def lines(path: Path) -> Iterator[Line]:
         raise BadDataset(f"{path} is no table", hint=f"a table's name ends in one of: {', '.join(FORMATS)}")
     if not path.is_file():
         raise BadDataset(f"there is no table {path}", hint="check the path")
+    if files.is_database(path):
+        raise BadDataset(f"{path} is the database of a catalog, and no table", hint="check the path")
     yield from FORMATS[suffix](path)
 
 

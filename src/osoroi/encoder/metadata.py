@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from typing import Any, Final
 
@@ -21,14 +21,14 @@ import onnxruntime as ort
 from osoroi.encoder.calibration import Calibration
 from osoroi.errors import BadEncoder
 from osoroi.inference import REMEDY, Embedder, faults
-from osoroi.records import Domain, Part, Preprocessing
+from osoroi.records import SIDE_PX, Domain, Part, Preprocessing
 
 ENTRY: Final = "osoroi"
 """The name of the metadata entry."""
 
 FORMAT: Final = 2
-"""Files of a higher format are refused: they may mean something else by the same words. Files without the part ``kind``
-have format 1, which older versions read."""
+"""Files of a higher format are refused: they may mean something else by the same words. A file is written in the lowest
+format that can express it: 2 where there is the part ``kind``, or a pretrained backbone with an input of its own."""
 
 GRAPH_FIELD, OPSET_FIELD, METADATA_FIELD, FUNCTION_FIELD = 7, 8, 14, 25
 MODEL_FIELDS: Final = frozenset((*range(1, 10), 14, 20, 25, 26))
@@ -61,9 +61,6 @@ UNIT: Final = 1e-3
 DEPTH: Final = 100
 """Messages inside messages beyond which a file is refused, as protocol buffers do."""
 
-SIDE_PX: Final = 4096
-"""Most pixels on a side of an encoder's input."""
-
 
 @dataclass(frozen=True)
 class Metadata:
@@ -82,6 +79,7 @@ class Metadata:
     fingerprint: str
     kinds: str = ""
     calibration: Calibration | None = None
+    backbone: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def graph_parts(self) -> tuple[Part, ...]:
@@ -90,11 +88,14 @@ class Metadata:
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""
-        written = {"format": FORMAT if self.kinds else 1} | asdict(self)
-        for optional in ("kinds", "calibration"):
-            if not written[optional]:
-                del written[optional]
-        written["views"] = written.pop("preprocessing")
+        views = {domain: _stated(view) for domain, view in self.preprocessing.items()}
+        later = bool(self.kinds) or any("fit" in view for view in views.values())
+        written = {"format": FORMAT if later else 1} | asdict(self)
+        for name in ("kinds", "calibration", "backbone"):
+            if not written[name]:
+                del written[name]
+        del written["preprocessing"]
+        written["views"] = views
         return json.dumps(written, sort_keys=True, ensure_ascii=False)
 
     @classmethod
@@ -103,14 +104,14 @@ class Metadata:
 
         >>> Metadata.from_json('{"format": 3}')
         Traceback (most recent call last):
-        osoroi.errors.BadEncoder: the encoder file has format 3, and this osoroi reads format 2; install a newer osoroi
+        osoroi.errors.BadEncoder: the encoder file has format 3, and this one reads formats 1–2; install a newer osoroi
         """
         try:
             written = json.loads(text)
             written_format = written["format"]
             if written_format not in range(1, FORMAT + 1):
                 raise BadEncoder(
-                    f"the encoder file has format {written_format}, and this osoroi reads format {FORMAT}",
+                    f"the encoder file has format {written_format}, and this one reads formats 1–{FORMAT}",
                     hint="install a newer osoroi",
                 )
             parts = tuple(_part(part) for part in written["parts"])
@@ -125,6 +126,7 @@ class Metadata:
                 licence=str(written["licence"]),
                 fingerprint=str(written["fingerprint"]),
                 kinds=str(written.get("kinds", "")),
+                backbone={str(name): str(value) for name, value in written.get("backbone", {}).items()},
                 calibration=Calibration.from_dict(written["calibration"]) if "calibration" in written else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
@@ -139,11 +141,18 @@ def _part(written: Mapping[str, Any]) -> Part:
 
 
 def _preprocessing(written: Mapping[str, Any]) -> Preprocessing:
-    view = Preprocessing(**written)
-    sides = all(isinstance(side, int) and 1 <= side <= SIDE_PX for side in (view.height, view.width))
+    view = Preprocessing.of(written)
+    inputs = [view] if view.fit is None else [view, view.fit]
+    lengths = [length for each in inputs for length in (each.height, each.width)]
+    sides = all(isinstance(side, int) and 1 <= side <= SIDE_PX for side in lengths)
     if not sides or not 0 <= view.margin <= 10 or not isinstance(view.trim, bool):
         raise ValueError(f"sides are 1 to {SIDE_PX} pixels, a margin is 0 to 10, not {view}")
     return view
+
+
+def _stated(view: Preprocessing) -> dict[str, Any]:
+    """The fields of a preprocessing, without that of a backbone where there is none."""
+    return {name: value for name, value in asdict(view).items() if value is not None}
 
 
 def fingerprint(
@@ -161,7 +170,7 @@ def fingerprint(
     """
     around: dict[str, Any] = {
         "parts": [[part.name, part.size] for part in parts],
-        "views": {domain: asdict(one) for domain, one in preprocessing.items()},
+        "views": {domain: _stated(one) for domain, one in preprocessing.items()},
     }
     if kinds:
         around["kinds"] = kinds
@@ -314,7 +323,7 @@ def read_metadata(session: ort.InferenceSession) -> Metadata:
 def try_out(embedder: Embedder, metadata: Metadata) -> None:
     """Two crops, noise and a ramp, give two rows of finite numbers whose parts are of unit length."""
     street = metadata.preprocessing["street"]
-    noise = np.random.default_rng(0).integers(0, 256, (street.height, street.width, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, street.shape, dtype=np.uint8)
     ramp = np.linspace(0, 255, noise.size).reshape(noise.shape).astype(np.uint8)
     vectors = embedder.vectors(np.stack([noise, ramp]))
     size = sum(part.size for part in metadata.graph_parts)
@@ -337,11 +346,12 @@ def verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -
             f"altered after it was written: fingerprint {computed[:12]}, and {stated} in its metadata",
             hint="fetch the file again, or export it again",
         )
-    takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
-    gives = {put.name: put.shape[1:] for put in session.get_outputs()}
+    with faults("cannot read the inputs and outputs of this file"):  # a name may be no Unicode
+        takes = {put.name: (put.type, put.shape[1:]) for put in session.get_inputs()}
+        gives = {put.name: put.shape[1:] for put in session.get_outputs()}
     size = sum(part.size for part in metadata.graph_parts)
     fits = all(
-        takes == {"crops": ("tensor(uint8)", [preprocessing.height, preprocessing.width, 3])}
+        takes == {"crops": ("tensor(uint8)", list(preprocessing.shape))}
         for preprocessing in metadata.preprocessing.values()
     )
     if not fits or gives.get("vectors") != [size]:

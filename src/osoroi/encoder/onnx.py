@@ -50,7 +50,7 @@ class Encoder:
     >>> [part.name for part in encoder.parts], encoder.dim
     (['deep', 'detail', 'kind'], 276)
     >>> preprocessing = encoder.preprocessing["street"]
-    >>> crop = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
+    >>> crop = np.zeros(preprocessing.shape, np.uint8)
     >>> encoder.encode([crop]).shape
     (1, 276)
     """
@@ -75,17 +75,21 @@ class Encoder:
         used where this installation of ONNX Runtime has one, and the CPU otherwise. ``threads`` is for the CPU.
 
         Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
-        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds.
+        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds, by the model as it stands.
+        Only then it is optimized, which computes its constant parts: a file that asks for too much of that has been
+        refused before. One operation is not interrupted.
         """
         path = DEFAULT if path is None else Path(path)
         model = read_model(path)
         try:
             decisive = computation(model)
-            session = open_session(model, threads, providers)
-            metadata = read_metadata(session)
-            verify(session, metadata, decisive)
-            try_out(OnnxEmbedder(session, limit_s=limit_s), metadata)
+            trial = open_session(model, threads, providers, limit_s=limit_s, optimized=False)
+            metadata = read_metadata(trial)
+            verify(trial, metadata, decisive)
+            try_out(OnnxEmbedder(trial, limit_s=limit_s), metadata)
             demand_kinds(metadata)
+            del trial
+            session = open_session(model, threads, providers, limit_s=limit_s)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
         return cls(OnnxEmbedder(session), metadata)
@@ -156,7 +160,9 @@ class Encoder:
         if self.has_kind:
             from osoroi.garments import part
 
-            kinds = part.parts(crops, [Clues()] * len(crops) if clues is None else clues)
+            street = self.preprocessing["street"]
+            own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
+            kinds = part.parts(own, [Clues()] * len(crops) if clues is None else clues)
             vectors = np.concatenate([vectors, kinds], axis=1)
         if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
@@ -372,8 +378,7 @@ class Encoder:
         return masks[0]
 
     def _fitting(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        preprocessing = self.preprocessing["street"]
-        shape = (preprocessing.height, preprocessing.width, 3)
+        shape = self.preprocessing["street"].shape
         if crop.dtype != np.uint8 or crop.shape != shape:
             raise BadEncoder(
                 f"the encoder takes crops of uint8 {shape}, not of {crop.dtype} {crop.shape}",

@@ -6,7 +6,8 @@ what a crop looks like, and ``kinds`` is the table of kinds. Without torch.
 """
 
 from osoroi.garments.choose import choose
-from osoroi.garments.find import Garment, find
+from osoroi.garments.fields import fields
+from osoroi.garments.find import WORK_SIDE, Garment, find, find_in
 from osoroi.garments.kinds import BY_NAME, KINDS, Kind, read_category
 
-__all__ = ["BY_NAME", "KINDS", "Garment", "Kind", "choose", "find", "read_category"]
+__all__ = ["BY_NAME", "KINDS", "WORK_SIDE", "Garment", "Kind", "choose", "fields", "find", "find_in", "read_category"]

@@ -4,7 +4,7 @@ Where nobody is seen, the photo shows one garment: its content. A box of the use
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,8 @@ from osoroi.garments.body import Body
 from osoroi.garments.people import Detection, detect
 from osoroi.garments.pose import Pose, pose_of
 from osoroi.garments.posterior import place, posterior
-from osoroi.image import Photo
+from osoroi.image import Photo, Reduced
+from osoroi.image.palette import palette
 from osoroi.records import Box, BoxLike, PhotoLike
 
 WORK_SIDE: Final = 1024
@@ -48,6 +49,7 @@ class Garment:
     ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
     the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it. ``kinds`` has
     the probability of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
+    ``colors`` are its main colours as codes such as ``#b03a2e``, the most frequent first.
     """
 
     box: Box
@@ -55,6 +57,7 @@ class Garment:
     score: float
     person: int | None
     kinds: Mapping[str, float] = field(default_factory=dict, hash=False)
+    colors: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -73,31 +76,48 @@ def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
     follows from its place on the body where there is one. Raises BadPhoto for a photo that cannot be read and for a
     box outside it.
     """
-    pixels = image.read(photo)
-    height, width, _ = pixels.shape
-    given = None if box is None else Box.of(box)
-    if given is not None and not (0 <= given.left < given.right <= width and 0 <= given.top < given.bottom <= height):
+    return find_in(image.reduced(photo, WORK_SIDE), box=None if box is None else Box.of(box))
+
+
+def find_in(photo: Reduced, *, box: Box | None = None) -> list[Garment]:
+    """The garments of a photo that is decoded already and has ``WORK_SIDE`` pixels at most; boxes are in its own."""
+    small, factor, width, height = photo
+    if box is not None and not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
         raise BadPhoto(
-            f"box {tuple(given)} does not fit a photo of {width} x {height}",
+            f"box {tuple(box)} does not fit a photo of {width} x {height}",
             hint="boxes are (left, top, right, bottom) in pixels of the upright photo, right and bottom outside",
         )
-    reduced = -(-max(height, width) // WORK_SIDE)
-    small = np.asarray(Image.fromarray(pixels).reduce(reduced)) if reduced > 1 else pixels
+    return [
+        replace(garment, colors=palette(small, _inside(garment.box, factor, small)))
+        for garment in _found(small, factor, width, height, box)
+    ]
+
+
+def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) -> list[Garment]:
+    """The garments of a reduced photo, or the one in a box."""
     detections = detect(small)
     people = [person for found in largest(detections, small) if (person := examine(small, found.box))]
-    if given is not None:
-        return [boxed(small, given, people, reduced)]
+    if box is not None:
+        return [boxed(small, box, people, factor)]
     garments = []
     for number, person in enumerate(people):
         on_body = of_person(person, detections, small)
         on_body.sort(key=lambda estimate: -area(estimate.box))
         for estimate in on_body:
-            at = _whole(estimate.box, reduced, width, height)
+            at = _whole(estimate.box, factor, width, height)
             garments.append(Garment(at, estimate.kind, estimate.score, number, estimate.kinds))
     if garments:
         return garments
-    whole = image.content(pixels)
-    return [boxed(small, whole, [], reduced)]
+    left, top, right, bottom = (side * factor for side in image.content(small))
+    return [boxed(small, Box(left, top, min(right, width), min(bottom, height)), [], factor)]
+
+
+def _inside(box: Box, factor: int, small: Photo) -> rule.Rectangle:
+    """A box of the full photo in pixels of the reduced one, with some area and cut at its edges."""
+    height, width, _ = small.shape
+    left, top, right, bottom = (side / factor for side in box)
+    left, top = min(left, width - 1.0), min(top, height - 1.0)
+    return left, top, min(max(right, left + 1), float(width)), min(max(bottom, top + 1), float(height))
 
 
 def largest(detections: list[Detection], photo: Photo) -> list[Detection]:

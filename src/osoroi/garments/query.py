@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
 
 from osoroi import image
 from osoroi.errors import BadRequest
@@ -13,7 +12,7 @@ from osoroi.garments.kinds import BY_NAME, NAMES, read_category
 from osoroi.garments.people import detect
 from osoroi.garments.pose import pose_of
 from osoroi.garments.posterior import place, place_evidence
-from osoroi.image import LIMITS, Limits
+from osoroi.image import LIMITS, Limits, Reduced
 from osoroi.records import Box, Clues, Kinds, PhotoLike
 
 MIN_COVERED = 0.3
@@ -30,10 +29,13 @@ def clues_of(photo: PhotoLike, box: Box | None, *, kind: Kinds | None = None, li
         return Clues(known=given(kind))
     if box is None:
         return Clues()
-    pixels = image.read(photo, limits=limits)
-    reduced = -(-max(pixels.shape[:2]) // WORK_SIDE)
-    small = np.asarray(Image.fromarray(pixels).reduce(reduced)) if reduced > 1 else pixels
-    garment = (box.left / reduced, box.top / reduced, box.right / reduced, box.bottom / reduced)
+    return clues_in(image.reduced(photo, WORK_SIDE, limits=limits), box)
+
+
+def clues_in(photo: Reduced, box: Box) -> Clues:
+    """The clues of a box of a photo that is decoded already and has ``WORK_SIDE`` pixels at most."""
+    small, factor, _, _ = photo
+    garment = (box.left / factor, box.top / factor, box.right / factor, box.bottom / factor)
     people = largest(detect(small), small)
     shares = [area(_shared(person.box, garment)) / max(area(garment), 1.0) for person in people]
     if not shares or max(shares) < MIN_COVERED:

@@ -12,6 +12,16 @@ from osoroi.inference import open_session
 WEIGHTS: Final = Path(__file__).parent / "weights"
 
 
+NETWORKS: Final = ("yolox_nano.onnx", "pose_landmark.onnx", "kind.onnx")
+"""Detector of people and bags, pose of a person, and kind of a crop."""
+
+
+def load() -> None:
+    """Load all networks now rather than when the first photo comes."""
+    for name in NETWORKS:
+        session(name)
+
+
 @cache
 def session(name: str, threads: int = 1) -> ort.InferenceSession:
     """The network in one file of ``weights``; raises BadEncoder where the file is missing or damaged."""

@@ -5,6 +5,32 @@ what Pillow reads otherwise than a format says, ``icc`` converts colours, ``crop
 finds photos that are the same. Without torch.
 """
 
-from osoroi.image.cropping import LIMITS, Limits, Photo, as_source, content, crop, load, name_of, read, thumbnail
+from osoroi.image.cropping import (
+    LIMITS,
+    Limits,
+    Photo,
+    Reduced,
+    as_source,
+    content,
+    crop,
+    load,
+    name_of,
+    read,
+    reduced,
+    thumbnail,
+)
 
-__all__ = ["LIMITS", "Limits", "Photo", "as_source", "content", "crop", "load", "name_of", "read", "thumbnail"]
+__all__ = [
+    "LIMITS",
+    "Limits",
+    "Photo",
+    "Reduced",
+    "as_source",
+    "content",
+    "crop",
+    "load",
+    "name_of",
+    "read",
+    "reduced",
+    "thumbnail",
+]

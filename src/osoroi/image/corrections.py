@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import BmpImagePlugin, GifImagePlugin, Image, PngImagePlugin, TiffImagePlugin
 
+from osoroi.image.depth import to_eight_bits
 from osoroi.image.png import Png
 
 BITS, PHOTOMETRIC, FILL, SAMPLES, PLANAR, COLOR_MAP = 258, 262, 266, 277, 284, 320
@@ -90,7 +91,7 @@ def tiff(image: Image.Image) -> Image.Image:
     tags = image.tag_v2
     if image.mode.startswith("I;16"):
         white = 2 ** max(tags.get(BITS, (16,))) - 1
-        grey = np.round(np.asarray(image).astype(np.float64) * (255 / white)).astype(np.uint8)
+        grey = to_eight_bits(np.asarray(image), float(white))
         return Image.fromarray(255 - grey if tags.get(PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO else grey)
     if image.mode in ("P", "PA") and max(tags[COLOR_MAP], default=0) < 256:
         image.putpalette(bytes(np.array(tags[COLOR_MAP], np.uint8).reshape(3, -1).T.ravel()))
@@ -148,7 +149,7 @@ def sixteen_bits(image: Image.Image, png: Png) -> np.ndarray:
 
 def eight(deep: np.ndarray) -> Image.Image:
     """Samples of 16 bits as a picture of 8, rounded."""
-    values: UInt8[np.ndarray, "h w c"] = np.round(deep * (255 / 65535)).astype(np.uint8)
+    values: UInt8[np.ndarray, "h w c"] = to_eight_bits(deep, 65535.0)
     return Image.fromarray(values if values.shape[2] == 3 else values.repeat(3, axis=2))
 
 

@@ -11,11 +11,13 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from osoroi import files
 from osoroi.errors import BadPhoto
 from osoroi.image.decode import Decoded, Shrink, decode, of_picture, whole
 from osoroi.records import Box, PhotoLike, Preprocessing, Readable, Source
@@ -25,6 +27,10 @@ RESAMPLING = Image.Resampling.LANCZOS
 
 GAP = 2.0
 """A picture more than so many times too large is first reduced by a whole number: half the time, same quality."""
+
+REFERENCE_GAP = 1.0
+"""A JPEG is decoded smaller only while it has so many times the pixels that a pretrained backbone's input is made of;
+measured by benchmarks/backbone_crops.py."""
 
 AT_ONCE = 16
 """Lines of a border that are judged together."""
@@ -92,12 +98,13 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
         if not stat.S_ISREG(state.st_mode):
             what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
             raise BadPhoto(f"{source} is {what}", hint="give the path of one photo")
-        with source.open("rb") as file:
+        with files.open_foreign(source) as file:
             return _within(file.read(limits.bytes + 1), name_of(source), limits, max(state.st_size, 0))
     except FileNotFoundError as error:
         raise BadPhoto(f"there is no photo at {source}", hint="check the path") from error
     except PermissionError as error:
-        raise BadPhoto(f"{name_of(source)} may not be read", hint="give yourself permission to read it") from error
+        reason = f"{name_of(source)} may not be read: {error.strerror}"
+        raise BadPhoto(reason, hint="give yourself permission to read it, or name another file") from error
     except (OSError, ValueError) as error:
         raise BadPhoto(f"{name_of(source)} cannot be read: {error}", hint="check that it is there and open") from error
 
@@ -146,10 +153,45 @@ def read(photo: PhotoLike, *, limits: Limits = LIMITS) -> Photo:
     return _pixels(_open(photo, limits)(whole).picture)
 
 
+class Reduced(NamedTuple):
+    """An upright photo reduced by a whole number: each pixel stands for ``factor`` x ``factor`` of the photo, which has
+    ``width`` x ``height``."""
+
+    photo: Photo
+    factor: int
+    width: int
+    height: int
+
+
+def reduced(source: PhotoLike, side: int, *, limits: Limits = LIMITS) -> Reduced:
+    """The whole photo, reduced by the least whole number that leaves its longer side at most ``side`` pixels.
+
+    A JPEG file is decoded at 1/2, 1/4 or 1/8 where that divides the number. Raises BadPhoto.
+
+    >>> small = reduced(np.zeros((90, 250, 3), np.uint8), 100)
+    >>> small.photo.shape, small.factor, small.width, small.height
+    ((30, 84, 3), 3, 250, 90)
+    """
+
+    def factor(width: int, height: int) -> int:
+        return -(-max(width, height) // side)
+
+    def divisor(width: int, height: int) -> int:
+        return factor(width, height) & -factor(width, height)  # the greatest power of two in it
+
+    photo = _open(source, limits)(divisor)
+    whole_factor = factor(photo.width, photo.height)
+    rest = whole_factor // photo.scale
+    return Reduced(
+        _pixels(photo.picture.reduce(rest) if rest > 1 else photo.picture), whole_factor, photo.width, photo.height
+    )
+
+
 def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, limits: Limits = LIMITS) -> Photo:
     """The encoder's input: upright -> box with its margin, or plain border off -> resized to ``height`` x ``width``.
 
-    A JPEG file is decoded at 1/2, 1/4 or 1/8 where what is cut out still has at least as many pixels as the input.
+    With ``preprocessing.fit``, the input of a pretrained backbone lies below it. A JPEG file is decoded at 1/2, 1/4 or
+    1/8 where what is cut out still has at least as many pixels as each input.
     Raises BadPhoto.
     """
     decoded, name = _open(source, limits), name_of(source)
@@ -157,24 +199,29 @@ def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, li
     def reduction(width: int, height: int) -> int:
         left, top, right, bottom = _area(box, preprocessing, width, height, name)
         spare = 2 if box is None and preprocessing.trim else 1  # what is left of a trimmed photo is often half as wide
-        return int(
-            max(1, min((right - left) / (preprocessing.width * spare), (bottom - top) / (preprocessing.height * spare)))
-        )
+        return max(1, int(_times(right - left, bottom - top, preprocessing) / spare))
 
     photo = decoded(reduction)
     if box is not None or not preprocessing.trim:
         return _squash(photo, _area(box, preprocessing, photo.width, photo.height, name), preprocessing)
     inside = content(_pixels(photo.picture))
-    if photo.scale > 1 and (
-        inside.right - inside.left < preprocessing.width or inside.bottom - inside.top < preprocessing.height
-    ):
-        narrowest = min(
-            (inside.right - inside.left) / preprocessing.width, (inside.bottom - inside.top) / preprocessing.height
-        )
-        finer = max(1, int(photo.scale * narrowest))
+    spare_pixels = _times(inside.right - inside.left, inside.bottom - inside.top, preprocessing)
+    if photo.scale > 1 and spare_pixels < 1:
+        finer = max(1, int(photo.scale * spare_pixels))
         photo = decoded(lambda width, height: finer)
         inside = content(_pixels(photo.picture))
     return _shrunk(photo, inside, preprocessing)
+
+
+def _times(width: int | float, height: int | float, preprocessing: Preprocessing) -> float:
+    """How many times the input's pixels an area has, along the side where it has fewest."""
+    times = min(width / preprocessing.width, height / preprocessing.height)
+    if preprocessing.fit is not None:
+        from osoroi.image import fitting
+
+        across, down = fitting.resized(width, height, preprocessing.fit)
+        times = min(times, width / across / REFERENCE_GAP, height / down / REFERENCE_GAP)
+    return times
 
 
 def _area(box: Box | None, preprocessing: Preprocessing, width: int, height: int, name: str) -> Area:
@@ -200,11 +247,20 @@ def _squash(photo: Decoded, area: Area, preprocessing: Preprocessing) -> Photo:
 
 
 def _shrunk(photo: Decoded, area: tuple[int | float, ...], preprocessing: Preprocessing) -> Photo:
-    """An area of the decoded picture, resized to the input's size."""
+    """An area of the decoded picture, resized to the input's size; with the input of a pretrained backbone below."""
     left, top, right, bottom = area
-    return _pixels(
+    own = _pixels(
         photo.picture.resize((preprocessing.width, preprocessing.height), RESAMPLING, (left, top, right, bottom), GAP)
     )
+    if preprocessing.fit is None:
+        return own
+    from osoroi.image import fitting
+
+    both = np.zeros(preprocessing.shape, np.uint8)
+    both[: preprocessing.height, : preprocessing.width] = own
+    below = fitting.fit(photo.picture, (left, top, right, bottom), preprocessing.fit)
+    both[preprocessing.height :, : preprocessing.fit.width] = below
+    return both
 
 
 def _open(photo: PhotoLike, limits: Limits) -> Callable[[Shrink], Decoded]:

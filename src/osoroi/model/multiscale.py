@@ -10,8 +10,10 @@
 
 Between convolution and maximum stand batch normalisation and ReLU. All paths see the same pixels: blue, green, red in 0
 to 255 less Caffe's means, so that the zeros around a photo are the mean colour. The arms ``deep`` and ``shallow`` lack
-the other's paths and are else the same, the 4,096 of the head included. The last 256 are brought to unit length, since
-all our scores are cosines. Wang et al. 2014, arXiv:1404.4661, had the idea of the shallow paths; sizes as published
+the other's paths and are else the same, the 4,096 of the head included. Linear layers start from a normal distribution
+of deviation 1/sqrt(inputs), without bias; L2 divides by the length plus 1e-5. An encoder's last 256 are brought to unit
+length, since all our scores are cosines; whether they are while it is trained is a setting, and the source did not.
+Wang et al. 2014, arXiv:1404.4661, had the idea of the shallow paths; sizes as published
 for street and shop photos.
 """
 
@@ -39,18 +41,41 @@ SHALLOW: Final = 2 * FILTERS * 4 * 4
 """Numbers of both shallow paths, of crops of 224 x 224."""
 
 
-class Head(nn.Module):
-    """Linear, ReLU, unit length, linear, unit length."""
+LENGTH_EPSILON: Final = 1e-5
+"""Added to lengths that rows are divided by."""
 
-    def __init__(self, features: int, dim: int, *, dropout: float = 0.0) -> None:
+
+def l2(rows: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Rows over their length plus 1e-5.
+
+    >>> l2(torch.tensor([[3e-5, 4e-5]]))  # 5e-5 + 1e-5
+    tensor([[0.5000, 0.6667]])
+    """
+    return rows / (rows.norm(dim=1, keepdim=True) + LENGTH_EPSILON)
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer as the published framework starts it."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=inputs**-0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Head(nn.Module):
+    """Linear, ReLU, L2, linear, unit length; with ``normalize_output=False`` the last only while it does not train."""
+
+    def __init__(self, features: int, dim: int, *, dropout: float = 0.0, normalize_output: bool = True) -> None:
         super().__init__()
         self.dropout = dropout
-        self.hidden = nn.Linear(features, HIDDEN)
-        self.last = nn.Linear(HIDDEN, dim)
+        self.normalize_output = normalize_output
+        self.hidden = linear(features, HIDDEN)
+        self.last = linear(HIDDEN, dim)
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
-        hidden = F.normalize(F.relu(self.hidden(raw)))
-        return F.normalize(self.last(F.dropout(hidden, self.dropout, self.training)))
+        hidden = l2(F.relu(self.hidden(raw)))
+        output = self.last(F.dropout(hidden, self.dropout, self.training))
+        return output if self.training and not self.normalize_output else F.normalize(output)
 
 
 class Published(nn.Module):
@@ -63,7 +88,14 @@ class Published(nn.Module):
     means: Tensor
 
     def __init__(
-        self, arm: str, backbone: nn.Module | None, *, dim: int = 256, unfreeze_blocks: int = 0, dropout: float = 0.0
+        self,
+        arm: str,
+        backbone: nn.Module | None,
+        *,
+        dim: int = 256,
+        unfreeze_blocks: int = 0,
+        dropout: float = 0.0,
+        normalize_output: bool = True,
     ) -> None:
         super().__init__()
         assert arm in ARMS
@@ -77,7 +109,8 @@ class Published(nn.Module):
             width = backbone.width
             self._freeze(backbone, unfreeze_blocks)
         self.cut = None if backbone is None or not unfreeze_blocks else max(0, len(backbone.widths) - unfreeze_blocks)
-        self.head = Head(width + (0 if self.shallow is None else SHALLOW), dim, dropout=dropout)
+        features = width + (0 if self.shallow is None else SHALLOW)
+        self.head = Head(features, dim, dropout=dropout, normalize_output=normalize_output)
         self.register_buffer("means", torch.tensor(MEANS)[:, None, None], persistent=False)
 
     def _freeze(self, backbone: Backbone, unfreeze_blocks: int) -> None:
@@ -108,10 +141,10 @@ class Published(nn.Module):
     def embed(self, *features: Tensor) -> Float[Tensor, "b d"]:
         """Vectors of features that were computed before."""
         deep, averaged = (features[:1], features[1:]) if self.backbone is not None else ((), features)
-        runs = [F.normalize(mean.float()) for mean in deep]
+        runs = [l2(mean.float()) for mean in deep]
         if self.shallow is not None:
             paths = zip(self.shallow, averaged, strict=True)
-            runs.append(F.normalize(torch.cat([path(pixels.float()) for path, pixels in paths], 1)))
+            runs.append(l2(torch.cat([path(pixels.float()) for path, pixels in paths], 1)))
         output: Tensor = self.head(torch.cat(runs, 1))
         return output
 
@@ -160,6 +193,11 @@ def build(recipe: Recipe, weights: Path | None) -> Published:
         torch.manual_seed(recipe.seed)
         backbone = build_backbone(recipe.backbone, weights) if recipe.backbone else None
         network = Published(
-            arm, backbone, dim=recipe.dim, unfreeze_blocks=recipe.unfreeze_blocks, dropout=recipe.dropout
+            arm,
+            backbone,
+            dim=recipe.dim,
+            unfreeze_blocks=recipe.unfreeze_blocks,
+            dropout=recipe.dropout,
+            normalize_output=recipe.normalize_output,
         )
     return network.eval()

@@ -7,8 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 FILTERS: Final = 96
-DEVIATION: Final = 0.02
-"""Of the normal distribution that the convolutions start from."""
+DEVIATION: Final = 0.062
+"""Standard deviation of the normal distribution that the convolutions start from: the published listing has
+``wscale=0.02*sqrt(27)``, and its framework multiplied by the square root of that, over the root of 27 inputs."""
+BATCH_EPSILON: Final = 2e-5
+"""Added to variances by the batch normalisation of the published framework."""
+BATCH_DECAY: Final = 0.9
+"""Share of the running statistics that a batch leaves as it is, in the same."""
 
 
 class Scale(NamedTuple):
@@ -30,7 +35,7 @@ class Shallow(nn.Module):
         super().__init__()
         self.scale = scale
         self.conv = nn.Conv2d(3, FILTERS, 3, 4, 1)
-        self.norm = nn.BatchNorm2d(FILTERS)
+        self.norm = nn.BatchNorm2d(FILTERS, eps=BATCH_EPSILON, momentum=1 - BATCH_DECAY)
         nn.init.normal_(self.conv.weight, std=DEVIATION)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 

@@ -20,6 +20,7 @@ from osoroi.server.api import photos, routes, schemas
 from osoroi.server.connections import Connections
 from osoroi.server.decoding import Decoder
 from osoroi.server.decoding.pool import DecodingPool
+from osoroi.server.finding import Finder
 from osoroi.server.limits import RETRY_S
 from osoroi.server.middleware import Middleware
 from osoroi.server.pages import routes as pages
@@ -45,11 +46,12 @@ def make(
     *,
     decoder: Decoder | None = None,
     reopen: Callable[[], Searcher] | None = None,
+    finder: Finder | None = None,
 ) -> FastAPI:
     """The application that searches with ``searcher`` and writes to its catalog. It closes neither.
 
     ``decoder`` decodes photos, by default in worker processes. ``reopen`` opens the catalog again once it was moved to
-    another encoder or replaced.
+    another encoder or replaced. ``finder`` finds garments, by default with the networks that ship.
     """
     settings = settings or Settings()
     decoder = decoder or DecodingPool(
@@ -58,7 +60,7 @@ def make(
         memory_bytes=settings.decode_bytes,
         cpu_s=settings.decode_s,
     )
-    service = Service(searcher, settings, decoder, reopen=reopen)
+    service = Service(searcher, settings, decoder, reopen=reopen, finder=finder)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -82,7 +82,9 @@ class Receiver:
             yield piece
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body has more than {self.limit} bytes", hint="send a smaller photo")
+        photos = self.kind == "multipart/form-data"
+        hint = "send a smaller photo" if photos else "send photos as multipart/form-data, and less of anything else"
+        return TooLarge(f"the body has more than {self.limit:,} bytes", hint=hint)
 
 
 @contextlib.asynccontextmanager

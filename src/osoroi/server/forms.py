@@ -19,7 +19,7 @@ PARTS = 512
 NAME = 200
 """Characters of the name of a field."""
 
-PHOTOS = frozenset({"photo", "kept"})
+PHOTOS = frozenset({"photo", "kept", "detail_from", "detail_photo", "detail_kept"})
 """Fields that hold photos: they alone may be large."""
 
 ENCODINGS = (b"", b"binary", b"8bit", b"7bit")
@@ -58,12 +58,12 @@ class Form:
             raise BadRequest(f"the field {name!r} came {len(values)} times", hint="send it once")
         return values[0] if values and values[0] else None
 
-    def photos(self, *, most: int) -> list[bytes]:
-        """The files called ``photo``; raises BadRequest for more than ``most``, and for a photo that is no file."""
-        parts = self.parts.get("photo", [])
+    def photos(self, *, most: int, name: str = "photo") -> list[bytes]:
+        """The files of one name; raises BadRequest for more than ``most``, and for a photo that is no file."""
+        parts = self.parts.get(name, [])
         if len(parts) > most or any(part.content and not part.is_file for part in parts):
             what = "one photo, as a file" if most == 1 else f"photos as files, {most} at most"
-            raise BadRequest(f"send {what}", hint="as in: curl -F photo=@snap.jpg")
+            raise BadRequest(f"send {what}, in the field {name!r}", hint=f"as in: curl -F {name}=@snap.jpg")
         return [part.content for part in parts if part.content]
 
     def only(self, *names: str) -> None:

@@ -165,6 +165,8 @@ class Middleware:
         """Raise BadRequest or NoKey where this request may not go on."""
         headers = Headers(scope=scope)
         host = host_of(headers.get("host", ""))
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise BadRequest("the body has two lengths", hint="send Content-Length or Transfer-Encoding, not both")
         if host is None and "host" in headers:
             raise BadRequest("the Host header is no name", hint="send the name or address of the service")
         if not self.settings.keyed and not is_loopback(host or ""):

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from osoroi.search import Searcher
 from osoroi.server import app
+from osoroi.server.decoding import Decoder
 from osoroi.server.settings import Settings
 
 log = logging.getLogger("osoroi.server")
@@ -24,6 +26,19 @@ BACKLOG = 64
 
 LAST_S = 5.0
 """Seconds that threads have after the last answer. Then the process ends without them."""
+
+
+class Server(uvicorn.Server):
+    """A server that first gives up the photos that take long to decode when it is told to end."""
+
+    def __init__(self, application: FastAPI, host: str, port: int) -> None:
+        super().__init__(config(application, host, port))
+        self.decoder: Decoder = application.state.service.decoder
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, once what was begun is answered or ``Settings.drain_s`` is over."""
+        self.decoder.hurry()
+        await super().shutdown(sockets)
 
 
 def config(application: FastAPI, host: str, port: int) -> uvicorn.Config:
@@ -52,11 +67,14 @@ def run(
     *,
     reopen: Callable[[], Searcher] | None = None,
 ) -> None:
-    """Serve until a signal; what was begun is finished first, within ``settings.drain_s`` and a few seconds."""
+    """Serve until a signal; what was begun is finished first, within ``settings.drain_s`` and a few seconds.
+
+    Photos that look costly are not waited for.
+    """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every byte that is out of place
     application = app.make(searcher, settings, reopen=reopen)
     application.state.connections.most = min(settings.connections, max(16, _files() - RESERVED_FILES))
-    server = uvicorn.Server(config(application, host, port))
+    server = Server(application, host, port)
     ended = threading.Event()
     clock = threading.Thread(target=_end, args=(server, ended, settings.drain_s + LAST_S), daemon=True)
     clock.start()

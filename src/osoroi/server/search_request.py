@@ -1,46 +1,91 @@
 """The parameters of a search, parsed from a form and checked against the limits."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from osoroi.errors import BadRequest
-from osoroi.records import Box
+from osoroi.garments import Garment
+from osoroi.garments.choose import ALL
+from osoroi.image import swatch
+from osoroi.records import Box, Kinds
 from osoroi.server.forms import Form
 from osoroi.server.settings import Settings
 
-FIELDS = ("photo", "crop_id", "product_id", "box", "kind", "k", "where", "detail")
+FIELDS = (
+    "photo", "crop_id", "product_id", "box", "kind", "garment", "look", "k", "offset", "where", "detail",
+    "detail_from", "detail_box",
+)  # fmt: skip
 """Fields of ``POST /v1/search``."""
 
 K = 10
 """Default of ``k``."""
+
+NAME = 60
+"""Characters of a colour, or of what names a garment."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
     """One search: by a photo that was sent, or by a crop or a product of the catalog; never by two of them.
 
-    With a crop, ``box`` selects another part of its photo. ``kind`` says what the garment is.
-    ``where`` is a filter as text or as JSON text.
+    In a photo or the photo of a crop, ``box`` selects a part, ``garment`` one of the garments that are found in it
+    (``all`` gives a list for each). ``kind`` says what the garment is. ``where`` is a filter as text or as JSON text.
+    ``detail_from`` is a colour, or the photo whose colour and pattern are wanted; ``detail_box`` is the garment in that
+    photo.
     """
 
     photo: bytes | None = None
     crop_id: str | None = None
     product_id: str | None = None
     box: Box | None = None
-    kind: str | None = None
+    garment: str | None = None
+    kind: Kinds | None = None
     k: int = K
+    offset: int = 0
     where: str | None = None
     detail: float | None = None
+    detail_from: bytes | str | None = None
+    detail_box: Box | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("photo", "crop_id", "product_id") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise BadRequest(
-                f"a search takes one of photo, crop_id and product_id; here is {' and '.join(given) or 'none'}",
-                hint="send a photo as a file, as in: curl -F photo=@snap.jpg",
-            )
-        if self.product_id is not None and self.box is not None:
-            raise BadRequest("a box needs a photo, and a product may have several", hint="send its crop_id instead")
+        require_one(self, "search", ("photo", "crop_id", "product_id"))
+        if self.product_id is not None and (self.box is not None or self.garment is not None):
+            what = "a box" if self.box is not None else "a garment"
+            raise BadRequest(f"{what} needs a photo, and a product may have several", hint="send its crop_id instead")
+        if self.box is not None and self.garment is not None:
+            raise BadRequest("a search takes a box, or a garment that is found, not both", hint="leave one of them out")
+        if self.kind is not None and self.garment is not None:
+            raise BadRequest("the kind of a garment that is found is known", hint="leave the kind out")
+        if self.detail_box is not None and not isinstance(self.detail_from, bytes):
+            raise BadRequest("detail_box is a garment in the photo of detail_from", hint="send that photo as a file")
+
+    def of(self, garment: Garment) -> "SearchRequest":
+        """The same search by one garment that was found in its photo."""
+        return replace(self, garment=None, box=garment.box, kind=garment.kinds or garment.kind)
+
+
+@dataclass(frozen=True)
+class FindRequest:
+    """One request for garments: those of a photo that was sent, or of the photo of a crop of the catalog."""
+
+    photo: bytes | None = None
+    crop_id: str | None = None
+    box: Box | None = None
+
+    def __post_init__(self) -> None:
+        require_one(self, "request for garments", ("photo", "crop_id"))
+
+
+def require_one(request: object, what: str, names: Sequence[str]) -> None:
+    """Raise BadRequest unless exactly one of these attributes is set."""
+    given = [name for name in names if getattr(request, name) is not None]
+    if len(given) != 1:
+        choice = f"{', '.join(names[:-1])} and {names[-1]}"
+        raise BadRequest(
+            f"a {what} takes one of {choice}; here is {' and '.join(given) or 'none'}",
+            hint="send a photo as a file, as in: curl -F photo=@snap.jpg",
+        )
 
 
 def from_form(form: Form, settings: Settings) -> SearchRequest:
@@ -49,8 +94,10 @@ def from_form(form: Form, settings: Settings) -> SearchRequest:
     >>> from osoroi.server.forms import Part
     >>> form = Form()
     >>> form.add("product_id", Part(b"P1", is_file=False))
-    >>> from_form(form, Settings())
-    SearchRequest(photo=None, crop_id=None, product_id='P1', box=None, kind=None, k=10, where=None, detail=None)
+    >>> form.add("detail_from", Part(b"navy", is_file=False))
+    >>> request = from_form(form, Settings())
+    >>> request.product_id, request.k, request.detail_from
+    ('P1', 10, 'navy')
     """
     form.only(*FIELDS)
     photos = form.photos(most=1)
@@ -59,14 +106,60 @@ def from_form(form: Form, settings: Settings) -> SearchRequest:
         crop_id=form.one("crop_id"),
         product_id=form.one("product_id"),
         box=box_of(form.one("box")),
+        garment=garment_of(form.one("garment"), form.one("look")),
         kind=form.one("kind"),
         k=k_of(form.one("k"), settings),
+        offset=offset_of(form.one("offset"), settings),
         where=form.one("where"),
         detail=detail_of(form.one("detail")),
+        detail_from=detail_from_of(form),
+        detail_box=box_of(form.one("detail_box"), "detail_box"),
     )
 
 
-def box_of(text: str | None) -> Box | None:
+def find_from_form(form: Form) -> FindRequest:
+    """The request for garments that a form describes; raises BadRequest naming the field that is wrong."""
+    form.only("photo", "crop_id", "box")
+    photos = form.photos(most=1)
+    return FindRequest(photos[0] if photos else None, form.one("crop_id"), box_of(form.one("box")))
+
+
+def garment_of(garment: str | None, all_of_them: str | None) -> str | None:
+    """What names a garment; ``look`` stands for all of them.
+
+    >>> garment_of("lower", None), garment_of(None, "true"), garment_of(None, "0")
+    ('lower', 'all', None)
+    """
+    answers = {None: False, "0": False, "false": False, "1": True, "true": True}
+    if all_of_them not in answers:
+        raise BadRequest(f"look={str(all_of_them)[:20]!r} is neither true nor false", hint="send look=true")
+    if garment is not None and len(garment) > NAME:
+        raise BadRequest(f"garment={garment[:20]!r}… has more than {NAME} characters", hint="send its number or kind")
+    if answers[all_of_them] and garment not in (None, ALL):
+        raise BadRequest("look takes every garment, and garment one of them", hint="leave one of them out")
+    return ALL if answers[all_of_them] else garment
+
+
+def detail_from_of(form: Form) -> bytes | str | None:
+    """The photo of the field ``detail_from``, or its colour; raises BadRequest for what is no colour."""
+    parts = form.parts.get("detail_from", [])
+    if any(part.is_file for part in parts):
+        return form.photos(most=1, name="detail_from")[0]
+    return color_of(form.one("detail_from"))
+
+
+def color_of(text: str | None) -> str | None:
+    """A colour by its code or name, as it was written; raises BadRequest for what is none.
+
+    >>> color_of("#b03a2e"), color_of("紺")
+    ('#b03a2e', '紺')
+    """
+    if text is not None:
+        swatch.parse(text[: NAME + 1])
+    return text
+
+
+def box_of(text: str | None, name: str = "box") -> Box | None:
     """A box from ``left,top,right,bottom``.
 
     >>> box_of("4,3,40,30")
@@ -78,7 +171,7 @@ def box_of(text: str | None) -> Box | None:
         left, top, right, bottom = (_whole(number) for number in text.split(","))
     except ValueError:
         raise BadRequest(
-            f"box={text[:40]!r} is no box", hint="write left,top,right,bottom in whole pixels, as in 40,12,300,420"
+            f"{name}={text[:40]!r} is no box", hint="write left,top,right,bottom in whole pixels, as in 40,12,300,420"
         ) from None
     return Box(left, top, right, bottom)
 
@@ -92,6 +185,17 @@ def k_of(text: str | None, settings: Settings, *, default: int = K) -> int:
     if not 1 <= k <= settings.k:
         raise BadRequest(f"k={str(text)[:20]!r} is no whole number from 1 to {settings.k}", hint="ask for fewer")
     return k
+
+
+def offset_of(text: str | None, settings: Settings) -> int:
+    """How many of the best products to leave out; raises BadRequest beyond the limit."""
+    try:
+        offset = 0 if text is None else _whole(text)
+    except ValueError:
+        offset = -1
+    if not 0 <= offset <= settings.offset:
+        raise BadRequest(f"offset={str(text)[:20]!r} is no whole number from 0 to {settings.offset}", hint="use less")
+    return offset
 
 
 def detail_of(text: str | None) -> float | None:

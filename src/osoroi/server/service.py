@@ -8,25 +8,31 @@ import asyncio
 import hashlib
 import logging
 import os
+import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry, Storage
+from osoroi.catalog import Entry, Storage, filters
+from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
+from osoroi.garments import WORK_SIDE, Garment, choose
+from osoroi.garments.choose import ALL
+from osoroi.image.swatch import swatch
 from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
-from osoroi.search import Searcher
+from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
+from osoroi.server.finding import Finder
 from osoroi.server.limits import Admission, MemoryBudget
 from osoroi.server.metrics import Metrics
-from osoroi.server.search_request import SearchRequest
+from osoroi.server.search_request import FindRequest, SearchRequest
 from osoroi.server.settings import Settings
 
 log = logging.getLogger("osoroi.server")
@@ -68,7 +74,13 @@ class Service:
     """
 
     def __init__(
-        self, searcher: Searcher, settings: Settings, decoder: Decoder, *, reopen: Callable[[], Searcher] | None = None
+        self,
+        searcher: Searcher,
+        settings: Settings,
+        decoder: Decoder,
+        *,
+        reopen: Callable[[], Searcher] | None = None,
+        finder: Finder | None = None,
     ) -> None:
         self.settings = settings
         self.decoder = decoder
@@ -82,8 +94,10 @@ class Service:
         self._reopening = asyncio.Lock()
         self._tried_at = float("-inf")
         self._replaced: list[Callable[[], None]] = []
+        self._under_way: set[threading.Event] = set()
         self._readers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self.finder = finder or Finder(settings.finders)
         self._watch = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._use(searcher)
         self._health = Health("ok", 0, self.encoder.fingerprint)
@@ -98,8 +112,11 @@ class Service:
 
     def close(self) -> None:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
+        for unwanted in list(self._under_way):
+            unwanted.set()
         self.decoder.close()
         self.batcher.close()
+        self.finder.close()
         for pool in (self._readers, self._writer, self._watch):
             pool.shutdown(cancel_futures=True)
         for close in self._replaced:
@@ -120,13 +137,23 @@ class Service:
         return await self._on(self._writer, work, *arguments)
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, self._discreet, work, *arguments)
+        """Run ``work`` on a thread. A filter or a count ends early where its request gives up or the service ends."""
+        unwanted = threading.Event()
+        self._under_way.add(unwanted)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, self._discreet, unwanted, work, *arguments)
+        except asyncio.CancelledError:
+            unwanted.set()
+            raise
+        finally:
+            self._under_way.discard(unwanted)
 
-    def _discreet(self, work: Callable[..., T], *arguments: object) -> T:
+    def _discreet(self, unwanted: threading.Event, work: Callable[..., T], *arguments: object) -> T:
         """Errors name the catalog's folder; clients see its last name alone."""
         location = self.catalog.location
         try:
-            return work(*arguments)
+            with interruption.interrupted_by(unwanted):
+                return work(*arguments)
         except OsoroiError as error:
             error.what = error.what.replace(location, os.path.basename(location))
             if isinstance(error, NotFound):
@@ -192,17 +219,24 @@ class Service:
     # ---------------------------------------------------------------- searching
 
     async def search(self, request: SearchRequest) -> list[Hit]:
-        """The products a request finds, best first."""
+        """The products a request finds, best first; of a request that names no garment."""
 
         async def once() -> list[Hit]:
             vector, without = await self.vector_of(request)
             return await self.read(self._nearest, vector, request, without)
 
-        self.settings.filter_budget.require_cheap(request.where)
+        require_modest(request.where)
         return await self._current(once)
 
+    async def search_each(self, request: SearchRequest) -> list[tuple[Garment, list[Hit]]]:
+        """The garments that a request names, and the products for each; BadRequest where there is no such garment."""
+        require_modest(request.where)
+        garments = choose(await self.find(request), request.garment or ALL)
+        works = [self.search(request.of(garment)) for garment in garments]
+        return list(zip(garments, await together(works), strict=True))
+
     async def search_with_strips(self, request: SearchRequest, strip: int) -> tuple[list[Hit], Strips | None]:
-        """The same, and the first ``strip`` products by each part alone, where the encoder has a dial."""
+        """As ``search``, and the first ``strip`` products by each part alone, where the encoder has a dial."""
 
         async def once() -> tuple[list[Hit], Strips | None]:
             vector, without = await self.vector_of(request)
@@ -212,11 +246,17 @@ class Service:
             rows = [await self.read(self._plain, vector, request, without, strip, dial) for dial in (0.0, 1.0, None)]
             return hits, Strips(*rows)
 
-        self.settings.filter_budget.require_cheap(request.where)
+        require_modest(request.where)
         return await self._current(once)
 
     async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         """The query's vector, and the products to leave out: a product is no answer to itself."""
+        vector, without = await self._vector_of(request)
+        if request.detail_from is None:
+            return vector, without
+        return self.encoder.with_detail(vector, await self.detail_vector(request)), without
+
+    async def _vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         if request.photo is not None:
             return await self.embed_query(request.photo, request.box, request.kind), ()
         catalog = self.catalog
@@ -229,6 +269,24 @@ class Service:
             crop = (await self.read(catalog.crops, request.product_id))[0]
         return await self.read(catalog.vectors, [crop.crop_id]), (crop.product_id,)
 
+    async def detail_vector(self, request: SearchRequest) -> Vector:
+        """The vector of the photo or the colour whose detail is wanted."""
+        domain = detail_domain(request.detail_box)
+        if isinstance(request.detail_from, bytes):
+            return await self.embed(request.detail_from, request.detail_box, domain, DETAIL_ALONE)
+        preprocessing = self.encoder.preprocessing[domain]
+        color = request.detail_from or ""
+        crop = await self.read(lambda: image.crop(swatch(color), None, preprocessing))
+        return await self.batcher.encode(Input(crop, DETAIL_ALONE))
+
+    async def find(self, request: SearchRequest | FindRequest) -> Sequence[Garment]:
+        """The garments of the photo that a request names, or of its box alone."""
+        photo = request.photo
+        if photo is None:
+            crop_id = request.crop_id
+            photo = await self.read_catalog(lambda catalog: self.load(catalog.crop(crop_id or "")))
+        return await self.finder.find(await self.decoder.reduced(photo, WORK_SIDE), box=request.box)
+
     async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> Vector:
         """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
         crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
@@ -239,22 +297,26 @@ class Service:
         it is and the encoder wants to know."""
         if kind is not None or box is None or not self.encoder.has_kind:
             return await self.embed(photo, box, "street", self.encoder.query_clues(photo, box=None, kind=kind))
-        return await self.embed(photo, box, "street", await self.decoder.clues(photo, box))
+        small = await self.decoder.reduced(photo, WORK_SIDE)
+        return await self.embed(photo, box, "street", await self.finder.clues(small, box))
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
-        return self.searcher.nearest(
-            vector,
-            request.k,
-            where=request.where,
-            detail=request.detail,
-            without=without,
-            judged=request.photo is not None and request.detail is None,
-        )
+        judged = request.photo is not None and request.detail is None and request.detail_from is None
+        return self._plain(vector, request, without, request.k, request.detail, judged=judged)
 
     def _plain(
-        self, vector: Vector, request: SearchRequest, without: Sequence[str], k: int, detail: float | None
+        self,
+        vector: Vector,
+        request: SearchRequest,
+        without: Sequence[str],
+        k: int,
+        detail: float | None,
+        *,
+        judged: bool = False,
     ) -> list[Hit]:
-        return self.searcher.nearest(vector, k, where=request.where, detail=detail, without=without)
+        return self.searcher.nearest(
+            vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged
+        )
 
     @property
     def own_detail(self) -> float | None:
@@ -277,7 +339,7 @@ class Service:
         """Whether the encoder has a foreground head."""
         preprocessing = self.encoder.preprocessing["street"]
         try:
-            self.encoder.foreground(np.full((preprocessing.height, preprocessing.width, 3), 128, np.uint8))
+            self.encoder.foreground(np.full(preprocessing.shape, 128, np.uint8))
         except BadRequest:
             return False
         return True
@@ -320,6 +382,22 @@ class Service:
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
+
+
+def require_modest(where: str | None) -> None:
+    """Refuse a filter that cannot be read or costs too much, before anything else is done; raises BadFilter."""
+    if where:
+        filters.require_modest(filters.parse(where))
+
+
+async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of works that go on at the same time; where one fails, the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return [await task for task in tasks]
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _usable(catalog: Storage) -> int:

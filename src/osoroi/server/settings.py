@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field
 
 from osoroi.errors import BadRequest
-from osoroi.server.limits import FilterBudget
 
 KEY_LENGTH = 16
 """Shorter keys are refused: they can be guessed."""
@@ -39,6 +38,10 @@ class Settings:
     """Bytes of memory of one decoding process."""
     k: int = 200
     """Products of a search."""
+    offset: int = 1000
+    """Products that a search may leave out before those of a page."""
+    finders: int = field(default_factory=lambda: max(1, min(4, (os.cpu_count() or 2) // 2)))
+    """Threads that find garments in photos."""
     photos: int = 200
     """Photos of a product."""
     page: int = 200
@@ -67,8 +70,6 @@ class Settings:
     """Seconds to answer what was begun after the signal to end."""
     cache_bytes: int = 64 * 2**20
     """Bytes of thumbnails in memory."""
-    filter_budget: FilterBudget = field(default_factory=FilterBudget)
-    """What one filter may cost."""
     facet_cells: int = 100_000
     """Products times columns up to which a page waits for the counts of its filters."""
     facet_queue: int = 4

@@ -14,17 +14,13 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import nn
 
-from osoroi.data import splits
 from osoroi.data.readers import Reader
 from osoroi.errors import BadDataset
 from osoroi.recipe import Recipe
-from osoroi.records import Crop, Product
-from osoroi.training import feature_cache
+from osoroi.records import Crop, Product, Row
+from osoroi.training import feature_cache, heldout
 from osoroi.training.sampling import Images, Pairs
 from osoroi.training.view_loader import View, ViewLoader
-
-VALIDATION_SHARE = 0.1
-"""Share of the products that validation takes where the dataset has no split of that name."""
 
 
 @dataclass(frozen=True)
@@ -32,27 +28,34 @@ class Selection:
     """The products of one split that have photos of both domains.
 
     ``crops`` has each crop with the number of its product, ``dataset`` the number of each product's dataset, and
-    ``dropped`` counts the products that have photos of one domain alone.
+    ``dropped`` counts the products that have photos of one domain alone. ``origins`` says of each dataset where its
+    validation split comes from.
     """
 
     products: list[Product]
     crops: list[tuple[int, Crop]]
     dataset: list[int]
     dropped: int
+    origins: tuple[str, ...] = ()
 
 
-def select(readers: Sequence[Reader], split: str, *, category: str = "") -> Selection:
+def select(
+    readers: Sequence[Reader], split: str, *, category: str = "", validation_share: float | None = None
+) -> Selection:
     """The products of a split, ``train`` or ``val``, that have a street and a shop photo; of one category, or all.
 
-    A dataset without splits is split as ``?split=9:1`` does: one product in ten is held out, designs together. Raises
+    Where a dataset has no val, or ``validation_share`` is given, val is held out of train (``heldout``). Raises
     BadDataset where fewer than two products are left, and says what was there.
     """
     products: list[Product] = []
     crops: list[tuple[int, Crop]] = []
     dataset: list[int] = []
     total = 0
+    origins = []
     for number, reader in enumerate(readers):
-        by_product = _products_of(reader, split, category)
+        rows, origin = heldout.split_rows(reader, validation_share)
+        origins.append(origin)
+        by_product = _products_of(rows, split, category)
         total += len(by_product)
         for product, own in by_product:
             if {crop.domain for crop in own} == {"street", "shop"}:
@@ -66,19 +69,15 @@ def select(readers: Sequence[Reader], split: str, *, category: str = "") -> Sele
             f"split {split!r}{of_category} has {there}, and at least 2 such pairs are needed",
             hint="give every product one photo of each domain, and each crop a split: train or val",
         )
-    return Selection(products, crops, dataset, total - len(products))
+    return Selection(products, crops, dataset, total - len(products), tuple(origins))
 
 
-def _products_of(reader: Reader, split: str, category: str) -> list[tuple[Product, list[Crop]]]:
+def _products_of(rows: Sequence[Row], split: str, category: str) -> list[tuple[Product, list[Crop]]]:
     """The products of a split of one dataset, with their crops, in the order of the dataset."""
-    rows = list(splits.checked(reader.rows()))
-    has_splits = any(row.crop.split is not None for row in rows)
     crops: dict[str, list[Crop]] = defaultdict(list)
     products: dict[str, Product] = {}
     for row in rows:
-        dealt = "val" if splits.place(row.product) >= 1 - VALIDATION_SHARE else "train"
-        own = row.crop.split if has_splits else dealt
-        if own == split and category in ("", row.product.category):
+        if row.crop.split == split and category in ("", row.product.category):
             products.setdefault(row.product.product_id, row.product)
             crops[row.product.product_id].append(row.crop)
     return [(product, crops[name]) for name, product in products.items()]
@@ -97,10 +96,10 @@ def load_pairs(
 ) -> Pairs:
     """The training pairs of a selection; ``augmented`` adds the recipe's augmented views of each crop.
 
-    What the frozen part of the network gives of each view is cached in ``folder``, see ``feature_cache``; ``shared``
-    says that the folder is one for many runs. A photo that cannot be read is left out, with its product where no photo
-    of one domain is left; ``on_unreadable`` gets the reasons, and BadDataset is raised where fewer than two products
-    are left.
+    What the frozen part of the network gives of each view is computed on its device and cached in ``folder``, see
+    ``feature_cache``; ``shared`` says that the folder is one for many runs. A photo that cannot be read is left out,
+    with its product where no photo of one domain is left; ``on_unreadable`` gets the reasons, and BadDataset is raised
+    where fewer than two products are left.
     """
     views = [
         View(crop, product, number)

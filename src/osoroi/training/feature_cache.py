@@ -20,7 +20,6 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from osoroi import files, image
-from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.records import Crop
 from osoroi.training.view_loader import View, ViewLoader, preprocessing
@@ -135,11 +134,11 @@ def read(folder: Path) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
     return arrays, np.load(folder / READABLE)
 
 
-def runner(network: nn.Module, recipe: Recipe, count: int, *, where: torch.device | None = None) -> Run | None:
-    """What computes ``below`` of ``count`` crops: torch on a GPU, ONNX Runtime on a CPU, where it is three times as
-    fast. None where all of the network is trained on crops. ``where`` is the device that is there unless given."""
+def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
+    """What computes ``below`` of ``count`` crops: torch where the network is on a GPU, ONNX Runtime on a CPU, where
+    it is three times as fast. None where all of the network is trained on crops."""
     below, target = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe)["street"]
-    where = where or device()
+    where = next(network.parameters()).device
     with torch.inference_mode():
         example = below(torch.zeros(2, target.height, target.width, 3, dtype=torch.uint8))
     if example[0].dtype == torch.uint8:

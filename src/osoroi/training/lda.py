@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
-from osoroi.model.devices import device
 from osoroi.model.heads import Head, Nuisance, Source, fit_lda
 from osoroi.model.network import Features, Network
 from osoroi.recipe import Recipe
@@ -117,9 +116,9 @@ def _features(network: Network, pairs: Pairs, rows: Int64[np.ndarray, "n"]) -> d
     """Features of rows, each computed once however often it comes."""
     distinct, where = np.unique(rows, return_inverse=True)
     computed: list[Features] = []
-    network.to(device())
+    device = next(network.parameters()).device
     with torch.inference_mode():
         for some in np.array_split(distinct, -(-len(distinct) // BATCH)):
-            computed.append(network.features(*(images.to(device()) for images in pairs.load(some, 0))))
+            computed.append(network.features(*(images.to(device) for images in pairs.load(some, 0))))
     names = [part.name for part in network.parts]
     return {name: torch.cat([getattr(one, name) for one in computed]).double().cpu().numpy()[where] for name in names}

@@ -7,48 +7,31 @@ epoch that is kept), ``metrics.csv``, and TensorBoard's events where that is ins
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from osoroi.errors import BadRun
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
-from osoroi.records import Part
-from osoroi.training import checkpoint, log, losses, mining, sampling, validation
-from osoroi.training.optimizer import lr_factor, parameter_groups
-from osoroi.training.sampling import Batch, Images, Pairs
+from osoroi.training import checkpoint, log, mining, sampling, validation
+from osoroi.training.distributed import ALONE, HERE, Place, World
+from osoroi.training.learner import Learner, backward, half_precision
+from osoroi.training.optimizer import WeightAverage, lr_factor, parameter_groups
+from osoroi.training.sampling import Batch, Pairs
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 """Words of torch's errors where memory does not suffice."""
 
-STORED = ("epoch", "step", "total", "best", "history")
+STORED = ("epoch", "step", "total", "best", "history", "order")
 """Attributes of a run that a checkpoint stores beside tensors."""
-
-SAVE_EVERY_S = 120.0
-"""Seconds between checkpoints: a run that is killed loses no more, and a step."""
-
-
-@runtime_checkable
-class Trainable(Protocol):
-    """A network whose vectors have parts, in two halves: ``below`` is not trained, so its output is cached on disk.
-
-    ``below(crops)`` gives tensors with one row a crop, and ``above`` takes those; together they are the network. Where
-    all of it is trained, ``below`` gives the crops themselves.
-    """
-
-    parts: tuple[Part, ...]
-
-    def below(self, crops: Tensor) -> Images: ...
-
-    def above(self, *images: Tensor) -> Float[Tensor, "b d"]: ...
 
 
 class Step(NamedTuple):
@@ -62,43 +45,6 @@ class Step(NamedTuple):
     left_s: float
 
 
-class Learner(nn.Module):
-    """A network and the logit scales of its losses: all that is trained."""
-
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
-        super().__init__()
-        assert isinstance(network, Trainable)
-        self.network = network
-        self.recipe = recipe
-        self.log_scales = nn.Parameter(torch.full((len(network.parts) + 1,), math.log(recipe.logit_scale)))
-
-    def precision(self, batch: Batch) -> AbstractContextManager[None]:
-        """The context in which the network computes a batch."""
-        return torch.autocast(
-            batch.product.device.type, torch.bfloat16, enabled=_use_bfloat16(batch.product, self.recipe)
-        )
-
-    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
-        """Loss of the weighted sum of parts, and of each part alone."""
-        with self.precision(batch):
-            vectors = self.network.above(*batch.images)
-        vectors = vectors.float()
-        street, shop = vectors[batch.is_street], vectors[~batch.is_street]
-        same = batch.product[batch.is_street][:, None] == batch.product[~batch.is_street]
-
-        def loss_of(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"], term: int) -> Float[Tensor, ""]:
-            if self.recipe.loss == "info_nce":
-                scale = self.log_scales[term].exp().clamp(max=self.recipe.max_logit_scale)
-                return losses.info_nce(street, shop, same, scale)
-            if self.recipe.loss == "multi_similarity":
-                return losses.multi_similarity(street, shop, same)
-            distances = mining.squared_distances(street, shop)
-            anchors, positives, negatives = mining.MINERS[self.recipe.negatives](distances, same, generator)
-            return losses.triplet(street[anchors], shop[positives], shop[negatives], self.recipe.triplet_margin)
-
-        return losses.by_part(loss_of, street, shop, self.network.parts, self.recipe.part_loss_weight)
-
-
 @dataclass
 class RunState:
     """The state of a run, in its folder."""
@@ -109,29 +55,53 @@ class RunState:
     pairs: Pairs
     held_out: Pairs
     device: torch.device
+    world: World = ALONE
     epoch: int = 0
     step: int = 0
     total: float = 0.0
     best: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
+    order: list[int] | None = None
+    """The order of the products that the epoch's batches are cut from, where neighbours are mined."""
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.learner.named_parameters(), self.recipe))
         self.steps = len(sampling.plan(self.pairs, self.recipe, 0))
+        self.average = WeightAverage(self.learner.network, self.recipe.ema_decay)
+        half = half_precision(self.device, self.recipe)
+        self.scaler = torch.amp.GradScaler(self.device.type) if half == torch.float16 else None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or too many without a better one."""
+        if self.epoch >= self.recipe.epochs:
+            return True
+        values = [line[self.recipe.monitor] for line in self.history]
+        return 0 < self.recipe.patience < len(values) - values.index(max(values))
+
+    def group_of(self, batch: int) -> tuple[bool, bool, int]:
+        """Of batch number ``batch`` of an epoch: whether a step begins and ends with it, and batches of the step."""
+        size = self.recipe.accumulate_batches
+        first = batch - batch % size
+        return batch == first, batch + 1 in (first + size, self.steps), min(size, self.steps - first)
 
     def save(self) -> None:
         """Write a checkpoint; raises BadRun where the weights are no numbers any more."""
         if not all(bool(torch.isfinite(one).all()) for one in self.learner.parameters()):
             raise diverged("weights are no numbers", self)
+        if not self.world.is_first:
+            return
         state = {
             "epoch": self.epoch,
             "step": self.step,
             "total": self.total,
             "best": self.best,
             "history": self.history,
+            "order": self.order,
         }
-        state |= {"recipe": repr(self.recipe)}
-        checkpoint.write(self.folder / LAST, checkpoint.pack(self.learner, self.optimizer, state))
+        state |= {"recipe": repr(self.recipe), "scaler": None if self.scaler is None else self.scaler.state_dict()}
+        packed = checkpoint.pack(self.learner, self.optimizer, state)
+        checkpoint.write(self.folder / LAST, packed._replace(tensors=packed.tensors | self.average.tensors()))
 
     def resume(self) -> None:
         """Load the last checkpoint; raises BadRun where it is of another recipe or other frozen weights."""
@@ -149,6 +119,9 @@ class RunState:
                     hint="resume with the weights and the osoroi that began it, or give another --out",
                 )
         checkpoint.unpack(before, self.learner, self.optimizer)
+        self.average.load(before.tensors)
+        if self.scaler is not None:
+            self.scaler.load_state_dict(before.state["scaler"])
         for name in STORED:
             setattr(self, name, before.state[name])
 
@@ -161,8 +134,8 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
-    save_every_s: float = SAVE_EVERY_S,
     on_step: Callable[[Step], None] = lambda step: None,
+    on: Place = HERE,
 ) -> dict[str, float]:
     """Train on pairs; the network is left with the weights of the best epoch on the held-out pairs, or of the last.
 
@@ -171,27 +144,40 @@ def train(
     """
     with torch.random.fork_rng(), memory_errors(recipe):
         torch.manual_seed(recipe.seed)
-        learner = Learner(network, recipe).to(device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        run = RunState(folder, learner, recipe, pairs, held_out, device())
+        where, world = device(on.device), on.world
+        learner = Learner(network, recipe).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        world.share_weights(learner)
+        run = RunState(folder, learner, recipe, pairs, held_out, where, world)
         if resume and (folder / LAST).exists():  # a run may be killed before its first step
             run.resume()
         else:
             validate(run)
             run.save()
-        while run.epoch < recipe.epochs:
-            train_epoch(run, on_step, save_every_s)
+        while not run.is_finished:
+            train_epoch(run, on_step, on.save_every_s)
     best = checkpoint.read(folder / BEST)
     network.load_state_dict(checkpoint.weights(best))
     network.eval()
     return dict(best.state["metrics"])
 
 
-def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: float = SAVE_EVERY_S) -> None:
+def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: float) -> None:
     """The rest of the run's epoch, then validation."""
+    if run.step == 0 and run.recipe.mined_neighbors:
+        run.order = mine_order(run)
     run.learner.train()
     saved = began = time.monotonic()
     first = run.step
-    for batch in sampling.batches(run.pairs, run.recipe, run.epoch, skip=run.step, workers=workers(run.device)):
+    loader = sampling.batches(
+        run.pairs,
+        run.recipe,
+        run.epoch,
+        skip=run.step,
+        workers=workers(run.device),
+        world=run.world,
+        order=None if run.order is None else np.array(run.order, np.int64),
+    )
+    for batch in loader:
         loss = train_step(run, batch)
         run.step += 1
         run.total += loss
@@ -199,7 +185,7 @@ def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: fl
         rate_s = (time.monotonic() - began) / (run.step - first)
         left_s = rate_s * (run.recipe.epochs * run.steps - done)
         on_step(Step(run.epoch, run.recipe.epochs, run.step, run.steps, run.total / run.step, left_s))
-        if time.monotonic() - saved > save_every_s:
+        if time.monotonic() - saved > save_every_s and run.group_of(run.step)[0]:
             run.save()
             saved = time.monotonic()
     run.epoch += 1
@@ -208,61 +194,112 @@ def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: fl
     run.save()
 
 
+def mine_order(run: RunState) -> list[int]:
+    """An order of the products in which neighbours by the network's own shop vectors stand together."""
+    run.learner.eval()
+    order: list[int] = []
+    if run.world.is_first:
+        with run.average.applied(run.learner.network):
+            embeddings = validation.embed(run.learner.network, run.pairs, run.device)
+        roots = np.concatenate([np.full(each.size, each.weight**0.5) for each in run.learner.network.parts])
+        sums = np.zeros((len(run.pairs), embeddings.shop.shape[1]), np.float32)
+        np.add.at(sums, embeddings.shop_product, embeddings.shop * roots.astype(np.float32))
+        vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True).clip(min=1e-9)
+        rng = np.random.default_rng([run.recipe.seed, run.epoch, 1])
+        order = mining.near_order(vectors, run.recipe.mined_neighbors, rng).tolist()
+    shared: list[int] = run.world.from_first(order)
+    return shared
+
+
 def train_step(run: RunState, batch: Batch) -> float:
-    """One step of the optimiser; gives the loss of the batch."""
-    recipe, learner = run.recipe, run.learner
-    factor = lr_factor(run.epoch * run.steps + run.step, recipe.epochs * run.steps, recipe.warmup)
-    for group in run.optimizer.param_groups:
-        group["lr"] = group["full_lr"] * factor
-    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.epoch * run.steps + run.step)
-    loss = learner.loss(to_device(batch, run.device), generator)
-    value = float(loss.detach())
+    """Gradients of one batch, and a step of the optimiser where its batches are complete; gives the loss."""
+    recipe = run.recipe
+    begins, ends, batches = run.group_of(run.step)
+    number = run.epoch * run.steps + run.step
+    if begins:
+        run.optimizer.zero_grad(set_to_none=True)
+    if run.world.size > 1:  # else all processes would drop the same features
+        torch.manual_seed((recipe.seed * 1_000_003 + number) * run.world.size + run.world.rank)
+    loss = backward(
+        run.learner,
+        to_device(batch, run.device),
+        torch.Generator().manual_seed(recipe.seed * 1_000_003 + number),
+        scaler=run.scaler,
+        world=run.world,
+        share=1 / batches,
+    )
+    value = float(loss)
     if not math.isfinite(value):
         raise diverged(f"the loss is {value}", run)
-    run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(learner.parameters(), recipe.grad_clip)
-    if not bool(torch.isfinite(norm)):
-        raise diverged(f"the gradient is {float(norm)}", run)
-    run.optimizer.step()
+    if ends:
+        _optimize(run, number)
     return value
 
 
-def diverged(what: str, run: RunState) -> BadRun:
+def _optimize(run: RunState, number: int) -> None:
+    """One step of the optimiser, after batch number ``number`` of the run."""
+    recipe, parameters = run.recipe, list(run.learner.parameters())
+    factor = lr_factor(number, recipe.epochs * run.steps, recipe.warmup)
+    for group in run.optimizer.param_groups:
+        group["lr"] = group["full_lr"] * factor
+    run.world.sum_gradients(list(run.learner.network.parameters()))
+    if run.scaler is not None:
+        run.scaler.unscale_(run.optimizer)
+    norm = nn.utils.clip_grad_norm_(parameters, recipe.grad_clip)
+    if run.scaler is not None:
+        run.scaler.step(run.optimizer)  # not where gradients overflowed; the scale is then halved
+        run.scaler.update()
+    elif bool(torch.isfinite(norm)):
+        run.optimizer.step()
+    else:
+        raise diverged(f"the gradient is {float(norm)}", run)
+    run.average.update(run.learner.network, number)
+
+
+class Diverged(BadRun):
+    """A run whose loss, gradient, weights or vectors are no numbers any more."""
+
+
+def diverged(what: str, run: RunState) -> Diverged:
     """The error of a run whose numbers have diverged."""
-    return BadRun(
+    return Diverged(
         f"{what} at step {run.step} of epoch {run.epoch}; {LAST} holds the last good state",
         hint="begin again with a lower lr and backbone_lr",
     )
 
 
 def validate(run: RunState, loss: float = math.nan) -> None:
-    """Measure on the held-out pairs, log the metrics, and store the weights if this epoch is to be kept so far."""
+    """Measure on the held-out pairs, log the metrics, and store the weights if this epoch is to be kept so far.
+
+    The first process measures and writes, with the average of the weights where there is one.
+    """
     run.learner.eval()
-    try:
-        metrics = validation.metrics(run.learner.network, run.held_out, run.device)
-    except BadRun as error:
-        raise diverged("vectors are no numbers", run) from error
-    line = {"epoch": float(run.epoch), "loss": loss} | metrics
-    run.history = [*run.history, line]
-    log.write(run.folder, run.history)
-    if run.recipe.keep_epoch == "last" or line[run.recipe.monitor] > run.best:
+    line: dict[str, float] = {}
+    if run.world.is_first:
+        with run.average.applied(run.learner.network):
+            try:
+                metrics = validation.metrics(run.learner.network, run.held_out, run.device)
+            except BadRun as error:
+                raise diverged("vectors are no numbers", run) from error
+            line = {"epoch": float(run.epoch), "loss": loss} | metrics
+            log.write(run.folder, [*run.history, line])
+            if _is_kept(run, line):
+                tensors = {checkpoint.MODEL + name: one for name, one in run.learner.network.state_dict().items()}
+                checkpoint.write(run.folder / BEST, checkpoint.Checkpoint(tensors, {"metrics": line}))
+    line = run.world.from_first(line)
+    if _is_kept(run, line):
         run.best = line[run.recipe.monitor]
-        tensors = {checkpoint.MODEL + name: one for name, one in run.learner.network.state_dict().items()}
-        checkpoint.write(run.folder / BEST, checkpoint.Checkpoint(tensors, {"metrics": line}))
+    run.history = [*run.history, line]
+
+
+def _is_kept(run: RunState, line: dict[str, float]) -> bool:
+    return run.recipe.keep_epoch == "last" or line[run.recipe.monitor] > run.best
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device of the network."""
     images = tuple(one.to(device, non_blocking=True) for one in batch.images)
     return Batch(images, batch.product.to(device), batch.is_street.to(device))
-
-
-def _use_bfloat16(tensor: Tensor, recipe: Recipe) -> bool:
-    """Whether to train in half precision: on a GPU, and where a backbone is trained on a CPU that multiplies bfloat16.
-
-    That takes half the time there, and many times as long on a CPU that does not."""
-    return tensor.is_cuda or (recipe.unfreeze_blocks > 0 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
 def workers(device: torch.device) -> int:

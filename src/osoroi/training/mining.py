@@ -6,8 +6,9 @@ the same design in another colour are negatives like any other, and the hardest;
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 Triplets = tuple[Int64[Tensor, "n"], Int64[Tensor, "n"], Int64[Tensor, "n"]]
@@ -17,12 +18,14 @@ Miner = Callable[[Float[Tensor, "s t"], Bool[Tensor, "s t"], torch.Generator], T
 
 
 def squared_distances(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"]) -> Float[Tensor, "s t"]:
-    """Of unit rows: 2 - 2 cos, in [0, 4]; no gradient, as mining only chooses.
+    """Squared distances of all pairs of rows, in [0, 4] for unit rows; no gradient, as mining only chooses.
 
-    >>> squared_distances(torch.eye(2), torch.eye(2)).tolist()
-    [[0.0, 2.0], [2.0, 0.0]]
+    >>> squared_distances(torch.eye(2), 2 * torch.eye(2)).tolist()
+    [[1.0, 5.0], [5.0, 1.0]]
     """
-    return 2 - 2 * street.detach() @ shop.detach().T
+    street, shop = street.detach(), shop.detach()
+    lengths = street.square().sum(1)[:, None] + shop.square().sum(1)
+    return (lengths - 2 * street @ shop.T).clamp(min=0)
 
 
 def random(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], generator: torch.Generator) -> Triplets:
@@ -54,6 +57,28 @@ def semi_hard(distances: Float[Tensor, "s t"], same: Bool[Tensor, "s t"], genera
     farthest = distances.masked_fill(same, -torch.inf)[anchors].argmax(1)
     there = nearest.isfinite().any(1)
     return anchors, positives, torch.where(there, nearest.argmin(1), farthest)
+
+
+def near_order(vectors: Float32[np.ndarray, "p d"], together: int, rng: np.random.Generator) -> Int64[np.ndarray, "p"]:
+    """An order of products in which blocks of ``together`` are near each other, and the blocks are at random.
+
+    A block is a product drawn at random and the nearest ones, by inner product, that are in no block yet; the last one
+    may be smaller. Batches that are cut from this order bring hard negatives from the whole training set.
+
+    >>> line = np.array([[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.9, 0.1]], np.float32)
+    >>> sorted(sorted(block) for block in near_order(line, 2, np.random.default_rng(0)).reshape(2, 2).tolist())
+    [[0, 2], [1, 3]]
+    """
+    free = np.ones(len(vectors), bool)
+    blocks = []
+    for product in rng.permutation(len(vectors)):
+        if free[product]:
+            scores = np.where(free, vectors @ vectors[product], -np.inf)
+            scores[product] = np.inf
+            block = np.argsort(-scores, kind="stable")[: min(together, int(free.sum()))]
+            free[block] = False
+            blocks.append(block)
+    return np.concatenate([blocks[place] for place in rng.permutation(len(blocks))]).astype(np.int64)
 
 
 MINERS: dict[str, Miner] = {"random": random, "semi_hard": semi_hard, "batch_hard": batch_hard}

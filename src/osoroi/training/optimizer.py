@@ -1,10 +1,13 @@
-"""AdamW for a network: which parameters get which learning rate and weight decay, and how the rate rises and falls."""
+"""AdamW for a network: which parameters get which learning rate and weight decay, how the rate rises and falls, and
+the average of the weights that it gives."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from osoroi.recipe import OptimizerSettings
 
@@ -46,3 +49,60 @@ def lr_factor(step: int, steps: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / (rising + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
+
+
+AVERAGE = "average."
+"""What the names of its tensors begin with in a checkpoint."""
+
+
+class WeightAverage:
+    r"""The average of everything in a network's state that is trained or measured.
+
+    .. math:: a \leftarrow d\,a + (1 - d)\,w, \qquad d = \min\big(\text{decay}, (1 + t) / (10 + t)\big)
+
+    after step t, so that the first steps, from weights at random, are soon forgotten. With a decay of 0 there is no
+    average, and nothing is done.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.average: dict[str, Tensor] = {}
+        if decay:
+            frozen = {name for name, one in network.named_parameters() if not one.requires_grad}
+            self.average = {
+                name: one.detach().clone()
+                for name, one in network.state_dict().items()
+                if name not in frozen and one.is_floating_point()
+            }
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take the weights after a step, counted from 0."""
+        if not self.average:
+            return
+        decay = min(self.decay, (1 + step) / (10 + step))
+        state = network.state_dict()
+        with torch.no_grad():
+            for name, one in self.average.items():
+                one.lerp_(state[name], 1 - decay)
+
+    @contextmanager
+    def applied(self, network: nn.Module) -> Iterator[None]:
+        """The network with the average as its weights; without an average, as it is."""
+        state = network.state_dict()
+        before = {name: state[name].clone() for name in self.average}
+        try:
+            for name, one in self.average.items():
+                state[name].copy_(one)
+            yield
+        finally:
+            for name, one in before.items():
+                state[name].copy_(one)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint stores."""
+        return {AVERAGE + name: one for name, one in self.average.items()}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take what a checkpoint stores."""
+        for name, one in self.average.items():
+            one.copy_(tensors[AVERAGE + name])

@@ -8,7 +8,7 @@ deleted), unless that is elsewhere.
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,7 @@ from osoroi.recipe import Recipe
 from osoroi.records import Part
 from osoroi.training import checkpoint, dataset, lda, log, loop, validation
 from osoroi.training.dataset import Selection
+from osoroi.training.distributed import HERE, Place
 from osoroi.training.sampling import Pairs
 from osoroi.training.view_loader import View, ViewLoader
 
@@ -36,22 +37,31 @@ CHECKED_CROPS = 48
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones."""
+    """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones.
+
+    ``validation_share`` is the share of train that is held out for validation; None takes the datasets' own val, and a
+    tenth of train where there is none.
+    """
 
     datasets: tuple[str, ...]
     recipe: Recipe
     backbone: str | None = None
     foreground: str | None = None
+    validation_share: float | None = None
     version: str = __version__
 
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Numbers of products: for training, for validation, and dropped because they have photos of one domain alone."""
+    """Numbers of products: for training, for validation, and dropped because they have photos of one domain alone.
+
+    ``origins`` says of each dataset where its validation split comes from.
+    """
 
     training: int
     validation: int
     dropped: int
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,7 @@ def run(
     readers: Sequence[Reader] | None = None,
     network: Any = None,
     callbacks: Callbacks = Callbacks(),
+    on: Place = HERE,
 ) -> dict[str, float]:
     """Load pairs, fit heads by LDA, train, fit heads again; the metrics on the validation split.
 
@@ -83,15 +94,23 @@ def run(
     ``network`` replace those that the configuration names. Raises BadRun and BadDataset.
     """
     recipe = config.recipe
-    _check_folder(config, folder, resume)
+    first, where = on.world.is_first, device(on.device)
+    if first:
+        _check_folder(config, folder, resume)
     readers = [open_dataset(name) for name in config.datasets] if readers is None else readers
-    selections = {split: dataset.select(readers, split, category=recipe.category) for split in ("train", "val")}
+    selections = {
+        split: dataset.select(readers, split, category=recipe.category, validation_share=config.validation_share)
+        for split in ("train", "val")
+    }
     counts = [len(each.products) for each in selections.values()]
-    callbacks.on_counts(PairCounts(counts[0], counts[1], sum(each.dropped for each in selections.values())))
+    dropped = sum(each.dropped for each in selections.values())
+    if first:
+        callbacks.on_counts(PairCounts(counts[0], counts[1], dropped, selections["val"].origins))
     if network is None:
         network = build.build(recipe, _path(config.backbone), _path(config.foreground))
-    with _locked(folder), loop.memory_errors(recipe):
-        if not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
+    network.to(where)
+    with _locked(folder) if first else nullcontext(), loop.memory_errors(recipe):
+        if first and not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
             files.write_atomically(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
         pairs, held_out = (
             dataset.load_pairs(
@@ -106,9 +125,11 @@ def run(
             )
             for split, selection in selections.items()
         )
-        _keep_crops(selections["val"], recipe, folder)
-        metrics = fit(network, pairs, held_out, recipe, folder, resume=resume, on_step=callbacks.on_step)
-        return _finish(network, metrics, folder)
+        if first:
+            _keep_crops(selections["val"], recipe, folder)
+        on_step = callbacks.on_step if first else lambda step: None
+        metrics = fit(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step, on=on)
+        return _finish(network, metrics, folder) if first else metrics
 
 
 def fit(
@@ -120,24 +141,27 @@ def fit(
     *,
     resume: bool = False,
     on_step: Callable[[loop.Step], None] = lambda step: None,
+    on: Place = HERE,
 ) -> dict[str, float]:
     """Train a network in place: heads by LDA, then epochs, then heads by LDA once more where the recipe says so.
 
     Gives the metrics on the products that are held out, with the weights of the parts that the encoder will state.
     """
+    where = device(on.device)
+    network.to(where)
     lda_pairs = pairs.of_first_datasets(recipe.lda_datasets) if recipe.lda_datasets else pairs
     if recipe.init == "lda":
         lda.fit(network, lda_pairs, replace(recipe, nuisance_weight=0.0) if recipe.refit else recipe)
     if recipe.epochs:
-        loop.train(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step)
+        loop.train(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step, on=on)
         if recipe.refit:
             lda.fit(network, lda_pairs, recipe)
         if not recipe.weights:
-            sides = validation.embed(network, held_out, device())
+            sides = validation.embed(network, held_out, where)
             _weigh(network, validation.fit_weights([sides], network.parts, recipe.monitor))
     if recipe.served_weights:
         _weigh(network, dict(recipe.served_weights))
-    return validation.metrics(network, held_out, device())
+    return validation.metrics(network, held_out, where)
 
 
 def load(folder: Path) -> tuple[Any, RunConfig]:

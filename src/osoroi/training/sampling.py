@@ -13,6 +13,7 @@ from torch import Tensor
 
 from osoroi.errors import BadRun
 from osoroi.recipe import Recipe
+from osoroi.training.distributed import ALONE, World
 
 AHEAD = 2
 """Batches that are loaded while one is trained on."""
@@ -22,7 +23,8 @@ Images = tuple[Tensor, ...]
 
 
 class Batch(NamedTuple):
-    """Rows of one step; ``product`` is the number of the product that a row shows."""
+    """Rows of one step; ``product`` is the number of the product that a row shows. Where several processes share a
+    batch, ``images`` are those of one."""
 
     images: Images
     product: Int64[Tensor, "b"]
@@ -74,48 +76,65 @@ class Pairs:
         return np.split(mine, np.cumsum(counts)[:-1])
 
 
-def batches(pairs: Pairs, recipe: Recipe, epoch: int, *, skip: int = 0, workers: int = 1) -> Iterator[Batch]:
-    """The batches of an epoch from number ``skip`` on; the next ones are loaded while one is used."""
-    rest = iter(plan(pairs, recipe, epoch)[skip:])
+Order = Int64[np.ndarray, "p"] | None
+"""An order of the products that batches are cut from; None for one at random."""
+
+
+def batches(
+    pairs: Pairs,
+    recipe: Recipe,
+    epoch: int,
+    *,
+    skip: int = 0,
+    workers: int = 1,
+    world: World = ALONE,
+    order: Order = None,
+) -> Iterator[Batch]:
+    """The batches of an epoch from number ``skip`` on; the next ones are loaded while one is used.
+
+    Of each batch the images of this process' slice are loaded.
+    """
+    rest = iter(plan(pairs, recipe, epoch, order)[skip:])
     with ThreadPoolExecutor(workers) as pool:
-        pending = [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, AHEAD * workers)]
+        pending = [pool.submit(load, pairs, rows, epoch, world) for rows in islice(rest, AHEAD * workers)]
         while pending:
             ready = pending.pop(0).result()
-            pending += [pool.submit(load, pairs, rows, epoch) for rows in islice(rest, 1)]
+            pending += [pool.submit(load, pairs, rows, epoch, world) for rows in islice(rest, 1)]
             yield ready
 
 
-def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int) -> Batch:
-    """The batch of some rows."""
+def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int, world: World = ALONE) -> Batch:
+    """The batch of some rows, with the images of this process' slice."""
     return Batch(
-        pairs.load(rows, epoch),
+        pairs.load(rows[world.own(len(rows))], epoch),
         torch.from_numpy(pairs.product[rows]),
         torch.from_numpy(pairs.is_street[rows]),
     )
 
 
-def plan(pairs: Pairs, recipe: Recipe, epoch: int) -> list[Int64[np.ndarray, "_"]]:
+def plan(pairs: Pairs, recipe: Recipe, epoch: int, order: Order = None) -> list[Int64[np.ndarray, "_"]]:
     """The rows of every batch: all street rows of its products, then all shop rows, in the same order of products.
 
     Every product comes once an epoch, in batches of nearly equal size, but one that would be alone in its batch. Hard
-    negatives are added to that. A batch holds products of one dataset.
+    negatives are added to that. A batch holds products of one dataset, and neighbours in ``order`` where that is given.
     """
     rng = np.random.default_rng([recipe.seed, epoch])
     street, shop = pairs.rows(is_street=True), pairs.rows(is_street=False)
     planned = []
-    for group in _groups(pairs, recipe, rng):
+    for group in _groups(pairs, recipe, rng, order):
         products = _with_hard_negatives(group, pairs.design, recipe.hard_negatives, rng)
         planned.append(np.concatenate([_draw_rows(side, products, recipe.rows, rng) for side in (street, shop)]))
     return planned
 
 
-def _groups(pairs: Pairs, recipe: Recipe, rng: np.random.Generator) -> list[Int64[np.ndarray, "_"]]:
+def _groups(pairs: Pairs, recipe: Recipe, rng: np.random.Generator, order: Order) -> list[Int64[np.ndarray, "_"]]:
     """All products in batches of one dataset, and one category where the recipe says so; without hard negatives."""
     most = recipe.products - recipe.hard_negatives
     category = pairs.category if recipe.single_category_batches else np.zeros_like(pairs.category)
     _, kind = np.unique(np.stack([pairs.dataset, category], 1), axis=0, return_inverse=True)
     members = [np.flatnonzero(kind == number) for number in range(int(kind.max(initial=-1)) + 1)]
-    parts = chain.from_iterable(np.array_split(rng.permutation(own), -(-len(own) // most)) for own in members)
+    ordered = [rng.permutation(own) if order is None else order[np.isin(order, own)] for own in members]
+    parts = chain.from_iterable(np.array_split(own, -(-len(own) // most)) for own in ordered)
     groups = [part for part in parts if len(part) > 1]
     if not groups:
         raise BadRun(

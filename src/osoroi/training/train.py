@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
 from osoroi.model import export
-from osoroi.recipe import named
+from osoroi.recipes import named
 from osoroi.training import run
+from osoroi.training.distributed import Place
 from osoroi.training.view_loader import preprocessing
 
 PathLike = str | os.PathLike[str]
@@ -27,7 +28,7 @@ class TrainedRun(NamedTuple):
         return export_run(self.folder, path, licence=licence)
 
 
-def train(
+def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     dataset: PathLike | Sequence[PathLike],
     *,
     out: PathLike,
@@ -36,25 +37,29 @@ def train(
     feature_cache: PathLike | None = None,
     backbone: PathLike | None = None,
     foreground: PathLike | None = None,
+    validation_share: float | None = None,
+    device: str | None = None,
     **settings: Any,
 ) -> TrainedRun:
     """Train a network to match the street photos of a data set with its shop photos.
 
     ``dataset`` is a data set such as ``table:pairs.csv``, the path of a table or folder, or several of them. Trains on
-    the split train and measures on the split val; a data set without splits is split 9:1. ``out`` is the folder of the
-    run. ``settings`` change the recipe, such as ``epochs=4``. ``backbone`` and ``foreground`` are files of weights that
-    replace the packaged ones, ``feature_cache`` a folder of features that runs share. Raises BadDataset, BadRequest
-    and BadRun, and MissingExtra where torch is not installed.
+    the split train and measures on the split val; where there is none, or a ``validation_share`` is given, that share
+    of train (a tenth) is held out by product, design and photo. ``out`` is the folder of the run. ``settings`` change
+    the recipe, such as ``epochs=4``. ``backbone`` and ``foreground`` are files of weights that replace the packaged
+    ones, ``feature_cache`` is a folder of features that runs share, ``device`` one such as ``cuda:1``. Raises
+    BadDataset, BadRequest and BadRun, and MissingExtra where torch is not installed.
     """
     datasets = [dataset] if isinstance(dataset, str | os.PathLike) else list(dataset)
     weights = {"backbone": backbone, "foreground": foreground}
     config = run.RunConfig(
         tuple(dataset_name(one) for one in datasets),
         named(recipe, settings),
+        validation_share=validation_share,
         **{name: os.fspath(path) for name, path in weights.items() if path is not None},
     )
     cache = None if feature_cache is None else Path(feature_cache)
-    metrics = run.run(config, Path(out), resume=resume, cache=cache)
+    metrics = run.run(config, Path(out), resume=resume, cache=cache, on=Place(device))
     return TrainedRun(Path(out), config.recipe.name, metrics)
 
 

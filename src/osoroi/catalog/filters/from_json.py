@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+from osoroi.catalog.filters.limits import NESTING
 from osoroi.catalog.filters.nodes import (
-    LENGTH,
-    NESTING,
     Among,
     Compare,
     Every,
@@ -57,7 +56,7 @@ def _condition(name: str, sign: str, value: Any) -> Filter:
     if sign in SIGNS:
         known = _value(value)
         return Not(Compare(name, "=", known)) if sign == "!=" else Compare(name, cast(Operator, sign), known)
-    if sign == "in" and isinstance(value, list | tuple) and len(value) <= LENGTH:
+    if sign == "in" and isinstance(value, list | tuple):
         return Among(name, tuple(_value(one) for one in value))
     if sign == "missing" and isinstance(value, bool):
         return Missing(name) if value else Not(Missing(name))

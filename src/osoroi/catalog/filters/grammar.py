@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import lark
 
-from osoroi.catalog.filters.nodes import NESTING, PREFIX, Among, Compare, Every, Filter, Missing, Not, Some
+from osoroi.catalog.filters.limits import NESTING
+from osoroi.catalog.filters.nodes import PREFIX, Among, Compare, Every, Filter, Missing, Not, Some
 from osoroi.errors import BadFilter
 
 GRAMMAR = r"""

@@ -18,26 +18,8 @@ COLUMNS: dict[str, frozenset[Kind]] = {
 }
 """The columns every product has, and what they hold."""
 
-LENGTH = 10_000
-"""Characters in a filter, and values after ``in``, at most."""
-
-CONDITIONS = 200
-"""Conditions in a filter, at most."""
-
-LONG_TEXT = frozenset({"product_id", "title", "url"})
-"""Columns whose text differs between nearly all products: a condition on one reads it of every product."""
-
-LONG_CONDITIONS = 20
-"""Conditions on those columns in a filter, at most."""
-
-VALUES = 10_000
-"""Values in a filter, at most, those of every ``in`` together."""
-
 NAMED = 20
 """Columns that an error names, at most."""
-
-NESTING = 30
-"""Brackets inside brackets, at most."""
 
 PREFIX = "attributes."
 

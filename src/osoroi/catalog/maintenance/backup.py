@@ -8,7 +8,6 @@ the pointer to a snapshot of the index. Photos outside the catalog's folder are 
 
 import contextlib
 import io
-import os
 import shutil
 import sqlite3
 import tarfile
@@ -46,7 +45,8 @@ def backup(folder: Path, file: Path) -> Copied:
     """
     folder, file = folder.absolute(), file.absolute()
     database.inspect(folder)
-    refuse_inside_catalog(file)
+    if catalog := files.catalog_around(file):
+        raise BadRequest(f"{file} lies inside the catalog {catalog}", hint="name a file outside of it")
     if not file.parent.is_dir():
         raise BadCatalog(f"there is no folder {file.parent} for the backup", hint="make it, or name another file")
     _remove_abandoned(file.parent)
@@ -76,14 +76,6 @@ def _remove_abandoned(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > files.STALE_S:
                 shutil.rmtree(path)
-
-
-def refuse_inside_catalog(path: Path) -> None:
-    """Raise BadRequest for a file to be written that would lie inside a catalog, or be one of its files."""
-    real = Path(os.path.realpath(path))
-    for folder in (real, *real.parents):
-        if (folder / database.FILE).exists():
-            raise BadRequest(f"{path} lies inside the catalog {folder}", hint="name a file outside of it")
 
 
 def _write(folder: Path, copy: Path, file: IO[bytes]) -> Copied:

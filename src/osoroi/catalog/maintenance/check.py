@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from osoroi import files
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns
 from osoroi.catalog.memory.memory_index import MemoryIndex
@@ -124,7 +125,7 @@ def _of_photos(transaction: ReadTransaction) -> Iterator[str]:
     for sha256, path, crop_id in transaction.all("SELECT DISTINCT sha256, path, min(crop_id) FROM crops GROUP BY 1, 2"):
         photo = Path(path) if path is not None else _photos.place(transaction.folder, sha256)
         try:
-            with photo.open("rb") as file:
+            with files.open_foreign(photo) as file:
                 same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
         except OSError as error:
             yield f"{photo} of crop {crop_id!r} cannot be read: {error.strerror}"

@@ -76,7 +76,7 @@ class Column:
 
     def mask(self, condition: Condition, size: int) -> Bool[np.ndarray, "p"]:
         """Whether a condition holds for the value of each key up to ``size``."""
-        table = np.array([holds(condition, word) for word in self.words])
+        table = self._words_holding(condition)
         matches = np.full(size, table[0])
         places, numbers = self.places[:size], self.numbers[:size]
         matches[: len(places)] = table[places]
@@ -89,6 +89,20 @@ class Column:
             case Among():
                 here |= np.isin(numbers, [one for one in condition.values if kind(one) == "number"])
         return matches
+
+    def _words_holding(self, condition: Condition) -> Bool[np.ndarray, "w"]:
+        """Whether a condition holds for each word; equal words are looked up, since there may be many."""
+        match condition:
+            case Compare(operator="="):
+                wanted: tuple[Known, ...] = (condition.value,)
+            case Among():
+                wanted = condition.values
+            case _:
+                return np.array([holds(condition, word) for word in self.words])
+        table = np.zeros(len(self.words), bool)
+        places = [self._place_of.get(value, 0) for value in wanted if kind(value) != "number"]
+        table[[place for place in places if place]] = True
+        return table
 
     def values(self, keys: Int64[np.ndarray, "n"]) -> list[Known | None]:
         """The values of these products."""

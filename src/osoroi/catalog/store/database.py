@@ -17,7 +17,7 @@ from osoroi import files
 from osoroi.catalog.store import identity
 from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable, OsoroiError
 
-FILE = "catalog.sqlite"
+FILE = files.CATALOG
 FORMAT = 1
 APPLICATION = int.from_bytes(b"OSOR")
 WAIT_S = 5.0
@@ -113,7 +113,8 @@ def inspect(folder: Path) -> None:
     """Raise BadCatalog unless this is a catalog of a format that this version reads; changes nothing.
 
     SQLite reads the header, as ``immutable``: without locks and without files beside the database. The file is opened
-    by nobody else, since closing a descriptor of it would drop every lock that this process holds on it.
+    by nobody else, since closing a descriptor of it would drop every lock that this process holds on it. Where a
+    process ended while it folded the log into the database, the database alone is not whole: it is read with the log.
     """
     path = folder / FILE
     if not folder.is_dir():
@@ -123,15 +124,14 @@ def inspect(folder: Path) -> None:
     with explained(folder):
         if path.stat().st_size < 100:
             raise damaged(folder, f"{FILE} does not begin like one")
-        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-            try:
-                (application,) = connection.execute("PRAGMA application_id").fetchone()
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
-                    raise
+        try:
+            application, version = _header(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
                 raise damaged(folder, f"{FILE} does not begin like one") from error
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+                raise
+            application, version = _header(f"{path.absolute().as_uri()}?mode=ro")
     if application != APPLICATION:
         raise BadCatalog(f"{path} is an SQLite file, and no catalog of osoroi", hint="name another folder")
     if version != FORMAT:
@@ -139,6 +139,14 @@ def inspect(folder: Path) -> None:
             f"the catalog {folder} has format {version}, and this osoroi reads format {FORMAT}",
             hint="use the version of osoroi that made it, or a newer one",
         )
+
+
+def _header(uri: str) -> tuple[int, int]:
+    """Application and version of the file at an SQLite URI."""
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(application), int(version)
 
 
 def connect(folder: Path, *, readonly: bool, wait_s: float = WAIT_S) -> sqlite3.Connection:

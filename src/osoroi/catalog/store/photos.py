@@ -51,7 +51,7 @@ def hash_of(data: bytes) -> str:
 
 def _hash(photo: Path) -> str:
     try:
-        with photo.open("rb") as file:
+        with files.open_foreign(photo) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BadPhoto(f"{photo} cannot be read: {error.strerror}", hint="check the path") from error

@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from osoroi.catalog import filters
 from osoroi.catalog.protocol import Neighbor, StoredProduct
+from osoroi.catalog.store import interruption
 from osoroi.catalog.store.database import damaged
 from osoroi.catalog.store.photos import place
 from osoroi.catalog.store.rows import (
@@ -29,7 +30,7 @@ from osoroi.catalog.store.rows import (
     slot,
     vector_is_whole,
 )
-from osoroi.errors import BadFilter, NotFound, OtherEncoder
+from osoroi.errors import BadFilter, NotFound, OtherEncoder, TooMuch
 from osoroi.records import Crop, Part, Product
 
 BATCH = 4096
@@ -183,15 +184,18 @@ class ReadTransaction:
     def limited(self, steps: int = FILTER_STEPS) -> Iterator[None]:
         """Stop a statement inside the block after so many steps of SQLite's machine; raises BadFilter then.
 
-        A step is about ten to thirty nanoseconds, whatever else the machine does, so the limit is one of work.
+        A step is about ten to thirty nanoseconds, whatever else the machine does, so the limit is one of work. Raises
+        TooMuch where nobody waits for it any more (``interruption``), after a few milliseconds.
         """
         calls = iter(range(max(1, steps // STRIDE)))
-        self.connection.set_progress_handler(lambda: next(calls, None) is None, STRIDE)
+        self.connection.set_progress_handler(lambda: interruption.is_requested() or next(calls, None) is None, STRIDE)
         try:
             yield
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
+            if interruption.is_requested():
+                raise TooMuch("nobody waits for this any more", hint="try again in a moment") from error
             raise BadFilter("the filter takes more work than is allowed", hint="use fewer conditions") from error
         finally:
             self.connection.set_progress_handler(None, STRIDE)

@@ -8,7 +8,7 @@ question mark, end it with another: ``table:what?.csv?``.
 import importlib
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 from osoroi.errors import BadDataset
@@ -44,7 +44,16 @@ def dataset_name(dataset: str | os.PathLike[str]) -> str:
     ('drawn:40', 'table:shop/products.csv')
     """
     name = os.fspath(dataset)
-    return name if name.partition(":")[0] in READERS else f"table:{name}"
+    reader = name.partition(":")[0]
+    known = reader in READERS or (reader != name and reader in _of_plugins())
+    return name if known else f"table:{name}"
+
+
+def _of_plugins() -> tuple[str, ...]:
+    """Names of the readers that other packages register."""
+    from osoroi import plugins
+
+    return plugins.names("readers")
 
 
 def open_dataset(dataset: str) -> Reader:
@@ -59,10 +68,11 @@ def open_dataset(dataset: str) -> Reader:
     """
     name, _, rest = dataset.partition(":")
     path, options = parsed(rest)
-    if name not in READERS or not path:
-        problem = f"no reader is called {name!r}" if name not in READERS else f"{dataset!r} names no path"
-        raise BadDataset(problem, hint=f"a data set is name:path with one of: {', '.join(READERS)}")
-    open_reader = importlib.import_module(f"osoroi.data.readers.{name}").open_reader
+    names = tuple(READERS) if name in READERS else (*READERS, *_of_plugins())
+    if name not in names or not path:
+        problem = f"no reader is called {name!r}" if name not in names else f"{dataset!r} names no path"
+        raise BadDataset(problem, hint=f"a data set is name:path with one of: {', '.join(names)}")
+    open_reader = _opener(name)
     parameters = inspect.signature(open_reader).parameters.values()
     known = [option.name for option in parameters if option.kind is option.KEYWORD_ONLY]
     for option in options:
@@ -70,6 +80,18 @@ def open_dataset(dataset: str) -> Reader:
             raise BadDataset(f"{name} has no option {option!r}", hint=f"its options: {', '.join(known) or 'none'}")
     reader: Reader = open_reader(path, **options)
     return reader
+
+
+def _opener(name: str) -> Callable[..., Reader]:
+    """What opens a reader of ours, or of a package."""
+    opener: Callable[..., Reader]
+    if name in READERS:
+        opener = importlib.import_module(f"osoroi.data.readers.{name}").open_reader
+    else:
+        from osoroi import plugins
+
+        opener = plugins.load("readers", name)
+    return opener
 
 
 def parsed(rest: str) -> tuple[str, dict[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from osoroi import files
 from osoroi.errors import BadDataset, BadPhoto
 from osoroi.image.truncation import kind_of
 from osoroi.records import Crop, Product, Row, Source
@@ -60,8 +61,8 @@ class Folder:
     """A folder of photos, one product a file; or of folders, one product a folder. All are shop photos.
 
     A folder that holds photos is a product, with all that lies deeper in it. A folder that holds folders alone is a
-    category, and its products are called ``category/product``. Hidden files and folders are passed over, and so are
-    files that are no photos by their name nor by their first bytes.
+    category, and its products are called ``category/product``. Hidden files and folders and catalogs are passed over,
+    and so are files that are no photos by their name nor by their first bytes.
     """
 
     path: Path
@@ -129,7 +130,12 @@ def contents(folder: Path) -> tuple[list[str], list[str]]:
         raise BadDataset(problem, hint="give yourself permission to read it") from error
     shown = [entry for entry in entries if not entry.name.startswith(".")]
     photos = [entry.name for entry in shown if not entry.is_dir() and is_photo(Path(entry.path))]
-    return photos, [entry.name for entry in shown if entry.is_dir()]
+    return photos, [entry.name for entry in shown if entry.is_dir() and not is_catalog(entry)]
+
+
+def is_catalog(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is a catalog, whose files are its own."""
+    return Path(entry.path, files.CATALOG).is_file()
 
 
 def photos_below(root: Path, folder: str, depth: int = 0) -> Iterator[str]:
@@ -149,7 +155,7 @@ def is_photo(path: Path) -> bool:
     try:
         if not path.is_file():
             return False
-        with path.open("rb") as file:
+        with files.open_foreign(path) as file:
             kind_of(file.read(512), path.name)
     except (BadPhoto, OSError):
         return False

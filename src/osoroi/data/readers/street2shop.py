@@ -23,8 +23,8 @@ CATEGORIES = (
     *("leggings", "outerwear", "pants", "skirts", "tops"),
 )
 PROTOCOLS = ("kiapour", "vasily")
-VASILY = "9:0:1"
-"""Shares of train, val and test in the protocol ``vasily``."""
+VASILY_TEST_SHARE = 0.1
+"""Share of the products that the protocol ``vasily`` tests."""
 
 
 class Pair(NamedTuple):
@@ -37,7 +37,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Street2Shop:
-    """The folder of the data set under one protocol. The pairs of one category are held at a time."""
+    """The folder of the data set under one protocol."""
 
     path: Path
     protocol: str = "kiapour"
@@ -47,19 +47,21 @@ class Street2Shop:
     def rows(self) -> Iterator[Row]:
         """Every crop whose photo is there."""
         photos = present(self.path / "images")
+        tested = self.tested()
         for category in self.categories:
-            yield from (row for row in self.category(category, photos) if number_of(row.crop) in photos)
+            yield from (row for row in self.category(category, photos, tested) if number_of(row.crop) in photos)
 
     def listed(self) -> Iterator[Row]:
         """Every crop of the lists, whether or not its photo is there."""
         photos = present(self.path / "images")
+        tested = self.tested()
         for category in self.categories:
-            yield from self.category(category, photos)
+            yield from self.category(category, photos, tested)
 
-    def category(self, category: str, photos: dict[int, str]) -> Iterator[Row]:
+    def category(self, category: str, photos: dict[int, str], tested: set[str]) -> Iterator[Row]:
         """Street crops, then shop photos. Boxes without an area show nothing, and are left out."""
         queried = {split: self.pairs(f"{split}_pairs_{category}.json") for split in ("train", "test")}
-        split_of = self.split_of(category, queried["train"], queried["test"])
+        split_of = self.split_of(category, queried["train"], queried["test"], tested)
         for pair in (*queried["train"], *queried["test"]):
             if pair.box is not None and pair.box.left < pair.box.right and pair.box.top < pair.box.bottom:
                 yield self.row(category, pair, split_of(pair.product), photos)
@@ -68,18 +70,33 @@ class Street2Shop:
             if split is not None:
                 yield self.row(category, pair, split, photos)
 
-    def split_of(self, category: str, train: list[Pair], test: list[Pair]) -> Callable[[int], str | None]:
+    def split_of(
+        self, category: str, train: list[Pair], test: list[Pair], tested: set[str]
+    ) -> Callable[[int], str | None]:
         """What says the split of a product.
 
         ``kiapour``: as in the lists; products that nobody asks for stand in the gallery. ``vasily``: products of all
-        pairs are dealt anew, nine of ten to train; those that nobody asks for are left out.
+        pairs are split anew; those that nobody asks for are left out.
         """
         learned, queried = {pair.product for pair in train}, {pair.product for pair in test}
         if self.protocol == "kiapour":
             return partial(_kiapour, frozenset(learned))
-        deal = splits.dealer(VASILY, self.seed)
-        splits_ = {product: deal(Product(f"{category}/{product}")) for product in learned | queried}
-        return splits_.get
+        split = {product: "test" if f"{category}/{product}" in tested else "train" for product in learned | queried}
+        return split.get
+
+    def tested(self) -> set[str]:
+        """Products that ``vasily`` tests: a tenth, over all categories of the folder, so that no street photo that
+        shows one of them shows a product of train."""
+        if self.protocol == "kiapour":
+            return set()
+        links = (
+            (f"{category}/{pair.product}", str(pair.photo))
+            for category in categories_of("", self.path)
+            for split in ("train", "test")
+            if category in self.categories or (self.path / "meta/json" / f"{split}_pairs_{category}.json").is_file()
+            for pair in self.pairs(f"{split}_pairs_{category}.json")
+        )
+        return splits.hold_out(links, VASILY_TEST_SHARE, self.seed)
 
     def row(self, category: str, pair: Pair, split: str | None, photos: dict[int, str]) -> Row:
         """A pair as a product and a crop."""
@@ -149,8 +166,9 @@ def number_of(crop: Crop) -> int:
 def open_reader(path: str, *, protocol: str = "kiapour", category: str = "", seed: str = "") -> Reader:
     """The reader of a folder.
 
-    ``protocol`` is ``kiapour`` (the lists' own split) or ``vasily`` (products of all pairs dealt 9:1 by ``seed``);
-    ``category`` is one of the eleven or several joined by commas, without it all that are there.
+    ``protocol`` is ``kiapour`` (the lists' own split) or ``vasily`` (products of all pairs split 9:1 by ``seed``, no
+    street photo on both sides); ``category`` is one of the eleven or several joined by commas, without it all that are
+    there.
     """
     if protocol not in PROTOCOLS:
         raise BadDataset(f"protocol={protocol}", hint=f"protocol is one of {', '.join(PROTOCOLS)}")

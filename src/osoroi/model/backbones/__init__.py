@@ -6,7 +6,7 @@ never runs code from the file.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -89,12 +89,26 @@ def build(name: str, weights: Path | None = None) -> nn.Module:
     Traceback (most recent call last):
     osoroi.errors.BadRun: no backbone is called 'alexnet'; one of: efficientnet_lite0, ...
     """
-    if name not in BACKBONES:
-        raise BadRun(f"no backbone is called {name!r}", hint=f"one of: {', '.join(BACKBONES)}")
-    backbone: nn.Module = importlib.import_module(f"osoroi.model.backbones.{BACKBONES[name]}").build(name)
+    make = (
+        importlib.import_module(f"osoroi.model.backbones.{BACKBONES[name]}").build
+        if name in BACKBONES
+        else _of_plugin(name)
+    )
+    backbone: nn.Module = make(name)
     if weights is not None:
         fill(backbone, read_weights(weights), str(weights))
     return backbone.eval()
+
+
+def _of_plugin(name: str) -> Callable[[str], nn.Module]:
+    """What makes the backbone that another package registers under a name."""
+    from osoroi import plugins
+
+    known = (*BACKBONES, *plugins.names("backbones"))
+    if name not in known:
+        raise BadRun(f"no backbone is called {name!r}", hint=f"one of: {', '.join(known)}")
+    make: Callable[[str], nn.Module] = plugins.load("backbones", name)
+    return make
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

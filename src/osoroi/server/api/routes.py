@@ -12,13 +12,16 @@ from pydantic import BaseModel, ValidationError
 
 from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
-from osoroi.records import Box, Crop, Product
-from osoroi.search import response
+from osoroi.garments import fields
+from osoroi.garments.choose import ALL
+from osoroi.records import Box, Crop, Hit, Product
+from osoroi.search import outfit_response, response
 from osoroi.server import search_request
 from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_of, form_of, service_of
 from osoroi.server.api import schemas
 from osoroi.server.body import STEP_BYTES
 from osoroi.server.limits import RETRY_S
+from osoroi.server.service import require_modest
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorResponse, "description": words}
@@ -80,19 +83,44 @@ def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 @searches.post(
+    "/find",
+    response_model=schemas.FindResponse,
+    openapi_extra=body_schema(schemas.FindForm, "multipart/form-data"),
+    tags=["search"],
+)
+async def find(request: Request) -> Response:
+    """Find the garments that people wear and carry in a photo, the largest person first."""
+    start = time.perf_counter()
+    garments = await service_of(request).find(search_request.find_from_form(form_of(request)))
+    return to_json({"garments": [fields(one) for one in garments], "took_s": round(time.perf_counter() - start, 6)})
+
+
+@searches.post(
     "/search",
-    response_model=schemas.SearchResponse,
+    response_model=schemas.SearchResponse | schemas.OutfitResponse,
     openapi_extra=body_schema(schemas.SearchForm, "multipart/form-data"),
     tags=["search"],
 )
 async def search(request: Request) -> Response:
-    """Find the products that look like a garment in a photo, or like a product of the catalog."""
+    """Find the products that look like a garment in a photo, or like a product of the catalog.
+
+    With `look`, or `garment=all`, there is one list for each garment of the photo.
+    """
     start = time.perf_counter()
     service = service_of(request)
     parameters = search_request.from_form(form_of(request), service.settings)
-    hits = await service.search(parameters)
+    hits: list[Hit] = []
+    lists: list[tuple[dict[str, Any], list[Hit]]] = []
+    if parameters.garment is None:
+        hits = await service.search(parameters)
+    else:
+        lists = [(fields(garment), hits) for garment, hits in await service.search_each(parameters)]
     took_s = time.perf_counter() - start
-    return to_json(response(hits, encoder=service.encoder.fingerprint, detail=parameters.detail, took_s=took_s))
+    encoder, detail = service.encoder.fingerprint, parameters.detail
+    if parameters.garment == ALL:
+        return to_json(outfit_response(lists, encoder=encoder, detail=detail, took_s=took_s))
+    garment, hits = lists[0] if lists else (None, hits)
+    return to_json(response(hits, encoder=encoder, detail=detail, took_s=took_s, garment=garment))
 
 
 @reads.get("/products", response_model=schemas.ListResponse, tags=["products"])
@@ -104,7 +132,7 @@ async def products(
 ) -> Response:
     """The products of the catalog, page by page, in the order of their ids."""
     service = service_of(request)
-    service.settings.filter_budget.require_cheap(where)
+    require_modest(where)
     page = await service.read_catalog(
         lambda catalog: list(catalog.products(where=where, after=after or "", limit=limit + 1))
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from osoroi.catalog.filters import COLUMNS
+from osoroi.garments import KINDS
 from osoroi.records import Value
 
 
@@ -107,8 +108,46 @@ class HitResponse(BaseModel):
     ]
 
 
+class GarmentResponse(BaseModel):
+    """A garment in a photo."""
+
+    kind: Annotated[str, Field(json_schema_extra={"enum": [kind.name for kind in KINDS]})]
+    kind_ja: Annotated[str, Field(description="The kind in Japanese.")]
+    box: Annotated[
+        tuple[int, int, int, int], Field(description="Left, top, right, bottom in pixels of the upright photo.")
+    ]
+    score: Annotated[float, Field(ge=0, le=1, description="How sure the kind is.")]
+    person: Annotated[int | None, Field(description="People count from 0, the largest first; null: nobody wears it.")]
+    colors: Annotated[list[str], Field(description="Its main colours, as `detail_from` takes them.")]
+
+
+class FindResponse(BaseModel):
+    """The garments of a photo: people from the largest to the smallest, and of each the largest garment first."""
+
+    garments: list[GarmentResponse]
+    took_s: float
+
+
 class SearchResponse(BaseModel):
     """As ``osoroi search --json`` prints it; ``detail`` is null where the encoder's own weight was used."""
+
+    garment: Annotated[
+        GarmentResponse | None, Field(description="The one of the field `garment`; left out without that field.")
+    ] = None
+    hits: list[HitResponse]
+    probability: Annotated[
+        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
+    ]
+    nothing_like_it: Annotated[
+        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
+    ]
+    encoder: str
+    detail: float | None
+    took_s: float
+
+
+class GarmentHits(GarmentResponse):
+    """A garment in a photo, and the products that look like it."""
 
     hits: list[HitResponse]
     probability: Annotated[
@@ -117,6 +156,12 @@ class SearchResponse(BaseModel):
     nothing_like_it: Annotated[
         bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
     ]
+
+
+class OutfitResponse(BaseModel):
+    """One list of products for each garment of a photo, as ``osoroi search --garment all --json`` prints it."""
+
+    garments: list[GarmentHits]
     encoder: str
     detail: float | None
     took_s: float
@@ -158,11 +203,42 @@ class SearchForm(BaseModel):
     crop_id: Annotated[str, Field(description="A photo in the catalog, instead.")] = ""
     product_id: Annotated[str, Field(description="A product in the catalog, instead: more like this.")] = ""
     box: Annotated[str, Field(description="The garment: left,top,right,bottom in pixels of the upright photo.")] = ""
+    garment: Annotated[
+        str,
+        Field(
+            description="A garment that is found in the photo, instead of a box: its number in the list of `/v1/find`, "
+            "its kind, or its place (upper, lower, whole, feet, carried, head); `all` is `look`."
+        ),
+    ] = ""
+    every: Annotated[
+        bool, Field(alias="look", description="One list for each garment of the photo; the answer is OutfitResponse.")
+    ] = False
     k: Annotated[int, Field(ge=1, description="Products to find.")] = 10
+    offset: Annotated[int, Field(ge=0, description="Products to leave out before them: the next page.")] = 0
     where: Annotated[str, Field(description="A filter, as text or JSON: category = skirts and price <= 5000.")] = ""
     detail: Annotated[
         float | None, Field(ge=0, le=1, description="Weight of colour and pattern; without it the encoder's own.")
     ] = None
+    detail_from: Annotated[
+        str,
+        Field(
+            description="Whose colour and pattern: a colour (#b03a2e, navy, 紺), or a second photo as a file; the "
+            "shape is then that of the first."
+        ),
+    ] = ""
+    detail_box: Annotated[str, Field(description="The garment in the photo of `detail_from`, as in `box`.")] = ""
+
+
+class FindForm(BaseModel):
+    """One of ``photo`` and ``crop_id``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    photo: Annotated[bytes, Field(description="The photo, as a file: JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP, TIFF.")] = (
+        b""
+    )
+    crop_id: Annotated[str, Field(description="A photo in the catalog, instead.")] = ""
+    box: Annotated[str, Field(description="This box alone, whose kind is judged: left,top,right,bottom.")] = ""
 
 
 class PutForm(BaseModel):

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.image import Limits, Photo
-from osoroi.records import Box, Clues, Preprocessing
+from osoroi.image import Limits, Photo, Reduced
+from osoroi.records import Box, Preprocessing
 
 Attention = Float32[np.ndarray, "y x"]
 """How much the encoder's foreground head weighs each place of its input."""
@@ -36,8 +36,8 @@ class Decoder(Protocol):
         """The encoder's input."""
         ...
 
-    async def clues(self, photo: bytes, box: Box) -> Clues:
-        """What a street photo says of the kind of the garment in a box besides its pixels."""
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
+        """The upright photo with at most ``side`` pixels on its longer side, as ``image.reduced`` gives it."""
         ...
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
@@ -48,6 +48,10 @@ class Decoder(Protocol):
         self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: Attention, width: int
     ) -> bytes:
         """The upright photo as a JPEG of at most ``width`` pixels across; what has no attention is faded."""
+        ...
+
+    def hurry(self) -> None:
+        """Give up the photos that look costly, since the service is ending. Their calls raise TooMuch."""
         ...
 
     def close(self) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 
 import osoroi
 from osoroi import errors
-from osoroi.errors import BadPhoto, OsoroiError
-from osoroi.image import Limits, Photo, inspect, truncation
-from osoroi.records import Box, Clues, Preprocessing
+from osoroi.errors import BadPhoto, OsoroiError, TooMuch
+from osoroi.image import Limits, Photo, Reduced, inspect, truncation
+from osoroi.records import Box, Preprocessing
 from osoroi.server.decoding import Attention, Thumbnail
 from osoroi.server.decoding.worker import read_message, write_message
 
@@ -78,7 +78,9 @@ class Worker:
 
     def _ended(self, photo: bytes) -> OsoroiError:
         if not self._ready:
-            return OsoroiError("a decoding process did not start", hint="the machine may lack memory")
+            return TooMuch(
+                "a decoding process did not start", hint="the machine may lack memory; try again in a moment"
+            )
         if self._process.returncode == -getattr(signal, "SIGXCPU", 0):
             what = f"takes more than {self.cpu_s:g} seconds to decode"
         else:
@@ -102,6 +104,8 @@ class DecodingPool:
         self._free = asyncio.Semaphore(size)
         self._heavy = asyncio.Semaphore(max(1, size - 1))
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="decode")
+        self._costly: set[Worker] = set()
+        self._hurries = False
         self._closed = False
 
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> Photo:
@@ -109,10 +113,11 @@ class DecodingPool:
         values, body = await self._run("crop", photo, box=box, preprocessing=asdict(preprocessing))
         return np.frombuffer(body, np.uint8).reshape(values["shape"])
 
-    async def clues(self, photo: bytes, box: Box) -> Clues:
+    async def reduced(self, photo: bytes, side: int) -> Reduced:
         """See ``Decoder``."""
-        values, _ = await self._run("clues", photo, box=box)
-        return Clues(**values)
+        values, body = await self._run("reduced", photo, side=side)
+        pixels = np.frombuffer(body, np.uint8).reshape(values["shape"])
+        return Reduced(pixels, values["factor"], values["width"], values["height"])
 
     async def thumbnail(self, photo: bytes, width: int) -> Thumbnail:
         """See ``Decoder``."""
@@ -127,6 +132,12 @@ class DecodingPool:
         _, jpeg = await self._run("saliency", photo, box=box, width=width, **values)
         return jpeg
 
+    def hurry(self) -> None:
+        """See ``Decoder``."""
+        self._hurries = True
+        for worker in self._costly:
+            worker.kill()
+
     def close(self) -> None:
         """Kill the workers. Calls under way fail."""
         self._closed = True
@@ -139,7 +150,8 @@ class DecodingPool:
 
     async def _run(self, task: str, photo: bytes, **values: Any) -> tuple[dict[str, Any], bytes]:
         head = {"task": task, "values": values, "limits": asdict(self.limits)}
-        async with self._turn(photo), self._worker() as worker:
+        costly = is_costly(photo)
+        async with self._turn(costly), self._worker(costly) as worker:
             job = asyncio.get_running_loop().run_in_executor(self._threads, worker.call, head, photo)
             try:
                 return await asyncio.shield(job)
@@ -148,20 +160,32 @@ class DecodingPool:
                 await asyncio.wait([job])
                 job.exception()
                 raise
+            except OsoroiError:
+                self._refuse_late(costly)
+                raise
+
+    def _refuse_late(self, costly: bool) -> None:
+        """Raise TooMuch for a photo that the end of the service does not wait for."""
+        if costly and self._hurries:
+            raise TooMuch("the service is ending, and the photo takes long to decode", hint="try again in a moment")
 
     @contextlib.asynccontextmanager
-    async def _turn(self, photo: bytes) -> AsyncIterator[None]:
-        async with self._heavy if is_costly(photo) else contextlib.nullcontext(), self._free:
+    async def _turn(self, costly: bool) -> AsyncIterator[None]:
+        async with self._heavy if costly else contextlib.nullcontext(), self._free:
+            self._refuse_late(costly)
             yield
 
     @contextlib.asynccontextmanager
-    async def _worker(self) -> AsyncIterator[Worker]:
+    async def _worker(self, costly: bool) -> AsyncIterator[Worker]:
         if self._closed:
-            raise OsoroiError("the service is ending", hint="try again in a moment")
+            raise TooMuch("the service is ending", hint="try again in a moment")
         worker = self._idle.pop() if self._idle else self._start()
+        if costly:
+            self._costly.add(worker)
         try:
             yield worker
         finally:
+            self._costly.discard(worker)
             if worker.alive and not self._closed:
                 self._idle.append(worker)
             elif not self._closed:

@@ -1,7 +1,6 @@
 """What a worker does with a photo: one function a task, from bytes and plain values to plain values and bytes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,10 @@ def run(task: str, photo: bytes, values: Mapping[str, Any], limits: Limits) -> t
         case "crop":
             pixels = image.crop(photo, _box(values), _preprocessing(values), limits=limits)
             return {"shape": pixels.shape}, pixels.tobytes()
-        case "clues":
-            from osoroi.garments.query import clues_of  # only a worker that needs it loads the networks
-
-            return asdict(clues_of(photo, _box(values), limits=limits)), b""
+        case "reduced":
+            small = image.reduced(photo, int(values["side"]), limits=limits)
+            head = {"factor": small.factor, "width": small.width, "height": small.height}
+            return {"shape": small.photo.shape, **head}, small.photo.tobytes()
         case "thumbnail":
             return _thumbnail(photo, int(values["width"]), limits)
         case "saliency":
@@ -40,7 +39,7 @@ def _box(values: Mapping[str, Any]) -> Box | None:
 
 
 def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
-    return Preprocessing(**values["preprocessing"])
+    return Preprocessing.of(values["preprocessing"])
 
 
 def _thumbnail(photo: bytes, width: int, limits: Limits) -> tuple[dict[str, Any], bytes]:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from osoroi.catalog import Facet, Storage
+from osoroi.catalog.store import interruption
 from osoroi.errors import OsoroiError
 from osoroi.server.pages.url_state import UrlState
 
@@ -43,9 +44,11 @@ class FacetCounts:
         self._waiting: set[str | None] = set()
         self._lock = threading.Lock()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="count")
+        self._ending = threading.Event()
 
     def close(self) -> None:
-        """Finish the count under way, and begin no other."""
+        """Interrupt the count under way, and begin no other."""
+        self._ending.set()
         self._background.shutdown(cancel_futures=True)
 
     def of(self, state: UrlState) -> Sequence[Facet]:
@@ -79,7 +82,8 @@ class FacetCounts:
 
     def _count_now(self, state: UrlState) -> None:
         try:
-            self._count(state)
+            with interruption.interrupted_by(self._ending):
+                self._count(state)
         except OsoroiError:
             return  # the catalog has moved on; the next page asks again
         finally:

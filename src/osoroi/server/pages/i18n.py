@@ -10,8 +10,8 @@ Words = Mapping[str, str]
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "tagline": ("Find what she is wearing.", "その服、見つけます。"),
     "lead": (
-        "Drop a photo, draw a box around one garment, and see what the shop has that matches.",
-        "写真を選び、気になる一着を囲むと、店にあるお揃いが見つかります。",
+        "Drop a photo. Each garment in it is found: choose one, and see what the shop has that matches.",
+        "写真を選ぶと、写っている服が一点ずつ見つかります。気になる一着を選べば、お店のお揃いが並びます。",
     ),
     "drop": ("Drop a photo here", "ここに写真をドロップ"),
     "drop_more": ("paste one, or", "貼り付けでも、または"),
@@ -26,6 +26,21 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "query": ("Your photo", "写真"),
     "draw": ("Draw a box", "囲む"),
     "whole": ("Whole photo", "写真全体"),
+    "garments": ("Garments in the photo", "写真の中の服"),
+    "garment_n": ("{name}, {n} of {all}", "{name}、{all} 点中 {n}"),
+    "person_n": ("person {n}", "{n} 人目"),
+    "whole_look": ("The whole look", "コーデ全体"),
+    "find_garments": ("Garments in this photo", "この写真の服"),
+    "finding": ("Finding the garments …", "服を探しています…"),
+    "adjust": ("Shape, colour, pattern", "形・色・柄の調整"),
+    "in_color": ("In another colour", "色を変える"),
+    "colors_of_photo": ("Colours of the photo", "写真の色"),
+    "color_of_photo": ("{name}, from the photo", "写真の{name}"),
+    "palette": ("Palette", "色見本"),
+    "own_color": ("Back to its own colour", "元の色に戻す"),
+    "this_pattern": ("This pattern: choose a photo", "この柄で：写真を選ぶ"),
+    "pattern_photo": ("Photo of the pattern", "柄の写真"),
+    "pattern_box": ("Box in the photo of the pattern", "柄の写真の枠"),
     "box_help": (
         "Drag on the photo to draw a box around one garment. With the keyboard: “Draw a box”, then the arrow keys move "
         "it and its corners; Shift takes larger steps, Delete removes it.",
@@ -68,6 +83,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "more_values": ("more", "もっと見る"),
     "search": ("Search", "検索"),
     "found": ("{n} products, best first", "{n} 点、似ている順"),
+    "unlikely": (
+        "The shop probably does not have this very piece. These come nearest.",
+        "まったく同じものはなさそうです。近いものから並べています。",
+    ),
     "found_all": ("All {n} products that match", "条件に合う {n} 点すべて"),
     "more_like_this": ("More like this", "これに似たもの"),
     "like": ("More like {title}", "{title} に似たもの"),

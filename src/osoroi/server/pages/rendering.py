@@ -13,12 +13,14 @@ from fastapi.responses import HTMLResponse
 
 from osoroi.errors import BadPhoto, Busy, NoKey, NotFound, OsoroiError, TooLarge, TooMuch
 from osoroi.records import Hit, Product
+from osoroi.search import UNLIKELY, chance_among
 from osoroi.server.api.routes import shortened
 from osoroi.server.limits import RETRY_S
 from osoroi.server.pages import view_model
 from osoroi.server.pages.facet_counts import FRESH_S, FacetCounts
 from osoroi.server.pages.i18n import Words, language
 from osoroi.server.pages.i18n import words as words_of
+from osoroi.server.pages.outfit import Mark
 from osoroi.server.pages.url_state import MORE, UrlState, from_pairs, number
 from osoroi.server.service import Service, Strips
 
@@ -36,6 +38,15 @@ class QueryPhoto(NamedTuple):
     carried: str = ""
 
 
+class DetailPhoto(NamedTuple):
+    """The second photo, whose colour and pattern are wished for, as a page without scripts carries it."""
+
+    url: str
+    width: int
+    height: int
+    carried: str
+
+
 class Strip(NamedTuple):
     """The first hits under one setting of the dial, and the address of that setting."""
 
@@ -45,12 +56,16 @@ class Strip(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What the results show."""
+    """The products for one query: for one garment of the photo, or for all of it. ``row``: they stand in one line;
+    ``unlikely``: the very product of the photo is probably not among them."""
 
     cards: list[view_model.Card]
     strips: list[Strip]
     more: str | None
     filters: list[view_model.Filter]
+    mark: Mark | None = None
+    row: bool = False
+    unlikely: bool = False
 
 
 class Problem(NamedTuple):
@@ -102,6 +117,13 @@ class Pages:
             "number": number,
             "query": None,
             "problem": None,
+            "marks": [],
+            "chips": [],
+            "palette": [],
+            "sections": [],
+            "new": False,
+            "detail_photo": None,
+            "known": "",
         }
         html = self._templates.get_template(name).render(known | values)
         headers = {"Content-Language": lang, "Vary": "Accept-Language", "Cache-Control": "private, no-cache"}
@@ -109,18 +131,31 @@ class Pages:
             headers["Retry-After"] = str(RETRY_S)
         return HTMLResponse(html, status, headers)
 
-    def results(self, hits: Sequence[Hit | Product], strips: Strips | None, state: UrlState, lang: str) -> Results:
-        """Hits and strips as cards, from one read transaction, and the filters."""
+    def results(
+        self,
+        hits: Sequence[Hit | Product],
+        strips: Strips | None,
+        state: UrlState,
+        lang: str,
+        *,
+        mark: Mark | None = None,
+        row: bool = False,
+    ) -> Results:
+        """Hits and strips as cards, from one read transaction, and the filters; a row has neither more nor filters."""
         words = words_of(lang)
         rows: tuple[Sequence[Hit], ...] = tuple(strips) if strips else ()
         stored = self.service.catalog.get_many({hit.product_id for hit in chain(hits, *rows)})
         made = [view_model.cards(row, stored, state, words, lang) for row in rows]
         dials = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
+        chance = chance_among([hit for hit in hits if isinstance(hit, Hit)])
         return Results(
             cards=view_model.cards(hits, stored, state, words, lang),
             strips=[Strip(name, state.address(detail=dial), row) for name, dial, row in dials],
-            more=self._more(hits, state),
+            more=None if row else self._more(hits, state),
             filters=view_model.filters(self.counts.of(state), state, words, lang),
+            mark=mark,
+            row=row,
+            unlikely=chance is not None and chance < UNLIKELY,
         )
 
     def _more(self, hits: Sequence[Hit | Product], state: UrlState) -> str | None:

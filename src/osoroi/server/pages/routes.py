@@ -4,49 +4,35 @@ A photo that is sent is answered in the same response and forgotten. So that its
 the page carries the photo, made small, in a hidden field.
 """
 
-import base64
-import binascii
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from osoroi.errors import BadPhoto, OsoroiError, outcome
-from osoroi.records import Box
 from osoroi.server.admitted import SearchRoute, form_of
 from osoroi.server.forms import Form
+from osoroi.server.pages import colors, outfit
+from osoroi.server.pages import query as queries
 from osoroi.server.pages.i18n import language
 from osoroi.server.pages.i18n import words as words_of
-from osoroi.server.pages.rendering import Pages, QueryPhoto, problem_of
+from osoroi.server.pages.query import Query
+from osoroi.server.pages.rendering import Pages, Results, problem_of
 from osoroi.server.pages.url_state import UrlState
-from osoroi.server.pages.view_model import photo_url
-from osoroi.server.service import Service
 
-CARRIED_WIDTH = 1280
-"""Pixels across of the photo that a page without scripts carries along."""
-CARRIED_BYTES = 8 * 2**20
-"""Bytes of that photo in the page, in base64."""
-SHOWN_WIDTH = 960
-"""Pixels across of the photo of the query that a page shows."""
 STRIP = 5
 """Products in each of the three strips."""
+NEXT = b"\n<!-- next -->\n"
+"""Between the lists of a stream."""
+FILES = ("photo", "kept", "detail_photo", "detail_kept", "known", "others", "preview")
+"""Fields of forms that are no part of the state."""
+
+log = logging.getLogger("osoroi.server")
 
 router = APIRouter(include_in_schema=False, route_class=SearchRoute)
-
-
-@dataclass(frozen=True)
-class Query:
-    """What a page searches with: its state, a photo that came with the request, and that photo as the page shows it."""
-
-    state: UrlState
-    photo: bytes | None = None
-    shown: QueryPhoto | None = None
-
-    @property
-    def searches(self) -> bool:
-        """Whether there is anything to search with."""
-        return self.photo is not None or self.state.has_query
 
 
 def pages_of(request: Request) -> Pages:
@@ -59,6 +45,7 @@ def pages_of(request: Request) -> Pages:
 async def home(request: Request) -> Response:
     """The page of an address."""
     pages = pages_of(request)
+    pages.service.finder.warm()
     state = await pages.state(request.query_params.multi_items())
     return await _show(request, "page.html", Query(state), photo_gone="photo" in request.query_params)
 
@@ -68,28 +55,39 @@ async def home_with_photo(request: Request) -> Response:
     """The page for a photo that a form without scripts sends, or the address of the state that it describes."""
     pages, form = pages_of(request), form_of(request)
     state = await pages.state(_pairs(form))
-    photo = _photo(form)
+    photo = queries.photo_of(form, "photo", "kept")
     if photo is None:
         return RedirectResponse(state.address(), 303)
     state = replace(state, product_id=None, crop_id=None)
     try:
-        query = await _carried(pages.service, photo, state)
+        query = await queries.carried(pages.service, photo, state)
+        if (second := queries.photo_of(form, "detail_photo", "detail_kept")) is not None and not form.one("to_color"):
+            query = await queries.with_detail(pages.service, query, second)
     except BadPhoto as error:
         return await _show(request, "page.html", Query(state), error=error)
-    return await _show(request, "page.html", query)
+    known = None if form.photos(most=1) else outfit.read(form.one("known"))  # of another photo
+    return await _show(request, "page.html", replace(query, known=known))
 
 
 @router.post("/results")
 async def results(request: Request) -> Response:
-    """The part of the page that changes, for scripts."""
+    """The part of the page that changes, for scripts: one list, or with ``others`` that of each garment as it comes."""
     pages, form = pages_of(request), form_of(request)
-    state, photo = await pages.state(_pairs(form)), _photo(form)
-    shown = await _preview(pages.service, photo) if photo is not None and form.one("preview") else None
-    return await _show(request, "results.html", Query(state, photo, shown))
+    state, photo = await pages.state(_pairs(form)), queries.photo_of(form, "photo", "kept")
+    shown = await queries.preview(pages.service, photo) if photo is not None and form.one("preview") else None
+    second, known = queries.photo_of(form, "detail_photo", "detail_kept"), outfit.read(form.one("known"))
+    query = Query(state, photo, shown, second, known=known)
+    return await _show(request, "results.html", query, stream=form.one("others") == "1")
 
 
 async def _show(
-    request: Request, template: str, query: Query, *, error: OsoroiError | None = None, photo_gone: bool = False
+    request: Request,
+    template: str,
+    query: Query,
+    *,
+    error: OsoroiError | None = None,
+    photo_gone: bool = False,
+    stream: bool = False,
 ) -> Response:
     """Search where there is something to search with, and render what came out: products, a few to begin with, or
     what went wrong."""
@@ -97,23 +95,85 @@ async def _show(
     service = pages.service
     lang = language(query.state.lang, request.headers.get("accept-language", ""))
     searching = error is not None or query.searches
-    values: dict[str, Any] = {"results": None, "searching": searching, "photo_gone": photo_gone and not searching}
-    status = 200
+    values: dict[str, Any] = {"sections": [], "searching": searching, "photo_gone": photo_gone and not searching}
+    status, rest = 200, list[int | None]()
     try:
         if error is not None:
             raise error
         if query.photo is None and query.state.has_query:
-            query = await _of_catalog(service, query.state)
+            query = await queries.of_catalog(service, query)
         if searching:
-            hits, strips = await service.search_with_strips(query.state.search_request(query.photo), STRIP)
-            values["results"] = await service.read(pages.results, hits, strips, query.state, lang)
+            query = await queries.with_garments(service, query)
+            first, *others = query.numbers()
+            whole = query.state.every_garment and template == "page.html"
+            for number in [first, *others] if whole else [first]:
+                values["sections"].append(await _section(request, query, number, lang))
+            rest = others if stream and not whole else []
         else:
             examples = await service.read(pages.examples)
-            values["results"] = await service.read(pages.results, examples, None, query.state, lang)
+            values["sections"] = [await service.read(pages.results, examples, None, query.state, lang)]
     except OsoroiError as problem:
-        status, values["problem"] = outcome(problem)[1], problem_of(problem, words_of(lang))
-    values["query"] = query.shown
-    return await service.read(lambda: pages.html(template, request, query.state, status, **values))
+        status, values["problem"], rest = outcome(problem)[1], problem_of(problem, words_of(lang)), []
+    values |= _of_query(query, lang)
+    response = await service.read(lambda: pages.html(template, request, query.state, status, **values))
+    if rest:
+        return _streamed(request, response, query, rest, lang)
+    return response
+
+
+async def _section(request: Request, query: Query, number: int | None, lang: str) -> Results:
+    """The products for one garment, or for all of the photo."""
+    pages = pages_of(request)
+    service, row = pages.service, query.state.every_garment and number is not None
+    mark = None
+    if number is not None:
+        mark = outfit.marks(query.garments, query.state, words_of(lang), lang)[number - 1]
+    asked = query.request(number)
+    if row:
+        hits, strips = await service.search(asked), None
+    else:
+        hits, strips = await service.search_with_strips(asked, STRIP)
+    return await service.read(lambda: pages.results(hits, strips, query.state, lang, mark=mark, row=row))
+
+
+def _of_query(query: Query, lang: str) -> dict[str, Any]:
+    """What templates show of the photo and its garments."""
+    known, words = query.known or (), words_of(lang)
+    return {
+        "query": query.shown,
+        "marks": outfit.marks(query.garments, query.state, words, lang),
+        "chips": colors.chips(colors.of_garments(known), query.state, words, lang),
+        "palette": colors.palette(query.state, lang),
+        "known": outfit.written(known),
+        "new": query.new,
+        "detail_photo": query.detail_shown,
+    }
+
+
+def _streamed(request: Request, first: Response, query: Query, rest: Sequence[int | None], lang: str) -> Response:
+    """The first list at once, and those of the other garments as they come. Each passes the gate on its own. Where that
+    is full, the stream ends, and the page asks for the list when somebody wants it."""
+    pages = pages_of(request)
+    service = pages.service
+
+    async def lists() -> AsyncIterator[bytes]:
+        yield bytes(first.body) + NEXT
+        taken = sum(len(photo) for photo in (query.photo, query.detail_photo) if photo)
+        try:
+            with service.memory.reserved(taken):
+                for number in rest:
+                    async with service.admission.admit("searches"):
+                        section = await _section(request, query, number, lang)
+                        values = _of_query(query, lang) | {"sections": [section], "searching": True, "new": False}
+                        page = await service.read(
+                            lambda values=values: pages.html("results.html", request, query.state, **values)
+                        )
+                    yield bytes(page.body) + NEXT
+        except OsoroiError as error:
+            log.info("a stream of lists ended early: %s", type(error).__name__)
+
+    headers = {name: value for name, value in first.headers.items() if name != "content-length"}
+    return StreamingResponse(lists(), first.status_code, headers)
 
 
 def problem(request: Request, error: OsoroiError, status: int) -> Response:
@@ -125,61 +185,4 @@ def problem(request: Request, error: OsoroiError, status: int) -> Response:
 
 
 def _pairs(form: Form) -> list[tuple[str, str]]:
-    return [(name, value) for name in form.parts if name not in ("kept", "photo") for value in form.texts(name)]
-
-
-def _photo(form: Form) -> bytes | None:
-    """The photo of a form: the file that was chosen, else the one that the page carried."""
-    if photos := form.photos(most=1):
-        return photos[0]
-    if sum(len(part.content) for part in form.parts.get("kept", [])) > CARRIED_BYTES:
-        raise BadPhoto("the photo that the page carried is not one of its own", hint="choose it again")
-    kept = form.one("kept")
-    if kept is None:
-        return None
-    try:
-        return base64.b64decode(kept, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadPhoto("the photo that the page carried came back broken", hint="choose it again") from error
-
-
-async def _carried(service: Service, photo: bytes, state: UrlState) -> Query:
-    """A photo made small enough to be carried, and the box in its pixels."""
-    small = await service.decoder.thumbnail(photo, CARRIED_WIDTH)
-    width = min(small.width, CARRIED_WIDTH)
-    height = max(1, round(small.height * width / small.width))
-    scale = width / small.width
-    box = state.box and Box(*(round(side * scale) for side in state.box))
-    saliency = ""
-    if state.saliency and service.has_saliency:
-        saliency = _data(await service.saliency(small.jpeg, box, "street", SHOWN_WIDTH))
-    carried = base64.b64encode(small.jpeg).decode()
-    shown = QueryPhoto(_data(small.jpeg), width, height, saliency, carried)
-    return Query(replace(state, box=box), small.jpeg, shown)
-
-
-async def _preview(service: Service, photo: bytes) -> QueryPhoto | None:
-    """A photo that the browser cannot draw, for it to show; None where the service cannot either."""
-    try:
-        small = await service.decoder.thumbnail(photo, SHOWN_WIDTH)
-    except BadPhoto:
-        return None  # the search is about to say why
-    return QueryPhoto(_data(small.jpeg), small.width, small.height)
-
-
-async def _of_catalog(service: Service, state: UrlState) -> Query:
-    """The photo of the crop, or of the product's first crop, that the address names."""
-    if state.crop_id is not None:
-        crop_id = state.crop_id
-        crop = await service.read_catalog(lambda catalog: catalog.crop(crop_id))
-    else:
-        product_id = state.product_id or ""
-        crop = (await service.read_catalog(lambda catalog: catalog.crops(product_id)))[0]
-    small = await service.decoder.thumbnail(await service.read(service.load, crop), SHOWN_WIDTH)
-    url = f"{photo_url(crop.crop_id)}?width={SHOWN_WIDTH}"
-    shown = QueryPhoto(url, small.width, small.height, f"{url}&saliency=1")
-    return Query(replace(state, product_id=crop.product_id, crop_id=crop.crop_id), shown=shown)
-
-
-def _data(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return [(name, value) for name in form.parts if name not in FILES for value in form.texts(name)]

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from osoroi.catalog.filters import COLUMNS, PREFIX, Kind
 from osoroi.errors import BadRequest
-from osoroi.records import Box
+from osoroi.records import Box, Kinds
 from osoroi.server import search_request as parameters
 from osoroi.server.search_request import SearchRequest
 from osoroi.server.settings import Settings
@@ -25,17 +25,28 @@ MORE = 24
 OWN = "a."
 """Before the name of a shop's own attribute: ``a.colour=red``, ``a.sale=yes``."""
 
+WHOLE = "photo"
+"""``garment=photo``: search with the whole photo, not with a garment in it."""
+
 Columns = Mapping[str, frozenset[Kind]]
 """What filters can name, and the kinds of value each has, as ``Storage.columns`` says it."""
 
 
 @dataclass(frozen=True)
 class UrlState:
-    """The state of one page. ``choices`` are the values chosen in each column, of which a product must have one."""
+    """The state of one page. ``choices`` are the values chosen in each column, of which a product must have one.
+
+    ``garment`` is the number of the garment that is searched with, or ``WHOLE``; with ``box`` too, that garment was
+    moved. ``every_garment`` (``look=1``) shows a row for each. ``detail_from`` is a colour that is wished for.
+    """
 
     product_id: str | None = None
     crop_id: str | None = None
+    garment: str | None = None
+    every_garment: bool = False
     box: Box | None = None
+    detail_from: str | None = None
+    detail_box: Box | None = None
     detail: float | None = None
     k: int = K
     choices: Mapping[str, tuple[str | bool, ...]] = field(default_factory=dict)
@@ -68,7 +79,11 @@ class UrlState:
         one = {
             "product": self.product_id,
             "crop": self.crop_id,
+            "garment": self.garment,
+            "look": "1" if self.every_garment else None,
             "box": ",".join(map(str, self.box)) if self.box else None,
+            "detail_from": self.detail_from,
+            "detail_box": ",".join(map(str, self.detail_box)) if self.detail_box else None,
             "detail": None if self.detail is None else number(self.detail),
         }
         named = [(name, value) for name, value in one.items() if value]
@@ -100,13 +115,28 @@ class UrlState:
             conditions += [{"column": "price", "<=": self.below}] if self.below is not None else []
         return json.dumps({"and": conditions}, ensure_ascii=False) if conditions else None
 
-    def search_request(self, photo: bytes | None = None) -> SearchRequest:
-        """The search of this page; a photo that came with the request goes before what the address names."""
+    def search_request(
+        self,
+        photo: bytes | None = None,
+        *,
+        box: Box | None = None,
+        kind: Kinds | None = None,
+        detail_photo: bytes | None = None,
+    ) -> SearchRequest:
+        """The search of this page; a photo that came with the request goes before what the address names.
+
+        ``box`` and ``kind`` are those of a garment that was found; the box of the address wins. ``detail_photo`` is a
+        second photo.
+        """
+        inside = self.box or box
         return SearchRequest(
             photo=photo,
             crop_id=self.crop_id if photo is None else None,
             product_id=self.product_id if photo is None and self.crop_id is None else None,
-            box=self.box if photo is not None or self.crop_id is not None else None,
+            box=inside if photo is not None or self.crop_id is not None else None,
+            kind=kind,
+            detail_from=detail_photo or self.detail_from,
+            detail_box=self.detail_box if detail_photo is not None else None,
             k=self.k,
             where=self.where(),
             detail=self.detail,
@@ -149,15 +179,19 @@ def from_pairs(
         value = _value(text, columns[column])
         if value is not None and value not in choices.get(column, ()):
             choices[column] = (*choices.get(column, ()), value)
-    detail = _or_none(parameters.detail_of, last.get("detail"))
+    detail = _or_none(parameters.detail_of, last.get("to_detail", last.get("detail")))
     if detail is not None and own_detail is not None and abs(detail - own_detail) < 0.005:
         detail = None
     return UrlState(
         product_id=last.get("product") or None,
         crop_id=last.get("crop") or None,
-        box=_box(last),
+        garment=_garment(last),
+        every_garment=_every_garment(last),
+        box=None if "to_garment" in last else _box(last),
+        detail_from=_or_none(parameters.color_of, _wish(last)),
+        detail_box=_or_none(parameters.box_of, last.get("detail_box")),
         detail=detail,
-        k=min(settings.k, _or_none(lambda text: parameters.k_of(text, settings), last.get("k")) or K),
+        k=min(settings.k, _or_none(lambda text: parameters.k_of(text, settings), last.get("to_k", last.get("k"))) or K),
         choices=choices,
         above=_price(last.get("above")),
         below=_price(last.get("below")),
@@ -171,6 +205,23 @@ def _value(text: str, kinds: frozenset[Kind]) -> str | bool | None:
     if "flag" in kinds:
         return {"yes": True, "no": False}.get(text)
     return text if text and "text" in kinds else None
+
+
+def _garment(last: Mapping[str, str]) -> str | None:
+    """A number, or the whole photo; what a button says wins."""
+    text = last.get("to_garment", last.get("garment", ""))
+    number = text.isascii() and text.isdecimal() and len(text) < 4 and int(text) > 0
+    return str(int(text)) if number else text if text == WHOLE else None
+
+
+def _every_garment(last: Mapping[str, str]) -> bool:
+    return "to_garment" not in last and last.get("to_look", last.get("look")) == "1"
+
+
+def _wish(last: Mapping[str, str]) -> str | None:
+    """The colour that is wished for; what a button says wins, and the one that is pressed again takes it back."""
+    text = last.get("to_color")
+    return last.get("detail_from") if text is None else None if text == last.get("detail_from") else text
 
 
 def _box(last: Mapping[str, str]) -> Box | None:

@@ -86,6 +86,12 @@ def photo_url(crop_id: str) -> str:
     return f"/v1/photos/{quote(crop_id, safe='')}"
 
 
+def like_address(product_id: str, state: UrlState) -> str:
+    """The page that searches with a product: filters and language stay, what belongs to the query before it goes."""
+    nothing: dict[str, None] = dict.fromkeys(("crop_id", "box", "garment", "detail_from", "detail_box"))
+    return state.address(product_id=product_id, every_garment=False, k=UrlState.k, **nothing)
+
+
 def cards(
     results: Sequence[Hit | Product], stored: Mapping[str, StoredProduct], state: UrlState, words: Words, lang: str
 ) -> list[Card]:
@@ -110,7 +116,7 @@ def _card(
         price=money(product.price, product.currency, lang),
         brand=product.brand or "",
         url=safe_url(product.url),
-        like=state.address(product_id=product.product_id, crop_id=None, box=None, k=UrlState.k),
+        like=like_address(product.product_id, state),
         shots=tuple(photo_url(crop_id) for crop_id in [best, *(other for other in ids if other != best)][:SHOTS]),
         bars=tuple(_bar(name, cosine, words) for name, cosine in result.parts.items())
         if isinstance(result, Hit)

@@ -4,7 +4,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 const LEAST = 16; // pixels: the shortest side that a search takes
 
 export class BoxEditor {
-  /** `onInput` is called while the box changes, `onCommit` when it has changed. */
+  /** `onInput` is called while the box changes, `onCommit` when it has changed: `drawn` says that it is another one. */
   constructor(stage, element, { onInput, onCommit }) {
     this.stage = stage;
     this.element = element;
@@ -40,7 +40,7 @@ export class BoxEditor {
   place(x = this.width / 2, y = this.height / 2) {
     const [across, down] = [this.width * 0.25, this.height * 0.25];
     this.#change([x - across, y - down, x + across, y + down]);
-    this.onCommit();
+    this.onCommit({ drawn: true });
     this.element.focus();
   }
 
@@ -72,7 +72,7 @@ export class BoxEditor {
   }
 
   #down(event) {
-    if (event.button !== 0 || !this.width) return;
+    if (event.button !== 0 || !this.width || event.target.closest("[data-garment]")) return;
     const corner = event.target.closest("[data-corner]")?.dataset.corner;
     const inside = !corner && event.target.closest(".box");
     const before = this.value;
@@ -87,7 +87,7 @@ export class BoxEditor {
     const end = (next) => {
       for (const [name, listener] of Object.entries(listeners)) this.stage.removeEventListener(name, listener);
       if (next.type === "pointercancel") return this.#cancelled(before);
-      if (moved) this.onCommit();
+      if (moved) this.onCommit({ drawn: !corner && !inside });
       else if (!corner && !inside && event.pointerType !== "mouse") this.place(...start);
     };
     const listeners = { pointermove: move, pointerup: end, pointercancel: end };
@@ -101,7 +101,7 @@ export class BoxEditor {
   #cancelled(before) {
     if (String(this.value) === String(before)) return;
     this.set(before);
-    this.onCommit();
+    this.onInput();
   }
 
   #drawing([x, y]) {

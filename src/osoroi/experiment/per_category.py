@@ -1,6 +1,6 @@
 """Models of one category each, as one system: every query is answered by the model of its own category.
 
-Scores of two models do not compare, so the question must keep each query within its category (``within = true``).
+Scores of two models do not compare, so the evaluation must keep each query within its category (``within = true``).
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from osoroi.evaluation import compare, results
 from osoroi.evaluation.results import Arm, Evaluation
 
 
-def joined(answers: Mapping[str, Path]) -> Evaluation:
-    """The evaluation whose queries of each category come from that category's file; all asked the same questions."""
-    found = {category: results.read(path) for category, path in answers.items()}
+def joined(paths: Mapping[str, Path]) -> Evaluation:
+    """The evaluation whose queries of each category come from that category's file; all of the same task."""
+    found = {category: results.read(path) for category, path in paths.items()}
     first = next(iter(found.values()))
     if not first.task.protocol.within:
-        raise BadRequest("answers of one category each were asked among all products", hint="ask with within = true")
+        raise BadRequest("models of one category each were evaluated among all products", hint="set within = true")
     for each in found.values():
         compare.check_comparable(first, each)
     strange = set(first.categories) - set(found)

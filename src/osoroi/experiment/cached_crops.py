@@ -13,16 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from osoroi import image
+from osoroi import files, image
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadPhoto
-from osoroi.evaluation import evaluate
-from osoroi.evaluation.evaluate import CropEncoder
+from osoroi.evaluation.evaluate import CropEncoder, evaluate_readers
 from osoroi.evaluation.results import Evaluation, Task
 from osoroi.recipe import Recipe
-from osoroi.records import Crop
+from osoroi.records import Row
 from osoroi.training import feature_cache
 from osoroi.training.view_loader import preprocessing
 
@@ -58,13 +57,6 @@ class NetworkEncoder(Encoder):
         self.network = network.eval()
         self.settings = recipe
 
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Vectors, as the encoder file would give them."""
-        if not crops:
-            return np.empty((0, self.dim), np.float32)
-        with torch.inference_mode():
-            return self.network(torch.from_numpy(np.stack(crops))).float().numpy()
-
     def above(self, features: Sequence[np.ndarray]) -> Float32[np.ndarray, "b d"]:
         """Vectors of what the frozen half gave."""
         with torch.inference_mode():
@@ -85,45 +77,44 @@ class CachedCrops(CropEncoder):
         super().__init__(encoder, threads, corrupt, on_progress)
         self.cache = cache
 
-    def encode(self, crops: Iterable[tuple[int, Crop]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
-        every = list(crops)
+    def encode(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+        every = list(rows)
         encoder = self.encoder
         assert isinstance(encoder, NetworkEncoder)
-        arrays, readable = self.features(encoder, [crop for _, crop in every])
-        for row in np.flatnonzero(~readable).tolist():
+        arrays, readable = self.features(encoder, [row for _, row in every])
+        for place in np.flatnonzero(~readable).tolist():
             try:
-                self.pixels(every[row][1])
+                self.input_of(every[place][1])
             except BadPhoto as error:
-                self.add_problem(every[row][1], error)
-        rows = np.flatnonzero(readable)
-        for some in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
+                self.add_problem(every[place][1].crop, error)
+        places = np.flatnonzero(readable)
+        for some in np.array_split(places, max(1, -(-len(places) // BATCH))):
             if len(some):
-                yield [every[row][0] for row in some], encoder.above([array[some] for array in arrays])
+                yield [every[place][0] for place in some], encoder.above([array[some] for array in arrays])
             self.done += len(some)
             self.on_progress(self.done)
 
-    def features(
-        self, encoder: NetworkEncoder, crops: Sequence[Crop]
-    ) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
+    def features(self, encoder: NetworkEncoder, rows: Sequence[Row]) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
         """What the frozen half of a network gives of some crops, all of one domain; the crops where it has none."""
+        crops = [row.crop for row in rows]
         view = encoder.preprocessing[crops[0].domain]
         corrupt = self.corrupt if crops[0].domain == "street" else None
         key = [repr(view), corrupt, *([crop.crop_id, crop.box, image.name_of(crop.photo)] for crop in crops)]
         name = sha256(json.dumps(key).encode()).hexdigest()[:24]
         pixels, readable = self._cached(
-            self.cache / f"{name}-pixels", crops, self._pixels_of(crops), lambda many: [many]
+            self.cache / f"{name}-pixels", len(crops), self._pixels_of(rows), lambda many: [many]
         )
         run = feature_cache.runner(encoder.network, encoder.settings, len(crops))
         if run is None:
             return pixels, readable
         half = feature_cache.frozen(encoder.network, encoder.settings)[:24]
         cached = lambda row: pixels[0][row] if readable[row] else None  # noqa: E731
-        return self._cached(self.cache / f"{name}-{half}", crops, cached, run)
+        return self._cached(self.cache / f"{name}-{half}", len(crops), cached, run)
 
-    def _pixels_of(self, crops: Sequence[Crop]) -> Callable[[int], UInt8[np.ndarray, "h w 3"] | None]:
+    def _pixels_of(self, rows: Sequence[Row]) -> Callable[[int], UInt8[np.ndarray, "h w 3"] | None]:
         def load(row: int) -> UInt8[np.ndarray, "h w 3"] | None:
             try:
-                return self.pixels(crops[row])
+                return self.input_of(rows[row]).pixels
             except BadPhoto:
                 return None
 
@@ -132,25 +123,26 @@ class CachedCrops(CropEncoder):
     def _cached(
         self,
         folder: Path,
-        crops: Sequence[Crop],
+        count: int,
         load: Callable[[int], UInt8[np.ndarray, "h w 3"] | None],
         run: feature_cache.Run,
     ) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
         """The cache in a folder, computed now if it is missing: written beside it, then given its name."""
-        if not folder.exists():
-            draft = folder.with_name(folder.name + ".draft")
-            draft.mkdir(parents=True, exist_ok=True)
-            groups = [[row] for row in range(len(crops))]
-            feature_cache.fill(
-                draft, groups, lambda rows: [load(row) for row in rows], run, lambda done, _: self.on_progress(done)
-            )
-            draft.rename(folder)
+        with files.lock(folder.with_name(folder.name + ".lock"), wait_s=None):
+            if not folder.exists():
+                draft = folder.with_name(folder.name + ".draft")
+                draft.mkdir(parents=True, exist_ok=True)
+                groups = [[row] for row in range(count)]
+                feature_cache.fill(
+                    draft, groups, lambda rows: [load(row) for row in rows], run, lambda done, _: self.on_progress(done)
+                )
+                draft.rename(folder)
         return feature_cache.read(folder)
 
 
-def ask(encoder: Encoder, task: Task, cache: Path) -> Evaluation:
+def evaluate(encoder: Encoder, task: Task, cache: Path) -> Evaluation:
     """The evaluation of a task by a network, or by an encoder file, which is run as it is."""
     readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
     if not isinstance(encoder, NetworkEncoder):
-        return evaluate.evaluate_readers(readers, encoder, task)
-    return evaluate.evaluate_readers(readers, encoder, task, make_crop_encoder=lambda *how: CachedCrops(cache, *how))
+        return evaluate_readers(readers, encoder, task)
+    return evaluate_readers(readers, encoder, task, make_crop_encoder=lambda *how: CachedCrops(cache, *how))

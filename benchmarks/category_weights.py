@@ -1,11 +1,11 @@
 """Do weights of the parts per category pay? Both fitted on other products than they are judged on.
 
-    python -m benchmarks.experiment.weights ANSWER.json [ANSWER.json ...] [--metric nDCG@5] [--folds 5]
+    python -m benchmarks.category_weights EVALUATION.json [EVALUATION.json ...] [--metric nDCG@5] [--folds 5]
 
-An answer is of a question with ``dial = true``, so it holds the rank of every query at each step of the dial. Products
-are dealt into folds; for each fold the best step is looked for on the others: once for all queries, and once for each
-category. What the fold's own queries gain by the second over the first is printed with a 95% interval over products.
-Several answers are seeds of one training; their ranks are joined by the mean of the metric.
+An evaluation samples the detail weight (``sample_detail = true``), so it holds the rank of every query at each weight.
+Products are split into folds; for each fold the best weight is searched on the others: once for all queries, and once
+for each category. What the fold's own queries gain by the second over the first is printed with a 95% interval over
+products. Several evaluations are seeds of one training; the mean of the metric joins them.
 """
 
 import argparse
@@ -28,13 +28,13 @@ class Fitted(NamedTuple):
     """The steps chosen in each fold: for all (``""``) and for each category."""
 
 
-def along(answers: list[Evaluation], metric: str) -> tuple[list[float], Float64[np.ndarray, "q s"]]:
-    """The steps of the dial, and for each query the metric at each, the mean over seeds."""
-    steps = [arm for arm in answers[0].arms if arm.detail is not None]
+def along(evaluations: list[Evaluation], metric: str) -> tuple[list[float], Float64[np.ndarray, "q s"]]:
+    """The steps of the detail weight, and for each query the metric at each, the mean over seeds."""
+    steps = [arm for arm in evaluations[0].arms if arm.detail is not None]
     if not steps:
-        raise SystemExit("these answers do not sample the dial: ask with dial = true")
+        raise SystemExit("these evaluations do not sample the detail weight: set sample_detail = true")
     columns = [
-        np.mean([results.values(each.arm(arm.name), [metric])[:, 0] for each in answers], axis=0) for arm in steps
+        np.mean([results.values(each.arm(arm.name), [metric])[:, 0] for each in evaluations], axis=0) for arm in steps
     ]
     return [float(arm.detail or 0.0) for arm in steps], np.stack(columns, axis=1)
 
@@ -43,7 +43,7 @@ def fit(
     values: Float64[np.ndarray, "q s"],
     categories: np.ndarray,
     cluster: Int64[np.ndarray, "q"],
-    dial: list[float],
+    grid: list[float],
     folds: int,
 ) -> Fitted:
     """Weights out of fold, whole clusters of queries in one fold."""
@@ -53,12 +53,12 @@ def fit(
     for number in range(folds):
         here, others = fold == number, fold != number
         best = _best(values[others])
-        steps[""].append(dial[best])
+        steps[""].append(grid[best])
         constant[here] = values[here, best]
         for name in np.unique(categories):
             mine = categories == name
             step = _best(values[others & mine])
-            steps[str(name)].append(dial[step])
+            steps[str(name)].append(grid[step])
             own[here & mine] = values[here & mine, step]
     return Fitted(constant, own, steps)
 
@@ -71,17 +71,17 @@ def _best(values: Float64[np.ndarray, "q s"]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("answers", nargs="+", type=Path)
+    parser.add_argument("evaluations", nargs="+", type=Path)
     parser.add_argument("--metric", default="nDCG@5")
     parser.add_argument("--folds", type=int, default=5)
     arguments = parser.parse_args()
-    answers = [results.read(path) for path in arguments.answers]
-    for each in answers:
-        compare.check_comparable(answers[0], each)
-    dial, values = along(answers, arguments.metric)
-    categories = np.array([str(query.category) for query in answers[0].queries])
-    cluster = answers[0].clusters()
-    found = fit(values, categories, cluster, dial, arguments.folds)
+    evaluations = [results.read(path) for path in arguments.evaluations]
+    for each in evaluations:
+        compare.check_comparable(evaluations[0], each)
+    grid, values = along(evaluations, arguments.metric)
+    categories = np.array([str(query.category) for query in evaluations[0].queries])
+    cluster = evaluations[0].clusters()
+    found = fit(values, categories, cluster, grid, arguments.folds)
     print(f"| category | queries | {arguments.metric}, one weight | one a category | gain | weights of detail |")
     print("|---|---|---|---|---|---|")
     for name in ["", *np.unique(categories)]:

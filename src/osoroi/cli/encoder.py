@@ -1,0 +1,68 @@
+"""``osoroi encoder``: make encoder files of backbones that were trained elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from osoroi.cli import options, text
+from osoroi.encoder import DEFAULT
+
+
+@click.group()
+def command() -> None:
+    """Make encoder files of backbones that were trained elsewhere.
+
+    \b
+    osoroi encoder make --backbone fashion-siglip --out siglip.onnx
+    """
+
+
+@command.command()
+@click.option(
+    "--backbone", type=click.Path(path_type=Path), required=True, help="A folder with a model, or an ONNX file."
+)
+@click.option("--out", metavar="ENCODER", type=options.Target(), required=True, help="The encoder file to write.")
+@click.option("--file", help="The model among the files of the folder, such as onnx/vision_model_fp16.onnx.")
+@click.option(
+    "--reference", type=click.Path(path_type=Path), help="Vectors to compare with: an .npz of `vectors`, `photos`."
+)
+@click.option(
+    "--base", type=click.Path(path_type=Path), default=DEFAULT, help="Encoder file that gives the other parts."
+)
+@click.option("--half", is_flag=True, help="Store the weights in half precision; they are computed in single.")
+@click.option("--height", type=int, help="Height of the model's input in pixels.")
+@click.option("--width", type=int, help="Width of the model's input in pixels.")
+@click.option(
+    "--resize", type=click.Choice(["squash", "shortest", "longest", "none"]), help="How photos get that size."
+)
+@click.option("--to", type=int, nargs=2, help="Size before cutting: height and width; of `shortest`, the side and 0.")
+@click.option("--resample", help="The filter: nearest, box, bilinear, hamming, bicubic, lanczos.")
+@click.option("--mean", type=float, nargs=3, help="Mean of red, green and blue, after the scale.")
+@click.option("--std", type=float, nargs=3, help="Deviation of red, green and blue, after the scale.")
+@click.option("--output", help="The output that is the vector, or any tensor of the graph.")
+@click.option("--pool", type=click.Choice(["none", "cls", "mean"]), help="How tokens become a vector.")
+@click.option("--licence", help="The licence of the weights, where the folder does not say.")
+@click.option("--source", help="Where the weights come from, where the folder does not say.")
+def make(
+    backbone: Path, out: Path, file: str | None, reference: Path | None, base: Path, half: bool, **stated: Any
+) -> None:
+    """Write an encoder file in which a pretrained backbone is the part `deep`; colour and pattern stay ours.
+
+    Reads folders of transformers, optimum, transformers.js, fastembed, open_clip (as Immich has them) and timm, and
+    plain ONNX files. Where nothing says which pixels the model wants, a file osoroi.toml is written for you to edit.
+    Refused where the vectors are not those of the reference.
+
+    \b
+    osoroi encoder make --backbone fashion-siglip --out siglip.onnx
+    osoroi add shop table:products.csv --encoder siglip.onnx
+    """
+    from osoroi.pretrained.make import Options
+    from osoroi.pretrained.make import make as make_encoder
+
+    fields = {name: value for name, value in stated.items() if value is not None and value != ()}
+    made = make_encoder(backbone, out, Options(file=file, stated=fields, base=base, reference=reference, half=half))
+    for note in made.notes:
+        text.warn(f"note: {note}")
+    parts = ", ".join(f"{part.name} {part.size}" for part in made.encoder.parts)
+    text.show(f"{out} {made.encoder.fingerprint[:12]} ({parts}); {made.checked}")

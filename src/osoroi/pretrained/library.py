@@ -1,0 +1,135 @@
+"""Reference vectors, and graphs of weights without one, by `transformers` where it is installed.
+
+The pixels come from its image processors that use Pillow; nothing is downloaded, and no code of a repository is run.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from osoroi.errors import BadEncoder, BadRequest, extra
+from osoroi.pretrained.check import Reference
+from osoroi.pretrained.folder import Folder
+from osoroi.pretrained.model import Model
+
+PROJECTED: Final = ("clip", "chinese_clip", "siglip", "siglip2", "metaclip_2", "blip", "align")
+"""Families of photos and text, whose vector of a photo is `get_image_features`."""
+
+MEANS: Final = ("convnext", "convnextv2", "resnet", "dinov3_convnext")
+
+
+def installed(name: str = "transformers") -> bool:
+    """Whether a package is installed; it is not imported."""
+    return importlib.util.find_spec(name) is not None
+
+
+def processor_of(folder: Folder) -> Any | None:
+    """The image processor that a folder names, in its form for Pillow, or None where `transformers` has none."""
+    stated = dict(folder.json("preprocessor_config.json")) or dict(
+        folder.json("processor_config.json").get("image_processor", {})
+    )
+    name = str(stated.pop("image_processor_type", "") or stated.pop("feature_extractor_type", ""))
+    name = name.removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
+    kind = getattr(extra("transformers", "backbone"), f"{name}Pil", None) if name else None
+    if kind is None or not installed():
+        return None
+    stated.pop("processor_class", None)
+    stated.pop("auto_map", None)
+    return kind(**stated)
+
+
+def values_of(processor: Any, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[Float32[np.ndarray, "3 _ _"]]:
+    """What the processor makes of photos, one at a time."""
+    pictures = [Image.fromarray(photo) for photo in photos]
+    return [np.asarray(processor(each, return_tensors="np")["pixel_values"][0], np.float32) for each in pictures]
+
+
+def reference(folder: Folder, model: Model, photos: list[UInt8[np.ndarray, "_ _ 3"]]) -> Reference | None:
+    """Vectors by `transformers`: pixels by its processor, then its model, or the folder's own graph where it has only
+    that. None where it is not installed or has no such processor.
+    """
+    if not installed():
+        return None
+    processor = processor_of(folder)
+    if processor is None:
+        return None
+    values = values_of(processor, photos)
+    weights = folder.root / "model.safetensors"
+    if not weights.is_file() or not installed("torch"):
+        if {each.shape for each in values} != {values[0].shape}:
+            return None
+        return Reference(photos, model.of_values(np.stack(values)), "pixels by transformers", values)
+    import torch
+
+    network = load(folder)
+    with torch.inference_mode():
+        vectors = np.concatenate([network(torch.from_numpy(each[None])).float().numpy() for each in values])
+    return Reference(photos, vectors.astype(np.float32), "pixels and model by transformers", values)
+
+
+def load(folder: Folder) -> Any:
+    """The vision half of the weights in a folder as a torch module from values to vectors. Raises BadRequest."""
+    transformers = extra("transformers", "backbone")
+    import torch
+
+    if folder.model_type not in transformers.CONFIG_MAPPING:
+        raise BadRequest(
+            f"transformers has no model of the type {folder.model_type!r}", hint="export the model to ONNX"
+        )
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            config = transformers.AutoConfig.from_pretrained(
+                folder.root, local_files_only=True, trust_remote_code=False
+            )
+            whole = transformers.AutoModel.from_pretrained(
+                folder.root, config=config, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise BadEncoder(
+            f"{folder.root} cannot be loaded by transformers ({error})", hint="export it to ONNX"
+        ) from error
+    return _vision(whole.eval(), folder.model_type)
+
+
+def _vision(whole: Any, model_type: str) -> Any:
+    import torch
+
+    class Vision(torch.nn.Module):
+        """Values to the vector that the family's own code calls that of a photo."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.whole = whole
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            if model_type in PROJECTED:
+                features = self.whole.get_image_features(pixel_values=pixel_values)
+                return features if isinstance(features, torch.Tensor) else features.pooler_output
+            pooled = self.whole(pixel_values=pixel_values).pooler_output
+            return pooled.flatten(1)
+
+    return Vision().eval()
+
+
+def export(folder: Folder, path: Path, height: int, width: int) -> None:
+    """Write the vision half of weights as an ONNX file with the output `image_embeds`."""
+    import torch
+
+    from osoroi.model.export import quiet
+
+    network = load(folder)
+    with quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            network, (torch.zeros(2, 3, height, width),), input_names=["pixel_values"], output_names=["image_embeds"],
+            opset_version=18, dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    program.save(str(path), external_data=True)

@@ -1,0 +1,187 @@
+"""A folder with a pretrained backbone -> an encoder file whose `deep` it is."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from osoroi import files, image
+from osoroi.encoder import DEFAULT, Encoder
+from osoroi.encoder.metadata import Metadata
+from osoroi.errors import BadRequest, Mismatch
+from osoroi.pretrained import card, check, library, model, preprocessing, settings
+from osoroi.pretrained.folder import SETTINGS_FILE, Folder, open_folder
+from osoroi.pretrained.graph import Projection
+from osoroi.pretrained.join import DEEP, join, write
+from osoroi.pretrained.model import Model
+from osoroi.pretrained.output import relative
+from osoroi.pretrained.settings import Settings
+
+AGREEMENT = 0.9999
+"""The least cosine between a made encoder's `deep` and the brought graph run by itself on the same pixels."""
+
+Photos = list[UInt8[np.ndarray, "_ _ 3"]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What somebody says about a backbone beyond its files. ``stated`` has fields as in osoroi.toml."""
+
+    file: str | None = None
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    base: Path = DEFAULT
+    reference: Path | None = None
+    half: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """The encoder, the model in it, and what people should read: how it was checked, licence, warnings."""
+
+    encoder: Encoder
+    settings: Settings
+    checked: str
+    licence: str
+    notes: tuple[str, ...]
+
+
+def make(path: Path, out: Path, options: Options = Options(), projection: Projection | None = None) -> Made:
+    """Write the encoder file of the backbone in a folder, refused unless it gives the reference's vectors.
+
+    Raises BadRequest where the folder does not say how to use the model, BadEncoder for a model that cannot be used,
+    and Mismatch where the vectors differ from the reference.
+    """
+    folder = open_folder(path, options.file)
+    stated = settings_of(folder, options)
+    with tempfile.TemporaryDirectory() as scratch:
+        brought = read_model(folder, stated, Path(scratch))
+    reference = reference_of(folder, brought, options)
+    joined, parts, views = join(brought, stated, options.base, projection=projection, half=options.half)
+    base = Encoder.open(options.base)
+    licence = stated.licence or card.licence_of(folder)
+    facts = {
+        "source": stated.source or card.source_of(folder),
+        "licence": licence,
+        "file": relative(folder),
+        "sha256": folder.sha256,
+        "family": folder.model_type or "unknown",
+        "output": f"{brought.vector.name} ({brought.vector.pool})" if brought.vector.rank > 2 else brought.vector.name,
+        "preprocessing": described(stated),
+    }
+
+    metadata = Metadata(
+        parts, views, recipe=f"{facts['source']} as deep; {base.recipe}", training=base.training,
+        licence=f"{licence} (backbone); {base.licence}", fingerprint="", kinds=base.metadata.kinds, backbone=facts,
+    )  # fmt: skip
+
+    def written(target: Path, checked: str) -> Encoder:
+        return write(joined, target, replace(metadata, backbone=facts | {"check": checked}))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / "draft.onnx"
+        encoder = written(draft, check.UNCHECKED)
+        checked = verified(encoder, brought, stated, reference, projection)
+    encoder = written(out, checked)
+    notes = tuple(warnings_of(licence, checked))
+    return Made(encoder, stated, checked, licence, notes)
+
+
+def settings_of(folder: Folder, options: Options) -> Settings:
+    """What the files of a folder state, with the options over it. Where nothing does, a file to edit is written."""
+    stated = preprocessing.read(folder)
+    if stated is None and folder.is_graph and not {"height", "width"} <= set(options.stated):
+        raise BadRequest(
+            f"nothing in {folder.root} says which pixels the model wants",
+            hint=f"edit {write_template(folder)}, which was written for it, and run this again",
+        )
+    if stated is None and not folder.is_graph:
+        raise BadRequest(f"nothing in {folder.root} says which pixels the model wants", hint="add its configuration")
+    if stated is None:
+        height, width = options.stated["height"], options.stated["width"]
+        fields = {"resize": "squash", "to": [height, width]} | dict(options.stated)
+        return settings.from_fields(fields, "the options")
+    return settings.overridden(stated, options.stated, f"{stated.origin} and the options")
+
+
+def write_template(folder: Folder) -> Path:
+    """Write osoroi.toml beside a model, filled with what its graph shows."""
+    proto = model.load(folder.model)
+    shape = model.sides_of(proto, folder)
+    outputs = model.outputs_of(proto)
+    text = settings.TEMPLATE.format(
+        model=relative(folder), shape=[each or "any" for each in shape], side=shape[2] or 224,
+        outputs=", ".join(outputs), output=outputs[0], pool="none",
+    )  # fmt: skip
+    path = folder.root / SETTINGS_FILE
+    files.write_atomically(path, text.encode())
+    return path
+
+
+def read_model(folder: Folder, stated: Settings, scratch: Path) -> Model:
+    """The model of a folder as a graph; weights are exported first by the library that made them."""
+    source = folder.model
+    if not folder.is_graph:
+        source = scratch / "exported.onnx"
+        library.export(folder, source, stated.fit.height, stated.fit.width)
+    return model.cut(model.load(source), stated, folder)
+
+
+def reference_of(folder: Folder, brought: Model, options: Options) -> check.Reference | None:
+    """Reference vectors: those that were given, or by `transformers`, or none."""
+    if options.reference is not None:
+        return check.from_npz(options.reference)
+    return library.reference(folder, brought, check.drawn_photos())
+
+
+def verified(
+    encoder: Encoder, brought: Model, stated: Settings, reference: check.Reference | None, projection: Projection | None
+) -> str:
+    """How the encoder was checked, in a sentence. Raises Mismatch.
+
+    First the joined graph against the brought graph alone, on the same pixels; then, where there is a reference, the
+    whole path from photos against it.
+    """
+    photos = check.drawn_photos() if reference is None else reference.photos
+    view = encoder.preprocessing["street"]
+    crops = [image.crop(photo, None, view) for photo in photos]
+    deep = encoder.encode(crops)[:, encoder.columns[DEEP]]
+    alone = brought.vectors(check.pixels_of(photos, stated.fit), stated.colors)
+    graphs = check.cosine(deep, alone if projection is None else projection(alone))
+    if graphs < AGREEMENT:
+        raise Mismatch(
+            f"the encoder gives another vector than the backbone alone "
+            f"(cosine {graphs:.5f}): the graphs were joined wrongly",
+            hint="export the backbone again with opset 18 and a free batch",
+        )
+    if reference is None:
+        return check.UNCHECKED
+    lowest = check.require(deep if projection is None else alone, reference, brought, stated)
+    return f"cosine {lowest:.5f} on {len(photos)} photos that are not square, {reference.by}"
+
+
+def described(stated: Settings) -> str:
+    """The preprocessing in a line."""
+    fit, colors = stated.fit, stated.colors
+    mean, std = ([round(each, 3) for each in values] for values in (colors.mean, colors.std))
+    return (
+        f"{fit.height} x {fit.width}, {fit.resize} to {list(fit.to)}, {fit.resample}, mean {mean}, std {std}"
+        f"{', blue first' if colors.bgr else ''} ({stated.origin})"
+    )
+
+
+def warnings_of(licence: str, checked: str) -> list[str]:
+    """What somebody should know before the encoder is used."""
+    notes = []
+    if card.is_research_only(licence):
+        notes.append(f"the licence of this backbone, {licence}, allows research only: a shop may not use this encoder")
+    elif licence == card.UNKNOWN:
+        notes.append("the licence of this backbone is not stated in its folder: read its model card before you use it")
+    if checked == check.UNCHECKED:
+        notes.append(
+            "nothing was there to compare with: give reference vectors with --reference, or install transformers"
+        )
+    return notes

@@ -1,0 +1,69 @@
+r"""How well a product agrees with words, and with a photo where there is one.
+
+.. math:: s = \frac{1}{n} \sum_{i=1}^{n} a_i
+
+over what the query has, each in [0, 1]: kind, colour, pattern, words of the title, photo. Kind and colour count twice:
+a shop's visitor who writes them means them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from osoroi.garments.kinds import read_category
+from osoroi.records import Product
+from osoroi.words.reading import Words, read, same_color
+
+DOUBLE: Final = ("kind", "color")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much a product agrees with each thing that a query has; None where the query has it not."""
+
+    kind: float | None = None
+    color: float | None = None
+    pattern: float | None = None
+    title: float | None = None
+    photo: float | None = None
+
+
+def agreement(
+    product: Product, words: Words, *, kind: float | None, color: float, title: float, photo: float | None
+) -> Agreement:
+    """Agreement by what a product says of itself; where it says nothing, by its picture.
+
+    ``kind`` and ``color`` are what the picture gives, in [0, 1]; ``kind`` is None where the encoder cannot say.
+    """
+    stated = read(product.title)
+    own_kind = (read_category(product.category) if product.category else None) or stated.kind
+    return Agreement(
+        kind=None if words.kind is None else _kind(words.kind, own_kind, kind),
+        color=_color(words, stated, color) if words.colors else None,
+        pattern=None if words.pattern is None else float(stated.pattern == words.pattern),
+        title=title,
+        photo=photo,
+    )
+
+
+def score(agreement: Agreement) -> float:
+    """The mean over what the query has, kind and colour twice.
+
+    >>> score(Agreement(kind=1.0, title=0.5))
+    0.8333333333333334
+    """
+    weights = {name: 2 if name in DOUBLE else 1 for name, value in vars(agreement).items() if value is not None}
+    total = sum(weights.values())
+    return sum(weight * getattr(agreement, name) for name, weight in weights.items()) / total if total else 0.0
+
+
+def _kind(wanted: str, own: str | None, by_picture: float | None) -> float:
+    if own is not None:
+        return float(own == wanted)
+    return 0.0 if by_picture is None else by_picture
+
+
+def _color(words: Words, stated: Words, by_picture: float) -> float:
+    """1 where the title states a colour that is wanted, 0 where it states others alone."""
+    if not stated.colors:
+        return by_picture
+    return float(any(same_color(one, other) for one in words.colors for other in stated.colors))

@@ -1,0 +1,112 @@
+"""A text in English or Japanese -> kind, colours and pattern of what somebody wants. The vocabulary is stated here,
+in ``garments.kinds`` and in ``image.swatch``; what no table knows stays for the full-text search."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from PIL import ImageColor
+
+from osoroi.garments.kinds import read_category
+from osoroi.image.swatch import FASHION, JAPANESE, parse
+
+PATTERNS: Final[dict[str, tuple[str, ...]]] = {
+    "plain": ("plain", "solid", "unpatterned", "無地"),
+    "striped": ("striped", "stripes", "stripe", "breton", "pinstripe", "pinstripes", "pinstriped", "ストライプ",
+                "ボーダー", "縞"),
+    "checked": ("checked", "check", "checks", "checkered", "plaid", "tartan", "gingham", "チェック", "ギンガム",
+                "ギンガムチェック", "格子"),
+    "floral": ("floral", "flowers", "flower", "flowery", "botanical", "花柄", "フラワー", "ボタニカル"),
+    "dotted": ("dotted", "dots", "dot", "polka", "ドット", "水玉"),
+    "printed": ("printed", "print", "graphic", "logo", "プリント", "ロゴ"),
+    "two-tone": ("two-tone", "colour-block", "color-block", "バイカラー", "切替", "切り替え"),
+    "leopard": ("leopard", "animal", "zebra", "レオパード", "ヒョウ柄", "豹柄", "アニマル"),
+    "camouflage": ("camouflage", "camo", "迷彩", "カモフラ"),
+}  # fmt: skip
+"""Pattern -> the words for it in English and Japanese."""
+
+NO_COLOR: Final = frozenset({"linen", "snow", "peru", "moccasin", "thistle", "wheat", "bisque", "seashell", "tan line"})
+"""Names of CSS colours that in a shop mean a material, a pattern or a shoe."""
+
+ADJECTIVES: Final = {"赤い": "赤", "青い": "青", "白い": "白", "黒い": "黒", "黄色い": "黄色", "茶色い": "茶色"}
+
+LATIN: Final = re.compile(r"[a-z0-9#]+(?:[-'][a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What was understood of a text: each is None or empty where the text does not say it."""
+
+    text: str
+    kind: str | None = None
+    colors: tuple[str, ...] = ()
+    pattern: str | None = None
+
+    def __str__(self) -> str:
+        """What people are shown."""
+        understood = [
+            f"kind {self.kind}" if self.kind else "",
+            f"colour {' and '.join(self.colors)}" if self.colors else "",
+            f"pattern {self.pattern}" if self.pattern else "",
+        ]
+        return ", ".join(filter(None, understood)) or "no kind, colour or pattern; searched in titles alone"
+
+
+def read(text: str) -> Words:
+    """What a text says. Upper case and width make no difference; of several kinds and patterns the last counts.
+
+    >>> read("Red floral midi dress")
+    Words(text='Red floral midi dress', kind='dress', colors=('red',), pattern='floral')
+    >>> str(read("紺のボーダーTシャツ"))
+    'kind top, colour 紺, pattern striped'
+    >>> str(read("something nice"))
+    'no kind, colour or pattern; searched in titles alone'
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    pattern = [name for _, name in sorted(_patterns(plain))]
+    return Words(text, _kind(plain), tuple(colors_of(plain)), pattern[-1] if pattern else None)
+
+
+def _kind(plain: str) -> str | None:
+    """The kind that a text names: of its end first, then of all of it without what stands behind a preposition."""
+    return read_category(re.split(r"\b(?:with|for|in|and|&)\b", plain)[0]) or read_category(plain)
+
+
+def colors_of(plain: str) -> Iterator[str]:
+    """Names of colours in a normalised text, longest first where they overlap, in their order."""
+    rest = plain
+    for adjective, name in ADJECTIVES.items():
+        rest = rest.replace(adjective, name)
+    found_at: list[tuple[int, str]] = []
+    for name in _names():
+        expression = rf"(?<![a-z]){re.escape(name)}(?![a-z])" if name.isascii() else re.escape(name)
+        for match in re.finditer(expression, rest):
+            found_at.append((match.start(), name))
+        rest = re.sub(expression, lambda match: " " * len(match.group()), rest)
+    yield from dict.fromkeys(name for _, name in sorted(found_at))
+
+
+def _patterns(plain: str) -> Iterator[tuple[int, str]]:
+    for name, words in PATTERNS.items():
+        for word in words:
+            expression = rf"(?<![a-z]){re.escape(word)}(?![a-z])" if word.isascii() else re.escape(word)
+            yield from ((match.start(), name) for match in re.finditer(expression, plain))
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    """All names of colours, the longest first."""
+    names = {*FASHION, *JAPANESE, *ImageColor.colormap} - NO_COLOR
+    return tuple(sorted(names, key=lambda name: (-len(name), name)))
+
+
+def same_color(one: str, other: str) -> bool:
+    """Whether two names mean the same colour or nearly so: less than 60 of 255 apart in each of red, green and blue.
+
+    >>> same_color("navy", "紺"), same_color("red", "navy")
+    (True, False)
+    """
+    return all(abs(a - b) < 60 for a, b in zip(parse(one), parse(other), strict=True))

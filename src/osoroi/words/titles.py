@@ -1,0 +1,71 @@
+"""Full-text search over titles: SQLite FTS5, by words for scripts with spaces and by trigrams for Japanese.
+
+The index lives in memory, is built when words are first searched, and anew after a commit: a catalog's file keeps its
+format, and whoever never searches by words pays nothing.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from osoroi.records import Product
+from osoroi.words.reading import LATIN
+
+MOST: Final = 32
+"""Words of one query that are searched."""
+
+
+class TitleIndex:
+    """Titles, categories and brands of products. Threads may share it."""
+
+    def __init__(self, products: Iterable[Product]) -> None:
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        self._connection.execute("CREATE VIRTUAL TABLE words USING fts5(product UNINDEXED, text, tokenize='porter')")
+        self._connection.execute("CREATE VIRTUAL TABLE parts USING fts5(product UNINDEXED, text, tokenize='trigram')")
+        rows = ((each.product_id, " ".join(filter(None, (each.title, each.category, each.brand)))) for each in products)
+        for row in rows:
+            self._connection.execute("INSERT INTO words VALUES (?, ?)", row)
+            if not row[1].isascii():
+                self._connection.execute("INSERT INTO parts VALUES (?, ?)", row)
+
+    def search(self, text: str, most: int) -> dict[str, float]:
+        """Products whose title has a word of a text, with how well it fits: the best 1, the others less, by BM25.
+
+        >>> index = TitleIndex([Product("a", "Navy striped skirt"), Product("b", "Navy coat"), Product("c", "Bag")])
+        >>> list(index.search("striped skirts in navy", 5))
+        ['a', 'b']
+        """
+        plain = text.casefold()
+        latin = list(dict.fromkeys(LATIN.findall(plain)))[:MOST]
+        other = [run for run in _runs(plain) if not run.isascii()][:MOST]
+        results: dict[str, float] = {}
+        with self._lock:
+            if latin:
+                results |= self._matching("words", " OR ".join(_quoted(word) for word in latin), most)
+            grams = list(dict.fromkeys(run[at : at + 3] for run in other for at in range(len(run) - 2)))[:MOST]
+            if grams:
+                for product, rank in self._matching("parts", " OR ".join(map(_quoted, grams)), most).items():
+                    results[product] = max(results.get(product, 0.0), rank)
+            for run in (run for run in other if len(run) < 3):
+                statement = "SELECT product FROM parts WHERE instr(text, ?) LIMIT ?"
+                rows = self._connection.execute(statement, (run, most)).fetchall()
+                results |= {product: max(results.get(product, 0.0), 0.5) for (product,) in rows}
+        return dict(sorted(results.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
+
+    def _matching(self, table: str, expression: str, most: int) -> dict[str, float]:
+        statement = f"SELECT product, bm25({table}) FROM {table} WHERE {table} MATCH ? ORDER BY 2 LIMIT ?"  # noqa: S608
+        rows = self._connection.execute(statement, (expression, most)).fetchall()
+        best = min((rank for _, rank in rows), default=0.0)
+        return {product: rank / best if best else 1.0 for product, rank in rows}
+
+
+def _quoted(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
+
+
+def _runs(text: str) -> list[str]:
+    """Runs of letters that are not Latin, cut at spaces and at the particle の."""
+    runs = "".join(each if each.isalnum() and not each.isascii() and each != "の" else " " for each in text)
+    return runs.split()

@@ -1,0 +1,74 @@
+"""A real browser for the tests of the page: pages that fail on errors of scripts, and what people do on them."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+from playwright.sync_api import Browser, Page, expect  # noqa: E402
+
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+AXE = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Debian: apt-get install chromium")
+
+
+def chromium() -> Iterator[Browser]:
+    """A browser, for a fixture."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
+    """A page of its own; an error in a script, or a rule of the content security policy that was broken, fails."""
+    settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | options
+    context = browser.new_context(**settings)
+    context.set_default_timeout(8000)
+    page, troubles = context.new_page(), []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if "Content Security Policy" in said.text else None)
+    page.on("request", lambda request: troubles.append(request.url) if elsewhere(request.url, address) else None)
+    page.goto(address)
+    yield page
+    context.close()
+    assert troubles == [], "\n".join(troubles)
+
+
+def elsewhere(url: str, address: str) -> bool:
+    return not url.startswith((address, "blob:", "data:"))
+
+
+def choose(page: Page, photo: bytes, name: str = "snap.png") -> None:
+    page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": photo})
+    if page.evaluate("document.documentElement.classList.contains('scripts')"):
+        page.wait_for_selector(".outcome[data-searching=yes]")
+
+
+def expect_first(page: Page, title: str) -> None:
+    expect(page.locator(".grid .card h3").first).to_have_text(title)
+
+
+def status(page: Page) -> sync_api.Locator:
+    return page.locator("#results [role=status]")
+
+
+def axe(page: Page) -> list[str]:
+    expect(page.locator("#results[aria-busy]")).to_have_count(0)
+    page.add_script_tag(path=AXE)
+    violations = page.evaluate("async () => (await axe.run(document)).violations")
+    return [
+        f"{one['id']}: {node['html'][:120]} {node.get('failureSummary', '')}"
+        for one in violations
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

@@ -1,0 +1,116 @@
+"""Words are understood in two languages, and bring products of the kind and colour they name."""
+
+import numpy as np
+import pytest
+
+from osoroi import ingest, words
+from osoroi.catalog.local import LocalCatalog
+from osoroi.encoder import Encoder
+from osoroi.errors import BadRequest
+from osoroi.records import Crop, Product, Row
+from osoroi.search import Searcher
+from osoroi.words.search import WordSearch
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "colors", "pattern"),
+    [
+        ("red floral midi dress", "dress", ("red",), "floral"),
+        ("A DUSTY PINK polka-dot skirt", "skirt", ("dusty pink",), "dotted"),
+        ("navy trousers with white stripes", "trousers", ("navy", "white"), "striped"),
+        ("linen shirt", "top", (), None),
+        ("moccasins", "shoes", (), None),
+        ("light blue jeans", "trousers", ("light blue",), None),
+        ("紺の花柄スカート", "skirt", ("紺",), "floral"),
+        ("赤いチェックのワンピース", "dress", ("赤",), "checked"),
+        ("ネイビー ボーダー Tシャツ", "top", ("ネイビー",), "striped"),
+        ("抹茶色のコート", "outerwear", ("抹茶色",), None),
+        ("gift for her", None, (), None),
+    ],
+)
+def test_words_are_read_into_kind_colour_and_pattern(text, kind, colors, pattern):
+    understood = words.read(text)
+    assert (understood.kind, understood.colors, understood.pattern) == (kind, colors, pattern)
+
+
+def test_titles_are_searched_by_stems_and_in_japanese():
+    index = words.TitleIndex(
+        [
+            Product("a", "Striped skirts"),
+            Product("b", "花柄プリーツスカート"),
+            Product("c", "紺コート"),
+            Product("d", "Bag"),
+        ]
+    )
+    assert list(index.search("a striped skirt", 5)) == ["a"]
+    assert list(index.search("プリーツ", 5)) == ["b"]
+    assert list(index.search("紺", 5)) == ["c"]
+    assert index.search('" OR NEAR(', 5) == {}
+
+
+def test_what_a_title_says_goes_before_the_picture_and_kind_counts_twice():
+    both = words.score(words.Agreement(kind=1.0, color=1.0, title=0.0))
+    assert both == pytest.approx(4 / 5)
+    assert words.score(words.Agreement(kind=1.0, color=0.0, pattern=1.0)) == pytest.approx(3 / 5)
+    assert words.score(words.Agreement()) == 0.0
+
+
+PRODUCTS = {
+    "red-skirt": ((190, 30, 40), "skirts", "Midi skirt"),
+    "navy-skirt": ((30, 40, 80), "skirts", "Midi skirt"),
+    "red-coat": ((190, 30, 40), "coats", "Wool coat"),
+    "navy-coat": ((30, 40, 80), "coats", "Wool coat"),
+}
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """Products whose titles say no colour."""
+    from PIL import Image
+
+    folder, encoder = tmp_path_factory.mktemp("words"), Encoder.open()
+    rows = []
+    for name, (color, category, title) in PRODUCTS.items():
+        pixels = np.full((240, 200, 3), 250, np.uint8)
+        pixels[40:200, 60:140] = color
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+        product = Product(name, title, category=category, price=1000.0 if "skirt" in name else 9000.0)
+        rows.append(Row(product, Crop(name, name, "shop", folder / f"{name}.png")))
+    with LocalCatalog.open_or_create(folder / "shop", encoder) as catalog:
+        ingest.add(rows, catalog, encoder)
+        yield WordSearch(Searcher(encoder, catalog))
+
+
+@pytest.mark.parametrize(
+    ("text", "best"),
+    [
+        ("red skirt", "red-skirt"),
+        ("navy coat", "navy-coat"),
+        ("紺のスカート", "navy-skirt"),
+        ("赤いコート", "red-coat"),
+    ],
+)
+def test_kind_and_colour_of_the_words_decide_where_titles_say_no_colour(search, text, best):
+    hits, _ = search.search(text, k=4)
+    assert hits[0].product_id == best
+    assert {hit.product_id for hit in hits} == set(PRODUCTS)
+    assert all(0 <= hit.score <= 1 for hit in hits)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_words_with_a_photo_change_its_colour(search):
+    pixels = np.full((240, 200, 3), 250, np.uint8)
+    pixels[40:200, 60:140] = (190, 30, 40)
+    hits, _ = search.search("navy skirt", pixels, k=1)
+    assert hits[0].product_id == "navy-skirt"
+
+
+def test_a_filter_holds_for_words_too(search):
+    hits, _ = search.search("red skirt", k=4, where="price > 5000")
+    assert {hit.product_id for hit in hits} == {"red-coat", "navy-coat"}
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * 501])
+def test_no_words_and_too_many_are_refused(search, text):
+    with pytest.raises(BadRequest, match="characters"):
+        search.search(text)
