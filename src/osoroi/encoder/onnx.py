@@ -234,11 +234,11 @@ class Encoder:
         for name, given in (("boxes", boxes), ("kinds", kinds)):
             if given is not None and len(given) != len(photos):
                 raise BadRequest(
-                    f"{len(given)} {name} do not fit {len(photos)} photos", hint="give one or None for each"
+                    f"{len(given)} {name} do not fit {len(photos)} photos", hint="give one for each, or None"
                 )
-        places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
-
         from osoroi.encoder import loader
+
+        places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
 
         def read(item: tuple[PhotoLike, Box | None, Kinds | None]) -> Input:
             return self.input_of(item[0], item[1], domain, kind=item[2])
