@@ -233,9 +233,7 @@ class Encoder:
             raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
         for name, given in (("boxes", boxes), ("kinds", kinds)):
             if given is not None and len(given) != len(photos):
-                raise BadRequest(
-                    f"{len(given)} {name} do not fit {len(photos)} photos", hint="give one for each, or None"
-                )
+                raise BadRequest(f"{len(given)} {name} do not fit {len(photos)} photos", hint="one or None for each")
         from osoroi.encoder import loader
 
         places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
