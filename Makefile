@@ -21,8 +21,9 @@ lint: $(VENV)/.testing ## ruff: style and formatting
 	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/ruff format --check src tests benchmarks tools
 
-types: $(VENV)/.testing ## mypy, strict
+types: $(VENV)/.testing ## mypy, strict for the package, looser for the tests
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 layers: $(VENV)/.testing ## imports point only downwards
 	$(BIN)/lint-imports

@@ -292,10 +292,10 @@ def steps(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         folder = Path(name) / "shop"
         fill(folder, Encoder.open(), shots, options.products)
         yield "products", options.products
-        yield "bare_cpu_ms", bare(folder, shots, options.dropped)
-        yield "one_client", alone(folder, asked, options.batch, options.dropped)
-        yield "one_client_hollow", alone(folder, asked, options.batch, options.dropped, hollow=True)
-        yield "bare_cpu_ms_again", bare(folder, shots, options.dropped)
+        yield "bare_cpu_ms", bare(folder, shots, options.alone)
+        yield "one_client", alone(folder, asked, options.batch, options.alone)
+        yield "one_client_hollow", alone(folder, asked, options.batch, options.alone, hollow=True)
+        yield "bare_cpu_ms_again", bare(folder, shots, options.alone)
         service = Process(folder, options.batch)
         try:
             asyncio.run(crowd(service, asked, 1, 0, 2))

@@ -50,6 +50,13 @@ def test_a_jpeg_leaves_its_traces_as_often_as_its_probability_says():
     assert max(error) > 1.5 * min(error), "qualities from 25 to 90"
 
 
+def test_the_corners_of_a_rotated_crop_have_the_colour_of_its_first_and_last_row():
+    crop = np.full((40, 40, 3), 100, np.uint8)
+    crop[[0, -1]] = 200
+    corners = [each[0, 0] for each in draws(crop, replace(NONE, rotation=30.0))]
+    assert np.median(corners) == 200
+
+
 def test_white_balance_changes_the_channels_apart_and_nothing_else_does():
     grey = np.full((16, 16, 3), 120, np.uint8)
     ratios = [each[0, 0].max() / each[0, 0].min() for each in draws(grey, replace(NONE, white_balance=0.15))]
@@ -83,6 +90,19 @@ def test_a_bar_of_one_colour_hides_up_to_a_fifth_of_a_quarter_of_the_street_crop
     assert 0.15 < np.mean(np.array(hidden) > 0) < 0.35
     assert 0.1 < max(hidden) <= 0.21
     assert not any(np.any(each != 90) for each in draws(crop, replace(NONE, occlusion=SHOP.occlusion)))
+
+
+def test_the_bar_covers_between_a_twentieth_and_a_fifth_of_the_crop_before_it_is_cut_at_the_edge():
+    crop = np.full((100, 100, 3), 255, np.uint8)
+    shares = []
+    for seed in range(DRAWS):
+        covered = (augmentation.occlude(crop, np.random.default_rng(seed)) != 255).any(2)
+        inside = covered.any(0)
+        if not (inside[0] or inside[-1]):  # the whole bar is in the crop
+            shares.append(covered.mean())
+    assert len(shares) > DRAWS / 4
+    assert 0.03 < min(shares) < 0.09  # bars are cut to whole pixels
+    assert 0.15 < max(shares) <= 0.2
 
 
 def test_few_pixels_blur_an_edge():

@@ -215,6 +215,13 @@ def test_what_cannot_be_read_is_counted_named_and_a_miss_or_left_out():
     assert results.means(left, "both")["hit@20"].mean == 1
 
 
+def test_a_query_is_answerable_while_one_of_its_products_is_in_the_gallery():
+    rows = [*small(), row("gone", "shop", Path("nowhere.jpg"))]
+    rows += [street(product, RED, crop_id="two") for product in ("red", "gone")]
+    found = asked(rows, protocol=Protocol(skip_unanswerable=True))
+    assert (found.data.unanswerable, found.data.skipped, len(found.queries)) == (0, 0, 4)
+
+
 def test_the_dial_is_sampled_between_the_parts_alone():
     found = asked(small(), sample_detail=True)
     assert [arm.detail for arm in found.arms] == [None] * 3 + [step / 10 for step in range(11)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osoroi.catalog import filters
-from osoroi.catalog.filters import Among, Compare, Every, Missing, Not, Some, checked, matches, parse
+from osoroi.catalog.filters import Among, Compare, Every, Missing, Not, Some, checked, from_json, matches, parse
 from osoroi.errors import BadFilter
 from osoroi.records import Product
 
@@ -207,7 +207,7 @@ def test_the_caret_stands_below_wide_letters_too():
 )
 def test_json_that_is_no_filter_is_refused(data):
     with pytest.raises(BadFilter, match=r"for instance|values are text"):
-        filters.from_json.read(data)
+        from_json.read(data)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ def test_the_part_that_knows_more_of_unseen_products_gets_the_greater_weight():
         weights.append(network.parts[0].weight)
         assert sum(part.weight for part in network.parts) == pytest.approx(1)
     assert weights[0] > 0.5 > weights[1]
+    steps = [40 * weight for weight in weights]
+    assert steps == pytest.approx([round(step) for step in steps]), "weights are tried in steps of 1/40"
 
 
 def test_the_heads_that_are_kept_are_those_of_all_pairs():

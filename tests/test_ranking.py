@@ -80,12 +80,19 @@ def test_equal_vectors_tie_wherever_they_stand():
     assert found.keys[0].tolist() == list(range(1000))
 
 
-def test_a_right_product_does_not_outrank_itself(monkeypatch):
-    # As if its score, summed on its own, came out one float lower than within its block.
-    exactly = ranking._relevant_sort_keys
-    monkeypatch.setattr(ranking, "_relevant_sort_keys", lambda *args: exactly(*args) - 2**32)
+def test_a_right_product_does_not_outrank_itself():
+    # Its score, summed on its own, may come out one float lower than within its block: the block takes the former.
+    block = np.array([[90, 51, 70], [10, 20, 31]])
+    known, relevant = np.array([[50], [30]]), np.array([[5], [8]])
+    ranking.align_relevant(block, np.array([3, 5, 8]), known, relevant)
+    assert block.tolist() == [[90, 50, 70], [10, 20, 30]]
+    ranking.align_relevant(block, np.array([3, 5, 8]), known, np.array([[4], [9]]))  # of another block
+    assert block.tolist() == [[90, 50, 70], [10, 20, 30]]
+
+
+def test_a_block_has_at_least_one_product():
     with written(np.arange(3), np.float32([[0.9, 0], [0.5, 0], [0.7, 0]])) as writer:
-        found = ranking.rank(writer.gallery(), {"a": np.float32([[1, 0]])}, np.array([[2]]), top_k=3)["a"]
+        found = ranking.rank(writer.gallery(), {"a": np.float32([[1, 0]])}, np.array([[2]]), top_k=3, cells=1)["a"]
     assert found.ranks.tolist() == [[2]]
 
 

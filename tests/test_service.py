@@ -27,9 +27,8 @@ from PIL import Image
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli.serve import command
 from osoroi.encoder import Encoder
-from osoroi.encoder.loader import Input
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Product
+from osoroi.records import Input, Product
 from osoroi.server.batching import Batcher
 from osoroi.server.pages.facet_counts import FacetCounts
 from osoroi.server.pages.url_state import UrlState

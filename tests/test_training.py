@@ -10,6 +10,7 @@ import torch
 
 from osoroi.errors import BadRun
 from osoroi.training import dataset, loop, validation
+from osoroi.training.distributed import Place
 from pairs import TINY, Drawn, tiny_network
 
 CPU = torch.device("cpu")
@@ -83,10 +84,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("unfreeze_blocks", [0, 2])
 @pytest.mark.parametrize("after", [1, 3, 5])
-def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(
-    chosen, tmp_path, monkeypatch, unfreeze_blocks, after
-):
-    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(chosen, tmp_path, unfreeze_blocks, after):
     recipe = replace(TINY, epochs=2, unfreeze_blocks=unfreeze_blocks)
     whole, pairs, held = prepared(chosen, recipe, tmp_path)
     (tmp_path / "a").mkdir()
@@ -100,7 +98,7 @@ def test_a_run_killed_at_any_step_and_resumed_ends_with_the_same_weights(
             raise Killed
 
     with pytest.raises(Killed):
-        loop.train(tiny_network(recipe), pairs, held, recipe, tmp_path / "b", on_step=kill)
+        loop.train(tiny_network(recipe), pairs, held, recipe, tmp_path / "b", on=Place(save_every_s=0.0), on_step=kill)
     torch.randn(3)  # the world goes on
     network = tiny_network(recipe)
     again = loop.train(network, pairs, held, recipe, tmp_path / "b", resume=True)

@@ -64,7 +64,7 @@ ALONE = {
     "evaluation/bootstrap.py": ["compare"],
     "evaluation/compare.py": ["compare"],
     "evaluation/queries.py": ["evaluation"],
-    "evaluation/results.py": ["compare", "evaluate_command"],
+    "evaluation/results.py": ["evaluation", "compare", "evaluate_command"],
     "model/heads.py": ["heads", "lda", "export"],
     "model/color.py": ["color", "network"],
     "model/multiscale.py": ["multiscale", "network", "export"],

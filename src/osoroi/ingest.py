@@ -17,10 +17,9 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.loader import Input
 from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Clues, Crop, Product, Row, Value
+from osoroi.records import Clues, Crop, Input, Product, Row, Value
 
 PRODUCTS_PER_COMMIT = 64
 """About one second of work is lost where a run is stopped, and commits are few enough to cost nothing."""

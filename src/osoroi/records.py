@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, SupportsFloat, get_args, runtime_checkable
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from osoroi.errors import BadRequest
@@ -194,6 +195,13 @@ class Clues:
 
     known: Mapping[str, float] | None = None
     evidence: Mapping[str, float] | None = None
+
+
+class Input(NamedTuple):
+    """The pixels of a crop, and what is known of its kind besides them."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    clues: Clues = Clues()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from osoroi import image
 from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
 from osoroi.encoder.calibration import DEPTH, appearance
-from osoroi.encoder.loader import Input
 from osoroi.errors import BadRequest, OtherEncoder
-from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Kinds, PhotoLike
+from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 
 K = 10
 """Products of one search by default."""

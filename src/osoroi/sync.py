@@ -19,11 +19,10 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage, StoredProduct
 from osoroi.data.links import Fetched
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.loader import Input
 from osoroi.errors import BadDataset, BadPhoto, BadRequest, OtherEncoder
 from osoroi.image import LIMITS, Limits
 from osoroi.ingest import Problem
-from osoroi.records import Clues, Crop, Product, Row, Value
+from osoroi.records import Clues, Crop, Input, Product, Row, Value
 from osoroi.staging import Staging, Stamp, stamp_of
 
 PRODUCTS_AT_ONCE = 256

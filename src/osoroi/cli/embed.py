@@ -11,9 +11,8 @@ from osoroi import files
 from osoroi.cli import options, progress, text
 from osoroi.data.readers import READERS, open_dataset
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.loader import Input
 from osoroi.errors import BadRequest
-from osoroi.records import Row
+from osoroi.records import Input, Row
 
 BATCH = 32
 

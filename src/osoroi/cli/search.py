@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options, pictures, text
+from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
-from osoroi.report import grid as grids
 from osoroi.search import UNLIKELY, Searcher, chance_among, outfit_response, response
 from osoroi.text import number
 
@@ -112,6 +111,9 @@ def command(
         if where and not hits:
             suggest(products, where)
         if grid:
+            from osoroi.cli import pictures
+            from osoroi.report import grid as grids
+
             query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
             grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
             pictures.note_fonts(hit.product.title for hit in hits)
@@ -243,6 +245,9 @@ def show_each(
 ) -> None:
     """Print one list of products for each garment of a photo; a grid has one row for each."""
     if grid:
+        from osoroi.cli import pictures
+        from osoroi.report import grid as grids
+
         rows = [grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists]
         grids.write(grid, grids.sheet(rows))
         pictures.note_fonts(hit.product.title for _, hits in lists for hit in hits)

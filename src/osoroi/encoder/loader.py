@@ -18,7 +18,7 @@ from jaxtyping import Float32, UInt8
 from osoroi import image
 from osoroi.errors import BadPhoto
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Clues, Crop, Domain, Preprocessing
+from osoroi.records import Crop, Domain, Preprocessing
 
 BATCH = 64
 """Crops of one batch of vectors. As many again are read while a batch is encoded."""
@@ -28,13 +28,6 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Input(NamedTuple):
-    """The pixels of a crop, and what is known of its kind besides them."""
-
-    pixels: Pixels
-    clues: Clues = Clues()
 
 
 class EncodedCrops(NamedTuple):

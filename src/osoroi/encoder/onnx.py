@@ -12,8 +12,6 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import image
-from osoroi.encoder import loader
-from osoroi.encoder.loader import Input
 from osoroi.encoder.metadata import (
     KIND,
     UNIT,
@@ -28,7 +26,7 @@ from osoroi.encoder.metadata import (
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
 from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
-from osoroi.records import Box, BoxLike, Clues, Domain, Kinds, Part, PhotoLike, Preprocessing, Product
+from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, PhotoLike, Preprocessing, Product
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -235,9 +233,9 @@ class Encoder:
             raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
         for name, given in (("boxes", boxes), ("kinds", kinds)):
             if given is not None and len(given) != len(photos):
-                raise BadRequest(
-                    f"{len(given)} {name} do not fit {len(photos)} photos", hint="give one or None for each"
-                )
+                raise BadRequest(f"{len(given)} {name} do not fit {len(photos)} photos", hint="one or None for each")
+        from osoroi.encoder import loader
+
         places = [None if box is None else Box.of(box) for box in boxes or [None] * len(photos)]
 
         def read(item: tuple[PhotoLike, Box | None, Kinds | None]) -> Input:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32
 from osoroi import __version__, image
 from osoroi.data.readers import Reader, dataset_name, open_dataset
 from osoroi.encoder import DIAL, KIND, Encoder, loader
-from osoroi.encoder.loader import Input, Pixels
+from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
@@ -25,7 +25,7 @@ from osoroi.evaluation.labels import Labels
 from osoroi.evaluation.proposals import propose
 from osoroi.evaluation.ranking import GalleryWriter, Ranking
 from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Protocol, Task, means
-from osoroi.records import Clues, Crop, PhotoLike, Row
+from osoroi.records import Clues, Crop, Input, PhotoLike, Row
 
 NAMED = 100
 """Unreadable photos that the results name; all are counted."""

@@ -138,7 +138,7 @@ def rank(
         doubles = block.vectors.astype(np.float64)
         for name, queries in arms.items():
             sort_keys = _sort_keys_of_block(block, doubles, queries, allowed)
-            _align_relevant(sort_keys, block.keys, known[name], relevant)
+            align_relevant(sort_keys, block.keys, known[name], relevant)
             for column in range(relevant.shape[1]):
                 better[name][:, column] += np.sum(sort_keys > known[name][:, column, None], axis=1)
             best[name] = _merge(best[name], sort_keys)
@@ -178,7 +178,7 @@ def _sort_keys(scores: Float64[np.ndarray, "... p"], keys: Int64[np.ndarray, "p"
     return ordered * 2**32 + (_LOW - keys)
 
 
-def _align_relevant(
+def align_relevant(
     sort_keys: Int64[np.ndarray, "q p"],
     keys: Int64[np.ndarray, "p"],
     known: Int64[np.ndarray, "q r"],

@@ -41,14 +41,14 @@ alone. Pictures of single tops, dresses and scarves are told apart badly, so the
 def parts(crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues]) -> Float32[np.ndarray, "b k"]:
     """One row of unit length for each crop; the network looks only at those whose kind is not known already."""
     rows = np.zeros((len(crops), SIZE), np.float32)
-    looked_at = []
+    pictured = []
     for number, clue in enumerate(clues):
         if clue.known is None:
-            looked_at.append(number)
+            pictured.append(number)
         else:
             rows[number] = part(dict(clue.known))
-    for start in range(0, len(looked_at), BATCH):
-        some = looked_at[start : start + BATCH]
+    for start in range(0, len(pictured), BATCH):
+        some = pictured[start : start + BATCH]
         logits = picture.logits([_resized(crops[number]) for number in some])
         for number, row in zip(some, logits.rows, strict=True):
             evidence = clues[number].evidence

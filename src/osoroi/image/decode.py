@@ -14,7 +14,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import (
     AvifImagePlugin,
@@ -29,8 +29,10 @@ from PIL import (
 )
 
 from osoroi.errors import BadPhoto
-from osoroi.image import corrections, icc, inspect, truncation
-from osoroi.image.png import essential
+from osoroi.image import inspect, truncation
+
+if TYPE_CHECKING:
+    from osoroi.image.png import Png
 
 FAULTS = (
     OSError,
@@ -128,7 +130,7 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     kind = truncation.kind_of(data, name)
     inspect.require_modest(data, kind, name)
     data = truncation.require(data, kind, name)
-    png = essential(data, name) if kind == "PNG" else None
+    png = _png(data, name) if kind == "PNG" else None
     with _faults(kind, name), _quiet():
         image = DECODERS[kind](io.BytesIO(data if png is None else png.data))
     width, height = image.size
@@ -142,7 +144,7 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     scale = _draft(image, shrink(width, height)) if isinstance(image, JpegImagePlugin.JpegImageFile) else 1
     _load(image, kind, name)
     with _faults(kind, name):
-        image = corrections.after_pixels(image, png)
+        image = _corrected(image, png)
     left, top = -width % scale * (orientation in FROM_RIGHT), -height % scale * (orientation in FROM_BOTTOM)
     return Decoded(_upright(image, orientation, name), scale, width, height, left, top)
 
@@ -157,7 +159,26 @@ def of_picture(image: Image.Image, name: str, *, pixels: int, side: int) -> Deco
     return Decoded(picture, 1, *picture.size)
 
 
+def _png(data: bytes, name: str) -> "Png":
+    from osoroi.image.png import essential
+
+    return essential(data, name)
+
+
+def _corrected(image: Image.Image, png: "Png | None") -> Image.Image:
+    """The picture as its format means it; Pillow reads a JPEG as it is meant."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return image
+    from osoroi.image import corrections
+
+    return corrections.after_pixels(image, png)
+
+
 def _refuse_layout(image: Image.Image, name: str) -> None:
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return
+    from osoroi.image import corrections
+
     try:
         corrections.before_pixels(image)
     except ValueError as error:
@@ -171,12 +192,23 @@ def _load(image: Image.Image, kind: str, name: str) -> None:
 
 def _upright(image: Image.Image, orientation: int, name: str) -> Image.Image:
     try:
-        picture = icc.to_srgb(image)
+        picture = image if _is_plain(image) else _to_srgb(image)
     except (ValueError, OSError, MemoryError) as error:
         raise BadPhoto(
             f"{name} has pixels that cannot be brought to sRGB: {_reason(error)}", hint="save it as a plain RGB photo"
         ) from error
     return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether the pixels are sRGB already, as those of most photos are."""
+    return image.mode == "RGB" and not {"icc_profile", "transparency"} & image.info.keys()
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    from osoroi.image.icc import to_srgb
+
+    return to_srgb(image)
 
 
 @contextmanager

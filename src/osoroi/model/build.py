@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from osoroi.errors import BadRun, extra
-from osoroi.model import shallow
 from osoroi.model.backbones import BACKBONES, SplitBackbone, fill, read_weights
 from osoroi.model.backbones import build as build_backbone
 from osoroi.model.foreground import BLOCKS
@@ -86,6 +85,8 @@ def with_heads(extractor: FeatureExtractor, recipe: Recipe) -> Network:
     for name, size in few.items():
         raise BadRun(f"no {recipe.dim} directions in the {size} features of {name}", hint=f"set dim={size} or less")
     if recipe.shallow:
+        from osoroi.model import shallow
+
         sizes[list(sizes)[-1]] += shallow.size_of(recipe.image_size)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)

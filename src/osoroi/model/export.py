@@ -54,10 +54,16 @@ def export(
     has_mask = getattr(getattr(network, "extractor", None), "foreground", None) is not None
     served, outputs = (WithMask(network), OUTPUT_NAMES) if has_mask else (network, OUTPUT_NAMES[:1])
     graph = to_onnx(served, preprocessing["street"], outputs)
-    stored = graph.SerializeToString(deterministic=True)
     kinds = _version_of_kinds() if parts[-1].name == KIND else ""
-    digest = fingerprint(computation(stored), parts, preprocessing, kinds)
+    digest = fingerprint(computation(graph.SerializeToString(deterministic=True)), parts, preprocessing, kinds)
     metadata = Metadata(tuple(parts), preprocessing, recipe, training, licence, digest, kinds)
+    return write(network, graph, metadata, path, crops)
+
+
+def write(
+    network: nn.Module, graph: Any, metadata: Metadata, path: Path, crops: Sequence[UInt8[np.ndarray, "h w 3"]]
+) -> Encoder:
+    """Write an ONNX model with its metadata, once it has agreed with the network; raises Mismatch."""
     graph.metadata_props.add(key=ENTRY, value=metadata.to_json())
     data = graph.SerializeToString(deterministic=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from osoroi.model import pooling, shallow
+from osoroi.model import pooling
 from osoroi.model.backbones import Backbone, SplitBackbone
 from osoroi.model.color import lab, shades_of_gray
 from osoroi.model.foreground import ForegroundHead, pooling_weights
@@ -173,7 +173,11 @@ class Network(nn.Module):
         super().__init__()
         self.extractor = extractor
         self.heads = nn.ModuleDict(heads)
-        self.shallow = shallow.paths() if convolved else None
+        self.shallow = None
+        if convolved:
+            from osoroi.model.shallow import paths
+
+            self.shallow = paths()
         self.parts = tuple(Part(name, head.linear.out_features, 1 / len(heads)) for name, head in heads.items())
         self.cut = max(0, len(extractor.backbone.widths) - unfreeze_blocks)
         self.frozen = unfreeze_blocks == 0
@@ -203,7 +207,9 @@ class Network(nn.Module):
         if self.shallow is None:
             return ()
         grey = torch.tensor([50.0, 0.0, 0.0], device=crops.device)[:, None, None]
-        return tuple(shallow.averaged(lab(to_images(crops)) - grey))
+        from osoroi.model.shallow import averaged
+
+        return tuple(averaged(lab(to_images(crops)) - grey))
 
     def below(self, crops: UInt8[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
         """What is not trained: features, or what the blocks below the cut give, or the crops where all is trained.

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.encoder import Encoder
-from osoroi.encoder.loader import Input
+from osoroi.records import Input
 
 Vectors = Float32[np.ndarray, "b d"]
 

@@ -20,12 +20,11 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage, filters
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
-from osoroi.encoder.loader import Input
 from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
 from osoroi.image.swatch import swatch
-from osoroi.records import Box, Clues, Crop, Domain, Hit, Kinds, Product, Value
+from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
 from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder

@@ -76,10 +76,14 @@ ALONE = World()
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is trained: the name of a device (None: a GPU where there is one), and the processes that share."""
+    """Where a run is trained: the name of a device (None: a GPU where there is one), and the processes that share.
+
+    A checkpoint is written every ``save_every_s`` seconds: a run that is killed loses no more, and a step.
+    """
 
     device: str | None = None
     world: World = ALONE
+    save_every_s: float = 120.0
 
 
 HERE = Place()

@@ -33,9 +33,6 @@ OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 STORED = ("epoch", "step", "total", "best", "history", "order")
 """Attributes of a run that a checkpoint stores beside tensors."""
 
-SAVE_EVERY_S = 120.0
-"""Seconds between checkpoints: a run that is killed loses no more, and a step."""
-
 
 class Step(NamedTuple):
     """How far a run is: epochs and steps done of all, the mean loss of the epoch so far, and seconds left."""
@@ -157,14 +154,14 @@ def train(
             validate(run)
             run.save()
         while not run.is_finished:
-            train_epoch(run, on_step)
+            train_epoch(run, on_step, on.save_every_s)
     best = checkpoint.read(folder / BEST)
     network.load_state_dict(checkpoint.weights(best))
     network.eval()
     return dict(best.state["metrics"])
 
 
-def train_epoch(run: RunState, on_step: Callable[[Step], None]) -> None:
+def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: float) -> None:
     """The rest of the run's epoch, then validation."""
     if run.step == 0 and run.recipe.mined_neighbors:
         run.order = mine_order(run)
@@ -188,7 +185,7 @@ def train_epoch(run: RunState, on_step: Callable[[Step], None]) -> None:
         rate_s = (time.monotonic() - began) / (run.step - first)
         left_s = rate_s * (run.recipe.epochs * run.steps - done)
         on_step(Step(run.epoch, run.recipe.epochs, run.step, run.steps, run.total / run.step, left_s))
-        if time.monotonic() - saved > SAVE_EVERY_S and run.group_of(run.step)[0]:
+        if time.monotonic() - saved > save_every_s and run.group_of(run.step)[0]:
             run.save()
             saved = time.monotonic()
     run.epoch += 1

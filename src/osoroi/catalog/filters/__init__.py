@@ -42,7 +42,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
-from osoroi.catalog.filters import from_json, grammar
 from osoroi.catalog.filters.limits import LENGTH, require_modest, values_of
 from osoroi.catalog.filters.nodes import (
     COLUMNS,
@@ -106,12 +105,20 @@ def parse(where: str | Mapping[str, Any]) -> Filter:
               ^
     """
     if not isinstance(where, str):
+        from osoroi.catalog.filters import from_json
+
         return from_json.read(where)
     if len(where) > LENGTH:
         raise BadFilter(f"the filter has {len(where):,} characters; {LENGTH:,} are allowed")
     if where.lstrip().startswith("{"):
+        from osoroi.catalog.filters import from_json
+
         return from_json.read_text(where)
-    return grammar.read(where) if where.strip() else Every(())
+    if not where.strip():
+        return Every(())
+    from osoroi.catalog.filters import grammar
+
+    return grammar.read(where)
 
 
 def checked(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], *, text: str = "") -> Filter:
@@ -138,6 +145,8 @@ def _all_resolved(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], te
 
 
 def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], text: str) -> Condition:
+    from osoroi.catalog.filters import grammar
+
     at = condition.at
     name = _name(condition.column, attributes)
     kinds = COLUMNS.get(name) or attributes.get(name.removeprefix(PREFIX))
@@ -205,6 +214,8 @@ COMPARED = 2000
 
 def _columns(wanted: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
     """The columns there are, as a filter writes them; of many, those most like the one that is wanted."""
+    from osoroi.catalog.filters import grammar
+
     columns = [*COLUMNS, *(PREFIX + grammar.spelled(name) for name in sorted(attributes))]
     if len(columns) <= NAMED:
         return f"there are: {', '.join(columns)}"

@@ -15,9 +15,9 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.migration import Migration, Pending
 from osoroi.catalog.store.settings import Settings
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.loader import Input
 from osoroi.errors import BadCatalog, BadPhoto
 from osoroi.image import LIMITS, Limits
+from osoroi.records import Input
 
 DEFAULTS = Settings()
 

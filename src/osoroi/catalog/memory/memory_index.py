@@ -19,7 +19,6 @@ from osoroi.catalog.store.database import damaged
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
 from osoroi.catalog.store.rows import ChangedKeys, CropRow, ProductRow, StoredEncoder
 from osoroi.catalog.store.settings import Settings
-from osoroi.catalog.store.where import compiled
 from osoroi.index import Index
 
 log = logging.getLogger(__name__)
@@ -185,6 +184,8 @@ class MemoryIndex:
         """Crops of the products that match, rising."""
 
         def by_database(condition: Condition) -> Int64[np.ndarray, "m"]:
+            from osoroi.catalog.store.where import compiled
+
             sql, values = compiled(condition)
             rows = transaction.all(" ".join(["SELECT product FROM products WHERE", sql]), *values)
             return np.fromiter((key for (key,) in rows), np.int64, len(rows))

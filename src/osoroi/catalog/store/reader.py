@@ -30,7 +30,6 @@ from osoroi.catalog.store.rows import (
     slot,
     vector_is_whole,
 )
-from osoroi.catalog.store.where import Compiled, compiled
 from osoroi.errors import BadFilter, NotFound, OtherEncoder, TooMuch
 from osoroi.records import Crop, Part, Product
 
@@ -206,8 +205,10 @@ class ReadTransaction:
         text = where or ""
         return filters.checked(filters.parse(text), self.attributes(), text=text)
 
-    def compiled(self, where: str | None) -> Compiled:
-        """A ``where`` as SQL over ``products``."""
+    def compiled(self, where: str | None) -> tuple[str, tuple[Any, ...]]:
+        """A ``where`` as SQL over ``products``, and its parameters."""
+        from osoroi.catalog.store.where import compiled
+
         return compiled(self.filter(where))
 
     def attributes(self) -> dict[str, frozenset[filters.Kind]]:
