@@ -53,15 +53,15 @@ def matched(found: Sequence[Box], true: Sequence[Box]) -> list[tuple[int, int]]:
     return pairs
 
 
-def count(found: Sequence[KindBox], true: Sequence[KindBox]) -> Count:
+def count(proposed: Sequence[KindBox], true: Sequence[KindBox]) -> Count:
     """What one photo adds to each share."""
     counts = Count(
-        Counter(kind for kind, _ in true), Counter(), Counter(kind for kind, _ in found), Counter(), Counter()
+        Counter(kind for kind, _ in true), Counter(), Counter(kind for kind, _ in proposed), Counter(), Counter()
     )
-    for row, column in matched([box for _, box in found], [box for _, box in true]):
+    for row, column in matched([box for _, box in proposed], [box for _, box in true]):
         counts.recalled[true[column][0]] += 1
-        counts.precise[found[row][0]] += 1
-        counts.right[found[row][0]] += found[row][0] == true[column][0]
+        counts.precise[proposed[row][0]] += 1
+        counts.right[proposed[row][0]] += proposed[row][0] == true[column][0]
     return counts
 
 
