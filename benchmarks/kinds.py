@@ -17,8 +17,8 @@ from benchmarks.garments import ccp
 from jaxtyping import Float32, Int64
 
 from osoroi.encoder import KIND, Encoder
-from osoroi.encoder.loader import Input
 from osoroi.garments import part, read_category
+from osoroi.records import Input
 
 NINE = ("top", "outerwear", "dress", "skirt", "trousers", "shorts", "shoes", "bag", "hat")
 LOOKS = {"deep": 0.3, "detail": 0.7}
