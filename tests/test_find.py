@@ -10,6 +10,7 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.cli import main
+from osoroi.data.readers import open_dataset
 from osoroi.data.synthetic.outfits import Outfits, outfits
 from osoroi.errors import BadPhoto
 from osoroi.garments import Garment, find
@@ -70,6 +71,14 @@ def test_what_a_photo_cut_at_the_hip_does_not_show_is_left_out(alone: Outfits) -
     for garment in found:
         assert 0 <= garment.box.left < garment.box.right <= photo.shape[1]
         assert 0 <= garment.box.top < garment.box.bottom <= photo.shape[0]
+
+
+def test_a_torso_that_ends_a_little_above_the_edge_is_no_whole_body() -> None:
+    crop = next(row.crop for row in open_dataset("drawn:4").rows() if row.crop.domain == "street")
+    assert crop.box is not None
+    found = find(crop.photo)
+    assert [garment.kind for garment in found] == ["top"]  # a gingham shirt, from the neck to the hip
+    assert shared(found[0].box, crop.box) > 0.7
 
 
 def test_somebody_seen_from_behind_is_a_person() -> None:

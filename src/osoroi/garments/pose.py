@@ -23,6 +23,9 @@ ENLARGED: Final = 1.15
 CUT: Final = 0.03
 """A person whose box ends so near the photo's lower edge, as a share of its height, may be cut there."""
 
+NEAR_CUT, SQUAT = 0.08, 0.55
+"""So may one whose box ends a little higher and is wider, as a share of its height, than that of a standing person."""
+
 TO_HIP, TO_KNEE = 2.2, 1.6
 """How much higher the box of somebody is made who is cut near the hip, or near the knee."""
 
@@ -63,7 +66,8 @@ def pose_of(photo: Photo, box: tuple[float, float, float, float]) -> Pose:
     ends at the photo's lower edge is first posed in a higher box, where the landmarks below the edge are invisible.
     """
     left, top, right, bottom = box
-    if bottom < (1 - CUT) * photo.shape[0]:
+    squat = right - left > SQUAT * (bottom - top)
+    if bottom < (1 - (NEAR_CUT if squat else CUT)) * photo.shape[0]:
         return pose(photo, box)
     higher = pose(photo, (left, top, right, top + TO_HIP * (bottom - top)))
     knees, ankles = (float(higher.visibility[list(pair)].mean()) for pair in (KNEES, ANKLES))
