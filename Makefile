@@ -11,8 +11,9 @@ DEMO   ?= demo
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.serving ## draw a small shop, fill a catalog, search it, write a result grid (no torch)
+demo: $(VENV)/.serving ## draw a small shop, fill a catalog, search it, write a result grid (no torch); SERVE=1 also serves the page
 	$(BIN)/osoroi demo $(DEMO)
+	@if [ -n "$(SERVE)" ]; then $(BIN)/osoroi serve $(DEMO)/shop; fi
 
 test: lint types layers tests ## install what tests need; lint, types, layers, documentation, tests
 

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from osoroi.cli import main
 from osoroi.encoder import DEFAULT, Encoder
-from osoroi.encoder.calibration import DEPTH, FLOOR, OPTIONS, Calibration, features, fit
+from osoroi.encoder.calibration import DEPTH, FLOOR, OPTIONS, Calibration, appearance, features, fit
 from osoroi.encoder.metadata import computation, fingerprint, with_entry
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.evaluation import calibration as calibrating
@@ -132,8 +132,8 @@ def test_half_of_the_products_are_taken_away_and_the_rest_move_up(evaluation: Ev
         assert lists.right[row][: len(left)].tolist() == [arm.top[row][place] in query.product_ids for place in left]
         assert (lists.scores[row][len(left) :] <= FLOOR).all()
         assert not lists.right[row][len(left) :].any()
-        assert bool(lists.held[row]) == (query.product_ids[0] not in gone)
-    assert 0.3 < lists.held.mean() < 0.7
+        assert bool(lists.answerable[row]) == (query.product_ids[0] not in gone)
+    assert 0.3 < lists.answerable.mean() < 0.7
 
 
 def test_a_calibrated_file_gives_the_same_vectors_and_keeps_its_fingerprint(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def searcher(tmp_path: Path):
 
 def test_hits_of_a_photo_have_the_probabilities_of_the_whole_list(searcher: Searcher) -> None:
     whole = searcher.search(picture(RED), k=5)
-    chances = MODEL.probabilities(searcher.encoder.looks([hit.parts for hit in whole]))
+    chances = MODEL.probabilities(appearance(searcher.encoder.metadata.graph_parts, [hit.parts for hit in whole]))
     assert [hit.probability for hit in whole] == pytest.approx(chances.tolist())
     assert [hit.probability for hit in searcher.search(picture(RED), k=2, offset=1)] == pytest.approx(chances[1:3])
     assert searcher.search_batch([picture(RED)], k=1)[0][0].probability == pytest.approx(chances[0])

@@ -72,7 +72,7 @@ def test_add_names_the_broken_photos_and_goes_on(table: Path, tmp_path: Path) ->
     (tmp_path / "bad.jpg").write_text("no photo")
     write(tmp_path / "mixed.csv", [["photo", "product_id"], ["good.png", "g"], ["bad.jpg", "b"]])
     result = osoroi("add", tmp_path / "shop", f"table:{tmp_path / 'mixed.csv'}")
-    assert result.exit_code == 0
+    assert result.exit_code == 3
     assert "1 added" in result.stdout
     assert "bad.jpg" in result.stderr
     with (tmp_path / "shop" / "unreadable.csv").open(encoding="utf-8") as file:
@@ -97,7 +97,7 @@ def test_search_finds_the_product_of_the_colour_and_prints_json(shop: Path, tabl
         assert [hit["rank"] for hit in found["hits"]] == [1, 2]
         assert found["hits"][0]["product_id"] == name
         assert found["hits"][0]["product"]["title"] == f"{name} box"
-        assert set(found["hits"][0]["parts"]) == {"deep", "detail"}
+        assert set(found["hits"][0]["parts"]) == {"deep", "detail", "kind"}
         assert found["detail"] == 1
         assert found["encoder"] == Encoder.open().fingerprint
 
@@ -108,8 +108,10 @@ def test_the_dial_changes_what_counts(shop: Path, table: Path) -> None:
         dial: json.loads(osoroi("search", shop, photo, "--detail", dial, "-k", "1", "--json").stdout)["hits"][0]
         for dial in ("0", "1")
     }
-    assert hit["0"]["score"] == pytest.approx(hit["0"]["parts"]["deep"], abs=1e-5)
-    assert hit["1"]["score"] == pytest.approx(hit["1"]["parts"]["detail"], abs=1e-5)
+    for dial, name in (("0", "deep"), ("1", "detail")):  # `kind` keeps its share; this shop has no categories
+        cosines, score = hit[dial]["parts"], hit[dial]["score"]
+        share = (score - cosines[name]) / (cosines["kind"] - cosines[name])
+        assert 0 < share < 0.48
 
 
 def test_a_filter_keeps_what_matches_alone(shop: Path, table: Path) -> None:
@@ -139,7 +141,7 @@ def test_a_product_of_the_catalog_asks_for_more_like_it(shop: Path, tmp_path: Pa
 def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp_path: Path) -> None:
     result = osoroi("search", shop, table.parent / "red-street.png", "--grid", tmp_path / "grid.png")
     head, *lines = result.stdout.splitlines()
-    assert head.split() == ["rank", "score", "deep", "detail", "product", "title", "price"]
+    assert head.split() == ["rank", "score", "deep", "detail", "kind", "product", "title", "price"]
     assert len(lines) == 4
     with Image.open(tmp_path / "grid.png") as picture:
         assert picture.width > 5 * 160
@@ -187,19 +189,20 @@ def test_info_describes_catalogs_and_encoders(shop: Path) -> None:
     assert (catalog["products"], catalog["crops"]) == (4, 4)
     encoder = json.loads(osoroi("info", DEFAULT, "--json").stdout)
     assert encoder["fingerprint"] == catalog["fingerprint"]
-    assert set(encoder["parts"]) == {"deep", "detail"}
+    assert set(encoder["parts"]) == {"deep", "detail", "kind"}
     assert "fingerprint" in osoroi("info", DEFAULT).stdout
 
 
 def test_embedded_queries_score_by_the_plain_inner_product(shop: Path, table: Path, tmp_path: Path) -> None:
     for side in ("query", "shop"):
-        result = osoroi("embed", f"table:{table}", tmp_path / f"{side}.npz", "--side", side)
+        words = ["--side", side, *(["--categorised", "0"] if side == "query" else [])]  # boxes are no kind
+        result = osoroi("embed", f"table:{table}", tmp_path / f"{side}.npz", *words)
         assert result.exit_code == 0, result.output
     query, gallery = arrays(tmp_path / "query.npz"), arrays(tmp_path / "shop.npz")
     assert query["vectors"].dtype == np.float32
-    assert query["vectors"].shape == (8, 256)
+    assert query["vectors"].shape == (8, 278)
     assert query["fingerprint"] == Encoder.open().fingerprint
-    assert [(str(name), int(size)) for name, size in query["parts"]] == [("deep", 128), ("detail", 128)]
+    assert [(str(name), int(size)) for name, size in query["parts"]] == [("deep", 128), ("detail", 128), ("kind", 22)]
     names = [str(name) for name in query["ids"]]
     asked = json.loads(
         osoroi("search", shop, table.parent / "red-street.png", "--box", "30,30,80,120", "--json").stdout

@@ -109,13 +109,13 @@ def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
 def test_the_demo_writes_its_picture_and_names_commands_that_work(demo: tuple[Path, str]) -> None:
     folder, printed = demo
     assert (folder / "demo" / "results.png").stat().st_size > 50_000
-    (ask,) = re.findall(r"search it yourself: +(osoroi search .*)", printed)
+    (ask,) = re.findall(r"search it yourself: +(\S*osoroi search .*)", printed)
     words = shlex.split(ask)
     words[0] = str(Path(sys.executable).with_name("osoroi"))
     run = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert len(run.stdout.splitlines()) == 11, "a head and ten products"
-    assert re.search(r"open the page: +osoroi serve demo/shop", printed)
+    assert re.search(r"open the page: +\S*osoroi serve demo/shop, then http://127.0.0.1:8008/", printed)
 
 
 def test_the_readmes_python_runs_on_the_demo(demo: tuple[Path, str]) -> None:

@@ -470,10 +470,10 @@ def crops(shipped) -> list[np.ndarray]:
     return made
 
 
-def test_the_encoder_that_ships_fits_in_16_megabytes_and_has_the_two_parts():
+def test_the_encoder_that_ships_fits_in_16_megabytes_and_has_the_three_parts():
     encoder = Encoder.open()
     assert DEFAULT.stat().st_size <= 16e6
-    assert [part.name for part in encoder.parts] == ["deep", "detail"]
+    assert [part.name for part in encoder.parts] == ["deep", "detail", "kind"]
     assert sum(part.weight for part in encoder.parts) == pytest.approx(1)
     assert encoder.preprocessing["shop"].trim
     assert encoder.preprocessing["street"].margin == 0.05
@@ -506,4 +506,4 @@ def test_the_file_that_ships_names_no_file_of_the_machine_that_made_it():
 
 def test_onnx_runtime_reads_the_card_by_itself():
     session = ort.InferenceSession(DEFAULT)
-    assert json.loads(session.get_modelmeta().custom_metadata_map["osoroi"])["format"] == 1
+    assert json.loads(session.get_modelmeta().custom_metadata_map["osoroi"])["format"] == 2

@@ -52,9 +52,13 @@ def test_it_prints_a_metric_a_row_and_an_arm_a_column(shop):
     assert printed[0].startswith("table:shop.csv · split val · 4 queries · 4 products in 4 photos · encoder tiny")
     assert printed[1].split() == ["deep", "detail", "both"]
     assert printed[2].startswith("hit@1            0.750 [.")
-    assert [line.split()[0] for line in printed if line.startswith(("bags", "tops"))] == ["bags", "tops"] * 2
+    assert [line.split()[0] for line in printed if line.startswith(("bags", "tops"))] == [
+        "bags",
+        "tops",
+    ] * 3  # hit@5, nDCG@5, kind@5
     bags = [line.split()[:4] for line in printed if line.startswith("bags")]
-    assert bags == [["bags", "1", "1.000", "[–,"], ["bags", "1", "0.431", "[–,"]]  # found last: 1/log2(5); no interval
+    assert bags == [["bags", "1", "1.000", "[–,"], ["bags", "1", "0.431", "[–,"], ["bags", "1", "0.200", "[–,"]]
+    # found last: 1/log2(5); of the first five products, of which there are four, one is a bag; no interval
     assert sum(line[:2] in ("0.", "1.") for line in printed) == 11
 
 

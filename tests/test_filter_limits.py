@@ -128,7 +128,7 @@ def test_counting_ends_with_what_it_is_for(tmp_path, how):
 
     async def run(catalog: LocalCatalog) -> float:
         service = Service(Searcher(encoder, catalog), Settings(), ThreadDecoder())
-        jobs = [asyncio.ensure_future(service.ask(slow)) for _ in range(max(2, os.cpu_count() or 2))]
+        jobs = [asyncio.ensure_future(service.read_catalog(slow)) for _ in range(max(2, os.cpu_count() or 2))]
         await asyncio.sleep(0.3)
         start = time.monotonic()
         if how == "the service ends":
@@ -137,7 +137,7 @@ def test_counting_ends_with_what_it_is_for(tmp_path, how):
         else:
             for job in jobs:
                 job.cancel()
-            assert await service.ask(lambda catalog: catalog.count(where="title is missing")) == 0
+            assert await service.read_catalog(lambda catalog: catalog.count(where="title is missing")) == 0
             service.close()
         return time.monotonic() - start
 

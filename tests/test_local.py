@@ -126,10 +126,11 @@ def test_no_string_of_a_user_reaches_sql(catalog):
     assert len(catalog) == 1
 
 
-texts = st.sampled_from(["", "B", "a", "é"])
+texts = st.sampled_from(["", "B", "b", "ab", "a", "é", "Ａ"])
 numbers = st.sampled_from([-1.0, 0.0, 1.0, 2.5])
 values = st.one_of(st.booleans(), numbers, texts)
-attributes = st.dictionaries(st.sampled_from(["sale", "size"]), st.none() | values, max_size=2)
+several = st.lists(numbers | texts, min_size=1, max_size=3, unique_by=repr).map(tuple)
+attributes = st.dictionaries(st.sampled_from(["sale", "size"]), st.none() | values | several, max_size=2)
 shop = st.lists(st.tuples(st.none() | numbers, st.none() | texts, attributes), min_size=6, max_size=6)
 
 
@@ -140,7 +141,9 @@ def condition(columns: list[str], **operators) -> st.SearchStrategy:
 
 leaves = st.one_of(
     condition(["sale", "size"], **{"=": values, "<=": numbers | texts, "in": st.lists(values, max_size=3)}),
+    condition(["sale", "size"], **{"==": values, "contains": values, "exactly in": st.lists(values, max_size=3)}),
     condition(["brand"], **{"=": texts, "<": texts, "in": st.lists(texts, max_size=3)}),
+    condition(["brand"], **{"==": texts, "contains": texts, "exactly in": st.lists(texts, max_size=3)}),
     condition(["price"], **{"!=": numbers, ">": numbers, "in": st.lists(numbers, max_size=3)}),
     condition(["sale", "price", "brand"], missing=st.booleans()),
 )
@@ -153,11 +156,12 @@ wheres = st.recursive(
     ),
     max_leaves=6,
 )
-KINDS = frozenset(["text", "number", "flag"])
+KINDS = frozenset(["text", "number", "flag", "texts", "numbers"])
 EVERY_KIND = {  # so that any filter may ask for any kind
     "p7": {"sale": "x", "size": 1.0},
     "p8": {"sale": 1.0, "size": "x"},
     "p9": {"sale": True, "size": True},
+    "pa": {"sale": ("x", 1.0), "size": ("x", 1.0)},
 }
 
 

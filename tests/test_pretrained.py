@@ -18,6 +18,7 @@ from osoroi.errors import BadEncoder, BadRequest, Mismatch
 from osoroi.pretrained import check
 from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.make import Made, Options, make
+from osoroi.pretrained.reduction import SHRINKAGE, whitening
 
 DEFAULT = Encoder.open()
 
@@ -270,6 +271,32 @@ def test_a_projection_shortens_deep(tmp_path):
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     assert agrees(made, (unit - projection.centre) @ projection.matrix)
     assert made.encoder.parts[0].size == 7
+
+
+def test_a_matryoshka_model_is_cut_and_others_are_whitened_by_photos(tmp_path):
+    model = Tokens()
+    squashed(tmp_path / "in")
+    save(model.model(), tmp_path / "in" / "model.onnx")
+    vectors = expected(model, 0.5, 0.5)
+    with pytest.raises(BadRequest, match="--photos"):
+        make(tmp_path / "in", tmp_path / "out.onnx", Options(dim=8))
+    write_json(tmp_path / "in" / "config.json", {"model_type": "jina_clip", "matryoshka_dimensions": [8, 16]})
+    made = make(tmp_path / "in", tmp_path / "out.onnx", Options(dim=8))
+    assert agrees(made, vectors[:, :8])
+    made = make(tmp_path / "in", tmp_path / "out.onnx", Options(dim=4, photos="drawn:8:3"))
+    assert made.encoder.parts[0].size == 4
+
+
+def test_whitened_vectors_have_one_variance_in_each_direction():
+    random = np.random.default_rng(9)
+    scales = np.array([9, 5, 3, 0.01, 0.01, 0.01])
+    vectors = (random.normal(size=(4000, 6)) * scales + 7).astype(np.float32)
+    projection = whitening(vectors, 3)
+    projected = (vectors - projection.centre) @ projection.matrix
+    covariance = np.cov(projected.T)
+    mean = (scales**2).mean()
+    wanted = np.array([81, 25, 9]) / (np.array([81, 25, 9]) + SHRINKAGE * mean)
+    assert np.abs(covariance - np.diag(wanted)).max() < 0.05
 
 
 def test_half_inputs_are_fed_in_half_precision(tmp_path):

@@ -83,7 +83,7 @@ def test_training_without_torch_says_what_to_install() -> None:
         (
             "evaluate",
             "dataset *encoder *split *gallery *distractors *detail *sample_detail *within_category *corrupt "
-            "*skip_unanswerable *threads *top_k *on_progress",
+            "*skip_unanswerable *find *categories *threads *top_k *on_progress",
         ),
         ("compare", "first second *metrics *seed"),
         ("Catalog.search", "photo *box *kind *k *offset *where *detail *detail_from *detail_box *like"),

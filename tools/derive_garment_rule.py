@@ -14,12 +14,12 @@ from collections import defaultdict
 import numpy as np
 
 from osoroi.data.synthetic.outfits import outfits
+from osoroi.garments import picture, profile, rule
 from osoroi.garments import pose as poses
-from osoroi.garments import profile, rule
 from osoroi.garments.body import Body
-from osoroi.garments.find import squared
+from osoroi.garments.find import cut, squared
 from osoroi.garments.people import detect
-from osoroi.garments.posterior import place
+from osoroi.garments.posterior import CLASSES_TEMPERATURE, IMAGENET, LEAST_MASS, place, softmax
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    places, errors, joints = defaultdict(list), defaultdict(list), []
+    places, errors, joints, masses = defaultdict(list), defaultdict(list), [], []
     for number in range(arguments.people):
         made = outfits(arguments.seed, number)
         people = [found for found in detect(made.photo) if found.label == "person"]
@@ -43,6 +43,9 @@ def main() -> None:
         for garment in made.garments:
             left, top, right, bottom = garment.box
             box = squared(posed, (left, top, right, bottom))
+            (row,) = picture.logits([cut(made.photo, (left, top, right, bottom))]).rows
+            mass = softmax(row.imagenet, CLASSES_TEMPERATURE)
+            masses.append([np.log(mass[list(classes)].sum() + LEAST_MASS) for classes in IMAGENET.values()])
             places[garment.kind].append(place(body, box))
             if garment.kind in rule.COLUMN_SHARE:
                 start, end = rule.rows(colours, garment.kind)
@@ -58,6 +61,8 @@ def main() -> None:
     for kind, pairs in errors.items():
         gaps = np.array(pairs)
         print(f"{kind:10} {np.median(gaps, axis=0).round(2)} {np.median(np.abs(gaps), axis=0).round(2)}")
+    print("log mass of each kind's classes of ImageNet, the mean over garments")
+    print({kind: round(float(mean), 2) for kind, mean in zip(IMAGENET, np.mean(masses, axis=0), strict=True)})
     print("shoulder, hip, knee, ankle: median distance down the photo from drawn joints, in torsos")
     print(np.median(np.array(joints), axis=0).round(3))
 

@@ -128,6 +128,9 @@ class MissingExtra(OsoroiError):
     """An optional dependency that is not installed."""
 
 
+PARTLY = 3
+"""Exit code of a command that left out lines or photos that cannot be read, and did the rest."""
+
 USAGE = 2
 """Exit code of a command that was called wrongly, as click gives it."""
 

@@ -99,6 +99,9 @@ class ModelSettings:
     training pairs, and once more on the validation split where epochs have changed the heads."""
     served_weights: Weights = ()
     """Weights of the parts in the encoder, where they differ from those in the loss."""
+    kind_weight: float = 0.0
+    """Weight of the part ``kind`` in the encoder, which is not trained; 0 leaves the part away. The others share the
+    rest."""
     init: Init = "lda"
     """How heads start: fitted by LDA, or at random."""
     shrinkage: float = 0.3
@@ -130,6 +133,7 @@ class ModelSettings:
                 self.network not in ARMS and self.image_size % 48 > 0,
                 f"image_size={self.image_size} is no multiple of 48",
             ),
+            (not 0 <= self.kind_weight < 1, f"kind_weight={self.kind_weight} is not in [0, 1)"),
             (not 0 <= self.shrinkage <= 1, f"shrinkage={self.shrinkage} is not in [0, 1]"),
             (self.nuisance_weight < 0, f"nuisance_weight={self.nuisance_weight} is negative"),
             (self.head_layers not in (1, 2), f"head_layers={self.head_layers} is not 1 or 2"),

@@ -38,6 +38,7 @@ DEFAULT = Recipe(
     shop_views=2,
     weights=(("deep", 0.4), ("detail", 0.6)),
     served_weights=(("deep", 0.3), ("detail", 0.7)),
+    kind_weight=0.4,
     refit=True,
     nuisance_weight=10.0,
     lda_datasets=1,

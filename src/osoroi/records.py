@@ -20,8 +20,11 @@ from osoroi.errors import BadRequest
 Domain = Literal["street", "shop"]
 """``street``: photos of people who wear a product. ``shop``: photos of the product itself."""
 
-Value = str | float | bool | None
-"""The types of an attribute. Integers are stored as floats."""
+Scalar = str | float | bool
+"""One value. Integers are stored as floats."""
+
+Value = Scalar | tuple[Scalar, ...] | None
+"""The types of an attribute: one value, several texts or numbers in their order (the sizes of a product), or none."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
-from osoroi.encoder.calibration import DEPTH
+from osoroi.encoder.calibration import DEPTH, appearance
 from osoroi.errors import BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 
@@ -137,7 +137,7 @@ class Searcher:
         calibration = self.encoder.metadata.calibration
         if calibration is None or not hits:
             return list(hits)
-        chances = calibration.probabilities(self.encoder.looks([hit.parts for hit in hits]))
+        chances = calibration.probabilities(appearance(self.encoder.metadata.graph_parts, [hit.parts for hit in hits]))
         return [replace(hit, probability=float(chance)) for hit, chance in zip(hits, chances, strict=True)]
 
     def categorised(self) -> float:

@@ -7,19 +7,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from osoroi import ingest
+from osoroi import ingest, staging
+from osoroi import sync as syncing
 from osoroi.catalog import Storage
 from osoroi.catalog.local import LocalCatalog
 from osoroi.data import products
 from osoroi.data.products import ProductInput, as_value
 from osoroi.data.readers import dataset_name, open_dataset
-from osoroi.encoder import Encoder
+from osoroi.encoder import Encoder, beside
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.garments import Garment
 from osoroi.garments import find as find_garments
 from osoroi.ingest import Count, Problem
 from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Row, Value
 from osoroi.search import K, Searcher
+from osoroi.sync import MOST_REMOVED, SyncCount
+from osoroi.tables import LINKS, open_incoming
 
 if TYPE_CHECKING:
     from osoroi.words.search import WordSearch
@@ -34,6 +37,15 @@ class Added:
 
     count: Count
     problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The result of ``Catalog.sync``: numbers, photos that could not be read, and lines that could not."""
+
+    count: SyncCount
+    problems: tuple[Problem, ...]
+    bad_lines: tuple[str, ...]
 
 
 class Catalog:
@@ -193,7 +205,42 @@ class Catalog:
             raise BadDataset(f"no product has a readable shop photo{why}")
         return Added(count, tuple(problems))
 
-    def update(self, product_id: str, /, **changes: Value | int) -> Product:
+    def sync(
+        self,
+        table: str | os.PathLike[str],
+        *,
+        most_removed: float = MOST_REMOVED,
+        threads: int = 2,
+        private_links: bool = False,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Synced:
+        """Make the catalog equal to a table or another data set: add, change and remove products, in one commit.
+
+        Searches see all of it or nothing. A line or photo that cannot be read leaves its product as it is and stops
+        nothing. A table without photos changes the columns that it has. Raises BadRequest, and changes nothing, where
+        more than the share ``most_removed`` of the products would go; BadDataset where the table cannot be read.
+        """
+        incoming = open_incoming(dataset_name(table))
+        problems: list[Problem] = []
+        folder = Path(self.storage.location)
+        if not incoming.has_photos:
+            count = syncing.patch(incoming.changes(), self.storage, self.encoder, lambda product_id: None)
+            return Synced(count, (), tuple(map(str, incoming.bad_lines)))
+        incoming.fetch(folder / LINKS, private=private_links, on_progress=lambda count: None)
+        count = syncing.sync(
+            incoming.rows(),
+            self.storage,
+            self.encoder,
+            staging=folder / staging.FILE,
+            spared=incoming.spared,
+            most_removed=most_removed,
+            threads=threads,
+            on_problem=problems.append,
+            on_progress=on_progress,
+        )
+        return Synced(count, tuple(problems), tuple(map(str, incoming.bad_lines)))
+
+    def update(self, product_id: str, /, **changes: Value | int | list[str | float]) -> Product:
         """Change columns of a product, such as ``price=2900`` or ``title="Coat"``; other names are attributes.
 
         None removes a value. A new category changes the part ``kind`` of the vectors; nothing else of them changes.
@@ -252,12 +299,12 @@ class Catalog:
 def open(
     folder: str | os.PathLike[str], *, encoder: EncoderLike | None = None, readonly: bool = False, threads: int = 1
 ) -> Catalog:
-    """The catalog in a folder. Without ``encoder`` its encoder is the one that comes with osoroi.
+    """The catalog in a folder. Without ``encoder`` its encoder is the one that it keeps, or that comes with osoroi.
 
     ``threads`` encode photos on the CPU. Raises BadCatalog for a folder that is no catalog, and OtherEncoder where the
     vectors were made by another encoder.
     """
-    opened = _encoder(encoder, threads)
+    opened = encoder if isinstance(encoder, Encoder) else beside.open_for(folder, encoder, threads=threads)
     storage = LocalCatalog.open(Path(folder), readonly=readonly)
     try:
         if encoder is None and opened.fingerprint != storage.fingerprint:
@@ -285,6 +332,8 @@ def create(folder: str | os.PathLike[str], encoder: EncoderLike | None = None, *
         parts=opened.parts,
         about={"recipe": opened.recipe, "training": opened.training, "licence": opened.licence},
     )
+    if not isinstance(encoder, Encoder):
+        beside.store(Path(folder), encoder)
     return Catalog(storage, opened)
 
 

@@ -188,6 +188,17 @@ class LocalCatalog:
         """
         return self.writer.put(entries, fingerprint=fingerprint)
 
+    def apply(
+        self,
+        entries: Iterable[Entry],
+        *,
+        fingerprint: str,
+        products: Iterable[Product] = (),
+        remove: Iterable[str] = (),
+    ) -> int:
+        """Put entries, change metadata and remove products in one commit; see ``Storage.apply``."""
+        return self.writer.apply(entries, products, remove, fingerprint=fingerprint)
+
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         """Change metadata alone: ``price``, ``title``, ``attributes.sale``, or ``sale`` where that is no column.
 
@@ -234,6 +245,11 @@ class LocalCatalog:
         """Number of the last commit."""
         with self.view() as transaction:
             return transaction.seq()
+
+    def product_ids(self) -> list[str]:
+        """The ids of all products, from one transaction."""
+        with self.view() as transaction:
+            return [row[0] for row in transaction.all("SELECT product_id FROM products")]
 
     def get(self, product_id: str) -> Product:
         """One product; raises NotFound."""
@@ -285,6 +301,13 @@ class LocalCatalog:
         with self.view() as transaction:
             transaction.demand_encoder(self.encoder)
             return transaction.vectors(self.encoder, crop_ids)
+
+    def categories(self) -> dict[str | None, int]:
+        """Each category with its number of products, the commonest first; None is for those without one."""
+        with self.view() as transaction:
+            return dict(
+                transaction.all("SELECT category, count(*) FROM products GROUP BY category ORDER BY count(*) DESC")
+            )
 
     def sample(self, most: int) -> Float32[np.ndarray, "n d"]:
         """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""

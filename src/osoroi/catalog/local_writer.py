@@ -12,7 +12,7 @@ from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import Settings
 from osoroi.errors import OtherEncoder
-from osoroi.records import Value
+from osoroi.records import Product, Value
 
 
 class LocalWriter:
@@ -39,12 +39,7 @@ class LocalWriter:
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
         """Put products with exactly these crops, see ``Storage.put``."""
         folder = self._pool.folder
-        if fingerprint != self.encoder.fingerprint:
-            raise OtherEncoder(
-                f"the catalog {folder} holds vectors of encoder {self.encoder.fingerprint[:12]}, "
-                f"and these are by encoder {fingerprint[:12]}",
-                hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
-            )
+        self._demand(fingerprint)
         with database.explained(folder):
             self._pool.check_identity()
             prepared = [writer.prepared(folder, self.encoder.dim, entry) for entry in entries]
@@ -53,6 +48,24 @@ class LocalWriter:
                 writer.put(transaction.connection, self.encoder.encoder, one, touched)
                 photos.ensure(folder, one.photos)
         return touched.seq
+
+    def apply(
+        self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str
+    ) -> int:
+        """Put entries, change metadata and remove products in one commit, see ``Storage.apply``."""
+        self._demand(fingerprint)
+        with self.commit("sync") as (transaction, touched):
+            writer.apply(transaction, self.encoder, entries, products, remove, touched)
+        return touched.seq
+
+    def _demand(self, fingerprint: str) -> None:
+        """Raise OtherEncoder for vectors of another encoder."""
+        if fingerprint != self.encoder.fingerprint:
+            raise OtherEncoder(
+                f"the catalog {self._pool.folder} holds vectors of encoder {self.encoder.fingerprint[:12]}, "
+                f"and these are by encoder {fingerprint[:12]}",
+                hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+            )
 
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         """Change metadata alone, see ``Storage.patch``."""

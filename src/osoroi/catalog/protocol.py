@@ -132,6 +132,23 @@ class Storage(Protocol):
         """
         ...
 
+    def apply(
+        self,
+        entries: Iterable[Entry],
+        *,
+        fingerprint: str,
+        products: Iterable[Product] = (),
+        remove: Iterable[str] = (),
+    ) -> int:
+        """Put entries, change the metadata of ``products`` and remove others, all in one commit: readers see all of it
+        or nothing. Entries are taken one by one. Returns the ``seq``; raises NotFound for products that are not there.
+        """
+        ...
+
+    def product_ids(self) -> list[str]:
+        """The ids of all products, from one read transaction."""
+        ...
+
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         """Change metadata only (``price``, ``title``, ``attributes.sale``, …); embeds nothing. Raises NotFound."""
         ...

@@ -16,7 +16,9 @@ from osoroi.errors import OsoroiError, outcome
 
 COMMANDS = (
     "demo",
+    "look",
     "add",
+    "sync",
     "remove",
     "find",
     "search",
@@ -40,6 +42,9 @@ COMMANDS = (
 )
 """In the order a newcomer meets them. Each stands in the module of its name, `-` as `_`, as ``command``."""
 
+MODULES = {"look": "inspect_table"}
+"""Commands whose module has another name."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it: 128 + SIGINT."""
 
@@ -53,7 +58,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"osoroi.cli.{cmd_name.replace('-', '_')}").command
+        module = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        command: click.Command = importlib.import_module(f"osoroi.cli.{module}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,90 +1,101 @@
 """``osoroi add``: add products to a catalog."""
 
-import csv
-import io
+import shutil
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from osoroi import files, ingest
-from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import options, progress, text
-from osoroi.data.readers import open_dataset
-from osoroi.encoder import Encoder
-from osoroi.errors import BadDataset
+from osoroi import ingest
+from osoroi.catalog.local import LocalCatalog, is_catalog
+from osoroi.cli import incoming, options, progress, text
+from osoroi.encoder import beside
+from osoroi.errors import PARTLY, BadDataset
 from osoroi.ingest import Problem
-from osoroi.text import csv_cell
-
-UNREADABLE = "unreadable.csv"
-"""Table in the catalog's folder: what the last ``add`` could not read."""
-
-SHOWN = 20
-"""Problems that are printed; the table has all of them."""
 
 
 @click.command()
 @click.argument("catalog", type=click.Path(path_type=Path))
 @click.argument("dataset")
+@incoming.recipe
+@incoming.private_links
 @options.encoder
 @options.threads
 @options.as_json
-def command(catalog: Path, dataset: str, encoder: Path | None, threads: int, as_json: bool) -> None:
-    """Embed the products of DATASET (name:path) and store them in CATALOG, which is created if it is missing.
+def command(
+    catalog: Path,
+    dataset: str,
+    recipe: str | None,
+    private_links: bool,
+    encoder: Path | None,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Embed the products of DATASET, a table or folder or name:path, and store them in CATALOG.
 
-    Adding the same data again changes nothing, and an interrupted run continues where it stopped. Photos that cannot be
-    read are listed at the end and in CATALOG/unreadable.csv.
+    CATALOG is created if it is missing. Adding the same data again changes nothing, and an interrupted run continues
+    where it stopped. Lines and photos that cannot be read are listed at the end and in CATALOG/unreadable.csv, and the
+    exit code is 3 then. Photos behind links are fetched. 'osoroi sync' also removes what the table has no longer.
 
     \b
-    osoroi add shop table:products.csv
+    osoroi add shop products.csv
+    osoroi add shop products_export.csv --recipe shopify
     """
-    rows = open_dataset(dataset).rows()
-    model = Encoder.open(encoder, threads=threads)
-    problems: list[Problem] = []
-    with LocalCatalog.open_or_create(catalog, model) as products, progress.counting("products") as show:
-        count = ingest.add(
-            rows,
-            products,
-            model,
-            threads=threads,
-            on_problem=problems.append,
-            on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
+    source = incoming.opened(dataset, recipe)
+    if not source.has_photos:
+        raise BadDataset(
+            f"{dataset} has no column of photos", hint="osoroi sync changes prices and the like by such a table"
         )
-    write_problems(catalog / UNREADABLE, problems)
-    for problem in problems[:SHOWN]:
-        text.warn(f"left out: {problem.photo}: {problem.reason}")
-    if len(problems) > SHOWN:
-        text.warn(f"… and {len(problems) - SHOWN:,} more")
-    if problems:
-        text.warn(f"all of them with their reasons: {catalog / UNREADABLE}")
+    is_new = not is_catalog(catalog)
+    model = beside.open_for(catalog, encoder, threads=threads)
+    problems: list[Problem] = []
+    try:
+        with LocalCatalog.open_or_create(catalog, model) as products:
+            incoming.fetched(source, catalog, private=private_links)
+            with progress.counting("products", source.total) as show:
+                count = ingest.add(
+                    source.rows(),
+                    products,
+                    model,
+                    threads=threads,
+                    on_problem=problems.append,
+                    on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
+                )
+        if not count.stored:
+            raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
+    except Exception:
+        if is_new and is_catalog(catalog) and is_empty(catalog):
+            shutil.rmtree(catalog)
+        raise
+    if is_new and encoder is not None:
+        beside.store(catalog, encoder)
+    incoming.left_out(catalog, source.bad_lines, problems)
     if count.contradicting:
         text.warn(f"{count.contradicting:,} rows contradict the first row of their product, which decides")
     if as_json:
-        text.show_json(asdict(count))
+        text.show_json(asdict(count) | {"bad_lines": len(source.bad_lines)})
     else:
         text.show(
             f"{count.added} added, {count.changed} changed, {count.unchanged} unchanged, "
             f"{count.left_out} left out; {count.embedded} crops embedded, {count.unreadable} unreadable, "
             f"{count.dropped} dropped"
         )
-    if not count.stored:
-        raise BadDataset(
-            f"{dataset} gave no product with a readable shop photo ({count.unreadable} unreadable, "
-            f"{count.street} street crops)",
-            hint="check the paths in it, and that shop photos have the domain 'shop'",
-        )
+    if source.bad_lines or problems:
+        sys.exit(PARTLY)
 
 
-def write_problems(path: Path, problems: list[Problem]) -> None:
-    """Write the table of what could not be read; with no problems, remove an older one.
+def is_empty(catalog: Path) -> bool:
+    """Whether a catalog has no products."""
+    with LocalCatalog.open(catalog, readonly=True) as products:
+        return len(products) == 0
 
-    Cells are safe to open in a spreadsheet.
-    """
-    if not problems:
-        path.unlink(missing_ok=True)
-        return
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(Problem._fields)
-    writer.writerows([csv_cell(cell) for cell in problem] for problem in problems)
-    files.write_atomically(path, table.getvalue().encode())
+
+def nothing(dataset: str, count: ingest.Count, lines: list[str], problems: list[Problem]) -> BadDataset:
+    """The error for a data set of which nothing could be stored."""
+    first = next(iter([*lines, *(problem.reason for problem in problems)]), "")
+    return BadDataset(
+        f"{dataset} gave no product with a readable shop photo ({count.unreadable} unreadable, "
+        f"{count.street} street crops, {len(lines)} lines left out){f': {first}' if first else ''}",
+        hint="check the paths in it, and that shop photos have the domain 'shop'",
+    )

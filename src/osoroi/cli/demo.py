@@ -1,5 +1,7 @@
 """``osoroi demo``: a drawn shop from catalog to search results, with nothing to download."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -8,6 +10,7 @@ from osoroi import image, ingest
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, progress, text
 from osoroi.cli.search import table
+from osoroi.cli.serve import PORT
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest
@@ -44,8 +47,16 @@ def command(folder: Path, products: int) -> None:
         sheet = [search(searcher, row, folder / "street") for row in street]
     grid.write(folder / "results.png", grid.sheet(sheet))
     text.show(f"results as a picture: {folder / 'results.png'}")
-    text.show(f"search it yourself:   osoroi search {folder / 'shop'} {words(street[0], folder / 'street')}")
-    text.show(f"open the page:        osoroi serve {folder / 'shop'}")
+    text.show(f"search it yourself:   {program()} search {folder / 'shop'} {words(street[0], folder / 'street')}")
+    text.show(f"open the page:        {program()} serve {folder / 'shop'}, then http://127.0.0.1:{PORT}/ in a browser")
+
+
+def program() -> str:
+    """The command as a shell here understands it: by its path where it is not among those that shells know."""
+    called = sys.argv[0]
+    known = shutil.which("osoroi")
+    is_path = Path(called).name == "osoroi" and Path(called).is_file()
+    return called if is_path and (known is None or not Path(known).samefile(called)) else "osoroi"
 
 
 def queries(rows: list[Row]) -> list[Row]:

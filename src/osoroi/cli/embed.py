@@ -28,8 +28,17 @@ BATCH = 32
 )
 @options.encoder
 @options.detail
+@click.option(
+    "--categorised",
+    type=options.Share(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of the products whose kind the shop's categories say; queries weigh the part kind by it.",
+)
 @options.threads
-def command(table: str, out: Path, side: str, encoder: Path | None, detail: float | None, threads: int) -> None:
+def command(
+    table: str, out: Path, side: str, encoder: Path | None, detail: float | None, categorised: float, threads: int
+) -> None:
     """Write one vector for each row of TABLE (a file, or name:path) to OUT.npz.
 
     The file has the arrays ids [n], vectors float32 [n d], parts (names and sizes) and fingerprint. A photo that cannot
@@ -61,7 +70,9 @@ def command(table: str, out: Path, side: str, encoder: Path | None, detail: floa
     with progress.counting("crops") as show:
         for batch in loader.encode(rows, model.encode_inputs, read, threads=threads, batch=BATCH):
             ids += [row_ids[index] for index in batch.indices]
-            vectors.append(model.weigh(batch.vectors, detail) if side == "query" else batch.vectors)
+            vectors.append(
+                model.weigh(batch.vectors, detail, categorised=categorised) if side == "query" else batch.vectors
+            )
             for index, error in batch.errors.items():
                 text.warn(f"left out: {row_ids[index]}: {error}")
             show(len(ids))

@@ -31,6 +31,8 @@ def command() -> None:
     "--base", type=click.Path(path_type=Path), default=DEFAULT, help="Encoder file that gives the other parts."
 )
 @click.option("--half", is_flag=True, help="Store the weights in half precision; they are computed in single.")
+@click.option("--dim", type=int, help="Numbers of `deep`: a Matryoshka model is cut, others need --photos.")
+@click.option("--photos", metavar="DATASET", help="Photos of the shop (as for `add`) that --dim whitens by.")
 @click.option("--height", type=int, help="Height of the model's input in pixels.")
 @click.option("--width", type=int, help="Width of the model's input in pixels.")
 @click.option(
@@ -45,7 +47,15 @@ def command() -> None:
 @click.option("--licence", help="The licence of the weights, where the folder does not say.")
 @click.option("--source", help="Where the weights come from, where the folder does not say.")
 def make(
-    backbone: Path, out: Path, file: str | None, reference: Path | None, base: Path, half: bool, **stated: Any
+    backbone: Path,
+    out: Path,
+    file: str | None,
+    reference: Path | None,
+    base: Path,
+    half: bool,
+    dim: int | None,
+    photos: str | None,
+    **stated: Any,
 ) -> None:
     """Write an encoder file in which a pretrained backbone is the part `deep`; colour and pattern stay ours.
 
@@ -61,7 +71,11 @@ def make(
     from osoroi.pretrained.make import make as make_encoder
 
     fields = {name: value for name, value in stated.items() if value is not None and value != ()}
-    made = make_encoder(backbone, out, Options(file=file, stated=fields, base=base, reference=reference, half=half))
+    made = make_encoder(
+        backbone,
+        out,
+        Options(file=file, stated=fields, base=base, reference=reference, half=half, dim=dim, photos=photos),
+    )
     for note in made.notes:
         text.warn(f"note: {note}")
     parts = ", ".join(f"{part.name} {part.size}" for part in made.encoder.parts)

@@ -14,7 +14,7 @@ from osoroi.data.readers import open_dataset
 from osoroi.errors import BadRequest
 from osoroi.evaluation import evaluate, results
 from osoroi.evaluation.bootstrap import Interval
-from osoroi.evaluation.metrics import STANDARD
+from osoroi.evaluation.labels import LABELLED
 from osoroi.evaluation.results import Evaluation, Protocol, Task
 from osoroi.report import examples, grid
 from osoroi.text import printable
@@ -40,6 +40,10 @@ RUN_TOP_K = 1000
 @click.option(
     "--skip-unanswerable", is_flag=True, help="Skip queries without a readable relevant photo; else they are misses."
 )
+@click.option("--find", is_flag=True, help="Find the garments of the photos; one that is missed retrieves nothing.")
+@click.option(
+    "--no-categories", is_flag=True, help="Products' kinds are told by their photos, not by their categories."
+)
 @click.option("--by", type=click.Choice(["category"]), help="Print numbers for each category too.")
 @click.option("--grid", type=options.Target(), help="Write a picture of results: a query per column, an arm per row.")
 @click.option("--json", "file", type=options.Target(), help="Write everything, results included, as JSON.")
@@ -54,6 +58,7 @@ def command(dataset: str | None, by: str | None, check: Path | None, **how: Any)
     \b
     osoroi evaluate drawn:40 --by category --json drawn.json
     osoroi evaluate viton:data/viton --split val --distractors 'table:data/hm/manifest.csv?recipe=hm'
+    osoroi evaluate ccp:data/ccp --split test --find --distractors 'table:data/hm/manifest.csv?recipe=hm_all'
     osoroi evaluate --check drawn.json
     """
     before = None if check is None else results.read(check)
@@ -65,6 +70,8 @@ def command(dataset: str | None, by: str | None, check: Path | None, **how: Any)
     _write(evaluation, how)
     text.show(heading(evaluation))
     text.show(table(evaluation))
+    if evaluation.boxes:
+        text.show(boxes(evaluation))
     if by:
         text.show(by_category(evaluation))
     if before is not None:
@@ -81,6 +88,8 @@ def _task(dataset: str | None, how: dict[str, Any]) -> Task:
         corrupt=how["seed"] if how["corrupt"] else None,
         skip_unanswerable=how["skip_unanswerable"],
         detail=how["detail"],
+        find=how["find"],
+        categories=not how["no_categories"],
     )
     encoder = None if how["encoder"] is None else str(how["encoder"])
     return Task(dataset, how["distractors"], encoder, protocol, how["sample_detail"])
@@ -88,7 +97,17 @@ def _task(dataset: str | None, how: dict[str, Any]) -> Task:
 
 def _same_task(dataset: str | None, how: dict[str, Any], before: Evaluation) -> Task:
     """The task of a file. Only the paths of data sets and encoder may be given anew, since files may have moved."""
-    names = ("split", "gallery", "within", "corrupt", "skip_unanswerable", "detail", "sample_detail")
+    names = (
+        "split",
+        "gallery",
+        "within",
+        "corrupt",
+        "skip_unanswerable",
+        "detail",
+        "sample_detail",
+        "find",
+        "no_categories",
+    )
     given = [name for name in names if how[name] not in (None, False, ())]
     if given:
         raise BadRequest(f"--check takes the protocol from its file; {', '.join(given)} cannot be given with it")
@@ -133,8 +152,9 @@ def heading(evaluation: Evaluation) -> str:
 
 def table(evaluation: Evaluation) -> str:
     """A metric per row, an arm per column; then the sampled detail weights, if any."""
-    columns = {arm.name: results.means(evaluation, arm.name) for arm in evaluation.plain_arms}
-    rows = [["", *columns], *([name, *(_interval(each[name]) for each in columns.values())] for name in STANDARD)]
+    names = results.shown(evaluation)
+    columns = {arm.name: results.means(evaluation, arm.name, names) for arm in evaluation.plain_arms}
+    rows = [["", *columns], *([name, *(_interval(each[name]) for each in columns.values())] for name in names)]
     steps = [arm for arm in evaluation.arms if arm.detail is not None]
     by_detail = [["detail", *BY_CATEGORY]] if steps else []
     for arm in steps:
@@ -145,16 +165,29 @@ def table(evaluation: Evaluation) -> str:
 
 
 def by_category(evaluation: Evaluation) -> str:
-    """A category per row and an arm per column, for each metric of BY_CATEGORY."""
+    """A category per row and an arm per column, and the mean of all categories, for some of the metrics shown."""
     arms = [arm.name for arm in evaluation.plain_arms]
     blocks = []
-    for metric in BY_CATEGORY:
+    for metric in (name for name in results.shown(evaluation) if name in (*BY_CATEGORY, *LABELLED)):
         rows = [[metric, "queries", *arms]]
         for category in evaluation.categories:
             cells = [_interval(results.means(evaluation, arm, [metric], category)[metric]) for arm in arms]
             rows.append([category, str(int(evaluation.in_category(category).sum())), *cells])
+        rows.append(["mean of these", "", *(f"{_mean_of_categories(evaluation, arm, metric):.3f}" for arm in arms)])
         blocks.append(text.aligned(rows))
     return "\n" + "\n\n".join(blocks)
+
+
+def _mean_of_categories(evaluation: Evaluation, arm: str, metric: str) -> float:
+    means = [results.means(evaluation, arm, [metric], category)[metric].mean for category in evaluation.categories]
+    return sum(means) / max(len(means), 1)
+
+
+def boxes(evaluation: Evaluation) -> str:
+    """Recall, precision and right kinds of the garments that were looked for, at IoU .5."""
+    return "\n" + text.aligned(
+        [["boxes at IoU .5", ""], *([name, _interval(each)] for name, each in evaluation.boxes.items())]
+    )
 
 
 def _interval(interval: Interval) -> str:

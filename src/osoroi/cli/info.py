@@ -1,5 +1,6 @@
 """``osoroi info``: describe a catalog or an encoder."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,8 @@ import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, text
-from osoroi.encoder import Encoder
+from osoroi.encoder import KIND, Encoder
+from osoroi.garments import read_category
 from osoroi.text import number, printable
 
 
@@ -28,7 +30,10 @@ def command(path: Path, as_json: bool) -> None:
     else:
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            text.show(f"{name.removesuffix('_s'):{width}}  {printable(plain(name, value))}")
+            if name != "kinds":
+                text.show(f"{name.removesuffix('_s'):{width}}  {printable(plain(name, value))}")
+        for kind, categories in facts.get("kinds", {}).items():
+            text.show(f"{kind + ' is':{width}}  {printable(plain('', categories))}")
 
 
 def of_encoder(encoder: Encoder) -> dict[str, Any]:
@@ -47,7 +52,22 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
 def of_catalog(folder: Path) -> dict[str, Any]:
     """Contents of the catalog, and the state of its index."""
     with LocalCatalog.open(folder, readonly=True) as catalog:
-        return {"kind": "catalog", **asdict(catalog.info())}
+        facts: dict[str, Any] = {"kind": "catalog", **asdict(catalog.info())}
+        return facts | ({"kinds": kinds_of(catalog.categories())} if KIND in facts["parts"] else {})
+
+
+def kinds_of(categories: Mapping[str | None, int]) -> dict[str, Any]:
+    """What the shop's categories are read as; ``by_picture`` are those that are not understood, with their products.
+
+    >>> kinds_of({"Skirts": 4, "Vareuse": 2, None: 1, "Mini skirts": 1})
+    {'skirt': {'Skirts': 4, 'Mini skirts': 1}, 'by_picture': {'Vareuse': 2, '(no category)': 1}}
+    """
+    kinds: dict[str, Any] = {}
+    for category, products in categories.items():
+        kind = read_category(category) if category else None
+        kinds.setdefault(kind or "by_picture", {})[category or "(no category)"] = products
+    unread = kinds.pop("by_picture", None)
+    return kinds | ({} if unread is None else {"by_picture": unread})
 
 
 def plain(name: str, value: Any) -> str:

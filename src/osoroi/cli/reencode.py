@@ -6,7 +6,7 @@ import click
 
 from osoroi.catalog.maintenance.reencode import reencode
 from osoroi.cli import options, progress, text
-from osoroi.encoder import Encoder
+from osoroi.encoder import Encoder, beside
 
 
 @click.command()
@@ -27,6 +27,7 @@ def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_js
     model = Encoder.open(encoder, threads=threads)
     with progress.counting("crops") as show:
         moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
+    beside.store(catalog, encoder)
     for dropped in moved.dropped:
         text.warn(f"dropped: crop {dropped.crop_id} of product {dropped.product_id}: {dropped.reason}")
     if as_json:

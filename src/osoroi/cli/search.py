@@ -9,7 +9,6 @@ import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, text
-from osoroi.encoder import Encoder
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
 from osoroi.search import UNLIKELY, Searcher, chance_among, outfit_response, response
@@ -35,6 +34,7 @@ ALL = "all"
 @options.k
 @click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many of the best: the next page.")
 @options.where
+@click.option("--sort", help="List the products by this column instead of their score: price, -price, title, …")
 @options.detail
 @click.option(
     "--detail-from",
@@ -59,6 +59,7 @@ def command(
     k: int,
     offset: int,
     where: str | None,
+    sort: str | None,
     detail: float | None,
     detail_from: str | None,
     detail_box: Box | None,
@@ -75,6 +76,8 @@ def command(
     osoroi search shop --like A-1042 --detail 1
     osoroi search shop --text 'red floral dress'
     """
+    from osoroi.encoder import beside
+
     if words is not None:
         _without_others(like, garment, detail_from, grid)
         by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
@@ -83,7 +86,7 @@ def command(
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with LocalCatalog.open(catalog, readonly=True) as products:
-        searcher = Searcher(Encoder.open(encoder), products)
+        searcher = Searcher(beside.open_for(catalog, encoder), products)
 
         def search(box: Box | None, kind: Kinds | None) -> list[Hit]:
             assert photo is not None
@@ -103,6 +106,10 @@ def command(
             hits = searcher.similar(str(like), **options_of) if photo is None else search(box, kind)
         box = chosen[0].box if chosen else box
         took_s = time.perf_counter() - start
+        hits = sorted_by(hits, sort) if sort else hits
+        total = products.count(where=where)
+        if where and not hits:
+            suggest(products, where)
         if grid:
             from osoroi.cli import pictures
             from osoroi.report import grid as grids
@@ -113,9 +120,34 @@ def command(
     if as_json:
         found = fields_of(chosen)
         fingerprint = searcher.encoder.fingerprint
-        text.show_json(response(hits, encoder=fingerprint, detail=detail, took_s=took_s, garment=found))
+        answer = response(hits, encoder=fingerprint, detail=detail, took_s=took_s, garment=found)
+        text.show_json(answer | {"total": total, "offset": offset})
     else:
-        show_hits(hits)
+        show_hits(hits, offset)
+        if hits and (where or offset):
+            text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
+
+
+def suggest(products: LocalCatalog, where: str) -> None:
+    """Say which values of a filter no product has."""
+    from osoroi.catalog.store.suggest import suggestions
+
+    with products.view() as transaction:
+        for suggestion in suggestions(transaction, where):
+            text.warn(suggestion)
+
+
+def sorted_by(hits: Sequence[Hit], column: str) -> list[Hit]:
+    """The hits by a column of their product, from its least value or, with a minus, from its greatest; those without a
+    value last."""
+    name, down = column.removeprefix("-"), column.startswith("-")
+    values = [(hit, getattr(hit.product, name, hit.product.attributes.get(name))) for hit in hits]
+    if hits and all(value is None for _, value in values):
+        raise click.UsageError(f"--sort {name}: no product that was found has it")
+    numbers = all(isinstance(value, float) for _, value in values if value is not None)
+    filled = [(hit, value if numbers else str(value)) for hit, value in values if value is not None]
+    ordered = [hit for hit, _ in sorted(filled, key=lambda pair: pair[1], reverse=down)]
+    return ordered + [hit for hit, value in values if value is None]
 
 
 def _demand_fitting(
@@ -142,9 +174,9 @@ def _demand_fitting(
         raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
 
 
-def show_hits(hits: Sequence[Hit]) -> None:
+def show_hits(hits: Sequence[Hit], offset: int = 0) -> None:
     """Print hits as a table; a note on stderr says where the product itself is probably not among them."""
-    text.show(table(hits) if hits else "nothing in the catalog matches")
+    text.show(table(hits, offset) if hits else "nothing in the catalog matches")
     chance = chance_among(hits)
     if chance is not None and chance < UNLIKELY:
         text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
@@ -168,10 +200,11 @@ def by_words(
     as_json: bool,
 ) -> None:
     """Print what was understood of the words, and the products for them."""
+    from osoroi.encoder import beside
     from osoroi.words.search import WordSearch
 
     with LocalCatalog.open(catalog, readonly=True) as products:
-        searcher = Searcher(Encoder.open(encoder), products)
+        searcher = Searcher(beside.open_for(catalog, encoder), products)
         start = time.perf_counter()
         hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
@@ -229,12 +262,12 @@ def show_each(
         show_hits(hits)
 
 
-def table(hits: Sequence[Hit]) -> str:
+def table(hits: Sequence[Hit], offset: int = 0) -> str:
     """Hits as aligned columns: rank, chance where it is known, score, the parts' cosines, id, title, price."""
     names = list(hits[0].parts)
     chance = ["chance"] if hits[0].probability is not None else []
     rows = [["rank", *chance, "score", *names, "product", "title", "price"]]
-    for rank, hit in enumerate(hits, start=1):
+    for rank, hit in enumerate(hits, start=offset + 1):
         price = "" if hit.product.price is None else f"{number(hit.product.price)} {hit.product.currency or ''}".strip()
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
         chance = [] if hit.probability is None else [f"{hit.probability:.0%}"]

@@ -9,7 +9,7 @@ import click
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options
-from osoroi.encoder import Encoder
+from osoroi.encoder import Encoder, beside
 from osoroi.errors import BadEncoder, OtherEncoder, extra
 from osoroi.search import Searcher
 
@@ -64,7 +64,7 @@ def command(
     settings.check_address(host)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     with LocalCatalog.open(catalog) as products:
-        searcher = Searcher(Encoder.open(encoder, threads=threads), products)
+        searcher = Searcher(beside.open_for(catalog, encoder, threads=threads), products)
         run(searcher, settings, host, port, reopen=lambda: reopened(catalog, [encoder, *files_of(encoders)], threads))
 
 

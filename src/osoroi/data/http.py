@@ -5,6 +5,7 @@ Of the standard library alone: what is needed is a limit of silence, a limit of 
 """
 
 import http.client
+import ipaddress
 import socket
 import ssl
 import threading
@@ -31,11 +32,17 @@ SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"RIFF
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds of silence and for all of one photo, and the bytes it may have."""
+    """Seconds of silence and for all of one photo, and the bytes it may have.
+
+    ``public_only`` refuses hosts inside a private network, which a link in somebody's table must not reach.
+    ``purpose`` is what servers are told.
+    """
 
     idle_s: float = 20.0
     total_s: float = 90.0
     bytes: int = image.LIMITS.bytes
+    public_only: bool = False
+    purpose: str = "photos of a research data set"
 
 
 class Reply(NamedTuple):
@@ -62,16 +69,39 @@ def fetch(link: str, timeouts: Timeouts) -> Reply:
         return Reply("never", f"no link to follow: {link[:200]!r}")
     target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=SAFE)
     try:
-        with closing(_connection(parts.scheme, host, port, timeouts.idle_s)) as connection:
+        address = public_address(host) if timeouts.public_only else host
+        if address is None:
+            return Reply("never", f"{host} is an address inside a private network")
+        with closing(_connection(parts.scheme, host, port, timeouts.idle_s, address)) as connection:
             return _request(connection, link, target, timeouts)
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         return Reply("later", f"{type(error).__name__}: {error}"[:200])
 
 
-def _connection(scheme: str, host: str, port: int | None, idle_s: float) -> http.client.HTTPConnection:
+def public_address(host: str) -> str | None:
+    """An address of a host; None where one of its addresses is in a private network, or this machine. Raises OSError.
+
+    The connection is made to this very address: a name that answers otherwise a moment later leads nowhere else.
+
+    >>> public_address("127.0.0.1"), public_address("192.168.1.4"), public_address("::1"), public_address("8.8.8.8")
+    (None, None, None, '8.8.8.8')
+    """
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in found]
+    mapped = [getattr(address, "ipv4_mapped", None) or address for address in addresses]
+    return found[0] if found and all(address.is_global and not address.is_multicast for address in mapped) else None
+
+
+def _connection(scheme: str, host: str, port: int | None, idle_s: float, address: str) -> http.client.HTTPConnection:
+    """A connection to an address under the name of its host."""
+    connection: http.client.HTTPConnection
     if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=idle_s, context=_context())
-    return http.client.HTTPConnection(host, port, timeout=idle_s)
+        connection = http.client.HTTPSConnection(host, port, timeout=idle_s, context=_context())
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=idle_s)
+    if address != host:
+        connection._create_connection = lambda target, *rest: socket.create_connection((address, target[1]), *rest)  # type: ignore[attr-defined]
+    return connection
 
 
 @cache
@@ -87,7 +117,7 @@ def _request(connection: http.client.HTTPConnection, link: str, target: str, tim
     alarm.daemon = True
     alarm.start()
     try:
-        agent = f"osoroi/{__version__} (photos of a research data set)"
+        agent = f"osoroi/{__version__} ({timeouts.purpose})"
         connection.request("GET", target, headers={"User-Agent": agent, "Accept": "image/*"})
         with connection.getresponse() as response:
             if response.status == 200:

@@ -84,6 +84,12 @@ def _photos(photos: Any) -> Sequence[PhotoLike]:
     return photos if isinstance(photos, list | tuple) else [photos]
 
 
-def as_value(value: Value | int) -> Value:
-    """Integers as floats, as they are stored."""
+def as_value(value: Any) -> Value:
+    """Integers as floats and lists as tuples, as they are stored.
+
+    >>> as_value(3), as_value(["S", 38])
+    (3.0, ('S', 38.0))
+    """
+    if isinstance(value, list | tuple):
+        return tuple(float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

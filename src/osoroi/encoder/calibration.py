@@ -14,12 +14,14 @@ likelihood, which is concave. McFadden 1974, Conditional logit analysis of quali
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Float64
+
+from osoroi.records import Part
 
 DEPTH: Final = 16
 """Products of a list that the model looks at."""
@@ -81,6 +83,17 @@ class Calibration:
         every = np.zeros(len(scores))
         every[order] = (chances / chances.sum())[: len(order)]
         return every
+
+
+def appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
+    """The score of each product by its looks: the weighted mean over these parts, which are all but ``kind``.
+
+    >>> parts = [Part("deep", 8, 0.18), Part("detail", 8, 0.42)]
+    >>> appearance(parts, [{"deep": 1.0, "detail": 0.5, "kind": 0.0}]).round(2)
+    array([0.65])
+    """
+    total = sum(part.weight for part in parts) or 1.0
+    return np.array([sum(part.weight * each[part.name] for part in parts) / total for each in cosines])
 
 
 def padded(ranked: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "16"]:

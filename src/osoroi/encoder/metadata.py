@@ -142,8 +142,9 @@ def _part(written: Mapping[str, Any]) -> Part:
 
 def _preprocessing(written: Mapping[str, Any]) -> Preprocessing:
     view = Preprocessing.of(written)
-    inputs = [view] if view.fit is None else [view, view.fit]
-    lengths = [length for each in inputs for length in (each.height, each.width)]
+    lengths = [view.height, view.width]
+    if view.fit is not None:
+        lengths += [view.fit.height, view.fit.width]
     sides = all(isinstance(side, int) and 1 <= side <= SIDE_PX for side in lengths)
     if not sides or not 0 <= view.margin <= 10 or not isinstance(view.trim, bool):
         raise ValueError(f"sides are 1 to {SIDE_PX} pixels, a margin is 0 to 10, not {view}")

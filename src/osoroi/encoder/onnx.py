@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import image
@@ -48,11 +48,11 @@ class Encoder:
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
-    (['deep', 'detail', 'kind'], 276)
+    (['deep', 'detail', 'kind'], 278)
     >>> preprocessing = encoder.preprocessing["street"]
     >>> crop = np.zeros(preprocessing.shape, np.uint8)
     >>> encoder.encode([crop]).shape
-    (1, 276)
+    (1, 278)
     """
 
     def __init__(self, embedder: Embedder, metadata: Metadata) -> None:
@@ -302,8 +302,8 @@ class Encoder:
 
         ``detail`` in [0, 1] replaces the weight of the part of that name; the others share the rest as they did
         before, and ``kind`` keeps its weight. ``categorised`` is the share of the products whose kind is known from
-        the shop: the smaller it is, the less ``kind`` weighs, and the more do the others. Raises BadRequest outside
-        [0, 1], and where there is nothing to turn.
+        the shop: where it is below 1, ``kind`` weighs less for tops, dresses and outerwear, and the others more.
+        Raises BadRequest outside [0, 1], and where there is nothing to turn.
         """
         weights = {part.name: part.weight for part in self.parts}
         if detail is not None:
@@ -315,7 +315,7 @@ class Encoder:
         from osoroi.garments.part import share_of_weight
 
         columns = self.columns[KIND]
-        shares = share_of_weight(vectors[:, columns], categorised)[:, None]
+        shares = np.minimum(share_of_weight(vectors[:, columns], categorised), 1 / weights[KIND])[:, None]
         weighted[:, : columns.start] *= (1 - weights[KIND] * shares) / (1 - weights[KIND])
         weighted[:, columns] *= shares
         return weighted
@@ -356,17 +356,6 @@ class Encoder:
     def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""
         return {name: products[:, columns].sum(1) for name, columns in self.columns.items()}
-
-    def looks(self, cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
-        """The score of each product by looks: the encoder's weighted mean over all parts but ``kind``.
-
-        >>> encoder = Encoder.open()
-        >>> encoder.looks([{"deep": 1.0, "detail": 0.5, "kind": 0.0}]).round(2).tolist()
-        [0.65]
-        """
-        weights = {part.name: part.weight for part in self.metadata.graph_parts}
-        total = sum(weights.values()) or 1.0
-        return np.array([sum(weight * each[name] for name, weight in weights.items()) / total for each in cosines])
 
     def foreground(self, crop: UInt8[np.ndarray, "_ _ 3"]) -> Float32[np.ndarray, "y x"]:
         """Where the encoder locates the garment, in [0, 1]; raises BadRequest where it pools over the whole crop."""

@@ -23,7 +23,7 @@ SEEDS: Final = 4
 
 BINS: Final = 10
 
-LOOKS: Final = ("both", "looks")
+APPEARANCE_ARMS: Final = ("both", "looks")
 """The arms that are without the part ``kind``, in encoders that have it."""
 
 
@@ -32,7 +32,7 @@ class Lists(NamedTuple):
 
     scores: Float64[np.ndarray, "q 16"]
     right: Bool[np.ndarray, "q 16"]
-    held: Bool[np.ndarray, "q"]
+    answerable: Bool[np.ndarray, "q"]
     """Whether the gallery has a right product at all."""
 
 
@@ -55,11 +55,11 @@ class Quality:
 def lists_of(evaluation: Evaluation, *, seeds: int = SEEDS) -> Lists:
     """The lists of an evaluation that stored 80 products of each query, each time without half of the products."""
     names = [arm.name for arm in evaluation.arms]
-    arm = evaluation.arm(next((name for name in LOOKS if name in names), evaluation.main))
+    arm = evaluation.arm(next((name for name in APPEARANCE_ARMS if name in names), evaluation.main))
     products = sorted({one for query in evaluation.queries for one in query.product_ids})
     if len(products) < 2:
         raise BadRequest(f"{len(products)} products with queries", hint="calibration needs at least some hundred pairs")
-    scores, right, held = [], [], []
+    scores, right, answerable = [], [], []
     for seed in range(seeds):
         gone = set(np.random.default_rng(seed).permutation(products)[: len(products) // 2].tolist())
         for query, top, values in zip(evaluation.queries, arm.top, arm.scores, strict=True):
@@ -69,8 +69,8 @@ def lists_of(evaluation: Evaluation, *, seeds: int = SEEDS) -> Lists:
             relevant = set(query.product_ids) - gone
             scores.append(padded(np.array([value for _, value in left])))
             right.append(np.array([one in relevant for one, _ in left] + [False] * (DEPTH - len(left))))
-            held.append(bool(relevant))
-    return Lists(np.array(scores), _first(np.array(right)), np.array(held))
+            answerable.append(bool(relevant))
+    return Lists(np.array(scores), _first(np.array(right)), np.array(answerable))
 
 
 def _first(right: Bool[np.ndarray, "q 16"]) -> Bool[np.ndarray, "q 16"]:
@@ -96,7 +96,7 @@ def quality(calibration: Calibration, lists: Lists) -> Quality:
         right=float(right.mean()),
         auroc=auroc(first, right),
         error=calibration_error(first, right),
-        in_shop=auroc(chances.sum(1), lists.held),
+        in_shop=auroc(chances.sum(1), lists.answerable),
     )
 
 

@@ -6,7 +6,7 @@ gallery of a million products fits into 4 GB.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +21,11 @@ from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
+from osoroi.evaluation.labels import Labels
+from osoroi.evaluation.proposals import propose
 from osoroi.evaluation.ranking import GalleryWriter, Ranking
 from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Protocol, Task, means
-from osoroi.records import Crop, Input, PhotoLike, Row
+from osoroi.records import Clues, Crop, Input, PhotoLike, Row
 
 NAMED = 100
 """Unreadable photos that the results name; all are counted."""
@@ -54,6 +56,8 @@ def evaluate(  # noqa: PLR0913  the settings of a protocol are plain keywords he
     within_category: bool = False,
     corrupt: int | None = None,
     skip_unanswerable: bool = False,
+    find: bool = False,
+    categories: bool = True,
     threads: int = 1,
     top_k: int = TOP_K,
     on_progress: Progress = _silent,
@@ -61,14 +65,14 @@ def evaluate(  # noqa: PLR0913  the settings of a protocol are plain keywords he
     """Search for the product of every street crop of a data set, and state how often it is found.
 
     ``dataset`` and ``distractors`` are data sets as ``name:path``, or paths of tables; ``encoder`` is an encoder file,
-    by default the one that ships. ``split``, ``gallery``, ``detail``, ``corrupt`` and ``skip_unanswerable`` are those
-    of ``Protocol``. ``sample_detail`` adds an arm for each tenth of the detail weight. The best ``top_k`` products of
-    each query are stored. Raises BadRequest for a setting out of its range, and BadDataset for a data set
-    without queries.
+    by default the one that ships. ``split``, ``gallery``, ``detail``, ``corrupt``, ``skip_unanswerable``, ``find`` and
+    ``categories`` are those of ``Protocol``. ``sample_detail`` adds an arm for each tenth of the detail weight. The
+    best ``top_k`` products of each query are stored. Raises BadRequest for a setting out of its range, and BadDataset
+    for a data set without queries.
 
     >>> found = evaluate("drawn:4")
     >>> [arm.name for arm in found.arms], len(found.queries) > 0
-    (['deep', 'detail', 'both'], True)
+    (['deep', 'detail', 'both', 'all'], True)
     """
     for name, value in (("threads", threads), ("top_k", top_k)):
         if value < 1:
@@ -77,7 +81,7 @@ def evaluate(  # noqa: PLR0913  the settings of a protocol are plain keywords he
         raise BadRequest(f"detail is {detail}", hint="detail is a weight from 0 to 1")
     if corrupt is not None and corrupt < 0:
         raise BadRequest(f"corrupt is {corrupt}", hint="corrupt is a seed, 0 or more; None leaves the queries clean")
-    protocol = Protocol(split, tuple(gallery), within_category, corrupt, skip_unanswerable, detail)
+    protocol = Protocol(split, tuple(gallery), within_category, corrupt, skip_unanswerable, detail, find, categories)
     file = None if encoder is None else os.fspath(encoder)
     task = Task(dataset_name(dataset), tuple(map(dataset_name, distractors)), file, protocol, sample_detail)
     return run(task, threads=threads, top_k=top_k, on_progress=on_progress)
@@ -108,11 +112,19 @@ def evaluate_readers(
     evaluation_set = queries.build_evaluation_set(readers[0], task.protocol)
     with GalleryWriter(encoder.dim) as writer:
         crop_encoder = (make_crop_encoder or CropEncoder)(encoder, threads, task.protocol.corrupt, on_progress)
+        crop_encoder.categories = task.protocol.categories
         for keys, vectors in crop_encoder.encode(evaluation_set.gallery(readers[0], readers[1:])):
             writer.append(keys, vectors)
         query_vectors = np.zeros((len(evaluation_set.queries), encoder.dim), np.float32)
         readable = np.zeros(len(query_vectors), bool)
-        for rows, vectors in crop_encoder.encode(enumerate(each.row for each in evaluation_set.queries)):
+        street = [(number, each.row) for number, each in enumerate(evaluation_set.queries)]
+        found = propose([row for _, row in street]) if task.protocol.find else None
+        if found is not None:
+            crop_encoder.kinds = found.kinds
+            street = [
+                (number, found.rows[row.crop.crop_id]) for number, row in street if row.crop.crop_id in found.rows
+            ]
+        for rows, vectors in crop_encoder.encode(street):
             query_vectors[rows], readable[rows] = vectors, True
         gallery = writer.gallery()
         specs = arm_specs(encoder, task)
@@ -122,7 +134,7 @@ def evaluate_readers(
         }
         relevant = evaluation_set.relevant_keys()
         rankings = ranking.rank(gallery, weighted, relevant, top_k=top_k, groups=evaluation_set.category_groups())
-        answerable = readable & np.isin(relevant, gallery.keys).any(axis=1)
+        answerable = (readable | (found is not None)) & np.isin(relevant, gallery.keys).any(axis=1)
     counted = answerable | (not task.protocol.skip_unanswerable)
     data = Data(
         fingerprint=evaluation_set.fingerprint,
@@ -135,14 +147,26 @@ def evaluate_readers(
         unreadable=tuple(crop_encoder.problems),
     )
     names = list(evaluation_set.keys)
+    arms = tuple(_arm(spec, rankings[spec.name], readable, counted, names) for spec in specs)
+    retrieved = {name for arm in arms for top in arm.top for name in top[:TOP_K]}
+    labels = Labels(
+        tuple(
+            queries.label_of(each.row.product)
+            for each, count in zip(evaluation_set.queries, counted, strict=True)
+            if count
+        ),
+        {name: evaluation_set.labels[evaluation_set.keys[name]] for name in sorted(retrieved)},
+    )
     return Evaluation(
         task=task,
         data=data,
         encoder=encoder.fingerprint,
         recipe=encoder.recipe,
         queries=tuple(each.query for each, count in zip(evaluation_set.queries, counted, strict=True) if count),
-        arms=tuple(_arm(spec, rankings[spec.name], readable, counted, names) for spec in specs),
+        arms=arms,
         version=__version__,
+        labels=labels,
+        boxes={} if found is None else found.boxes,
     )
 
 
@@ -203,12 +227,17 @@ def _arm(
 
 @dataclass
 class CropEncoder:
-    """Reads crops on a few threads and encodes them in batches; counts unreadable photos and names the first ones."""
+    """Reads crops on a few threads and encodes them in batches; counts unreadable photos and names the first ones.
+
+    ``kinds`` has the kinds of queries that were found in their photos; ``categories`` is that of the protocol.
+    """
 
     encoder: Encoder
     threads: int
     corrupt: int | None
     on_progress: Progress
+    kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    categories: bool = True
     done: int = 0
     unreadable: dict[str, int] = field(default_factory=lambda: {"street": 0, "shop": 0})
     problems: list[str] = field(default_factory=list)
@@ -237,12 +266,13 @@ class CropEncoder:
         crop = row.crop
         clean = self.pixels(crop.photo, crop)  # also refuses a box that a shift might mend
         if crop.domain == "shop":
-            return Input(clean, self.encoder.clues_of(row.product))
+            return Input(clean, self.encoder.clues_of(row.product) if self.categories else Clues())
+        kinds = self.kinds.get(crop.crop_id)
         if self.corrupt is None:
-            return Input(clean, self.encoder.query_clues(crop.photo, crop.box))
+            return Input(clean, self.encoder.query_clues(crop.photo, crop.box, kind=kinds))
         data, box = corrupt_photo(image.read(crop.photo), crop.box, seed=self.corrupt, crop_id=crop.crop_id)
         corrupted = replace(crop, box=box)
-        return Input(self.pixels(data, corrupted), self.encoder.query_clues(data, box))
+        return Input(self.pixels(data, corrupted), self.encoder.query_clues(data, box, kind=kinds))
 
     def pixels(self, photo: PhotoLike, crop: Crop) -> Pixels:
         """The pixels of a crop's box in a photo, which may be a corrupted one."""

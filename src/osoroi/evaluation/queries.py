@@ -12,8 +12,10 @@ from jaxtyping import Int64
 from osoroi.data import splits
 from osoroi.data.readers import Reader
 from osoroi.errors import BadDataset
+from osoroi.evaluation.labels import Label
 from osoroi.evaluation.results import Protocol, Query
-from osoroi.records import Row
+from osoroi.garments.part import known_kind
+from osoroi.records import Product, Row
 
 
 class QueryCrop(NamedTuple):
@@ -35,6 +37,7 @@ class EvaluationSet:
         self.queries: list[QueryCrop] = []
         self.keys: dict[str, int] = {}
         self.categories: list[str | None] = []
+        self.labels: list[Label] = []
         self._hash = hashlib.sha256()
 
     @property
@@ -50,6 +53,7 @@ class EvaluationSet:
         if product.product_id not in self.keys:
             self.keys[product.product_id] = len(self.keys)
             self.categories.append(product.category)
+            self.labels.append(label_of(product))
         return self.keys[product.product_id]
 
     def gallery(self, reader: Reader, distractors: Sequence[Reader]) -> Iterator[tuple[int, Row]]:
@@ -86,6 +90,21 @@ class EvaluationSet:
         numbers = {name: number for number, name in enumerate(dict.fromkeys(self.categories))}
         queries = [numbers[each.query.category] for each in self.queries]
         return np.array(queries, dtype=np.int64), np.array([numbers[name] for name in self.categories], dtype=np.int64)
+
+
+COLORS = ("color", "colour")
+"""Attributes that hold a product's color."""
+
+
+def label_of(product: Product) -> Label:
+    """Kind and color of a product as its shop says them.
+
+    >>> label_of(Product("p", category="T-shirts", attributes={"color": "Navy"}))
+    Label(kind='top', color='navy')
+    """
+    colors = (product.attributes.get(name) for name in COLORS)
+    color = next((each.casefold() for each in colors if isinstance(each, str)), None)
+    return Label(known_kind(product), color)
 
 
 def build_evaluation_set(reader: Reader, protocol: Protocol) -> EvaluationSet:

@@ -15,6 +15,7 @@ from osoroi import files
 from osoroi.errors import BadDataset, BadRequest, extra
 from osoroi.evaluation import bootstrap, metrics
 from osoroi.evaluation.bootstrap import Interval
+from osoroi.evaluation.labels import LABELLED, Label, Labels, labels_of, share_of_label
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,7 +37,9 @@ class Protocol:
     ``gallery``: further splits whose products are in the gallery. ``within``: each query ranks only products of its own
     category. ``corrupt``: the seed of the corruption of the queries; None leaves them clean. ``skip_unanswerable``:
     queries without any readable relevant photo are skipped; otherwise they count as misses. ``detail``: the weight of
-    color and pattern, from 0 to 1; None is the encoder's own.
+    color and pattern, from 0 to 1; None is the encoder's own. ``find``: garments are looked for in the photos, and a
+    query whose garment is not found retrieves nothing. ``categories``: products' categories say their kinds; otherwise
+    their photos do.
     """
 
     split: str | None = None
@@ -45,6 +48,8 @@ class Protocol:
     corrupt: int | None = None
     skip_unanswerable: bool = False
     detail: float | None = None
+    find: bool = False
+    categories: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,10 @@ class Arm:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Results of an encoder on every query of a data set, in one or several arms."""
+    """Results of an encoder on every query of a data set, in one or several arms.
+
+    ``boxes`` has recall, precision and right kinds of the garments that were looked for.
+    """
 
     task: Task
     data: Data
@@ -115,6 +123,8 @@ class Evaluation:
     arms: tuple[Arm, ...]
     version: str
     command: str = ""
+    labels: Labels = field(default_factory=Labels)
+    boxes: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def categories(self) -> list[str]:
@@ -181,9 +191,16 @@ class Evaluation:
         return pandas.concat(tables, ignore_index=True)
 
 
-def values(arm: Arm, names: Sequence[str]) -> Float64[np.ndarray, "q m"]:
-    """Each metric of each query."""
-    return np.stack([metrics.by_name(name, arm.ranks) for name in names], axis=1)
+def values(arm: Arm, names: Sequence[str], labels: Labels | None = None) -> Float64[np.ndarray, "q m"]:
+    """Each metric of each query; ``kind@k`` and ``color@k`` need labels, and are nan for a query without one."""
+    columns = []
+    for name in names:
+        column, at, k = name.partition("@")
+        if column in Label._fields and at and k.isdigit() and int(k):
+            columns.append(share_of_label(arm.top, labels or Labels(), column, int(k)))
+        else:
+            columns.append(metrics.by_name(name, arm.ranks))
+    return np.stack(columns, axis=1)
 
 
 def means(
@@ -198,8 +215,35 @@ def means(
         raise BadRequest(
             f"no query has the category {category!r}", hint=f"the categories are {', '.join(evaluation.categories)}"
         )
-    rows = values(evaluation.arm(arm), names)[chosen]
-    return dict(zip(names, bootstrap.bootstrap_means(rows, evaluation.clusters()[chosen]), strict=True))
+    rows = values(evaluation.arm(arm), names, evaluation.labels)[chosen]
+    clusters = evaluation.clusters()[chosen]
+    intervals = bootstrap.bootstrap_means(rows, clusters)
+    return {name: _with_label(rows[:, [at]], clusters, intervals[at]) for at, name in enumerate(names)}
+
+
+def _with_label(rows: Float64[np.ndarray, "q 1"], clusters: Int64[np.ndarray, "q"], interval: Interval) -> Interval:
+    """The interval over the queries that have the label, where some have none."""
+    known = ~np.isnan(rows[:, 0])
+    if known.all() or not known.any():
+        return interval
+    return bootstrap.bootstrap_means(rows[known], clusters[known])[0]
+
+
+def shown(evaluation: Evaluation) -> tuple[str, ...]:
+    """The metrics that an evaluation prints: those of ranks where any query has an answer, those of labels where known.
+
+    Kinds of a data set with one kind alone say nothing and are left out.
+    """
+    answerable = evaluation.data.unanswerable < len(evaluation.queries) + evaluation.data.skipped
+    names = metrics.STANDARD if answerable or not evaluation.labels.queries else ()
+    labels = zip(LABELLED, Label._fields, strict=True)
+    known = [
+        name
+        for name, column in labels
+        if any(getattr(label, column) is not None for label in evaluation.labels.queries)
+        and len({getattr(label, column) for label in evaluation.labels.products.values()}) > 1
+    ]
+    return (*names, *known)
 
 
 def save(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
@@ -218,13 +262,20 @@ def _plain(evaluation: Evaluation) -> dict[str, Any]:
         "encoder": evaluation.encoder,
         "recipe": evaluation.recipe,
         "data": asdict(evaluation.data),
-        "metrics": {arm.name: _rounded(means(evaluation, arm.name)) for arm in evaluation.arms},
+        "metrics": {arm.name: _rounded(means(evaluation, arm.name, shown(evaluation))) for arm in evaluation.arms},
         "categories": {
-            category: {arm.name: _rounded(means(evaluation, arm.name, category=category)) for arm in evaluation.arms}
+            category: {
+                arm.name: _rounded(means(evaluation, arm.name, shown(evaluation), category)) for arm in evaluation.arms
+            }
             for category in evaluation.categories
         },
         "queries": [[query.crop_id, list(query.product_ids), query.category] for query in evaluation.queries],
         "arms": [_plain_arm(arm) for arm in evaluation.arms],
+        "labels": {
+            "queries": [list(label) for label in evaluation.labels.queries],
+            "products": {name: list(label) for name, label in evaluation.labels.products.items()},
+        },
+        "boxes": _rounded(evaluation.boxes),
     }
 
 
@@ -279,6 +330,11 @@ def _evaluation(fields: Mapping[str, Any]) -> Evaluation:
         arms=tuple(_arm(arm) for arm in fields["arms"]),
         version=fields["version"],
         command=fields["command"],
+        labels=labels_of(fields.get("labels", {"queries": [], "products": {}})),
+        boxes={
+            name: Interval(*(math.nan if side is None else side for side in sides))
+            for name, sides in fields.get("boxes", {}).items()
+        },
     )
 
 

@@ -162,11 +162,11 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
 def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment:
     """The user's box: its kind follows from its picture, and from its place on the person who holds most of it."""
     small = (box.left / reduced, box.top / reduced, box.right / reduced, box.bottom / reduced)
-    logits = picture.logits([cut(photo, small)]).kinds[0]
+    (logits,) = picture.logits([cut(photo, small)]).rows
     shares = [_held(person, small) for person in people]
     number = int(np.argmax(shares)) if shares and max(shares) > 0 else None
     where = None if number is None else place(people[number].body, squared(people[number].body.pose, small))
-    chances = posterior(where, logits)
+    chances = posterior(where, logits, None if number is None else people[number].colours)
     kind = max(chances, key=lambda name: chances[name])
     return Garment(box, kind, chances[kind], number, chances)
 

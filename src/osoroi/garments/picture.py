@@ -20,11 +20,23 @@ PROBED: Final = ("top", "outerwear", "dress", "skirt", "trousers", "shorts", "sh
 """Kinds of the probe, in the order of its outputs."""
 
 
+class Row(NamedTuple):
+    """The logits of one crop."""
+
+    kinds: Float32[np.ndarray, "8"]
+    imagenet: Float32[np.ndarray, "1000"]
+
+
 class Logits(NamedTuple):
     """Of each crop: the probe's logits, one for each kind of ``PROBED``, and those of ImageNet's 1,000 classes."""
 
     kinds: Float32[np.ndarray, "b 8"]
     imagenet: Float32[np.ndarray, "b 1000"]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Those of each crop alone."""
+        return [Row(*row) for row in zip(self.kinds, self.imagenet, strict=True)]
 
 
 def logits(crops: Sequence[UInt8[np.ndarray, "192 192 3"]]) -> Logits:

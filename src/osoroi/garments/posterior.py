@@ -1,10 +1,12 @@
-r"""The kind of a box: from its place on a body, and from its picture.
+r"""The kind of a box: from its place on a body, the colours along the body, and its picture.
 
-.. math:: P(k) \propto \exp\Big(\tfrac{1}{1.5} \log p(\text{place} \mid k)
-          + \tfrac12 \log(q_k + .001) - 3 [k \text{ rare}]\Big), \quad q = \operatorname{softmax}(z / 2)
+.. math:: P(k) \propto \exp\Big(\tfrac{1}{1.8} \log p(\text{place} \mid k) + c_k + r_k
+          + .4 \log(q_k + .001) + .3 (\log m_k - u_k)\Big), \quad q = \operatorname{softmax}(z / 2.4)
 
-``z`` are the probe's logits of the picture; a kind that the probe does not know has q = 1/8. Each p(place | k) is a
-Gaussian of independent numbers. ``tools/derive_garment_rule.py`` derives them from drawn people.
+``z`` are the probe's logits of the picture; a kind that the probe does not know has q = 1/8. ``m`` is the mass of the
+kind's classes of ImageNet, ``u`` its usual logarithm; ``c`` says what bare legs and the waist speak for, ``r`` how
+often people draw a box around the kind. Each p(place | k) is a Gaussian of independent numbers.
+``tools/derive_garment_rule.py`` derives places and usual masses from drawn people.
 """
 
 from collections.abc import Mapping
@@ -13,9 +15,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
+from osoroi.garments import rule
 from osoroi.garments.body import Body
 from osoroi.garments.kinds import NAMES
-from osoroi.garments.picture import PROBED
+from osoroi.garments.picture import PROBED, Row
+from osoroi.garments.profile import Profile
 
 
 class Place(NamedTuple):
@@ -38,8 +42,11 @@ class Gaussian(NamedTuple):
     deviation: Place
 
 
-FLOOR: Final = Place(0.5, 0.5, 0.5, 0.25)
+FLOOR: Final = Place(0.35, 0.4, 0.55, 0.08)
 """The least deviations. Drawn people vary less than people do, whose garments also hide one another."""
+
+WIDTH: Final = -0.28
+"""Log width of skirts, dresses and jumpsuits, that of drawn trousers: drawn skirts flare more than worn ones."""
 
 
 def _gaussian(top: float, bottom: float, width: float, offset: float, *deviations: float) -> Gaussian:
@@ -50,13 +57,13 @@ def _gaussian(top: float, bottom: float, width: float, offset: float, *deviation
 PLACES: Final = {
     "top": _gaussian(-0.22, 0.94, 0.12, 0.02, 0.04, 0.19, 0.14, 0.02),
     "outerwear": _gaussian(-0.23, 1.57, 0.18, 0.03, 0.02, 0.65, 0.08, 0.03),
-    "dress": _gaussian(-0.17, 2.03, 0.42, 0.01, 0.03, 0.44, 0.33, 0.01),
-    "skirt": _gaussian(0.71, 1.96, 0.31, 0.02, 0.26, 0.47, 0.43, 0.02),
+    "dress": _gaussian(-0.17, 2.03, WIDTH, 0.01, 0.03, 0.44, 0.33, 0.01),
+    "skirt": _gaussian(0.71, 1.96, WIDTH, 0.02, 0.26, 0.47, 0.43, 0.02),
     "trousers": _gaussian(0.79, 3.16, -0.28, 0.02, 0.17, 0.22, 0.11, 0.02),
     "shorts": _gaussian(0.75, 1.42, -0.37, 0.02, 0.19, 0.07, 0.06, 0.02),
     "shoes": _gaussian(3.19, 3.47, -0.29, 0.01, 0.07, 0.08, 0.11, 0.01),
     "bag": _gaussian(0.84, 1.79, -0.35, 0.23, 0.66, 0.62, 0.29, 0.13),
-    "jumpsuit": _gaussian(-0.17, 3.00, 0.20, 0.01),
+    "jumpsuit": _gaussian(-0.17, 3.00, WIDTH, 0.01),
     "hat": _gaussian(-1.00, -0.60, -0.60, 0.05),
     "scarf": _gaussian(-0.35, 0.40, -0.35, 0.05),
     "legwear": _gaussian(2.00, 3.20, -0.50, 0.05),
@@ -72,13 +79,27 @@ RARE: Final = ("jumpsuit", "scarf", "legwear", "belt", "tie", "gloves", "eyewear
 RARELY: Final = -3.0
 """Kinds that people seldom draw a box around, and the log of how much more seldom than the others. Set by hand."""
 
-SOFTER_PLACE: Final = 1.5
+PRIOR: Final = {"outerwear": 0.3, "dress": 0.5, "skirt": 0.3, "shorts": 0.8}
+"""Log of how often each kind is asked for, where it is not 0. Chosen on half of the street photos (decision 0007)."""
+
+SOFTER_PLACE: Final = 1.8
 """The four numbers of a place depend on each other, so their log-likelihood is divided by this."""
 
-PICTURE: Final = 0.5
+WRONG_POSE: Final = 8.0
+"""No place makes a kind less likely than e to the minus this against the likeliest one, as a pose may be wrong."""
+
+PICTURE: Final = 0.4
 LEAST: Final = 0.001
-TEMPERATURE: Final = 2.0
+TEMPERATURE: Final = 2.4
 """The weight of the picture; its least probability; and what its logits are divided by."""
+
+CLASSES: Final = 0.3
+CLASSES_TEMPERATURE: Final = 1.5
+LEAST_MASS: Final = 0.0001
+"""The weight of ImageNet's classes; what their logits are divided by; and the least mass."""
+
+SKIN, WAIST = 0.6, 0.4
+"""Weights of what bare legs, and one colour across the waist, say for the kinds of the lower half."""
 
 
 def place(body: Body, box: tuple[float, float, float, float]) -> Place:
@@ -100,25 +121,53 @@ def log_likelihood(where: Place) -> dict[str, float]:
     return values
 
 
-def posterior(where: Place | None, logits: Float32[np.ndarray, "8"]) -> dict[str, float]:
-    """Probability of each kind, from a place (None where nobody wears it) and from the probe's logits.
+def posterior(where: Place | None, logits: Row, colours: Profile | None = None) -> dict[str, float]:
+    """Probability of each kind, from a place (None where nobody wears it), the picture, and the wearer's colours.
 
-    Without a place only the kinds of the probe are possible.
+    Without a place it is that of a product photo.
     """
     if where is None:
-        return _normalised({kind: float(np.log(share)) for kind, share in zip(PROBED, softmax(logits), strict=True)})
-    return combined(place_evidence(where), logits)
+        return product_posterior(*logits)
+    return combined(evidence(where, colours), logits)
 
 
-def place_evidence(where: Place) -> dict[str, float]:
-    """Log of how much a place speaks for each kind that has one, up to one constant."""
-    return {kind: value / SOFTER_PLACE + RARELY * (kind in RARE) for kind, value in log_likelihood(where).items()}
+def evidence(where: Place, colours: Profile | None = None) -> dict[str, float]:
+    """Log of how much a place, and the colours of the body it lies on, speak for each kind, up to one constant."""
+    places = {kind: value / SOFTER_PLACE for kind, value in log_likelihood(where).items()}
+    least = max(places.values()) - WRONG_POSE
+    values = {
+        kind: float(np.logaddexp(value, least)) + RARELY * (kind in RARE) + PRIOR.get(kind, 0.0)
+        for kind, value in places.items()
+    }
+    for kind, value in ({} if colours is None else of_colours(colours)).items():
+        values[kind] += value
+    return values
 
 
-def combined(evidence: Mapping[str, float], logits: Float32[np.ndarray, "8"]) -> dict[str, float]:
+def of_colours(colours: Profile) -> dict[str, float]:
+    """What bare knees, bare shins and one colour across the waist add to the log of each kind of the lower half."""
+    knees, shins = colours.skin_on_legs(*rule.KNEES), colours.skin_on_legs(*rule.SHINS)
+    apart = float(np.linalg.norm(colours.colour(*rule.CHEST) - colours.colour(*rule.THIGH)))
+    alike = 1 - 2 / (1 + float(np.exp(-(apart - rule.ALIKE_DISTANCE) / 5)))
+    covered = 1 - max(knees, shins)
+    return {
+        "trousers": -SKIN * (rule.SHINS_AGAINST_TROUSERS * shins + rule.KNEES_AGAINST_TROUSERS * knees),
+        "shorts": SKIN * (rule.KNEES_FOR_SHORTS * knees - rule.KNEES_AGAINST_SHORTS * covered),
+        "dress": WAIST * rule.ALIKE_FOR_DRESS * alike,
+        "skirt": -WAIST * rule.ALIKE_AGAINST_SKIRT * alike,
+    }
+
+
+def combined(evidence: Mapping[str, float], logits: Row) -> dict[str, float]:
     """Probability of each kind that the evidence names, with what the picture says."""
-    picture = _picture(logits)
-    return _normalised({kind: value + picture.get(kind, ELSE) for kind, value in evidence.items()})
+    picture = _picture(logits.kinds)
+    mass = softmax(logits.imagenet, CLASSES_TEMPERATURE)
+    values = {}
+    for kind, value in evidence.items():
+        classes = IMAGENET.get(kind)
+        unusual = np.log(mass[list(classes)].sum() + LEAST_MASS) - USUAL[kind] if classes else 0.0
+        values[kind] = value + picture.get(kind, ELSE) + CLASSES * float(unusual)
+    return _normalised(values)
 
 
 def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float[np.ndarray, "n"]:
@@ -159,26 +208,26 @@ def part(chances: dict[str, float]) -> Float32[np.ndarray, "k"]:
 
 
 def product_posterior(kinds: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
-    r"""Probability of each kind of a product photo without a category, from both outputs of the picture network.
+    r"""Probability of each kind of a photo in which nobody wears it, from both outputs of the picture network.
 
     .. math:: a = \frac{.37 n}{.37 n + c + .02}
 
     is the share of the kinds that the probe does not know: n is the mass of their classes of ImageNet, c that of the
-    kinds it knows. They divide it by their masses, the others divide 1 - a by the probe. The largest is multiplied by
-    e², and each P becomes 1.3 P / (.3 + P) / 1.19, so that doubt costs little and certainty gains little.
+    kinds it knows. They divide it by their masses, the others divide 1 - a by the probe at temperature 2.
     """
-    mass = softmax(imagenet)
+    mass = softmax(imagenet, CLASSES_TEMPERATURE)
     masses = {kind: float(mass[list(classes)].sum()) for kind, classes in IMAGENET.items()}
     unknown = {kind: value for kind, value in masses.items() if kind not in PROBED}
     n, c = sum(unknown.values()), sum(value for kind, value in masses.items() if kind in PROBED)
     a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
     chances = {kind: a * value / n for kind, value in unknown.items()}
-    chances |= {kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(kinds), strict=True)}
-    largest = max(chances, key=lambda kind: chances[kind])
-    chances[largest] *= float(np.exp(2))
-    total = sum(chances.values())
-    return {kind: 1.3 * (value / total) / (0.3 + value / total) / 1.19 for kind, value in chances.items()}
+    return chances | {
+        kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(kinds, TEMPERATURE_ALONE), strict=True)
+    }
 
+
+TEMPERATURE_ALONE: Final = 2.0
+"""What the probe's logits are divided by where nobody wears the garment. Confidence would outrank looks."""
 
 UNKNOWN_WEIGHT: Final = 0.37
 """What ImageNet's classes of kinds that the probe lacks count against those of kinds that it has."""
@@ -202,3 +251,23 @@ IMAGENET: Final[dict[str, tuple[int, ...]]] = {
     "other": (464, 584, 457, 451, 906, 893, 531, 826, 892, 629, 711, 879),
 }
 """Kind -> classes of ImageNet that show it."""
+
+USUAL: Final = {
+    "top": -4.36,
+    "outerwear": -5.31,
+    "dress": -5.84,
+    "skirt": -5.68,
+    "trousers": -6.92,
+    "underwear": -6.66,
+    "swimwear": -4.62,
+    "legwear": -6.33,
+    "nightwear": -5.82,
+    "shoes": -5.08,
+    "bag": -5.08,
+    "hat": -5.33,
+    "scarf": -5.28,
+    "jewellery": -6.70,
+    "eyewear": -6.16,
+    "other": -3.53,
+}
+"""Log of the mass that each kind's classes have in the mean over crops of drawn garments."""

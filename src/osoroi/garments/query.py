@@ -11,7 +11,8 @@ from osoroi.garments.find import MIN_BODY, WORK_SIDE, area, largest, squared
 from osoroi.garments.kinds import BY_NAME, NAMES, read_category
 from osoroi.garments.people import detect
 from osoroi.garments.pose import pose_of
-from osoroi.garments.posterior import place, place_evidence
+from osoroi.garments.posterior import evidence, place
+from osoroi.garments.profile import profile
 from osoroi.image import LIMITS, Limits, Reduced
 from osoroi.records import Box, Clues, Kinds, PhotoLike
 
@@ -43,7 +44,8 @@ def clues_in(photo: Reduced, box: Box) -> Clues:
     posed = pose_of(small, people[int(np.argmax(shares))].box)
     if posed.score < MIN_BODY:
         return Clues()
-    return Clues(evidence=place_evidence(place(Body(posed), squared(posed, garment))))
+    body = Body(posed)
+    return Clues(evidence=evidence(place(body, squared(posed, garment)), profile(body)))
 
 
 def given(kind: Kinds) -> Mapping[str, float]:

@@ -120,7 +120,10 @@ def color_nodes(below: str, colors: Colors, element: int) -> tuple[list[Any], li
             ("order", np.array([2, 1, 0] if colors.bgr else [0, 1, 2], np.int64)),
         )
     ]  # fmt: skip
-    steps = [("Cast", [], {"to": onnx().TensorProto.FLOAT}), ("Transpose", [], {"perm": [0, 3, 1, 2]})]
+    steps: list[tuple[str, list[str], dict[str, Any]]] = [
+        ("Cast", [], {"to": onnx().TensorProto.FLOAT}),
+        ("Transpose", [], {"perm": [0, 3, 1, 2]}),
+    ]
     if colors.bgr:
         steps.append(("Gather", ["colours/order"], {"axis": 1}))
     else:
@@ -139,7 +142,8 @@ def color_nodes(below: str, colors: Colors, element: int) -> tuple[list[Any], li
 def pool_nodes(name: str, rank: int, pool: str, skip: int) -> tuple[list[Any], list[Any], str]:
     """Nodes from an output of a model to one float32 vector a photo."""
     helper, numpy_helper, tensor = onnx().helper, onnx().numpy_helper, onnx().TensorProto
-    nodes, tensors = [helper.make_node("Cast", [name], ["pool/float"], to=tensor.FLOAT)], []
+    nodes = [helper.make_node("Cast", [name], ["pool/float"], to=tensor.FLOAT)]
+    tensors: list[Any] = []
     if rank == 2:
         return nodes, tensors, "pool/float"
 

@@ -41,9 +41,8 @@ def join(
     own = graph.onnx().load(str(base))
     version = max(graph.OPSET, graph.opset_of(theirs), graph.opset_of(own))
     own, theirs = graph.converted(own, version, str(base)), graph.converted(theirs, version, "the backbone")
-    joined = _joined(
-        own, names, theirs, model, settings, preprocessing["street"], projection, sum(p.size for p in parts)
-    )
+    dim = sum(part.size for part in parts if part.name in names)
+    joined = _joined(own, names, theirs, model, settings, preprocessing["street"], projection, dim)
     _require_small(joined)
     return joined, parts, preprocessing
 

@@ -3,17 +3,18 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from osoroi import files, image
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import DEFAULT, Encoder
 from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadRequest, Mismatch
-from osoroi.pretrained import card, check, library, model, preprocessing, settings
+from osoroi.pretrained import card, check, library, model, preprocessing, reduction, settings
 from osoroi.pretrained.folder import SETTINGS_FILE, Folder, open_folder
 from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.join import DEEP, join, write
@@ -24,7 +25,8 @@ from osoroi.pretrained.settings import Settings
 AGREEMENT = 0.9999
 """The least cosine between a made encoder's `deep` and the brought graph run by itself on the same pixels."""
 
-Photos = list[UInt8[np.ndarray, "_ _ 3"]]
+MOST_PHOTOS = 4096
+"""Photos of a shop that a projection is computed from."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Options:
     base: Path = DEFAULT
     reference: Path | None = None
     half: bool = False
+    dim: int | None = None
+    photos: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
     with tempfile.TemporaryDirectory() as scratch:
         brought = read_model(folder, stated, Path(scratch))
     reference = reference_of(folder, brought, options)
+    if options.dim is not None:
+        projection = shortened(folder, brought, stated, options)
     joined, parts, views = join(brought, stated, options.base, projection=projection, half=options.half)
     base = Encoder.open(options.base)
     licence = stated.licence or card.licence_of(folder)
@@ -128,6 +134,20 @@ def read_model(folder: Folder, stated: Settings, scratch: Path) -> Model:
         source = scratch / "exported.onnx"
         library.export(folder, source, stated.fit.height, stated.fit.width)
     return model.cut(model.load(source), stated, folder)
+
+
+def shortened(folder: Folder, brought: Model, stated: Settings, options: Options) -> Projection:
+    """How `deep` gets ``dim`` numbers. Photos of the shop are cut as the shop's are when they are added."""
+    assert options.dim is not None
+    vectors = None
+    if options.photos is not None:
+        views = Encoder.open(options.base).preprocessing
+        view = replace(views["shop"], fit=stated.fit)
+        rows = (row.crop for row in open_dataset(options.photos).rows() if row.crop.domain == "shop")
+        crops = islice(rows, MOST_PHOTOS)
+        pixels = (image.crop(crop.photo, crop.box, view)[view.height :, : stated.fit.width] for crop in crops)
+        vectors = np.concatenate([brought.vectors([each], stated.colors) for each in pixels])
+    return reduction.projection(folder, brought.dim, options.dim, vectors, reduction.matryoshka_sizes(folder))
 
 
 def reference_of(folder: Folder, brought: Model, options: Options) -> check.Reference | None:

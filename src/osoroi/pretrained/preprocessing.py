@@ -63,7 +63,7 @@ def transformers(stated: Mapping[str, Any], model_type: str, origin: str) -> Set
     defaults = _defaults(given, model_type, origin)
     if defaults.jina:
         return _jina(given, origin)
-    merged = defaults.fields | given
+    merged = {**defaults.fields, **given}
     fit = _crop_pct(merged, origin) if defaults.by_crop_pct else _fit(merged, defaults, origin)
     scale = merged.get("rescale_factor", 1 / 255) if merged.get("do_rescale", True) else 1.0
     colors = Colors(float(scale), bgr=bool(merged.get("do_flip_channel_order")))

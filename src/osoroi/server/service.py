@@ -5,14 +5,13 @@ threads, products are written on one thread; the event loop does none of it.
 """
 
 import asyncio
-import hashlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -34,6 +33,8 @@ from osoroi.server.limits import Admission, MemoryBudget
 from osoroi.server.metrics import Metrics
 from osoroi.server.search_request import FindRequest, SearchRequest
 from osoroi.server.settings import Settings
+from osoroi.server.together import together
+from osoroi.server.uploads import crops_of
 
 log = logging.getLogger("osoroi.server")
 
@@ -357,7 +358,7 @@ class Service:
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
-        crops = await self.read(_crops, product.product_id, photos, boxes)
+        crops = await self.read(crops_of, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:
             sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
@@ -390,30 +391,7 @@ def require_modest(where: str | None) -> None:
         filters.require_modest(filters.parse(where))
 
 
-async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of works that go on at the same time; where one fails, the others are cancelled."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return [await task for task in tasks]
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
 def _usable(catalog: Storage) -> int:
     """The number of products of a catalog that can be searched; raises what a search would."""
     catalog.vectors([])
     return len(catalog)
-
-
-def _crops(product_id: str, photos: Sequence[bytes], boxes: Sequence[Box | None]) -> list[Crop]:
-    """Shop crops named by product, bytes and box, so that putting the same again changes nothing."""
-    crops: dict[str, Crop] = {}
-    for photo, box in zip(photos, boxes, strict=True):
-        sha256 = hashlib.sha256(photo).hexdigest()
-        mark = sha256[:16] if box is None else f"{sha256[:16]}@{','.join(map(str, box))}"
-        crop_id = f"{product_id}:{mark}"
-        crops[crop_id] = Crop(crop_id, product_id, "shop", photo, box, sha256=sha256)
-    if not crops:
-        raise BadRequest("a product needs a photo", hint="send one or more as files called photo")
-    return list(crops.values())

@@ -69,11 +69,13 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
     ``licence`` says what the photos that it was trained on allow. Raises Mismatch, and writes nothing, unless the file
     gives the network's vectors on crops that the run kept; BadRun where the folder holds no finished run.
     """
+    from osoroi.garments.part import with_kind
+
     network, config = run.load(Path(folder))
     return export.export(
         network,
         Path(path),
-        parts=network.parts,
+        parts=with_kind(network.parts, weight) if (weight := config.recipe.kind_weight) else network.parts,
         preprocessing=preprocessing(config.recipe),
         crops=run.crops_of(Path(folder)),
         recipe=config.recipe.name,

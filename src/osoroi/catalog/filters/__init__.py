@@ -6,24 +6,29 @@
     or        = and ("or" and)*
     and       = not ("and" not)*
     not       = "not" not | condition | "(" or ")"
-    condition = column ("=" | "!=" | "<" | "<=" | ">" | ">=") value
-              | column ["not"] "in" "(" [value ("," value)*] ")"
+    condition = column ("=" | "!=" | "==" | "!==" | "<" | "<=" | ">" | ">=" | ["not"] "contains") value
+              | column ["not"] "between" value "and" value
+              | column ["not"] ["exactly"] "in" "(" [value ("," value)*] ")"
               | column "is" ["not"] "missing"
               | column                                  a flag that is true
     column    = name | "attributes." (name | string)
-    value     = number | string | "true" | "false" | word
+    value     = number | string | "true" | "false" | date | word (word | number)*
 
 ``product_id title category brand price currency url design_id`` are columns of every product; any other name is an
 attribute, and ``attributes.price`` is the attribute, not the price. Strings stand in single or double quotes with
-``\\`` before a quote; a word (letters, digits, ``_``, ``-``) that is no keyword needs none. Keywords
-may be in capitals.
+``\\`` before a quote; words that are no keywords need none. Keywords and names of columns may be in capitals, and
+``&&``, ``||`` and ``!`` stand for ``and``, ``or`` and ``not``.
 
 What it means, in two values, not three: a comparison with a missing value is false, and so is one with a value of
 another kind (text, number, flag); ``not`` is plain negation, ``x != v`` is ``not x = v`` and ``x not in …`` is ``not x
 in …``. So every product matches either a filter or its negation: ``not attributes.sale`` holds where nothing is said
-about a sale. Text compares by code point, exactly. An empty ``where`` matches everything.
+about a sale. ``=``, ``in`` and ``contains`` take text without capitals and width; ``==`` takes it letter by letter, as
+do ids; ``<`` compares by code point. Of a list, a condition holds where it does for one value, and ``contains`` means
+that the value is in it. A date is a day: ``since = 2026-01-31`` finds every time of it. An empty ``where`` matches
+everything.
 
-As JSON: ``{"column": "price", "<=": 5000}``, ``{"column": "brand", "in": ["A", "B"]}``,
+As JSON: ``{"column": "price", "<=": 5000}``, ``{"column": "brand", "in": ["A", "B"]}`` (letter by letter:
+``"exactly in"``), ``{"column": "sizes", "contains": "M"}``,
 ``{"column": "price", "missing": true}``, ``{"and": […]}``, ``{"or": […]}``, ``{"not": …}``.
 
 >>> parse('price <= 5000 and not sale') == parse({"and": [
@@ -53,11 +58,13 @@ from osoroi.catalog.filters.nodes import (
     Not,
     Operator,
     Some,
+    fold,
+    is_exact,
     is_unicode,
     kind,
 )
 from osoroi.errors import BadFilter
-from osoroi.records import Product
+from osoroi.records import Product, Value
 from osoroi.text import number
 
 __all__ = [
@@ -75,7 +82,9 @@ __all__ = [
     "Not",
     "Some",
     "checked",
+    "fold",
     "holds",
+    "is_exact",
     "is_unicode",
     "kind",
     "matches",
@@ -138,25 +147,51 @@ def _all_resolved(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], te
 def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], text: str) -> Condition:
     from osoroi.catalog.filters import grammar
 
-    name, at = condition.column, condition.at
-    if name not in COLUMNS and not name.startswith(PREFIX):
-        name = PREFIX + name
+    at = condition.at
+    name = _name(condition.column, attributes)
     kinds = COLUMNS.get(name) or attributes.get(name.removeprefix(PREFIX))
     if kinds is None:
         raise grammar.pointing(
             text, at, f"there is no column {condition.column[:80]!r}", hint=_columns(condition.column, attributes)
         )
+    if not any(one in kinds for one in ("number", "numbers", "flag")):
+        condition = _as_text(condition)
     for value in values_of(condition):
-        if kind(value) not in kinds:
-            held = " or ".join(PLURALS[one] for one in sorted(kinds))
+        if kind(value) not in kinds and f"{kind(value)}s" not in kinds:
+            held = " or ".join(sorted({PLURALS[one] for one in kinds}))
             quoted = f'text that looks like a number stands in quotes: "{_written(value)}"'
             why = f"{name} holds {held}, and {_written(value)} is {SINGULARS[kind(value)]}"
             raise grammar.pointing(
                 text, at, "the filter compares what cannot be compared", why, hint=quoted if held == "text" else ""
             )
-    if isinstance(condition, Compare) and condition.operator != "=" and isinstance(condition.value, bool):
+    unordered = ("=", "==", "contains")
+    if isinstance(condition, Compare) and condition.operator not in unordered and isinstance(condition.value, bool):
         raise grammar.pointing(text, at, "the filter compares flags, which have no order", hint="use = or !=")
     return replace(condition, column=name)
+
+
+def _name(name: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
+    """A column as it is stored: capitals do not matter where one column alone is meant."""
+    if name in COLUMNS or name.removeprefix(PREFIX) in attributes:
+        return name if name in COLUMNS or name.startswith(PREFIX) else PREFIX + name
+    if not name.startswith(PREFIX) and name.lower() in COLUMNS:
+        return name.lower()
+    alike = [one for one in attributes if fold(one) == fold(name.removeprefix(PREFIX))]
+    return PREFIX + (alike[0] if len(alike) == 1 else name.removeprefix(PREFIX))
+
+
+def _as_text(condition: Condition) -> Condition:
+    """A condition whose numbers are compared with text: ``size = 38`` among S and M means the text ``38``."""
+
+    def text(value: Known) -> Known:
+        return number(value) if isinstance(value, float) else value
+
+    match condition:
+        case Compare(operator=sign) if sign in ("=", "==", "contains"):
+            return replace(condition, value=text(condition.value))
+        case Among():
+            return replace(condition, values=tuple(map(text, condition.values)))
+    return condition
 
 
 def _written(value: Known) -> str:
@@ -188,12 +223,17 @@ def _columns(wanted: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
     return f"there are {len(columns)}, for instance: {', '.join(column[:80] for column in near)}"
 
 
-PLURALS: dict[Kind, str] = {"text": "text", "number": "numbers", "flag": "flags"}
+PLURALS: dict[Kind, str] = {
+    **{"text": "text", "number": "numbers", "flag": "flags"},
+    **{"texts": "text", "numbers": "numbers"},
+}
 SINGULARS: dict[Kind, str] = {"text": "text", "number": "a number", "flag": "a flag"}
 
 
 ORDER: dict[Operator, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
+    "==": operator.eq,
+    "contains": operator.eq,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -222,17 +262,32 @@ def matches(filter_: Filter, product: Product) -> bool:
     )
 
 
-def holds(condition: Condition, value: Known | None) -> bool:
-    """Whether a condition holds for a value; None is a missing one.
+def holds(condition: Condition, value: Value) -> bool:
+    """Whether a condition holds for a value; None is a missing one. For a list it holds where it does for one value.
 
     >>> holds(parse("price <= 5000"), 4000.0), holds(parse("price <= 5000"), None)
     (True, False)
     """
-    match condition:
-        case Missing():
-            return value is None
-        case Among():
-            return value is not None and any(kind(value) == kind(one) and value == one for one in condition.values)
-        case Compare():
-            same = value is not None and kind(value) == kind(condition.value)
-            return same and ORDER[condition.operator](value, condition.value)
+    if isinstance(condition, Missing):
+        return value is None
+    if isinstance(value, tuple):
+        return any(_holds(condition, one, inside=True) for one in value)
+    return value is not None and _holds(condition, value, inside=False)
+
+
+def _holds(condition: Compare | Among, value: Known, *, inside: bool) -> bool:
+    """Whether a condition holds for one value; ``inside`` a list, ``contains`` means that the value is in it."""
+    if isinstance(condition, Among):
+        same = [one for one in condition.values if kind(one) == kind(value)]
+        if isinstance(value, str) and not is_exact(condition):
+            return fold(value) in {fold(str(one)) for one in same}
+        return value in same
+    if kind(value) != kind(condition.value):
+        return False
+    if isinstance(value, str) and isinstance(condition.value, str):
+        if condition.operator == "contains":
+            mine, wanted = fold(value), fold(condition.value)
+            return mine == wanted if inside else wanted in mine
+        if not is_exact(condition):
+            return fold(value) == fold(condition.value)
+    return ORDER[condition.operator](value, condition.value)

@@ -21,7 +21,7 @@ from osoroi.errors import BadFilter
 
 EXAMPLE = 'for instance: {"and": [{"column": "category", "=": "skirts"}, {"column": "price", "<=": 5000}]}'
 
-SIGNS = ("=", "!=", "<", "<=", ">", ">=")
+SIGNS = ("=", "!=", "==", "!==", "contains", "<", "<=", ">", ">=")
 
 
 def read_text(text: str) -> Filter:
@@ -55,9 +55,11 @@ def read(data: Any, depth: int = 0) -> Filter:
 def _condition(name: str, sign: str, value: Any) -> Filter:
     if sign in SIGNS:
         known = _value(value)
-        return Not(Compare(name, "=", known)) if sign == "!=" else Compare(name, cast(Operator, sign), known)
-    if sign == "in" and isinstance(value, list | tuple):
-        return Among(name, tuple(_value(one) for one in value))
+        if sign.startswith("!"):
+            return Not(Compare(name, "=" if sign == "!=" else "==", known))
+        return Compare(name, cast(Operator, sign), known)
+    if sign in ("in", "exactly in") and isinstance(value, list | tuple):
+        return Among(name, tuple(_value(one) for one in value), exact=sign != "in")
     if sign == "missing" and isinstance(value, bool):
         return Missing(name) if value else Not(Missing(name))
     raise BadFilter(f"the filter holds {sign!r}: {value!r:.60} for column {name!r}", hint=EXAMPLE)

@@ -5,7 +5,8 @@ import itertools
 import math
 import re
 import unicodedata
-from typing import Any, cast
+from datetime import date, timedelta
+from typing import Any, NamedTuple, cast
 
 import lark
 
@@ -20,40 +21,53 @@ GRAMMAR = r"""
     ?no: _NOT no -> no
        | "(" some ")"
        | column OPERATOR value -> compare
+       | column _CONTAINS value -> contains
+       | column _NOT _CONTAINS value -> not_contains
+       | column _BETWEEN value _AND value -> between
+       | column _NOT _BETWEEN value _AND value -> not_between
        | column _IN "(" [value ("," value)*] ")" -> among
        | column _NOT _IN "(" [value ("," value)*] ")" -> not_among
+       | column _EXACTLY _IN "(" [value ("," value)*] ")" -> among_exact
+       | column _NOT _EXACTLY _IN "(" [value ("," value)*] ")" -> not_among_exact
        | column _IS _MISSING -> missing
        | column _IS _NOT _MISSING -> not_missing
        | column -> truth
     column: NAME | ATTRIBUTES (NAME | STRING)
-    value: NUMBER -> number | STRING -> string | TRUE -> true | FALSE -> false | WORD -> word
-    _OR.2: /or(?!\w)/i
-    _AND.2: /and(?!\w)/i
-    _NOT.2: /not(?!\w)/i
+    value: NUMBER -> number | STRING -> string | TRUE -> true | FALSE -> false | DATE -> date
+       | WORD (WORD | NUMBER)* -> words
+    _OR.2: /or(?!\w)|\|\|/i
+    _AND.2: /and(?!\w)|&&/i
+    _NOT.2: /not(?!\w)|!(?!=)/i
+    _CONTAINS.2: /contains(?!\w)/i
+    _BETWEEN.2: /between(?!\w)/i
+    _EXACTLY.2: /exactly(?=\s+in\b)/i
+    DATE.3: /\d{4}-\d{2}-\d{2}(?![\w.-])/
     _IN.2: /in(?!\w)/i
     _IS.2: /is(?!\w)/i
     _MISSING.2: /missing(?!\w)/i
     TRUE.2: /true(?![\w-])/i
     FALSE.2: /false(?![\w-])/i
     ATTRIBUTES.3: "attributes."
-    OPERATOR: "<=" | ">=" | "!=" | "=" | "<" | ">"
+    OPERATOR: "<=" | ">=" | "!==" | "!=" | "==" | "=" | "<" | ">"
     NUMBER: /-?\d+(\.\d+)?([eE][+-]?\d+)?(?![\w.])/
     STRING: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/s
-    NAME: /(?!(and|or|not|in|is|missing|true|false)(?![\w-]))[^\W\d]\w*/i
-    WORD: /(?!(and|or|not|in|is|missing)(?![\w-]))[^\W\d][\w-]*/i
+    NAME: /(?!(and|or|not|in|is|missing|true|false|contains|between)(?![\w-]))[^\W\d]\w*/i
+    WORD: /(?!(and|or|not|in|is|missing|contains|between)(?![\w-]))[^\W\d](?:[\w-]|[&'’.\/+](?=\w))*/i
     %ignore /\s+/
 """
 
 WORDS = {
     "NAME": "a column", "ATTRIBUTES": "a column", "OPERATOR": "a comparison", "_IN": "'in'", "_IS": "'is'",
     "_AND": "'and'", "_OR": "'or'", "_NOT": "'not'", "_MISSING": "'missing'", "LPAR": "'('", "RPAR": "')'",
-    "COMMA": "','", "$END": "the end",
+    "COMMA": "','", "$END": "the end", "_CONTAINS": "'contains'", "_BETWEEN": "'between'",
 }  # fmt: skip
-VALUES = {"NUMBER", "STRING", "TRUE", "FALSE", "WORD"}
+VALUES = {"NUMBER", "STRING", "TRUE", "FALSE", "WORD", "DATE"}
 EXAMPLE = 'for instance: category = skirts and price <= 5000 and brand in ("A", "B") and not attributes.sale'
 
 
-PLAIN_NAME = re.compile(r"(?!(?:and|or|not|in|is|missing|true|false)(?![\w-]))[^\W\d]\w*", re.IGNORECASE)
+PLAIN_NAME = re.compile(
+    r"(?!(?:and|or|not|in|is|missing|true|false|contains|between)(?![\w-]))[^\W\d]\w*", re.IGNORECASE
+)
 """NAME of the grammar: an attribute that needs no quotes."""
 
 
@@ -111,6 +125,29 @@ def pointing(text: str, at: int, what: str, why: str = "", *, hint: str = "") ->
     return BadFilter(f"{what} at column {at - start + 1}{why}", hint=(hint or "here:") + below)
 
 
+class Day(NamedTuple):
+    """A date of a filter, which is every time of that day: text of ISO 8601 that begins with it."""
+
+    day: date
+
+    def compared(self, name: str, sign: str, at: int) -> Filter:
+        """The comparison of a column of dates or times with the day."""
+        first, after = self.day.isoformat(), (self.day + timedelta(days=1)).isoformat()
+        begins, ended = Compare(name, ">=", first, at), Compare(name, "<", after, at)
+        if sign in ("=", "=="):
+            return Every((begins, ended))
+        if sign == "<=":
+            return ended
+        if sign == ">":
+            return Compare(name, ">=", after, at)
+        return begins if sign == ">=" else Compare(name, "<", first, at)
+
+
+def plain_value(value: Any) -> Any:
+    """A value where a day is its text."""
+    return value.day.isoformat() if isinstance(value, Day) else value
+
+
 class _Builder(lark.Transformer[Any, Filter]):
     """Calls the parser makes as it reads, so that nothing recurses."""
 
@@ -126,8 +163,14 @@ class _Builder(lark.Transformer[Any, Filter]):
     def string(self, tokens: list[lark.Token]) -> str:
         return _unquoted(tokens[0])
 
-    def word(self, tokens: list[lark.Token]) -> str:
-        return str(tokens[0])
+    def words(self, tokens: list[lark.Token]) -> str:
+        return " ".join(map(str, tokens))
+
+    def date(self, tokens: list[lark.Token]) -> "Day":
+        try:
+            return Day(date.fromisoformat(str(tokens[0])))
+        except ValueError as error:
+            raise BadFilter(f"{tokens[0]} is no date", hint="write the year, the month and the day") from error
 
     def true(self, tokens: list[lark.Token]) -> bool:
         return True
@@ -137,11 +180,35 @@ class _Builder(lark.Transformer[Any, Filter]):
 
     def compare(self, items: list[Any]) -> Filter:
         (name, at), sign, value = items
-        return Not(Compare(name, "=", value, at)) if sign == "!=" else Compare(name, sign.value, value, at)
+        plain = sign.value.removeprefix("!") if sign.value.startswith("!") else sign.value
+        found = value.compared(name, plain, at) if isinstance(value, Day) else Compare(name, plain, value, at)
+        return Not(found) if sign.value.startswith("!") else found
 
-    def among(self, items: list[Any]) -> Filter:
+    def contains(self, items: list[Any]) -> Filter:
+        (name, at), value = items
+        return Compare(name, "contains", plain_value(value), at)
+
+    def not_contains(self, items: list[Any]) -> Filter:
+        return Not(self.contains(items))
+
+    def between(self, items: list[Any]) -> Filter:
+        (name, at), least, most = items
+        low = least.compared(name, ">=", at) if isinstance(least, Day) else Compare(name, ">=", least, at)
+        high = most.compared(name, "<=", at) if isinstance(most, Day) else Compare(name, "<=", most, at)
+        return Every((low, high))
+
+    def not_between(self, items: list[Any]) -> Filter:
+        return Not(self.between(items))
+
+    def among(self, items: list[Any], *, exact: bool = False) -> Filter:
         (name, at), *values = items
-        return Among(name, tuple(value for value in values if value is not None), at)
+        return Among(name, tuple(plain_value(value) for value in values if value is not None), at, exact)
+
+    def among_exact(self, items: list[Any]) -> Filter:
+        return self.among(items, exact=True)
+
+    def not_among_exact(self, items: list[Any]) -> Filter:
+        return Not(self.among(items, exact=True))
 
     def missing(self, items: list[Any]) -> Filter:
         return Missing(*items[0])

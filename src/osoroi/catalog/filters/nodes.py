@@ -1,10 +1,11 @@
 """What a filter is made of: frozen conditions, joined by not, every and some."""
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["text", "number", "flag"]
-"""What a value is. A flag is no number: ``sale = 1`` does not find a sale that is true."""
+Kind = Literal["text", "number", "flag", "texts", "numbers"]
+"""What a value is; the last two are those of a list. A flag is no number: ``sale = 1`` finds no sale that is true."""
 
 COLUMNS: dict[str, frozenset[Kind]] = {
     "product_id": frozenset(["text"]),
@@ -24,7 +25,7 @@ NAMED = 20
 PREFIX = "attributes."
 
 Known = str | float | bool
-Operator = Literal["=", "<", "<=", ">", ">="]
+Operator = Literal["=", "==", "contains", "<", "<=", ">", ">="]
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,12 @@ class Compare:
 
 @dataclass(frozen=True)
 class Among:
-    """``column in (values)``."""
+    """``column in (values)``; ``exact`` compares text letter by letter."""
 
     column: str
     values: tuple[Known, ...]
     at: int = field(default=-1, compare=False, repr=False)
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,26 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+IDS = frozenset({"product_id", "design_id"})
+"""Columns whose text is always compared letter by letter."""
+
+
+def fold(text: str) -> str:
+    """Text without capitals and width, as ``=``, ``in`` and ``contains`` compare it.
+
+    >>> fold("Straße"), fold("ＲＥＤ ｶﾅ")
+    ('strasse', 'red カナ')
+    """
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
+def is_exact(condition: "Compare | Among") -> bool:
+    """Whether a condition compares text letter by letter."""
+    if condition.column in IDS:
+        return True
+    return condition.exact if isinstance(condition, Among) else condition.operator != "="
 
 
 def kind(value: Known) -> Kind:

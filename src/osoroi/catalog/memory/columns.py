@@ -25,11 +25,12 @@ from osoroi.catalog.filters import (
     Not,
     Some,
     holds,
+    is_exact,
     kind,
 )
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import facts
-from osoroi.records import Product
+from osoroi.catalog.store.rows import attributes_of, facts
+from osoroi.records import Product, Value
 
 COLUMNAR = ("category", "brand", "price", "currency", "design_id")
 """Columns of every product that have an array; each of the others tells nearly every product from all others."""
@@ -44,9 +45,7 @@ Query = Callable[[Condition], Int64[np.ndarray, "m"]]
 class Column:
     """The values of one column by the products' keys: numbers, and the places of texts and flags among ``words``."""
 
-    def __init__(
-        self, numbers: Float64[np.ndarray, "p"], places: Int32[np.ndarray, "w"], words: list[Known | None]
-    ) -> None:
+    def __init__(self, numbers: Float64[np.ndarray, "p"], places: Int32[np.ndarray, "w"], words: list[Value]) -> None:
         self.numbers = numbers  # nan where the value is none; empty where none is a number
         self.places = places  # 0 where the value is neither; empty where all are
         self.words = words
@@ -56,7 +55,7 @@ class Column:
     def empty(cls) -> "Column":
         return cls(np.empty(0), np.empty(0, np.int32), [None])
 
-    def put(self, keys: Int64[np.ndarray, "n"], values: Iterable[Known | None], size: int) -> None:
+    def put(self, keys: Int64[np.ndarray, "n"], values: Iterable[Value], size: int) -> None:
         """Give products these values; there are keys up to ``size``."""
         listed = list(values)
         numbers = np.array([one if isinstance(one, float) else np.nan for one in listed], np.float64)
@@ -68,7 +67,7 @@ class Column:
             self.places = grown(self.places, size, 0)
             self.places[keys] = places
 
-    def _place(self, word: Known | None) -> int:
+    def _place(self, word: Value) -> int:
         place = self._place_of.setdefault(word, len(self.words))
         if place == len(self.words):
             self.words.append(word)
@@ -93,18 +92,20 @@ class Column:
     def _words_holding(self, condition: Condition) -> Bool[np.ndarray, "w"]:
         """Whether a condition holds for each word; equal words are looked up, since there may be many."""
         match condition:
-            case Compare(operator="="):
+            case Compare(operator="=="):
                 wanted: tuple[Known, ...] = (condition.value,)
-            case Among():
+            case Among() if is_exact(condition):
                 wanted = condition.values
             case _:
                 return np.array([holds(condition, word) for word in self.words])
+        if any(isinstance(word, tuple) for word in self.words):
+            return np.array([holds(condition, word) for word in self.words])
         table = np.zeros(len(self.words), bool)
         places = [self._place_of.get(value, 0) for value in wanted if kind(value) != "number"]
         table[[place for place in places if place]] = True
         return table
 
-    def values(self, keys: Int64[np.ndarray, "n"]) -> list[Known | None]:
+    def values(self, keys: Int64[np.ndarray, "n"]) -> list[Value]:
         """The values of these products."""
         size = int(keys.max(initial=0)) + 1
         numbers, places = grown(self.numbers, size, np.nan)[keys], grown(self.places, size, 0)[keys]
@@ -133,9 +134,12 @@ class Columns:
             keys, *by_column = zip(*rows, strict=True)
             for name, values in zip(COLUMNAR, by_column, strict=True):
                 columns.arrays[name].put(np.array(keys, np.int64), values, size)
-        for at, (name_id, name) in enumerate(transaction.all("SELECT name_id, name FROM names ORDER BY name")):
+        named = transaction.all("SELECT name_id, name, kinds FROM names ORDER BY name")
+        for at, (name_id, name, kinds) in enumerate(named):
             if at < ATTRIBUTES and _different(transaction, name_id, words) <= words:
-                columns.arrays[PREFIX + name] = _attribute(transaction, name_id, size)
+                is_list = any(kind_.endswith("s") for kind_ in kinds.split())
+                read = _lists(transaction, name_id, name, size) if is_list else _attribute(transaction, name_id, size)
+                columns.arrays[PREFIX + name] = read
             else:
                 columns.wide.add(PREFIX + name)
         return columns
@@ -197,10 +201,15 @@ class Columns:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             arrays = {
-                name: Column(file[f"numbers{place}"], file[f"places{place}"], words)
+                name: Column(file[f"numbers{place}"], file[f"places{place}"], [_word(word) for word in words])
                 for place, (name, words) in enumerate(about["words"])
             }
         return cls(about["size"], arrays, set(about["wide"]))
+
+
+def _word(word: Any) -> Any:
+    """A word from JSON; a list is a tuple."""
+    return tuple(word) if isinstance(word, list) else word
 
 
 def _different(transaction: ReadTransaction, name_id: int, words: int) -> int:
@@ -215,6 +224,18 @@ def _attribute(transaction: ReadTransaction, name_id: int, size: int) -> Column:
         keys, values = zip(*rows, strict=True)
         typed = (bool(one) if isinstance(one, int) else one for one in values)  # flags are the only whole numbers there
         column.put(np.array(keys, np.int64), typed, size)
+    return column
+
+
+def _lists(transaction: ReadTransaction, name_id: int, name: str, size: int) -> Column:
+    """A column in which some values are lists: in their order, which the facts do not have."""
+    column = Column.empty()
+    statement = (
+        "SELECT product, attributes FROM products WHERE product IN (SELECT product FROM facts WHERE name_id = ?)"
+    )
+    for rows in transaction.batches(statement, name_id):
+        keys, attributes = zip(*rows, strict=True)
+        column.put(np.array(keys, np.int64), (attributes_of(text).get(name) for text in attributes), size)
     return column
 
 

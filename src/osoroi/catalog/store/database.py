@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import json
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from osoroi import files
+from osoroi.catalog.filters import fold
 from osoroi.catalog.store import identity
 from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable, OsoroiError
 
@@ -159,10 +161,21 @@ def connect(folder: Path, *, readonly: bool, wait_s: float = WAIT_S) -> sqlite3.
     connection = sqlite3.connect(
         f"{uri}?mode={mode}", uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False
     )
+    connection.create_function("fold", 1, fold, deterministic=True)
+    connection.create_function("is_list", 2, is_list, deterministic=True)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA secure_delete = OFF")
     return connection
+
+
+def is_list(attributes: str, name: str) -> bool:
+    """Whether an attribute is a list, by the attributes of a product as they are stored.
+
+    >>> is_list('{"sizes": ["S", "M"], "note": "S"}', "sizes")
+    True
+    """
+    return isinstance(json.loads(attributes).get(name), list)
 
 
 def frozen(folder: Path) -> tuple[int, int] | None:

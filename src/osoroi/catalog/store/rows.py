@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog.filters import Known
+from osoroi.catalog.filters import Known, kind
 from osoroi.records import Box, Part, Product, Value
 
 SLOTS = 1 << 40
@@ -164,8 +164,17 @@ def product_of(row: ProductRow) -> Product | None:
         row.currency,
         row.url,
         row.design_id,
-        json.loads(row.attributes),
+        attributes_of(row.attributes),
     )
+
+
+def attributes_of(text: str) -> dict[str, Value]:
+    """Attributes from JSON; lists are tuples.
+
+    >>> attributes_of('{"sizes": ["S", "M"], "wool": true}')
+    {'sizes': ('S', 'M'), 'wool': True}
+    """
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
 
 
 def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> VectorRow:
@@ -188,14 +197,27 @@ def box_of(text: str | None) -> Box | None:
 
 
 def _plain(value: Value) -> Value:
+    if isinstance(value, tuple):
+        return tuple(float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def facts(product: Product) -> dict[str, Known]:
+def each(value: Known | tuple[Known, ...]) -> tuple[tuple[Known, str], ...]:
+    """The values of an attribute, each once, with the kind that filters know: ``texts`` for text of a list.
+
+    >>> each("S"), each(("S", 38.0))
+    ((('S', 'text'),), (('S', 'texts'), (38.0, 'numbers')))
+    """
+    if not isinstance(value, tuple):
+        return ((value, kind(value)),)
+    return tuple({(kind(one), one): (one, f"{kind(one)}s") for one in value}.values())
+
+
+def facts(product: Product) -> dict[str, Known | tuple[Known, ...]]:
     """The attributes that say something, as filters see them.
 
     >>> facts(Product("p", attributes={"size": 38.0, "sale": True, "note": None}))
     {'size': 38.0, 'sale': True}
     """
     plain = {name: _plain(value) for name, value in product.attributes.items()}
-    return {name: value for name, value in plain.items() if value is not None}
+    return {name: value for name, value in plain.items() if value is not None and value != ()}

@@ -46,9 +46,14 @@ def demand_product(product: Product) -> None:
         raise BadRequest(f"{who} has something else where text belongs", hint="all columns but the price are text")
     if product.price is not None and (not isinstance(product.price, int | float) or isinstance(product.price, bool)):
         raise BadRequest(f"{who} has the price {product.price!r}", hint="a price is a number or missing")
-    for value in [*texts, product.price, *product.attributes.values()]:
+    several = [value for value in product.attributes.values() if isinstance(value, tuple)]
+    if any(isinstance(one, bool) for value in several for one in value):
+        raise BadRequest(f"{who} has a flag in a list", hint="a list holds text and numbers")
+    single = [value for value in product.attributes.values() if not isinstance(value, tuple)]
+    for value in [*texts, product.price, *single, *(one for listed in several for one in listed)]:
         if value is not None and not isinstance(value, str | float | int | bool):
-            raise BadRequest(f"{who} has the value {value!r:.60}", hint="values are text, numbers, flags or missing")
+            hint = "values are text, numbers, flags, lists or missing"
+            raise BadRequest(f"{who} has the value {value!r:.60}", hint=hint)
         if isinstance(value, int | float) and not is_finite(value):
             raise BadRequest(f"{who} has the value {value!r}", hint="numbers are finite; leave unknown ones out")
         if isinstance(value, str) and not is_unicode(value):

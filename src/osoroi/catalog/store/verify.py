@@ -17,6 +17,7 @@ from osoroi.catalog.store.rows import (
     EncoderRow,
     ProductRow,
     VectorRow,
+    each,
     facts,
     is_whole,
     product_of,
@@ -58,9 +59,10 @@ def _products(transaction: ReadTransaction) -> Iterator[str]:
                 yield f"product {row.product_id!r} is not what was written"
                 continue
             for name, value in facts(product).items():
-                count, total = count + 1, total + hash((row.product, name, kind(value), value))
-                if kind(value) not in known.get(name, ()):
-                    yield f"filters do not know attribute {name!r} of product {row.product_id!r}"
+                for one, kind_ in each(value):
+                    count, total = count + 1, total + hash((row.product, name, kind(one), one))
+                    if kind_ not in known.get(name, ()):
+                        yield f"filters do not know attribute {name!r} of product {row.product_id!r}"
     filter_count, filter_total = 0, 0
     statement = "SELECT product, name, typeof(value), value FROM facts LEFT JOIN names USING (name_id)"
     for batch in transaction.batches(statement):

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog import filters
-from osoroi.catalog.filters import kind
 from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store import identity, photos
 from osoroi.catalog.store.photos import StoredPhoto
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import (
     ChangedKeys,
     ChangeRow,
@@ -24,15 +24,17 @@ from osoroi.catalog.store.rows import (
     ProductRow,
     StoredEncoder,
     VectorRow,
+    attributes_of,
     box_text,
     checksum,
+    each,
     facts,
     meta_row,
     product_row,
     slot,
     vector_row,
 )
-from osoroi.catalog.store.validation import demand
+from osoroi.catalog.store.validation import demand, demand_product
 from osoroi.errors import BadRequest
 from osoroi.records import Crop, Product, Value
 
@@ -119,6 +121,28 @@ def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: 
     remove_crops(connection, list(old.values()), touched)
 
 
+def apply(
+    transaction: ReadTransaction,
+    encoder: StoredEncoder,
+    entries: Iterable[Entry],
+    products: Iterable[Product],
+    remove_ids: Iterable[str],
+    touched: Touched,
+) -> None:
+    """Put entries one by one, change metadata, and remove products."""
+    connection = transaction.connection
+    for entry in entries:
+        one = prepared(transaction.folder, encoder.dim, entry)
+        put(connection, encoder.encoder, one, touched)
+        photos.ensure(transaction.folder, one.photos)
+    for product in products:
+        transaction.row(product.product_id)  # raises NotFound
+        demand_product(product)
+        put_product(connection, product, touched)
+    for product_id in remove_ids:
+        remove(connection, product_id, touched)
+
+
 def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
     """The product's row and its attributes as facts; returns its key."""
     stored = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
@@ -127,7 +151,7 @@ def put_product(connection: sqlite3.Connection, product: Product, touched: Touch
     row = product_row(key, product)
     if old == row:
         return key
-    before = facts(Product("", attributes=json.loads(old.attributes))) if old else {}
+    before = facts(Product("", attributes=attributes_of(old.attributes))) if old else {}
     connection.execute("INSERT OR REPLACE INTO products VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     _put_facts(connection, key, before, facts(product))
     touched.products.append(key)
@@ -151,9 +175,20 @@ def _next(connection: sqlite3.Connection, table: str) -> int:
 def _put_facts(connection: sqlite3.Connection, key: int, old: dict[str, Any], new: dict[str, Any]) -> None:
     statement = "DELETE FROM facts WHERE name_id = ? AND value = ? AND product = ?"
     for name, value in old.items():
-        connection.execute(statement, (_name(connection, name, None), value, key))
+        if name in new and _same_kind(value, new[name]):
+            continue
+        for one, _ in each(value):
+            connection.execute(statement, (_name(connection, name, None), one, key))
     for name, value in new.items():
-        connection.execute("INSERT INTO facts VALUES (?, ?, ?)", (_name(connection, name, kind(value)), value, key))
+        if name in old and _same_kind(old[name], value):
+            continue
+        for one, kind_ in each(value):
+            connection.execute("INSERT INTO facts VALUES (?, ?, ?)", (_name(connection, name, kind_), one, key))
+
+
+def _same_kind(one: Any, other: Any) -> bool:
+    """Whether two values are the same and of one kind: a flag equals a number for Python, and not for a filter."""
+    return repr(one) == repr(other)
 
 
 def _name(connection: sqlite3.Connection, name: str, kind_: str | None) -> int:
@@ -209,7 +244,7 @@ def remove(connection: sqlite3.Connection, product_id: str, touched: Touched) ->
     if row is None:
         return False
     key, attributes = row
-    _put_facts(connection, key, facts(Product("", attributes=json.loads(attributes))), {})
+    _put_facts(connection, key, facts(Product("", attributes=attributes_of(attributes))), {})
     crops = connection.execute("SELECT crop FROM crops WHERE product = ?", (key,)).fetchall()
     remove_crops(connection, [crop for (crop,) in crops], touched)
     connection.execute("DELETE FROM products WHERE product = ?", (key,))

@@ -15,13 +15,14 @@ from osoroi.errors import BadDataset
 from osoroi.records import Row
 
 READERS = {
-    "table": "a CSV, JSON Lines or Parquet file, a folder of photos, or a folder of folders",
+    "table": "a CSV, Excel, JSON, XML or Parquet file, a folder of photos, or a folder of folders",
     "drawn": "garments drawn by us: drawn:200 draws 200 products, drawn:200:7 with seed 7",
     "composed": "a table of product photos, and street photos composed from them",
     "viton": "the folder of the VITON pairs: street and shop photos of tops",
     "street2shop": "the folder of Exact Street2Shop: meta/json and images",
     "inshop": "the folder of DeepFashion's In-shop Clothes Retrieval: Anno, Eval, Img",
     "consumer2shop": "the folder of DeepFashion's Consumer-to-shop Clothes Retrieval: Anno, Eval, Img",
+    "ccp": "a folder of street photos with the boxes of all garments: garments.csv and photos",
     "deepfashion2": "the folder of DeepFashion2: train and validation, each with image and annos",
 }
 """Name -> what its path is. Each stands in the module of its name and has
@@ -64,7 +65,7 @@ def open_dataset(dataset: str) -> Reader:
     osoroi.errors.BadDataset: no reader is called 'atlas'; a data set is name:path with one of: table, drawn, ...
     >>> open_dataset("table:shop.csv?recipes=hm")
     Traceback (most recent call last):
-    osoroi.errors.BadDataset: table has no option 'recipes'; its options: recipe, split, seed
+    osoroi.errors.BadDataset: table has no option 'recipes'; its options: recipe, split, seed, encoding, sheet
     """
     name, _, rest = dataset.partition(":")
     path, options = parsed(rest)

@@ -27,7 +27,16 @@ Scalar = (
     | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)]
     | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 )
-Attribute = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)] | Scalar | None
+String = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)]
+Several = list[String] | list[Number]
+Attribute = String | Scalar | Annotated[Several, Field(max_length=200)] | None
+
+
+def _stored(value: Any) -> Value:
+    """Whole numbers as floats and lists as tuples."""
+    if isinstance(value, list):
+        return tuple(float(one) if isinstance(one, int) else one for one in value)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Metadata(BaseModel):
@@ -51,10 +60,7 @@ class Metadata(BaseModel):
 
     def attribute_values(self) -> dict[str, Value]:
         """The attributes; whole numbers are kept as floats, as everywhere."""
-        return {
-            name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-            for name, value in self.attributes.items()
-        }
+        return {name: _stored(value) for name, value in self.attributes.items()}
 
 
 assert set(Metadata.model_fields) == (set(COLUMNS) - {"product_id"}) | {"attributes"}

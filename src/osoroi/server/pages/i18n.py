@@ -67,6 +67,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "match": ("Match", "一致"),
     "shape_short": ("shape", "形"),
     "detail_short": ("colour", "色柄"),
+    "kind_short": ("kind", "種類"),
     "agreed": ("agrees by {n} of 100", "一致度 100 中 {n}"),
     "by_shape": ("By shape", "形で"),
     "by_detail": ("By colour and pattern", "色と柄で"),

@@ -102,14 +102,14 @@ class UrlState:
         """The filter as JSON text; ``without`` leaves one column out, to count what else it could be.
 
         >>> UrlState(choices={"category": ("skirts",)}, below=5000.0).where()
-        '{"and": [{"column": "category", "in": ["skirts"]}, {"column": "price", "<=": 5000.0}]}'
+        '{"and": [{"column": "category", "exactly in": ["skirts"]}, {"column": "price", "<=": 5000.0}]}'
         >>> UrlState(choices={"category": ("skirts",)}, above=1.0).where(without="price")
-        '{"and": [{"column": "category", "in": ["skirts"]}]}'
+        '{"and": [{"column": "category", "exactly in": ["skirts"]}]}'
         """
         conditions: list[dict[str, Any]] = []
         for column, values in sorted(self.choices.items()):
             if column != without:
-                conditions.append({"column": column, "in": list(values)})
+                conditions.append({"column": column, "exactly in": list(values)})
         if without != "price":
             conditions += [{"column": "price", ">=": self.above}] if self.above is not None else []
             conditions += [{"column": "price", "<=": self.below}] if self.below is not None else []
@@ -204,7 +204,7 @@ def _value(text: str, kinds: frozenset[Kind]) -> str | bool | None:
     """A choice as a value of the column, or None where the column has no such kind of value."""
     if "flag" in kinds:
         return {"yes": True, "no": False}.get(text)
-    return text if text and "text" in kinds else None
+    return text if text and kinds & {"text", "texts"} else None
 
 
 def _garment(last: Mapping[str, str]) -> str | None:

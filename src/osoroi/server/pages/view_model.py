@@ -126,7 +126,9 @@ def _card(
 
 def _bar(name: str, cosine: float, words: Words) -> Bar:
     share = min(1.0, max(0.0, cosine))
-    short = {"deep": words["shape_short"], "detail": words["detail_short"]}.get(name, words["match"].lower())
+    short = {"deep": words["shape_short"], "detail": words["detail_short"], "kind": words["kind_short"]}.get(
+        name, words["match"].lower()
+    )
     return Bar(short, share, round(100 * share))
 
 

@@ -1,0 +1,32 @@
+"""The encoder file that a catalog keeps beside its vectors, so that nobody has to name it again.
+
+The encoder that ships is not copied: it is found by its fingerprint.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from osoroi import files
+from osoroi.encoder.onnx import DEFAULT, Encoder
+
+FILE = "encoder.onnx"
+"""In the catalog's folder."""
+
+
+def open_for(catalog: str | os.PathLike[str], given: str | os.PathLike[str] | None, *, threads: int = 1) -> Encoder:
+    """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
+    stored = Path(catalog) / FILE
+    return Encoder.open(given if given is not None else stored if stored.is_file() else None, threads=threads)
+
+
+def store(catalog: Path, given: str | os.PathLike[str] | None) -> None:
+    """Copy an encoder file into a catalog; for the encoder that ships, remove what an earlier one left."""
+    target = catalog / FILE
+    if given is None or Path(given).resolve() == DEFAULT.resolve():
+        target.unlink(missing_ok=True)
+        return
+    if Path(given).resolve() == target.resolve():
+        return
+    with Path(given).open("rb") as source, files.replacing(target) as file:
+        shutil.copyfileobj(source, file)

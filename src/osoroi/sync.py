@@ -1,0 +1,365 @@
+"""A catalog made equal to a table: products added, changed and removed in one commit. Readers see all of it or nothing.
+
+First everything is worked out: photos are hashed (a file whose size and time have not changed is not read again) and
+new crops are embedded, their vectors kept in ``staging``. Then comes one commit. A run that was stopped has changed
+nothing, and the next one goes on where it was. About one kilobyte a row of the table is held.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from osoroi import image
+from osoroi.catalog import Entry, Storage, StoredProduct
+from osoroi.data.links import Fetched
+from osoroi.encoder import Encoder, loader
+from osoroi.errors import BadDataset, BadPhoto, BadRequest, OtherEncoder
+from osoroi.image import LIMITS, Limits
+from osoroi.ingest import Problem
+from osoroi.records import Clues, Crop, Input, Product, Row, Value
+from osoroi.staging import Staging, Stamp, stamp_of
+
+PRODUCTS_AT_ONCE = 256
+MOST_REMOVED = 0.2
+"""Share of a catalog's products that a sync removes without being told to."""
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class SyncCount:
+    """Numbers of a sync. Of products: ``added``, ``changed``, ``unchanged``, ``removed``, and ``left_out`` without a
+    readable photo. Of crops: ``embedded`` and ``unreadable``. ``contradicting`` rows are not like the first of their
+    product. ``seq`` is the commit's number."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    left_out: int = 0
+    embedded: int = 0
+    unreadable: int = 0
+    contradicting: int = 0
+    seq: int = 0
+
+
+class Wanted(NamedTuple):
+    """A product as the table has it, and its shop crops."""
+
+    product: Product
+    crops: list[Crop]
+
+
+@dataclass
+class Plan:
+    """What a sync is going to commit: entries with crops, metadata alone, and products that are gone."""
+
+    entries: list[Wanted] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+    count: SyncCount = field(default_factory=SyncCount)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def gathered(rows: Iterable[Row], count: SyncCount) -> dict[str, Wanted]:
+    """Product id -> product and shop crops; the first row of a product decides its metadata."""
+    wanted: dict[str, Wanted] = {}
+    for product, crop in rows:
+        if crop.domain == "street":
+            continue
+        held = wanted.setdefault(product.product_id, Wanted(product, []))
+        count.contradicting += held.product is not product and held.product != product
+        held.crops.append(crop)
+    return wanted
+
+
+def removed(catalog: Storage, wanted: Mapping[str, Wanted], spared: Iterable[str], *, most: float) -> list[str]:
+    """Products that the table has no longer, without those of lines that cannot be read.
+
+    Raises BadRequest where they are more than the share ``most`` of the catalog.
+    """
+    stored = catalog.product_ids()
+    spare = set(spared)
+    gone = [product_id for product_id in stored if product_id not in wanted and product_id not in spare]
+    if len(gone) > most * len(stored):
+        raise BadRequest(
+            f"{len(gone):,} of {len(stored):,} products are not in the table, for instance {gone[0]!r}",
+            hint=f"more than {most:.0%} are removed with --yes alone; is the table whole?",
+        )
+    return gone
+
+
+def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
+    rows: Iterable[Row],
+    catalog: Storage,
+    encoder: Encoder,
+    *,
+    staging: Path,
+    spared: Callable[[], Iterable[str] | None] = lambda: (),
+    most_removed: float = MOST_REMOVED,
+    threads: int = 2,
+    on_problem: Callable[[Problem], None] = lambda problem: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SyncCount:
+    """Make the catalog equal to ``rows``, in one commit.
+
+    ``spared`` names, once the rows have been read, products that stay whatever the rows say; None removes no product.
+    A photo that cannot be read keeps the vector that is stored. ``on_progress`` gets the products done and all of them.
+    Raises BadRequest, before anything is embedded, where more than ``most_removed`` of the catalog would go.
+    """
+    if encoder.fingerprint != catalog.fingerprint:
+        raise OtherEncoder(
+            f"the catalog has vectors of encoder {catalog.fingerprint[:12]}, not of {encoder.fingerprint[:12]}",
+            hint="sync with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+        )
+    plan = Plan()
+    wanted = gathered(rows, plan.count)
+    if not wanted:
+        raise BadDataset("the table has no product with a shop photo", hint="nothing was changed")
+    spare = spared()
+    plan.remove = [] if spare is None else removed(catalog, wanted, spare, most=most_removed)
+    stage = Staging(staging, encoder.fingerprint)
+    try:
+        done = 0
+        for chunk in chunks(wanted.values(), PRODUCTS_AT_ONCE):
+            stored = catalog.get_many([one.product.product_id for one in chunk])
+            work_out(chunk, stored, plan, stage, encoder, threads=threads, limits=LIMITS)
+            done += len(chunk)
+            on_progress(done, len(wanted))
+        for problem in plan.problems:
+            on_problem(problem)
+        if plan.count.left_out == len(wanted):
+            why = f": {plan.problems[0].reason}" if plan.problems else ""
+            raise BadDataset(f"no product has a readable shop photo{why}", hint="nothing was changed")
+        plan.count.seq = catalog.apply(
+            (entry_of(one, catalog, stage, encoder) for one in plan.entries),
+            fingerprint=encoder.fingerprint,
+            products=plan.products,
+            remove=plan.remove,
+        )
+        stage.committed()
+    finally:
+        stage.close()
+    plan.count.removed = len(plan.remove)
+    return plan.count
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items, so many at a time."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def work_out(
+    chunk: list[Wanted],
+    stored: Mapping[str, StoredProduct],
+    plan: Plan,
+    stage: Staging,
+    encoder: Encoder,
+    *,
+    threads: int,
+    limits: Limits,
+) -> None:
+    """Hash the photos of some products, embed crops that are new, and note what must be committed."""
+    hashed, problems = _hashed([crop for one in chunk for crop in one.crops], stage, threads=threads, limits=limits)
+    clues = {one.product.product_id: encoder.clues_of(one.product) for one in chunk}
+    kinds = {product_id: encoder.clues_of(one.product) for product_id, one in stored.items()}
+    new = [crop for crop in hashed.values() if _is_new(crop, stored, kinds, clues, stage)]
+    broken = _embed(new, clues, stage, encoder, threads=threads, limits=limits)
+    problems += broken
+    plan.problems += problems
+    plan.count.unreadable += len(problems)
+    plan.count.embedded += len(new) - len(broken)
+    unreadable = {problem.crop_id for problem in problems}
+    for one in chunk:
+        before = stored.get(one.product.product_id)
+        earlier = {crop.crop_id: crop for crop in before.crops} if before else {}
+        crops = [
+            earlier[crop.crop_id] if crop.crop_id in unreadable else hashed[crop.crop_id]
+            for crop in one.crops
+            if crop.crop_id not in unreadable or crop.crop_id in earlier
+        ]
+        product_id = one.product.product_id
+        _note(one.product, crops, before, plan, is_other_kind=clues[product_id] != kinds.get(product_id))
+
+
+def _note(
+    product: Product, crops: list[Crop], before: StoredProduct | None, plan: Plan, *, is_other_kind: bool
+) -> None:
+    if not crops:
+        plan.count.left_out += 1
+        if before is not None:  # its photos cannot be read now: the vectors stay, and the metadata follows
+            _note(product, before.crops, before, plan, is_other_kind=is_other_kind)
+            plan.count.left_out -= 1
+    elif before is None:
+        plan.count.added += 1
+        plan.entries.append(Wanted(product, crops))
+    elif not _same_crops(crops, before.crops) or (is_other_kind and product != before.product):
+        plan.count.changed += 1
+        plan.entries.append(Wanted(product, crops))
+    elif product != before.product:
+        plan.count.changed += 1
+        plan.products.append(product)
+    else:
+        plan.count.unchanged += 1
+
+
+def _hashed(
+    crops: list[Crop], stage: Staging, *, threads: int, limits: Limits
+) -> tuple[dict[str, Crop], list[Problem]]:
+    """Crops with the hash of their photo, and those whose photo cannot be read."""
+    hashed: dict[str, Crop] = {}
+    unknown: list[Crop] = []
+    for crop in crops:
+        path = path_of(crop)
+        known = None if path is None else stage.hash_of(path)
+        if known is None:
+            unknown.append(crop)
+        else:
+            hashed[crop.crop_id] = replace(crop, sha256=known)
+    problems = []
+    for crop, result in loader.read(unknown, partial(_hash, limits=limits), threads=threads):
+        if isinstance(result, BadPhoto):
+            problems.append(Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(result)))
+            continue
+        sha256, stamp = result
+        hashed[crop.crop_id] = replace(crop, sha256=sha256)
+        if (path := path_of(crop)) is not None:
+            stage.remember(path, stamp, sha256)
+    stage.put([])
+    return hashed, problems
+
+
+def _hash(crop: Crop, limits: Limits) -> tuple[str, Stamp | None]:
+    path = path_of(crop)
+    stamp = None if path is None else stamp_of(path)
+    return hashlib.sha256(image.load(crop.photo, limits=limits)).hexdigest(), stamp
+
+
+def path_of(crop: Crop) -> Path | None:
+    """The file of a crop's photo."""
+    return crop.photo.path if isinstance(crop.photo, Fetched) else crop.photo if isinstance(crop.photo, Path) else None
+
+
+def _is_new(
+    crop: Crop,
+    stored: Mapping[str, StoredProduct],
+    kinds: Mapping[str, Clues],
+    clues: Mapping[str, Clues],
+    stage: Staging,
+) -> bool:
+    """Whether a crop has to be embedded: a stored vector takes over a kind that is known, but cannot forget one."""
+    before, clue = stored.get(crop.product_id), clues[crop.product_id]
+    same = (crop.crop_id, crop.sha256, crop.box)
+    stays = before is not None and (clue.known is not None or kinds[crop.product_id].known is None)
+    if before is not None and stays and any((old.crop_id, old.sha256, old.box) == same for old in before.crops):
+        return False
+    return stage.vector(key_of(crop, clue, stage)) is None
+
+
+def key_of(crop: Crop, clue: Clues, stage: Staging) -> str:
+    """What a vector is of: a photo, a box, and what the shop says of its kind."""
+    known = "" if clue.known is None else repr(sorted(clue.known.items()))
+    return f"{stage.key(crop.sha256 or '', crop.box)} {known}"
+
+
+def _embed(
+    crops: list[Crop], clues: Mapping[str, Clues], stage: Staging, encoder: Encoder, *, threads: int, limits: Limits
+) -> list[Problem]:
+    """Embed crops into the staging file, each picture and box once; gives those that cannot be read."""
+    each = {key_of(crop, clues[crop.product_id], stage): crop for crop in crops}
+    reader = partial(_pixels, encoder=encoder, limits=limits)
+    keys, pixels, reasons = [], [], {}
+    for crop, result in loader.read(list(each.values()), reader, threads=threads):
+        key = key_of(crop, clues[crop.product_id], stage)
+        if isinstance(result, BadPhoto):
+            reasons[key] = str(result)
+        else:
+            keys.append(key)
+            pixels.append(Input(result, clues[crop.product_id]))
+    if pixels:
+        stage.put(zip(keys, encoder.encode_inputs(pixels), strict=True))
+    return [
+        Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), reasons[key])
+        for crop in crops
+        if (key := key_of(crop, clues[crop.product_id], stage)) in reasons
+    ]
+
+
+def _pixels(crop: Crop, encoder: Encoder, limits: Limits) -> loader.Pixels:
+    return loader.crop_pixels(loader.load(crop, limits=limits), encoder.preprocessing, limits=limits)
+
+
+def _same_crops(crops: list[Crop], before: list[Crop]) -> bool:
+    """Whether the catalog has just these crops; a file that was moved is a change."""
+    return len(crops) == len(before) and all(
+        (crop.crop_id, crop.sha256, crop.box) == (old.crop_id, old.sha256, old.box)
+        and (not isinstance(crop.photo, Path) or crop.photo.absolute() == old.photo)
+        for crop, old in zip(crops, before, strict=True)
+    )
+
+
+def entry_of(one: Wanted, catalog: Storage, stage: Staging, encoder: Encoder) -> Entry:
+    """An entry with its vectors, from the staging file or the catalog, in the kind that the shop says."""
+    vectors, clue = [], encoder.clues_of(one.product)
+    for crop in one.crops:
+        staged = stage.vector(key_of(crop, clue, stage))
+        vectors.append(catalog.vectors([crop.crop_id])[0] if staged is None else staged)
+    return Entry(one.product, one.crops, encoder.with_kind(np.stack(vectors), clue))
+
+
+def patch(
+    changes: Mapping[str, Mapping[str, Value]], catalog: Storage, encoder: Encoder, on_unknown: Callable[[str], None]
+) -> SyncCount:
+    """Change the metadata of many products in one commit; products that are not there are named and passed over.
+
+    Where a change says another kind, the vectors follow, as in ``ingest.update``. Raises BadPhoto.
+    """
+    count = SyncCount()
+    products: list[Product] = []
+    entries: list[Entry] = []
+    for ids in chunks(changes, PRODUCTS_AT_ONCE):
+        stored = catalog.get_many(ids)
+        for product_id in ids:
+            if product_id not in stored:
+                count.left_out += 1
+                on_unknown(product_id)
+                continue
+            before = stored[product_id].product
+            after = merged(before, changes[product_id])
+            count.changed += after != before
+            count.unchanged += after == before
+            if after != before and encoder.clues_of(after) == encoder.clues_of(before):
+                products.append(after)
+            elif after != before:
+                entries.append(of_other_kind(after, catalog, encoder))
+    count.seq = catalog.apply(entries, fingerprint=catalog.fingerprint, products=products)
+    return count
+
+
+def of_other_kind(product: Product, catalog: Storage, encoder: Encoder) -> Entry:
+    """A product of which the shop says another kind, or none any more, with its vectors changed."""
+    _, crops, vectors = catalog.entries([product.product_id])[product.product_id]
+    clue = encoder.clues_of(product)
+    if clue.known is not None:
+        return Entry(product, crops, encoder.with_kind(vectors, clue))
+    photos, boxes = [crop.photo for crop in crops], [crop.box for crop in crops]
+    return Entry(product, crops, encoder.encode_photos(photos, "shop", boxes=boxes))
+
+
+def merged(product: Product, changes: Mapping[str, Value]) -> Product:
+    """A product with some of its metadata changed; names that are no columns are attributes.
+
+    >>> merged(Product("p", price=10.0, attributes={"sale": False}), {"price": 8.0, "stock": 3.0}).attributes
+    {'sale': False, 'stock': 3.0}
+    """
+    columns = {name: value for name, value in changes.items() if name in vars(product)}
+    attributes = {name: value for name, value in changes.items() if name not in vars(product)}
+    return replace(product, **columns, attributes={**product.attributes, **attributes})  # type: ignore[arg-type]

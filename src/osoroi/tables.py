@@ -1,0 +1,158 @@
+"""A table on its way into a catalog: its layout, lines that cannot be read, photos of links, and what would change."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from osoroi.catalog import Storage
+from osoroi.data.cells import LINK, photos_in
+from osoroi.data.download import Count as FetchCount
+from osoroi.data.links import Links
+from osoroi.data.readers import Reader, open_dataset
+from osoroi.data.readers.layout import Layout
+from osoroi.data.readers.table import Table, id_of, price_of
+from osoroi.data.tabular import BadLine, Line
+from osoroi.errors import BadDataset
+from osoroi.image.cropping import existing
+from osoroi.records import Row, Value
+from osoroi.sync import SyncCount, gathered, merged
+
+LINKS = "links"
+"""Folder inside a catalog for photos behind links."""
+
+
+@dataclass
+class Incoming:
+    """A data set on its way into a catalog. ``bad_lines`` are filled as its rows are read."""
+
+    reader: Reader
+    layout: Layout | None = None
+    bad_lines: list[BadLine] = field(default_factory=list)
+    links: Links | None = None
+
+    @property
+    def total(self) -> int | None:
+        """Products, or lines that are nearly as many; None where nobody knows."""
+        return None if self.layout is None else self.layout.lines
+
+    @property
+    def has_photos(self) -> bool:
+        """Whether it has a column of photos; a table without one changes metadata alone."""
+        return self.layout is None or self.layout.has_photos
+
+    def rows(self) -> Iterator[Row]:
+        """The rows; lines that cannot be read are in ``bad_lines``."""
+        if not isinstance(self.reader, Table):
+            return self.reader.rows()
+        self.bad_lines.clear()
+        photo_of = self.links.sources() if self.links else None
+        return self.reader.rows(self.bad_lines.append, layout=self.layout, photo_of=photo_of)
+
+    def spared(self) -> list[str] | None:
+        """Products of lines that cannot be read, which must not be taken for removed; None where it is not known whose
+        a line is, so that none may be."""
+        known = [error.product_id for error in self.bad_lines if error.product_id is not None]
+        return known if len(known) == len(self.bad_lines) else None
+
+    def fetch(self, folder: Path, *, private: bool, on_progress: Callable[[FetchCount], None]) -> FetchCount | None:
+        """Fetch the photos of links into a folder; None where there are none."""
+        if self.layout is None or not self.has_photos:
+            return None
+        links = [photo for line in self.layout.read(lambda error: None) for photo in links_in(line)]
+        if not links:
+            return None
+        self.links = Links(folder, private)
+        return self.links.fetch(links, on_progress)
+
+    def changes(self) -> dict[str, dict[str, Value]]:
+        """Product id -> metadata that the lines of a table without photos state."""
+        assert self.layout is not None
+        changes: dict[str, dict[str, Value]] = {}
+        for line in self.layout.read(self.bad_lines.append):
+            try:
+                product_id = id_of(line, "product_id")
+                if product_id is None:
+                    line.refuse("no product_id", hint="a table without photos names products by their id")
+                changes[product_id] = stated(line, self.layout)
+            except BadLine as error:
+                error.product_id = line.text("product_id")
+                self.bad_lines.append(error)
+        return changes
+
+
+def open_incoming(dataset: str) -> Incoming:
+    """A data set on its way into a catalog; a table is read once to decide how."""
+    reader = open_dataset(dataset)
+    if not isinstance(reader, Table):
+        return Incoming(reader)
+    layout = reader.layout()
+    if layout.undecided:
+        problem = f"{reader.path}: {'; '.join(layout.undecided)}"
+        raise BadDataset(
+            problem, hint=f"osoroi look {reader.path} --recipe FILE.toml writes a recipe in which to say so"
+        )
+    if not layout.has_photos and "product_id" not in layout.columns:
+        names = ", ".join(column.header for column in layout.columns.values())
+        raise BadDataset(
+            f"{reader.path} has no column photo, and none that is a product_id",
+            hint=f"the columns are {names}; osoroi look {reader.path} --recipe FILE.toml writes a recipe to name them",
+        )
+    return Incoming(reader, layout)
+
+
+def links_in(line: Line) -> list[str]:
+    """The links among a line's photos."""
+    found = (photo for photo in photos_in(line.cells.get("photo")) if LINK.match(photo))
+    return [f"https:{photo}" if photo.startswith("//") else photo for photo in found]
+
+
+def stated(line: Line, layout: Layout) -> dict[str, Value]:
+    """The metadata that a line states; an empty cell removes a value."""
+    changes: dict[str, Value] = {}
+    for name in ("title", "category", "brand", "url", "design_id"):
+        if name in line.cells:
+            changes[name] = line.text(name) or ("" if name == "title" else None)
+    if "price" in line.cells:
+        price, currency = price_of(line, layout)
+        changes["price"] = price
+        if currency is not None:
+            changes["currency"] = currency
+    elif "currency" in line.cells:
+        changes["currency"] = line.text("currency")
+    return changes | layout.attributes(line)
+
+
+def preview(incoming: Incoming, catalog: Storage) -> SyncCount:
+    """What adding a table would do, by its metadata and the names of its photos, none of which is read.
+
+    ``removed`` counts products that the table does not have: a sync would remove them.
+    """
+    count = SyncCount()
+    if not incoming.has_photos:
+        for product_id, changes in incoming.changes().items():
+            before = catalog.get_many([product_id]).get(product_id)
+            count.left_out += before is None
+            if before is not None:
+                same = merged(before.product, changes) == before.product
+                count.unchanged += same
+                count.changed += not same
+        return count
+    wanted = gathered(incoming.rows(), count)
+    for product_id, one in wanted.items():
+        before = catalog.get_many([product_id]).get(product_id)
+        if before is None:
+            count.added += 1
+            continue
+        same = before.product == one.product
+        same = same and [crop.crop_id for crop in before.crops] == [crop.crop_id for crop in one.crops]
+        count.unchanged += same
+        count.changed += not same
+    count.removed = sum(product_id not in wanted for product_id in catalog.product_ids())
+    return count
+
+
+def missing_photos(rows: Iterator[Row]) -> Iterator[tuple[str, str]]:
+    """Product and path of photos that are not there."""
+    for product, crop in rows:
+        if isinstance(crop.photo, Path) and not existing(crop.photo).is_file():
+            yield product.product_id, str(crop.photo)

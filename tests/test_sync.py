@@ -1,0 +1,176 @@
+"""A catalog follows its table: in one commit, never past a table cut short, and never because of one bad line."""
+
+import csv
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from osoroi import staging, sync, tables
+from osoroi.catalog.local import LocalCatalog
+from osoroi.cli import main
+from osoroi.errors import BadRequest
+from osoroi.image import cropping
+from osoroi.shop import Catalog
+from tiny import TinyEmbedder, TinyEncoder
+
+NAMES = [f"p{number}" for number in range(10)]
+
+
+class Counting(TinyEmbedder):
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    def vectors(self, crops):
+        self.embedded += len(crops)
+        return super().vectors(crops)
+
+
+@pytest.fixture
+def embedder() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, embedder: Counting):
+    for place, name in enumerate(NAMES):
+        Image.new("RGB", (32, 32), (20 * place, 90, 250 - 20 * place)).save(tmp_path / f"{name}.png")
+    encoder = TinyEncoder(embedder=embedder)
+    with LocalCatalog.open_or_create(tmp_path / "shop", encoder) as storage:
+        yield Catalog(storage, encoder)
+
+
+def table(
+    folder: Path,
+    names: list[str],
+    *,
+    header: str = "photo,product_id,price,title",
+    lines: Sequence[str] = (),
+    **prices: str,
+) -> Path:
+    path = folder / "table.csv"
+    rows = [f"{name}.png,{name},{prices.get(name, '10.50')},Title of {name}" for name in names]
+    path.write_text("\n".join([header, *rows, *lines]) + "\n")
+    return path
+
+
+def test_a_sync_adds_changes_and_removes_in_one_commit(shop: Catalog, tmp_path: Path, embedder: Counting) -> None:
+    first = shop.sync(table(tmp_path, NAMES[:9]))
+    assert (first.count.added, first.count.seq) == (9, 1)
+    count = shop.sync(table(tmp_path, [*NAMES[1:]], p3="7.25")).count
+    assert (count.added, count.changed, count.unchanged, count.removed, count.seq) == (1, 1, 7, 1, 2)
+    assert sorted(one.product_id for one in shop) == NAMES[1:]
+    assert shop["p3"].price == 7.25
+    assert embedder.embedded == 10
+    assert shop.sync(tmp_path / "table.csv").count.seq == 2, "the same again commits nothing"
+
+
+def test_a_table_cut_short_removes_nothing_unless_told(shop: Catalog, tmp_path: Path) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    shop.sync(table(tmp_path, NAMES[2:]))  # two of ten are a fifth, and no more
+    shop.sync(table(tmp_path, NAMES), most_removed=1.0)
+    with pytest.raises(BadRequest, match=r"3 of 10 products are not in the table, for instance 'p0'; .* --yes"):
+        shop.sync(table(tmp_path, NAMES[3:]))
+    assert len(shop) == 10
+    assert shop.sync(table(tmp_path, NAMES[3:]), most_removed=1.0).count.removed == 3
+
+
+def test_a_bad_line_leaves_its_product_as_it_is_and_stops_no_other(shop: Catalog, tmp_path: Path) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    synced = shop.sync(table(tmp_path, NAMES, p4="soon", p5="3.00"))
+    assert [line.partition("table.csv, ")[2] for line in synced.bad_lines] == [
+        "line 6: price 'soon' is no number; write it like 1234.5"
+    ]
+    assert (shop["p4"].price, shop["p5"].price, synced.count.removed) == (10.5, 3.0, 0)
+
+
+def test_a_line_of_nobody_knows_whom_removes_nothing(shop: Catalog, tmp_path: Path) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    synced = shop.sync(table(tmp_path, NAMES[1:], lines=["p0.png"], p5="3.00"))
+    assert (synced.count.removed, synced.count.changed, len(shop)) == (0, 1, 10)
+
+
+def test_a_photo_that_cannot_be_read_keeps_its_vector_and_its_product_follows(shop: Catalog, tmp_path: Path) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    (tmp_path / "p1.png").write_bytes(b"broken, and of another size")
+    synced = shop.sync(table(tmp_path, NAMES, p1="1.00"))
+    assert [problem.product_id for problem in synced.problems] == ["p1"]
+    assert (len(shop), shop["p1"].price) == (10, 1.0)
+
+
+def test_a_table_of_prices_patches_what_it_names_and_removes_nothing(shop: Catalog, tmp_path: Path) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    prices = tmp_path / "prices.csv"
+    prices.write_text('sku,price,stock\np1,"¥1,299",3\nnobody,5,1\np2,x,1\n')
+    synced = shop.sync(prices)
+    assert (synced.count.changed, synced.count.left_out, len(synced.bad_lines), synced.count.seq) == (1, 1, 1, 2)
+    changed = shop["p1"]
+    assert (changed.price, changed.currency, changed.title, changed.attributes) == (
+        1299.0,
+        "JPY",
+        "Title of p1",
+        {"stock": 3.0},
+    )
+    assert len(shop) == 10
+
+
+def test_a_sync_that_was_stopped_changed_nothing_and_goes_on_without_embedding_twice(
+    shop: Catalog, tmp_path: Path, embedder: Counting
+) -> None:
+    incoming = tables.open_incoming(f"table:{table(tmp_path, NAMES)}")
+    stage = tmp_path / "shop" / staging.FILE
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync.sync(incoming.rows(), shop.storage, shop.encoder, staging=stage, on_progress=stop)
+    assert (len(shop), embedder.embedded) == (0, 10)
+    assert sync.sync(incoming.rows(), shop.storage, shop.encoder, staging=stage).added == 10
+    assert embedder.embedded == 10
+
+
+def test_a_file_that_has_not_changed_is_not_read_again_and_one_that_has_is(shop: Catalog, tmp_path: Path) -> None:
+    import os
+
+    for name in NAMES:
+        os.utime(tmp_path / f"{name}.png", (1_000_000, 1_000_000))
+    shop.sync(table(tmp_path, NAMES))
+    with sqlite3.connect(tmp_path / "shop" / staging.FILE) as connection:
+        assert connection.execute("SELECT count(*) FROM files").fetchone() == (10,)
+        assert connection.execute("SELECT count(*) FROM vectors").fetchone() == (0,)
+    before = shop.crops("p1")[0].sha256
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(tmp_path / "p1.png")
+    assert shop.sync(tmp_path / "table.csv").count.embedded == 1
+    assert shop.crops("p1")[0].sha256 != before
+    assert cropping.load(tmp_path / "p1.png")
+
+
+def osoroi(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_the_command_lists_what_it_left_out_by_line_with_exit_code_3(tmp_path: Path) -> None:
+    for name in NAMES[:2]:
+        Image.new("RGB", (32, 32), (200, 90, 30)).save(tmp_path / f"{name}.png")
+    path = table(tmp_path, NAMES[:2], lines=["p0.png,p7,soon,x", "gone.png,p8,1,y"])
+    result = osoroi("sync", tmp_path / "new", path, "--json")
+    assert result.exit_code == 3, result.stderr
+    assert json.loads(result.stdout)["added"] == 2
+    assert "line 4: price 'soon' is no number" in result.stderr
+    with (tmp_path / "new" / "unreadable.csv").open(encoding="utf-8") as file:
+        assert [(row["line"], row["product_id"]) for row in csv.DictReader(file)] == [("line 4", "p7"), ("", "p8")]
+    assert osoroi("sync", tmp_path / "new", table(tmp_path, NAMES[:2])).exit_code == 0
+    assert not (tmp_path / "new" / "unreadable.csv").exists()
+
+
+@pytest.mark.parametrize("verb", ["add", "sync"])
+def test_a_first_run_that_fails_leaves_nothing(tmp_path: Path, verb: str) -> None:
+    path = table(tmp_path, ["gone"])
+    result = osoroi(verb, tmp_path / "new", path)
+    assert result.exit_code in (1, 3)
+    assert not (tmp_path / "new").exists()
