@@ -80,7 +80,9 @@ def summary(counts: Sequence[Count]) -> dict[str, Interval]:
     def column(name: str, kinds: Sequence[str]) -> Float[np.ndarray, "n"]:
         return np.array([sum(getattr(each, name)[kind] for kind in kinds) for each in counts], float)
 
-    true, predicted = (sorted({kind for each in counts for kind in getattr(each, name)}) for name in ("true", "proposed"))
+    true, predicted = (
+        sorted({kind for each in counts for kind in getattr(each, name)}) for name in ("true", "proposed")
+    )
     lines = {
         "recall": share(column("recalled", MAIN), column("true", MAIN)),
         "precision": share(column("precise", predicted), column("proposed", predicted)),

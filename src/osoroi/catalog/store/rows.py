@@ -109,6 +109,12 @@ class StoredEncoder:
     since_s: float
 
 
+def described(encoder: EncoderFacts) -> StoredEncoder:
+    """What a catalog keeps of an encoder."""
+    about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
+    return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
+
+
 def checksum(*values: Any) -> int:
     """CRC-32 of the values' JSON.
 
