@@ -24,7 +24,7 @@ KindBox = tuple[str, Box]
 
 
 class Count(NamedTuple):
-    """Of one photo, by kind: true and predicted boxes, those of each that match, and predicted ones of the right kind."""
+    """Of one photo, by kind: true and predicted boxes, those that match, and predicted ones of the right kind."""
 
     true: Counter[str]
     recalled: Counter[str]
@@ -75,7 +75,7 @@ def share(parts: Float[np.ndarray, "n"], wholes: Float[np.ndarray, "n"]) -> Inte
 
 
 def summary(counts: Sequence[Count]) -> dict[str, Interval]:
-    """Recall of the main kinds, precision and right kind of all predicted boxes, then recall and precision of each kind."""
+    """Recall of the main kinds, precision and right kind of predicted boxes, then recall and precision of each kind."""
 
     def column(name: str, kinds: Sequence[str]) -> Float[np.ndarray, "n"]:
         return np.array([sum(getattr(each, name)[kind] for kind in kinds) for each in counts], float)

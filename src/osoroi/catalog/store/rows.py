@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog.filters import Known, kind
+from osoroi.catalog.protocol import EncoderFacts
 from osoroi.records import Box, Part, Product, Value
 
 SLOTS = 1 << 40
