@@ -1,6 +1,6 @@
-"""How well garments are predicted in photos without a box: recall, precision and right kinds at IoU .5, over photos.
+"""How well garments are found in photos without a box: recall, precision and right kinds at IoU .5, over photos.
 
-A predicted box and a true box match where their IoU is at least .5, the best pairs first, each box once.
+A found box and a true box match where their IoU is at least .5, the best pairs first, each box once.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ KindBox = tuple[str, Box]
 
 
 class Count(NamedTuple):
-    """Of one photo, by kind: true and predicted boxes, those that match, and predicted ones of the right kind."""
+    """Of one photo, by kind: true and found boxes, those of each that match, and found ones of the right kind."""
 
     true: Counter[str]
     recalled: Counter[str]
@@ -33,17 +33,17 @@ class Count(NamedTuple):
     right: Counter[str]
 
 
-def matched(predicted: Sequence[Box], true: Sequence[Box]) -> list[tuple[int, int]]:
-    """Pairs (predicted, true) of boxes with an IoU of at least .5, the best first, each box at most once.
+def matched(found: Sequence[Box], true: Sequence[Box]) -> list[tuple[int, int]]:
+    """Pairs (found, true) of boxes with an IoU of at least .5, the best first, each box at most once.
 
     >>> matched([Box(0, 0, 4, 4), Box(0, 0, 4, 3)], [Box(0, 0, 4, 3), Box(9, 9, 10, 10)])
     [(1, 0)]
     """
-    if not predicted or not true:
+    if not found or not true:
         return []
     from osoroi.garments.people import overlap
 
-    shares = overlap(np.array(predicted, float), np.array(true, float))
+    shares = overlap(np.array(found, float), np.array(true, float))
     pairs: list[tuple[int, int]] = []
     for at in np.argsort(-shares, axis=None, kind="stable"):
         row, column = divmod(int(at), shares.shape[1])
@@ -53,15 +53,15 @@ def matched(predicted: Sequence[Box], true: Sequence[Box]) -> list[tuple[int, in
     return pairs
 
 
-def count(predicted: Sequence[KindBox], true: Sequence[KindBox]) -> Count:
+def count(proposed: Sequence[KindBox], true: Sequence[KindBox]) -> Count:
     """What one photo adds to each share."""
     counts = Count(
-        Counter(kind for kind, _ in true), Counter(), Counter(kind for kind, _ in predicted), Counter(), Counter()
+        Counter(kind for kind, _ in true), Counter(), Counter(kind for kind, _ in proposed), Counter(), Counter()
     )
-    for row, column in matched([box for _, box in predicted], [box for _, box in true]):
+    for row, column in matched([box for _, box in proposed], [box for _, box in true]):
         counts.recalled[true[column][0]] += 1
-        counts.precise[predicted[row][0]] += 1
-        counts.right[predicted[row][0]] += predicted[row][0] == true[column][0]
+        counts.precise[proposed[row][0]] += 1
+        counts.right[proposed[row][0]] += proposed[row][0] == true[column][0]
     return counts
 
 
@@ -75,20 +75,18 @@ def share(parts: Float[np.ndarray, "n"], wholes: Float[np.ndarray, "n"]) -> Inte
 
 
 def summary(counts: Sequence[Count]) -> dict[str, Interval]:
-    """Recall of the main kinds, precision and right kind of predicted boxes, then recall and precision of each kind."""
+    """Recall of the main kinds, precision and right kind of all found boxes, then recall and precision of each kind."""
 
     def column(name: str, kinds: Sequence[str]) -> Float[np.ndarray, "n"]:
         return np.array([sum(getattr(each, name)[kind] for kind in kinds) for each in counts], float)
 
-    true, predicted = (
-        sorted({kind for each in counts for kind in getattr(each, name)}) for name in ("true", "proposed")
-    )
+    true, found = (sorted({kind for each in counts for kind in getattr(each, name)}) for name in ("true", "proposed"))
     lines = {
         "recall": share(column("recalled", MAIN), column("true", MAIN)),
-        "precision": share(column("precise", predicted), column("proposed", predicted)),
-        "right kind": share(column("right", predicted), column("proposed", predicted)),
+        "precision": share(column("precise", found), column("proposed", found)),
+        "right kind": share(column("right", found), column("proposed", found)),
     }
     lines |= {f"recall of {kind}": share(column("recalled", [kind]), column("true", [kind])) for kind in true}
     return lines | {
-        f"precision of {kind}": share(column("precise", [kind]), column("proposed", [kind])) for kind in predicted
+        f"precision of {kind}": share(column("precise", [kind]), column("proposed", [kind])) for kind in found
     }
