@@ -23,7 +23,7 @@ from osoroi.catalog.protocol import EncoderFacts, Entry, Facet, Neighbor, Stored
 from osoroi.catalog.store import database, verify
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import StoredEncoder
+from osoroi.catalog.store.rows import StoredEncoder, described
 from osoroi.catalog.store.settings import Settings
 from osoroi.errors import BadCatalog, BadIndex, BadRequest
 from osoroi.index import Health
@@ -40,12 +40,6 @@ DEFAULTS = Settings()
 
 PAGE = 500
 """Products read in one view."""
-
-
-def described(encoder: EncoderFacts) -> StoredEncoder:
-    """What a catalog keeps of an encoder."""
-    about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
-    return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
 
 
 def is_catalog(folder: Path) -> bool:

@@ -33,17 +33,17 @@ class Count(NamedTuple):
     right: Counter[str]
 
 
-def matched(found: Sequence[Box], true: Sequence[Box]) -> list[tuple[int, int]]:
-    """Pairs (found, true) of boxes with an IoU of at least .5, the best first, each box at most once.
+def matched(located: Sequence[Box], true: Sequence[Box]) -> list[tuple[int, int]]:
+    """Pairs (located, true) of boxes with an IoU of at least .5, the best first, each box at most once.
 
     >>> matched([Box(0, 0, 4, 4), Box(0, 0, 4, 3)], [Box(0, 0, 4, 3), Box(9, 9, 10, 10)])
     [(1, 0)]
     """
-    if not found or not true:
+    if not located or not true:
         return []
     from osoroi.garments.people import overlap
 
-    shares = overlap(np.array(found, float), np.array(true, float))
+    shares = overlap(np.array(located, float), np.array(true, float))
     pairs: list[tuple[int, int]] = []
     for at in np.argsort(-shares, axis=None, kind="stable"):
         row, column = divmod(int(at), shares.shape[1])

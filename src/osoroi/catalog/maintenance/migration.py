@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog.local import LocalCatalog, described
+from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store import writer
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.rows import CropRow, slot, vector_row
+from osoroi.catalog.store.rows import CropRow, described, slot, vector_row
 from osoroi.errors import Busy
 from osoroi.records import Crop, Product
 

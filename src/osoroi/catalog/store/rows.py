@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog.filters import Known, kind
+from osoroi.catalog.protocol import EncoderFacts
 from osoroi.records import Box, Part, Product, Value
 
 SLOTS = 1 << 40
@@ -107,6 +108,12 @@ class StoredEncoder:
     parts: tuple[Part, ...]
     about: Mapping[str, str]
     since_s: float
+
+
+def described(encoder: EncoderFacts) -> StoredEncoder:
+    """What a catalog keeps of an encoder."""
+    about = {name: str(getattr(encoder, name, "")) for name in ("recipe", "training", "licence")}
+    return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
 
 
 def checksum(*values: Any) -> int:
