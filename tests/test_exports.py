@@ -72,6 +72,15 @@ def test_every_export_becomes_a_catalog_that_finds_the_product(folder: Path, tmp
             assert catalog.count(where=where) == export.products
 
 
+@pytest.mark.parametrize("export", EXPORTS, ids=[export.file for export in EXPORTS])
+def test_looking_at_every_export_shows_its_first_product_and_counts_its_errors(folder: Path, export: Export) -> None:
+    table = f"table:{folder / export.file}{export.options}"
+    result = CliRunner().invoke(main, ["look", table], catch_exceptions=False)
+    assert result.exit_code == (3 if export.errors else 0), result.output
+    for said in (export.product_id, export.title):
+        assert said in result.stdout
+
+
 def test_looking_at_a_table_says_how_it_is_read_and_lists_every_error_at_once(folder: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "draft.toml"
     result = CliRunner().invoke(main, ["look", str(folder / "mistakes.csv"), "--write", str(recipe)])
