@@ -64,6 +64,10 @@ class Seeded(Encoder):
         return (Part("deep", DIM, 1.0),)
 
     @property
+    def has_kind(self) -> bool:
+        return False
+
+    @property
     def preprocessing(self) -> dict[Any, Preprocessing]:
         return {"shop": Preprocessing(SIDE, SIDE), "street": Preprocessing(SIDE, SIDE)}
 

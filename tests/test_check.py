@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.memory import memory_index, snapshots
+from osoroi.catalog.memory import memory_index
+from osoroi.catalog.store.settings import Settings, snapshots
 from osoroi.cli.backup import command as backup_command
 from osoroi.cli.check import command as check_command
 from osoroi.errors import BadCatalog
@@ -97,7 +98,7 @@ def test_a_damaged_snapshot_is_found(shop, name):
 
 def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
     with LocalCatalog.open(shop) as catalog, catalog.view() as truth:
-        mirror = memory_index.MemoryIndex.build(truth, catalog.encoder)
+        mirror = memory_index.MemoryIndex.build(truth, catalog.encoder, Settings())
         mirror.index.add(mirror.index.keys.copy(), -mirror.index.vectors(mirror.index.keys))
         mirror.save(truth)
     (finding,) = check(shop)

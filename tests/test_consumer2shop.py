@@ -67,7 +67,7 @@ def test_each_split_has_its_own_photos(small: Path) -> None:
 def test_test_may_ask_every_shop_photo_of_val_and_test_once_each(small: Path) -> None:
     reader = open_dataset(f"consumer2shop:{small}")
     evaluation_set = build_evaluation_set(reader, Protocol(split="test", gallery=("val",)))
-    shown = [crop.crop_id for _, crop in evaluation_set.gallery(reader, [])]
+    shown = [row.crop.crop_id for _, row in evaluation_set.gallery(reader, [])]
     assert shown == [f"{folder(4)}/shop_01.jpg", f"{folder(5)}/shop_01.jpg", f"{folder(5)}/shop_02.jpg"]
     assert len(evaluation_set.queries) == 2
 

@@ -37,7 +37,7 @@ def test_every_category_and_arm_gets_its_numbers(evaluated):
     told = json.loads(evaluated.read_text())
     assert set(told["categories"]) == set(CATEGORIES)
     for arms in told["categories"].values():
-        assert set(arms) == {"deep", "detail", "both"}
+        assert set(arms) == {"deep", "detail", "both", "all"}
     assert len(told["queries"]) == 3 * 4 * 2  # every third of 12 products, two street crops each
     assert told["data"]["products"] == 3 * (4 + 1)  # one a category that nobody asks for
     assert told["data"]["crops"] == 3 * (4 + 1) * 2
@@ -64,7 +64,7 @@ def test_the_report_has_the_table_of_the_seed_and_the_photos(evaluated, tmp_path
 
 
 def test_the_numbers_can_be_made_again(evaluated):
-    assert "24 numbers" in osoroi("evaluate", "--check", evaluated)
+    assert "32 numbers" in osoroi("evaluate", "--check", evaluated)
 
 
 def test_products_dealt_anew_and_mixed_can_be_asked_too(boutique):

@@ -94,7 +94,7 @@ def train(shop, name, rows, *words):
     ("name", "keep", "said"),
     [
         ("shop-only", lambda row: row["domain"] == "shop", "0 of them with a street and a shop photo"),
-        ("one", lambda row: row["product_id"] == "p00000", "at least 2 such pairs are needed"),
+        ("one", lambda row: row["product_id"] == "p00000", "no 2 products can be held out"),
     ],
 )
 def test_an_empty_split_says_what_was_there_and_what_to_do(shop, name, keep, said):

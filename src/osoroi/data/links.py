@@ -75,6 +75,6 @@ def name_of(link: str) -> str:
     """The name of a link's file.
 
     >>> name_of("https://shop.example/a.jpg")[:12]
-    '8b8d5e23bd70'
+    'd5391c65ed48'
     """
     return hashlib.sha256(link.encode()).hexdigest()[:40]

@@ -336,7 +336,7 @@ class Encoder:
         """The same encoder with other weights; a part that is not named gets 0. They are scaled to a sum of 1.
 
         >>> [part.weight for part in Encoder.open().weighed({"deep": 2.0}).parts]
-        [1.0, 0.0]
+        [1.0, 0.0, 0.0]
         """
         names = [part.name for part in self.parts]
         strange = [name for name in weights if name not in names]

@@ -87,7 +87,7 @@ def share_of_weight(rows: Float32[np.ndarray, "b k"], categorised: float) -> Flo
 
     >>> top = part({"top": 1.0})[None]
     >>> [round(float(share_of_weight(top, categorised)[0]), 2) for categorised in (0.0, 0.5, 1.0)]
-    [0.05, 0.53, 1.0]
+    [0.05, 0.52, 1.0]
     """
     shares = np.array([*(AGAINST_PICTURES[name] for name in NAMES), 1.0], np.float32)
     return (categorised + (1 - categorised) * (rows**2 @ shares)).astype(np.float32)

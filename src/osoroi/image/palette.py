@@ -30,7 +30,7 @@ def palette(photo: Photo, box: tuple[float, float, float, float], *, most: int =
 
     >>> photo = np.zeros((40, 40, 3), np.uint8)
     >>> photo[:, :25], photo[:, 25:] = (176, 58, 46), (250, 250, 250)
-    >>> palette(photo, (0, 0, 40, 40))
+    >>> palette(photo, (0.0, 0.0, 40.0, 40.0))
     ('#b03a2e', '#fafafa')
     """
     part = Image.fromarray(photo).resize((SIDE, SIDE), Image.Resampling.BOX, box)

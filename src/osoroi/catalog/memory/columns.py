@@ -24,6 +24,7 @@ from osoroi.catalog.filters import (
     Missing,
     Not,
     Some,
+    fold,
     holds,
     is_exact,
     kind,
@@ -50,6 +51,7 @@ class Column:
         self.places = places  # 0 where the value is neither; empty where all are
         self.words = words
         self._place_of = {word: place for place, word in enumerate(words)}
+        self._by_value: dict[bool, tuple[int, dict[tuple[type, Known], list[int]]]] = {}
 
     @classmethod
     def empty(cls) -> "Column":
@@ -92,18 +94,31 @@ class Column:
     def _words_holding(self, condition: Condition) -> Bool[np.ndarray, "w"]:
         """Whether a condition holds for each word; equal words are looked up, since there may be many."""
         match condition:
-            case Compare(operator="=="):
+            case Compare(operator="=" | "=="):
                 wanted: tuple[Known, ...] = (condition.value,)
-            case Among() if is_exact(condition):
+            case Among():
                 wanted = condition.values
             case _:
                 return np.array([holds(condition, word) for word in self.words])
-        if any(isinstance(word, tuple) for word in self.words):
-            return np.array([holds(condition, word) for word in self.words])
+        exact = is_exact(condition)
+        places_of = self._places_by_value(exact=exact)
         table = np.zeros(len(self.words), bool)
-        places = [self._place_of.get(value, 0) for value in wanted if kind(value) != "number"]
-        table[[place for place in places if place]] = True
+        for value in wanted:
+            compared = fold(value) if isinstance(value, str) and not exact else value
+            table[places_of.get((type(value), compared), [])] = True
         return table
+
+    def _places_by_value(self, *, exact: bool) -> dict[tuple[type, Known], list[int]]:
+        """Where values of a type stand among the words, alone or in a list. Words are only added, so this is extended."""
+        count, places_of = self._by_value.get(exact, (0, {}))
+        if count < len(self.words):
+            places_of = {value: [*places] for value, places in places_of.items()}  # threads may read the old ones
+            for place, word in enumerate(self.words[count:], start=count):
+                for value in word if isinstance(word, tuple) else () if word is None else (word,):
+                    compared = fold(value) if isinstance(value, str) and not exact else value
+                    places_of.setdefault((type(value), compared), []).append(place)
+            self._by_value[exact] = (len(self.words), places_of)
+        return places_of
 
     def values(self, keys: Int64[np.ndarray, "n"]) -> list[Value]:
         """The values of these products."""

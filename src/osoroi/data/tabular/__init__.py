@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from osoroi import files
 from osoroi.data.tabular.delimited import LONGEST, csv_lines, texts
 from osoroi.data.tabular.documents import json_document, json_lines
 from osoroi.data.tabular.encoding import NAMES, Encoding, detect
@@ -87,6 +88,8 @@ def open_source(path: Path, *, encoding: str = "", sheet: str = "") -> Source:
         raise BadDataset(f"{path} is no table", hint=hint)
     if not path.is_file():
         raise BadDataset(f"there is no table {path}", hint="check the path")
+    if files.is_database(path):
+        raise BadDataset(f"{path} is the database of a catalog, and no table", hint="give the table it was made from")
     if suffix in (".xlsx", ".xlsm"):
         return Source(path, suffix, sheet=sheet, notes=_sheet_notes(path, sheet))
     if suffix in (".xml", ".rss", ".parquet"):
