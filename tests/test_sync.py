@@ -3,18 +3,23 @@
 import csv
 import json
 import sqlite3
+import threading
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from osoroi import staging, sync, tables
+from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main
 from osoroi.errors import BadRequest
 from osoroi.image import cropping
+from osoroi.records import Crop, Product
 from osoroi.shop import Catalog
 from tiny import TinyEmbedder, TinyEncoder
 
@@ -174,3 +179,29 @@ def test_a_first_run_that_fails_leaves_nothing(tmp_path: Path, verb: str) -> Non
     result = osoroi(verb, tmp_path / "new", path)
     assert result.exit_code in (1, 3)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("verb", ["add", "sync"])
+def test_a_first_run_that_fails_leaves_what_another_one_has_put_there_meanwhile(tmp_path: Path, verb: str) -> None:
+    Image.new("RGB", (32, 32), (200, 90, 30)).save(tmp_path / "p0.png")
+
+    class Shop(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # while the first run waits for its only photo, another one commits
+            with LocalCatalog.open(tmp_path / "new") as other:
+                vectors = np.ones((1, other.encoder.dim), np.float32)
+                crops = [Crop("p0", "p0", "shop", tmp_path / "p0.png")]
+                if not len(other):
+                    other.put([Entry(Product("p0"), crops, vectors)], fingerprint=other.fingerprint)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Shop) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        path = tmp_path / "links.csv"
+        path.write_text(f"photo,product_id\nhttp://127.0.0.1:{server.server_port}/p1.png,p1\n")
+        result = osoroi(verb, tmp_path / "new", path, "--private-links")
+        server.shutdown()
+    assert result.exit_code in (1, 2), result.stderr
+    with LocalCatalog.open(tmp_path / "new", readonly=True) as products:
+        assert products.product_ids() == ["p0"]

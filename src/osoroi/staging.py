@@ -88,6 +88,15 @@ class Staging:
         self._connection.close()
 
 
+def lock_of(staging: Path) -> Path:
+    """The lock of the one sync that may use a staging file.
+
+    >>> lock_of(Path("shop/staging.sqlite")).name
+    'staging.sqlite.lock'
+    """
+    return staging.with_name(f"{staging.name}.lock")
+
+
 def stamp_of(path: Path) -> Stamp | None:
     """Size and time of a file; None where there is none."""
     try:

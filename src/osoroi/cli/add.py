@@ -1,6 +1,5 @@
 """``osoroi add``: add products to a catalog."""
 
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 import click
 
 from osoroi import ingest
-from osoroi.catalog.local import LocalCatalog, is_catalog
-from osoroi.cli import incoming, options, progress, text
+from osoroi.catalog.local import is_catalog
+from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.encoder import beside
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.ingest import Problem
@@ -50,24 +49,19 @@ def command(
     is_new = not is_catalog(catalog)
     model = beside.open_for(catalog, encoder, threads=threads)
     problems: list[Problem] = []
-    try:
-        with LocalCatalog.open_or_create(catalog, model) as products:
-            incoming.fetched(source, catalog, private=private_links)
-            with progress.counting("products", source.total) as show:
-                count = ingest.add(
-                    source.rows(),
-                    products,
-                    model,
-                    threads=threads,
-                    on_problem=problems.append,
-                    on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
-                )
+    with new_catalog.opened(catalog, model) as products:
+        incoming.fetched(source, catalog, private=private_links)
+        with progress.counting("products", source.total) as show:
+            count = ingest.add(
+                source.rows(),
+                products,
+                model,
+                threads=threads,
+                on_problem=problems.append,
+                on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
+            )
         if not count.stored:
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
-    except Exception:
-        if is_new and is_catalog(catalog) and is_empty(catalog):
-            shutil.rmtree(catalog)
-        raise
     if is_new and encoder is not None:
         beside.store(catalog, encoder)
     incoming.left_out(catalog, source.bad_lines, problems)
@@ -83,12 +77,6 @@ def command(
         )
     if source.bad_lines or problems:
         sys.exit(PARTLY)
-
-
-def is_empty(catalog: Path) -> bool:
-    """Whether a catalog has no products."""
-    with LocalCatalog.open(catalog, readonly=True) as products:
-        return len(products) == 0
 
 
 def nothing(dataset: str, count: ingest.Count, lines: list[str], problems: list[Problem]) -> BadDataset:

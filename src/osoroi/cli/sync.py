@@ -1,6 +1,5 @@
 """``osoroi sync``: make a catalog equal to a table."""
 
-import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -12,7 +11,7 @@ import click
 from osoroi import staging
 from osoroi import sync as syncing
 from osoroi.catalog.local import LocalCatalog, is_catalog
-from osoroi.cli import incoming, options, progress, text
+from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.encoder import beside
 from osoroi.errors import PARTLY, BadDataset, OsoroiError
 from osoroi.ingest import Problem
@@ -103,12 +102,7 @@ def once(task: Task) -> bool:
     if is_new and not source.has_photos:
         raise BadDataset(f"there is no catalog {task.catalog}", hint="a table without photos changes one that is there")
     problems: list[Problem] = []
-    try:
-        count = patched(task, source) if not source.has_photos else synced(task, source, problems)
-    except Exception:
-        if is_new and is_catalog(task.catalog):
-            shutil.rmtree(task.catalog)
-        raise
+    count = patched(task, source) if not source.has_photos else synced(task, source, problems)
     if is_new and task.encoder is not None:
         beside.store(task.catalog, task.encoder)
     incoming.left_out(task.catalog, source.bad_lines, problems)
@@ -129,7 +123,7 @@ def once(task: Task) -> bool:
 def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
     """Sync with a table that has photos."""
     model = beside.open_for(task.catalog, task.encoder, threads=task.threads)
-    with LocalCatalog.open_or_create(task.catalog, model) as products:
+    with new_catalog.opened(task.catalog, model) as products:
         incoming.fetched(source, task.catalog, private=task.private_links)
         with progress.counting("products", source.total) as show:
             return syncing.sync(
