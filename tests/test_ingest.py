@@ -288,3 +288,10 @@ def test_add_goes_on_when_a_stored_photo_vanishes_meanwhile(tmp_path: Path) -> N
             encoder.meddle = meddle
             assert ingest.add([row("a", blue)], catalog, encoder).added == 1
         assert [crop.crop_id for crop in catalog.crops("a")] == ["a/1"]
+
+
+def test_an_update_by_another_encoder_changes_nothing(tmp_path, catalog, encoder):
+    ingest.add([row("p", photo(tmp_path / "p.png", (200, 30, 30)))], catalog, encoder)
+    with pytest.raises(OtherEncoder, match="not of other0"):
+        ingest.update(catalog, TinyEncoder("other"), "p", {"price": 1.0, "category": "skirts"})
+    assert (catalog.get("p").price, catalog.seq) == (None, 1)

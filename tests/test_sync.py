@@ -17,7 +17,7 @@ from osoroi import staging, sync, tables
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main
-from osoroi.errors import BadRequest
+from osoroi.errors import BadRequest, OtherEncoder
 from osoroi.image import cropping
 from osoroi.records import Crop, Product
 from osoroi.shop import Catalog
@@ -205,3 +205,10 @@ def test_a_first_run_that_fails_leaves_what_another_one_has_put_there_meanwhile(
     assert result.exit_code in (1, 2), result.stderr
     with LocalCatalog.open(tmp_path / "new", readonly=True) as products:
         assert products.product_ids() == ["p0"]
+
+
+def test_a_table_of_categories_is_refused_by_another_encoder(shop: Catalog, tmp_path: Path) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    with pytest.raises(OtherEncoder, match="not of other0"):
+        sync.patch({"p1": {"category": "skirts", "price": 1.0}}, shop.storage, TinyEncoder("other"), lambda one: None)
+    assert (shop["p1"].category, shop.storage.seq) == (None, 1)

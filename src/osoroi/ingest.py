@@ -90,11 +90,7 @@ def add(
     rows of a product no longer name are removed at the end. Raises BadDataset where the rows cannot be read: what was
     committed until then stays, and no crop is removed. Raises OtherEncoder where the catalog has another encoder.
     """
-    if encoder.fingerprint != catalog.fingerprint:
-        raise OtherEncoder(
-            f"the catalog has vectors of encoder {catalog.fingerprint[:12]}, not of {encoder.fingerprint[:12]}",
-            hint="add with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
-        )
+    demand_encoder(catalog, encoder)
     run = _Run(Count())
     for chunk in _chunks(rows, run, products_per_commit):
         for attempts_left in reversed(range(ATTEMPTS)):
@@ -118,12 +114,24 @@ def add(
     return run.count
 
 
+def demand_encoder(catalog: Storage, encoder: Encoder) -> None:
+    """Raise OtherEncoder where the catalog has vectors of another encoder, before anything of it is changed."""
+    if encoder.fingerprint != catalog.fingerprint:
+        raise OtherEncoder(
+            f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, "
+            f"not of {encoder.fingerprint[:12]}",
+            hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+        )
+
+
 def update(catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping[str, Value]) -> Product:
     """Change metadata of a product; where that changes what the shop says of its kind, its vectors follow.
 
     Nothing is embedded unless the kind is no longer known, which the photos then have to tell: raises BadPhoto where
-    they cannot be read. Returns the changed product. Raises NotFound and BadRequest.
+    they cannot be read. Returns the changed product. Raises NotFound, BadRequest, and OtherEncoder where the catalog
+    has another encoder.
     """
+    demand_encoder(catalog, encoder)
     before = encoder.clues_of(catalog.get(product_id))
     catalog.patch(product_id, changes)
     product, crops, vectors = catalog.entries([product_id])[product_id]

@@ -19,9 +19,9 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage, StoredProduct
 from osoroi.data.links import Fetched
 from osoroi.encoder import Encoder, loader
-from osoroi.errors import BadDataset, BadPhoto, BadRequest, OtherEncoder
+from osoroi.errors import BadDataset, BadPhoto, BadRequest
 from osoroi.image import LIMITS, Limits
-from osoroi.ingest import Problem
+from osoroi.ingest import Problem, demand_encoder
 from osoroi.records import Clues, Crop, Input, Product, Row, Value
 from osoroi.staging import Staging, Stamp, stamp_of
 
@@ -113,11 +113,7 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
     A photo that cannot be read keeps the vector that is stored. ``on_progress`` gets the products done and all of them.
     Raises BadRequest, before anything is embedded, where more than ``most_removed`` of the catalog would go.
     """
-    if encoder.fingerprint != catalog.fingerprint:
-        raise OtherEncoder(
-            f"the catalog has vectors of encoder {catalog.fingerprint[:12]}, not of {encoder.fingerprint[:12]}",
-            hint="sync with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
-        )
+    demand_encoder(catalog, encoder)
     plan = Plan()
     wanted = gathered(rows, plan.count)
     if not wanted:
@@ -320,8 +316,10 @@ def patch(
 ) -> SyncCount:
     """Change the metadata of many products in one commit; products that are not there are named and passed over.
 
-    Where a change says another kind, the vectors follow, as in ``ingest.update``. Raises BadPhoto.
+    Where a change says another kind, the vectors follow, as in ``ingest.update``. Raises BadPhoto, and OtherEncoder
+    before anything is done.
     """
+    demand_encoder(catalog, encoder)
     count = SyncCount()
     products: list[Product] = []
     entries: list[Entry] = []
@@ -340,7 +338,7 @@ def patch(
                 products.append(after)
             elif after != before:
                 entries.append(of_other_kind(after, catalog, encoder))
-    count.seq = catalog.apply(entries, fingerprint=catalog.fingerprint, products=products)
+    count.seq = catalog.apply(entries, fingerprint=encoder.fingerprint, products=products)
     return count
 
 
