@@ -17,9 +17,9 @@ from osoroi import staging, sync, tables
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main
-from osoroi.errors import BadRequest, OtherEncoder
+from osoroi.errors import BadRequest, Busy, OtherEncoder
 from osoroi.image import cropping
-from osoroi.records import Crop, Product
+from osoroi.records import Crop, Product, Row
 from osoroi.shop import Catalog
 from tiny import TinyEmbedder, TinyEncoder
 
@@ -212,3 +212,43 @@ def test_a_table_of_categories_is_refused_by_another_encoder(shop: Catalog, tmp_
     with pytest.raises(OtherEncoder, match="not of other0"):
         sync.patch({"p1": {"category": "skirts", "price": 1.0}}, shop.storage, TinyEncoder("other"), lambda one: None)
     assert (shop["p1"].category, shop.storage.seq) == (None, 1)
+
+
+def test_a_second_sync_is_refused_and_takes_no_vector_from_the_first(shop: Catalog, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def second(done: int, total: int) -> None:  # the vectors of the first are staged, and not committed yet
+        with pytest.raises(Busy) as raised:
+            shop.sync(tmp_path / "table.csv")
+        refused.append(str(raised.value))
+
+    assert shop.sync(table(tmp_path, NAMES), on_progress=second).count.added == 10
+    assert refused == [
+        f"another sync of the catalog {tmp_path / 'shop'} is under way; nothing was changed; "
+        "try again when it has finished"
+    ]
+
+
+def test_a_vector_of_another_photo_is_not_stored_under_the_hash_of_this_one(shop: Catalog, tmp_path: Path) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    crop = shop.crops("p1")[0]
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(tmp_path / "other.png")
+
+    def change(done: int, total: int) -> None:  # the sync has seen that p1 needs no new vector
+        other = Crop(crop.crop_id, "p1", "shop", tmp_path / "other.png")
+        vectors = shop.encoder.encode_photos([tmp_path / "other.png"], "shop")
+        shop.storage.put([Entry(Product("p1"), [other], vectors)], fingerprint=shop.encoder.fingerprint)
+
+    crops = [crop, Crop("p1-2", "p1", "shop", tmp_path / "p2.png")]
+    with pytest.raises(Busy, match="changed the photos of product 'p1'"):
+        sync.sync(
+            [Row(Product("p1"), one) for one in crops],
+            shop.storage,
+            shop.encoder,
+            staging=tmp_path / "shop" / staging.FILE,
+            most_removed=1.0,
+            on_progress=change,
+        )
+    stored = shop.storage.entries(["p1"])["p1"]
+    assert np.array_equal(stored.vectors, shop.encoder.encode_photos([crop.photo for crop in stored.crops], "shop"))
+    assert len(shop) == 10

@@ -3,16 +3,19 @@
 Derived, never the catalog: a sync that was stopped goes on with it, and without it everything is computed again.
 """
 
+import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
+from osoroi import files
+from osoroi.errors import Busy
 from osoroi.records import Box
 
 FILE = "staging.sqlite"
@@ -95,6 +98,18 @@ def lock_of(staging: Path) -> Path:
     'staging.sqlite.lock'
     """
     return staging.with_name(f"{staging.name}.lock")
+
+
+@contextlib.contextmanager
+def only_sync(staging: Path, location: str) -> Iterator[None]:
+    """Hold the lock of a staging file; raises Busy where another sync of the catalog at ``location`` holds it."""
+    with files.lock(lock_of(staging)) as is_alone:
+        if not is_alone:
+            raise Busy(
+                f"another sync of the catalog {location} is under way",
+                hint="nothing was changed; try again when it has finished",
+            )
+        yield
 
 
 def stamp_of(path: Path) -> Stamp | None:

@@ -7,6 +7,7 @@ nothing, and the next one goes on where it was. About one kilobyte a row of the 
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -19,11 +20,11 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage, StoredProduct
 from osoroi.data.links import Fetched
 from osoroi.encoder import Encoder, loader
-from osoroi.errors import BadDataset, BadPhoto, BadRequest
+from osoroi.errors import BadDataset, BadPhoto, BadRequest, Busy
 from osoroi.image import LIMITS, Limits
 from osoroi.ingest import Problem, demand_encoder
-from osoroi.records import Clues, Crop, Input, Product, Row, Value
-from osoroi.staging import Staging, Stamp, stamp_of
+from osoroi.records import Box, Clues, Crop, Input, Product, Row, Value
+from osoroi.staging import Staging, Stamp, only_sync, stamp_of
 
 PRODUCTS_AT_ONCE = 256
 MOST_REMOVED = 0.2
@@ -111,7 +112,8 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
 
     ``spared`` names, once the rows have been read, products that stay whatever the rows say; None removes no product.
     A photo that cannot be read keeps the vector that is stored. ``on_progress`` gets the products done and all of them.
-    Raises BadRequest, before anything is embedded, where more than ``most_removed`` of the catalog would go.
+    Raises BadRequest, before anything is embedded, where more than ``most_removed`` of the catalog would go; Busy where
+    another sync of the catalog is under way, or another writer changed its photos meanwhile.
     """
     demand_encoder(catalog, encoder)
     plan = Plan()
@@ -119,9 +121,9 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
     if not wanted:
         raise BadDataset("the table has no product with a shop photo", hint="nothing was changed")
     spare = spared()
-    plan.remove = [] if spare is None else removed(catalog, wanted, spare, most=most_removed)
-    stage = Staging(staging, encoder.fingerprint)
-    try:
+    catalog.check_identity()
+    with only_sync(staging, catalog.location), closing(Staging(staging, encoder.fingerprint)) as stage:
+        plan.remove = [] if spare is None else removed(catalog, wanted, spare, most=most_removed)
         done = 0
         for chunk in chunks(wanted.values(), PRODUCTS_AT_ONCE):
             stored = catalog.get_many([one.product.product_id for one in chunk])
@@ -140,8 +142,6 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
             remove=plan.remove,
         )
         stage.committed()
-    finally:
-        stage.close()
     plan.count.removed = len(plan.remove)
     return plan.count
 
@@ -253,9 +253,8 @@ def _is_new(
 ) -> bool:
     """Whether a crop has to be embedded: a stored vector takes over a kind that is known, but cannot forget one."""
     before, clue = stored.get(crop.product_id), clues[crop.product_id]
-    same = (crop.crop_id, crop.sha256, crop.box)
     stays = before is not None and (clue.known is not None or kinds[crop.product_id].known is None)
-    if before is not None and stays and any((old.crop_id, old.sha256, old.box) == same for old in before.crops):
+    if before is not None and stays and any(_what(old) == _what(crop) for old in before.crops):
         return False
     return stage.vector(key_of(crop, clue, stage)) is None
 
@@ -296,19 +295,34 @@ def _pixels(crop: Crop, encoder: Encoder, limits: Limits) -> loader.Pixels:
 def _same_crops(crops: list[Crop], before: list[Crop]) -> bool:
     """Whether the catalog has just these crops; a file that was moved is a change."""
     return len(crops) == len(before) and all(
-        (crop.crop_id, crop.sha256, crop.box) == (old.crop_id, old.sha256, old.box)
+        _what(crop) == _what(old)
         and (not isinstance(crop.photo, Path) or crop.photo.absolute() == old.photo)
         for crop, old in zip(crops, before, strict=True)
     )
 
 
 def entry_of(one: Wanted, catalog: Storage, stage: Staging, encoder: Encoder) -> Entry:
-    """An entry with its vectors, from the staging file or the catalog, in the kind that the shop says."""
-    vectors, clue = [], encoder.clues_of(one.product)
-    for crop in one.crops:
-        staged = stage.vector(key_of(crop, clue, stage))
-        vectors.append(catalog.vectors([crop.crop_id])[0] if staged is None else staged)
-    return Entry(one.product, one.crops, encoder.with_kind(np.stack(vectors), clue))
+    """An entry with its vectors, from the staging file or the catalog, in the kind that the shop says.
+
+    Raises Busy where the catalog, by now, has a vector of another photo or box, or none.
+    """
+    product_id, clue = one.product.product_id, encoder.clues_of(one.product)
+    vectors = [stage.vector(key_of(crop, clue, stage)) for crop in one.crops]
+    stored = catalog.entries([product_id]).get(product_id) if any(vector is None for vector in vectors) else None
+    held = {} if stored is None else dict(zip(map(_what, stored.crops), stored.vectors, strict=True))
+    rows = [held.get(_what(crop)) if vector is None else vector for crop, vector in zip(one.crops, vectors, strict=True)]
+    known = [row for row in rows if row is not None]
+    if len(known) < len(rows):
+        raise Busy(
+            f"another writer changed the photos of product {product_id!r} while they were read",
+            hint="nothing was changed; sync again",
+        )
+    return Entry(one.product, one.crops, encoder.with_kind(np.stack(known), clue))
+
+
+def _what(crop: Crop) -> tuple[str, str | None, Box | None]:
+    """What a stored vector is of."""
+    return crop.crop_id, crop.sha256, crop.box
 
 
 def patch(

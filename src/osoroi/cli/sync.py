@@ -13,7 +13,7 @@ from osoroi import sync as syncing
 from osoroi.catalog.local import LocalCatalog, is_catalog
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.encoder import beside
-from osoroi.errors import PARTLY, BadDataset, OsoroiError
+from osoroi.errors import PARTLY, BadDataset, Busy, OsoroiError
 from osoroi.ingest import Problem
 from osoroi.sync import MOST_REMOVED, SyncCount
 from osoroi.tables import Incoming
@@ -80,6 +80,10 @@ def command(
         last = changed_since(path, last)
         try:
             once(task)
+        except Busy as error:
+            text.warn(f"error: {error}")
+            last = None  # the same table once more
+            time.sleep(POLL_S)
         except OsoroiError as error:
             text.warn(f"error: {error}")
 
