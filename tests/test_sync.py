@@ -252,3 +252,61 @@ def test_a_vector_of_another_photo_is_not_stored_under_the_hash_of_this_one(shop
     stored = shop.storage.entries(["p1"])["p1"]
     assert np.array_equal(stored.vectors, shop.encoder.encode_photos([crop.photo for crop in stored.crops], "shop"))
     assert len(shop) == 10
+
+
+HEADER = "photo,product_id,crop_id"
+
+
+def crops_table(folder: Path, *lines: str) -> Path:
+    path = folder / "crops.csv"
+    path.write_text("\n".join([HEADER, *lines]) + "\n")
+    return path
+
+
+def held(shop: Catalog) -> dict[str, list[tuple[str, bool]]]:
+    """Product id -> its crop ids, and whether each has the vector of its photo."""
+    return {
+        product_id: [
+            (crop.crop_id, np.array_equal(vector, shop.encoder.encode_photos([crop.photo], "shop")[0]))
+            for crop, vector in zip(entry.crops, entry.vectors, strict=True)
+        ]
+        for product_id, entry in shop.storage.entries(shop.storage.product_ids()).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (("p1.png,x2,c1", "p2.png,y,c2"), {"x2": ["c1"], "y": ["c2"]}),
+        (("p2.png,x,c2", "p1.png,y,c1"), {"x": ["c2"], "y": ["c1"]}),
+        (("p1.png,x2,c1", "p2.png,x,c2", "p3.png,y,c3"), {"x": ["c2"], "x2": ["c1"], "y": ["c3"]}),
+    ],
+)
+def test_crops_move_between_products_in_one_commit(
+    shop: Catalog, tmp_path: Path, after: Sequence[str], expected: dict[str, list[str]]
+) -> None:
+    shop.sync(crops_table(tmp_path, "p1.png,x,c1", "p2.png,y,c2"))
+    query = shop.encoder.encode_photos([tmp_path / "p1.png"], "shop")
+    shop.storage.nearest(query, 1)  # an index in memory follows the commit
+    assert shop.sync(crops_table(tmp_path, *after), most_removed=1.0).count.seq == 2
+    assert held(shop) == {product_id: [(crop, True) for crop in crops] for product_id, crops in expected.items()}
+    owner = next(product_id for product_id, crops in expected.items() if "c1" in crops)
+    assert shop.storage.nearest(query, 1)[0].product_id == owner
+
+
+@pytest.mark.parametrize(
+    "lines", [("p1.png,x2,c1",), ("p1.png,x,c1", "p1.png,x2,c1"), ("p1.png,x2,c1", "p1.png,x,c1")]
+)
+def test_a_crop_of_two_products_is_refused_and_changes_nothing(
+    shop: Catalog, tmp_path: Path, lines: Sequence[str]
+) -> None:
+    shop.sync(crops_table(tmp_path, "p1.png,x,c1"))
+    entries = []
+    for line in lines:
+        photo, product_id, crop_id = line.split(",")
+        vectors = shop.encoder.encode_photos([tmp_path / photo], "shop")
+        crops = [Crop(crop_id, product_id, "shop", tmp_path / photo)]
+        entries.append(Entry(Product(product_id, price=1.0), crops, vectors))
+    with pytest.raises(BadRequest, match="crop 'c1' belongs to product 'x2?' already"):
+        shop.storage.apply(entries, fingerprint=shop.storage.fingerprint)
+    assert (held(shop), shop["x"].price, shop.storage.seq) == ({"x": [("c1", True)]}, None, 1)

@@ -141,7 +141,8 @@ class Storage(Protocol):
         remove: Iterable[str] = (),
     ) -> int:
         """Put entries, change the metadata of ``products`` and remove others, all in one commit: readers see all of it
-        or nothing. Entries are taken one by one. Returns the ``seq``; raises NotFound for products that are not there.
+        or nothing. Entries are taken one by one. A crop may move between products that are put or removed. Returns the
+        ``seq``; raises NotFound for products that are not there, BadRequest for a crop that two products claim.
         """
         ...
 

@@ -129,18 +129,40 @@ def apply(
     remove_ids: Iterable[str],
     touched: Touched,
 ) -> None:
-    """Put entries one by one, change metadata, and remove products."""
+    """Put entries one by one, change metadata, and remove products.
+
+    A crop may move from a product that is put later on, or removed. Raises BadRequest where its product keeps it.
+    """
     connection = transaction.connection
+    settled: set[str] = set()  # products that were put
+    robbed: dict[str, str] = {}  # product -> a crop that another one has taken from it
     for entry in entries:
         one = prepared(transaction.folder, encoder.dim, entry)
+        robbed |= _take(connection, one, settled, touched)
         put(connection, encoder.encoder, one, touched)
         photos.ensure(transaction.folder, one.photos)
+        settled.add(one.product.product_id)
+        robbed.pop(one.product.product_id, None)
     for product in products:
         transaction.row(product.product_id)  # raises NotFound
         demand_product(product)
         put_product(connection, product, touched)
     for product_id in remove_ids:
         remove(connection, product_id, touched)
+        robbed.pop(product_id, None)
+    for product_id, crop_id in robbed.items():
+        raise _taken(crop_id, product_id)
+
+
+def _take(connection: sqlite3.Connection, entry: Prepared, settled: set[str], touched: Touched) -> dict[str, str]:
+    """Remove crops of the entry's ids from other products that were not put yet; gives those products."""
+    robbed: dict[str, str] = {}
+    for crop in entry.crops:
+        row = connection.execute(OWNER, (crop.crop_id,)).fetchone()
+        if row and row[0] != entry.product.product_id and row[0] not in settled:
+            robbed[row[0]] = crop.crop_id
+            remove_crops(connection, [row[1]], touched)
+    return robbed
 
 
 def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
@@ -204,14 +226,19 @@ def _name(connection: sqlite3.Connection, name: str, kind_: str | None) -> int:
 
 
 def _new_crop(connection: sqlite3.Connection, crop_id: str) -> int:
-    owner = connection.execute(
-        "SELECT product_id FROM crops JOIN products USING (product) WHERE crop_id = ?", (crop_id,)
-    ).fetchone()
+    owner = connection.execute(OWNER, (crop_id,)).fetchone()
     if owner:
-        raise BadRequest(
-            f"crop {crop_id!r} belongs to product {owner[0]!r} already", hint="every crop needs an id of its own"
-        )
+        raise _taken(crop_id, owner[0])
     return _next(connection, "crops")
+
+
+OWNER = "SELECT product_id, crop FROM crops JOIN products USING (product) WHERE crop_id = ?"
+
+
+def _taken(crop_id: str, product_id: str) -> BadRequest:
+    return BadRequest(
+        f"crop {crop_id!r} belongs to product {product_id!r} already", hint="every crop needs an id of its own"
+    )
 
 
 def _put_crop(connection: sqlite3.Connection, crop: CropRow, vector: VectorRow, touched: Touched) -> None:
