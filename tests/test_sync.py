@@ -294,9 +294,7 @@ def test_crops_move_between_products_in_one_commit(
     assert shop.storage.nearest(query, 1)[0].product_id == owner
 
 
-@pytest.mark.parametrize(
-    "lines", [("p1.png,x2,c1",), ("p1.png,x,c1", "p1.png,x2,c1"), ("p1.png,x2,c1", "p1.png,x,c1")]
-)
+@pytest.mark.parametrize("lines", [("p1.png,x2,c1",), ("p1.png,x,c1", "p1.png,x2,c1"), ("p1.png,x2,c1", "p1.png,x,c1")])
 def test_a_crop_of_two_products_is_refused_and_changes_nothing(
     shop: Catalog, tmp_path: Path, lines: Sequence[str]
 ) -> None:
@@ -307,6 +305,21 @@ def test_a_crop_of_two_products_is_refused_and_changes_nothing(
         vectors = shop.encoder.encode_photos([tmp_path / photo], "shop")
         crops = [Crop(crop_id, product_id, "shop", tmp_path / photo)]
         entries.append(Entry(Product(product_id, price=1.0), crops, vectors))
-    with pytest.raises(BadRequest, match="crop 'c1' belongs to product 'x2?' already"):
+    with pytest.raises(BadRequest, match=r"crop 'c1' belongs to product 'x2?' already"):
         shop.storage.apply(entries, fingerprint=shop.storage.fingerprint)
     assert (held(shop), shop["x"].price, shop.storage.seq) == ({"x": [("c1", True)]}, None, 1)
+
+
+def test_the_command_that_the_refusal_names_moves_a_catalog_to_the_encoder_that_ships(
+    shop: Catalog, tmp_path: Path
+) -> None:
+    path = table(tmp_path, NAMES[:3])
+    shop.sync(path)  # as an encoder that shipped before would have
+    prices = tmp_path / "prices.csv"
+    prices.write_text("sku,price\np1,3\n")
+    for arguments in (["sync", path], ["sync", prices], ["add", path], ["search", tmp_path / "p1.png"]):
+        refused = osoroi(arguments[0], tmp_path / "shop", arguments[1])
+        assert refused.exit_code == 1
+        assert "'osoroi reencode CATALOG' to the encoder that ships" in refused.stderr
+    assert osoroi("reencode", tmp_path / "shop").exit_code == 0
+    assert osoroi("sync", tmp_path / "shop", prices).exit_code == 0

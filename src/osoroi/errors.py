@@ -128,6 +128,11 @@ class MissingExtra(OsoroiError):
     """An optional dependency that is not installed."""
 
 
+REENCODE = (
+    "move it: 'osoroi reencode CATALOG' to the encoder that ships, 'osoroi reencode CATALOG --encoder FILE' to another"
+)
+"""What to do about a catalog of another encoder, for hints."""
+
 PARTLY = 3
 """Exit code of a command that left out lines or photos that cannot be read, and did the rest."""
 

@@ -17,7 +17,7 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder, loader
-from osoroi.errors import BadDataset, BadPhoto, OtherEncoder
+from osoroi.errors import REENCODE, BadDataset, BadPhoto, OtherEncoder
 from osoroi.image import LIMITS, Limits
 from osoroi.records import Clues, Crop, Input, Product, Row, Value
 
@@ -120,7 +120,7 @@ def demand_encoder(catalog: Storage, encoder: Encoder) -> None:
         raise OtherEncoder(
             f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, "
             f"not of {encoder.fingerprint[:12]}",
-            hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+            hint=f"use the catalog's encoder, or {REENCODE}",
         )
 
 

@@ -12,7 +12,7 @@ from osoroi import image
 from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
 from osoroi.encoder.calibration import DEPTH, appearance
-from osoroi.errors import BadRequest, OtherEncoder
+from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 
 K = 10
@@ -39,7 +39,7 @@ class Searcher:
             raise OtherEncoder(
                 f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, "
                 f"and the queries would be made by encoder {encoder.fingerprint[:12]}",
-                hint="search with the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+                hint=f"search with the catalog's encoder, or {REENCODE}",
             )
         self.encoder = encoder
         self.catalog = catalog

@@ -295,8 +295,7 @@ def _pixels(crop: Crop, encoder: Encoder, limits: Limits) -> loader.Pixels:
 def _same_crops(crops: list[Crop], before: list[Crop]) -> bool:
     """Whether the catalog has just these crops; a file that was moved is a change."""
     return len(crops) == len(before) and all(
-        _what(crop) == _what(old)
-        and (not isinstance(crop.photo, Path) or crop.photo.absolute() == old.photo)
+        _what(crop) == _what(old) and (not isinstance(crop.photo, Path) or crop.photo.absolute() == old.photo)
         for crop, old in zip(crops, before, strict=True)
     )
 
@@ -310,7 +309,9 @@ def entry_of(one: Wanted, catalog: Storage, stage: Staging, encoder: Encoder) ->
     vectors = [stage.vector(key_of(crop, clue, stage)) for crop in one.crops]
     stored = catalog.entries([product_id]).get(product_id) if any(vector is None for vector in vectors) else None
     held = {} if stored is None else dict(zip(map(_what, stored.crops), stored.vectors, strict=True))
-    rows = [held.get(_what(crop)) if vector is None else vector for crop, vector in zip(one.crops, vectors, strict=True)]
+    rows = [
+        held.get(_what(crop)) if vector is None else vector for crop, vector in zip(one.crops, vectors, strict=True)
+    ]
     known = [row for row in rows if row is not None]
     if len(known) < len(rows):
         raise Busy(

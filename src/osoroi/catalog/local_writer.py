@@ -11,7 +11,7 @@ from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import Settings
-from osoroi.errors import OtherEncoder
+from osoroi.errors import REENCODE, OtherEncoder
 from osoroi.records import Product, Value
 
 
@@ -64,7 +64,7 @@ class LocalWriter:
             raise OtherEncoder(
                 f"the catalog {self._pool.folder} holds vectors of encoder {self.encoder.fingerprint[:12]}, "
                 f"and these are by encoder {fingerprint[:12]}",
-                hint="use the catalog's encoder, or move the catalog: osoroi reencode CATALOG --encoder FILE",
+                hint=f"use the catalog's encoder, or {REENCODE}",
             )
 
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
