@@ -58,11 +58,11 @@ def found(client: TestClient, photo: bytes | None = None, **fields: str) -> list
 
 def test_a_red_photo_finds_the_red_product_and_the_answer_is_that_of_search_json(client, encoder):
     answer = search(client, picture(RED), k="2").json()
-    assert set(answer) == {"hits", "encoder", "detail", "took_s"}
+    assert set(answer) == {"hits", "probability", "nothing_like_it", "encoder", "detail", "took_s"}
     assert answer["encoder"] == encoder.fingerprint
     assert answer["detail"] is None
     first = answer["hits"][0]
-    assert set(first) == {"rank", "product_id", "score", "crop_id", "parts", "product"}
+    assert set(first) == {"rank", "product_id", "score", "crop_id", "parts", "product", "probability"}
     assert (first["rank"], first["product_id"], first["crop_id"]) == (1, "P1", "P1/0")
     assert first["score"] == pytest.approx(1, abs=1e-4)  # the same pixels: both cosines are 1
     assert first["parts"] == pytest.approx({"deep": 1, "detail": 1}, abs=1e-4)

@@ -19,7 +19,7 @@ from osoroi.evaluation import calibration as calibrating
 from osoroi.evaluation.calibration import auroc, calibration_error
 from osoroi.evaluation.evaluate import evaluate
 from osoroi.evaluation.results import Evaluation
-from osoroi.search import Searcher
+from osoroi.search import UNLIKELY, Searcher, response
 from shop import RED, fill, goods, picture
 from tiny import TinyEncoder
 
@@ -171,9 +171,20 @@ def test_hits_of_a_photo_have_the_probabilities_of_the_whole_list(searcher: Sear
     assert searcher.search_batch([picture(RED)], k=1)[0][0].probability == pytest.approx(chances[0])
 
 
+def test_whether_the_product_is_there_is_told_by_the_whole_list_whatever_the_page(searcher: Searcher) -> None:
+    chances = [hit.probability for hit in searcher.search(picture(RED), k=5)]
+    pages = [searcher.search(picture(RED), k=1, offset=offset) for offset in range(5)]
+    assert [page[0].in_catalog for page in pages] == pytest.approx([sum(chances)] * 5)
+    said = [response(page, encoder="", detail=None, took_s=0.0, offset=offset) for offset, page in enumerate(pages)]
+    assert [one["hits"][0]["rank"] for one in said] == [1, 2, 3, 4, 5]
+    assert {one["probability"] for one in said} == {pages[0][0].in_catalog}
+    assert {one["nothing_like_it"] for one in said} == {sum(chances) < UNLIKELY}
+
+
 def test_there_is_no_probability_where_none_was_fitted_for_the_query(searcher: Searcher, tmp_path: Path) -> None:
     others = [
         searcher.search(picture(RED), detail=0.9),
+        searcher.search(picture(RED), where="price < 9000"),
         searcher.search(picture(RED), detail_from="navy"),
         searcher.similar("P1"),
     ]

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.memory import memory_index
-from osoroi.catalog.store.settings import Settings, snapshots
+from osoroi.catalog.memory import memory_index, snapshots
+from osoroi.catalog.store.settings import Settings
 from osoroi.cli.backup import command as backup_command
 from osoroi.cli.check import command as check_command
 from osoroi.errors import BadCatalog

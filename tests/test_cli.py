@@ -141,7 +141,7 @@ def test_a_product_of_the_catalog_asks_for_more_like_it(shop: Path, tmp_path: Pa
 def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp_path: Path) -> None:
     result = osoroi("search", shop, table.parent / "red-street.png", "--grid", tmp_path / "grid.png")
     head, *lines = result.stdout.splitlines()
-    assert head.split() == ["rank", "score", "deep", "detail", "kind", "product", "title", "price"]
+    assert head.split() == ["rank", "chance", "score", "deep", "detail", "kind", "product", "title", "price"]
     assert len(lines) == 4
     with Image.open(tmp_path / "grid.png") as picture:
         assert picture.width > 5 * 160

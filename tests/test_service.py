@@ -170,7 +170,7 @@ def test_a_body_above_the_limit_is_refused_whether_or_not_it_says_how_long_it_is
         )
         assert [told.status_code, chunked.status_code] == [413, 413]
         assert told.headers["connection"] == "close"
-        assert "20000 bytes" in told.json()["error"]
+        assert "20,000 bytes" in told.json()["error"]
         assert httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}).status_code == 200
 
 

@@ -250,8 +250,9 @@ class Row(NamedTuple):
 class Hit:
     """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part.
 
-    ``probability`` is the chance that this is the very product in the photo. It is None where the encoder has no
-    calibration, and where the query is no street photo under the encoder's own weights.
+    ``probability`` is the chance that this is the very product in the photo, and ``in_catalog`` that any of the first
+    twelve products of the whole list is, whichever page of it this hit is on. Both are None where the encoder has no
+    calibration, under a filter, and where the query is no street photo under the encoder's own weights.
     """
 
     product_id: str
@@ -260,3 +261,4 @@ class Hit:
     product: Product
     parts: Mapping[str, float] = field(default_factory=dict)
     probability: float | None = None
+    in_catalog: float | None = None

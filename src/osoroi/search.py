@@ -22,7 +22,7 @@ DETAIL_ALONE = Clues(known={})
 """Clues for a photo of which colour and pattern alone are used: its kind is not judged."""
 
 UNLIKELY = 0.2
-"""Chance below which a response says that the product itself is probably not among its hits."""
+"""Chance below which a response says that the product itself is probably not in the catalog."""
 
 SAMPLE = 256
 """Vectors of a catalog that tell the share of its products whose kind the shop says."""
@@ -124,10 +124,12 @@ class Searcher:
         judged: bool = False,
     ) -> list[Hit]:
         """The k best products for a vector of the encoder, with the cosine of each part. ``without`` names products
-        to leave out. ``judged`` adds probabilities, which hold for a street photo under the encoder's own weights."""
+        to leave out. ``judged`` adds probabilities, which hold for a street photo under the encoder's own weights, and
+        without a filter: one may leave the very product out."""
         if k < 1 or offset < 0:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
         query = self.encoder.weigh(vector, detail, categorised=self.categorised())  # [1 d]
+        judged = judged and where is None
         depth = max(k + offset, DEPTH) if judged else k + offset
         hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), vector)
         return (self.judge(hits) if judged else hits)[offset : offset + k]
@@ -138,7 +140,11 @@ class Searcher:
         if calibration is None or not hits:
             return list(hits)
         chances = calibration.probabilities(appearance(self.encoder.metadata.graph_parts, [hit.parts for hit in hits]))
-        return [replace(hit, probability=float(chance)) for hit, chance in zip(hits, chances, strict=True)]
+        any_of_them = min(1.0, float(chances.sum()))
+        return [
+            replace(hit, probability=float(chance), in_catalog=any_of_them)
+            for hit, chance in zip(hits, chances, strict=True)
+        ]
 
     def categorised(self) -> float:
         """The share of products whose kind the shop says, from a sample of vectors; 1 where nothing depends on it."""
@@ -173,41 +179,56 @@ def detail_domain(box: Box | None) -> Domain:
 
 
 def response(
-    hits: Sequence[Hit], *, encoder: str, detail: float | None, took_s: float, garment: Mapping[str, Any] | None = None
+    hits: Sequence[Hit],
+    *,
+    encoder: str,
+    detail: float | None,
+    took_s: float,
+    offset: int = 0,
+    garment: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Hits as plain data: what ``osoroi search --json`` prints and the service sends.
 
     ``encoder`` is the encoder's fingerprint, ``detail`` the weight that was asked for or None, ``took_s`` seconds.
-    ``garment`` is the one that was found in the photo and searched with, as ``garments.fields`` gives it.
+    ``offset`` products stand before these. ``garment`` is the one that was found in the photo and searched with, as
+    ``garments.fields`` gives it.
     """
     located = {} if garment is None else {"garment": garment}
-    return {**located, **_ranked(hits), "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
+    return {**located, **_ranked(hits, offset), "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
 
 
 def outfit_response(
-    lists: Iterable[tuple[Mapping[str, Any], Sequence[Hit]]], *, encoder: str, detail: float | None, took_s: float
+    lists: Iterable[tuple[Mapping[str, Any], Sequence[Hit]]],
+    *,
+    encoder: str,
+    detail: float | None,
+    took_s: float,
+    offset: int = 0,
 ) -> dict[str, Any]:
     """The hits of each garment of a photo as plain data; the garments are as ``garments.fields`` gives them."""
-    rows = [{**garment, **_ranked(hits)} for garment, hits in lists]
+    rows = [{**garment, **_ranked(hits, offset)} for garment, hits in lists]
     return {"garments": rows, "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
 
 
-def _ranked(hits: Sequence[Hit]) -> dict[str, Any]:
-    chance = chance_among(hits)
+def _ranked(hits: Sequence[Hit], offset: int) -> dict[str, Any]:
     return {
-        "hits": [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)],
-        "probability": chance,
-        "nothing_like_it": chance is not None and chance < UNLIKELY,
+        "hits": [_plain(hit, rank) for rank, hit in enumerate(hits, start=offset + 1)],
+        "probability": hits[0].in_catalog if hits else None,
+        "nothing_like_it": is_unlikely(hits),
     }
 
 
-def chance_among(hits: Sequence[Hit]) -> float | None:
-    """The chance that the very product of the photo is among these hits; None where there are no hits, or they
-    have no probabilities.
+def _plain(hit: Hit, rank: int) -> dict[str, Any]:
+    fields = {"rank": rank, **vars(hit), "product": vars(hit.product)}
+    del fields["in_catalog"]  # it is said once, of the whole list
+    return fields
+
+
+def is_unlikely(hits: Sequence[Hit]) -> bool:
+    """Whether the very product of the photo is probably not in the catalog, as far as the whole list tells.
 
     >>> from osoroi.records import Product
-    >>> chance_among([Hit("a", 0.9, "a/1", Product("a"), probability=p) for p in (0.5, 0.25)])
-    0.75
+    >>> [is_unlikely([Hit("a", 0.9, "a/1", Product("a"), in_catalog=chance)]) for chance in (0.1, 0.9, None)]
+    [True, False, False]
     """
-    chances = [hit.probability for hit in hits if hit.probability is not None]
-    return sum(chances) if len(chances) == len(hits) and hits else None
+    return bool(hits) and hits[0].in_catalog is not None and hits[0].in_catalog < UNLIKELY

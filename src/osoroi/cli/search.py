@@ -11,7 +11,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
-from osoroi.search import UNLIKELY, Searcher, chance_among, outfit_response, response
+from osoroi.search import Searcher, is_unlikely, outfit_response, response
 from osoroi.text import number
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def command(
     if as_json:
         found = fields_of(chosen)
         fingerprint = searcher.encoder.fingerprint
-        answer = response(hits, encoder=fingerprint, detail=detail, took_s=took_s, garment=found)
+        answer = response(hits, encoder=fingerprint, detail=detail, took_s=took_s, offset=offset, garment=found)
         text.show_json(answer | {"total": total, "offset": offset})
     else:
         show_hits(hits, offset)
@@ -177,9 +177,10 @@ def _demand_fitting(
 def show_hits(hits: Sequence[Hit], offset: int = 0) -> None:
     """Print hits as a table; a note on stderr says where the product itself is probably not among them."""
     text.show(table(hits, offset) if hits else "nothing in the catalog matches")
-    chance = chance_among(hits)
-    if chance is not None and chance < UNLIKELY:
-        text.warn(f"the product itself is probably not in this catalog ({chance:.0%}); these are the nearest")
+    if is_unlikely(hits):
+        text.warn(
+            f"the product itself is probably not in this catalog ({hits[0].in_catalog:.0%}); these are the nearest"
+        )
 
 
 def _without_others(*others: object) -> None:

@@ -1,9 +1,9 @@
 r"""How well a product agrees with words, and with a photo where there is one.
 
-.. math:: s = \frac{1}{n} \sum_{i=1}^{n} a_i
+.. math:: s = \frac{\sum_i w_i a_i}{\sum_i w_i}
 
-over what the query has, each in [0, 1]: kind, colour, pattern, words of the title, photo. Kind and colour count twice:
-a shop's visitor who writes them means them.
+over what the query has, each in [0, 1]: kind (w = 4), colour (2), pattern, words of the title and photo (1). Whoever asks for
+a red skirt rather gets a skirt of another colour than red trousers.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from osoroi.garments.kinds import read_category
 from osoroi.records import Product
 from osoroi.words.reading import Words, read, same_color
 
-DOUBLE: Final = ("kind", "color")
+WEIGHTS: Final = {"kind": 4, "color": 2, "pattern": 1, "title": 1, "photo": 1}
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,14 @@ def agreement(
 
 
 def score(agreement: Agreement) -> float:
-    """The mean over what the query has, kind and colour twice.
+    """The weighted mean over what the query has.
 
     >>> score(Agreement(kind=1.0, title=0.5))
-    0.8333333333333334
+    0.9
+    >>> score(Agreement(kind=1.0, color=0.0, title=0.5)) > score(Agreement(kind=0.0, color=1.0, title=0.5))
+    True
     """
-    weights = {name: 2 if name in DOUBLE else 1 for name, value in vars(agreement).items() if value is not None}
+    weights = {name: WEIGHTS[name] for name, value in vars(agreement).items() if value is not None}
     total = sum(weights.values())
     return sum(weight * getattr(agreement, name) for name, weight in weights.items()) / total if total else 0.0
 

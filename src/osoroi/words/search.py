@@ -50,7 +50,7 @@ class WordSearch:
         """The k best distinct products for words, or for words and a photo whose cut they should have.
 
         The words' colour takes the place of the photo's, their kind that of its kind. A hit's score is that of
-        ``fusion``, in [0, 1]; its parts are cosines as always. Raises BadRequest, BadPhoto and BadFilter.
+        ``fusion``, in (0, 1]; its parts are cosines as always. Raises BadRequest, BadPhoto and BadFilter.
         """
         if not text.strip() or len(text) > LONGEST or k < 1:
             raise BadRequest(f"a text of {len(text)} characters and k={k}", hint=f"write up to {LONGEST} characters")
@@ -62,7 +62,8 @@ class WordSearch:
         hits = self.searcher.nearest(vector, pool, where=where, detail=dial)
         named = {hit.product_id for hit in hits}
         more = self._entries([each for each in titles if each not in named], where, vector)
-        return WordHits(self._fused([*hits, *more], words, titles, with_photo=photo is not None)[:k], words)
+        fused = self._fused([*hits, *more], words, titles, with_photo=photo is not None)
+        return WordHits([hit for hit in fused if hit.score > 0][:k], words)
 
     def _vector(self, words: Words, photo: PhotoLike | None, box: BoxLike | None) -> Float32[np.ndarray, "1 d"]:
         encoder = self.searcher.encoder

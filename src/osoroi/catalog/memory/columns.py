@@ -109,7 +109,7 @@ class Column:
         return table
 
     def _places_by_value(self, *, exact: bool) -> dict[tuple[type, Known], list[int]]:
-        """Where values of a type stand among the words, alone or in a list. Words are only added, so this is extended."""
+        """Where values of a type stand among the words, alone or in a list. Words are only added."""
         count, places_of = self._by_value.get(exact, (0, {}))
         if count < len(self.words):
             places_of = {value: [*places] for value, places in places_of.items()}  # threads may read the old ones

@@ -116,11 +116,16 @@ async def search(request: Request) -> Response:
     else:
         lists = [(fields(garment), hits) for garment, hits in await service.search_each(parameters)]
     took_s = time.perf_counter() - start
-    encoder, detail = service.encoder.fingerprint, parameters.detail
+    said: dict[str, Any] = {
+        "encoder": service.encoder.fingerprint,
+        "detail": parameters.detail,
+        "took_s": took_s,
+        "offset": parameters.offset,
+    }
     if parameters.garment == ALL:
-        return to_json(outfit_response(lists, encoder=encoder, detail=detail, took_s=took_s))
+        return to_json(outfit_response(lists, **said))
     garment, hits = lists[0] if lists else (None, hits)
-    return to_json(response(hits, encoder=encoder, detail=detail, took_s=took_s, garment=garment))
+    return to_json(response(hits, **said, garment=garment))
 
 
 @reads.get("/products", response_model=schemas.ListResponse, tags=["products"])

@@ -59,8 +59,9 @@ class FacetCounts:
             return known.facets
         if len(catalog) * len(catalog.columns()) <= self.cells:
             return self._count(state)
+        stand_in = known.facets or self._known.get(None, Counted()).facets
         self._count_later(state)
-        return known.facets or self._known.get(None, Counted()).facets
+        return stand_in
 
     def _count(self, state: UrlState) -> Sequence[Facet]:
         catalog = self.catalog()

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from osoroi.errors import BadPhoto, Busy, NoKey, NotFound, OsoroiError, TooLarge, TooMuch
 from osoroi.records import Hit, Product
-from osoroi.search import UNLIKELY, chance_among
+from osoroi.search import is_unlikely
 from osoroi.server.api.routes import shortened
 from osoroi.server.limits import RETRY_S
 from osoroi.server.pages import view_model
@@ -147,7 +147,6 @@ class Pages:
         stored = self.service.catalog.get_many({hit.product_id for hit in chain(hits, *rows)})
         made = [view_model.cards(row, stored, state, words, lang) for row in rows]
         dials = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
-        chance = chance_among([hit for hit in hits if isinstance(hit, Hit)])
         return Results(
             cards=view_model.cards(hits, stored, state, words, lang),
             strips=[Strip(name, state.address(detail=dial), row) for name, dial, row in dials],
@@ -155,7 +154,7 @@ class Pages:
             filters=view_model.filters(self.counts.of(state), state, words, lang),
             mark=mark,
             row=row,
-            unlikely=chance is not None and chance < UNLIKELY,
+            unlikely=is_unlikely([hit for hit in hits if isinstance(hit, Hit)]),
         )
 
     def _more(self, hits: Sequence[Hit | Product], state: UrlState) -> str | None:
