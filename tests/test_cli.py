@@ -130,6 +130,16 @@ def test_an_unknown_column_is_an_error_that_names_the_columns(shop: Path, table:
     assert "price" in result.stderr
 
 
+def test_a_filter_that_cannot_be_read_is_shown_with_a_caret_on_lines_of_its_own(shop: Path) -> None:
+    result = osoroi("search", shop, "--like", "red", "--where", "prices\x1b < 4000")
+    assert result.exit_code == 1
+    head, line, caret = result.stderr.splitlines()
+    assert (line, caret) == ("  prices\\x1b < 4000", "        ^")
+    assert head.startswith("error: the filter cannot be read at column 7")
+    data = osoroi("remove", shop, "two\nlines")
+    assert "two\\nlines" in data.stderr
+
+
 def test_a_product_of_the_catalog_asks_for_more_like_it(shop: Path, tmp_path: Path) -> None:
     grid = tmp_path / "grid.png"
     result = osoroi("search", shop, "--like", "red", "--where", "price < 9000", "--grid", grid, "--json")
