@@ -185,6 +185,19 @@ def test_what_is_wrong_is_said_on_stderr_with_its_exit_code(
     assert result.stdout == ""
 
 
+def test_a_table_without_a_line_is_called_that(tmp_path: Path) -> None:
+    table = tmp_path / "products.csv"
+    write(table, [["photo", "product_id", "title"]])
+    for words in (["look", table], ["add", tmp_path / "shop", table]):
+        result = osoroi(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{table} has no lines below the header" in result.stderr
+    write(table, [["photo", "product_id", "title"], ["a.jpg"]])
+    result = osoroi("add", tmp_path / "shop", table)
+    assert result.exit_code == 1
+    assert "can be read; the first: line 2: 1 values for 3 columns" in result.stderr
+
+
 def test_remove_takes_products_out_and_names_those_it_does_not_hold(table: Path, tmp_path: Path) -> None:
     osoroi("add", tmp_path / "shop", f"table:{table}")
     result = osoroi("remove", tmp_path / "shop", "red", "nobody", "--json")
