@@ -123,6 +123,24 @@ def test_a_filter_keeps_what_matches_alone(shop: Path, table: Path) -> None:
     assert "nothing in the catalog matches" in nothing.output
 
 
+def test_an_offset_beyond_the_end_is_told_from_a_filter_that_nothing_matches(shop: Path, table: Path) -> None:
+    photo = table.parent / "red-street.png"
+    found = osoroi("search", shop, photo, "--where", "price >= 3000", "--offset", "5")
+    assert "2 products match, and none is left after --offset 5" in found.stdout
+    nothing = osoroi("search", shop, photo, "--where", "price > 9000", "--offset", "5")
+    assert nothing.stdout == "nothing in the catalog matches\n"
+
+
+def test_every_garment_has_its_list_sorted_its_filter_spelled_and_its_offset(shop: Path, table: Path) -> None:
+    words = ["search", shop, table.parent / "red-shop.png", "--garment", "all"]
+    ordered = osoroi(*words, "--sort", "-price", "--json")
+    lists = [[hit["product"]["price"] for hit in each["hits"]] for each in json.loads(ordered.stdout)["garments"]]
+    assert lists and all(prices == [4000, 3000, 2000, 1000] for prices in lists)
+    assert 'did you mean "boxes"?' in osoroi(*words, "--where", "category = boxs").stderr
+    assert osoroi(*words, "--offset", "3").stdout.splitlines()[2].startswith("4 ")
+    assert "4 products match, and none is left after --offset 9" in osoroi(*words, "--offset", "9").stdout
+
+
 def test_an_unknown_column_is_an_error_that_names_the_columns(shop: Path, table: Path) -> None:
     result = osoroi("search", shop, table.parent / "red-street.png", "--where", "colour = red")
     assert result.exit_code == 1
@@ -170,6 +188,11 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
         (["search", "{shop}", "{photo}", "--like", "red"], 2, "and not both"),
         (["search", "{shop}", "--like", "red", "--box", "1,2,3,4"], 2, "--box is a garment in a PHOTO"),
         (["search", "{shop}", "--like", "nobody"], 1, "nobody"),
+        (["search", "{shop}", "--text", "red", "--offset", "1"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "--text", "red", "--sort", "price"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "{photo}", "--text", "red", "--kind", "top"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "--text", "red", "--detail-box", "1,2,3,4"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "--text", "red", "--detail", "1"], 2, "--detail weighs the colour and pattern of a PHOTO"),
         (["add", "{shop}", "atlas:here"], 1, "no reader is called 'atlas'"),
         (["info", "no-such-file"], 1, "no-such-file"),
         (["dance"], 2, "No such command"),
