@@ -192,7 +192,11 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
         (["search", "{shop}", "--text", "red", "--sort", "price"], 2, "--text goes with PHOTO, --box, -k"),
         (["search", "{shop}", "{photo}", "--text", "red", "--kind", "top"], 2, "--text goes with PHOTO, --box, -k"),
         (["search", "{shop}", "--text", "red", "--detail-box", "1,2,3,4"], 2, "--text goes with PHOTO, --box, -k"),
-        (["search", "{shop}", "--text", "red", "--detail", "1"], 2, "--detail weighs the colour and pattern of a PHOTO"),
+        (
+            ["search", "{shop}", "--text", "red", "--detail", "1"],
+            2,
+            "--detail weighs the colour and pattern of a PHOTO",
+        ),
         (["add", "{shop}", "atlas:here"], 1, "no reader is called 'atlas'"),
         (["info", "no-such-file"], 1, "no-such-file"),
         (["dance"], 2, "No such command"),

@@ -83,10 +83,14 @@ def test_a_system_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
         (('dataset = "drawn:{data}"', ""), r"system 'one' has no dataset; name one to train on, or an encoder"),
         (('"drawn:24:9"', '"drawn:54:3"\nsplit = "val"'), r"chooses its epoch on val .* reports the same split"),
         (("title = ", "title "), r"cannot be read as a plan"),
-        (('[evaluation.drawn]\ndataset = "drawn:24:9"\ncorrupt = [false, true]', "[evaluation]\ndrawn = 3"),
-         r"plan.toml: evaluation 'drawn' = 3 is not a table; its keys: dataset"),
-        (('[evaluation.drawn]\ndataset = "drawn:24:9"\ncorrupt = [false, true]', "[evaluation]"),
-         r"the plan: evaluation is empty; evaluation is a table"),
+        (
+            ('[evaluation.drawn]\ndataset = "drawn:24:9"\ncorrupt = [false, true]', "[evaluation]\ndrawn = 3"),
+            r"plan.toml: evaluation 'drawn' = 3 is not a table; its keys: dataset",
+        ),
+        (
+            ('[evaluation.drawn]\ndataset = "drawn:24:9"\ncorrupt = [false, true]', "[evaluation]"),
+            r"the plan: evaluation is empty; evaluation is a table",
+        ),
         (('base = "one"', 'base = ["one"]'), r"system 'two': base = \['one'\] is not a text"),
         (("seeds = [3]", "seeds = []"), r"system 'two': seeds is empty; seeds is a list of whole numbers"),
         (('name = "two"', 'name = "../../evil"'), r"the name '../../evil' is none of a file; use letters, digits"),

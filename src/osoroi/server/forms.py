@@ -63,7 +63,9 @@ class Form:
     def photos(self, *, most: int, name: str = "photo") -> list[bytes]:
         """The files of one name; raises BadRequest for more than ``most``, and for a photo that is no file or empty."""
         if name in self.empty:
-            raise BadRequest(f"the photo in the field {name!r} is empty", hint="send the file of a photo, with its bytes")
+            raise BadRequest(
+                f"the photo in the field {name!r} is empty", hint="send the file of a photo, with its bytes"
+            )
         parts = self.parts.get(name, [])
         if len(parts) > most or any(part.content and not part.is_file for part in parts):
             what = "one photo, as a file" if most == 1 else f"photos as files, {most} at most"
