@@ -123,11 +123,39 @@ def test_a_filter_keeps_what_matches_alone(shop: Path, table: Path) -> None:
     assert "nothing in the catalog matches" in nothing.output
 
 
+def test_an_offset_beyond_the_end_is_told_from_a_filter_that_nothing_matches(shop: Path, table: Path) -> None:
+    photo = table.parent / "red-street.png"
+    found = osoroi("search", shop, photo, "--where", "price >= 3000", "--offset", "5")
+    assert "2 products match, and none is left after --offset 5" in found.stdout
+    nothing = osoroi("search", shop, photo, "--where", "price > 9000", "--offset", "5")
+    assert nothing.stdout == "nothing in the catalog matches\n"
+
+
+def test_every_garment_has_its_list_sorted_its_filter_spelled_and_its_offset(shop: Path, table: Path) -> None:
+    words = ["search", shop, table.parent / "red-shop.png", "--garment", "all"]
+    ordered = osoroi(*words, "--sort", "-price", "--json")
+    lists = [[hit["product"]["price"] for hit in each["hits"]] for each in json.loads(ordered.stdout)["garments"]]
+    assert lists and all(prices == [4000, 3000, 2000, 1000] for prices in lists)
+    assert 'did you mean "boxes"?' in osoroi(*words, "--where", "category = boxs").stderr
+    assert osoroi(*words, "--offset", "3").stdout.splitlines()[2].startswith("4 ")
+    assert "4 products match, and none is left after --offset 9" in osoroi(*words, "--offset", "9").stdout
+
+
 def test_an_unknown_column_is_an_error_that_names_the_columns(shop: Path, table: Path) -> None:
     result = osoroi("search", shop, table.parent / "red-street.png", "--where", "colour = red")
     assert result.exit_code == 1
     assert "colour" in result.stderr
     assert "price" in result.stderr
+
+
+def test_a_filter_that_cannot_be_read_is_shown_with_a_caret_on_lines_of_its_own(shop: Path) -> None:
+    result = osoroi("search", shop, "--like", "red", "--where", "prices\x1b < 4000")
+    assert result.exit_code == 1
+    head, line, caret = result.stderr.splitlines()
+    assert (line, caret) == ("  prices\\x1b < 4000", "        ^")
+    assert head.startswith("error: the filter cannot be read at column 7")
+    data = osoroi("remove", shop, "two\nlines")
+    assert "two\\nlines" in data.stderr
 
 
 def test_a_product_of_the_catalog_asks_for_more_like_it(shop: Path, tmp_path: Path) -> None:
@@ -160,6 +188,15 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
         (["search", "{shop}", "{photo}", "--like", "red"], 2, "and not both"),
         (["search", "{shop}", "--like", "red", "--box", "1,2,3,4"], 2, "--box is a garment in a PHOTO"),
         (["search", "{shop}", "--like", "nobody"], 1, "nobody"),
+        (["search", "{shop}", "--text", "red", "--offset", "1"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "--text", "red", "--sort", "price"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "{photo}", "--text", "red", "--kind", "top"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "--text", "red", "--detail-box", "1,2,3,4"], 2, "--text goes with PHOTO, --box, -k"),
+        (
+            ["search", "{shop}", "--text", "red", "--detail", "1"],
+            2,
+            "--detail weighs the colour and pattern of a PHOTO",
+        ),
         (["add", "{shop}", "atlas:here"], 1, "no reader is called 'atlas'"),
         (["info", "no-such-file"], 1, "no-such-file"),
         (["dance"], 2, "No such command"),
@@ -173,6 +210,19 @@ def test_what_is_wrong_is_said_on_stderr_with_its_exit_code(
     assert result.exit_code == code
     assert says in result.stderr
     assert result.stdout == ""
+
+
+def test_a_table_without_a_line_is_called_that(tmp_path: Path) -> None:
+    table = tmp_path / "products.csv"
+    write(table, [["photo", "product_id", "title"]])
+    for words in (["look", table], ["add", tmp_path / "shop", table]):
+        result = osoroi(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{table} has no lines below the header" in result.stderr
+    write(table, [["photo", "product_id", "title"], ["a.jpg"]])
+    result = osoroi("add", tmp_path / "shop", table)
+    assert result.exit_code == 1
+    assert "can be read; the first: line 2: 1 values for 3 columns" in result.stderr
 
 
 def test_remove_takes_products_out_and_names_those_it_does_not_hold(table: Path, tmp_path: Path) -> None:

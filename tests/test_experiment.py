@@ -83,12 +83,30 @@ def test_a_system_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
         (('dataset = "drawn:{data}"', ""), r"system 'one' has no dataset; name one to train on, or an encoder"),
         (('"drawn:24:9"', '"drawn:54:3"\nsplit = "val"'), r"chooses its epoch on val .* reports the same split"),
         (("title = ", "title "), r"cannot be read as a plan"),
+        (
+            ('[evaluation.drawn]\ndataset = "drawn:24:9"\ncorrupt = [false, true]', "[evaluation]\ndrawn = 3"),
+            r"plan.toml: evaluation 'drawn' = 3 is not a table; its keys: dataset",
+        ),
+        (
+            ('[evaluation.drawn]\ndataset = "drawn:24:9"\ncorrupt = [false, true]', "[evaluation]"),
+            r"the plan: evaluation is empty; evaluation is a table",
+        ),
+        (('base = "one"', 'base = ["one"]'), r"system 'two': base = \['one'\] is not a text"),
+        (("seeds = [3]", "seeds = []"), r"system 'two': seeds is empty; seeds is a list of whole numbers"),
+        (('name = "two"', 'name = "../../evil"'), r"the name '../../evil' is none of a file; use letters, digits"),
+        (('name = "two"', 'name = ".."'), r"the name '..' is none of a file"),
+        (("[evaluation.drawn]", '[evaluation."a/b"]'), r"evaluation: the name 'a/b' is none of a file"),
     ],
 )
 def test_a_plan_that_is_wrong_is_refused_with_the_place(tmp_path, change, message):
     assert change[0] in PLAN
     with pytest.raises(BadRequest, match=message):
         planned(tmp_path, PLAN.replace(*change))
+
+
+def test_a_plan_without_systems_is_refused(tmp_path):
+    with pytest.raises(BadRequest, match="the plan: system is empty; system is a list of tables"):
+        planned(tmp_path, "system = []\n" + PLAN.split("[[system]]")[0])
 
 
 def test_search_takes_lists_of_values_that_a_recipe_takes(tmp_path):

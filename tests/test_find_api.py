@@ -323,3 +323,13 @@ def test_the_networks_are_loaded_once() -> None:
     asyncio.run(ask())
     finder.close()
     assert loads == [1]
+
+
+@pytest.mark.parametrize("name", ["photo", "detail_from"])
+def test_a_photo_of_no_bytes_is_called_empty_and_a_file_that_was_not_chosen_is_none(client, snap, name):
+    photo = [("photo", ("snap.png", snap))] if name != "photo" else []
+    answer = client.post("/v1/search", files=[*photo, (name, ("zero.png", b""))])
+    assert (answer.status_code, answer.json()["error"]) == (400, f"the photo in the field '{name}' is empty")
+    answer = client.post("/v1/search", files=[*photo, (name, ("", b""))])
+    assert answer.status_code == (400 if name == "photo" else 200)
+    assert answer.json().get("error", "here is none").endswith("here is none")

@@ -318,6 +318,23 @@ def test_half_inputs_are_fed_in_half_precision(tmp_path):
     assert made.encoder.dim == 2 + DEFAULT.dim - DEFAULT.parts[0].size
 
 
+@pytest.mark.parametrize("name", ["model.py", "photo.png", "weights"])
+def test_a_file_of_another_kind_is_no_model(tmp_path, name):
+    (tmp_path / name).write_bytes(b"import osoroi")
+    make_it = ["encoder", "make", "--out", str(tmp_path / "made.onnx"), "--backbone"]
+    for words in ([str(tmp_path / name)], [str(tmp_path), "--file", name]):
+        done = CliRunner().invoke(main, [*make_it, *words])
+        assert done.exit_code == 2
+        assert f"{tmp_path / name} is no model; give the folder of a model" in done.stderr
+
+
+def test_a_part_has_one_number_at_least(tmp_path):
+    words = ["encoder", "make", "--backbone", str(tmp_path), "--out", str(tmp_path / "made.onnx"), "--dim", "0"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "0 is not in the range x>=1" in done.stderr
+
+
 def test_the_whole_way_from_a_folder_to_a_search(tmp_path):
     pytest.importorskip("transformers")
     squashed(tmp_path / "in")

@@ -70,3 +70,12 @@ def test_the_yen_sign_is_that_of_china_where_prices_have_fractions() -> None:
     column.see("¥39.90")
     assert column.amount("¥1,290") == (1290.0, "CNY")
     assert column.notes()[0] == "`¥` read as CNY"
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "euc_jp", "shift_jis"])
+@pytest.mark.parametrize("text", [b"\\3,990", b"\\ 3990", b"\\1,298"])
+def test_the_byte_that_japanese_encodings_show_as_yen_is_read_as_yen(encoding: str, text: bytes) -> None:
+    column = PriceFormat()
+    decoded = text.decode(encoding)
+    column.see(decoded)
+    assert column.amount(decoded) == (float(text.decode().strip("\\ ").replace(",", "")), "JPY")

@@ -65,7 +65,14 @@ class BadIndex(OsoroiError):
 
 
 class BadFilter(OsoroiError):
-    """A ``where`` that does not parse, or names a column that is not there."""
+    """A ``where`` that does not parse, or names a column that is not there.
+
+    ``below`` are lines of ours at the end of the hint, which point into the filter.
+    """
+
+    def __init__(self, what: str, *, hint: str = "", below: str = "") -> None:
+        super().__init__(what, hint=hint + below)
+        self.below = below
 
 
 class BadCatalog(OsoroiError):

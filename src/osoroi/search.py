@@ -212,13 +212,14 @@ def outfit_response(
 
 def _ranked(hits: Sequence[Hit], offset: int) -> dict[str, Any]:
     return {
-        "hits": [_plain(hit, rank) for rank, hit in enumerate(hits, start=offset + 1)],
+        "hits": [hit_fields(hit, rank) for rank, hit in enumerate(hits, start=offset + 1)],
         "probability": hits[0].in_catalog if hits else None,
         "nothing_like_it": is_unlikely(hits),
     }
 
 
-def _plain(hit: Hit, rank: int) -> dict[str, Any]:
+def hit_fields(hit: Hit, rank: int) -> dict[str, Any]:
+    """One hit as plain data, with its rank in the whole list."""
     fields = {"rank": rank, **vars(hit), "product": vars(hit.product)}
     del fields["in_catalog"]  # it is said once, of the whole list
     return fields

@@ -1,5 +1,6 @@
 """A table on its way into a catalog: its layout, lines that cannot be read, photos of links, and what would change."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,7 @@ def open_incoming(dataset: str) -> Incoming:
         raise BadDataset(
             problem, hint=f"osoroi look {reader.path} --recipe FILE.toml writes a recipe in which to say so"
         )
+    require_lines(layout)
     if not layout.has_photos and "product_id" not in layout.columns:
         names = ", ".join(column.header for column in layout.columns.values())
         raise BadDataset(
@@ -98,6 +100,19 @@ def open_incoming(dataset: str) -> Incoming:
             hint=f"the columns are {names}; osoroi look {reader.path} --recipe FILE.toml writes a recipe to name them",
         )
     return Incoming(reader, layout)
+
+
+def require_lines(layout: Layout) -> None:
+    """Raise BadDataset for a table of which no line can be read, or which has none."""
+    if layout.lines:
+        return
+    path = layout.source.path
+    bad: list[BadLine] = []
+    deque(layout.read(bad.append), maxlen=0)
+    if bad:
+        raise BadDataset(f"no line of {path} can be read; the first: {bad[0].place}: {bad[0].problem}")
+    below = "" if layout.source.is_typed else " below the header"
+    raise BadDataset(f"{path} has no lines{below}", hint="export it again, with its products")
 
 
 def links_in(line: Line) -> list[str]:

@@ -69,7 +69,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except OsoroiError as error:
-            text.warn(f"error: {error}")
+            text.warn_of(error)
             sys.exit(outcome(error)[0])
         except KeyboardInterrupt:
             text.warn("interrupted")

@@ -31,7 +31,9 @@ def command() -> None:
     "--base", type=click.Path(path_type=Path), default=DEFAULT, help="Encoder file that gives the other parts."
 )
 @click.option("--half", is_flag=True, help="Store the weights in half precision; they are computed in single.")
-@click.option("--dim", type=int, help="Numbers of `deep`: a Matryoshka model is cut, others need --photos.")
+@click.option(
+    "--dim", type=click.IntRange(1), help="Numbers of `deep`: a Matryoshka model is cut, others need --photos."
+)
 @click.option("--photos", metavar="DATASET", help="Photos of the shop (as for `add`) that --dim whitens by.")
 @click.option("--height", type=int, help="Height of the model's input in pixels.")
 @click.option("--width", type=int, help="Width of the model's input in pixels.")

@@ -14,7 +14,7 @@ from osoroi.data.readers.layout import Layout
 from osoroi.data.readers.table import Table
 from osoroi.data.readers.table_draft import draft
 from osoroi.errors import PARTLY, BadDataset
-from osoroi.tables import Incoming, missing_photos, preview
+from osoroi.tables import Incoming, missing_photos, preview, require_lines
 
 SHOWN = 200
 """Errors that are printed; ``--json`` has all of them."""
@@ -43,6 +43,8 @@ def command(table: str, catalog: Path | None, recipe: str | None, write: Path | 
     layout = reader.layout()
     incoming = Incoming(reader, layout)
     errors = errors_of(incoming)
+    if not errors:
+        require_lines(layout)
     if write:
         files.write_atomically(write, draft(layout).encode())
     changes: dict[str, int] = {}

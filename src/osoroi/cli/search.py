@@ -11,7 +11,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
-from osoroi.search import Searcher, is_unlikely, outfit_response, response
+from osoroi.search import Searcher, hit_fields, is_unlikely, outfit_response, response
 from osoroi.text import number
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """Search by every garment of the photo."""
+
+NOTHING = "nothing in the catalog matches"
 
 
 @click.command()
@@ -79,7 +81,9 @@ def command(
     from osoroi.encoder import beside
 
     if words is not None:
-        _without_others(like, garment, detail_from, grid)
+        _without_others(like, garment, kind, offset or None, sort, detail_from, detail_box, grid)
+        if detail is not None and photo is None:
+            raise click.UsageError("--detail weighs the colour and pattern of a PHOTO; words alone have none")
         by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
         return
     _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
@@ -98,7 +102,15 @@ def command(
         if photo is not None and garment == ALL:
             lists = [(each, search(each.box, each.kinds)) for each in chosen]
             took_s = time.perf_counter() - start
-            show_each(searcher, photo, lists, detail, grid, as_json, took_s=took_s)
+            lists = [(each, sorted_by(hits, sort) if sort else hits) for each, hits in lists]
+            if where and not any(hits for _, hits in lists):
+                suggest(products, where)
+            if grid:
+                draw_each(searcher, photo, lists, grid)
+            if as_json:
+                text.show_json(answer_of(searcher, lists, detail, took_s))
+            else:
+                show_each(lists, offset, left=beyond(offset, products.count(where=where)))
             return
         if chosen:
             hits = search(chosen[0].box, chosen[0].kinds)
@@ -123,7 +135,7 @@ def command(
         answer = response(hits, encoder=fingerprint, detail=detail, took_s=took_s, offset=offset, garment=found)
         text.show_json(answer | {"total": total, "offset": offset})
     else:
-        show_hits(hits, offset)
+        show_hits(hits, offset, left=beyond(offset, total))
         if hits and (where or offset):
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
 
@@ -174,9 +186,22 @@ def _demand_fitting(
         raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
 
 
-def show_hits(hits: Sequence[Hit], offset: int = 0) -> None:
-    """Print hits as a table; a note on stderr says where the product itself is probably not among them."""
-    text.show(table(hits, offset) if hits else "nothing in the catalog matches")
+def beyond(offset: int, total: int) -> str:
+    """What to say where there are no hits.
+
+    >>> beyond(1000, 120), beyond(0, 0)
+    ('120 products match, and none is left after --offset 1000', 'nothing in the catalog matches')
+    """
+    if not offset or not total:
+        return NOTHING
+    match = "1 product matches" if total == 1 else f"{total:,} products match"
+    return f"{match}, and none is left after --offset {offset}"
+
+
+def show_hits(hits: Sequence[Hit], offset: int = 0, *, left: str = NOTHING) -> None:
+    """Print hits as a table, or what is left to say without any; a note on stderr says where the product itself is
+    probably not among them."""
+    text.show(table(hits, offset) if hits else left)
     if is_unlikely(hits):
         text.warn(
             f"the product itself is probably not in this catalog ({hits[0].in_catalog:.0%}); these are the nearest"
@@ -210,12 +235,12 @@ def by_words(
         hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
         if as_json:
-            rows = [{"rank": rank, **vars(hit), "product": vars(hit.product)} for rank, hit in enumerate(hits, start=1)]
+            rows = [hit_fields(hit, rank) for rank, hit in enumerate(hits, start=1)]
             answer = {"hits": rows, "understood": vars(understood), "encoder": searcher.encoder.fingerprint}
             text.show_json(answer | {"detail": detail, "took_s": round(took_s, 6)})
             return
     text.warn(f"understood: {understood}")
-    text.show(table(hits) if hits else "nothing in the catalog matches")
+    text.show(table(hits) if hits else NOTHING)
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
@@ -234,33 +259,31 @@ def fields_of(chosen: "Sequence[Garment]") -> dict[str, Any] | None:
     return fields(chosen[0])
 
 
-def show_each(
-    searcher: Searcher,
-    photo: Path,
-    lists: "Sequence[tuple[Garment, Sequence[Hit]]]",
-    detail: float | None,
-    grid: Path | None,
-    as_json: bool,
-    *,
-    took_s: float,
-) -> None:
-    """Print one list of products for each garment of a photo; a grid has one row for each."""
-    if grid:
-        from osoroi.cli import pictures
-        from osoroi.report import grid as grids
+def draw_each(searcher: Searcher, photo: Path, lists: "Sequence[tuple[Garment, Sequence[Hit]]]", grid: Path) -> None:
+    """Write a grid with one row for each garment of a photo."""
+    from osoroi.cli import pictures
+    from osoroi.report import grid as grids
 
-        rows = [grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists]
-        grids.write(grid, grids.sheet(rows))
-        pictures.note_fonts(hit.product.title for _, hits in lists for hit in hits)
-    if as_json:
-        from osoroi.garments import fields
+    rows = [grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists]
+    grids.write(grid, grids.sheet(rows))
+    pictures.note_fonts(hit.product.title for _, hits in lists for hit in hits)
 
-        answers = [(fields(each), hits) for each, hits in lists]
-        text.show_json(outfit_response(answers, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s))
-        return
+
+def answer_of(
+    searcher: Searcher, lists: "Sequence[tuple[Garment, Sequence[Hit]]]", detail: float | None, took_s: float
+) -> dict[str, Any]:
+    """One list of products for each garment of a photo, as JSON."""
+    from osoroi.garments import fields
+
+    answers = [(fields(each), hits) for each, hits in lists]
+    return outfit_response(answers, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s)
+
+
+def show_each(lists: "Sequence[tuple[Garment, Sequence[Hit]]]", offset: int, *, left: str) -> None:
+    """Print one list of products for each garment of a photo."""
     for place, (each, hits) in enumerate(lists, start=1):
         text.show(f"{place} {each.kind} {','.join(map(str, each.box))}")
-        show_hits(hits)
+        show_hits(hits, offset, left=left)
 
 
 def table(hits: Sequence[Hit], offset: int = 0) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import click
 
 from osoroi import text
+from osoroi.errors import BadFilter, OsoroiError
 
 CELL = 60
 """Columns of a terminal that a cell of a table takes at most; ``--json`` has the whole text."""
@@ -26,6 +27,12 @@ def show(message: object = "", *, err: bool = False) -> None:
 def warn(message: object) -> None:
     """Print one line to stderr; line breaks are escaped."""
     show(text.printable(message), err=True)
+
+
+def warn_of(error: OsoroiError) -> None:
+    """Print an error to stderr; the lines that point into a filter stay lines, other line breaks are escaped."""
+    below = error.below if isinstance(error, BadFilter) else ""
+    show(f"error: {text.printable(str(error).removesuffix(below))}{below}", err=True)
 
 
 def show_json(value: Any) -> None:

@@ -20,8 +20,8 @@ SIGNS = {
 }  # fmt: skip
 """Sign of a currency, in capitals -> its code. ``$``, ``¥`` and ``kr`` are those of several."""
 
-SHARED = {"$": "USD", "¥": "JPY", "KR": "SEK", "KR.": "DKK"}
-"""Sign of several currencies -> the one it is read as, said aloud."""
+SHARED = {"$": "USD", "¥": "JPY", "\\": "JPY", "KR": "SEK", "KR.": "DKK"}
+"""Sign of several currencies -> the one it is read as, said aloud. CP932 and EUC-JP write yen as the byte of `\\`."""
 
 CODES = frozenset(
     [

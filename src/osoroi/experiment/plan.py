@@ -146,6 +146,7 @@ def _plan(entries: Mapping[str, Any]) -> Plan:
     evaluations: dict[str, PlannedEvaluation] = {}
     for name, entry in entries["evaluation"].items():
         schema.check(entry, schema.EVALUATION, f"evaluation {name!r}")
+        schema.file_name(name, "evaluation")
         for corrupted in entry.get("corrupt", [False]):
             one = PlannedEvaluation(name + "-corrupted" * corrupted, _task(entry, corrupted))
             evaluations[one.name] = one
@@ -195,6 +196,7 @@ def _search(entry: Mapping[str, Any]) -> Search:
 def _system(entry: dict[str, Any], search: Search) -> PlannedSystem:
     where = f"system {entry.get('name')!r}"
     schema.check(entry, schema.SYSTEM, where)
+    schema.file_name(entry["name"], where)
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     changes = given.pop("set", ())
     own = given.pop("search", None)

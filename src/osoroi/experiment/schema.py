@@ -1,5 +1,6 @@
 """The keys of a plan file with their types, and what reads entries: bases, folders, numbers as text."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,9 +49,17 @@ SYSTEM: Mapping[str, tuple[str, bool]] = {
     "evaluations": (TEXTS, True),
 }
 
+FILLED = ("evaluation", "system", "seeds")
+"""Keys that are not empty where they are there."""
 
-def check(entry: Mapping[str, Any], known: Mapping[str, tuple[str, bool]], where: str) -> None:
-    """Raise BadRequest for a key that is not known or not there, and for a value of another type."""
+FILE_NAME = re.compile(r"\w[\w.-]*")
+"""Names of files that are in no other folder."""
+
+
+def check(entry: object, known: Mapping[str, tuple[str, bool]], where: str) -> None:
+    """Raise BadRequest for a key that is not known or not there, and for a value of another type or an empty one."""
+    if not isinstance(entry, Mapping):
+        raise BadRequest(f"{where} = {entry!r:.80} is not a table", hint=f"its keys: {', '.join(known)}")
     strange = sorted(set(entry) - set(known))
     if strange:
         raise BadRequest(f"{where} has no key {', '.join(map(repr, strange))}", hint=f"its keys: {', '.join(known)}")
@@ -59,7 +68,21 @@ def check(entry: Mapping[str, Any], known: Mapping[str, tuple[str, bool]], where
             if needed:
                 raise BadRequest(f"{where} lacks {key!r}", hint=f"{key} is {kind}")
         elif not is_a(entry[key], kind):
-            raise BadRequest(f"{where}: {key} = {entry[key]!r:.80} is not {kind}")
+            raise BadRequest(f"{where}: {key} = {entry[key]!r:.80} is not {kind}", hint=f"{key} is {kind}")
+        elif key in FILLED and not entry[key]:
+            raise BadRequest(f"{where}: {key} is empty", hint=f"{key} is {kind}, of one at least")
+
+
+def file_name(name: object, where: str) -> None:
+    """Raise BadRequest for a name that is none of a file: systems and evaluations name files.
+
+    >>> file_name("deep-2.b", "system")
+    >>> file_name("../evil", "system")
+    Traceback (most recent call last):
+    osoroi.errors.BadRequest: system: the name '../evil' is none of a file; use letters, digits, -, _ and .
+    """
+    if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
+        raise BadRequest(f"{where}: the name {name!r:.80} is none of a file", hint="use letters, digits, -, _ and .")
 
 
 def is_a(value: object, kind: str) -> bool:
@@ -97,6 +120,8 @@ def with_base(entry: Mapping[str, Any], written: Mapping[str, Mapping[str, Any]]
     if "base" not in own:
         return own
     name = own.pop("base")
+    if not isinstance(name, str):
+        raise BadRequest(f"system {own.get('name')!r}: base = {name!r:.80} is not a text", hint="name one system")
     if name not in written or depth == len(written):
         problem = f"names the base {name!r}, which is not there" if name not in written else "is its own base"
         raise BadRequest(f"system {own.get('name')!r} {problem}", hint=f"there is {', '.join(written)}")

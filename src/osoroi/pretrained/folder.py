@@ -22,6 +22,9 @@ VARIANTS: Final = ("", "_fp16", "_optimized", "_quantized", "_int8", "_uint8", "
 WEIGHTS: Final = ("model.safetensors", "open_clip_model.safetensors")
 """Weights without a graph: the library that made them is needed to run them."""
 
+MODELS: Final = (".onnx", ".safetensors")
+"""Endings of the files of models."""
+
 TEXT_GRAPHS: Final = ("onnx/text_model.onnx", "textual/model.onnx", "text_model.onnx")
 
 SETTINGS_FILE: Final = "osoroi.toml"
@@ -106,12 +109,14 @@ def open_folder(path: Path, file: str | None = None) -> Folder:
             raise BadRequest(
                 f"{path} is a file, so there is no {file} in it", hint="give its folder, or leave --file out"
             )
+        require_model(path)
         return Folder(path.parent, path)
     if not path.is_dir():
         raise BadRequest(f"there is no folder {path}", hint="give the folder of a model, or an ONNX file")
     if file is not None:
         if not (path / file).is_file():
             raise BadRequest(f"there is no {file} in {path}", hint=f"there are {_listed(path)}")
+        require_model(path / file)
         return Folder(path, path / file)
     model = _best(path)
     if model is None:
@@ -121,6 +126,14 @@ def open_folder(path: Path, file: str | None = None) -> Folder:
             f"or name the file with --file ({_listed(path)})",
         )
     return Folder(path, model)
+
+
+def require_model(path: Path) -> None:
+    """Raise BadRequest for a file whose name is none of a model."""
+    if path.suffix not in MODELS:
+        raise BadRequest(
+            f"{path} is no model", hint=f"give the folder of a model, or a file that ends in {' or '.join(MODELS)}"
+        )
 
 
 def _best(path: Path) -> Path | None:

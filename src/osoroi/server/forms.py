@@ -38,6 +38,8 @@ class Form:
     """The parts of a form by name, in the order they came."""
 
     parts: dict[str, list[Part]] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
+    """Fields of files that have a name and no bytes."""
 
     def add(self, name: str, part: Part) -> None:
         """Append a part. An empty file is dropped: browsers send one where no file was chosen."""
@@ -59,7 +61,11 @@ class Form:
         return values[0] if values and values[0] else None
 
     def photos(self, *, most: int, name: str = "photo") -> list[bytes]:
-        """The files of one name; raises BadRequest for more than ``most``, and for a photo that is no file."""
+        """The files of one name; raises BadRequest for more than ``most``, and for a photo that is no file or empty."""
+        if name in self.empty:
+            raise BadRequest(
+                f"the photo in the field {name!r} is empty", hint="send the file of a photo, with its bytes"
+            )
         parts = self.parts.get(name, [])
         if len(parts) > most or any(part.content and not part.is_file for part in parts):
             what = "one photo, as a file" if most == 1 else f"photos as files, {most} at most"
@@ -123,7 +129,7 @@ class MultipartReader:
         self.photos = photos
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
-        self._name, self._is_file = "", False
+        self._name, self._is_file, self._has_file_name = "", False, False
         self._content: list[bytes] = []
         self._parts, self._field_bytes, self._whole = 0, 0, False
         boundary = parse_options_header(content_type[:1000])[1].get(b"boundary", b"")
@@ -180,6 +186,7 @@ class MultipartReader:
         if self._headers.get(b"content-transfer-encoding", b"").strip().lower() not in ENCODINGS:
             raise BadRequest(f"the field {name!r} is encoded", hint="send the bytes as they are")
         self._name, self._is_file = name, b"filename" in options
+        self._has_file_name = bool(options.get(b"filename"))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._name not in self.photos:
@@ -191,7 +198,10 @@ class MultipartReader:
         self._content.append(data[start:end])
 
     def _on_part_end(self) -> None:
-        self.form.add(self._name, Part(b"".join(self._content), self._is_file))
+        part = Part(b"".join(self._content), self._is_file)
+        self.form.add(self._name, part)
+        if self._has_file_name and not part.content:
+            self.form.empty.add(self._name)
         self._content = []
 
     def _on_end(self) -> None:

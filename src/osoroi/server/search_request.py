@@ -143,7 +143,7 @@ def garment_of(garment: str | None, all_of_them: str | None) -> str | None:
 def detail_from_of(form: Form) -> bytes | str | None:
     """The photo of the field ``detail_from``, or its colour; raises BadRequest for what is no colour."""
     parts = form.parts.get("detail_from", [])
-    if any(part.is_file for part in parts):
+    if "detail_from" in form.empty or any(part.is_file for part in parts):
         return form.photos(most=1, name="detail_from")[0]
     return color_of(form.one("detail_from"))
 

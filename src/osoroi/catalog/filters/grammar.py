@@ -122,7 +122,7 @@ def pointing(text: str, at: int, what: str, why: str = "", *, hint: str = "") ->
     line = text[start:].split("\n", 1)[0]
     blank = "".join("\u3000" if unicodedata.east_asian_width(sign) in "WF" else " " for sign in line[: at - start])
     below = f"\n  {line}\n  {blank}^"
-    return BadFilter(f"{what} at column {at - start + 1}{why}", hint=(hint or "here:") + below)
+    return BadFilter(f"{what} at column {at - start + 1}{why}", hint=hint or "here:", below=below)
 
 
 class Day(NamedTuple):
