@@ -106,7 +106,7 @@ def test_a_plan_that_is_wrong_is_refused_with_the_place(tmp_path, change, messag
 
 def test_a_plan_without_systems_is_refused(tmp_path):
     with pytest.raises(BadRequest, match="the plan: system is empty; system is a list of tables"):
-        planned(tmp_path, "system = []\n" + PLAN.split("[[system]]")[0])
+        planned(tmp_path, "system = []\n" + PLAN.partition("[[system]]")[0])
 
 
 def test_search_takes_lists_of_values_that_a_recipe_takes(tmp_path):

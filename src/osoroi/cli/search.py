@@ -81,9 +81,7 @@ def command(
     from osoroi.encoder import beside
 
     if words is not None:
-        _without_others(like, garment, kind, offset or None, sort, detail_from, detail_box, grid)
-        if detail is not None and photo is None:
-            raise click.UsageError("--detail weighs the colour and pattern of a PHOTO; words alone have none")
+        _demand_words_alone(photo, detail, like, garment, kind, offset or None, sort, detail_from, detail_box, grid)
         by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
         return
     _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
@@ -103,8 +101,7 @@ def command(
             lists = [(each, search(each.box, each.kinds)) for each in chosen]
             took_s = time.perf_counter() - start
             lists = [(each, sorted_by(hits, sort) if sort else hits) for each, hits in lists]
-            if where and not any(hits for _, hits in lists):
-                suggest(products, where)
+            suggest(products, where, *(hits for _, hits in lists))
             if grid:
                 draw_each(searcher, photo, lists, grid)
             if as_json:
@@ -120,15 +117,10 @@ def command(
         took_s = time.perf_counter() - start
         hits = sorted_by(hits, sort) if sort else hits
         total = products.count(where=where)
-        if where and not hits:
-            suggest(products, where)
+        suggest(products, where, hits)
         if grid:
-            from osoroi.cli import pictures
-            from osoroi.report import grid as grids
-
             query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
-            grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
-            pictures.note_fonts(hit.product.title for hit in hits)
+            draw(products, query, hits, grid)
     if as_json:
         found = fields_of(chosen)
         fingerprint = searcher.encoder.fingerprint
@@ -140,8 +132,10 @@ def command(
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
 
 
-def suggest(products: LocalCatalog, where: str) -> None:
-    """Say which values of a filter no product has."""
+def suggest(products: LocalCatalog, where: str | None, *lists: Sequence[Hit]) -> None:
+    """Where a filter left no hits in any list, say which of its values no product has."""
+    if not where or any(lists):
+        return
     from osoroi.catalog.store.suggest import suggestions
 
     with products.view() as transaction:
@@ -208,9 +202,12 @@ def show_hits(hits: Sequence[Hit], offset: int = 0, *, left: str = NOTHING) -> N
         )
 
 
-def _without_others(*others: object) -> None:
+def _demand_words_alone(photo: Path | None, detail: float | None, *others: object) -> None:
+    """Raise UsageError for options that a search by words would ignore."""
     if any(other is not None for other in others):
         raise click.UsageError("--text goes with PHOTO, --box, -k, --where, --detail and --json alone")
+    if detail is not None and photo is None:
+        raise click.UsageError("--detail weighs the colour and pattern of a PHOTO; words alone have none")
 
 
 def by_words(
@@ -257,6 +254,15 @@ def fields_of(chosen: "Sequence[Garment]") -> dict[str, Any] | None:
     from osoroi.garments import fields
 
     return fields(chosen[0])
+
+
+def draw(products: LocalCatalog, query: Crop, hits: Sequence[Hit], grid: Path) -> None:
+    """Write the query and its hits as a grid."""
+    from osoroi.cli import pictures
+    from osoroi.report import grid as grids
+
+    grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
+    pictures.note_fonts(hit.product.title for hit in hits)
 
 
 def draw_each(searcher: Searcher, photo: Path, lists: "Sequence[tuple[Garment, Sequence[Hit]]]", grid: Path) -> None:
