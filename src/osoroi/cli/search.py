@@ -105,7 +105,7 @@ def command(
             if grid:
                 draw_each(searcher, photo, lists, grid)
             if as_json:
-                text.show_json(answer_of(searcher, lists, detail, took_s))
+                text.show_json(answer_of(searcher, lists, detail, took_s, offset))
             else:
                 show_each(lists, offset, left=beyond(offset, products.count(where=where)))
             return
@@ -276,13 +276,17 @@ def draw_each(searcher: Searcher, photo: Path, lists: "Sequence[tuple[Garment, S
 
 
 def answer_of(
-    searcher: Searcher, lists: "Sequence[tuple[Garment, Sequence[Hit]]]", detail: float | None, took_s: float
+    searcher: Searcher,
+    lists: "Sequence[tuple[Garment, Sequence[Hit]]]",
+    detail: float | None,
+    took_s: float,
+    offset: int,
 ) -> dict[str, Any]:
     """One list of products for each garment of a photo, as JSON."""
     from osoroi.garments import fields
 
     answers = [(fields(each), hits) for each, hits in lists]
-    return outfit_response(answers, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s)
+    return outfit_response(answers, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s, offset=offset)
 
 
 def show_each(lists: "Sequence[tuple[Garment, Sequence[Hit]]]", offset: int, *, left: str) -> None:

@@ -2,8 +2,8 @@ r"""How well a product agrees with words, and with a photo where there is one.
 
 .. math:: s = \frac{\sum_i w_i a_i}{\sum_i w_i}
 
-over what the query has, each in [0, 1]: kind (w = 4), colour (2), pattern, words of the title and photo (1). Whoever asks
-for a red skirt rather gets a skirt of another colour than red trousers.
+over what the query has, each in [0, 1]: kind (w = 4), colour (2), pattern, words of the title and photo (1). Whoever
+asks for a red skirt rather gets a skirt of another colour than red trousers.
 """
 
 from dataclasses import dataclass
