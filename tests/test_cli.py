@@ -132,7 +132,7 @@ def test_an_offset_beyond_the_end_is_told_from_a_filter_that_nothing_matches(sho
 
 
 def test_every_garment_has_its_list_sorted_its_filter_spelled_and_its_offset(shop: Path, table: Path) -> None:
-    words = ["search", shop, table.parent / "red-shop.png", "--garment", "all"]
+    words: list[str | Path] = ["search", shop, table.parent / "red-shop.png", "--garment", "all"]
     ordered = osoroi(*words, "--sort", "-price", "--json")
     lists = [[hit["product"]["price"] for hit in each["hits"]] for each in json.loads(ordered.stdout)["garments"]]
     assert lists
@@ -216,7 +216,8 @@ def test_what_is_wrong_is_said_on_stderr_with_its_exit_code(
 def test_a_table_without_a_line_is_called_that(tmp_path: Path) -> None:
     table = tmp_path / "products.csv"
     write(table, [["photo", "product_id", "title"]])
-    for words in (["look", table], ["add", tmp_path / "shop", table]):
+    commands: tuple[list[str | Path], ...] = (["look", table], ["add", tmp_path / "shop", table])
+    for words in commands:
         result = osoroi(*words)
         assert (result.exit_code, result.stdout) == (1, "")
         assert f"{table} has no lines below the header" in result.stderr
