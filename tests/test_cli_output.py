@@ -112,6 +112,7 @@ def test_a_stdout_that_is_full_is_one_line(shop):
 def test_ctrl_c_prints_one_line_and_ends_with_130():
     code = (
         "import os, signal, osoroi.cli.demo as demo; from osoroi.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it\n"
         "demo.queries = lambda rows: os.kill(os.getpid(), signal.SIGINT)\n"
         "main(['demo', 'never-written'])"
     )

@@ -340,7 +340,7 @@ def test_garments_look_colour_and_pattern_work_without_scripts(browser, address,
         page.locator("#garments [data-garment='2']").click()
         expect_first(page, expected[1][1])
         assert chosen(page) == [expected[1][0].kind.capitalize()]
-        page.get_by_role("button", name="The whole look").locator("visible=true").click()
+        page.locator("button[name=to_look]").click()
         expect(page.locator(".outcome.row")).to_have_count(len(expected))
         page.locator(".outcome.row h2 button").nth(2).click()
         expect_first(page, expected[2][1])
@@ -354,7 +354,7 @@ def test_garments_look_colour_and_pattern_work_without_scripts(browser, address,
         page.get_by_role("button", name="日本語").click()
         expect(page.locator("html")).to_have_attribute("lang", "ja")
         expect_first(page, "Blue top")  # photo, garment, second photo and dial came along
-        page.get_by_role("button", name="写真全体").locator("visible=true").click()
+        page.locator("button[name=to_garment][value=photo]").click()
         assert chosen(page) == []
 
 

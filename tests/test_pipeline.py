@@ -15,7 +15,7 @@ from osoroi.cli import main
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.model import backbones, build
-from osoroi.recipe import named
+from osoroi.recipes import named
 from osoroi.training import checkpoint
 from test_composed import photo
 
