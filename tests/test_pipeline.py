@@ -80,7 +80,10 @@ def test_its_encoder_finds_products_that_it_was_not_trained_on(run: Path, compos
     osoroi("export", run, tmp_path / "mine.onnx", "--licence", "CC0-1.0")
     encoder = Encoder.open(tmp_path / "mine.onnx")
     assert encoder.recipe.startswith("default epochs=1")
-    assert {part.name: part.weight for part in encoder.parts} == pytest.approx(dict(named("default").served_weights))
+    recipe = named("default")
+    served = {name: weight * (1 - recipe.kind_weight) for name, weight in dict(recipe.served_weights).items()}
+    weights = {part.name: part.weight for part in encoder.parts}
+    assert weights == pytest.approx(served | {"kind": recipe.kind_weight})
     osoroi("add", tmp_path / "shop", composed, "--encoder", tmp_path / "mine.onnx")
     unseen = [row for row in open_dataset(composed).rows() if row.crop.domain == "street" and row.crop.split == "test"]
     assert unseen
