@@ -24,3 +24,18 @@ def data() -> Path:
 def weights() -> Path:
     """The folder of backbone weights beside the photos; the test is skipped where it is absent."""
     return folder_or_skip(DATA.parent / "weights")
+
+
+@pytest.fixture(scope="session")
+def street2shop_lists(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real pair files of Street2Shop as its reader wants them, without photos; the lists of shop photos lack
+    products without a street photo."""
+    meta = data / "street2shop_meta/json"
+    if not meta.is_dir():
+        pytest.skip("needs the pair files of Street2Shop, which are not here")
+    root = tmp_path_factory.mktemp("street2shop")
+    (root / "images").mkdir()
+    (root / "meta/json").mkdir(parents=True)
+    for path in meta.iterdir():
+        (root / "meta/json" / path.name.replace(".partial", "")).symlink_to(path.resolve())
+    return root

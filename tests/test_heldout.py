@@ -121,20 +121,6 @@ def test_components_are_those_of_a_slow_search():
     assert [sorted(group) for group in splits.connected(links)] == [sorted(group) for group in expected]
 
 
-@pytest.fixture(scope="module")
-def real(data, tmp_path_factory):
-    """The real lists, without photos."""
-    meta = data / "street2shop_meta/json"
-    if not meta.is_dir():
-        pytest.skip("needs the pair files of Street2Shop, which are not here")
-    root = tmp_path_factory.mktemp("street2shop")
-    (root / "images").mkdir()
-    (root / "meta/json").mkdir(parents=True)
-    for path in meta.iterdir():
-        (root / "meta/json" / path.name.replace(".partial", "")).symlink_to(path.resolve())
-    return root
-
-
 class Listed:
     def __init__(self, reader):
         self.reader = reader
@@ -144,10 +130,10 @@ class Listed:
 
 
 @pytest.mark.parametrize("protocol", ["kiapour", "vasily"])
-def test_the_real_lists_of_street2shop_are_split_clean(real, protocol):
+def test_the_real_lists_of_street2shop_are_split_clean(street2shop_lists, protocol):
     """10,350 products, 4,991 of which are connected by outfits; without that, 1,233 street photos stood on both sides
     of vasily."""
-    rows = heldout.split_rows(Listed(Street2Shop(real, protocol)), None).rows
+    rows = heldout.split_rows(Listed(Street2Shop(street2shop_lists, protocol)), None).rows
     products, photos = sides(row for row in rows if row.crop.domain == "street")
     assert {len(each) for each in products.values()} == {1}
     if protocol == "kiapour":  # its own test list shares photos with its train list

@@ -217,23 +217,9 @@ REAL = {  # category: street crops of train and test with an area, products of t
 }
 
 
-@pytest.fixture(scope="module")
-def real(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder as the reader wants it; the lists of shop photos lack products without a street photo."""
-    meta = data / "street2shop_meta/json"
-    if not meta.is_dir():
-        pytest.skip("needs the pair files of Street2Shop, which are not here")
-    root = tmp_path_factory.mktemp("street2shop")
-    (root / "images").mkdir()
-    (root / "meta/json").mkdir(parents=True)
-    for path in meta.iterdir():
-        (root / "meta/json" / path.name.replace(".partial", "")).symlink_to(path.resolve())
-    return root
-
-
-def test_the_real_lists_hold_what_the_documentation_says(real: Path) -> None:
+def test_the_real_lists_hold_what_the_documentation_says(street2shop_lists: Path) -> None:
     page = (Path(__file__).parents[1] / "docs/datasets/street2shop.md").read_text()
-    reader, counted = Street2Shop(real), {}
+    reader, counted = Street2Shop(street2shop_lists), {}
     for category in CATEGORIES:
         lists = [reader.pairs(f"{split}_pairs_{category}.json") for split in ("train", "test")]
         flat = [[pair for pair in pairs if pair.box and pair.box.left < pair.box.right] for pairs in lists]
@@ -244,8 +230,8 @@ def test_the_real_lists_hold_what_the_documentation_says(real: Path) -> None:
 
 
 @pytest.mark.parametrize("category", ["bags", "pants"])
-def test_the_real_lists_are_read_whole_and_keep_products_apart(real: Path, category: str) -> None:
-    rows = list(checked(Street2Shop(real, categories=(category,)).listed()))
+def test_the_real_lists_are_read_whole_and_keep_products_apart(street2shop_lists: Path, category: str) -> None:
+    rows = list(checked(Street2Shop(street2shop_lists, categories=(category,)).listed()))
     crop_ids = [row.crop.crop_id for row in rows]
     assert len(crop_ids) == len(set(crop_ids))
     for place, split in enumerate(("train", "test")):
@@ -253,10 +239,10 @@ def test_the_real_lists_are_read_whole_and_keep_products_apart(real: Path, categ
         assert (len(street), len({row.product.product_id for row in street})) == REAL[category][place::2]
 
 
-def test_each_quirk_is_in_the_real_lists(real: Path) -> None:
+def test_each_quirk_is_in_the_real_lists(street2shop_lists: Path) -> None:
     """Were they not, the tests above would be of quirks that we made up."""
     pairs = {
-        (category, split): json.loads((real / f"meta/json/{split}_pairs_{category}.json").read_bytes())
+        (category, split): json.loads((street2shop_lists / f"meta/json/{split}_pairs_{category}.json").read_bytes())
         for category in CATEGORIES
         for split in ("train", "test")
     }

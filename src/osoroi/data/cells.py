@@ -138,9 +138,15 @@ def photos_in(cell: Value) -> list[str]:
     for separator in SEPARATORS:
         parts = [part.strip() for part in text.split(separator)]
         filled = [part for part in parts if part]
-        if len(parts) > 1 and all(PHOTO.search(part) and PHOTO.search(part).end() == len(part) for part in filled):  # type: ignore[union-attr]
+        if len(parts) > 1 and all(map(_ends_as_photo, filled)):
             return list(dict.fromkeys(filled))
     return [text]
+
+
+def _ends_as_photo(part: str) -> bool:
+    """Whether the first suffix of a photo in a text is its end."""
+    suffix = PHOTO.search(part)
+    return suffix is not None and suffix.end() == len(part)
 
 
 @dataclass
