@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from osoroi.errors import BadRequest
+from osoroi.server import origins, prefix
 
 KEY_LENGTH = 16
 """Shorter keys are refused: they can be guessed."""
@@ -77,8 +78,14 @@ class Settings:
     read_key: str | None = None
     write_key: str | None = None
     open_reads: bool = False
+    root_path: str = ""
+    """The path under which a proxy offers the service, as ``/find``."""
+    allow_origins: frozenset[str] = frozenset()
+    """Origins whose pages may search here, as ``https://shop.example``."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "root_path", prefix.checked(self.root_path))
+        object.__setattr__(self, "allow_origins", origins.checked(self.allow_origins))
         for name, key in (("read", self.read_key), ("write", self.write_key)):
             if key is not None and (len(key) < KEY_LENGTH or not key.isascii() or not key.isprintable()):
                 raise BadRequest(
