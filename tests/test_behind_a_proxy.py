@@ -94,7 +94,13 @@ def test_a_prefix_that_cannot_work_is_refused(root_path, says):
 
 
 def test_a_prefix_may_be_written_with_or_without_slashes():
-    assert [Settings(root_path=path).root_path for path in ("", "/", "a", "/a/", "/a/b")] == ["", "", "/a", "/a", "/a/b"]
+    assert [Settings(root_path=path).root_path for path in ("", "/", "a", "/a/", "/a/b")] == [
+        "",
+        "",
+        "/a",
+        "/a",
+        "/a/b",
+    ]
 
 
 def test_the_service_behind_the_prefix_answers_the_same_without_it(service, tmp_path: Path):

@@ -17,7 +17,7 @@ from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
 from osoroi.image import Limits
 from osoroi.search import Searcher
 from osoroi.server import origins
-from osoroi.server.api import by_id, photos, routes, schemas
+from osoroi.server.api import batch, by_id, photos, routes, schemas
 from osoroi.server.connections import Connections
 from osoroi.server.decoding import Decoder
 from osoroi.server.decoding.pool import DecodingPool
@@ -83,17 +83,9 @@ def make(
     app.state.connections = Connections(most=settings.connections, head_s=settings.head_s, take_s=settings.take_s)
     app.state.thumbnails = photos.Cache(settings.cache_bytes)
     app.state.pages = Pages(service)
-    for router in (
-        photos.reads,
-        photos.searches,
-        routes.searches,
-        by_id.reads,
-        by_id.writes,
-        routes.reads,
-        routes.writes,
-        routes.plain,
-    ):
-        app.include_router(router)
+    for module in (photos, routes, batch, by_id):
+        for router in module.ROUTERS:
+            app.include_router(router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.exception_handler(OsoroiError)(_refused)
@@ -144,9 +136,9 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    """A mistake of ours: its trace goes to the log, and nothing of it to the client. This answer passes no middleware."""
+    """A mistake of ours: its trace goes to the log, nothing of it to the client. This answer passes no middleware."""
     response = routes.to_json({"error": "the service made a mistake", "hint": "its log says more"}, 500)
-    origin = request.headers.get("origin")
+    origin = request.headers.get("origin", "")
     if origin in request.app.state.service.settings.allow_origins:
         origins.allow(response.headers, origin)
     return response
@@ -157,7 +149,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         models = document["components"]["schemas"]
-        models["Metadata"] = schemas.Metadata.model_json_schema(ref_template="#/components/schemas/{model}")
+        for model in schemas.NAMED_ONLY:
+            models[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            models[model.__name__].pop("$defs", None)
         document["components"]["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "The read key or the write key."}
         }

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry, Storage, filters
+from osoroi.catalog import Entry, Storage
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
@@ -27,11 +27,12 @@ from osoroi.image.swatch import swatch
 from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
 from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
+from osoroi.server.counting import Counted, Counting
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
 from osoroi.server.limits import Admission, MemoryBudget
 from osoroi.server.metrics import Metrics
-from osoroi.server.search_request import FindRequest, SearchRequest
+from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
 from osoroi.server.together import together
 from osoroi.server.uploads import crops_of
@@ -88,7 +89,12 @@ class Service:
         self.metrics = Metrics()
         self.memory = MemoryBudget(settings.memory_bytes)
         self.admission = Admission(
-            {"searches": settings.searches, "reads": settings.reads, "writes": settings.writes},
+            {
+                "searches": settings.searches,
+                "reads": settings.reads,
+                "writes": settings.writes,
+                "batches": settings.batches,
+            },
             seconds=settings.answer_s,
         )
         self._reopen = reopen
@@ -100,6 +106,7 @@ class Service:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self.finder = finder or Finder(settings.finders)
         self._watch = ThreadPoolExecutor(1, thread_name_prefix="health")
+        self._counting = Counting(settings.facet_queue, self._on)
         self._use(searcher)
         self._health = Health("ok", 0, self.encoder.fingerprint)
 
@@ -118,6 +125,7 @@ class Service:
         self.decoder.close()
         self.batcher.close()
         self.finder.close()
+        self._counting.close()
         for pool in (self._readers, self._writer, self._watch):
             pool.shutdown(cancel_futures=True)
         for close in self._replaced:
@@ -132,6 +140,11 @@ class Service:
     async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
         return await self._current(lambda: self.read(lambda: work(self.catalog)))
+
+    async def counts(self, where: str | None) -> Counted:
+        """How many products match a filter, and the columns to choose by, with counts under the same filter."""
+        require_modest(where)
+        return await self._current(lambda: self._counting.of(self.catalog, where or None))
 
     async def write(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` on the writing thread; it is finished even where its request gives up."""
@@ -383,12 +396,6 @@ class Service:
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
-
-
-def require_modest(where: str | None) -> None:
-    """Refuse a filter that cannot be read or costs too much, before anything else is done; raises BadFilter."""
-    if where:
-        filters.require_modest(filters.parse(where))
 
 
 def _usable(catalog: Storage) -> int:

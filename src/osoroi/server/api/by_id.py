@@ -13,6 +13,7 @@ Id = Annotated[str, Query(description="The id, percent-encoded: `curl -G --data-
 
 reads = APIRouter(prefix="/v1", responses=REFUSALS, route_class=ReadRoute)
 writes = APIRouter(prefix="/v1", responses=REFUSALS, route_class=WriteRoute)
+ROUTERS = (reads, writes)
 
 
 @reads.get("/photo", response_class=Response, responses=photos.JPEG, tags=["photos"])
