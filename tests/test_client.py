@@ -141,7 +141,7 @@ def test_errors_are_those_of_the_local_catalog(client, served):
         (BadPhoto, lambda: client.search(b"no photo")),
         (BadPhoto, lambda: client.search("missing.jpg")),
         (BadRequest, lambda: client.search(photo, k=0)),
-        (BadRequest, lambda: client.search()),
+        (BadRequest, client.search),
         (BadRequest, lambda: client.search(photo, box=(1, 2, 3))),
         (BadRequest, lambda: client.search([photo], box=[None, None])),
         (BadRequest, lambda: client.update("P1")),
@@ -209,7 +209,7 @@ class Scripted(http.server.ThreadingHTTPServer):
 
     def transport(self, slept: list[float], retries: int = 3) -> Transport:
         url = f"http://127.0.0.1:{self.server_address[1]}"
-        return Transport(url, key=None, timeout_s=5, retries=retries, sleep=slept.append)
+        return Transport(url, key=None, timeout_s=5.0, retries=retries, sleep=slept.append)
 
 
 BUSY = (503, {"Retry-After": "7"}, {"error": "busy", "hint": "wait"})
@@ -261,9 +261,9 @@ def test_lines_for_which_there_was_no_room_are_sent_again():
         sent = upload.put(upload.gathered(rows), service.transport(slept), lambda stored: None)
     assert (sent.stored, [(one.product_id, one.reason) for one in sent.problems]) == (1, [("p1", "no photo; send one")])
     assert len(slept) == 1
+    rows = upload.gathered(products.rows([{"product_id": "p", "photo": picture(RED)}]))
     with Scripted((200, {}, b"")) as service, pytest.raises(CatalogUnavailable, match="0 of 1 lines"):
-        rows = products.rows([{"product_id": "p", "photo": picture(RED)}])
-        upload.put(upload.gathered(rows), service.transport(slept), lambda stored: None)
+        upload.put(rows, service.transport(slept), lambda stored: None)
 
 
 def test_threads_share_a_client(client):

@@ -30,6 +30,21 @@ PORT = 8008
 @click.option("--read-key", envvar="OSOROI_READ_KEY", help="Key for searching and reading; better in OSOROI_READ_KEY.")
 @click.option("--write-key", envvar="OSOROI_WRITE_KEY", help="Key that opens writing too; better in OSOROI_WRITE_KEY.")
 @click.option("--open-reads", is_flag=True, help="With a write key: let everybody search and read.")
+@click.option(
+    "--root-path",
+    envvar="OSOROI_ROOT_PATH",
+    default="",
+    metavar="PATH",
+    help="Path under which a proxy offers the service, as /find; whether the proxy takes it off does not matter.",
+)
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    envvar="OSOROI_ALLOW_ORIGIN",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin whose pages may search here, as https://shop.example; repeat it for several.",
+)
 @options.encoder
 @click.option(
     "--encoders",
@@ -44,6 +59,8 @@ def command(
     read_key: str | None,
     write_key: str | None,
     open_reads: bool,
+    root_path: str,
+    allow_origins: tuple[str, ...],
     encoder: Path | None,
     encoders: Path | None,
     threads: int,
@@ -59,7 +76,13 @@ def command(
     from osoroi.server.run import run
     from osoroi.server.settings import Settings
 
-    settings = Settings(read_key=read_key, write_key=write_key, open_reads=open_reads)
+    settings = Settings(
+        read_key=read_key,
+        write_key=write_key,
+        open_reads=open_reads,
+        root_path=root_path,
+        allow_origins=frozenset(allow_origins),
+    )
     host = host.removeprefix("[").removesuffix("]")  # an IPv6 address as it stands in a URL
     settings.check_address(host)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)

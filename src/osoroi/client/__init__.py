@@ -17,6 +17,8 @@ from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, V
 if TYPE_CHECKING:
     from osoroi.garments import Garment
 
+__all__ = ["Client", "RemotePhoto", "Sent"]
+
 K = 10
 PAGE = 200
 """Products of one request of a list."""

@@ -25,6 +25,7 @@ from osoroi.server.finding import Finder
 from osoroi.server.limits import RETRY_S
 from osoroi.server.middleware import Middleware
 from osoroi.server.pages import routes as pages
+from osoroi.server.pages import widget
 from osoroi.server.pages.rendering import Pages
 from osoroi.server.pages.url_state import UrlState
 from osoroi.server.service import Service
@@ -87,6 +88,7 @@ def make(
         for router in module.ROUTERS:
             app.include_router(router)
     app.include_router(pages.router)
+    app.include_router(widget.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.exception_handler(OsoroiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
