@@ -12,7 +12,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.errors import TooMuch
 from osoroi.search import Searcher
 from osoroi.server import app
-from osoroi.server.counting import Counted, Counting
+from osoroi.server.counting import Counting
 from shop import GREEN, RED, SeeingEncoder, ThreadDecoder, fill, goods, picture
 
 
@@ -79,21 +79,29 @@ def test_a_filter_that_cannot_be_read_or_costs_too_much_is_not_counted(client):
 
 
 def test_few_counts_wait_and_the_rest_are_refused(catalog):
-    async def crowd() -> list[object]:
-        loop, hold, calls = asyncio.get_running_loop(), threading.Event(), []
+    async def crowd() -> list[int]:
+        hold, counted = threading.Event(), []
 
-        async def run(pool, work) -> Counted:
-            return await loop.run_in_executor(pool, lambda: (hold.wait(20), calls.append(1), work())[-1])
+        async def read(work):
+            def held():
+                found = work(catalog)
+                if found is not None:
+                    counted.append(found)
+                    hold.wait(20)
+                return found
 
-        counting = Counting(2, run)
-        first = [asyncio.ensure_future(counting.of(catalog, f"price > {number}")) for number in range(2)]
-        await asyncio.sleep(0)
+            return await asyncio.to_thread(held)
+
+        counting = Counting(read, 2)
+        first = [asyncio.ensure_future(counting.of(f"price > {number}")) for number in range(2)]
+        while not counted:
+            await asyncio.sleep(0.01)
         with pytest.raises(TooMuch, match="2 counts wait already"):
-            await counting.of(catalog, None)
+            await counting.of(None)
+        assert len(counted) == 1  # one at a time
         hold.set()
         totals = [(await one).total for one in first]
-        again = (await counting.of(catalog, "price > 1")).total
-        counting.close()
-        return [*totals, again, len(calls)]
+        again = await counting.of("price > 1")
+        return [*totals, again.total, len({id(one) for one in counted})]
 
     assert asyncio.run(crowd()) == [5, 5, 5, 2]  # the third is remembered

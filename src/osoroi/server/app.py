@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -17,23 +16,21 @@ from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
 from osoroi.image import Limits
 from osoroi.search import Searcher
 from osoroi.server import origins
-from osoroi.server.api import batch, by_id, photos, routes, schemas
+from osoroi.server.api import photos, products, routes, schemas
 from osoroi.server.connections import Connections
+from osoroi.server.counting import Counting
 from osoroi.server.decoding import Decoder
 from osoroi.server.decoding.pool import DecodingPool
 from osoroi.server.finding import Finder
 from osoroi.server.limits import RETRY_S
 from osoroi.server.middleware import Middleware
 from osoroi.server.pages import routes as pages
-from osoroi.server.pages import widget
 from osoroi.server.pages.rendering import Pages
 from osoroi.server.pages.url_state import UrlState
 from osoroi.server.service import Service
 from osoroi.server.settings import Settings
 
 log = logging.getLogger("osoroi.server")
-
-STATIC = Path(__file__).parent / "pages" / "static"
 
 ABOUT = """Find the product in a shop from a photo of someone wearing it.
 
@@ -84,12 +81,13 @@ def make(
     app.state.connections = Connections(most=settings.connections, head_s=settings.head_s, take_s=settings.take_s)
     app.state.thumbnails = photos.Cache(settings.cache_bytes)
     app.state.pages = Pages(service)
-    for module in (photos, routes, batch, by_id):
+    app.state.counting = Counting(service.read_catalog, settings.facet_queue)
+    for module in (photos, routes, products):
         for router in module.ROUTERS:
             app.include_router(router)
     app.include_router(pages.router)
-    app.include_router(widget.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(pages.plain)
+    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.exception_handler(OsoroiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_unrouted)

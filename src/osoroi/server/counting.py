@@ -1,12 +1,11 @@
 """Exact counts under a filter: how many products match, and how many of them have each value of each column.
 
-Counting reads every product, so one thread does it for all, few requests wait for it, and what was counted is
+Counting reads every product, so one count is made at a time, few requests wait for theirs, and what was counted is
 remembered until the catalog changes.
 """
 
-from collections import OrderedDict
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from osoroi.catalog import Facet, Storage
@@ -27,44 +26,47 @@ class Counted(NamedTuple):
     seq: int
 
 
+Read = Callable[[Callable[[Storage], Counted | None]], Awaitable[Counted | None]]
+"""Reads the catalog on a thread, and ends early where its request gives up."""
+
+
 class Counting:
-    """A queue of ``most`` requests before one thread. Lives on one event loop.
+    """Counts, of which ``most`` wait at a time. Lives on one event loop."""
 
-    ``run`` does work on an executor, and ends it early where its request gives up.
-    """
-
-    def __init__(
-        self, most: int, run: Callable[[ThreadPoolExecutor, Callable[[], Counted]], Awaitable[Counted]]
-    ) -> None:
+    def __init__(self, read: Read, most: int) -> None:
         self.most = most
-        self._run = run
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="facets")
+        self._read = read
         self._waiting = 0
-        self._known: OrderedDict[tuple[str, str | None], Counted] = OrderedDict()
+        self._turn = asyncio.Lock()
+        self._known: dict[tuple[str, str | None], Counted] = {}
 
-    async def of(self, catalog: Storage, where: str | None) -> Counted:
+    async def of(self, where: str | None) -> Counted:
         """The counts under a filter; raises BadFilter, and TooMuch where too many wait already."""
-        key = (catalog.identity, where)
-        known = self._known.get(key)
-        if known is not None and known.seq == catalog.seq:
-            self._known.move_to_end(key)
+        known = await self._read(lambda catalog: self._remembered(catalog, where))
+        if known is not None:
             return known
         if self._waiting >= self.most:
             raise TooMuch(f"{self._waiting} counts wait already", hint="try again in a moment")
         self._waiting += 1
         try:
-            counted = await self._run(self._thread, lambda: count(catalog, where))
+            async with self._turn:
+                counted = await self._read(lambda catalog: self._count(catalog, where))
         finally:
             self._waiting -= 1
-        self._known[key] = counted
-        self._known.move_to_end(key)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        assert counted is not None
         return counted
 
-    def close(self) -> None:
-        """Wait for the count under way; those that wait are not begun."""
-        self._thread.shutdown(cancel_futures=True)
+    def _remembered(self, catalog: Storage, where: str | None) -> Counted | None:
+        known = self._known.get((catalog.identity, where))
+        return known if known is not None and known.seq == catalog.seq else None
+
+    def _count(self, catalog: Storage, where: str | None) -> Counted:
+        """One count is made at a time, so one thread alone changes what is remembered."""
+        counted = self._remembered(catalog, where) or count(catalog, where)
+        if len(self._known) >= REMEMBERED:
+            self._known = {}
+        self._known[catalog.identity, where] = counted
+        return counted
 
 
 def count(catalog: Storage, where: str | None) -> Counted:

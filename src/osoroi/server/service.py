@@ -27,7 +27,6 @@ from osoroi.image.swatch import swatch
 from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
 from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
-from osoroi.server.counting import Counted, Counting
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
 from osoroi.server.limits import Admission, MemoryBudget
@@ -35,7 +34,6 @@ from osoroi.server.metrics import Metrics
 from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
 from osoroi.server.together import together
-from osoroi.server.uploads import crops_of
 
 log = logging.getLogger("osoroi.server")
 
@@ -106,7 +104,6 @@ class Service:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self.finder = finder or Finder(settings.finders)
         self._watch = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._counting = Counting(settings.facet_queue, self._on)
         self._use(searcher)
         self._health = Health("ok", 0, self.encoder.fingerprint)
 
@@ -125,7 +122,6 @@ class Service:
         self.decoder.close()
         self.batcher.close()
         self.finder.close()
-        self._counting.close()
         for pool in (self._readers, self._writer, self._watch):
             pool.shutdown(cancel_futures=True)
         for close in self._replaced:
@@ -140,11 +136,6 @@ class Service:
     async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
         return await self._current(lambda: self.read(lambda: work(self.catalog)))
-
-    async def counts(self, where: str | None) -> Counted:
-        """How many products match a filter, and the columns to choose by, with counts under the same filter."""
-        require_modest(where)
-        return await self._current(lambda: self._counting.of(self.catalog, where or None))
 
     async def write(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` on the writing thread; it is finished even where its request gives up."""
@@ -371,6 +362,8 @@ class Service:
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
+        from osoroi.server.uploads import crops_of  # searches need none of it
+
         crops = await self.read(crops_of, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:

@@ -19,8 +19,9 @@ from osoroi.server import search_request
 from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_of, form_of, service_of
 from osoroi.server.api import schemas
 from osoroi.server.body import STEP_BYTES
+from osoroi.server.counting import Counting
 from osoroi.server.limits import RETRY_S
-from osoroi.server.links import photo_url
+from osoroi.server.prefix import photo_url
 from osoroi.server.search_request import require_modest
 from osoroi.server.service import Service
 
@@ -169,7 +170,9 @@ async def facets(
 
     Counts are exact. Few requests wait for one at a time; those beyond are refused with 503.
     """
-    counted = await service_of(request).counts(where)
+    require_modest(where)
+    counting: Counting = request.app.state.counting
+    counted = await counting.of(where or None)
     columns = [
         {**facet._asdict(), "choices": [choice._asdict() for choice in facet.choices]} for facet in counted.facets
     ]
@@ -250,6 +253,7 @@ async def metrics(request: Request) -> Response:
         "searches_inside": service.admission.inside["searches"],
         "reads_inside": service.admission.inside["reads"],
         "writes_inside": service.admission.inside["writes"],
+        "batches_inside": service.admission.inside["batches"],
         "crops_waiting": len(service.batcher),
         "upload_bytes": service.memory.used,
         "connections": len(request.app.state.connections),

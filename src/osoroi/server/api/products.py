@@ -1,27 +1,29 @@
-"""``PUT`` and ``PATCH /v1/products``: many products in one request, a JSON object a line (NDJSON).
+"""Products as other systems send them: any id behind any proxy, and many products in one request.
 
-Lines are done and answered one by one, in their order. A line that is wrong is answered with its error and stops no
-other; one that was answered is on the disk. Answers are sent while lines still come, and wait in memory for a client
-that reads them only after its last line: otherwise both would wait for each other.
+An id in the query passes every proxy; in a path, one may merge ``//``, resolve ``..`` or decode ``%2F`` on the way.
+
+``PUT`` and ``PATCH /v1/products`` take a JSON object a line (NDJSON). Lines are done and answered one by one, in their
+order. A line that is wrong is answered with its error and stops no other; one that was answered is on the disk. Answers
+are sent while lines still come, and wait in memory for a client that reads them only after its last line: otherwise
+both would wait for each other.
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from osoroi.errors import BadRequest, NotFound, OsoroiError, TooLarge, TooMuch, outcome
 from osoroi.records import Box, Product, Value
 from osoroi.server import forms
-from osoroi.server.admitted import service_of
-from osoroi.server.api import schemas
-from osoroi.server.api.routes import REFUSALS, check_id, parsed, product_of, shortened
-from osoroi.server.body import STEP_BYTES
-from osoroi.server.ndjson import Line, Lines
+from osoroi.server.admitted import ReadRoute, WriteRoute, service_of
+from osoroi.server.api import photos, routes, schemas
+from osoroi.server.api.routes import REFUSALS, body_schema, check_id, parsed, product_of, shortened
+from osoroi.server.body import STEP_BYTES, Line, Lines
 from osoroi.server.service import Service
 
 NDJSON = "application/x-ndjson"
@@ -30,8 +32,54 @@ TYPES = (NDJSON, "application/jsonl", "application/x-jsonlines")
 Apply = Callable[[Service, bytes, dict[str, Any]], Awaitable[None]]
 """Does what one line says; adds to the answer of the line what is known of it."""
 
+Id = Annotated[str, Query(description="The id, percent-encoded: `curl -G --data-urlencode id=…` does that.")]
+
 router = APIRouter(prefix="/v1", responses=REFUSALS)
-ROUTERS = (router,)
+reads = APIRouter(prefix="/v1", responses=REFUSALS, route_class=ReadRoute)
+writes = APIRouter(prefix="/v1", responses=REFUSALS, route_class=WriteRoute)
+ROUTERS = (router, reads, writes)
+
+
+@reads.get("/photo", response_class=Response, responses=photos.JPEG, tags=["photos"])
+async def photo(
+    request: Request, id: Id, width: photos.Width = photos.WIDTH, saliency: photos.Saliency = False
+) -> Response:
+    """A photo of a product as a small JPEG, with an ETag; as `/v1/photos/{crop_id}`, for any id."""
+    return await photos.photo(request, id, width, saliency)
+
+
+@reads.get("/product", response_model=schemas.StoredProductResponse, tags=["products"])
+async def product(request: Request, id: Id) -> Response:
+    """One product, and where its photos are; as `/v1/products/{product_id}`, for any id."""
+    return await routes.product(request, id)
+
+
+@writes.put(
+    "/product",
+    response_model=schemas.PutResponse,
+    openapi_extra=body_schema(schemas.PutForm, "multipart/form-data"),
+    tags=["products"],
+)
+async def put_one(request: Request, id: Id) -> Response:
+    """Put a product with exactly these photos, or replace the one that stands under this id, whatever the id."""
+    return await routes.put(request, id)
+
+
+@writes.patch(
+    "/product",
+    response_model=schemas.ProductResponse,
+    openapi_extra=body_schema(schemas.Metadata, "application/json"),
+    tags=["products"],
+)
+async def patch_one(request: Request, id: Id) -> Response:
+    """Change what is sent, and leave the rest; as `/v1/products/{product_id}`, for any id."""
+    return await routes.patch(request, id)
+
+
+@writes.delete("/product", response_model=schemas.RemovedResponse, tags=["products"])
+async def remove(request: Request, id: Id) -> Response:
+    """Remove a product, its vectors and the photos that were sent for it, whatever its id."""
+    return await routes.remove(request, id)
 
 
 def documented(model: str) -> dict[str, Any]:
