@@ -20,7 +20,7 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage, filters
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, Busy, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
 from osoroi.image.swatch import swatch
@@ -369,17 +369,33 @@ class Service:
         return await self._current(once)
 
     async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        """Change metadata; returns the product as it now is."""
-        return await self._current(lambda: self.write(self._patch, product_id, changes))
+        """Change metadata; returns the product as it now is. Workers decode the photos that have to tell its kind."""
+
+        async def once() -> Product:
+            from osoroi.ingest import crops_without_kind  # searches need none of it
+
+            crops = await self.read(crops_without_kind, self.catalog, self.encoder, product_id, changes)
+            photos = [(await self.read(self.load, crop), crop.box) for crop in crops]
+            vectors = [await self.embed(photo, box, "shop", Clues()) for photo, box in photos]
+            return await self.write(self._patch, product_id, changes, crops, vectors)
+
+        return await self._current(once)
 
     async def remove(self, product_id: str) -> bool:
         """Remove a product; returns whether it was there."""
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
-    def _patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        from osoroi.ingest import update  # searches need none of it
+    def _patch(
+        self, product_id: str, changes: Mapping[str, Value], embedded: Sequence[Crop], vectors: Sequence[Vector]
+    ) -> Product:
+        from osoroi.ingest import update
 
-        return update(self.catalog, self.encoder, product_id, changes)
+        def known(crops: Sequence[Crop]) -> Float32[np.ndarray, "b d"]:
+            if crops != embedded:
+                raise Busy("the product's photos or its category were changed meanwhile", hint="try again in a moment")
+            return np.concatenate(vectors)
+
+        return update(self.catalog, self.encoder, product_id, changes, embed=known)
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
