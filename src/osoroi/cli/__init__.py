@@ -23,6 +23,7 @@ COMMANDS = (
     "find",
     "search",
     "serve",
+    "keys",
     "info",
     "check",
     "backup",

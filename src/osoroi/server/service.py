@@ -23,6 +23,7 @@ from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest, Busy, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
+from osoroi.image import Limits
 from osoroi.image.swatch import swatch
 from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
 from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
@@ -30,6 +31,7 @@ from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
 from osoroi.server.limits import Admission, MemoryBudget
+from osoroi.server.logs import note, stage
 from osoroi.server.metrics import Metrics
 from osoroi.server.search_request import FindRequest, SearchRequest
 from osoroi.server.settings import Settings
@@ -85,6 +87,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.decoder = decoder
+        self.settings_rejected = False
         self.metrics = Metrics()
         self.memory = MemoryBudget(settings.memory_bytes)
         self.admission = Admission(
@@ -110,6 +113,14 @@ class Service:
         self.batcher = Batcher(
             self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
         )
+
+    def use_settings(self, settings: Settings) -> None:
+        """Go on with other limits and keys. What was sized when the service began keeps its size."""
+        self.settings = settings
+        self.memory.limit = settings.memory_bytes
+        self.admission.limits = {"searches": settings.searches, "reads": settings.reads, "writes": settings.writes}
+        self.admission.seconds = settings.answer_s
+        self.decoder.limits = Limits(pixels=settings.pixels, bytes=settings.body_bytes)
 
     def close(self) -> None:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
@@ -224,7 +235,10 @@ class Service:
 
         async def once() -> list[Hit]:
             vector, without = await self.vector_of(request)
-            return await self.read(self._nearest, vector, request, without)
+            with stage("search"):
+                hits = await self.read(self._nearest, vector, request, without)
+            note(hits=len(hits))
+            return hits
 
         require_modest(request.where)
         return await self._current(once)
@@ -241,7 +255,9 @@ class Service:
 
         async def once() -> tuple[list[Hit], Strips | None]:
             vector, without = await self.vector_of(request)
-            hits = await self.read(self._nearest, vector, request, without)
+            with stage("search"):
+                hits = await self.read(self._nearest, vector, request, without)
+            note(hits=len(hits))
             if self.own_detail is None:
                 return hits, None
             rows = [await self.read(self._plain, vector, request, without, strip, dial) for dial in (0.0, 1.0, None)]
@@ -286,12 +302,17 @@ class Service:
         if photo is None:
             crop_id = request.crop_id
             photo = await self.read_catalog(lambda catalog: self.load(catalog.crop(crop_id or "")))
-        return await self.finder.find(await self.decoder.reduced(photo, WORK_SIDE), box=request.box)
+        with stage("decode"):
+            small = await self.decoder.reduced(photo, WORK_SIDE)
+        with stage("find"):
+            return await self.finder.find(small, box=request.box)
 
     async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> Vector:
         """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
-        crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
-        return await self.batcher.encode(Input(crop, clues))
+        with stage("decode"):
+            crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
+        with stage("encode"):
+            return await self.batcher.encode(Input(crop, clues))
 
     async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> Vector:
         """The vector of a garment in a street photo. Its place on a body is looked for where ``kind`` does not say what

@@ -209,7 +209,8 @@ async def health(request: Request) -> Response:
     service = service_of(request)
     health = await service.health()
     status, headers = (200, {}) if health.status == "ok" else (503, {"Retry-After": str(RETRY_S)})
-    return to_json({"version": __version__, **health._asdict()}, status, headers)
+    settings = "rejected" if service.settings_rejected else "ok"
+    return to_json({"version": __version__, **health._asdict(), "settings": settings}, status, headers)
 
 
 @plain.get("/metrics", response_class=PlainTextResponse, tags=["service"])
@@ -223,6 +224,7 @@ async def metrics(request: Request) -> Response:
         "crops_waiting": len(service.batcher),
         "upload_bytes": service.memory.used,
         "connections": len(request.app.state.connections),
+        "settings_rejected": int(service.settings_rejected),
         "products": (await service.health()).products,
     }
     return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
