@@ -239,7 +239,7 @@ def test_more_like_this_asks_with_the_product_and_back_returns_to_the_photo(page
     page.wait_for_url("**product=P3**")
     expect_first(page, "Purple top")  # itself is left out
     expect(page.locator(".grid .card")).to_have_count(4)
-    assert "/v1/photos/P3%2F0" in page.locator("#query-photo").get_attribute("src")
+    assert "/v1/photo?id=P3%2F0" in page.locator("#query-photo").get_attribute("src")
     page.go_back()
     expect_first(page, "Blue top")
     assert page.locator("#query-photo").get_attribute("src").startswith("blob:")
@@ -289,7 +289,7 @@ def test_the_switch_shows_what_was_looked_at(page):
     )
     assert np.abs(np.array(colours[0]) - RED).max() < 30
     assert min(colours[1]) > 180  # the right half, which this encoder passes over
-    expect(page.locator(".grid img").first).to_have_attribute("src", "/v1/photos/P1%2F0?width=480&saliency=1")
+    expect(page.locator(".grid img").first).to_have_attribute("src", "/v1/photo?id=P1%2F0&width=480&saliency=1")
     page.get_by_label("Show what was looked at").uncheck()
     page.wait_for_function("before => document.querySelector('#query-photo').src === before", arg=before)
 

@@ -16,7 +16,8 @@ from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
 from osoroi.image import Limits
 from osoroi.search import Searcher
-from osoroi.server.api import photos, routes, schemas
+from osoroi.server import origins
+from osoroi.server.api import by_id, photos, routes, schemas
 from osoroi.server.connections import Connections
 from osoroi.server.decoding import Decoder
 from osoroi.server.decoding.pool import DecodingPool
@@ -82,7 +83,16 @@ def make(
     app.state.connections = Connections(most=settings.connections, head_s=settings.head_s, take_s=settings.take_s)
     app.state.thumbnails = photos.Cache(settings.cache_bytes)
     app.state.pages = Pages(service)
-    for router in (photos.reads, photos.searches, routes.searches, routes.reads, routes.writes, routes.plain):
+    for router in (
+        photos.reads,
+        photos.searches,
+        routes.searches,
+        by_id.reads,
+        by_id.writes,
+        routes.reads,
+        routes.writes,
+        routes.plain,
+    ):
         app.include_router(router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -138,8 +148,12 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    """A mistake of ours: its trace goes to the log, and nothing of it to the client."""
-    return routes.to_json({"error": "the service made a mistake", "hint": "its log says more"}, 500)
+    """A mistake of ours: its trace goes to the log, and nothing of it to the client. This answer passes no middleware."""
+    response = routes.to_json({"error": "the service made a mistake", "hint": "its log says more"}, 500)
+    origin = request.headers.get("origin")
+    if origin in request.app.state.service.settings.allow_origins:
+        origins.allow(response.headers, origin)
+    return response
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
@@ -152,5 +166,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             "key": {"type": "http", "scheme": "bearer", "description": "The read key or the write key."}
         }
         document["security"] = [{"key": []}, {}]
+        if root_path := app.state.service.settings.root_path:
+            document["servers"] = [{"url": root_path}]
         app.openapi_schema = document
     return app.openapi_schema

@@ -7,7 +7,7 @@ search for nor a line break in it gets there.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from osoroi.errors import BadRequest, NoKey, OsoroiError
-from osoroi.server import logs, tracing
+from osoroi.server import logs, origins, prefix, tracing
 from osoroi.server.connections import Connections
 from osoroi.server.keyring import Right
 from osoroi.server.keys import host_of, key_of
@@ -58,7 +58,16 @@ class Exchange:
     Once the body is whole, a task waits for the client to hang up and then cancels the one that makes the answer.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str, connections: Connections) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        connections: Connections,
+        *,
+        request_id: str,
+        allow_origins: Collection[str] = (),
+    ) -> None:
         self.request_id = request_id
         self._connections = connections
         self._receive = receive
@@ -68,6 +77,9 @@ class Exchange:
         self._watcher: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
         headers = Headers(scope=scope)
+        self._shared = bool(allow_origins)
+        origin = headers.get("origin", "")
+        self.origin = origin if origin in allow_origins else None
         self.whole = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
         self._empty_sent = False
         self.status = 500
@@ -98,6 +110,10 @@ class Exchange:
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
             headers["X-Request-ID"] = self.request_id
+            if self._shared:
+                headers.add_vary_header("Origin")
+            if self.origin is not None:
+                origins.allow(headers, self.origin)
             if self._connections.ending or not self.whole:  # the rest of an unread body would hold the connection
                 headers["Connection"] = "close"
         elif self._head:
@@ -146,8 +162,12 @@ class Middleware:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        headers = Headers(scope=scope)
-        exchange = Exchange(scope, receive, send, logs.request_id(headers.get("x-request-id")), self.connections)
+        settings, headers = self.settings(), Headers(scope=scope)
+        scope = prefix.stripped(scope, settings.root_path)
+        request_id = logs.request_id(headers.get("x-request-id"))
+        exchange = Exchange(
+            *(scope, receive, send, self.connections), request_id=request_id, allow_origins=settings.allow_origins
+        )
         inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
         with (
             self.connections.busy(scope.get("client")),
@@ -170,16 +190,20 @@ class Middleware:
                 tracing.finish(span, method, route, exchange.status)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
+        headers = Headers(scope=scope)
         try:
-            self.check(scope)
+            self.check_headers(headers)
+            if exchange.origin is not None and (allowed := origins.preflight(scope["method"], headers)) is not None:
+                await allowed(scope, exchange.receive, exchange.send)
+                return
+            self.check_key(scope, headers)
         except OsoroiError as error:
             await self.refuse(Request(scope), error)(scope, exchange.receive, exchange.send)
             return
         await self.app(scope, exchange.receive, exchange.send)
 
-    def check(self, scope: Scope) -> None:
-        """Raise BadRequest or NoKey where this request may not go on."""
-        headers = Headers(scope=scope)
+    def check_headers(self, headers: Headers) -> None:
+        """Raise BadRequest for headers that contradict each other or name another host."""
         host = host_of(headers.get("host", ""))
         if "transfer-encoding" in headers and "content-length" in headers:
             raise BadRequest("the body has two lengths", hint="send Content-Length or Transfer-Encoding, not both")
@@ -191,10 +215,14 @@ class Middleware:
                 "without keys the service answers to the names of this machine alone",
                 hint="ask for http://127.0.0.1 or http://localhost, or set keys",
             )
+
+    def check_key(self, scope: Scope, headers: Headers) -> None:
+        """Raise NoKey where this request needs a key that it does not have."""
         if scope["path"] in OPEN:
             return
         key = key_of(headers.get("authorization", ""))
         right = right_of(scope["method"], scope["path"])
+        settings = self.settings()
         holder = settings.holder(key)
         if holder is not None:
             logs.note(key=holder.name)

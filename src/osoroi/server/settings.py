@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from osoroi.errors import BadRequest
-from osoroi.server import keyring
+from osoroi.server import keyring, origins, prefix
 from osoroi.server.keyring import Key, Right
 
 KEY_LENGTH = 16
@@ -83,8 +83,15 @@ class Settings:
     write_key: str | None = None
     open_reads: bool = False
     keys: tuple[Key, ...] = ()
+    """Keys of a file, in place of a read key and a write key."""
+    root_path: str = ""
+    """The path under which a proxy offers the service, as ``/find``."""
+    allow_origins: frozenset[str] = frozenset()
+    """Origins whose pages may search here, as ``https://shop.example``."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "root_path", prefix.checked(self.root_path))
+        object.__setattr__(self, "allow_origins", origins.checked(self.allow_origins))
         if self.keys:
             if self.read_key is not None or self.write_key is not None:
                 raise BadRequest("keys come from a file, or as a read key and a write key", hint="give one of them")

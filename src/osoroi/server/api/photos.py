@@ -18,6 +18,8 @@ WIDTHS = (80, 160, 240, 320, 480, 640, 960, 1280, 1600)
 """Widths that are made; others are rounded up, so that 1,600 sizes of one photo cannot fill the cache."""
 
 WIDTH = 320
+Width = Annotated[int, Query(ge=16, le=1600, description="At most so wide; rounded up to a width that is kept.")]
+Saliency = Annotated[bool, Query(description="Fade what the encoder's foreground head passes over.")]
 FORMAT = "1"
 """Raised when the same photo comes out differently, so that browsers load it again."""
 
@@ -61,10 +63,8 @@ class Cache:
 async def photo(
     request: Request,
     crop_id: str,
-    width: Annotated[
-        int, Query(ge=16, le=1600, description="At most so wide; rounded up to a width that is kept.")
-    ] = WIDTH,
-    saliency: Annotated[bool, Query(description="Fade what the encoder's foreground head passes over.")] = False,
+    width: Width = WIDTH,
+    saliency: Saliency = False,
 ) -> Response:
     """A photo of a product as a small JPEG, with an ETag."""
     service = service_of(request)

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -21,6 +20,7 @@ from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_o
 from osoroi.server.api import schemas
 from osoroi.server.body import STEP_BYTES
 from osoroi.server.limits import RETRY_S
+from osoroi.server.links import photo_url
 from osoroi.server.service import require_modest
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -153,7 +153,7 @@ async def product(request: Request, product_id: str) -> Response:
     stored = (await service.read_catalog(lambda catalog: catalog.get_many([product_id]))).get(product_id)
     if stored is None:
         raise _unknown(product_id)
-    return to_json({"product": vars(stored.product), "crops": _crops(stored.crops)})
+    return to_json({"product": vars(stored.product), "crops": _crops(stored.crops, service.settings.root_path)})
 
 
 @writes.put(
@@ -171,7 +171,7 @@ async def put(request: Request, product_id: str) -> Response:
     photos = form.photos(most=service.settings.photos)
     product = _product(product_id, _metadata(form.one("product") or "{}"))
     crops, seq = await service.put(product, photos, _boxes(form.texts("box"), len(photos)))
-    return to_json({"product": vars(product), "crops": _crops(crops), "seq": seq})
+    return to_json({"product": vars(product), "crops": _crops(crops, service.settings.root_path), "seq": seq})
 
 
 @writes.patch(
@@ -230,11 +230,8 @@ async def metrics(request: Request) -> Response:
     return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _crops(crops: Sequence[Crop]) -> list[dict[str, Any]]:
-    return [
-        {"crop_id": crop.crop_id, "box": crop.box, "photo": f"/v1/photos/{quote(crop.crop_id, safe='')}"}
-        for crop in crops
-    ]
+def _crops(crops: Sequence[Crop], root_path: str) -> list[dict[str, Any]]:
+    return [{"crop_id": crop.crop_id, "box": crop.box, "photo": photo_url(root_path, crop.crop_id)} for crop in crops]
 
 
 def _boxes(texts: Sequence[str], photos: int) -> list[Box | None]:

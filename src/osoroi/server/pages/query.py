@@ -13,10 +13,10 @@ from osoroi.garments import Garment
 from osoroi.records import Box
 from osoroi.server.decoding import Thumbnail
 from osoroi.server.forms import Form
+from osoroi.server.links import photo_url
 from osoroi.server.pages import outfit
 from osoroi.server.pages.rendering import DetailPhoto, QueryPhoto
 from osoroi.server.pages.url_state import WHOLE, UrlState
-from osoroi.server.pages.view_model import photo_url
 from osoroi.server.search_request import FindRequest, SearchRequest
 from osoroi.server.service import Service
 
@@ -161,7 +161,7 @@ async def of_catalog(service: Service, query: Query) -> Query:
         product_id = state.product_id or ""
         crop = (await service.read_catalog(lambda catalog: catalog.crops(product_id)))[0]
     small = await service.decoder.thumbnail(await service.read(service.load, crop), SHOWN_WIDTH)
-    url = f"{photo_url(crop.crop_id)}?width={SHOWN_WIDTH}"
+    url = f"{photo_url(state.root_path, crop.crop_id)}&width={SHOWN_WIDTH}"
     shown = QueryPhoto(url, small.width, small.height, f"{url}&saliency=1")
     return replace(query, state=replace(state, product_id=crop.product_id, crop_id=crop.crop_id), shown=shown)
 

@@ -112,6 +112,7 @@ class Pages:
             "lang": lang,
             "t": words_of(lang),
             "state": state,
+            "root": self.service.settings.root_path,
             "pages": self,
             "default_k": UrlState.k,
             "number": number,

@@ -178,10 +178,9 @@ def _streamed(request: Request, first: Response, query: Query, rest: Sequence[in
 
 def problem(request: Request, error: OsoroiError, status: int) -> Response:
     """A page that says what went wrong, where no other page can."""
-    lang = language(None, request.headers.get("accept-language", ""))
-    return pages_of(request).html(
-        "problem.html", request, UrlState(), status, problem=problem_of(error, words_of(lang))
-    )
+    pages, lang = pages_of(request), language(None, request.headers.get("accept-language", ""))
+    state = UrlState(root_path=pages.service.settings.root_path)
+    return pages.html("problem.html", request, state, status, problem=problem_of(error, words_of(lang)))
 
 
 def _pairs(form: Form) -> list[tuple[str, str]]:

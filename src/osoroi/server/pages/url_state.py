@@ -54,6 +54,8 @@ class UrlState:
     below: float | None = None
     saliency: bool = False
     lang: str | None = None
+    root_path: str = ""
+    """The prefix of the service, before every address."""
 
     @property
     def has_query(self) -> bool:
@@ -70,9 +72,11 @@ class UrlState:
 
         >>> UrlState(product_id="P 1", k=48).address(detail=0.5)
         '/?product=P+1&detail=0.5&k=48'
+        >>> UrlState(root_path="/find").address()
+        '/find/'
         """
         pairs = replace(self, **changes).pairs()
-        return "/?" + urlencode(pairs) if pairs else "/"
+        return f"{self.root_path}/?{urlencode(pairs)}" if pairs else f"{self.root_path}/"
 
     def pairs(self) -> list[tuple[str, str]]:
         """The fields of the address, in a fixed order; what is as usual is left out."""
@@ -197,6 +201,7 @@ def from_pairs(
         below=_price(last.get("below")),
         saliency=last.get("saliency") == "1",
         lang=next((last[name] for name in ("to_lang", "lang") if last.get(name) in ("en", "ja")), None),
+        root_path=settings.root_path,
     )
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from osoroi.catalog import Facet, StoredProduct
 from osoroi.catalog.filters import PREFIX
 from osoroi.records import Hit, Product
+from osoroi.server.links import photo_url
 from osoroi.server.pages.i18n import Words, money, named
 from osoroi.server.pages.url_state import OWN, UrlState
 
@@ -81,11 +82,6 @@ def safe_url(url: str | None) -> str | None:
     return url if parts.scheme.lower() in ("http", "https") and parts.netloc else None
 
 
-def photo_url(crop_id: str) -> str:
-    """Where the thumbnails of a crop's photo are."""
-    return f"/v1/photos/{quote(crop_id, safe='')}"
-
-
 def like_address(product_id: str, state: UrlState) -> str:
     """The page that searches with a product: filters and language stay, what belongs to the query before it goes."""
     nothing: dict[str, None] = dict.fromkeys(("crop_id", "box", "garment", "detail_from", "detail_box"))
@@ -109,6 +105,7 @@ def _card(
 ) -> Card:
     ids = [crop.crop_id for crop in stored.crops]
     best = result.crop_id if isinstance(result, Hit) and result.crop_id in ids else ids[0]
+    shown = [best, *(other for other in ids if other != best)]
     return Card(
         product_id=product.product_id,
         crop_id=best,
@@ -117,7 +114,7 @@ def _card(
         brand=product.brand or "",
         url=safe_url(product.url),
         like=like_address(product.product_id, state),
-        shots=tuple(photo_url(crop_id) for crop_id in [best, *(other for other in ids if other != best)][:SHOTS]),
+        shots=tuple(photo_url(state.root_path, crop_id) for crop_id in shown[:SHOTS]),
         bars=tuple(_bar(name, cosine, words) for name, cosine in result.parts.items())
         if isinstance(result, Hit)
         else (),

@@ -10,6 +10,7 @@ import { Wishes } from "./wishes.js";
 
 const find = (selector, within = document) => within.querySelector(selector);
 const form = find("#search");
+const { root } = document.documentElement.dataset; // the path that a proxy puts before every address
 const stage = find("#stage");
 const queryImage = find("#query-photo");
 const dial = find("#dial");
@@ -62,7 +63,7 @@ function address() {
   const query = new URLSearchParams(pairs());
   if (photo) query.set("photo", "mine");
   const text = String(query);
-  return text ? `/?${text}` : "/";
+  return text ? `${root}/?${text}` : `${root}/`;
 }
 
 function body() {
@@ -132,7 +133,7 @@ function updateControls() {
   for (const link of document.querySelectorAll(".languages a")) {
     const query = new URLSearchParams(location.search);
     query.set("lang", link.dataset.lang);
-    link.href = `/?${query}`;
+    link.href = `${root}/?${query}`;
   }
 }
 

@@ -63,7 +63,7 @@ export async function salient(blob, box) {
   data.append("photo", blob, "photo");
   if (box) data.append("box", box.join(","));
   try {
-    const response = await fetch("/v1/saliency", { method: "POST", body: data });
+    const response = await fetch(`${document.documentElement.dataset.root}/v1/saliency`, { method: "POST", body: data });
     return response.ok ? URL.createObjectURL(await response.blob()) : "";
   } catch {
     return "";

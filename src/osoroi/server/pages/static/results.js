@@ -50,7 +50,8 @@ export class Results {
 
   async #fetch(form, signal) {
     for (let tries = 1; ; tries += 1) {
-      const response = await fetch("/results", { method: "POST", body: form, signal, headers: { Accept: "text/html" } });
+      const to = `${document.documentElement.dataset.root}/results`;
+      const response = await fetch(to, { method: "POST", body: form, signal, headers: { Accept: "text/html" } });
       if (response.status === 503 && tries < TRIES) {
         const seconds = Number(response.headers.get("Retry-After")) || 1;
         await new Promise((done) => setTimeout(done, seconds * 1000 * (0.5 + Math.random())));
