@@ -26,6 +26,7 @@ COMMANDS = (
     "keys",
     "info",
     "check",
+    "doctor",
     "backup",
     "reencode",
     "embed",

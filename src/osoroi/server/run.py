@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -28,6 +29,10 @@ RESERVED_FILES = 192
 
 BACKLOG = 64
 """Connections that the operating system accepts for us at once."""
+
+M_ARENA_MAX = -8
+"""A name of ``malloc.h``."""
+ARENAS = 2
 
 LINGER_S = 1.0
 """Seconds that idle connections have, after the signal to end, for one more request."""
@@ -117,6 +122,7 @@ def run(
     Photos that look costly are not waited for. SIGHUP reads ``sources`` again. ``sockets`` listen already, in place of
     host and port.
     """
+    _share_arenas()
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every byte that is out of place
     application = app.make(searcher, settings, reopen=reopen)
     application.state.connections.most = min(settings.connections, max(16, _files() - RESERVED_FILES))
@@ -128,6 +134,17 @@ def run(
         server.run(sockets)
     finally:
         ended.set()
+
+
+def _share_arenas() -> None:
+    """Let all threads allocate from two arenas, where the C library is glibc and nobody said otherwise.
+
+    By itself it gives each thread one, and each keeps what its largest batch needed: a third more memory.
+    """
+    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(M_ARENA_MAX, ARENAS)
 
 
 def _files() -> int:

@@ -217,7 +217,12 @@ async def health(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Requests, seconds, batches and queues, for Prometheus."""
     service = service_of(request)
+    health, settings = await service.health(), service.settings
+    ends_s = min((key.expires_s for key in settings.all_keys if key.expires_s), default=float("inf"))
     gauges = {
+        "healthy": int(health.status == "ok"),
+        "searches_limit": settings.searches,
+        "first_key_expires_seconds": ends_s,
         "searches_inside": service.admission.inside["searches"],
         "reads_inside": service.admission.inside["reads"],
         "writes_inside": service.admission.inside["writes"],
@@ -225,7 +230,7 @@ async def metrics(request: Request) -> Response:
         "upload_bytes": service.memory.used,
         "connections": len(request.app.state.connections),
         "settings_rejected": int(service.settings_rejected),
-        "products": (await service.health()).products,
+        "products": health.products,
     }
     return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
 
