@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 CODE = "from osoroi.cli.serve import command; command()"
+TINY = str(Path(__file__).with_name("tiny_service.py"))
 
 
 class Served(contextlib.AbstractContextManager["Served"]):
@@ -24,9 +25,12 @@ class Served(contextlib.AbstractContextManager["Served"]):
         first: Callable[[], None] | None = None,
         env: Mapping[str, str] | None = None,
         listening: socket.socket | None = None,
+        is_tiny: bool = False,
     ) -> None:
-        """``listening`` is handed over as systemd does it, as descriptor 3."""
-        command = [sys.executable, "-c", CODE, str(shop), "--port", "0", *words]
+        """``listening`` is handed over as systemd does it, as descriptor 3. Tiny services have an encoder that costs
+        nothing."""
+        program = [TINY] if is_tiny else ["-c", CODE]
+        command = [sys.executable, *program, str(shop), "--port", "0", *words]
         environment = {**os.environ, **(env or {})}
         if listening is not None:
             environment["LISTEN_FDS"] = "1"

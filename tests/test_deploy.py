@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,7 +25,6 @@ from starlette.testclient import TestClient
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.cli import main
-from osoroi.encoder import Encoder
 from osoroi.search import Searcher
 from osoroi.server import app
 from osoroi.server.settings import Settings
@@ -251,7 +251,7 @@ def test_the_restore_drill_brings_back_the_same_answers(tmp_path):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("behind") / "shop"
-    encoder = Encoder.open()
+    encoder = SeeingEncoder()
     fill(folder, encoder, goods(encoder)).close()
     return folder
 
@@ -264,20 +264,19 @@ def free_port() -> int:
 @contextmanager
 def running(*command: str | Path, port: int, env: dict[str, str]) -> Iterator[str]:
     """A proxy on a port of this machine."""
-    process = subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    try:
+    with tempfile.TemporaryFile() as log, ExitStack() as stack:
+        process = subprocess.Popen(command, env={**os.environ, **env}, stderr=log, stdout=subprocess.DEVNULL)
+        stack.callback(process.wait, 20)
+        stack.callback(process.terminate)
         end = time.monotonic() + 20
         while True:
             with socket.socket() as one:
                 if one.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            assert process.poll() is None, process.stderr.read().decode()
+            assert process.poll() is None, f"{command[0]} ended at once"
             assert time.monotonic() < end
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
 
 
 @contextmanager
@@ -317,7 +316,7 @@ PROXIES = pytest.mark.parametrize(("proxy", "file"), [(by_caddy, "Caddyfile"), (
 def test_services_behind_a_proxy_are_replaced_one_by_one_and_no_search_fails(proxy, file, shop, tmp_path):
     ports = [free_port(), free_port()]
     with ExitStack() as stack:
-        services = [stack.enter_context(Served(shop, "--port", str(port))) for port in ports]
+        services = [stack.enter_context(Served(shop, "--port", str(port), is_tiny=True)) for port in ports]
         url = stack.enter_context(proxy(file, [f"127.0.0.1:{port}" for port in ports], tmp_path))
         with load(url, clients=3) as results:
             for place, port in enumerate(ports):
@@ -326,7 +325,7 @@ def test_services_behind_a_proxy_are_replaced_one_by_one_and_no_search_fails(pro
                 services[place].ended_after(40)
                 before = results["200"]
                 until(lambda before=before: results["200"] > before + 10, 90)
-                services[place] = stack.enter_context(Served(shop, "--port", str(port)))
+                services[place] = stack.enter_context(Served(shop, "--port", str(port), is_tiny=True))
             before = results["200"]
             until(lambda: results["200"] > before + 15, 90)
             after = dict(results)

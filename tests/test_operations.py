@@ -33,6 +33,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def tiny_shop(tmp_path: Path) -> Path:
+    encoder = SeeingEncoder()
+    fill(tmp_path / "tiny", encoder, goods(encoder)).close()
+    return tmp_path / "tiny"
+
+
 def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -150,18 +157,18 @@ def load(url: str, clients: int) -> Iterator[Counter[str]]:
             thread.join()
 
 
-def test_a_restart_on_a_socket_that_stays_open_fails_no_search(shop):
+def test_a_restart_on_a_socket_that_stays_open_fails_no_search(tiny_shop):
     """Two services share the listening socket, as units of systemd do: the new one is there before the old one ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        with Served(shop, listening=listening) as first, load(url, clients=4) as results:
+        with Served(tiny_shop, listening=listening, is_tiny=True) as first, load(url, clients=4) as results:
             until(lambda: results["200"] > 10, 60)
-            with Served(shop, listening=listening) as second:
+            with Served(tiny_shop, listening=listening, is_tiny=True) as second:
                 first.ended_after(40)
                 after = results["200"]
                 until(lambda: results["200"] > after + 20, 60)
                 assert second.process.poll() is None
-                third = Served(shop, listening=listening)
+                third = Served(tiny_shop, listening=listening, is_tiny=True)
                 with third:
                     second.ended_after(40)
                     after = results["200"]
