@@ -27,6 +27,11 @@ class _Handler(BaseHTTPRequestHandler):
         upstream.request(self.command, target, body, headers)
         answer = upstream.getresponse()
         content = answer.read()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client is gone
+            self._answer(answer, content)
+        upstream.close()
+
+    def _answer(self, answer: http.client.HTTPResponse, content: bytes) -> None:
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in HOP | {"content-length"}:
@@ -34,7 +39,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-        upstream.close()
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _pass  # noqa: N815
 

@@ -62,7 +62,8 @@ def test_a_red_photo_finds_the_red_product_and_the_answer_is_that_of_search_json
     assert answer["encoder"] == encoder.fingerprint
     assert answer["detail"] is None
     first = answer["hits"][0]
-    assert set(first) == {"rank", "product_id", "score", "crop_id", "parts", "product", "probability"}
+    assert set(first) == {"rank", "product_id", "score", "crop_id", "photo", "parts", "product", "probability"}
+    assert client.get(first["photo"]).headers["content-type"] == "image/jpeg"
     assert (first["rank"], first["product_id"], first["crop_id"]) == (1, "P1", "P1/0")
     assert first["score"] == pytest.approx(1, abs=1e-4)  # the same pixels: both cosines are 1
     assert first["parts"] == pytest.approx({"deep": 1, "detail": 1}, abs=1e-4)
@@ -373,7 +374,8 @@ def test_the_openapi_document_names_every_route_and_the_one_error(client):
             ("post", "/v1/saliency"), ("get", "/v1/photos/{crop_id}"), ("get", "/v1/products"),
         ("get", "/v1/products/{product_id}"), ("put", "/v1/products/{product_id}"), ("get", "/health"),
         ("patch", "/v1/products/{product_id}"), ("delete", "/v1/products/{product_id}"), ("get", "/metrics"),
-        ("get", "/v1/photo"), *((method, "/v1/product") for method in ("get", "put", "patch", "delete")),
+        ("get", "/v1/facets"), ("get", "/v1/photo"), ("put", "/v1/products"), ("patch", "/v1/products"),
+        ("get", "/v1/product"), ("put", "/v1/product"), ("patch", "/v1/product"), ("delete", "/v1/product"),
     }  # fmt: skip
     error = document["paths"]["/v1/search"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
     assert error == {"$ref": "#/components/schemas/ErrorResponse"}

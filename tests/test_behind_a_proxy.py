@@ -8,6 +8,7 @@ from urllib.parse import quote, urljoin
 import httpx
 import pytest
 
+from browsing import choose, chromium, expect, expect_first, needs_browser, opened
 from osoroi.errors import BadRequest
 from osoroi.server.settings import Settings
 from proxy import proxied
@@ -48,6 +49,28 @@ def test_every_link_of_the_page_stays_below_the_prefix(base):
         assert all(link.startswith(PREFIX + "/") for link in ours), ours
         for link in set(ours):
             assert httpx.get(urljoin(base, link)).status_code in (200, 400), link
+
+
+@needs_browser
+@pytest.mark.parametrize("proxy", ["strips", "leaves"])
+def test_the_page_with_scripts_works_below_the_prefix(service, proxy):
+    with proxied(service, PREFIX, **PROXIES[proxy]) as base:
+        for browser in chromium():
+            for page in opened(browser, f"{base}/"):
+                expect(page.locator(".grid .card img").first).to_have_js_property("complete", True)
+                choose(page, picture(RED, width=300, height=400))
+                expect_first(page, "Red skirt")
+                page.get_by_label("Tops").check()
+                expect_first(page, "Purple top")
+                assert page.url.startswith(f"{base}/?")
+                page.get_by_role("link", name="More like Purple top").first.click()
+                expect(page.locator("#query-photo")).to_have_attribute("src", re.compile(f"^{PREFIX}/v1/photo"))
+                assert page.locator("#query-photo").evaluate("(one) => one.naturalWidth") > 0
+                page.get_by_role("link", name="日本語").click()
+                page.wait_for_url(f"{base}/?*lang=ja*")
+                expect(page.locator(".grid .card").first).to_be_visible()
+                page.reload()
+                expect(page.locator(".grid .card").first).to_be_visible()
 
 
 def test_a_form_without_scripts_leads_back_below_the_prefix(base):

@@ -13,8 +13,10 @@ import click
 import pytest
 
 import osoroi
+from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import COMMANDS, main
 from osoroi.data.readers import READERS
+from shop import serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -138,7 +140,10 @@ def run_code(code: str, folder: Path) -> str:
 
 def test_the_python_page_runs_on_the_demo(demo: tuple[Path, str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PYTHON_PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    printed = run_code("\n".join(blocks), demo[0]).splitlines()
+    encoder = osoroi.Encoder.open()
+    with LocalCatalog.open(demo[0] / "demo/shop") as catalog, serving(encoder, catalog) as address:
+        code = "\n".join(blocks).replace("http://127.0.0.1:8008", address)
+        printed = run_code(code, demo[0]).splitlines()
     assert printed[0].startswith("p00000"), "the demo's first photo shows its first product"
     assert printed[-1] == "there is no photo at nowhere.jpg -> check the path"
 

@@ -11,8 +11,8 @@ from PIL import Image
 from osoroi import ingest
 from osoroi.catalog.local import LocalCatalog
 from osoroi.errors import BadDataset, OtherEncoder
-from osoroi.ingest import Count, Problem
-from osoroi.records import Box, Crop, Product, Row
+from osoroi.ingest import Count
+from osoroi.records import Box, Crop, Problem, Product, Row
 from tiny import TinyEncoder
 
 

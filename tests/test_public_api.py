@@ -14,17 +14,19 @@ from PIL import Image
 
 import osoroi
 from osoroi.catalog.local import LocalCatalog
+from osoroi.client import Sent
 from osoroi.data import products
 from osoroi.errors import BadCatalog, BadDataset, BadRequest, NotFound, OtherEncoder
 from osoroi.garments import Garment
-from osoroi.records import PhotoLike
+from osoroi.records import Crop, PhotoLike
 from osoroi.shop import Added
-from shop import BLUE, GREEN, RED, picture
+from shop import BLUE, GREEN, RED, SeeingEncoder, fill, goods, picture, serving
 from tiny import TinyEncoder
 
 NAMES = [
     "Box",
     "Catalog",
+    "Client",
     "Encoder",
     "Hit",
     "OsoroiError",
@@ -58,6 +60,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_package_imports_nothing_else_and_searching_needs_no_torch() -> None:
     assert not {"numpy", "PIL", "onnxruntime", "torch"} & modules_after("import osoroi")
     assert not {"onnxruntime", "torch"} & modules_after("import osoroi; osoroi.Box, osoroi.Hit, osoroi.OsoroiError")
+    assert not {"onnxruntime", "faiss", "torch", "fastapi"} & modules_after("import osoroi; osoroi.Client")
     assert "torch" not in modules_after("import osoroi; osoroi.open, osoroi.evaluate, osoroi.compare, osoroi.find")
 
 
@@ -93,6 +96,14 @@ def test_training_without_torch_says_what_to_install() -> None:
         ("Catalog.remove", "product_ids"),
         ("Catalog.products", "*where"),
         ("Catalog.count", "*where"),
+        ("Client", "url *key *timeout_s *retries"),
+        ("Client.search", "photo *box *kind *k *offset *where *detail *detail_from *detail_box *like"),
+        ("Client.find", "photo *box"),
+        ("Client.add", "products *on_progress"),
+        ("Client.update", "product_id **changes"),
+        ("Client.remove", "product_ids"),
+        ("Client.products", "*where"),
+        ("Client.count", "*where"),
         ("Encoder.open", "path *threads *providers *limit_s"),
         ("Encoder.encode_query", "photos *boxes *kinds *detail *categorised *threads"),
         ("Encoder.encode_product", "photos *boxes *categories *threads"),
@@ -139,6 +150,30 @@ def test_every_public_call_has_the_type_it_promises(shop: osoroi.Catalog, folder
     assert_type(osoroi.find(photo), list[Garment])
     assert_type(shop.encoder, osoroi.Encoder)
     assert_type(osoroi.Box.of([1, 2, 3, 4]), osoroi.Box)
+
+
+def test_every_call_of_a_client_has_the_type_that_the_catalog_has(tmp_path: Path) -> None:
+    """Checked by mypy as well as when it runs."""
+    encoder, photo = SeeingEncoder(), picture(RED)
+    with (
+        fill(tmp_path / "shop", encoder, goods(encoder)) as catalog,
+        serving(encoder, catalog) as address,
+        osoroi.Client(address) as shop,
+    ):
+        assert_type(shop, osoroi.Client)
+        assert_type(shop.search(photo), list[osoroi.Hit])
+        assert_type(shop.search(photo, box=[0, 0, 30, 30], k=2, offset=1, detail=0.5), list[osoroi.Hit])
+        assert_type(shop.search(like="P1"), list[osoroi.Hit])
+        assert_type(shop.search([photo, photo]), list[list[osoroi.Hit]])
+        assert_type(shop.add({"product_id": "a", "photo": photo}), Sent)
+        assert_type(shop.update("a", price=3), osoroi.Product)
+        assert_type(shop["a"], osoroi.Product)
+        assert_type(shop.remove("a"), list[str])
+        assert_type(len(shop), int)
+        assert_type(next(iter(shop)), osoroi.Product)
+        assert_type(shop.find(photo), list[Garment])
+        assert_type(shop.count(), int)
+        assert_type(shop.crops("P1"), list[Crop])
 
 
 @pytest.mark.parametrize("form", ["path", "str", "bytes", "file", "image", "array"])

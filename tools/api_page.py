@@ -47,7 +47,10 @@ def route(method: str, path: str, operation: dict[str, Any]) -> list[str]:
             lines.append(f"| `{one['name']}` | {one['in']} | {kind} | {one.get('description', '')} |")
         lines.append("")
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
-        lines += [f"Body, `{media}`:", "", *table(content["schema"]), ""]
+        if "$ref" in content["schema"]:
+            lines += [f"Body, `{media}`: {kind_of(content['schema'])} a line.", ""]
+        else:
+            lines += [f"Body, `{media}`:", "", *table(content["schema"]), ""]
     answers = [
         f"`{status}` {answer_of(answer)}".rstrip()
         for status, answer in operation["responses"].items()

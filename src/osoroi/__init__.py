@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from osoroi.client import Client
     from osoroi.encoder import Encoder
     from osoroi.errors import OsoroiError
     from osoroi.evaluation.compare import compare
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Box",
     "Catalog",
+    "Client",
     "Encoder",
     "Hit",
     "OsoroiError",
@@ -40,6 +42,7 @@ __all__ = [
 _MODULES = {
     "Box": "osoroi.records",
     "Catalog": "osoroi.shop",
+    "Client": "osoroi.client",
     "Encoder": "osoroi.encoder",
     "Hit": "osoroi.records",
     "OsoroiError": "osoroi.errors",

@@ -19,19 +19,10 @@ from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import REENCODE, BadDataset, BadPhoto, OtherEncoder
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Clues, Crop, Input, Product, Row, Value
+from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value
 
 PRODUCTS_PER_COMMIT = 64
 """About one second of work is lost where a run is stopped, and commits are few enough to cost nothing."""
-
-
-class Problem(NamedTuple):
-    """A crop whose photo cannot be read, and the reason."""
-
-    product_id: str
-    crop_id: str
-    photo: str
-    reason: str
 
 
 @dataclass

@@ -246,6 +246,15 @@ class Row(NamedTuple):
     crop: Crop
 
 
+class Problem(NamedTuple):
+    """A crop whose photo cannot be read, and the reason."""
+
+    product_id: str
+    crop_id: str
+    photo: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Hit:
     """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part.

@@ -11,15 +11,14 @@ from osoroi import ingest, staging
 from osoroi import sync as syncing
 from osoroi.catalog import Storage
 from osoroi.catalog.local import LocalCatalog
-from osoroi.data import products
-from osoroi.data.products import ProductInput, as_value
-from osoroi.data.readers import dataset_name, open_dataset
+from osoroi.data.products import ProductInput, as_value, rows_of
+from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder, beside
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.garments import Garment
 from osoroi.garments import find as find_garments
-from osoroi.ingest import Count, Problem
-from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Row, Value
+from osoroi.ingest import Count
+from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Problem, Product, Value
 from osoroi.search import K, Searcher
 from osoroi.sync import MOST_REMOVED, SyncCount
 from osoroi.tables import LINKS, open_incoming
@@ -193,7 +192,7 @@ class Catalog:
         """
         problems: list[Problem] = []
         count = ingest.add(
-            _rows(products),
+            rows_of(products),
             self.storage,
             self.encoder,
             threads=threads,
@@ -339,9 +338,3 @@ def create(folder: str | os.PathLike[str], encoder: EncoderLike | None = None, *
 
 def _encoder(encoder: EncoderLike | None, threads: int) -> Encoder:
     return encoder if isinstance(encoder, Encoder) else Encoder.open(encoder, threads=threads)
-
-
-def _rows(given: str | os.PathLike[str] | Mapping[str, Any] | Iterable[ProductInput]) -> Iterator[Row]:
-    if isinstance(given, str | os.PathLike):
-        return open_dataset(dataset_name(given)).rows()
-    return products.rows([given] if isinstance(given, Mapping) else given)

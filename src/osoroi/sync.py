@@ -22,8 +22,8 @@ from osoroi.data.links import Fetched
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import BadDataset, BadPhoto, BadRequest, Busy
 from osoroi.image import LIMITS, Limits
-from osoroi.ingest import Problem, demand_encoder
-from osoroi.records import Box, Clues, Crop, Input, Product, Row, Value
+from osoroi.ingest import demand_encoder
+from osoroi.records import Box, Clues, Crop, Input, Problem, Product, Row, Value
 from osoroi.staging import Staging, Stamp, only_sync, stamp_of
 
 PRODUCTS_AT_ONCE = 256

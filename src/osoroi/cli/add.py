@@ -11,7 +11,7 @@ from osoroi.catalog.local import is_catalog
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.encoder import beside
 from osoroi.errors import PARTLY, BadDataset
-from osoroi.ingest import Problem
+from osoroi.records import Problem
 
 
 @click.command()

@@ -14,7 +14,7 @@ from osoroi.cli import text
 from osoroi.data.download import Count as FetchCount
 from osoroi.data.readers import dataset_name
 from osoroi.data.tabular import BadLine
-from osoroi.ingest import Problem
+from osoroi.records import Problem
 from osoroi.tables import LINKS, Incoming, open_incoming
 from osoroi.text import csv_cell
 

@@ -52,6 +52,21 @@ PORT = 8008
     envvar="OSOROI_LOG_FORMAT",
     help="How the log is written to stderr; json is one object a line.",
 )
+@click.option(
+    "--root-path",
+    envvar="OSOROI_ROOT_PATH",
+    default="",
+    metavar="PATH",
+    help="Path under which a proxy offers the service, as /find; whether the proxy takes it off does not matter.",
+)
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    envvar="OSOROI_ALLOW_ORIGIN",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin whose pages may search here, as https://shop.example; repeat it for several.",
+)
 @options.encoder
 @click.option(
     "--encoders",
@@ -69,6 +84,8 @@ def command(
     open_reads: bool,
     settings_file: Path | None,
     log_format: logs.Format,
+    root_path: str,
+    allow_origins: tuple[str, ...],
     encoder: Path | None,
     encoders: Path | None,
     threads: int,
@@ -89,7 +106,13 @@ def command(
     sockets = supervisor.listening_sockets()
     host = host.removeprefix("[").removesuffix("]")  # an IPv6 address as it stands in a URL
     host = sockets[0].getsockname()[0] if sockets else host
-    values = {"read_key": read_key, "write_key": write_key, "open_reads": open_reads}
+    values = {
+        "read_key": read_key,
+        "write_key": write_key,
+        "open_reads": open_reads,
+        "root_path": root_path,
+        "allow_origins": frozenset(allow_origins),
+    }
     sources = Sources(host, values, settings_file, keys)
     settings = sources.load()
     logs.configure(log_format)

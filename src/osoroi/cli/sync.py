@@ -14,7 +14,7 @@ from osoroi.catalog.local import LocalCatalog, is_catalog
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.encoder import beside
 from osoroi.errors import PARTLY, BadDataset, Busy, OsoroiError
-from osoroi.ingest import Problem
+from osoroi.records import Problem
 from osoroi.sync import MOST_REMOVED, SyncCount
 from osoroi.tables import Incoming
 

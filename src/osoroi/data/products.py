@@ -1,12 +1,14 @@
 """Products given as Python values -> rows, as a reader gives them for a file."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from osoroi import image
+from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.data.readers.table import made_id
 from osoroi.errors import BadRequest
 from osoroi.records import Box, BoxLike, Crop, PhotoLike, Product, Row, Value
@@ -19,6 +21,13 @@ ProductInput = Row | ProductPhotos | Mapping[str, Any]
 
 COLUMNS = frozenset(field.name for field in fields(Product)) - {"attributes"}
 PHOTO_KEYS = frozenset(("photo", "photos", "box", "boxes"))
+
+
+def rows_of(given: str | os.PathLike[str] | Mapping[str, Any] | Iterable[ProductInput]) -> Iterator[Row]:
+    """The rows of a data set by its name or path, or of products as Python values; see ``rows``. Raises BadDataset."""
+    if isinstance(given, str | os.PathLike):
+        return open_dataset(dataset_name(given)).rows()
+    return rows([given] if isinstance(given, Mapping) else given)
 
 
 def rows(products: Iterable[ProductInput | object]) -> Iterator[Row]:

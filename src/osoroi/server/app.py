@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -17,8 +16,9 @@ from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
 from osoroi.image import Limits
 from osoroi.search import Searcher
 from osoroi.server import origins
-from osoroi.server.api import by_id, photos, routes, schemas
+from osoroi.server.api import photos, products, routes, schemas
 from osoroi.server.connections import Connections
+from osoroi.server.counting import Counting
 from osoroi.server.decoding import Decoder
 from osoroi.server.decoding.pool import DecodingPool
 from osoroi.server.finding import Finder
@@ -31,8 +31,6 @@ from osoroi.server.service import Service
 from osoroi.server.settings import Settings
 
 log = logging.getLogger("osoroi.server")
-
-STATIC = Path(__file__).parent / "pages" / "static"
 
 ABOUT = """Find the product in a shop from a photo of someone wearing it.
 
@@ -83,19 +81,13 @@ def make(
     app.state.connections = Connections(most=settings.connections, head_s=settings.head_s, take_s=settings.take_s)
     app.state.thumbnails = photos.Cache(settings.cache_bytes)
     app.state.pages = Pages(service)
-    for router in (
-        photos.reads,
-        photos.searches,
-        routes.searches,
-        by_id.reads,
-        by_id.writes,
-        routes.reads,
-        routes.writes,
-        routes.plain,
-    ):
-        app.include_router(router)
+    app.state.counting = Counting(service.read_catalog, settings.facet_queue)
+    for module in (photos, routes, products):
+        for router in module.ROUTERS:
+            app.include_router(router)
     app.include_router(pages.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(pages.plain)
+    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.exception_handler(OsoroiError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_unrouted)
@@ -148,9 +140,9 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    """A mistake of ours: its trace goes to the log, and nothing of it to the client. This answer passes no middleware."""
+    """A mistake of ours: its trace goes to the log, nothing of it to the client. This answer passes no middleware."""
     response = routes.to_json({"error": "the service made a mistake", "hint": "its log says more"}, 500)
-    origin = request.headers.get("origin")
+    origin = request.headers.get("origin", "")
     if origin in request.app.state.service.settings.allow_origins:
         origins.allow(response.headers, origin)
     return response
@@ -161,7 +153,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         models = document["components"]["schemas"]
-        models["Metadata"] = schemas.Metadata.model_json_schema(ref_template="#/components/schemas/{model}")
+        for model in schemas.NAMED_ONLY:
+            models[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            models[model.__name__].pop("$defs", None)
         document["components"]["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "The read key or the write key."}
         }

@@ -11,7 +11,7 @@ from osoroi.errors import TooMuch
 RETRY_S = 1
 """Seconds after which a client that was refused may try again."""
 
-Work = Literal["searches", "reads", "writes"]
+Work = Literal["searches", "reads", "writes", "batches"]
 """What a route does: decode and search, read the catalog, or change it."""
 
 
@@ -35,13 +35,13 @@ class Admission:
         self.inside: dict[Work, int] = dict.fromkeys(limits, 0)
 
     @contextlib.asynccontextmanager
-    async def admit(self, work: Work) -> AsyncIterator[None]:
-        """One request's stay inside; raises TooMuch where the gate is full or the time is over."""
+    async def admit(self, work: Work, *, limited: bool = True) -> AsyncIterator[None]:
+        """One request's stay inside; raises TooMuch where the gate is full, or the time is over and ``limited``."""
         if self.inside[work] >= self.limits[work]:
             raise TooMuch(f"{self.inside[work]} {work} wait already", hint="try again in a moment")
         self.inside[work] += 1
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout(self.seconds if limited else None):
                 yield
         except TimeoutError:
             raise TooMuch(

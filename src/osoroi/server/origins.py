@@ -65,7 +65,7 @@ def _written(scheme: str, netloc: str) -> str:
 def allow(headers: MutableHeaders, origin: str) -> None:
     """Add to a response what lets a page of an allowed origin read it."""
     headers["Access-Control-Allow-Origin"] = origin
-    headers["Access-Control-Expose-Headers"] = "ETag, Retry-After"
+    headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, X-Error-Type"
 
 
 def preflight(method: str, headers: Headers) -> Response | None:

@@ -1,6 +1,10 @@
-"""The path under which a proxy offers the service, such as ``/find``: stripped from requests, put before links."""
+"""The path under which a proxy offers the service, such as ``/find``: stripped from requests, put before links.
+
+Ids stand in the query of a link: proxies merge ``//`` and decode ``%2F`` in a path, and leave the query as it is.
+"""
 
 import re
+from urllib.parse import urlencode
 
 from starlette.types import Scope
 
@@ -43,3 +47,12 @@ def stripped(scope: Scope, root_path: str) -> Scope:
     if root_path and (path == root_path or path.startswith(root_path + "/")):
         return dict(scope, path=path.removeprefix(root_path) or "/")
     return scope
+
+
+def photo_url(root_path: str, crop_id: str) -> str:
+    """Where the thumbnails of a crop's photo are, below the prefix of the service.
+
+    >>> photo_url("/find", "P 1/2")
+    '/find/v1/photo?id=P+1%2F2'
+    """
+    return f"{root_path}/v1/photo?{urlencode({'id': crop_id})}"

@@ -1,11 +1,13 @@
 """The parameters of a search, parsed from a form and checked against the limits."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from osoroi.catalog import filters
 from osoroi.errors import BadRequest
-from osoroi.garments import Garment
+from osoroi.garments import BY_NAME, Garment
 from osoroi.garments.choose import ALL
 from osoroi.image import swatch
 from osoroi.records import Box, Kinds
@@ -14,7 +16,7 @@ from osoroi.server.settings import Settings
 
 FIELDS = (
     "photo", "crop_id", "product_id", "box", "kind", "garment", "look", "k", "offset", "where", "detail",
-    "detail_from", "detail_box",
+    "detail_from", "detail_box", "total",
 )  # fmt: skip
 """Fields of ``POST /v1/search``."""
 
@@ -32,7 +34,7 @@ class SearchRequest:
     In a photo or the photo of a crop, ``box`` selects a part, ``garment`` one of the garments that are found in it
     (``all`` gives a list for each). ``kind`` says what the garment is. ``where`` is a filter as text or as JSON text.
     ``detail_from`` is a colour, or the photo whose colour and pattern are wanted; ``detail_box`` is the garment in that
-    photo.
+    photo. ``total`` asks how many products match ``where``.
     """
 
     photo: bytes | None = None
@@ -47,6 +49,7 @@ class SearchRequest:
     detail: float | None = None
     detail_from: bytes | str | None = None
     detail_box: Box | None = None
+    total: bool = False
 
     def __post_init__(self) -> None:
         require_one(self, "search", ("photo", "crop_id", "product_id"))
@@ -107,13 +110,14 @@ def from_form(form: Form, settings: Settings) -> SearchRequest:
         product_id=form.one("product_id"),
         box=box_of(form.one("box")),
         garment=garment_of(form.one("garment"), form.one("look")),
-        kind=form.one("kind"),
+        kind=kind_of(form.one("kind")),
         k=k_of(form.one("k"), settings),
         offset=offset_of(form.one("offset"), settings),
         where=form.one("where"),
         detail=detail_of(form.one("detail")),
         detail_from=detail_from_of(form),
         detail_box=box_of(form.one("detail_box"), "detail_box"),
+        total=flag_of(form.one("total"), "total"),
     )
 
 
@@ -130,14 +134,43 @@ def garment_of(garment: str | None, all_of_them: str | None) -> str | None:
     >>> garment_of("lower", None), garment_of(None, "true"), garment_of(None, "0")
     ('lower', 'all', None)
     """
-    answers = {None: False, "0": False, "false": False, "1": True, "true": True}
-    if all_of_them not in answers:
-        raise BadRequest(f"look={str(all_of_them)[:20]!r} is neither true nor false", hint="send look=true")
+    every = flag_of(all_of_them, "look")
     if garment is not None and len(garment) > NAME:
         raise BadRequest(f"garment={garment[:20]!r}… has more than {NAME} characters", hint="send its number or kind")
-    if answers[all_of_them] and garment not in (None, ALL):
+    if every and garment not in (None, ALL):
         raise BadRequest("look takes every garment, and garment one of them", hint="leave one of them out")
-    return ALL if answers[all_of_them] else garment
+    return ALL if every else garment
+
+
+def flag_of(text: str | None, name: str) -> bool:
+    """Yes or no; raises BadRequest for anything else.
+
+    >>> flag_of("1", "look"), flag_of(None, "look")
+    (True, False)
+    """
+    answers = {None: False, "0": False, "false": False, "1": True, "true": True}
+    if text not in answers:
+        raise BadRequest(f"{name}={str(text)[:20]!r} is neither true nor false", hint=f"send {name}=true")
+    return answers[text]
+
+
+def kind_of(text: str | None) -> Kinds | None:
+    """A kind by its name, or probabilities of kinds from JSON; raises BadRequest for JSON that is none.
+
+    >>> kind_of("skirt"), kind_of('{"skirt": 0.9, "dress": 0.1}')
+    ('skirt', {'skirt': 0.9, 'dress': 0.1})
+    """
+    if text is None or not text.lstrip().startswith("{"):
+        return text
+    try:
+        kinds = json.loads(text)
+        if kinds.keys() <= BY_NAME.keys() and all(0 <= float(value) <= 1 for value in kinds.values()):
+            return {name: float(value) for name, value in kinds.items()}
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise BadRequest(
+        f"kind={text[:60]!r} has no probabilities of kinds", hint="send kinds as /v1/find names them, from 0 to 1"
+    )
 
 
 def detail_from_of(form: Form) -> bytes | str | None:
@@ -215,6 +248,12 @@ def detail_of(text: str | None) -> float | None:
             f"detail={text[:20]!r} is no number from 0 to 1", hint="0 is shape alone, 1 colour and pattern alone"
         )
     return detail
+
+
+def require_modest(where: str | None) -> None:
+    """Refuse a filter that cannot be read or costs too much, before anything else is done; raises BadFilter."""
+    if where:
+        filters.require_modest(filters.parse(where))
 
 
 def _whole(text: str) -> int:

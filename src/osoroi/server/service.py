@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry, Storage, filters
+from osoroi.catalog import Entry, Storage
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest, Busy, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
@@ -33,10 +33,9 @@ from osoroi.server.finding import Finder
 from osoroi.server.limits import Admission, MemoryBudget
 from osoroi.server.logs import note, stage
 from osoroi.server.metrics import Metrics
-from osoroi.server.search_request import FindRequest, SearchRequest
+from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
 from osoroi.server.together import together
-from osoroi.server.uploads import crops_of
 
 log = logging.getLogger("osoroi.server")
 
@@ -91,7 +90,12 @@ class Service:
         self.metrics = Metrics()
         self.memory = MemoryBudget(settings.memory_bytes)
         self.admission = Admission(
-            {"searches": settings.searches, "reads": settings.reads, "writes": settings.writes},
+            {
+                "searches": settings.searches,
+                "reads": settings.reads,
+                "writes": settings.writes,
+                "batches": settings.batches,
+            },
             seconds=settings.answer_s,
         )
         self._reopen = reopen
@@ -379,6 +383,8 @@ class Service:
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
+        from osoroi.server.uploads import crops_of  # searches need none of it
+
         crops = await self.read(crops_of, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:
@@ -420,12 +426,6 @@ class Service:
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
-
-
-def require_modest(where: str | None) -> None:
-    """Refuse a filter that cannot be read or costs too much, before anything else is done; raises BadFilter."""
-    if where:
-        filters.require_modest(filters.parse(where))
 
 
 def _usable(catalog: Storage) -> int:

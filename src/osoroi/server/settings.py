@@ -57,6 +57,10 @@ class Settings:
     """Requests that read the catalog at one time; they are short."""
     writes: int = 32
     """Requests that change the catalog at one time."""
+    batches: int = 4
+    """Batches of products that are put or changed at one time."""
+    lines: int = 1000
+    """Lines of such a batch."""
     batch: int = 8
     """Crops that are encoded together."""
     workers: int = 1

@@ -161,12 +161,22 @@ def connect(folder: Path, *, readonly: bool, wait_s: float = WAIT_S) -> sqlite3.
     connection = sqlite3.connect(
         f"{uri}?mode={mode}", uri=True, timeout=wait_s, isolation_level=None, check_same_thread=False
     )
-    connection.create_function("fold", 1, fold, deterministic=True)
+    connection.create_function("fold", 1, folded, deterministic=True)
     connection.create_function("is_list", 2, is_list, deterministic=True)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA secure_delete = OFF")
     return connection
+
+
+def folded(value: str | float | bytes | None) -> str | None:
+    """Text as filters compare it, and nothing of any other value: SQLite evaluates both sides of an ``AND`` where the
+    result is counted, so a check before this one does not spare it.
+
+    >>> folded("Aoi"), folded(None), folded(3)
+    ('aoi', None, None)
+    """
+    return fold(value) if isinstance(value, str) else None
 
 
 def is_list(attributes: str, name: str) -> bool:

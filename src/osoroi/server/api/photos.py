@@ -25,6 +25,7 @@ FORMAT = "1"
 
 reads = APIRouter(prefix="/v1", responses=REFUSALS, route_class=ReadRoute)
 searches = APIRouter(prefix="/v1", responses=REFUSALS, route_class=SearchRoute)
+ROUTERS = (reads, searches)
 
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}, "description": "A JPEG."},

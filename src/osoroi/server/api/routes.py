@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -19,9 +19,11 @@ from osoroi.server import search_request
 from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_of, form_of, service_of
 from osoroi.server.api import schemas
 from osoroi.server.body import STEP_BYTES
+from osoroi.server.counting import Counting
 from osoroi.server.limits import RETRY_S
-from osoroi.server.links import photo_url
-from osoroi.server.service import require_modest
+from osoroi.server.prefix import photo_url
+from osoroi.server.search_request import require_modest
+from osoroi.server.service import Service
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorResponse, "description": words}
@@ -37,6 +39,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 
+Model = TypeVar("Model", bound=BaseModel)
+
 MESSAGE = 1000
 """Characters of an error message, and of its hint. What a client sent may stand in it."""
 
@@ -44,6 +48,7 @@ searches = APIRouter(prefix="/v1", responses=REFUSALS, route_class=SearchRoute)
 reads = APIRouter(prefix="/v1", responses=REFUSALS, route_class=ReadRoute)
 writes = APIRouter(prefix="/v1", responses=REFUSALS, route_class=WriteRoute)
 plain = APIRouter()
+ROUTERS = (searches, reads, writes, plain)
 
 
 def to_json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -54,7 +59,8 @@ def to_json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str,
 
 def refusal(error: OsoroiError) -> Response:
     """The one form of an error."""
-    return to_json({"error": shortened(error.what), "hint": shortened(error.hint)}, outcome(error)[1])
+    content = {"error": shortened(error.what), "hint": shortened(error.hint)}
+    return to_json(content, outcome(error)[1], {"X-Error-Type": type(error).__name__})
 
 
 def shortened(text: str) -> str:
@@ -92,7 +98,8 @@ async def find(request: Request) -> Response:
     """Find the garments that people wear and carry in a photo, the largest person first."""
     start = time.perf_counter()
     garments = await service_of(request).find(search_request.find_from_form(form_of(request)))
-    return to_json({"garments": [fields(one) for one in garments], "took_s": round(time.perf_counter() - start, 6)})
+    found = [fields(one) | {"kinds": one.kinds} for one in garments]
+    return to_json({"garments": found, "took_s": round(time.perf_counter() - start, 6)})
 
 
 @searches.post(
@@ -115,6 +122,7 @@ async def search(request: Request) -> Response:
         hits = await service.search(parameters)
     else:
         lists = [(fields(garment), hits) for garment, hits in await service.search_each(parameters)]
+    total = await _count(service, parameters.where) if parameters.total else None
     took_s = time.perf_counter() - start
     said: dict[str, Any] = {
         "encoder": service.encoder.fingerprint,
@@ -123,9 +131,14 @@ async def search(request: Request) -> Response:
         "offset": parameters.offset,
     }
     if parameters.garment == ALL:
-        return to_json(outfit_response(lists, **said))
-    garment, hits = lists[0] if lists else (None, hits)
-    return to_json(response(hits, **said, garment=garment))
+        content = outfit_response(lists, **said)
+    else:
+        garment, hits = lists[0] if lists else (None, hits)
+        content = response(hits, **said, garment=garment)
+    for each in content.get("garments", [content]):
+        for hit in each["hits"]:
+            hit["photo"] = photo_url(service.settings.root_path, hit["crop_id"])
+    return to_json(content if total is None else content | {"total": total})
 
 
 @reads.get("/products", response_model=schemas.ListResponse, tags=["products"])
@@ -134,6 +147,7 @@ async def products(
     after: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Products on a page.")] = 50,
     where: Annotated[str | None, Query(description="Only those that match this filter.")] = None,
+    total: Annotated[bool, Query(description="Count those that match, on all pages together.")] = False,
 ) -> Response:
     """The products of the catalog, page by page, in the order of their ids."""
     service = service_of(request)
@@ -143,7 +157,26 @@ async def products(
     )
     more = len(page) > limit
     shown = [vars(product) for product in page[:limit]]
-    return to_json({"products": shown, "next": page[limit - 1].product_id if more else None})
+    content = {"products": shown, "next": page[limit - 1].product_id if more else None}
+    return to_json(content | ({"total": await _count(service, where)} if total else {}))
+
+
+@reads.get("/facets", response_model=schemas.FacetsResponse, tags=["products"])
+async def facets(
+    request: Request,
+    where: Annotated[str | None, Query(description="Count only the products that match this filter.")] = None,
+) -> Response:
+    """How many products match a filter, and how many of them have each value of each column: what a shop filters by.
+
+    Counts are exact. Few requests wait for one at a time; those beyond are refused with 503.
+    """
+    require_modest(where)
+    counting: Counting = request.app.state.counting
+    counted = await counting.of(where or None)
+    columns = [
+        {**facet._asdict(), "choices": [choice._asdict() for choice in facet.choices]} for facet in counted.facets
+    ]
+    return to_json({"total": counted.total, "facets": columns, "seq": counted.seq})
 
 
 @reads.get("/products/{product_id:path}", response_model=schemas.StoredProductResponse, tags=["products"])
@@ -165,11 +198,11 @@ async def product(request: Request, product_id: str) -> Response:
 async def put(request: Request, product_id: str) -> Response:
     """Put a product with exactly these photos, or replace the one that stands under this id."""
     service = service_of(request)
-    _check_id(product_id)
+    check_id(product_id)
     form = form_of(request)
     form.only("photo", "product", "box")
     photos = form.photos(most=service.settings.photos)
-    product = _product(product_id, _metadata(form.one("product") or "{}"))
+    product = product_of(product_id, _metadata(form.one("product") or "{}"))
     crops, seq = await service.put(product, photos, _boxes(form.texts("box"), len(photos)))
     return to_json({"product": vars(product), "crops": _crops(crops, service.settings.root_path), "seq": seq})
 
@@ -226,6 +259,7 @@ async def metrics(request: Request) -> Response:
         "searches_inside": service.admission.inside["searches"],
         "reads_inside": service.admission.inside["reads"],
         "writes_inside": service.admission.inside["writes"],
+        "batches_inside": service.admission.inside["batches"],
         "crops_waiting": len(service.batcher),
         "upload_bytes": service.memory.used,
         "connections": len(request.app.state.connections),
@@ -233,6 +267,10 @@ async def metrics(request: Request) -> Response:
         "products": health.products,
     }
     return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _count(service: Service, where: str | None) -> int:
+    return await service.read_catalog(lambda catalog: catalog.count(where=where or None))
 
 
 def _crops(crops: Sequence[Crop], root_path: str) -> list[dict[str, Any]]:
@@ -246,23 +284,30 @@ def _boxes(texts: Sequence[str], photos: int) -> list[Box | None]:
 
 
 def _metadata(text: str | bytes) -> schemas.Metadata:
+    return parsed(schemas.Metadata, text)
+
+
+def parsed(model: type[Model], text: str | bytes) -> Model:
+    """JSON as a model; raises BadRequest that names the field that is wrong."""
     try:
-        return schemas.Metadata.model_validate_json(text)
+        return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(step)[:60] for step in first["loc"])
         raise BadRequest(
             f"the product's JSON is not as it must be{f' at {place}' if place else ''}: {first['msg']}",
-            hint="the fields stand in /openapi.json under Metadata",
+            hint=f"the fields stand in /openapi.json under {model.__name__}",
         ) from None
 
 
-def _product(product_id: str, metadata: schemas.Metadata) -> Product:
-    columns: dict[str, Any] = metadata.model_dump(exclude={"attributes"})
+def product_of(product_id: str, metadata: schemas.Metadata) -> Product:
+    """The product with this metadata."""
+    columns: dict[str, Any] = {name: getattr(metadata, name) for name in schemas.COLUMNS_SENT}
     return Product(product_id=product_id, attributes=metadata.attribute_values(), **columns)
 
 
-def _check_id(product_id: str) -> None:
+def check_id(product_id: str) -> None:
+    """Raise BadRequest for what cannot be an id."""
     if not 1 <= len(product_id) <= 200 or not product_id.isprintable():
         raise BadRequest("a product id has 1 to 200 printable characters", hint="choose another id")
 

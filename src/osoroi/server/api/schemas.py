@@ -3,9 +3,20 @@
 What is sent is checked against these; what is answered is made from the records and stands here for readers.
 """
 
-from typing import Annotated, Any, Literal
+import binascii
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
 from osoroi.catalog.filters import COLUMNS
 from osoroi.garments import KINDS
@@ -55,7 +66,7 @@ class Metadata(BaseModel):
 
     def given(self) -> dict[str, Value]:
         """The fields that were sent, as ``Storage.patch`` names them."""
-        columns: dict[str, Any] = self.model_dump(exclude_unset=True, exclude={"attributes"})
+        columns: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS_SENT if name in self.model_fields_set}
         return columns | {f"attributes.{name}": value for name, value in self.attribute_values().items()}
 
     def attribute_values(self) -> dict[str, Value]:
@@ -63,7 +74,66 @@ class Metadata(BaseModel):
         return {name: _stored(value) for name, value in self.attributes.items()}
 
 
-assert set(Metadata.model_fields) == (set(COLUMNS) - {"product_id"}) | {"attributes"}
+COLUMNS_SENT = tuple(name for name in Metadata.model_fields if name != "attributes")
+"""The columns of a product besides its id."""
+
+assert set(COLUMNS_SENT) == set(COLUMNS) - {"product_id"}
+
+
+def _decoded(text: Any) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("base64 is text")
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        raise ValueError("this is no base64") from None
+
+
+class LinePhoto(BaseModel):
+    """A photo in a line of a batch."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    base64: Annotated[
+        bytes,
+        BeforeValidator(_decoded),
+        Field(description="The file of the photo, in base64.", json_schema_extra={"format": "byte"}),
+    ]
+    box: Annotated[
+        tuple[StrictInt, StrictInt, StrictInt, StrictInt] | None,
+        Field(description="The garment: left, top, right, bottom in pixels of the upright photo; null for all of it."),
+    ] = None
+
+
+class ProductLine(Metadata):
+    """A product in a batch: its metadata and its photos."""
+
+    product_id: str
+    photos: Annotated[
+        list[LinePhoto] | None, Field(description="Its photos; without them it keeps those that it has.")
+    ] = None
+
+
+class ChangeLine(Metadata):
+    """Changes of a product in a batch; what is not sent stays."""
+
+    product_id: str
+
+
+LineModel = TypeVar("LineModel", ProductLine, ChangeLine)
+
+
+class LineResponse(BaseModel):
+    """What became of one line of a batch: its number from 1, and the status that it would have had alone.
+
+    200 says that it is on the disk. Any other comes with what is wrong and what to do.
+    """
+
+    line: int
+    product_id: str | None
+    status: int
+    error: str = ""
+    hint: str = ""
 
 
 class ProductResponse(Metadata):
@@ -98,6 +168,7 @@ class ListResponse(BaseModel):
 
     products: list[ProductResponse]
     next: str | None
+    total: Annotated[int | None, Field(description="Products on all pages; left out unless it was asked for.")] = None
 
 
 class HitResponse(BaseModel):
@@ -107,6 +178,7 @@ class HitResponse(BaseModel):
     product_id: str
     score: float
     crop_id: str
+    photo: Annotated[str, Field(description="Where the thumbnail of that photo is; append `&width=` and a number.")]
     product: ProductResponse
     parts: dict[str, float]
     probability: Annotated[
@@ -127,11 +199,20 @@ class GarmentResponse(BaseModel):
     colors: Annotated[list[str], Field(description="Its main colours, as `detail_from` takes them.")]
 
 
+class FoundGarment(GarmentResponse):
+    """A garment that was found, with the probability of each kind that it may be: `kind` of a search takes them."""
+
+    kinds: dict[str, float]
+
+
 class FindResponse(BaseModel):
     """The garments of a photo: people from the largest to the smallest, and of each the largest garment first."""
 
-    garments: list[GarmentResponse]
+    garments: list[FoundGarment]
     took_s: float
+
+
+TOTAL = "Products that match `where`, that of the query too; left out unless it was asked for."
 
 
 class SearchResponse(BaseModel):
@@ -150,6 +231,7 @@ class SearchResponse(BaseModel):
     encoder: str
     detail: float | None
     took_s: float
+    total: Annotated[int | None, Field(description=TOTAL)] = None
 
 
 class GarmentHits(GarmentResponse):
@@ -171,6 +253,32 @@ class OutfitResponse(BaseModel):
     encoder: str
     detail: float | None
     took_s: float
+    total: Annotated[int | None, Field(description=TOTAL)] = None
+
+
+class ChoiceResponse(BaseModel):
+    """One value of a column, and the number of products that have it."""
+
+    value: str
+    products: int
+
+
+class FacetResponse(BaseModel):
+    """One column to filter by, as filters name it. A flag has `yes` and `no`; a range has its ends."""
+
+    column: str
+    kind: Literal["choice", "flag", "range"]
+    choices: list[ChoiceResponse]
+    least: float | None
+    most: float | None
+
+
+class FacetsResponse(BaseModel):
+    """The columns to filter by, with counts under one filter. ``seq`` is the state of the catalog they are of."""
+
+    total: Annotated[int, Field(description="Products that match the filter.")]
+    facets: list[FacetResponse]
+    seq: int
 
 
 class RemovedResponse(BaseModel):
@@ -202,6 +310,10 @@ class ErrorResponse(BaseModel):
     hint: str
 
 
+NAMED_ONLY: tuple[type[BaseModel], ...] = (Metadata, LinePhoto, ProductLine, ChangeLine, LineResponse)
+"""Models that bodies name and no route returns as JSON: the framework does not put them into the document."""
+
+
 class SearchForm(BaseModel):
     """One of ``photo``, ``crop_id`` and ``product_id``, and how to search."""
 
@@ -220,6 +332,9 @@ class SearchForm(BaseModel):
             "its kind, or its place (upper, lower, whole, feet, carried, head); `all` is `look`."
         ),
     ] = ""
+    kind: Annotated[
+        str, Field(description="What the garment is: a kind as `/v1/find` names it, or `kinds` of it as JSON.")
+    ] = ""
     every: Annotated[
         bool, Field(alias="look", description="One list for each garment of the photo; the answer is OutfitResponse.")
     ] = False
@@ -237,6 +352,7 @@ class SearchForm(BaseModel):
         ),
     ] = ""
     detail_box: Annotated[str, Field(description="The garment in the photo of `detail_from`, as in `box`.")] = ""
+    total: Annotated[bool, Field(description="Count the products that match `where`.")] = False
 
 
 class FindForm(BaseModel):

@@ -3,13 +3,18 @@ service. ``tasks`` are what a worker can do, ``saliency`` draws its map, ``worke
 service's side.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+import json
+import struct
+from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi.image import Limits, Photo, Reduced
 from osoroi.records import Box, Preprocessing
+
+LENGTHS = struct.Struct(">IQ")
+"""The head of a message between the service and a worker: the lengths of its JSON and of its bytes, which follow."""
 
 Attention = Float32[np.ndarray, "y x"]
 """How much the encoder's foreground head weighs each place of its input."""
@@ -57,3 +62,25 @@ class Decoder(Protocol):
     def close(self) -> None:
         """End the workers. Calls under way fail."""
         ...
+
+
+def read_message(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+    """The next message; raises EOFError where the other side is gone."""
+    lengths = _exactly(file, LENGTHS.size)
+    head, body = LENGTHS.unpack(lengths)
+    return json.loads(_exactly(file, head)), _exactly(file, body)
+
+
+def _exactly(file: IO[bytes], count: int) -> bytes:
+    data = file.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+def write_message(file: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
+    """Write one message whole; raises OSError where the other side is gone."""
+    text = json.dumps(head).encode()
+    file.write(LENGTHS.pack(len(text), len(body)) + text)
+    file.write(body)
+    file.flush()

@@ -20,8 +20,7 @@ from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError, TooMuch
 from osoroi.image import Limits, Photo, Reduced, inspect, truncation
 from osoroi.records import Box, Preprocessing
-from osoroi.server.decoding import Attention, Thumbnail
-from osoroi.server.decoding.worker import read_message, write_message
+from osoroi.server.decoding import Attention, Thumbnail, read_message, write_message
 
 HEAVY_PIXELS = 16_000_000
 """Photos of more pixels, or of an unknown number, leave one worker to the others."""

@@ -1,47 +1,21 @@
 """The process of one decoding worker: it reads tasks from stdin and writes answers to stdout until stdin ends.
 
-A message is two lengths, JSON of the first and bytes of the second. A task that takes more processor time than its
+A task that takes more processor time than its
 budget is ended by the kernel together with the process; one that takes more memory is refused with a BadPhoto.
 """
 
 import contextlib
-import json
 import math
 import os
 import signal
-import struct
 import sys
 import time
 import warnings
-from typing import IO, Any
+from typing import Any
 
 from osoroi.errors import BadPhoto, OsoroiError
 from osoroi.image import Limits
-from osoroi.server.decoding import tasks
-
-LENGTHS = struct.Struct(">IQ")
-
-
-def read_message(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """The next message; raises EOFError where the other side is gone."""
-    lengths = _exactly(file, LENGTHS.size)
-    head, body = LENGTHS.unpack(lengths)
-    return json.loads(_exactly(file, head)), _exactly(file, body)
-
-
-def _exactly(file: IO[bytes], count: int) -> bytes:
-    data = file.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
-
-
-def write_message(file: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
-    """Write one message whole; raises OSError where the other side is gone."""
-    text = json.dumps(head).encode()
-    file.write(LENGTHS.pack(len(text), len(body)) + text)
-    file.write(body)
-    file.flush()
+from osoroi.server.decoding import read_message, tasks, write_message
 
 
 def main() -> None:

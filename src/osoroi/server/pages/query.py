@@ -13,10 +13,10 @@ from osoroi.garments import Garment
 from osoroi.records import Box
 from osoroi.server.decoding import Thumbnail
 from osoroi.server.forms import Form
-from osoroi.server.links import photo_url
 from osoroi.server.pages import outfit
 from osoroi.server.pages.rendering import DetailPhoto, QueryPhoto
 from osoroi.server.pages.url_state import WHOLE, UrlState
+from osoroi.server.prefix import photo_url
 from osoroi.server.search_request import FindRequest, SearchRequest
 from osoroi.server.service import Service
 

@@ -4,16 +4,19 @@ A photo that is sent is answered in the same response and forgotten. So that its
 the page carries the photo, made small, in a hidden field.
 """
 
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from osoroi.errors import BadPhoto, OsoroiError, outcome
-from osoroi.server.admitted import SearchRoute, form_of
+from osoroi.server.admitted import SearchRoute, form_of, service_of
 from osoroi.server.forms import Form
 from osoroi.server.pages import colors, outfit
 from osoroi.server.pages import query as queries
@@ -32,7 +35,15 @@ FILES = ("photo", "kept", "detail_photo", "detail_kept", "known", "others", "pre
 
 log = logging.getLogger("osoroi.server")
 
+STATIC = Path(__file__).parent / "static"
+
+WIDGET = {
+    "Cross-Origin-Resource-Policy": "cross-origin",  # pages of any origin may load the script; few may search with it
+    "Cache-Control": "public, max-age=600",
+}
+
 router = APIRouter(include_in_schema=False, route_class=SearchRoute)
+plain = APIRouter(include_in_schema=False)
 
 
 def pages_of(request: Request) -> Pages:
@@ -181,6 +192,24 @@ def problem(request: Request, error: OsoroiError, status: int) -> Response:
     pages, lang = pages_of(request), language(None, request.headers.get("accept-language", ""))
     state = UrlState(root_path=pages.service.settings.root_path)
     return pages.html("problem.html", request, state, status, problem=problem_of(error, words_of(lang)))
+
+
+@plain.get("/widget.js")
+async def widget(request: Request) -> Response:
+    """The search that a shop puts on its own page with one script tag."""
+    service_of(request).finder.warm()  # somebody is about to choose a photo
+    script, tag = _widget()
+    headers = {**WIDGET, "ETag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(script, headers=headers, media_type="text/javascript; charset=utf-8")
+
+
+@cache
+def _widget() -> tuple[bytes, str]:
+    """The script and its ETag."""
+    script = (STATIC / "widget.js").read_bytes()
+    return script, f'"{hashlib.sha256(script).hexdigest()[:32]}"'
 
 
 def _pairs(form: Form) -> list[tuple[str, str]]:

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from osoroi.catalog import Facet, StoredProduct
 from osoroi.catalog.filters import PREFIX
 from osoroi.records import Hit, Product
-from osoroi.server.links import photo_url
 from osoroi.server.pages.i18n import Words, money, named
 from osoroi.server.pages.url_state import OWN, UrlState
+from osoroi.server.prefix import photo_url
 
 SHOTS = 4
 """Photos of one product that a card shows."""

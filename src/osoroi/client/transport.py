@@ -1,0 +1,216 @@
+"""Requests to a service: connections that are used again, patience where it is busy, and its errors as ours.
+
+Of the standard library alone, like the downloader; ``docs/decisions/0021-client.md`` says why.
+"""
+
+import http.client
+import json
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from osoroi import __version__, errors
+from osoroi.errors import BadRequest, CatalogUnavailable, OsoroiError
+
+LONGEST_WAIT_S = 60.0
+"""Seconds of a Retry-After that are waited for at most."""
+
+BY_STATUS: Mapping[int, type[OsoroiError]] = {
+    400: errors.BadRequest,
+    401: errors.NoKey,
+    404: errors.NotFound,
+    408: errors.TooSlow,
+    409: errors.OtherEncoder,
+    413: errors.TooLarge,
+    422: errors.BadPhoto,
+    502: errors.CatalogUnavailable,
+    503: errors.TooMuch,
+    504: errors.CatalogUnavailable,
+}
+"""Status -> error, where the answer does not name one."""
+
+GONE = (http.client.HTTPException, OSError)
+"""Errors of a connection."""
+
+
+class Answer(NamedTuple):
+    """Status, headers and bytes of an answer."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    content: bytes
+
+    def json(self) -> Any:
+        """The content as JSON."""
+        return json.loads(self.content)
+
+
+class Transport:
+    """Sends requests to the service at one address. Threads may share it: each request has a connection to itself.
+
+    A request to a service that is busy (503) or that cannot be reached is sent again, up to ``retries`` times, after
+    the seconds that the service asks for or a growing time of its own. Every request of the API may be sent twice.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None,
+        timeout_s: float,
+        retries: int,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            self._address = (parts.hostname or "", parts.port)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise BadRequest(f"{url!r:.200} is no address of a service", hint="write it as in http://127.0.0.1:8008")
+        self.url = url.rstrip("/")
+        self.timeout_s = timeout_s
+        self.retries = retries
+        self._prefix = parts.path.rstrip("/")
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._headers = {"User-Agent": f"osoroi/{__version__}", "Accept": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._sleep = sleep
+        self._idle: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            self._closed, idle, self._idle = True, self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> Answer:
+        """The answer of the service, below its prefix; raises the error that it answers, and CatalogUnavailable where
+        it does not answer."""
+        target = f"{self._prefix}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = self._headers | ({"Content-Type": content_type} if content_type else {})
+        waits = self.waits()
+        while True:
+            try:
+                answer = self._once(method, target, body, headers)
+            except GONE as error:
+                wait_s = next(waits, None)
+                if wait_s is None:
+                    raise self._unreachable(error) from error
+                self._sleep(wait_s)
+                continue
+            if answer.status < 400:
+                return answer
+            refused = self.error_of(answer)
+            wait_s = next(waits, None) if answer.status == 503 else None
+            if wait_s is None:
+                raise refused
+            self._sleep(max(wait_s, asked_s(answer)))
+
+    def waits(self) -> Iterator[float]:
+        """Seconds before each further try: growing, and never the same for two clients."""
+        for number in range(self.retries):
+            yield 0.25 * 2**number * (1 + random.random())
+
+    def again(self, wait_s: float) -> None:
+        """Wait before a further try."""
+        self._sleep(wait_s)
+
+    def error_of(self, answer: Answer) -> OsoroiError:
+        """The error that an answer says."""
+        try:
+            said = answer.json()
+            what, hint = str(said["error"]), str(said["hint"])
+        except (ValueError, KeyError, TypeError):
+            what, hint = f"{self.url} answered with status {answer.status}", "is this the address of the service?"
+        named = getattr(errors, answer.headers.get("X-Error-Type", ""), None)
+        if isinstance(named, type) and issubclass(named, OsoroiError):
+            return named(what, hint=hint)
+        return BY_STATUS.get(answer.status, OsoroiError)(what, hint=hint)
+
+    def _once(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        connection, used = self._connection()
+        try:
+            try:
+                answer = self._sent(connection, method, target, body, headers)
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                if not used:
+                    raise
+                connection.close()  # the service had closed it meanwhile; http.client opens it again
+                answer = self._sent(connection, method, target, body, headers)
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(connection)
+        return answer
+
+    def _sent(
+        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        refused: OSError | None = None
+        try:
+            connection.request(method, target, body or None, dict(headers))
+        except (BrokenPipeError, ConnectionResetError) as error:
+            refused = error  # a service that refuses a body may answer before it has all of it
+        try:
+            response = connection.getresponse()
+        except (http.client.HTTPException, OSError):
+            raise refused or ConnectionResetError("no answer") from None
+        answer = Answer(response.status, response.headers, response.read())
+        if response.will_close:
+            connection.close()
+        return answer
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+        """A connection, and whether it was used before."""
+        with self._lock:
+            if self._closed:
+                raise BadRequest("this client is closed", hint="make another one")
+            if self._idle:
+                return self._idle.pop(), True
+        host, port = self._address
+        if self._tls is not None:
+            return http.client.HTTPSConnection(host, port, timeout=self.timeout_s, context=self._tls), False
+        return http.client.HTTPConnection(host, port, timeout=self.timeout_s), False
+
+    def _give_back(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _unreachable(self, error: Exception) -> CatalogUnavailable:
+        reason = f"within {self.timeout_s:g} seconds" if isinstance(error, TimeoutError) else f"({_reason(error)})"
+        return CatalogUnavailable(
+            f"the service at {self.url} does not answer {reason}", hint="check the address, and that it runs"
+        )
+
+
+def asked_s(answer: Answer) -> float:
+    """The seconds of a Retry-After header; 0 where there is none, or it is a date."""
+    try:
+        return min(LONGEST_WAIT_S, max(0.0, float(answer.headers.get("Retry-After", "0"))))
+    except ValueError:
+        return 0.0
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, socket.error) else type(error).__name__

@@ -1,0 +1,249 @@
+"""Many products in one request: line by line, in order, durable, within limits."""
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from clients import connected
+from osoroi.catalog.local import LocalCatalog
+from osoroi.server.settings import Settings
+from shop import BLUE, GREEN, RED, SeeingEncoder, fill, goods, picture, serving
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+WRITES, READS = "w" * 20, "r" * 20
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[LocalCatalog]:
+    encoder = SeeingEncoder()
+    with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog:
+        yield catalog
+
+
+@pytest.fixture
+def address(catalog: LocalCatalog) -> Iterator[str]:
+    with serving(SeeingEncoder(), catalog, Settings(upload_s=2.0, lines=20, batches=1, field_bytes=2000)) as address:
+        yield address
+
+
+def photo(*colours: tuple[int, int, int], box: Sequence[int] | None = None) -> dict[str, Any]:
+    return {"base64": base64.b64encode(picture(*colours)).decode()} | ({"box": list(box)} if box else {})
+
+
+def send(address: str, *lines: object, method: str = "PUT", **options: Any) -> list[dict[str, Any]]:
+    body = b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
+    answer = httpx.request(method, f"{address}/v1/products", content=body, headers=NDJSON, timeout=30, **options)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson"), answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_each_line_is_a_product_and_a_wrong_one_stops_no_other(address, catalog):
+    answers = send(
+        address,
+        {"product_id": "new", "title": "Red", "price": 5, "attributes": {"sizes": ["S", "M"]}, "photos": [photo(RED)]},
+        b"{not json",
+        {"product_id": "two", "photos": [photo(RED, GREEN, box=(30, 0, 60, 80)), photo(BLUE)]},
+        {"product_id": "no photo", "title": "New"},
+        {"product_id": "bad photo", "photos": [{"base64": base64.b64encode(b"no photo").decode()}]},
+        {"product_id": "bad base64", "photos": [{"base64": "%%%"}]},
+        {"product_id": "no photos", "photos": []},
+        {"title": "no id", "photos": [photo(RED)]},
+        {"product_id": "bad price", "price": -1, "photos": [photo(RED)]},
+        {"product_id": "unknown", "colour": "red"},
+        b"",
+        {"product_id": "last", "photos": [photo(GREEN)]},
+    )
+    assert [(one["line"], one["status"]) for one in answers] == [
+        (1, 200), (2, 400), (3, 200), (4, 404), (5, 422), (6, 400), (7, 400), (8, 400), (9, 400), (10, 400), (12, 200),
+    ]  # fmt: skip
+    assert [one["product_id"] for one in answers[:5]] == ["new", None, "two", "no photo", "bad photo"]
+    assert answers[0] == {"line": 1, "product_id": "new", "status": 200}
+    assert answers[3]["hint"] == "a new product needs photos"
+    assert "price" in answers[8]["error"]
+    assert all(one["error"] and one["hint"] for one in answers if one["status"] != 200)
+    assert catalog.get("new").attributes == {"sizes": ("S", "M")}
+    assert [crop.box for crop in catalog.crops("two")] == [(30, 0, 60, 80), None]
+    assert len(catalog) == 5 + 3
+
+
+def test_a_product_without_photos_keeps_them_and_gets_exactly_this_metadata(address, catalog):
+    crops, vectors = catalog.crops("P1"), catalog.vectors(["P1/0"])
+    send(address, {"product_id": "P1", "title": "Rot", "attributes": {"sale": True}})
+    send(address, {"product_id": "P1", "title": "Rouge"})
+    product = catalog.get("P1")
+    assert (product.title, product.price, product.brand, product.attributes) == ("Rouge", None, None, {})
+    assert catalog.crops("P1") == crops
+    assert (catalog.vectors(["P1/0"]) == vectors).all()
+
+
+def test_patching_lines_changes_what_is_sent(address, catalog):
+    lines = [{"product_id": "P1", "price": 1}, {"product_id": "P2", "price": 2}, {"product_id": "none", "price": 3}]
+    answers = send(address, *lines, {"product_id": "P3"}, method="PATCH")
+    assert [one["status"] for one in answers] == [200, 200, 404, 400]
+    assert [catalog.get(one).price for one in ("P1", "P2", "P3")] == [1, 2, 2900]
+    assert catalog.get("P1").title == "Red skirt"
+
+
+def test_the_same_batch_again_changes_nothing_and_the_last_of_two_lines_wins(address, catalog):
+    lines = [{"product_id": "a", "title": title, "photos": [photo(RED)]} for title in ("first", "second")]
+    send(address, *lines)
+    assert catalog.get("a").title == "second"
+    seq, crops = catalog.seq, catalog.crops("a")
+    send(address, lines[1])
+    assert (catalog.seq, catalog.crops("a")) == (seq, crops)
+
+
+def test_lines_are_answered_while_others_are_still_to_come(address):
+    with connected(address) as connection:
+        connection.sendall(
+            b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/x-ndjson\r\n\r\n"
+        )
+        until(connection, b"\r\n\r\n")
+        for number in range(3):
+            line = b'{"product_id": "P1", "price": %d}\n' % number
+            connection.sendall(b"%x\r\n%b\r\n" % (len(line), line))
+            assert b'"line":%d,' % (number + 1) in until(connection, b"\n\r\n")  # the end of a chunk
+        connection.sendall(b"0\r\n\r\n")
+        assert until(connection, b"0\r\n\r\n").endswith(b"0\r\n\r\n")
+
+
+def until(connection: socket.socket, end: bytes) -> bytes:
+    got = b""
+    while not got.endswith(end):
+        piece = connection.recv(4096)
+        assert piece, got
+        got += piece
+    return got
+
+
+def test_a_line_that_is_too_long_is_refused_and_the_next_one_is_not(catalog):
+    with serving(SeeingEncoder(), catalog, Settings(body_bytes=30_000, field_bytes=1000)) as address:
+        long = {"product_id": "long", "title": "x" * 50_000, "photos": [photo(RED)]}
+        answers = send(address, long, {"product_id": "P1", "price": 1}, method="PATCH")
+        assert [one["status"] for one in answers] == [413, 200]
+        assert "more than 41,000 bytes" in answers[0]["error"]
+        assert used(address) == 0
+
+
+def used(address: str) -> float:
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith("osoroi_upload_bytes")).split()[1])
+
+
+def test_a_batch_has_a_number_of_lines_and_the_answer_says_where_to_go_on(address, catalog):
+    answers = send(address, *[{"product_id": "P1", "price": number} for number in range(30)], method="PATCH")
+    assert [one["status"] for one in answers] == [200] * 20 + [413]
+    assert answers[-1]["hint"] == "send the lines from here on in another request"
+    assert catalog.get("P1").price == 19
+
+
+def test_a_line_that_does_not_come_ends_the_batch_and_what_came_stays(address, catalog):
+    with connected(address) as connection:
+        start = time.monotonic()
+        connection.sendall(
+            b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n"
+            b'Content-Type: application/x-ndjson\r\n\r\n{"product_id": "P1", "price": 7}\n{"product_'
+        )
+        answer = until(connection, b"0\r\n\r\n")
+        assert 1 < time.monotonic() - start < 8
+    assert b'"status":408' in answer
+    assert catalog.get("P1").price == 7
+
+
+def test_few_batches_run_at_once_and_searches_go_on_meanwhile(address):
+    with connected(address) as connection:
+        connection.sendall(
+            b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/x-ndjson\r\n\r\n"
+        )
+        connection.recv(100)  # the head of the answer: this batch is inside
+        refused = httpx.patch(f"{address}/v1/products", content=b"{}\n", headers=NDJSON)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"] == "1 batches wait already"
+        assert httpx.post(f"{address}/v1/search", files={"photo": picture(RED)}).status_code == 200
+        connection.sendall(b"0\r\n\r\n")
+        until(connection, b"0\r\n\r\n")
+    assert send(address, {"product_id": "P1", "price": 1}, method="PATCH")[0]["status"] == 200
+
+
+def test_a_client_that_hangs_up_leaves_room_and_half_a_line_is_none(address, catalog):
+    for _ in range(3):
+        with connected(address) as connection:
+            connection.sendall(
+                b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n"
+                b'Content-Type: application/x-ndjson\r\n\r\n{"product_id": "P1", "price": 8}'
+            )
+            time.sleep(0.2)
+    time.sleep(0.3)
+    assert catalog.get("P1").price == 3900
+    assert send(address, {"product_id": "P1", "price": 1}, method="PATCH")[0]["status"] == 200
+    assert used(address) == 0
+
+
+def test_a_batch_writes_and_needs_the_key_for_it(catalog):
+    with serving(SeeingEncoder(), catalog, Settings(read_key=READS, write_key=WRITES)) as address:
+        for key, status in ((None, 401), (READS, 401), (WRITES, 200)):
+            headers = NDJSON | ({"Authorization": f"Bearer {key}"} if key else {})
+            answer = httpx.put(f"{address}/v1/products", content=b"", headers=headers)
+            assert answer.status_code == status
+
+
+def test_another_type_of_body_is_refused(address):
+    answer = httpx.put(f"{address}/v1/products", data={"a": "b"})
+    assert (answer.status_code, "Content-Type: application/x-ndjson" in answer.json()["hint"]) == (400, True)
+
+
+def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path):
+    """The service in a process of its own, killed in the middle of a batch."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    encoder = SeeingEncoder()
+    fill(tmp_path / "shop", encoder, goods(encoder)).close()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        serve_until_killed(tmp_path / "shop", writing)
+    address = os.read(reading, 100).decode()
+    line = json.dumps({"product_id": "kill {}", "photos": [photo(RED)]}).encode() + b"\n"
+    answered = b""
+    with connected(address) as connection, contextlib.suppress(OSError):
+        connection.sendall(
+            b"PUT /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/x-ndjson\r\n\r\n"
+        )
+        for number in range(50):
+            one = line.replace(b"{}", b"%d" % number)
+            connection.sendall(b"%x\r\n%b\r\n" % (len(one), one))
+            if number > 10 and b'"line":5,' in answered:
+                os.kill(child, signal.SIGKILL)
+            connection.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                answered += connection.recv(65536)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    done = answered.count(b'"status":200')
+    assert 5 <= done < 50
+    with LocalCatalog.open(tmp_path / "shop") as after:
+        assert {f"kill {number}" for number in range(done)} <= set(after.product_ids())
+
+
+def serve_until_killed(folder: Path, writing: int) -> None:
+    try:
+        encoder = SeeingEncoder()
+        with LocalCatalog.open(folder) as catalog, serving(encoder, catalog) as address:
+            os.write(writing, address.encode())
+            threading.Event().wait(60)
+    finally:
+        os._exit(1)
