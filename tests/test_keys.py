@@ -15,7 +15,7 @@ from osoroi.errors import BadRequest, NotFound
 from osoroi.search import Searcher
 from osoroi.server import app, keyring
 from osoroi.server.configuration import Sources
-from osoroi.server.keyring import Key
+from osoroi.server.keys import RIGHTS, Key, hash_of, holder
 from osoroi.server.settings import Settings
 from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture
 
@@ -78,7 +78,7 @@ def test_a_file_holds_no_key_and_is_for_its_owner_alone(tmp_path):
     secret = made(tmp_path / "keys.toml", "shop", "search")
     content = (tmp_path / "keys.toml").read_text()
     assert secret not in content
-    assert keyring.hash_of(secret) in content
+    assert hash_of(secret) in content
     if os.name == "posix":
         assert stat.S_IMODE((tmp_path / "keys.toml").stat().st_mode) == 0o600
 
@@ -91,7 +91,7 @@ def test_after_a_rotation_both_keys_work_and_then_the_new_one_alone(tmp_path):
     keys = keyring.read(file)
     for days, works in ((0, [True, True, True]), (6.9, [True, True, True]), (7.1, [False, True, True])):
         now_s = keys[-1].created_s + days * 86400
-        assert [keyring.holder(keys, key, now_s) is not None for key in (old, new, other)] == works
+        assert [holder(keys, key, now_s) is not None for key in (old, new, other)] == works
     assert keys[-1].rights == ("search", "metrics")
     assert osoroi("keys", "remove", file, "shop", "--expired").exit_code == 1  # none has
     assert osoroi("keys", "rotate", file, "shop", "--days", 0).exit_code == 0
@@ -116,7 +116,7 @@ def test_a_key_that_has_expired_opens_nothing():
 def test_open_reads_open_searching_and_not_the_metrics():
     secret, key = keyring.create("shop", ("metrics",))
     settings = Settings(keys=(key,), open_reads=True)
-    assert [settings.permits(None, right) for right in keyring.RIGHTS] == [True, False, False]
+    assert [settings.permits(None, right) for right in RIGHTS] == [True, False, False]
     assert settings.permits(settings.holder(secret), "metrics")
 
 

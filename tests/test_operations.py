@@ -16,7 +16,7 @@ import pytest
 
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest
-from osoroi.server import supervisor, tracing
+from osoroi.server import metrics, supervisor, tracing
 from osoroi.server.configuration import Sources, limits_in
 from served import Served
 from shop import RED, SeeingEncoder, fill, goods, picture, serving
@@ -195,7 +195,7 @@ def test_sockets_for_another_process_are_left_alone():
 def test_a_request_is_a_span_in_the_trace_of_the_proxy_with_a_span_for_each_stage(tmp_path, monkeypatch):
     export = pytest.importorskip("opentelemetry.sdk.trace.export", reason="needs the extra telemetry")
     memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter").InMemorySpanExporter()
-    monkeypatch.setattr(tracing.Tracing, "tracer", None)  # put back at the end
+    monkeypatch.setattr(metrics.Tracing, "tracer", None)  # put back at the end
     tracing.send_to(export.SimpleSpanProcessor(memory))
     encoder = SeeingEncoder()
     trace = "0af7651916cd43dd8448eb211c80319c"

@@ -8,7 +8,7 @@ import click
 from osoroi.cli import options, text
 from osoroi.errors import NotFound
 from osoroi.server import keyring
-from osoroi.server.keyring import RIGHTS, Key
+from osoroi.server.keys import RIGHTS, Key, Right
 
 DAY_S = 86400.0
 
@@ -38,7 +38,7 @@ def command() -> None:
     help="What the key opens; several times for several. `write` opens searching too.",
 )
 @click.option("--days", type=days, help="Days until the key expires; without it, it never does.")
-def new(file: Path, name: str, rights: tuple[keyring.Right, ...], days: float | None) -> None:
+def new(file: Path, name: str, rights: tuple[Right, ...], days: float | None) -> None:
     """Add a new key called NAME to FILE, and print it. It is printed this once.
 
     \b

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -12,7 +13,6 @@ from osoroi.cli import options
 from osoroi.encoder import Encoder, beside
 from osoroi.errors import BadEncoder, OtherEncoder, extra
 from osoroi.search import Searcher
-from osoroi.server import logs
 
 PORT = 8008
 
@@ -83,7 +83,7 @@ def command(
     keys: Path | None,
     open_reads: bool,
     settings_file: Path | None,
-    log_format: logs.Format,
+    log_format: Literal["text", "json"],
     root_path: str,
     allow_origins: tuple[str, ...],
     encoder: Path | None,
@@ -99,7 +99,7 @@ def command(
     """
     for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):
         extra(module, "serve")
-    from osoroi.server import supervisor, tracing
+    from osoroi.server import logs, supervisor, tracing
     from osoroi.server.configuration import Sources
     from osoroi.server.run import run
 
@@ -131,13 +131,14 @@ def files_of(encoders: Path | None) -> list[Path]:
 
 
 def reopened(folder: Path, encoders: Sequence[Path | None], threads: int) -> Searcher:
-    """The catalog as it is now, with the first of these encoders that fits it (None is the one that ships).
+    """The catalog as it is now, with its own encoder or the first of these that fits it (None is the one that ships).
 
     Raises OtherEncoder where none does, and what opening the catalog raises.
     """
     catalog = LocalCatalog.open(folder)
     try:
-        for path in encoders:
+        stored = folder / beside.FILE
+        for path in [stored, *encoders] if stored.is_file() else encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
                 encoder = Encoder.open(path, threads=threads)
                 if encoder.fingerprint == catalog.fingerprint:

@@ -1,27 +1,21 @@
-"""Named keys with rights, and the file that holds their hashes.
+"""The file of named keys: it holds their hashes.
 
 A key is random, so its SHA-256 can stand in a file: nobody finds the key to it. The key itself is shown once, when it
 is made. Several keys may have one name: both work while clients move from the old one to the new one.
 """
 
-import hashlib
-import hmac
-import re
 import secrets
 import time
 import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from osoroi import files
 from osoroi.errors import BadRequest, NotFound
-
-Right = Literal["search", "write", "metrics"]
-RIGHTS: tuple[Right, ...] = get_args(Right)
-"""``search`` opens GET and POST, ``write`` whatever changes the catalog and searches too, ``metrics`` /metrics."""
+from osoroi.server.keys import RIGHTS, Key, Right, hash_of
 
 PREFIX = "osoroi_"
 """Beginning of every key that is made here, so that scanners of repositories recognise one."""
@@ -29,71 +23,17 @@ PREFIX = "osoroi_"
 MOST_KEYS = 200
 """Keys of a file. A request is compared with each."""
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-DIGEST = re.compile(r"[0-9a-f]{64}")
-
 HEAD = """# Keys of `osoroi serve --keys`, by `osoroi keys`. It holds hashes: the keys themselves stand nowhere.
 # After a change: systemctl reload osoroi, or kill -HUP.
 """
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key by its hash. ``expires_s`` is in seconds since 1970; None never expires."""
-
-    name: str
-    sha256: str
-    rights: tuple[Right, ...]
-    created_s: float = 0.0
-    expires_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise BadRequest(
-                f"{self.name!r} is no name of a key", hint="use up to 40 letters, digits, dots, dashes and underscores"
-            )
-        if not DIGEST.fullmatch(self.sha256):
-            raise BadRequest(f"the sha256 of key {self.name!r} is no SHA-256 in hexadecimal", hint="make a new key")
-
-    def permits(self, right: Right) -> bool:
-        """Whether the key opens this.
-
-        >>> [of("k" * 16, "shop", ("write",)).permits(right) for right in RIGHTS]
-        [True, True, False]
-        """
-        return right in self.rights or (right == "search" and "write" in self.rights)
-
-    def is_valid(self, now_s: float) -> bool:
-        """Whether the key has not expired."""
-        return self.expires_s is None or now_s < self.expires_s
-
-
-def hash_of(key: str) -> str:
-    """What a file holds of a key."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def of(key: str, name: str, rights: tuple[Right, ...]) -> Key:
-    """A key that somebody chose, by its hash."""
-    return Key(name, hash_of(key), rights)
-
-
-def holder(keys: Iterable[Key], given: str | None, now_s: float) -> Key | None:
-    """The valid key that a request has; None for none.
-
-    All are compared, each in a time that does not tell how much of it was right.
-    """
-    digest = hash_of(given or "")
-    matches = [key for key in keys if hmac.compare_digest(key.sha256, digest)]
-    return next((key for key in matches if given and key.is_valid(now_s)), None)
 
 
 def create(name: str, rights: tuple[Right, ...], *, days: float | None = None) -> tuple[str, Key]:
     """A new key and what a file holds of it.
 
     >>> secret, key = create("shop", ("search",))
-    >>> len(secret), holder([key], secret, 0.0) == key, holder([key], secret[:-1], 0.0)
-    (39, True, None)
+    >>> len(secret), key.sha256 == hash_of(secret)
+    (39, True)
     """
     now_s = float(int(time.time()))
     secret = PREFIX + secrets.token_urlsafe(24)

@@ -15,11 +15,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from osoroi.errors import BadRequest, NoKey, OsoroiError
-from osoroi.server import logs, origins, prefix, tracing
+from osoroi.server import origins, prefix
 from osoroi.server.connections import Connections
-from osoroi.server.keyring import Right
-from osoroi.server.keys import host_of, key_of
-from osoroi.server.metrics import Metrics
+from osoroi.server.keys import Right, host_of, key_of, request_id
+from osoroi.server.metrics import Fact, Metrics, facts_of_request, finish, note, request_span
 from osoroi.server.settings import Settings, is_loopback
 
 log = logging.getLogger("osoroi.server")
@@ -164,15 +163,16 @@ class Middleware:
         start = time.perf_counter()
         settings, headers = self.settings(), Headers(scope=scope)
         scope = prefix.stripped(scope, settings.root_path)
-        request_id = logs.request_id(headers.get("x-request-id"))
         exchange = Exchange(
-            *(scope, receive, send, self.connections), request_id=request_id, allow_origins=settings.allow_origins
+            *(scope, receive, send, self.connections),
+            request_id=request_id(headers.get("x-request-id")),
+            allow_origins=settings.allow_origins,
         )
         inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
         with (
             self.connections.busy(scope.get("client")),
-            logs.facts_of_request() as facts,
-            tracing.request_span(scope["method"], headers) as span,
+            facts_of_request() as facts,
+            request_span(scope["method"], headers) as span,
         ):
             try:
                 await self._answer(inner, exchange)
@@ -187,7 +187,7 @@ class Middleware:
                 method = scope["method"] if scope["method"] in METHODS else "other"
                 route = getattr(inner.get("route"), "path", "none")
                 self._log(method, route, exchange, time.perf_counter() - start, facts)
-                tracing.finish(span, method, route, exchange.status)
+                finish(span, method, route, exchange.status)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
         headers = Headers(scope=scope)
@@ -225,14 +225,14 @@ class Middleware:
         settings = self.settings()
         holder = settings.holder(key)
         if holder is not None:
-            logs.note(key=holder.name)
+            note(key=holder.name)
         if not settings.permits(holder, right):
             raise NoKey(
                 f"{DOING[right]} needs a key{', and this one does not open it' if key else ''}",
                 hint="send the header Authorization: Bearer KEY",
             )
 
-    def _log(self, method: str, route: str, exchange: Exchange, seconds: float, facts: Mapping[str, logs.Fact]) -> None:
+    def _log(self, method: str, route: str, exchange: Exchange, seconds: float, facts: Mapping[str, Fact]) -> None:
         ms = round(1000 * seconds, 1)
         self.metrics.request(method, route, exchange.status, seconds)
         line = {"event": "request", "request_id": exchange.request_id, "method": method, "route": route}

@@ -30,9 +30,8 @@ from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
-from osoroi.server.limits import Admission, MemoryBudget
-from osoroi.server.logs import note, stage
-from osoroi.server.metrics import Metrics
+from osoroi.server.limits import Admission, MemoryBudget, Work
+from osoroi.server.metrics import Metrics, note, stage
 from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
 from osoroi.server.together import together
@@ -89,15 +88,7 @@ class Service:
         self.settings_rejected = False
         self.metrics = Metrics()
         self.memory = MemoryBudget(settings.memory_bytes)
-        self.admission = Admission(
-            {
-                "searches": settings.searches,
-                "reads": settings.reads,
-                "writes": settings.writes,
-                "batches": settings.batches,
-            },
-            seconds=settings.answer_s,
-        )
+        self.admission = Admission(places_of(settings), seconds=settings.answer_s)
         self._reopen = reopen
         self._reopening = asyncio.Lock()
         self._tried_at = float("-inf")
@@ -122,7 +113,7 @@ class Service:
         """Go on with other limits and keys. What was sized when the service began keeps its size."""
         self.settings = settings
         self.memory.limit = settings.memory_bytes
-        self.admission.limits = {"searches": settings.searches, "reads": settings.reads, "writes": settings.writes}
+        self.admission.limits = places_of(settings)
         self.admission.seconds = settings.answer_s
         self.decoder.limits = Limits(pixels=settings.pixels, bytes=settings.body_bytes)
 
@@ -426,6 +417,16 @@ class Service:
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
+
+
+def places_of(settings: Settings) -> dict[Work, int]:
+    """How many requests of each kind may be inside."""
+    return {
+        "searches": settings.searches,
+        "reads": settings.reads,
+        "writes": settings.writes,
+        "batches": settings.batches,
+    }
 
 
 def _usable(catalog: Storage) -> int:

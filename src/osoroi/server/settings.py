@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from osoroi.errors import BadRequest
-from osoroi.server import keyring, origins, prefix
-from osoroi.server.keyring import Key, Right
+from osoroi.server import keys as _keys
+from osoroi.server import origins, prefix
+from osoroi.server.keys import Key, Right
 
 KEY_LENGTH = 16
 """Shorter keys are refused: they can be guessed."""
@@ -123,13 +124,13 @@ class Settings:
     @cached_property
     def all_keys(self) -> tuple[Key, ...]:
         """All keys, by their hashes."""
-        read = () if self.read_key is None else (keyring.of(self.read_key, "read", ("search", "metrics")),)
-        write = () if self.write_key is None else (keyring.of(self.write_key, "write", keyring.RIGHTS),)
+        read = () if self.read_key is None else (_keys.of(self.read_key, "read", ("search", "metrics")),)
+        write = () if self.write_key is None else (_keys.of(self.write_key, "write", _keys.RIGHTS),)
         return self.keys or read + write
 
     def holder(self, key: str | None) -> Key | None:
         """The key that a request has; None for none, a wrong one, and one that has expired."""
-        return keyring.holder(self.all_keys, key, time.time())
+        return _keys.holder(self.all_keys, key, time.time())
 
     def permits(self, holder: Key | None, right: Right) -> bool:
         """Whether a request with this key may do this. With a read and a write key, open reads open the metrics too."""
