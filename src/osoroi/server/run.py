@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -29,9 +28,6 @@ RESERVED_FILES = 192
 
 BACKLOG = 64
 """Connections that the operating system accepts for us at once."""
-
-MALLOC = {-8: 2, -1: 2**17, -3: 2**17}
-"""``M_ARENA_MAX``, ``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of ``malloc.h``."""
 
 LINGER_S = 1.0
 """Seconds that idle connections have, after the signal to end, for one more request."""
@@ -121,7 +117,6 @@ def run(
     Photos that look costly are not waited for. SIGHUP reads ``sources`` again. ``sockets`` listen already, in place of
     host and port.
     """
-    _return_memory()
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every byte that is out of place
     application = app.make(searcher, settings, reopen=reopen)
     application.state.connections.most = min(settings.connections, max(16, _files() - RESERVED_FILES))
@@ -133,17 +128,6 @@ def run(
         server.run(sockets)
     finally:
         ended.set()
-
-
-def _return_memory() -> None:
-    """Give back memory that is free, where the C library is glibc and nobody set this otherwise.
-
-    By itself it has a heap for each thread, and each keeps what its largest batch needed (docs/deploy.md has figures).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None and not any(name.startswith("MALLOC_") for name in os.environ):
-        for option, value in MALLOC.items():
-            mallopt(option, value)
 
 
 def _files() -> int:
