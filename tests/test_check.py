@@ -14,6 +14,7 @@ from osoroi.catalog.memory import memory_index, snapshots
 from osoroi.catalog.store.settings import Settings
 from osoroi.cli.backup import command as backup_command
 from osoroi.cli.check import command as check_command
+from osoroi.encoder import beside
 from osoroi.errors import BadCatalog
 from shops import create, entry, found, put
 
@@ -109,12 +110,42 @@ def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
 def test_a_backup_is_a_catalog_again(shop, tmp_path):
     copied = backup(shop, tmp_path / "shop.tar")
     assert (copied.products, copied.photos, copied.bytes) == (2, 3, (tmp_path / "shop.tar").stat().st_size)
-    with tarfile.open(tmp_path / "shop.tar") as archive:
-        archive.extractall(tmp_path / "again", **SAFELY)
+    restore(tmp_path / "shop.tar", tmp_path / "again")
     assert check(tmp_path / "again") == []
     with LocalCatalog.open(tmp_path / "again") as catalog:
         assert (found(catalog), catalog.crops("a")[0].photo.read_bytes()) == ("ab", b"photo of a/0")
         put(catalog, entry("c", [0.1, 0, 0, 0]))
+
+
+def test_a_backup_holds_the_encoder_that_the_catalog_keeps(shop, tmp_path):
+    (shop / beside.FILE).write_bytes(b"an encoder")
+    assert backup(shop, tmp_path / "shop.tar").encoder
+    restore(tmp_path / "shop.tar", tmp_path / "again")
+    assert (tmp_path / "again" / beside.FILE).read_bytes() == b"an encoder"
+
+
+def test_a_backup_with_photos_needs_no_table_any_more(tmp_path):
+    """Three crops of two files, one of which is changed later: the other one belongs to the restored catalog."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(f"photo {name}".encode())
+    of = {name: entry(name, [1, 0, 0, 0], photo=tmp_path / name[:3]) for name in ("one", "one again", "two")}
+    create(tmp_path / "shop", *of.values()).close()
+    assert backup(tmp_path / "shop", tmp_path / "plain.tar")[1] == 0
+    (tmp_path / "two").write_bytes(b"another photo")
+    copied = backup(tmp_path / "shop", tmp_path / "shop.tar", photos=True)
+    assert (copied.products, copied.photos, copied.missing) == (3, 1, 1)
+    (tmp_path / "one").unlink()
+    restore(tmp_path / "shop.tar", tmp_path / "again")
+    assert [finding.what for finding in check(tmp_path / "again")] == ["photo"]  # the changed one
+    with LocalCatalog.open(tmp_path / "again", readonly=True) as catalog:
+        assert [catalog.crops(name)[0].photo.read_bytes() for name in ("one", "one again")] == [b"photo one"] * 2
+    done = CliRunner().invoke(backup_command, [str(tmp_path / "shop"), str(tmp_path / "c.tar"), "--photos"])
+    assert (done.exit_code, "3 crops have a photo that is gone" in done.stderr) == (3, True)
+
+
+def restore(tar, folder):
+    with tarfile.open(tar) as archive:
+        archive.extractall(folder, **SAFELY)
 
 
 def test_a_backup_of_a_catalog_that_is_written_to_is_one_of_its_states(shop, tmp_path):
@@ -136,8 +167,7 @@ def test_a_backup_of_a_catalog_that_is_written_to_is_one_of_its_states(shop, tmp
         stop.set()
         writer.join()
     for number in range(3):
-        with tarfile.open(tmp_path / f"{number}.tar") as archive:
-            archive.extractall(tmp_path / str(number), **SAFELY)
+        restore(tmp_path / f"{number}.tar", tmp_path / str(number))
         assert check(tmp_path / str(number)) == []
         with LocalCatalog.open(tmp_path / str(number), readonly=True) as catalog:
             held = catalog.get_many(["x", "y"])

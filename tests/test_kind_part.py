@@ -4,11 +4,13 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from starlette.testclient import TestClient
 
 import osoroi
 from osoroi.catalog.maintenance.reencode import reencode
@@ -27,6 +29,9 @@ from osoroi.garments.picture import Row
 from osoroi.garments.profile import PLACES, Profile
 from osoroi.garments.runtime import WEIGHTS
 from osoroi.records import Box, Clues, Part, Preprocessing, Product
+from osoroi.search import Searcher
+from osoroi.server import app
+from shop import ThreadDecoder, entry, fill, picture
 from tiny import TinyEncoder
 
 
@@ -330,3 +335,40 @@ def test_an_attribute_kind_wins_only_where_it_is_a_name_of_a_kind() -> None:
     assert part.known_kind(Product("p", category="tops", attributes={"kind": "outerwear"})) == "outerwear"
     assert part.known_kind(Product("p", category="tops", attributes={"kind": "Cardigan"})) == "top"
     assert part.known_kind(Product("p", category="Drop 7", attributes={"kind": "Cardigan"})) == "outerwear"
+
+
+# -------------------------------------------------------------------- the service
+
+
+class CountingDecoder(ThreadDecoder):
+    """Counts the crops that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crops = 0
+
+    async def crop(self, *arguments: Any) -> Any:
+        self.crops += 1
+        return await super().crop(*arguments)
+
+
+def test_a_category_that_the_service_no_longer_understands_is_told_by_the_photo_in_a_worker(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    """And where the photo is gone, nothing is changed."""
+    decoder = CountingDecoder()
+    goods = [entry(encoder, Product("p", category="skirts"), picture((200, 20, 20), width=200, height=240))]
+    with fill(tmp_path / "shop", encoder, goods) as catalog:
+        client = TestClient(app.make(Searcher(encoder, catalog), decoder=decoder), base_url="http://127.0.0.1")
+        assert client.patch("/v1/products/p", json={"price": 1.0}).status_code == 200
+        assert client.patch("/v1/products/p", json={"category": "hats"}).status_code == 200
+        assert decoder.crops == 0
+        assert client.patch("/v1/products/p", json={"category": "New in"}).status_code == 200
+        assert decoder.crops == 1
+        (crop,) = catalog.crops("p")
+        expected = encoder.encode_photos([crop.photo], "shop")
+        assert np.allclose(catalog.vectors([crop.crop_id]), expected, atol=1e-6)
+        client.patch("/v1/products/p", json={"category": "hats"})
+        Path(crop.photo).unlink()
+        assert client.patch("/v1/products/p", json={"category": "New in"}).status_code == 404
+        assert catalog.get("p").category == "hats"

@@ -4,12 +4,8 @@ import concurrent.futures
 import contextlib
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -18,37 +14,8 @@ import pytest
 import costly_photos
 from clients import connected, post
 from osoroi.encoder import Encoder
+from served import Served
 from shop import RED, fill, goods, picture
-
-CODE = "from osoroi.cli.serve import command; command()"
-
-
-class Served(contextlib.AbstractContextManager["Served"]):
-    """The service in a process of its own, its address and its log."""
-
-    def __init__(self, shop: Path, *words: str, first: Callable[[], None] | None = None) -> None:
-        command = [sys.executable, "-c", CODE, str(shop), "--port", "0", *words]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=first)  # noqa: PLW1509
-        assert self.process.stderr is not None
-        begun = next(line for line in self.process.stderr if "running on" in line)
-        self.url = begun.split("running on ")[1].split()[0]
-        self.log: list[str] = []
-        self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr or ()))
-        self._reader.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-    def ended_after(self, most_s: float) -> float:
-        """Seconds from SIGTERM to the end."""
-        start = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(most_s)
-        return time.monotonic() - start
 
 
 @pytest.fixture(scope="module")

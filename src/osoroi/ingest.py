@@ -115,15 +115,28 @@ def demand_encoder(catalog: Storage, encoder: Encoder) -> None:
         )
 
 
-def update(catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping[str, Value]) -> Product:
+Embed = Callable[[Sequence[Crop]], Float32[np.ndarray, "b d"]]
+"""The vectors of shop photos, whose kind the pictures tell."""
+
+
+def update(
+    catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping[str, Value], *, embed: Embed | None = None
+) -> Product:
     """Change metadata of a product; where that changes what the shop says of its kind, its vectors follow.
 
-    Nothing is embedded unless the kind is no longer known, which the photos then have to tell: raises BadPhoto where
-    they cannot be read. Returns the changed product. Raises NotFound, BadRequest, and OtherEncoder where the catalog
-    has another encoder.
+    Nothing is embedded unless the kind is no longer known, which the photos then have to tell, by ``embed`` or in this
+    process: raises BadPhoto, and changes nothing, where they cannot be read. Returns the changed product. Raises
+    NotFound, BadRequest, and OtherEncoder where the catalog has another encoder.
     """
+
+    def by_encoder(crops: Sequence[Crop]) -> Float32[np.ndarray, "b d"]:
+        return encoder.encode_photos([crop.photo for crop in crops], "shop", boxes=[crop.box for crop in crops])
+
     demand_encoder(catalog, encoder)
+    embed = embed or by_encoder
     before = encoder.clues_of(catalog.get(product_id))
+    unknown = crops_without_kind(catalog, encoder, product_id, changes)
+    pictures = embed(unknown) if unknown else None
     catalog.patch(product_id, changes)
     product, crops, vectors = catalog.entries([product_id])[product_id]
     clue = encoder.clues_of(product)
@@ -132,9 +145,23 @@ def update(catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping
     if clue.known is not None:
         vectors = encoder.with_kind(vectors, clue)
     else:
-        vectors = encoder.encode_photos([crop.photo for crop in crops], "shop", boxes=[crop.box for crop in crops])
+        vectors = pictures if pictures is not None and crops == unknown else embed(crops)
     catalog.put([Entry(product, crops, vectors)], fingerprint=encoder.fingerprint)
     return product
+
+
+def crops_without_kind(
+    catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping[str, Value]
+) -> Sequence[Crop]:
+    """The shop crops whose pictures have to tell their kind after these changes, which the shop told before; none
+    otherwise. Raises NotFound and BadRequest."""
+    from osoroi.catalog.store.writer import patched
+
+    product = catalog.get(product_id)
+    is_known = [encoder.clues_of(one).known is not None for one in (product, patched(product, changes))]
+    if is_known != [True, False]:
+        return []
+    return catalog.crops(product_id)
 
 
 ATTEMPTS = 3

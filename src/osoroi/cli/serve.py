@@ -1,9 +1,10 @@
 """``osoroi serve``: the HTTP API and the page, on one catalog."""
 
 import contextlib
-import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -29,7 +30,28 @@ PORT = 8008
 )
 @click.option("--read-key", envvar="OSOROI_READ_KEY", help="Key for searching and reading; better in OSOROI_READ_KEY.")
 @click.option("--write-key", envvar="OSOROI_WRITE_KEY", help="Key that opens writing too; better in OSOROI_WRITE_KEY.")
-@click.option("--open-reads", is_flag=True, help="With a write key: let everybody search and read.")
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="OSOROI_KEYS",
+    help="File of named keys, made by `osoroi keys`, instead of a read and a write key.",
+)
+@click.option("--open-reads", is_flag=True, help="With keys: let everybody search and read.")
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="OSOROI_SETTINGS",
+    help="TOML file of limits, such as: searches = 32. SIGHUP reads it and the keys again.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="OSOROI_LOG_FORMAT",
+    help="How the log is written to stderr; json is one object a line.",
+)
 @click.option(
     "--root-path",
     envvar="OSOROI_ROOT_PATH",
@@ -58,7 +80,10 @@ def command(
     port: int,
     read_key: str | None,
     write_key: str | None,
+    keys: Path | None,
     open_reads: bool,
+    settings_file: Path | None,
+    log_format: Literal["text", "json"],
     root_path: str,
     allow_origins: tuple[str, ...],
     encoder: Path | None,
@@ -69,26 +94,33 @@ def command(
 
     \b
     osoroi serve shop
-    OSOROI_WRITE_KEY=… osoroi serve shop --host 0.0.0.0 --open-reads
+    osoroi keys new keys.toml editor --rights write
+    osoroi serve shop --host 0.0.0.0 --keys keys.toml --open-reads
     """
     for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):
         extra(module, "serve")
+    from osoroi.server import logs, supervisor, tracing
+    from osoroi.server.configuration import Sources
     from osoroi.server.run import run
-    from osoroi.server.settings import Settings
 
-    settings = Settings(
-        read_key=read_key,
-        write_key=write_key,
-        open_reads=open_reads,
-        root_path=root_path,
-        allow_origins=frozenset(allow_origins),
-    )
+    sockets = supervisor.listening_sockets()
     host = host.removeprefix("[").removesuffix("]")  # an IPv6 address as it stands in a URL
-    settings.check_address(host)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    host = sockets[0].getsockname()[0] if sockets else host
+    values = {
+        "read_key": read_key,
+        "write_key": write_key,
+        "open_reads": open_reads,
+        "root_path": root_path,
+        "allow_origins": frozenset(allow_origins),
+    }
+    sources = Sources(host, values, settings_file, keys)
+    settings = sources.load()
+    logs.configure(log_format)
+    tracing.configure()
     with LocalCatalog.open(catalog) as products:
         searcher = Searcher(beside.open_for(catalog, encoder, threads=threads), products)
-        run(searcher, settings, host, port, reopen=lambda: reopened(catalog, [encoder, *files_of(encoders)], threads))
+        again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads)
+        run(searcher, settings, host, port, reopen=again, sources=sources, sockets=sockets or None)
 
 
 def files_of(encoders: Path | None) -> list[Path]:
@@ -99,13 +131,14 @@ def files_of(encoders: Path | None) -> list[Path]:
 
 
 def reopened(folder: Path, encoders: Sequence[Path | None], threads: int) -> Searcher:
-    """The catalog as it is now, with the first of these encoders that fits it (None is the one that ships).
+    """The catalog as it is now, with its own encoder or the first of these that fits it (None is the one that ships).
 
     Raises OtherEncoder where none does, and what opening the catalog raises.
     """
     catalog = LocalCatalog.open(folder)
     try:
-        for path in encoders:
+        stored = folder / beside.FILE
+        for path in [stored, *encoders] if stored.is_file() else encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
                 encoder = Encoder.open(path, threads=threads)
                 if encoder.fingerprint == catalog.fingerprint:

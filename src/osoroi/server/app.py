@@ -94,7 +94,11 @@ def make(
     app.exception_handler(Exception)(_broken)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     app.add_middleware(
-        Middleware, settings=settings, metrics=service.metrics, connections=app.state.connections, refuse=respond
+        Middleware,
+        settings=lambda: service.settings,
+        metrics=service.metrics,
+        connections=app.state.connections,
+        refuse=respond,
     )
     return app
 

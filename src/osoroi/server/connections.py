@@ -35,6 +35,7 @@ class Connections:
         self.most = most
         self.head_s = head_s
         self.take_s = take_s
+        self.ending = False
         self._open: OrderedDict[Peer, Connection] = OrderedDict()
         self._sweeper: asyncio.TimerHandle | None = None
 

@@ -7,7 +7,7 @@ search for nor a line break in it gets there.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from osoroi.errors import BadRequest, NoKey, OsoroiError
 from osoroi.server import origins, prefix
 from osoroi.server.connections import Connections
-from osoroi.server.keys import host_of, key_of
-from osoroi.server.metrics import Metrics
+from osoroi.server.keys import Right, host_of, key_of, request_id
+from osoroi.server.metrics import Fact, Metrics, facts_of_request, finish, note, request_span
 from osoroi.server.settings import Settings, is_loopback
 
 log = logging.getLogger("osoroi.server")
@@ -30,6 +30,9 @@ METHODS = READING | {"PUT", "PATCH", "DELETE"}
 
 OPEN = {"/health"}
 """Paths that need no key: what watches a service has none."""
+
+DOING: dict[Right, str] = {"search": "reading", "write": "writing", "metrics": "reading the metrics"}
+"""A right in words."""
 
 HUNG_UP = 499
 """Status in the log of a request whose client left before the answer."""
@@ -54,7 +57,18 @@ class Exchange:
     Once the body is whole, a task waits for the client to hang up and then cancels the one that makes the answer.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, allow_origins: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        connections: Connections,
+        *,
+        request_id: str,
+        allow_origins: Collection[str] = (),
+    ) -> None:
+        self.request_id = request_id
+        self._connections = connections
         self._receive = receive
         self._send = send
         self._head = scope["method"] == "HEAD"
@@ -94,11 +108,12 @@ class Exchange:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
+            headers["X-Request-ID"] = self.request_id
             if self._shared:
                 headers.add_vary_header("Origin")
             if self.origin is not None:
                 origins.allow(headers, self.origin)
-            if not self.whole:  # the rest of an unread body would hold the connection
+            if self._connections.ending or not self.whole:  # the rest of an unread body would hold the connection
                 headers["Connection"] = "close"
         elif self._head:
             if message.get("more_body", False):
@@ -129,7 +144,7 @@ class Middleware:
     def __init__(
         self,
         app: ASGIApp,
-        settings: Settings,
+        settings: Callable[[], Settings],
         metrics: Metrics,
         connections: Connections,
         refuse: Callable[[Request, OsoroiError], Response],
@@ -146,10 +161,19 @@ class Middleware:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        scope = prefix.stripped(scope, self.settings.root_path)
-        exchange = Exchange(scope, receive, send, allow_origins=self.settings.allow_origins)
+        settings, headers = self.settings(), Headers(scope=scope)
+        scope = prefix.stripped(scope, settings.root_path)
+        exchange = Exchange(
+            *(scope, receive, send, self.connections),
+            request_id=request_id(headers.get("x-request-id")),
+            allow_origins=settings.allow_origins,
+        )
         inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
-        with self.connections.busy(scope.get("client")):
+        with (
+            self.connections.busy(scope.get("client")),
+            facts_of_request() as facts,
+            request_span(scope["method"], headers) as span,
+        ):
             try:
                 await self._answer(inner, exchange)
             except asyncio.CancelledError:
@@ -160,7 +184,10 @@ class Middleware:
                 exchange.status = HUNG_UP
             finally:
                 exchange.end()
-                self._note(scope["method"], inner, exchange.status, time.perf_counter() - start)
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                route = getattr(inner.get("route"), "path", "none")
+                self._log(method, route, exchange, time.perf_counter() - start, facts)
+                finish(span, method, route, exchange.status)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
         headers = Headers(scope=scope)
@@ -182,7 +209,8 @@ class Middleware:
             raise BadRequest("the body has two lengths", hint="send Content-Length or Transfer-Encoding, not both")
         if host is None and "host" in headers:
             raise BadRequest("the Host header is no name", hint="send the name or address of the service")
-        if not self.settings.keyed and not is_loopback(host or ""):
+        settings = self.settings()
+        if not settings.keyed and not is_loopback(host or ""):
             raise BadRequest(
                 "without keys the service answers to the names of this machine alone",
                 hint="ask for http://127.0.0.1 or http://localhost, or set keys",
@@ -193,15 +221,35 @@ class Middleware:
         if scope["path"] in OPEN:
             return
         key = key_of(headers.get("authorization", ""))
-        reading = scope["method"] in READING
-        if not (self.settings.readable_by(key) if reading else self.settings.writable_by(key)):
+        right = right_of(scope["method"], scope["path"])
+        settings = self.settings()
+        holder = settings.holder(key)
+        if holder is not None:
+            note(key=holder.name)
+        if not settings.permits(holder, right):
             raise NoKey(
-                f"{'reading' if reading else 'writing'} needs a key{', and this one does not open it' if key else ''}",
+                f"{DOING[right]} needs a key{', and this one does not open it' if key else ''}",
                 hint="send the header Authorization: Bearer KEY",
             )
 
-    def _note(self, method: str, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
-        method = method if method in METHODS else "other"
-        self.metrics.request(method, route, status, seconds)
-        log.info("%s %s %d %.1f ms", method, route, status, 1000 * seconds)
+    def _log(self, method: str, route: str, exchange: Exchange, seconds: float, facts: Mapping[str, Fact]) -> None:
+        ms = round(1000 * seconds, 1)
+        self.metrics.request(method, route, exchange.status, seconds)
+        line = {"event": "request", "request_id": exchange.request_id, "method": method, "route": route}
+        key = f" key={facts['key']}" if "key" in facts else ""
+        log.info(
+            "%s %s %d %.1f ms id=%s%s",
+            *(method, route, exchange.status, ms, exchange.request_id, key),
+            extra={"facts": {**line, "status": exchange.status, "ms": ms, **facts}},
+        )
+
+
+def right_of(method: str, path: str) -> Right:
+    """What a request needs.
+
+    >>> right_of("POST", "/v1/search"), right_of("PUT", "/v1/products/p"), right_of("GET", "/metrics")
+    ('search', 'write', 'metrics')
+    """
+    if method not in READING:
+        return "write"
+    return "metrics" if path == "/metrics" else "search"

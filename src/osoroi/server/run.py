@@ -1,10 +1,14 @@
 """The server process: sockets, limits of the operating system, and a stated end."""
 
+import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
 
 import uvicorn
@@ -12,7 +16,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from osoroi.search import Searcher
-from osoroi.server import app
+from osoroi.server import app, supervisor
+from osoroi.server.configuration import Sources, reload
 from osoroi.server.decoding import Decoder
 from osoroi.server.settings import Settings
 
@@ -24,21 +29,59 @@ RESERVED_FILES = 192
 BACKLOG = 64
 """Connections that the operating system accepts for us at once."""
 
+LINGER_S = 1.0
+"""Seconds that idle connections have, after the signal to end, for one more request."""
+
 LAST_S = 5.0
 """Seconds that threads have after the last answer. Then the process ends without them."""
 
 
 class Server(uvicorn.Server):
-    """A server that first gives up the photos that take long to decode when it is told to end."""
+    """A server that ends in two steps, and reads its settings again when it is told to.
 
-    def __init__(self, application: FastAPI, host: str, port: int) -> None:
+    First it takes no new connections, answers those that are open, and closes each after its answer; photos that take
+    long to decode are given up. So clients that keep connections do not send into one that is being closed.
+    """
+
+    def __init__(self, application: FastAPI, host: str, port: int, *, reload: Callable[[], None] | None = None) -> None:
         super().__init__(config(application, host, port))
+        self.application = application
         self.decoder: Decoder = application.state.service.decoder
+        self.reload = reload
+        self.has_terminal = _has_terminal()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and tell the service manager."""
+        hangup = getattr(signal, "SIGHUP", None)
+        if hangup is not None and threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(hangup, self._on_hangup)
+        await super().startup(sockets)
+        for one in sockets or []:
+            log.info("Uvicorn running on http://%s:%d", *one.getsockname()[:2])
+        supervisor.notify("READY=1")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End, once what was begun is answered or ``Settings.drain_s`` is over."""
+        supervisor.notify("STOPPING=1")
         self.decoder.hurry()
+        for listener in self.servers:
+            listener.close()
+        connections = self.application.state.connections
+        connections.ending = True
+        until = time.monotonic() + LINGER_S
+        while len(connections) and time.monotonic() < until and not self.force_exit:
+            await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+
+    def _on_hangup(self) -> None:
+        if self.has_terminal and not _has_terminal():  # its terminal was closed
+            self.should_exit = True
+        elif self.reload is not None:
+            self.reload()
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def config(application: FastAPI, host: str, port: int) -> uvicorn.Config:
@@ -66,20 +109,23 @@ def run(
     port: int,
     *,
     reopen: Callable[[], Searcher] | None = None,
+    sources: Sources | None = None,
+    sockets: list[socket.socket] | None = None,
 ) -> None:
     """Serve until a signal; what was begun is finished first, within ``settings.drain_s`` and a few seconds.
 
-    Photos that look costly are not waited for.
+    Photos that look costly are not waited for. SIGHUP reads ``sources`` again. ``sockets`` listen already, in place of
+    host and port.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every byte that is out of place
     application = app.make(searcher, settings, reopen=reopen)
     application.state.connections.most = min(settings.connections, max(16, _files() - RESERVED_FILES))
-    server = Server(application, host, port)
+    server = Server(application, host, port, reload=None if sources is None else lambda: reload(application, sources))
     ended = threading.Event()
     clock = threading.Thread(target=_end, args=(server, ended, settings.drain_s + LAST_S), daemon=True)
     clock.start()
     try:
-        server.run()
+        server.run(sockets)
     finally:
         ended.set()
 

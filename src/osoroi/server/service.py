@@ -20,17 +20,18 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, Busy, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
+from osoroi.image import Limits
 from osoroi.image.swatch import swatch
 from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
 from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
-from osoroi.server.limits import Admission, MemoryBudget
-from osoroi.server.metrics import Metrics
+from osoroi.server.limits import Admission, MemoryBudget, Work
+from osoroi.server.metrics import Metrics, note, stage
 from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
 from osoroi.server.together import together
@@ -84,17 +85,10 @@ class Service:
     ) -> None:
         self.settings = settings
         self.decoder = decoder
+        self.settings_rejected = False
         self.metrics = Metrics()
         self.memory = MemoryBudget(settings.memory_bytes)
-        self.admission = Admission(
-            {
-                "searches": settings.searches,
-                "reads": settings.reads,
-                "writes": settings.writes,
-                "batches": settings.batches,
-            },
-            seconds=settings.answer_s,
-        )
+        self.admission = Admission(places_of(settings), seconds=settings.answer_s)
         self._reopen = reopen
         self._reopening = asyncio.Lock()
         self._tried_at = float("-inf")
@@ -114,6 +108,14 @@ class Service:
         self.batcher = Batcher(
             self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
         )
+
+    def use_settings(self, settings: Settings) -> None:
+        """Go on with other limits and keys. What was sized when the service began keeps its size."""
+        self.settings = settings
+        self.memory.limit = settings.memory_bytes
+        self.admission.limits = places_of(settings)
+        self.admission.seconds = settings.answer_s
+        self.decoder.limits = Limits(pixels=settings.pixels, bytes=settings.body_bytes)
 
     def close(self) -> None:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
@@ -228,7 +230,10 @@ class Service:
 
         async def once() -> list[Hit]:
             vector, without = await self.vector_of(request)
-            return await self.read(self._nearest, vector, request, without)
+            with stage("search"):
+                hits = await self.read(self._nearest, vector, request, without)
+            note(hits=len(hits))
+            return hits
 
         require_modest(request.where)
         return await self._current(once)
@@ -245,7 +250,9 @@ class Service:
 
         async def once() -> tuple[list[Hit], Strips | None]:
             vector, without = await self.vector_of(request)
-            hits = await self.read(self._nearest, vector, request, without)
+            with stage("search"):
+                hits = await self.read(self._nearest, vector, request, without)
+            note(hits=len(hits))
             if self.own_detail is None:
                 return hits, None
             rows = [await self.read(self._plain, vector, request, without, strip, dial) for dial in (0.0, 1.0, None)]
@@ -290,12 +297,17 @@ class Service:
         if photo is None:
             crop_id = request.crop_id
             photo = await self.read_catalog(lambda catalog: self.load(catalog.crop(crop_id or "")))
-        return await self.finder.find(await self.decoder.reduced(photo, WORK_SIDE), box=request.box)
+        with stage("decode"):
+            small = await self.decoder.reduced(photo, WORK_SIDE)
+        with stage("find"):
+            return await self.finder.find(small, box=request.box)
 
     async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> Vector:
         """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
-        crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
-        return await self.batcher.encode(Input(crop, clues))
+        with stage("decode"):
+            crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
+        with stage("encode"):
+            return await self.batcher.encode(Input(crop, clues))
 
     async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> Vector:
         """The vector of a garment in a street photo. Its place on a body is looked for where ``kind`` does not say what
@@ -375,20 +387,46 @@ class Service:
         return await self._current(once)
 
     async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        """Change metadata; returns the product as it now is."""
-        return await self._current(lambda: self.write(self._patch, product_id, changes))
+        """Change metadata; returns the product as it now is. Workers decode the photos that have to tell its kind."""
+
+        async def once() -> Product:
+            from osoroi.ingest import crops_without_kind  # searches need none of it
+
+            crops = await self.read(crops_without_kind, self.catalog, self.encoder, product_id, changes)
+            photos = [(await self.read(self.load, crop), crop.box) for crop in crops]
+            vectors = [await self.embed(photo, box, "shop", Clues()) for photo, box in photos]
+            return await self.write(self._patch, product_id, changes, crops, vectors)
+
+        return await self._current(once)
 
     async def remove(self, product_id: str) -> bool:
         """Remove a product; returns whether it was there."""
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
-    def _patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
-        from osoroi.ingest import update  # searches need none of it
+    def _patch(
+        self, product_id: str, changes: Mapping[str, Value], embedded: Sequence[Crop], vectors: Sequence[Vector]
+    ) -> Product:
+        from osoroi.ingest import update
 
-        return update(self.catalog, self.encoder, product_id, changes)
+        def known(crops: Sequence[Crop]) -> Float32[np.ndarray, "b d"]:
+            if crops != embedded:
+                raise Busy("the product's photos or its category were changed meanwhile", hint="try again in a moment")
+            return np.concatenate(vectors)
+
+        return update(self.catalog, self.encoder, product_id, changes, embed=known)
 
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
+
+
+def places_of(settings: Settings) -> dict[Work, int]:
+    """How many requests of each kind may be inside."""
+    return {
+        "searches": settings.searches,
+        "reads": settings.reads,
+        "writes": settings.writes,
+        "batches": settings.batches,
+    }
 
 
 def _usable(catalog: Storage) -> int:

@@ -1,12 +1,15 @@
 """Every limit of the service, once, and who may listen where."""
 
-import hmac
 import ipaddress
 import os
+import time
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from osoroi.errors import BadRequest
+from osoroi.server import keys as _keys
 from osoroi.server import origins, prefix
+from osoroi.server.keys import Key, Right
 
 KEY_LENGTH = 16
 """Shorter keys are refused: they can be guessed."""
@@ -16,11 +19,13 @@ KEY_LENGTH = 16
 class Settings:
     """What one process gives at most, and to whom. Each limit stands here once; ``docs/serve.md`` has what it answers.
 
-    Without keys anybody on this machine may read and write, and the service listens on loopback alone. With keys,
-    reading needs either key and writing the write key; ``open_reads`` lets everybody read, as a shop's page must.
+    Without keys anybody on this machine may read and write, and the service listens on loopback alone. With keys, a
+    request needs one that has the right to what it does; ``open_reads`` lets everybody search, as a shop's page must.
+    Keys are those of a file, or a read key and a write key.
 
-    >>> Settings().writable_by(None), Settings(read_key="r" * 16, write_key="w" * 16).writable_by("r" * 16)
-    (True, False)
+    >>> settings = Settings(read_key="r" * 16, write_key="w" * 16)
+    >>> settings.permits(settings.holder("r" * 16), "write"), Settings().permits(None, "write")
+    (False, True)
     """
 
     body_bytes: int = 32 * 2**20
@@ -82,6 +87,8 @@ class Settings:
     read_key: str | None = None
     write_key: str | None = None
     open_reads: bool = False
+    keys: tuple[Key, ...] = ()
+    """Keys of a file, in place of a read key and a write key."""
     root_path: str = ""
     """The path under which a proxy offers the service, as ``/find``."""
     allow_origins: frozenset[str] = frozenset()
@@ -90,6 +97,10 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "root_path", prefix.checked(self.root_path))
         object.__setattr__(self, "allow_origins", origins.checked(self.allow_origins))
+        if self.keys:
+            if self.read_key is not None or self.write_key is not None:
+                raise BadRequest("keys come from a file, or as a read key and a write key", hint="give one of them")
+            return
         for name, key in (("read", self.read_key), ("write", self.write_key)):
             if key is not None and (len(key) < KEY_LENGTH or not key.isascii() or not key.isprintable()):
                 raise BadRequest(
@@ -107,16 +118,25 @@ class Settings:
 
     @property
     def keyed(self) -> bool:
-        """Whether writing needs a key."""
-        return self.write_key is not None
+        """Whether anything needs a key."""
+        return bool(self.all_keys)
 
-    def readable_by(self, key: str | None) -> bool:
-        """Whether a request with this key may read."""
-        return not self.keyed or self.open_reads or _same(key, self.read_key) or _same(key, self.write_key)
+    @cached_property
+    def all_keys(self) -> tuple[Key, ...]:
+        """All keys, by their hashes."""
+        read = () if self.read_key is None else (_keys.of(self.read_key, "read", ("search", "metrics")),)
+        write = () if self.write_key is None else (_keys.of(self.write_key, "write", _keys.RIGHTS),)
+        return self.keys or read + write
 
-    def writable_by(self, key: str | None) -> bool:
-        """Whether a request with this key may write."""
-        return not self.keyed or _same(key, self.write_key)
+    def holder(self, key: str | None) -> Key | None:
+        """The key that a request has; None for none, a wrong one, and one that has expired."""
+        return _keys.holder(self.all_keys, key, time.time())
+
+    def permits(self, holder: Key | None, right: Right) -> bool:
+        """Whether a request with this key may do this. With a read and a write key, open reads open the metrics too."""
+        if not self.keyed or (holder is not None and holder.permits(right)):
+            return True
+        return self.open_reads and (right == "search" or (right == "metrics" and not self.keys))
 
     def check_address(self, host: str) -> None:
         """Refuse to listen where strangers are, unless writing needs a key.
@@ -124,12 +144,12 @@ class Settings:
         >>> Settings().check_address("0.0.0.0")
         Traceback (most recent call last):
         osoroi.errors.BadRequest: without keys the service listens on this machine alone, and 0.0.0.0 is reachable \
-from others; listen on 127.0.0.1, or set a read and a write key
+from others; listen on 127.0.0.1, or set keys
         """
         if not self.keyed and not is_loopback(host):
             raise BadRequest(
                 f"without keys the service listens on this machine alone, and {host} is reachable from others",
-                hint="listen on 127.0.0.1, or set a read and a write key",
+                hint="listen on 127.0.0.1, or set keys",
             )
 
 
@@ -145,8 +165,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _same(given: str | None, key: str | None) -> bool:
-    """Compare in a time that does not tell how much of a key was right."""
-    return given is not None and key is not None and hmac.compare_digest(given.encode(), key.encode())

@@ -1,9 +1,13 @@
-"""A live catalog as one file: the database as of one commit and every photo in the catalog's folder, as a tar archive.
+"""A live catalog as one file: the database as of one commit, its encoder file and every photo in its folder, as a tar
+archive.
 
 ``tar -xf FILE -C FOLDER`` restores it. The archive is complete in itself, whatever lies in the folder: a new
 ``catalog.id`` tells processes that still have the folder open. An empty ``catalog.sqlite-wal`` takes the place of the
 log of a killed writer, which SQLite would replay into the restored database, and an empty ``index/current`` that of
-the pointer to a snapshot of the index. Photos outside the catalog's folder are not in the archive.
+the pointer to a snapshot of the index.
+
+Photos that a table names lie outside the catalog's folder. ``photos=True`` packs them too, as photos of the catalog's
+own, so that what is restored needs nothing else.
 """
 
 import contextlib
@@ -13,6 +17,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+from collections.abc import Set
 from contextlib import closing
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -23,6 +28,8 @@ from osoroi.catalog.store import database, identity, verify
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
+from osoroi.catalog.store.rows import CropRow, checksum
+from osoroi.encoder import beside
 from osoroi.errors import BadCatalog, BadRequest, Busy
 
 BESIDE = ".osoroi-backup-"
@@ -30,17 +37,20 @@ BESIDE = ".osoroi-backup-"
 
 
 class Copied(NamedTuple):
-    """What a backup holds."""
+    """What a backup holds; ``missing`` are photos of a table that were to be packed, and are gone or changed."""
 
     products: int
     photos: int
     seq: int
     bytes: int
+    encoder: bool
+    missing: int
 
 
-def backup(folder: Path, file: Path) -> Copied:
+def backup(folder: Path, file: Path, *, photos: bool = False) -> Copied:
     """Copy a catalog, while others search it and write to it, into one file that is whole or not there.
 
+    With ``photos``, those that a table names are packed too, and belong to the catalog where it is restored.
     What is copied is checked first, so that no damage is kept as a backup: raises BadCatalog.
     """
     folder, file = folder.absolute(), file.absolute()
@@ -63,7 +73,7 @@ def backup(folder: Path, file: Path) -> Copied:
             with pool.connected() as connection, closing(sqlite3.connect(copy)) as target:
                 connection.backup(target)
             with files.replacing(file) as target_file:
-                copied = _write(folder, copy, target_file)
+                copied = _write(folder, copy, target_file, photos=photos)
             pool.check_identity()
     finally:
         pool.close()
@@ -78,24 +88,61 @@ def _remove_abandoned(folder: Path) -> None:
                 shutil.rmtree(path)
 
 
-def _write(folder: Path, copy: Path, file: IO[bytes]) -> Copied:
+def _write(folder: Path, copy: Path, file: IO[bytes], *, photos: bool) -> Copied:
     """The archive, of a copy of the database that was found sound."""
-    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")  # so that the file alone is everything
-        transaction = ReadTransaction(folder, connection)
-        for text in verify.contradictions(transaction):
-            raise database.damaged(folder, text)
-        kept = transaction.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
-        copied = Copied(transaction.count()[0], len(kept), transaction.seq(), 0)
-        connection.execute("PRAGMA journal_mode = WAL")
+    encoder = folder / beside.FILE
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, identity.FILE, identity.content())  # first, so that it is noticed first
         _add(archive, f"{database.FILE}-wal", b"")
         _add(archive, f"{snapshots.FOLDER}/{snapshots.CURRENT}", b"")  # points to no snapshot
-        archive.add(copy, database.FILE)
-        for (sha256,) in kept:
+        with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")  # so that the file alone is everything
+            transaction = ReadTransaction(folder, connection)
+            for text in verify.contradictions(transaction):
+                raise database.damaged(folder, text)
+            kept = {sha256 for (sha256,) in transaction.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL")}
+            missing = _pack_named(archive, transaction, kept) if photos else 0
+            own = transaction.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
+            copied = Copied(transaction.count()[0], len(own), transaction.seq(), 0, encoder.is_file(), missing)
+            connection.execute("PRAGMA journal_mode = WAL")
+        for sha256 in sorted(kept):
             _add_photo(archive, folder, sha256)
+        if encoder.is_file():
+            archive.add(encoder, beside.FILE)
+        archive.add(copy, database.FILE)
     return copied
+
+
+def _pack_named(archive: tarfile.TarFile, transaction: ReadTransaction, packed: Set[str]) -> int:
+    """Pack the photos that a table named, and make them the catalog's own; gives how many are gone or changed.
+
+    Their content decides: a file that is no longer the photo that was added stays where it is.
+    """
+    packed, missing, moved = set(packed), 0, []
+    for rows in transaction.batches_of(CropRow, "SELECT * FROM crops WHERE path IS NOT NULL"):
+        for row in rows:
+            if row.sha256 not in packed:
+                data = _content(row)
+                if data is None:
+                    missing += 1
+                    continue
+                _add(archive, _photos.place(Path(), row.sha256).as_posix(), data)
+                packed.add(row.sha256)
+            moved.append((checksum(*row._replace(path=None)[:-1]), row.crop))
+    transaction.connection.execute("BEGIN")
+    transaction.connection.executemany("UPDATE crops SET path = NULL, checksum = ? WHERE crop = ?", moved)
+    transaction.connection.execute("COMMIT")
+    return missing
+
+
+def _content(row: CropRow) -> bytes | None:
+    """The photo that a table named, if it is still the one that was added."""
+    try:
+        with files.open_foreign(Path(row.path or "")) as file:
+            data = file.read()
+    except OSError:
+        return None
+    return data if _photos.hash_of(data) == row.sha256 else None
 
 
 def _add_photo(archive: tarfile.TarFile, folder: Path, sha256: str) -> None:

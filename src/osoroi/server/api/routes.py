@@ -242,14 +242,20 @@ async def health(request: Request) -> Response:
     service = service_of(request)
     health = await service.health()
     status, headers = (200, {}) if health.status == "ok" else (503, {"Retry-After": str(RETRY_S)})
-    return to_json({"version": __version__, **health._asdict()}, status, headers)
+    settings = "rejected" if service.settings_rejected else "ok"
+    return to_json({"version": __version__, **health._asdict(), "settings": settings}, status, headers)
 
 
 @plain.get("/metrics", response_class=PlainTextResponse, tags=["service"])
 async def metrics(request: Request) -> Response:
     """Requests, seconds, batches and queues, for Prometheus."""
     service = service_of(request)
+    health, settings = await service.health(), service.settings
+    ends_s = min((key.expires_s for key in settings.all_keys if key.expires_s), default=float("inf"))
     gauges = {
+        "healthy": int(health.status == "ok"),
+        "searches_limit": settings.searches,
+        "first_key_expires_seconds": ends_s,
         "searches_inside": service.admission.inside["searches"],
         "reads_inside": service.admission.inside["reads"],
         "writes_inside": service.admission.inside["writes"],
@@ -257,7 +263,8 @@ async def metrics(request: Request) -> Response:
         "crops_waiting": len(service.batcher),
         "upload_bytes": service.memory.used,
         "connections": len(request.app.state.connections),
-        "products": (await service.health()).products,
+        "settings_rejected": int(service.settings_rejected),
+        "products": health.products,
     }
     return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -297,6 +297,10 @@ class HealthResponse(BaseModel):
     version: str
     products: int
     encoder: str
+    settings: Annotated[
+        Literal["ok", "rejected"],
+        Field(description="`rejected`: the files hold something wrong now, and what they said before is in force."),
+    ]
 
 
 class ErrorResponse(BaseModel):

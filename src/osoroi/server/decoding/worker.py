@@ -21,8 +21,9 @@ from osoroi.server.decoding import read_message, tasks, write_message
 def main() -> None:
     """Serve tasks. The memory limit in bytes and the processor time of a task in seconds are the arguments."""
     memory_bytes, cpu_s = int(sys.argv[1]), float(sys.argv[2])
-    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the service, which still answers what it began
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # meant for the service, which still answers what it began
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     _limit_memory(memory_bytes)
     warnings.simplefilter("ignore")

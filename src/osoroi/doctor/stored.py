@@ -1,0 +1,116 @@
+"""A catalog: whether it can be read and written, on a disk with room, and fits its encoder."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from osoroi import files
+from osoroi.catalog.local import LocalCatalog
+from osoroi.doctor.finding import Finding
+from osoroi.encoder import Encoder, beside
+from osoroi.errors import REENCODE
+
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs")
+"""File systems whose locks and mapped files are not to be trusted with a database."""
+
+LEAST_FREE = 200 * 2**20
+SAMPLE = 200
+
+MOUNTS = Path("/proc/self/mounts")
+
+
+def findings(folder: Path, encoder: Path | None = None) -> Iterator[Finding]:
+    """Everything about one catalog."""
+    with LocalCatalog.open(folder, readonly=True) as catalog:
+        info = catalog.info()
+        yield Finding("catalog", "ok", f"{len(catalog):,} products, {info.bytes / 1e6:,.1f} MB")
+        fingerprint, changed_s = catalog.fingerprint, info.changed_s
+    yield writable(folder)
+    yield room(folder, info.bytes, shutil.disk_usage(folder).free)
+    yield file_system(folder)
+    yield locks(folder)
+    yield clock(changed_s, time.time())
+    yield fits(folder, encoder, fingerprint)
+
+
+def titles(folder: Path) -> list[str]:
+    """Titles of some products."""
+    with LocalCatalog.open(folder, readonly=True) as catalog:
+        return [product.title for product in islice(catalog.products(), SAMPLE)]
+
+
+def writable(folder: Path) -> Finding:
+    """Whether this user may change the catalog. A service that is only searched needs no more than reading."""
+    user = f"user {os.getuid()}" if hasattr(os, "getuid") else "this user"
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        hint = f"give the folder to the user that the service runs as: chown -R USER {folder.name}"
+        return Finding("writable", "warn", f"{user} cannot write: {error.strerror}", hint)
+    return Finding("writable", "ok", f"{user} can write")
+
+
+def room(folder: Path, used: int, free: int) -> Finding:
+    """Whether the disk has room: the index is written anew beside the old one.
+
+    >>> [room(Path("shop"), 10**9, free).status for free in (10**8, 5 * 10**8, 10**10)]
+    ['fail', 'warn', 'ok']
+    """
+    text = f"{free / 1e9:,.1f} GB free, the catalog has {used / 1e9:,.1f} GB"
+    if free < LEAST_FREE:
+        return Finding("disk", "fail", text, "make room: changes will fail soon")
+    if free < used:
+        return Finding("disk", "warn", text, "have as much free as the catalog has, for compactions and reencode")
+    return Finding("disk", "ok", text)
+
+
+def file_system(folder: Path, mounts: Path = MOUNTS) -> Finding:
+    """Whether the catalog lies on a disk of this machine."""
+    if not mounts.is_file():
+        return Finding("file system", "ok", "unknown on this platform")
+    place, best, kind = os.path.realpath(folder), "", "unknown"
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        _, mount, one, *_ = line.split(" ")
+        mount = mount.replace("\\040", " ")
+        if (place + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best):
+            best, kind = mount, one
+    if kind in NETWORK:
+        hint = "keep the catalog on a disk of this machine: SQLite's locks and log do not work over a network"
+        return Finding("file system", "fail", kind, hint)
+    return Finding("file system", "ok", kind)
+
+
+def locks(folder: Path) -> Finding:
+    """Whether a lock in this folder keeps a second one out."""
+    if not os.access(folder, os.W_OK):
+        return Finding("locks", "ok", "not tried: the folder is not ours to write")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as place:
+        path = Path(place) / "lock"
+        with files.lock(path) as first, files.lock(path) as second:
+            if not first or second:
+                return Finding("locks", "fail", "two writers got the same lock", "use a local disk")
+    return Finding("locks", "ok", "a second writer is kept out")
+
+
+def clock(changed_s: float | None, now_s: float) -> Finding:
+    """Whether the clock was turned back since the last change."""
+    if changed_s is not None and changed_s > now_s + 60:
+        return Finding("last change", "warn", f"{changed_s - now_s:,.0f} s in the future", "set the clock")
+    return Finding("last change", "ok", f"{(now_s - (changed_s or now_s)) / 86400:,.1f} days ago")
+
+
+def fits(folder: Path, given: Path | None, fingerprint: str) -> Finding:
+    """Whether the encoder that a service would use made the catalog's vectors."""
+    encoder: Encoder = beside.open_for(folder, given)
+    if encoder.fingerprint != fingerprint:
+        text = f"{encoder.fingerprint[:12]}, and the catalog holds vectors of {fingerprint[:12]}"
+        return Finding("encoder", "fail", text, REENCODE)
+    encoder.encode([np.full(encoder.preprocessing["shop"].shape, 128, np.uint8)])
+    return Finding("encoder", "ok", f"{encoder.fingerprint[:12]} made the vectors of the catalog")
