@@ -13,7 +13,7 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.errors import BadPhoto
-from osoroi.garments import picture, rule
+from osoroi.garments import accessories, picture, rule
 from osoroi.garments import profile as profiles
 from osoroi.garments.body import Body
 from osoroi.garments.people import Detection, detect
@@ -62,11 +62,10 @@ class Garment:
 
 @dataclass(frozen=True)
 class Person:
-    """One person: the body with its colours, and what the pictures of both halves say."""
+    """One person: the body, and the colours along it."""
 
     body: Body
     colours: profiles.Profile
-    pictures: rule.Evidence
 
 
 def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
@@ -95,7 +94,7 @@ def find_in(photo: Reduced, *, box: Box | None = None) -> list[Garment]:
 
 def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) -> list[Garment]:
     """The garments of a reduced photo, or the one in a box."""
-    detections = detect(small)
+    detections = detect(small, min_score=accessories.LEAST_SCORE)
     people = [person for found in largest(detections, small) if (person := examine(small, found.box))]
     if box is not None:
         return [boxed(small, box, people, factor)]
@@ -137,26 +136,26 @@ def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
     if posed.score < MIN_BODY:
         return None
     body = Body(posed)
-    crops = [
-        cut(photo, unsquared(posed, rule.crop_box(body, stretch))) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)
-    ]
-    logits = picture.logits(crops).kinds
-    return Person(body, profiles.profile(body), rule.evidence(logits[0], logits[1]))
+    return Person(body, profiles.profile(body))
 
 
 def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Estimate]:
     """What one person wears and carries; boxes in pixels of the photo, cut at its edges."""
     body, height, width = person.body, *photo.shape[:2]
-    garments = []
+    bags = accessories.bags_near(body, [(squared(body.pose, found.box), found) for found in detections])
+    halves = [rule.crop_box(body, stretch) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)]
+    boxes = [unsquared(body.pose, box) for box in (*halves, *accessories.head_boxes(body))]
+    upper, lower, *others = picture.logits([cut(photo, box) for box in (*boxes, *(bag.box for bag in bags))]).rows
     end = body.place((height - body.pose.top) / body.pose.scale)
-    for estimate in rule.estimate(body, person.colours, person.pictures, end=end):
+    found = rule.estimate(body, person.colours, rule.evidence(upper, lower), end=end)
+    found += accessories.hat(body, others[: len(others) - len(bags)])
+    garments = []
+    for estimate in found:
         full = unsquared(body.pose, estimate.box)
         visible = clipped(full, width, height)
         if area(visible) >= rule.MIN_VISIBLE * area(full):
             garments.append(estimate._replace(box=visible))
-    bags = [found for found in detections if found.label in rule.BAGS]
-    garments += rule.carried(body, [(squared(body.pose, bag.box), bag.box, bag.score) for bag in bags])
-    return garments
+    return garments + accessories.carried(bags, others[len(others) - len(bags) :])
 
 
 def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment:
