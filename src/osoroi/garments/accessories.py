@@ -37,8 +37,10 @@ HEAD_BESIDE, HEAD_ABOVE, HEAD_BELOW = 0.55, 0.05, 0.05
 """A hat lies at most so far beside the eyes, and its box ends so far below them; the picture of the crown begins so far
 above the person; in torsos."""
 
-CROWN_BESIDE, WHOLE_BESIDE, WHOLE_ABOVE = 0.3, 0.4, 0.1
-"""Half the widths of the pictures of the crown and of the whole head, and the room above the latter, in torsos."""
+CROWN_BESIDE, CROWN_BELOW = 0.3, 0.02
+WHOLE_BESIDE, WHOLE_ABOVE = 0.4, 0.1
+"""Half the width of the picture of the crown, and how far below the eyes it ends; half the width of the picture of the
+whole head, and the room above the person; in torsos."""
 
 MIN_HAT: Final = -8.4
 """Where the log masses of ImageNet's hats in both pictures sum to less, no hat is worn. Hats are rare, so that a lower
@@ -106,7 +108,7 @@ def head_boxes(body: Body) -> list[Rectangle]:
         return []
     (x, y), t, top = eyes(body), body.torso, place[1]
     return [
-        (x - CROWN_BESIDE * t, top - HEAD_ABOVE * t, x + CROWN_BESIDE * t, y),
+        (x - CROWN_BESIDE * t, top - HEAD_ABOVE * t, x + CROWN_BESIDE * t, y + CROWN_BELOW * t),
         (x - WHOLE_BESIDE * t, top - WHOLE_ABOVE * t, x + WHOLE_BESIDE * t, float(body.joints[0, 1])),
     ]
 

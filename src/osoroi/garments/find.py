@@ -41,6 +41,10 @@ MIN_SHARE: Final = 0.15
 MAX_PEOPLE: Final = 6
 """At most so many people, the largest ones."""
 
+SHARPNESS: Final = 4.0
+"""Power of the probabilities of a garment's kinds. Its list is named after the likeliest kind, so that one shares the
+list with another kind only where both are nearly as likely."""
+
 
 @dataclass(frozen=True)
 class Garment:
@@ -48,7 +52,7 @@ class Garment:
 
     ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
     the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it. ``kinds`` has
-    the probability of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
+    the share of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
     ``colors`` are its main colours as codes such as ``#b03a2e``, the most frequent first.
     """
 
@@ -104,11 +108,22 @@ def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) 
         on_body.sort(key=lambda estimate: -area(estimate.box))
         for estimate in on_body:
             at = _whole(estimate.box, factor, width, height)
-            garments.append(Garment(at, estimate.kind, estimate.score, number, estimate.kinds))
+            garments.append(Garment(at, estimate.kind, estimate.score, number, sharpened(estimate.kinds)))
     if garments:
         return garments
     left, top, right, bottom = (side * factor for side in image.content(small))
     return [boxed(small, Box(left, top, min(right, width), min(bottom, height)), [], factor)]
+
+
+def sharpened(kinds: Mapping[str, float]) -> dict[str, float]:
+    """Probabilities raised to the power of ``SHARPNESS``, with their sum kept at 1.
+
+    >>> {kind: round(chance, 2) for kind, chance in sharpened({"top": 0.6, "outerwear": 0.4}).items()}
+    {'top': 0.84, 'outerwear': 0.16}
+    """
+    powers = {kind: chance**SHARPNESS for kind, chance in kinds.items()}
+    total = sum(powers.values())
+    return {kind: power / total for kind, power in powers.items()}
 
 
 def _inside(box: Box, factor: int, small: Photo) -> rule.Rectangle:

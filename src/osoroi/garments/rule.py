@@ -102,7 +102,7 @@ OPEN_DISTANCE: Final = 12.0
 INNER_HALF: Final = 0.3
 """Half the width of what an open coat shows, in widths of the shoulders."""
 
-PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.6, "dress": -0.1}
+PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.6, "dress": -0.5}
 """Log of how often each kind is worn, up to a constant. Set by hand."""
 
 PROBE_FOR_OUTER, CLASSES_FOR_OUTER, OPEN_FOR_OUTER, BARE_AGAINST_OUTER = 0.15, 0.25, 0.06, 2.5
@@ -112,7 +112,7 @@ classes of both, the distance of colour between the chest's middle and its sides
 MOST_OPEN: Final = 40.0
 """A larger distance of colour between the chest's middle and its sides speaks for outerwear no more than this one."""
 
-OUTER_PRIOR: Final = -0.2
+OUTER_PRIOR: Final = -0.3
 """Log of how often outerwear is worn against a top alone."""
 
 
