@@ -19,7 +19,8 @@ from osoroi.garments import pose as poses
 from osoroi.garments.body import Body
 from osoroi.garments.find import cut, squared
 from osoroi.garments.people import detect
-from osoroi.garments.posterior import CLASSES_TEMPERATURE, IMAGENET, LEAST_MASS, place, softmax
+from osoroi.garments.picture import IMAGENET
+from osoroi.garments.posterior import place
 
 
 def main() -> None:
@@ -44,8 +45,7 @@ def main() -> None:
             left, top, right, bottom = garment.box
             box = squared(posed, (left, top, right, bottom))
             (row,) = picture.logits([cut(made.photo, (left, top, right, bottom))]).rows
-            mass = softmax(row.imagenet, CLASSES_TEMPERATURE)
-            masses.append([np.log(mass[list(classes)].sum() + LEAST_MASS) for classes in IMAGENET.values()])
+            masses.append([picture.log_mass(row, kind) for kind in IMAGENET])
             places[garment.kind].append(place(body, box))
             if garment.kind in rule.COLUMN_SHARE:
                 start, end = rule.rows(colours, garment.kind)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.errors import BadPhoto
-from osoroi.garments import picture, rule
+from osoroi.garments import accessories, picture, rule
 from osoroi.garments import profile as profiles
 from osoroi.garments.body import Body
 from osoroi.garments.people import Detection, detect
@@ -41,6 +41,10 @@ MIN_SHARE: Final = 0.15
 MAX_PEOPLE: Final = 6
 """At most so many people, the largest ones."""
 
+SHARPNESS: Final = 4.0
+"""Power of the probabilities of a garment's kinds. Its list is named after the likeliest kind, so that one shares the
+list with another kind only where both are nearly as likely."""
+
 
 @dataclass(frozen=True)
 class Garment:
@@ -48,7 +52,7 @@ class Garment:
 
     ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
     the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it. ``kinds`` has
-    the probability of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
+    the share of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
     ``colors`` are its main colours as codes such as ``#b03a2e``, the most frequent first.
     """
 
@@ -62,11 +66,10 @@ class Garment:
 
 @dataclass(frozen=True)
 class Person:
-    """One person: the body with its colours, and what the pictures of both halves say."""
+    """One person: the body, and the colours along it."""
 
     body: Body
     colours: profiles.Profile
-    pictures: rule.Evidence
 
 
 def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
@@ -95,7 +98,7 @@ def find_in(photo: Reduced, *, box: Box | None = None) -> list[Garment]:
 
 def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) -> list[Garment]:
     """The garments of a reduced photo, or the one in a box."""
-    detections = detect(small)
+    detections = detect(small, min_score=accessories.LEAST_SCORE)
     people = [person for found in largest(detections, small) if (person := examine(small, found.box))]
     if box is not None:
         return [boxed(small, box, people, factor)]
@@ -105,11 +108,22 @@ def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) 
         on_body.sort(key=lambda estimate: -area(estimate.box))
         for estimate in on_body:
             at = _whole(estimate.box, factor, width, height)
-            garments.append(Garment(at, estimate.kind, estimate.score, number, estimate.kinds))
+            garments.append(Garment(at, estimate.kind, estimate.score, number, sharpened(estimate.kinds)))
     if garments:
         return garments
     left, top, right, bottom = (side * factor for side in image.content(small))
     return [boxed(small, Box(left, top, min(right, width), min(bottom, height)), [], factor)]
+
+
+def sharpened(kinds: Mapping[str, float]) -> dict[str, float]:
+    """Probabilities raised to the power of ``SHARPNESS``, with their sum kept at 1.
+
+    >>> {kind: round(chance, 2) for kind, chance in sharpened({"top": 0.6, "outerwear": 0.4}).items()}
+    {'top': 0.84, 'outerwear': 0.16}
+    """
+    powers = {kind: chance**SHARPNESS for kind, chance in kinds.items()}
+    total = sum(powers.values())
+    return {kind: power / total for kind, power in powers.items()}
 
 
 def _inside(box: Box, factor: int, small: Photo) -> rule.Rectangle:
@@ -137,26 +151,26 @@ def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
     if posed.score < MIN_BODY:
         return None
     body = Body(posed)
-    crops = [
-        cut(photo, unsquared(posed, rule.crop_box(body, stretch))) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)
-    ]
-    logits = picture.logits(crops).kinds
-    return Person(body, profiles.profile(body), rule.evidence(logits[0], logits[1]))
+    return Person(body, profiles.profile(body))
 
 
 def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Estimate]:
     """What one person wears and carries; boxes in pixels of the photo, cut at its edges."""
     body, height, width = person.body, *photo.shape[:2]
-    garments = []
+    bags = accessories.bags_near(body, [(squared(body.pose, found.box), found) for found in detections])
+    halves = [rule.crop_box(body, stretch) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)]
+    boxes = [unsquared(body.pose, box) for box in (*halves, *accessories.head_boxes(body))]
+    upper, lower, *others = picture.logits([cut(photo, box) for box in (*boxes, *(bag.box for bag in bags))]).rows
     end = body.place((height - body.pose.top) / body.pose.scale)
-    for estimate in rule.estimate(body, person.colours, person.pictures, end=end):
+    found = rule.estimate(body, person.colours, rule.evidence(upper, lower), end=end)
+    found += accessories.hat(body, others[: len(others) - len(bags)])
+    garments = []
+    for estimate in found:
         full = unsquared(body.pose, estimate.box)
         visible = clipped(full, width, height)
         if area(visible) >= rule.MIN_VISIBLE * area(full):
             garments.append(estimate._replace(box=visible))
-    bags = [found for found in detections if found.label in rule.BAGS]
-    garments += rule.carried(body, [(squared(body.pose, bag.box), bag.box, bag.score) for bag in bags])
-    return garments
+    return garments + accessories.carried(bags, others[len(others) - len(bags) :])
 
 
 def boxed(photo: Photo, box: Box, people: list[Person], reduced: int) -> Garment:

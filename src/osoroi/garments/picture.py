@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from osoroi.garments.runtime import session
 from osoroi.records import Preprocessing
@@ -18,6 +18,52 @@ INPUT: Final = Preprocessing(192, 192)
 
 PROBED: Final = ("top", "outerwear", "dress", "skirt", "trousers", "shorts", "shoes", "hat")
 """Kinds of the probe, in the order of its outputs."""
+
+
+CLASSES_TEMPERATURE: Final = 1.5
+LEAST_MASS: Final = 0.0001
+"""What the logits of ImageNet's classes are divided by, and the least mass of a kind's classes."""
+
+IMAGENET: Final[dict[str, tuple[int, ...]]] = {
+    "top": (474, 841, 610, 617),
+    "outerwear": (568, 869, 735),
+    "dress": (578, 601),
+    "skirt": (655, 689),
+    "trousers": (608,),
+    "underwear": (459,),
+    "swimwear": (445, 638, 639, 842),
+    "legwear": (806, 496),
+    "nightwear": (697,),
+    "shoes": (502, 514, 630, 770, 774),
+    "bag": (414, 636, 748, 728),
+    "hat": (433, 439, 452, 515, 808, 793),
+    "scarf": (824, 658),
+    "jewellery": (679, 488),
+    "eyewear": (836, 837),
+    "other": (464, 584, 457, 451, 906, 893, 531, 826, 892, 629, 711, 879),
+}
+"""Kind -> classes of ImageNet that show it."""
+
+
+USUAL: Final = {
+    "top": -4.36,
+    "outerwear": -5.31,
+    "dress": -5.84,
+    "skirt": -5.68,
+    "trousers": -6.92,
+    "underwear": -6.66,
+    "swimwear": -4.62,
+    "legwear": -6.33,
+    "nightwear": -5.82,
+    "shoes": -5.08,
+    "bag": -5.08,
+    "hat": -5.33,
+    "scarf": -5.28,
+    "jewellery": -6.70,
+    "eyewear": -6.16,
+    "other": -3.53,
+}
+"""Log of the mass that each kind's classes have in the mean over crops of drawn garments."""
 
 
 class Row(NamedTuple):
@@ -45,3 +91,23 @@ def logits(crops: Sequence[UInt8[np.ndarray, "192 192 3"]]) -> Logits:
         return Logits(np.empty((0, len(PROBED)), np.float32), np.empty((0, 1000), np.float32))
     kinds, imagenet = session("kind.onnx").run(["probe", "imagenet"], {"crops": np.stack(crops)})
     return Logits(kinds, imagenet)
+
+
+def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float[np.ndarray, "n"]:
+    """Probabilities of logits.
+
+    >>> softmax(np.array([0, 0, 0, 0], np.float32)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    values = np.exp((logits.astype(float) - float(logits.max())) / temperature)
+    return values / values.sum()
+
+
+def log_mass(row: Row, kind: str) -> float:
+    """Log of the mass of a kind's classes of ImageNet.
+
+    >>> even = Row(np.zeros(8, np.float32), np.zeros(1000, np.float32))
+    >>> round(log_mass(even, "hat"), 4)  # 6 of 1000 classes
+    -5.0995
+    """
+    return float(np.log(softmax(row.imagenet, CLASSES_TEMPERATURE)[list(IMAGENET[kind])].sum() + LEAST_MASS))

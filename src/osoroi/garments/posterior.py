@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
 from osoroi.garments import rule
 from osoroi.garments.body import Body
 from osoroi.garments.kinds import NAMES
-from osoroi.garments.picture import PROBED, Row
+from osoroi.garments.picture import CLASSES_TEMPERATURE, IMAGENET, LEAST_MASS, PROBED, USUAL, Row, softmax
 from osoroi.garments.profile import Profile
 
 
@@ -94,9 +94,7 @@ TEMPERATURE: Final = 2.4
 """The weight of the picture; its least probability; and what its logits are divided by."""
 
 CLASSES: Final = 0.3
-CLASSES_TEMPERATURE: Final = 1.5
-LEAST_MASS: Final = 0.0001
-"""The weight of ImageNet's classes; what their logits are divided by; and the least mass."""
+"""The weight of ImageNet's classes."""
 
 SKIN, WAIST = 0.6, 0.4
 """Weights of what bare legs, and one colour across the waist, say for the kinds of the lower half."""
@@ -170,16 +168,6 @@ def combined(evidence: Mapping[str, float], logits: Row) -> dict[str, float]:
     return _normalised(values)
 
 
-def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float[np.ndarray, "n"]:
-    """Probabilities of logits.
-
-    >>> softmax(np.array([0, 0, 0, 0], np.float32)).tolist()
-    [0.25, 0.25, 0.25, 0.25]
-    """
-    values = np.exp((logits.astype(float) - float(logits.max())) / temperature)
-    return values / values.sum()
-
-
 ELSE: Final = PICTURE * float(np.log(1 / len(PROBED)))
 """What the picture adds for a kind that the probe does not know."""
 
@@ -231,43 +219,3 @@ TEMPERATURE_ALONE: Final = 2.0
 
 UNKNOWN_WEIGHT: Final = 0.37
 """What ImageNet's classes of kinds that the probe lacks count against those of kinds that it has."""
-
-IMAGENET: Final[dict[str, tuple[int, ...]]] = {
-    "top": (474, 841, 610, 617),
-    "outerwear": (568, 869, 735),
-    "dress": (578, 601),
-    "skirt": (655, 689),
-    "trousers": (608,),
-    "underwear": (459,),
-    "swimwear": (445, 638, 639, 842),
-    "legwear": (806, 496),
-    "nightwear": (697,),
-    "shoes": (502, 514, 630, 770, 774),
-    "bag": (414, 636, 748, 728),
-    "hat": (433, 439, 452, 515, 808, 793),
-    "scarf": (824, 658),
-    "jewellery": (679, 488),
-    "eyewear": (836, 837),
-    "other": (464, 584, 457, 451, 906, 893, 531, 826, 892, 629, 711, 879),
-}
-"""Kind -> classes of ImageNet that show it."""
-
-USUAL: Final = {
-    "top": -4.36,
-    "outerwear": -5.31,
-    "dress": -5.84,
-    "skirt": -5.68,
-    "trousers": -6.92,
-    "underwear": -6.66,
-    "swimwear": -4.62,
-    "legwear": -6.33,
-    "nightwear": -5.82,
-    "shoes": -5.08,
-    "bag": -5.08,
-    "hat": -5.33,
-    "scarf": -5.28,
-    "jewellery": -6.70,
-    "eyewear": -6.16,
-    "other": -3.53,
-}
-"""Log of the mass that each kind's classes have in the mean over crops of drawn garments."""

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool
 
 from osoroi.garments import pose as poses
 from osoroi.garments import profile as profiles
 from osoroi.garments.body import Body
-from osoroi.garments.picture import PROBED
+from osoroi.garments.picture import IMAGENET, PROBED, USUAL, Row, log_mass
 from osoroi.garments.pose import SIDE
 from osoroi.garments.profile import Profile
 
@@ -64,23 +64,31 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Log-probabilities of kinds: of the lower half for ``LOWER``, of the upper half for ``UPPER``."""
+    """What pictures add to the log of each kind's chance: of ``LOWER``, and of outerwear against a top."""
 
     lower: dict[str, float]
-    upper: dict[str, float]
+    outer: float
 
 
-PICTURE_LOWER: Final = 0.6
-"""Weight of the picture's log-probabilities of the lower half."""
+PICTURE_LOWER, CLASSES_LOWER = 0.6, 0.3
+"""Weights of the probe's log-probabilities of the lower half, and of the log mass of ImageNet's classes."""
 
 KNEES, SHINS = (1.85, 2.25), (2.4, 2.8)
 CHEST, THIGH = (0.25, 0.65), (1.15, 1.45)
+THIGHS, CALVES, BETWEEN_THIGHS = (1.1, 1.4), (2.2, 2.7), (1.4, 1.8)
 """Stretches of the body that are compared."""
 
 SHINS_AGAINST_TROUSERS, KNEES_AGAINST_TROUSERS = 4.0, 2.0
 KNEES_FOR_SHORTS, KNEES_AGAINST_SHORTS = 2.0, 2.5
 ALIKE_FOR_DRESS, ALIKE_AGAINST_SKIRT = 2.0, 1.0
 """What bare knees, bare shins, and one colour across the waist add to the log of a kind's chance, or take away."""
+
+CHANGE_AGAINST_TROUSERS, COVERED_AGAINST_SHORTS, UNCOVERED_FOR_SHORTS = 1.5, 1.0, 1.0
+"""What another colour of the calves than of the thighs, and cloth or none between the thighs, add or take away."""
+
+CHANGE_DISTANCE, CHANGE_WIDTH = 14.0, 4.0
+"""Colours of thighs and calves that differ by more than the first are two garments, or one and skin; the second is how
+far from it that is unsure."""
 
 ALIKE_DISTANCE: Final = 10.0
 """Colours of chest and thigh that differ by more than this are two garments rather than one."""
@@ -97,41 +105,66 @@ INNER_HALF: Final = 0.3
 PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.6, "dress": -0.5}
 """Log of how often each kind is worn, up to a constant. Set by hand."""
 
-OUTER_PRIOR: Final = -0.2
+PROBE_FOR_OUTER, CLASSES_FOR_OUTER, OPEN_FOR_OUTER, BARE_AGAINST_OUTER = 0.15, 0.25, 0.06, 2.5
+"""Weights of what speaks for outerwear rather than for a top alone: the probe's log odds, the log odds of ImageNet's
+classes of both, the distance of colour between the chest's middle and its sides, and the share of skin on forearms."""
+
+MOST_OPEN: Final = 40.0
+"""A larger distance of colour between the chest's middle and its sides speaks for outerwear no more than this one."""
+
+OUTER_PRIOR: Final = -0.3
 """Log of how often outerwear is worn against a top alone."""
 
-BAGS: Final = ("handbag", "backpack", "suitcase")
-MIN_BAG: Final = 0.25
-"""Bags that the detector scores less are left out."""
 
-BAG_BESIDE, BAG_LOWEST, BAG_COVERED = 0.15, 1.6, 0.1
-"""A bag's middle is at most so far beside the person and below the shoulders, in torsos; and so much shows the
-person."""
-
-
-def evidence(upper: Float32[np.ndarray, "8"], lower: Float32[np.ndarray, "8"]) -> Evidence:
-    """Log-probabilities from the probe's logits of both crops, each over the kinds that half can show."""
-
-    def chosen(logits: Float32[np.ndarray, "8"], kinds: tuple[str, ...]) -> dict[str, float]:
-        values = logits[[PROBED.index(kind) for kind in kinds]].astype(float)
-        values -= np.log(np.exp(values - values.max()).sum()) + values.max()
-        return dict(zip(kinds, values.tolist(), strict=True))
-
-    return Evidence(chosen(lower, LOWER), chosen(upper, UPPER))
+def evidence(upper: Row, lower: Row) -> Evidence:
+    """What the pictures of the upper and of the lower half say."""
+    values = lower.kinds[[PROBED.index(kind) for kind in LOWER]].astype(float)
+    values -= np.log(np.exp(values - values.max()).sum()) + values.max()
+    chances = {
+        kind: PICTURE_LOWER * float(value) + CLASSES_LOWER * unusual(lower, kind)
+        for kind, value in zip(LOWER, values, strict=True)
+    }
+    probe = float(upper.kinds[PROBED.index("outerwear")] - upper.kinds[PROBED.index("top")])
+    classes = log_mass(upper, "outerwear") - log_mass(upper, "top")
+    return Evidence(chances, PROBE_FOR_OUTER * probe + CLASSES_FOR_OUTER * classes)
 
 
-def lower_kinds(colours: Profile, pictures: Evidence) -> dict[str, float]:
+def unusual(row: Row, kind: str) -> float:
+    """How much larger than usual the log mass of a kind's classes of ImageNet is; 0 for a kind without classes."""
+    return log_mass(row, kind) - USUAL[kind] if kind in IMAGENET else 0.0
+
+
+def outer_chance(body: Body, colours: Profile, pictures: Evidence) -> float:
+    """Probability that outerwear is worn: from the picture, an open front and bare forearms."""
+    opening = min(opened(colours), MOST_OPEN)
+    odds = pictures.outer + OPEN_FOR_OUTER * opening - BARE_AGAINST_OUTER * max(bare_forearms(body)) + OUTER_PRIOR
+    return float(1 / (1 + np.exp(-odds)))
+
+
+def lower_kinds(body: Body, colours: Profile, pictures: Evidence) -> dict[str, float]:
     """Probability of each kind of ``LOWER``."""
     knees, shins = colours.skin_on_legs(*KNEES), colours.skin_on_legs(*SHINS)
     apart = float(np.linalg.norm(colours.colour(*CHEST) - colours.colour(*THIGH)))
     alike = 1 - 2 / (1 + np.exp(-(apart - ALIKE_DISTANCE) / 5))
-    scores = {kind: PRIOR[kind] + PICTURE_LOWER * pictures.lower[kind] for kind in LOWER}
+    thighs, calves = (colours.legs[profiles.between(*stretch)].mean(axis=0) for stretch in (THIGHS, CALVES))
+    change = 1 / (1 + np.exp(-(float(np.linalg.norm(thighs - calves)) - CHANGE_DISTANCE) / CHANGE_WIDTH))
+    scores = {kind: PRIOR[kind] + pictures.lower[kind] for kind in LOWER}
     scores["trousers"] -= SHINS_AGAINST_TROUSERS * shins + KNEES_AGAINST_TROUSERS * knees
+    scores["trousers"] -= CHANGE_AGAINST_TROUSERS * change
     scores["shorts"] += KNEES_FOR_SHORTS * knees - KNEES_AGAINST_SHORTS * (1 - max(knees, shins))
+    scores["shorts"] += UNCOVERED_FOR_SHORTS - COVERED_AGAINST_SHORTS * covered(body, *BETWEEN_THIGHS)
     scores["dress"] += ALIKE_FOR_DRESS * alike
     scores["skirt"] -= ALIKE_AGAINST_SKIRT * alike
     values = np.exp(np.array(list(scores.values())) - max(scores.values()))
     return dict(zip(scores, (values / values.sum()).tolist(), strict=True))
+
+
+def covered(body: Body, start: float, end: float) -> float:
+    """The share of the body's middle line between two places that shows the person."""
+    places = np.linspace(start, end, 8)
+    rows_ = np.clip([round(body.row(u)) for u in places], 0, SIDE - 1)
+    columns = np.clip([round(body.centre(u)) for u in places], 0, SIDE - 1)
+    return float(body.mask[rows_, columns].mean())
 
 
 def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5.0) -> list[Estimate]:
@@ -139,9 +172,9 @@ def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5
 
     ``end`` is where the photo ends along the body. Of somebody cut above the thighs only the upper half is judged.
     """
-    lower = lower_kinds(colours, pictures) if end >= LEAST_END else {"": 1.0}
+    lower = lower_kinds(body, colours, pictures) if end >= LEAST_END else {"": 1.0}
     kind = max(lower, key=lambda name: lower[name])
-    outer = float(1 / (1 + np.exp(pictures.upper["top"] - pictures.upper["outerwear"] - OUTER_PRIOR)))
+    outer = outer_chance(body, colours, pictures)
     upper_kinds = {"top": 1 - outer, "outerwear": outer}
     garments = []
     if kind == "dress":
@@ -161,8 +194,13 @@ def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5
 
 def is_open(colours: Profile) -> bool:
     """Whether outerwear is worn open: the chest's middle has another colour than its sides."""
+    return opened(colours) > OPEN_DISTANCE
+
+
+def opened(colours: Profile) -> float:
+    """The distance of colour between the chest's middle and its sides."""
     sides = colours.legs[profiles.between(*OPENING)].mean(axis=0)
-    return float(np.linalg.norm(colours.colour(*OPENING) - sides)) > OPEN_DISTANCE
+    return float(np.linalg.norm(colours.colour(*OPENING) - sides))
 
 
 def inner_box(body: Body, colours: Profile) -> Rectangle:
@@ -216,16 +254,23 @@ def reach(body: Body, rows_: tuple[int, ...], beside: float) -> tuple[float, flo
 
 def concealing(body: Body) -> Bool[np.ndarray, "256 256"]:
     """The hands, and the forearms that are bare: what a garment of the upper half does not cover."""
-    skin = profiles.skin_colour(body)
     hidden = body.hands.copy()
+    for side, bare in enumerate(bare_forearms(body)):
+        if bare > BARE:
+            hidden |= body.forearm(side)
+    return hidden
+
+
+def bare_forearms(body: Body) -> tuple[float, float]:
+    """The share of skin on each forearm; 0 for one that is not seen."""
+    skin = profiles.skin_colour(body)
+    shares = []
     for side in (0, 1):
         forearm = body.forearm(side) & body.mask
-        if forearm.any():
-            lab = profiles.to_lab(body.pose.crop[forearm])
-            bare = np.exp(-0.5 * (((lab - skin) / profiles.SKIN_SPREADS) ** 2).sum(axis=-1))
-            if float(bare.mean()) > BARE:
-                hidden |= body.forearm(side)
-    return hidden
+        lab = profiles.to_lab(body.pose.crop[forearm])
+        bare = np.exp(-0.5 * (((lab - skin) / profiles.SKIN_SPREADS) ** 2).sum(axis=-1))
+        shares.append(float(bare.mean()) if len(bare) else 0.0)
+    return shares[0], shares[1]
 
 
 def shoe_box(body: Body) -> Rectangle | None:
@@ -253,26 +298,3 @@ def crop_box(body: Body, stretch: tuple[float, float]) -> Rectangle:
         middle = body.centre(float(np.mean(stretch)))
         return middle - 0.5 * body.torso, top, middle + 0.5 * body.torso, bottom
     return float(columns[0]), top, float(columns[-1] + 1), bottom
-
-
-def carried(body: Body, detections: list[tuple[Rectangle, Rectangle, float]]) -> list[Estimate]:
-    """The best bag that belongs to the body, of (box in the crop, box in the photo, score); or none.
-
-    Its middle lies at most .15 torsos beside the person, at most 1.6 torsos below the shoulders, and more than a tenth
-    of it shows the person.
-    """
-    columns = np.flatnonzero(body.mask.any(axis=0))
-    if not len(columns):
-        return []
-    beside = BAG_BESIDE * body.torso
-    for inside, full, score in sorted(detections, key=lambda each: -each[2]):
-        if score < MIN_BAG:
-            break
-        x, y = (inside[0] + inside[2]) / 2, (inside[1] + inside[3]) / 2
-        near = columns[0] - beside <= x <= columns[-1] + 1 + beside
-        low = y - body.row(0.0) <= BAG_LOWEST * body.torso
-        left, top, right, bottom = (int(np.clip(round(side), 0, SIDE)) for side in inside)
-        covered = body.mask[top:bottom, left:right]
-        if near and low and covered.size and float(covered.mean()) > BAG_COVERED:
-            return [Estimate("bag", full, score, {"bag": 1.0})]
-    return []
