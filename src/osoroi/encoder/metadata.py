@@ -69,7 +69,8 @@ class Metadata:
 
     ``kinds`` is the version of ``garments.part`` that computes the part ``kind``, which is then the last one; it is
     empty where the graph computes all parts. ``calibration`` turns scores into probabilities; None where nobody fitted
-    one. Like the weights, it acts on queries alone and is not in the fingerprint.
+    one. Like the weights, it acts on queries alone and is not in the fingerprint. ``quantization`` says what integers
+    cost; it is empty where the graph computes in single precision.
     """
 
     parts: tuple[Part, ...]
@@ -81,6 +82,7 @@ class Metadata:
     kinds: str = ""
     calibration: Calibration | None = None
     backbone: Mapping[str, str] = field(default_factory=dict)
+    quantization: str = ""
 
     @property
     def graph_parts(self) -> tuple[Part, ...]:
@@ -92,7 +94,7 @@ class Metadata:
         views = {domain: _stated(view) for domain, view in self.preprocessing.items()}
         later = bool(self.kinds) or any("fit" in view for view in views.values())
         written = {"format": FORMAT if later else 1} | asdict(self)
-        for name in ("kinds", "calibration", "backbone"):
+        for name in ("kinds", "calibration", "backbone", "quantization"):
             if not written[name]:
                 del written[name]
         del written["preprocessing"]
@@ -128,6 +130,7 @@ class Metadata:
                 fingerprint=str(written["fingerprint"]),
                 kinds=str(written.get("kinds", "")),
                 backbone={str(name): str(value) for name, value in written.get("backbone", {}).items()},
+                quantization=str(written.get("quantization", "")),
                 calibration=Calibration.from_dict(written["calibration"]) if "calibration" in written else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:

@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from osoroi.index import Among, ScanSettings
-from osoroi.index.codes import NEAREST, Candidates, Codes, Take, TurnedQuery
+from osoroi.index.codes import NEAREST, Codes, Take, TurnedQuery
 from osoroi.index.exact import BLOCK, best, inner
 from osoroi.index.snapshot import Snapshot
 from osoroi.index.tail import Tail
 
-HIDDEN = 0.5
+HIDDEN = 0.25
 """Where more than this share of the nearest list lies above the cut, the filter hides what is near."""
 
 
@@ -58,47 +58,74 @@ def nearest(
     if where.places is not None:
         places, scores = where.places, inner(base.take(where.places), query)
     else:
-        places = _scan(base, query, min(k, where.size), where, settings)
-        scores = _exact(base, query, places)
+        search = _scan_in_order if where.marks is None else _scan_marked
+        places, scores = search(base, query, min(k, where.size), where, settings)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
     scores = np.concatenate([scores, tail.scores(where.rows, query)])
     order = best(keys, scores, k)
     return keys[order], scores[order]
 
 
-def _scan(
+def _scan_in_order(
     base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
-) -> Int64[np.ndarray, "m"]:
-    """Places of all that may be among the k best.
+) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+    """Places and exact scores of all that may be among the k best: the best codes first, as many as it takes.
 
-    The best codes of the nearest few lists say how high a code's score has to be. Then one pass over the codes gives
-    all that lie above, and a filter is asked about those alone: faiss would ask about every code, which takes half as
-    long again. The farthest quarter is left out where almost none of them came from the quarter before that.
+    Without a filter the farthest quarter is left out where almost none of them came from the quarter before that.
     """
     codes, first = base.codes, max(settings.first, 2 * k)
     assert codes is not None
-    asked = codes.turned(query)
-    count = min(max(settings.first // 2, 2 * k), where.size)
+    asked, wanted = codes.turned(query), min(max(settings.candidates, 4 * k), where.size)
+    found = codes.near(asked, wanted, where.bits, share=NEAREST if where.marks is None else 1.0)
+    if len(found.places) < min(first, where.size):  # nearly all are wanted, and faiss leaves out the very worst
+        return _scored(base, query, _every(len(base), where.marks))
+    scores = _exact(base, query, found.places[:first])
+    cut = _cut(codes, query, scores, found.scores[:first], k, settings)
+    enough = max(first, int(np.searchsorted(-found.scores, -cut, side="right")))
+    if enough >= len(found.places) < where.size:  # there may be others above the cut
+        every = codes.above(asked, cut, where.bits).places
+        if 2 * len(every) < len(found.places):  # faiss knows no threshold below the scores that codes can have
+            every = _every(len(base), where.marks)
+        return _scored(base, query, np.union1d(every, found.places))
+    more = found.places[first:enough]
+    if where.marks is None and codes.at_edge(asked, found.places[:enough]).mean() > settings.edge:
+        more = np.concatenate([more, _farthest(codes, asked, cut, wanted)])
+    return np.concatenate([found.places[:first], more]), np.concatenate([scores, _exact(base, query, more)])
+
+
+def _scan_marked(
+    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
+) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+    """The same under a filter: the best codes of the nearest few lists say how high a code's score has to be.
+
+    Then one pass over the codes gives all that lie above, and the marks are asked about those alone: faiss would ask
+    about every code, which takes half as long again.
+    """
+    codes, first = base.codes, max(settings.first, 2 * k)
+    assert codes is not None
+    assert where.marks is not None
+    asked, count = codes.turned(query), min(max(settings.first // 2, 2 * k), where.size)
     opening = codes.near(asked, count, where.bits, share=settings.opening)
     if len(opening.places) < count:  # what is allowed lies far away, or nearly all is wanted
         return _scan_in_order(base, query, k, where, settings)
     scores = _exact(base, query, opening.places)
     cut = _cut(codes, query, scores, opening.scores, k, settings, least=1.0)  # others may err more than near ones
-    if where.marks is not None and codes.share_above(asked, cut) > HIDDEN:
+    if codes.share_above(asked, cut) > HIDDEN:
         return _scan_in_order(base, query, k, where, settings)
     above = codes.above(asked, cut, None, share=NEAREST)
     if 2 * len(above.places) < np.count_nonzero(opening.scores > cut):
-        return _every(len(base), where.marks)  # faiss knows no threshold below the scores that codes can have
-    above = _those_allowed(above, where)
-    if len(above.places) > 2 * first:
-        top = np.argpartition(-above.scores, first)[:first]
-        scores = _exact(base, query, above.places[top])
-        cut = max(cut, _cut(codes, query, scores, above.scores[top], k, settings))
-        above = Candidates(above.places[above.scores > cut], above.scores[above.scores > cut])
-    found = [opening.places, above.places]
-    if len(above.places) and codes.at_edge(asked, above.places).mean() > settings.edge:
-        found.append(_those_allowed(_farthest(codes, asked, cut, max(settings.candidates, 4 * k)), where).places)
-    return np.unique(np.concatenate(found))
+        return _scored(base, query, _every(len(base), where.marks))  # as above: no threshold below all scores
+    kept = where.marks[above.places]
+    places, rough = above.places[kept], above.scores[kept]
+    if len(places) > 2 * first:
+        top = np.argpartition(-rough, first)[:first]
+        cut = max(cut, _cut(codes, query, _exact(base, query, places[top]), rough[top], k, settings))
+        places = places[rough > cut]
+    found = [opening.places, places]
+    if len(places) and codes.at_edge(asked, places).mean() > settings.edge:
+        rest = _farthest(codes, asked, cut, max(settings.candidates, 4 * k))
+        found.append(rest[where.marks[rest]])
+    return _scored(base, query, np.unique(np.concatenate(found)))
 
 
 def _cut(
@@ -121,33 +148,12 @@ def _cut(
     return float(np.partition(scores, -k)[-k] - errors.mean() - settings.deviations * spread)
 
 
-def _farthest(codes: Codes, asked: TurnedQuery, cut: float, count: int) -> Candidates:
+def _farthest(codes: Codes, asked: TurnedQuery, cut: float, count: int) -> Int64[np.ndarray, "m"]:
     """What lies above the cut in the farthest quarter, and perhaps more."""
     rest = codes.near_in(asked, count, asked.lists[asked.nearest_lists(NEAREST) :])
     if len(rest.places) == count and rest.scores[-1] > cut:  # there may be others
-        return codes.above(asked, cut, None)
-    return Candidates(rest.places[rest.scores > cut], rest.scores[rest.scores > cut])
-
-
-def _scan_in_order(
-    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
-) -> Int64[np.ndarray, "m"]:
-    """``_scan`` where the filter allows little of what is near: all lists at once, the best codes first."""
-    codes, first = base.codes, max(settings.first, 2 * k)
-    assert codes is not None
-    asked = codes.turned(query)
-    found = codes.near(asked, min(max(settings.candidates, 4 * k), where.size), where.bits)
-    if len(found.places) < min(first, where.size):  # nearly all are wanted, and faiss leaves out the very worst
-        return _every(len(base), where.marks)
-    scores = _exact(base, query, found.places[:first])
-    cut = _cut(codes, query, scores, found.scores[:first], k, settings)
-    enough = max(first, int(np.searchsorted(-found.scores, -cut, side="right")))
-    if enough < len(found.places) or len(found.places) == where.size:
-        return found.places[:enough]
-    every = codes.above(asked, cut, where.bits).places
-    if 2 * len(every) < len(found.places):  # faiss knows no threshold below the scores that codes can have
-        return _every(len(base), where.marks)
-    return np.union1d(every, found.places)
+        return codes.above(asked, cut, None).places
+    return rest.places[rest.scores > cut]
 
 
 def _every(count: int, marks: Bool[np.ndarray, "n"] | None) -> Int64[np.ndarray, "m"]:
@@ -155,12 +161,11 @@ def _every(count: int, marks: Bool[np.ndarray, "n"] | None) -> Int64[np.ndarray,
     return np.arange(count) if marks is None else np.flatnonzero(marks)
 
 
-def _those_allowed(found: Candidates, where: Allowed) -> Candidates:
-    """Those of the candidates that are marked."""
-    if where.marks is None:
-        return found
-    kept = where.marks[found.places]
-    return Candidates(found.places[kept], found.scores[kept])
+def _scored(
+    base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]
+) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+    """These places and their exact scores."""
+    return places, _exact(base, query, places)
 
 
 def _exact(base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m"]:
