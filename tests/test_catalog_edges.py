@@ -21,7 +21,7 @@ from osoroi.catalog.store import database, validation
 from osoroi.catalog.store.pool import Pool
 from osoroi.cli.check import command as check_command
 from osoroi.errors import BadCatalog, BadFilter, BadRequest, NotFound, OtherEncoder
-from osoroi.index.codes import Codes
+from osoroi.index.codes import Candidates, Codes
 from osoroi.index.scan import ScanIndex
 from osoroi.index.snapshot import Snapshot
 from osoroi.records import Crop
@@ -145,8 +145,8 @@ def test_a_scan_whose_codes_give_nothing_above_a_cut_compares_with_everything():
     vectors[100:] = vectors[100]  # equal vectors: more above the cut than candidates
 
     class Blind(Codes):
-        def above(self, *_):
-            return np.empty(0, np.int64)
+        def above(self, *_, **__):
+            return Candidates(np.empty(0, np.int64), np.empty(0, np.float32))
 
     parts = (16,)
     learned = Blind.learn(6_000, parts, vectors.__getitem__)

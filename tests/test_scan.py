@@ -106,6 +106,39 @@ def test_no_filter_costs_recall(
     assert np.array_equal(found.scores, truth.scores)
 
 
+def test_marks_allow_what_a_list_of_keys_allows(vectors: np.ndarray) -> None:
+    rng = np.random.default_rng(21)
+    query = weighed(garments(1, seed=22), 0.35)
+    for keys in (np.arange(3, COUNT + 3), np.cumsum(rng.integers(1, 4, COUNT)) - 5):  # one run; gaps, some below 0
+        index, oracle = ScanIndex.build(keys, vectors, parts=PARTS, settings=SCAN), exact(keys, vectors)
+        for held in (index, oracle):
+            held.add(np.array([keys[50], 10**6]), garments(2, seed=23))
+            held.remove(keys[100:200])
+        for length in (COUNT // 2, 2 * 10**6):  # keys behind the last mark are not allowed
+            marks = rng.random(length) < 0.5
+            listed = index.nearest(query, 300, among=np.flatnonzero(marks))
+            for held in (index, oracle):
+                assert np.array_equal(held.nearest(query, 300, among=marks).keys, listed.keys)
+
+
+def test_a_filter_is_asked_about_what_lies_above_the_cut_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a selector faiss asks about every code, which made a filter that allows half cost twice as much."""
+    rng = np.random.default_rng(25)
+    noise = rng.standard_normal((COUNT, DIM)).astype(np.float32)
+    index = ScanIndex.build(np.arange(COUNT), noise, settings=replace(SCAN, deviations=1.0))  # noise has no clear best
+    selected: list[int] = []
+    original = codes.Codes._parameters
+
+    def parameters(self: codes.Codes, lists: int, allowed: np.ndarray | None) -> object:
+        selected.extend([] if allowed is None else [lists])
+        return original(self, lists, allowed)
+
+    monkeypatch.setattr(codes.Codes, "_parameters", parameters)
+    index.nearest(noise[:20] + 0.1, 10, among=rng.random(COUNT) < 0.5)
+    assert len(selected) == 20
+    assert max(selected) <= 4, "of 39 lists"
+
+
 def test_scores_and_order_are_those_of_exact_bit_for_bit(index: ScanIndex, oracle: ExactIndex) -> None:
     queries = weighed(garments(20, seed=24), 0.5)
     found, truth = index.nearest(queries, 10), oracle.nearest(queries, 10)

@@ -34,7 +34,7 @@ class OsoroiScan:
         self.facts["file_bytes"] = self.path.stat().st_size
 
     def ready(self, filter_: Filter | None, mask: np.ndarray) -> Any:
-        return None if filter_ is None else np.flatnonzero(mask)
+        return None if filter_ is None else mask.copy()  # marks, as a catalog gives them
 
     def ask(self, query: np.ndarray, ready: Any) -> np.ndarray:
         return self.index.nearest(query[None], K, among=ready).keys[0]
@@ -60,7 +60,7 @@ class OsoroiExact:
         self.index.add(np.arange(len(vectors)), vectors)
 
     def ready(self, filter_: Filter | None, mask: np.ndarray) -> Any:
-        return None if filter_ is None else np.flatnonzero(mask)
+        return None if filter_ is None else mask.copy()  # marks, as a catalog gives them
 
     def ask(self, query: np.ndarray, ready: Any) -> np.ndarray:
         return self.index.nearest(query[None], K, among=ready).keys[0]

@@ -10,7 +10,7 @@ them. A file that keeps tensors in other files is refused, because the fingerpri
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from typing import Any, Final
@@ -19,6 +19,7 @@ import numpy as np
 import onnxruntime as ort
 
 from osoroi.encoder.calibration import Calibration
+from osoroi.encoder.protobuf import fields, length, spans
 from osoroi.errors import BadEncoder
 from osoroi.inference import REMEDY, Embedder, faults
 from osoroi.records import SIDE_PX, Domain, Part, Preprocessing
@@ -68,7 +69,8 @@ class Metadata:
 
     ``kinds`` is the version of ``garments.part`` that computes the part ``kind``, which is then the last one; it is
     empty where the graph computes all parts. ``calibration`` turns scores into probabilities; None where nobody fitted
-    one. Like the weights, it acts on queries alone and is not in the fingerprint.
+    one. Like the weights, it acts on queries alone and is not in the fingerprint. ``quantization`` says what integers
+    cost; it is empty where the graph computes in single precision.
     """
 
     parts: tuple[Part, ...]
@@ -80,6 +82,7 @@ class Metadata:
     kinds: str = ""
     calibration: Calibration | None = None
     backbone: Mapping[str, str] = field(default_factory=dict)
+    quantization: str = ""
 
     @property
     def graph_parts(self) -> tuple[Part, ...]:
@@ -91,7 +94,7 @@ class Metadata:
         views = {domain: _stated(view) for domain, view in self.preprocessing.items()}
         later = bool(self.kinds) or any("fit" in view for view in views.values())
         written = {"format": FORMAT if later else 1} | asdict(self)
-        for name in ("kinds", "calibration", "backbone"):
+        for name in ("kinds", "calibration", "backbone", "quantization"):
             if not written[name]:
                 del written[name]
         del written["preprocessing"]
@@ -127,6 +130,7 @@ class Metadata:
                 fingerprint=str(written["fingerprint"]),
                 kinds=str(written.get("kinds", "")),
                 backbone={str(name): str(value) for name, value in written.get("backbone", {}).items()},
+                quantization=str(written.get("quantization", "")),
                 calibration=Calibration.from_dict(written["calibration"]) if "calibration" in written else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
@@ -191,7 +195,7 @@ def computation(model: bytes) -> bytes:
     """
     view = memoryview(model)
     graphs, functions, opsets = [], [], []
-    for number, value in _fields(view):
+    for number, value in fields(view):
         if number not in MODEL_FIELDS:
             raise BadEncoder(f"not an ONNX file, or one of a later ONNX (field {number})", hint=REMEDY)
         if number == GRAPH_FIELD:
@@ -215,26 +219,17 @@ def with_entry(model: bytes, text: str) -> bytes:
     >>> with_entry(with_entry(whole, "old"), "{}") == whole + bytes([0x72, 12, 0x0A, 6, *b"osoroi", 0x12, 2, *b"{}"])
     True
     """
-    kept = [bytes(field) for number, content, field in _spans(memoryview(model)) if not _is_entry(number, content)]
+    kept = [bytes(field) for number, content, field in spans(memoryview(model)) if not _is_entry(number, content)]
     pairs = ((b"\x0a", ENTRY.encode()), (b"\x12", text.encode()))
-    entry = b"".join(key + _length(value) + value for key, value in pairs)
-    return b"".join([*kept, b"\x72", _length(entry), entry])
+    entry = b"".join(key + length(value) + value for key, value in pairs)
+    return b"".join([*kept, b"\x72", length(entry), entry])
 
 
 def _is_entry(number: int, content: memoryview | None) -> bool:
     """Whether a field of a model is the metadata entry that is ours."""
     if number != METADATA_FIELD or content is None:
         return False
-    return (1, ENTRY.encode()) in [(key, bytes(value or b"")) for key, value in _fields(content)]
-
-
-def _length(content: bytes) -> bytes:
-    """The length of a message in groups of seven bits, lowest first."""
-    left, groups = len(content), []
-    while left > 0x7F:
-        groups.append(left & 0x7F | 0x80)
-        left >>= 7
-    return bytes([*groups, left])
+    return (1, ENTRY.encode()) in [(key, bytes(value or b"")) for key, value in fields(content)]
 
 
 def _message(value: memoryview | None, kind: str) -> bytes:
@@ -246,7 +241,7 @@ def _message(value: memoryview | None, kind: str) -> bytes:
         message, kind, depth = pending.pop()
         if depth > DEPTH:
             raise BadEncoder(f"an ONNX file of more than {DEPTH} messages inside each other", hint=REMEDY)
-        for number, inside in _fields(message):
+        for number, inside in fields(message):
             if kind == "tensor" and number in EXTERNAL_FIELDS:
                 raise BadEncoder(
                     "an ONNX file that keeps tensors in another file, which its fingerprint cannot cover",
@@ -255,51 +250,6 @@ def _message(value: memoryview | None, kind: str) -> bytes:
             if inside is not None and number in MESSAGES.get(kind, {}):
                 pending.append((inside, MESSAGES[kind][number], depth + 1))
     return bytes(value)
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Number and content of each field of a protocol buffer message, in order; numbers have no content."""
-    return ((number, content) for number, content, _ in _spans(message))
-
-
-def _spans(message: memoryview) -> Iterator[tuple[int, memoryview | None, memoryview]]:
-    """Number, content and all bytes of each field of a protocol buffer message, in order."""
-    at = 0
-    while at < len(message):
-        begin = at
-        key, at = _varint(message, at)
-        start, at = _field(message, at, key & 7)
-        if at > len(message):
-            break
-        yield key >> 3, message[start:at] if key & 7 == 2 else None, message[begin:at]
-    if at != len(message):
-        raise BadEncoder("not an ONNX file, or one cut short", hint=REMEDY)
-
-
-def _field(model: memoryview, at: int, kind: int) -> tuple[int, int]:
-    """Where the value of a field begins and ends, by its wire type."""
-    if kind == 0:
-        return at, _varint(model, at)[1]
-    if kind == 2:
-        size, start = _varint(model, at)
-        return start, start + size
-    if kind in (1, 5):
-        return at, at + (8 if kind == 1 else 4)
-    raise BadEncoder(f"not an ONNX file (wire type {kind} at byte {at})", hint=REMEDY)
-
-
-def _varint(model: memoryview, at: int) -> tuple[int, int]:
-    """A number in groups of seven bits, lowest first, and where it ends."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(model):
-            break
-        byte = model[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise BadEncoder("not an ONNX file, or one cut short", hint=REMEDY)
 
 
 def columns_of(parts: Sequence[Part]) -> dict[str, slice]:

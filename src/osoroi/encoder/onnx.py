@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -27,6 +27,10 @@ from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
 from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
 from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, PhotoLike, Preprocessing, Product
+
+if TYPE_CHECKING:
+    from osoroi.encoder.with_kinds import WithKinds
+    from osoroi.garments.picture import Row
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -55,9 +59,10 @@ class Encoder:
     (1, 278)
     """
 
-    def __init__(self, embedder: Embedder, metadata: Metadata) -> None:
+    def __init__(self, embedder: Embedder, metadata: Metadata, with_kinds: "WithKinds | None" = None) -> None:
         self.embedder = embedder
         self.metadata = metadata
+        self.with_kinds = with_kinds
         self.columns = columns_of(metadata.parts)
 
     @classmethod
@@ -92,7 +97,12 @@ class Encoder:
             session = open_session(model, threads, providers, limit_s=limit_s)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
-        return cls(OnnxEmbedder(session), metadata)
+        if not metadata.kinds:
+            return cls(OnnxEmbedder(session), metadata)
+        from osoroi.encoder.with_kinds import WithKinds
+
+        fits = WithKinds.takes(metadata.preprocessing["street"].shape, session.get_inputs()[0].shape[0])
+        return cls(OnnxEmbedder(session), metadata, WithKinds(model, threads, providers) if fits else None)
 
     @property
     def fingerprint(self) -> str:
@@ -153,17 +163,21 @@ class Encoder:
         if clues is not None and len(clues) != len(crops):
             raise BadRequest(f"{len(clues)} clues do not fit {len(crops)} crops", hint="give one for each")
         rows = [np.empty((0, sum(part.size for part in self.metadata.graph_parts)), np.float32)]
+        known = [Clues()] * len(crops) if clues is None else clues
+        looks: dict[int, Row] = {}
         for start in range(0, len(crops), BATCH):
             batch = np.stack([self._fitting(crop) for crop in crops[start : start + BATCH]])
-            rows.append(self.embedder.vectors(batch))
+            pictured = any(clue.known is None for clue in known[start : start + BATCH])
+            both = self.with_kinds.run(batch) if self.with_kinds and pictured else None
+            rows.append(both.vectors if both else self.embedder.vectors(batch))
+            looks.update(enumerate(both.logits.rows, start) if both else ())
         vectors = np.concatenate(rows)
         if self.has_kind:
             from osoroi.garments import part
 
             street = self.preprocessing["street"]
             own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
-            kinds = part.parts(own, [Clues()] * len(crops) if clues is None else clues)
-            vectors = np.concatenate([vectors, kinds], axis=1)
+            vectors = np.concatenate([vectors, part.parts(own, known, looks)], axis=1)
         if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors

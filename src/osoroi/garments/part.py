@@ -4,8 +4,9 @@ The part holds the square roots of the probabilities of the kinds, in the order 
 makes its length 1. ``encoder`` appends it to what an encoder's graph computes; ``query`` finds the clues of a query.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -38,23 +39,35 @@ AGAINST_PICTURES: Final[dict[str, float]] = dict.fromkeys(NAMES, 1.2) | {
 alone. Pictures of single tops, dresses and scarves are told apart badly, so there looks decide."""
 
 
-def parts(crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues]) -> Float32[np.ndarray, "b k"]:
-    """One row of unit length for each crop; the network looks only at those whose kind is not known already."""
+def parts(
+    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    clues: Sequence[Clues],
+    looks: Mapping[int, picture.Row] = MappingProxyType({}),
+) -> Float32[np.ndarray, "b k"]:
+    """One row of unit length for each crop; the network looks only at those whose kind is not known already.
+
+    ``looks`` are logits of some crops, by their place, that an encoder computed with their vectors.
+    """
     rows = np.zeros((len(crops), SIZE), np.float32)
-    pictured = []
     for number, clue in enumerate(clues):
-        if clue.known is None:
-            pictured.append(number)
-        else:
+        if clue.known is not None:
             rows[number] = part(dict(clue.known))
-    for start in range(0, len(pictured), BATCH):
-        some = pictured[start : start + BATCH]
-        logits = picture.logits([_resized(crops[number]) for number in some])
-        for number, row in zip(some, logits.rows, strict=True):
-            evidence = clues[number].evidence
-            chances = product_posterior(*row) if evidence is None else combined(evidence, row)
-            rows[number] = part(chances)
+    pictured = [number for number, clue in enumerate(clues) if clue.known is None]
+    for number, row in _seen(crops, pictured, looks):
+        evidence = clues[number].evidence
+        rows[number] = part(product_posterior(*row) if evidence is None else combined(evidence, row))
     return rows
+
+
+def _seen(
+    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], looks: Mapping[int, picture.Row]
+) -> Iterator[tuple[int, picture.Row]]:
+    """The logits of these crops: those given, and the others computed."""
+    yield from ((number, looks[number]) for number in numbers if number in looks)
+    missing = [number for number in numbers if number not in looks]
+    for start in range(0, len(missing), BATCH):
+        some = missing[start : start + BATCH]
+        yield from zip(some, picture.logits([_resized(crops[number]) for number in some]).rows, strict=True)
 
 
 def known_kind(product: Product) -> str | None:

@@ -22,12 +22,16 @@ def load() -> None:
         session(name)
 
 
+def read(name: str) -> bytes:
+    """One file of ``weights``; raises BadEncoder where it is missing."""
+    path = WEIGHTS / name
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadEncoder(f"no network can be read at {path} ({error.strerror})", hint="install osoroi again") from error
+
+
 @cache
 def session(name: str, threads: int = 1) -> ort.InferenceSession:
     """The network in one file of ``weights``; raises BadEncoder where the file is missing or damaged."""
-    path = WEIGHTS / name
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise BadEncoder(f"no network can be read at {path} ({error.strerror})", hint="install osoroi again") from error
-    return open_session(model, threads)
+    return open_session(read(name), threads)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 SCAN_FROM = 10_000
 """From so many vectors on, a scan is faster than comparing with everything."""
@@ -23,19 +23,26 @@ class ScanSettings:
     """How a scan searches. The defaults are measured; results are exact to within ``deviations``.
 
     A snapshot of at least ``coded_from`` vectors has codes. Where a filter allows at most ``exact_up_to`` vectors,
-    all of them are scored exactly: a million codes with a bitmap take longer. Otherwise the best ``candidates`` codes
-    are read first (where they are not enough, everything is scanned once more), and ``first`` of them are scored
-    exactly at once; their errors tell how far down the others have to be. A vector is left out where its code falls
-    short by ``deviations`` standard deviations of a code's error. The farthest quarter is left out where at most the
-    share ``edge`` of the candidates comes from the quarter before it.
+    all of them are scored exactly: a million codes take longer. Otherwise half as many codes as ``first``, the best of
+    the nearest lists, which hold the share ``opening`` of the vectors, are scored exactly; their errors tell how far
+    down the others have to be, and those of the best ``first`` of all tell it better. A vector is left out where its
+    code falls short by ``deviations`` standard deviations of a code's error. The farthest quarter is left out where at
+    most the share ``edge`` of what remains comes from the quarter before it. ``candidates`` codes are read where they
+    are wanted in order.
     """
 
     coded_from: int = 2_001
     exact_up_to: int = 12_000
     candidates: int = 4_096
+    opening: float = 0.05
     first: int = 256
     deviations: float = 6.0
     edge: float = 0.01
+
+
+Among = Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"] | None
+"""Keys allowed in a search: listed, or marked as NumPy indexes (key 3 by the fourth mark; a key without a mark is not
+allowed); None where all are. Marks cost a tenth of what a list of half a million keys costs."""
 
 
 class Health(NamedTuple):
@@ -84,10 +91,8 @@ class Index(Protocol):
         """Forget these keys; returns how many of them were held."""
         ...
 
-    def nearest(
-        self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, "m"] | None = None
-    ) -> Neighbors:
-        """The k best for each query; ``among`` names the keys allowed (those not held are passed over)."""
+    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Among = None) -> Neighbors:
+        """The k best for each query; ``among`` names or marks the keys allowed (those not held are passed over)."""
         ...
 
     def health(self) -> Health | None:

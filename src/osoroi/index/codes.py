@@ -45,13 +45,24 @@ NEAREST = 0.75
 
 
 class Candidates(NamedTuple):
-    """Places and the scores of their codes, best first. ``rest`` names the lists that were left out, and ``edge`` marks
-    what lay in the last ones before those, which hold as many vectors."""
+    """Places and the scores of their codes."""
 
     places: Int64[np.ndarray, "m"]
     scores: Float32[np.ndarray, "m"]
-    edge: Bool[np.ndarray, "m"]
-    rest: Int64[np.ndarray, "l"]
+
+
+class TurnedQuery(NamedTuple):
+    """A query on the codes' axes. ``lists`` are in order, the nearest first; ``held`` is the share of all vectors that
+    lie in the lists up to each."""
+
+    vector: Float32[np.ndarray, "r"]
+    centroid_scores: Float32[np.ndarray, "l"]
+    lists: Int64[np.ndarray, "l"]
+    held: Float64[np.ndarray, "l"]
+
+    def nearest_lists(self, share: float) -> int:
+        """How many lists hold this share of the vectors."""
+        return min(int(np.searchsorted(self.held, share)) + 1, len(self.lists))
 
 
 class Codes:
@@ -87,44 +98,50 @@ class Codes:
         _ask_by_inner_product(scan)
         return codes
 
-    def near(
-        self, query: Float32[np.ndarray, "d"], count: int, allowed: UInt8[np.ndarray, "b"] | None, *, whole: bool
-    ) -> Candidates:
-        """The ``count`` best codes, best first; of the allowed bits alone, where given.
+    def turned(self, query: Float32[np.ndarray, "d"]) -> TurnedQuery:
+        """The query as every search of these codes takes it."""
+        vector = query @ self._turn
+        scores = self._centroids @ vector
+        lists = np.argsort(-scores, kind="stable")
+        return TurnedQuery(vector, scores, lists, np.cumsum(self._sizes[lists]) / max(1, self._scan.ntotal))
 
-        Unless the whole is asked for, the farthest lists are left out.
-        """
-        asked = query @ self._turn
-        order = np.argsort(-(self._centroids @ asked), kind="stable")
-        held = np.cumsum(self._sizes[order]) / max(1, self._scan.ntotal)
-        inner, outer = np.searchsorted(held, [2 * NEAREST - 1, NEAREST]) + 1
-        if whole:
-            inner = outer = len(order)
-        scores, places = self._scan.search(asked[None], count, params=self._parameters(int(outer), allowed))
-        found = places[0] >= 0
-        at_edge = np.isin(self._list_of[places[0][found]], order[inner:outer])
-        return Candidates(places[0][found], scores[0][found], at_edge, order[outer:])
+    def near(
+        self, query: TurnedQuery, count: int, allowed: UInt8[np.ndarray, "b"] | None, *, share: float = 1.0
+    ) -> Candidates:
+        """The ``count`` best codes of the nearest lists with this share of the vectors, best first; of the allowed
+        bits alone, where given, which costs as much again as half of a scan."""
+        parameters = self._parameters(query.nearest_lists(share), allowed)
+        scores, places = self._scan.search(query.vector[None], count, params=parameters)
+        return _filled(places[0], scores[0])
 
     def above(
-        self, query: Float32[np.ndarray, "d"], least: float, allowed: UInt8[np.ndarray, "b"] | None
-    ) -> Int64[np.ndarray, "m"]:
-        """The place of every code whose score is above ``least``, in any order."""
-        everywhere = self._parameters(len(self._sizes), allowed)
-        places: np.ndarray = self._scan.range_search((query @ self._turn)[None], least, params=everywhere)[2]
-        return places
+        self, query: TurnedQuery, least: float, allowed: UInt8[np.ndarray, "b"] | None, *, share: float = 1.0
+    ) -> Candidates:
+        """Every code of the nearest lists with this share of the vectors whose score is above ``least``, in any
+        order."""
+        parameters = self._parameters(query.nearest_lists(share), allowed)
+        _, scores, places = self._scan.range_search(query.vector[None], least, params=parameters)
+        return Candidates(places, scores)
 
-    def near_in(
-        self, query: Float32[np.ndarray, "d"], count: int, lists: Int64[np.ndarray, "l"]
-    ) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-        """The ``count`` best codes of these lists alone, and their scores, best first."""
-        asked = query @ self._turn
+    def share_above(self, query: TurnedQuery, least: float) -> float:
+        """The share of the nearest list whose codes' scores are above ``least``."""
+        return len(self.above(query, least, None, share=0.0).places) / max(1, int(self._sizes[query.lists[0]]))
+
+    def near_in(self, query: TurnedQuery, count: int, lists: Int64[np.ndarray, "l"]) -> Candidates:
+        """The ``count`` best codes of these lists alone, best first."""
         every = np.arange(len(self._sizes))
         chosen = np.where(np.isin(every, lists), every, -1)  # faiss passes over what is negative
         scores, places = self._scan.search_preassigned(
-            asked[None], count, chosen[None], (self._centroids @ asked)[None]
+            query.vector[None], count, chosen[None], query.centroid_scores[None]
         )
-        found = places[0] >= 0
-        return places[0][found], scores[0][found]
+        return _filled(places[0], scores[0])
+
+    def at_edge(self, query: TurnedQuery, places: Int64[np.ndarray, "m"]) -> Bool[np.ndarray, "m"]:
+        """Which of these lie in the last lists before the farthest, which hold as many vectors."""
+        inner, outer = query.nearest_lists(2 * NEAREST - 1), query.nearest_lists(NEAREST)
+        edge = np.zeros(len(query.lists), bool)
+        edge[query.lists[inner:outer]] = True
+        return edge[self._list_of[places]]
 
     def _parameters(self, lists: int, allowed: UInt8[np.ndarray, "b"] | None) -> Any:
         if allowed is None:
@@ -150,6 +167,12 @@ class Codes:
         memory = np.array(np.frombuffer(scan, np.uint8))  # NumPy asks for huge pages, faiss alone would not
         index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(memory), len(memory)))
         return cls(index, np.frombuffer(turn, "<f4").astype(np.float32).reshape(dim, -1), error, memory)
+
+
+def _filled(places: Int64[np.ndarray, "m"], scores: Float32[np.ndarray, "m"]) -> Candidates:
+    """Without the places that stayed empty."""
+    found = places >= 0
+    return Candidates(places[found], scores[found])
 
 
 @contextlib.contextmanager

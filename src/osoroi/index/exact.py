@@ -10,11 +10,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from osoroi import files
 from osoroi.errors import BadIndex
-from osoroi.index import Neighbors
+from osoroi.index import Among, Neighbors
 
 BLOCK = 16_384
 EPS = float(np.finfo(np.float32).eps)
@@ -37,6 +37,20 @@ def best(keys: Int64[np.ndarray, "n"], scores: Float32[np.ndarray, "n"], k: int)
     [2, 1]
     """
     return np.lexsort((keys, -scores))[:k]
+
+
+def marked(keys: Int64[np.ndarray, "n"], marks: Bool[np.ndarray, "m"]) -> Bool[np.ndarray, "n"]:
+    """Whether each key is marked, as NumPy indexes; a key below 0 or behind the last mark is not.
+
+    >>> marked(np.array([-1, 0, 2, 9]), np.array([False, True, True])).tolist()
+    [False, False, True, False]
+    """
+    inside = (keys >= 0) & (keys < len(marks))
+    if inside.all():
+        return marks[keys]
+    chosen = np.zeros(len(keys), bool)
+    chosen[inside] = marks[keys[inside]]
+    return chosen
 
 
 class ExactIndex:
@@ -99,15 +113,16 @@ class ExactIndex:
         self._held = len(self._keys)
         return int(held.sum())
 
-    def nearest(
-        self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, "m"] | None = None
-    ) -> Neighbors:
+    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Among = None) -> Neighbors:
         """The k best of all, or of ``among``; scores are exact."""
         self._fit(queries, "queries")
         if k < 1:
             raise BadIndex(f"k={k} asks for nothing; k is at least 1")
         keys, vectors = self.keys, self._vectors[: self._held]
-        if among is not None:
+        if among is not None and among.dtype == bool:
+            chosen = marked(keys, among)
+            keys, vectors = keys[chosen], vectors[chosen]
+        elif among is not None:
             places, held = self._places(np.unique(among))
             keys, vectors = keys[places[held]], vectors[places[held]]
         slack = [2 * self.dim * EPS * self._longest * float(np.linalg.norm(query)) for query in queries]

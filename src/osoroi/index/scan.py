@@ -1,11 +1,11 @@
 """Compares with short codes first, then exactly: the index of large catalogs.
 
 A snapshot holds most vectors and does not change. Vectors that were added later form a small tail. A delete leaves a
-tombstone in the snapshot, a mark that every query skips, until the next compaction writes a new one. A query reads the
-codes, scores the best candidates exactly, and stops only when what is left out is so far below by its code that it
-is not among the k best (as sure as six deviations are). Without a filter it leaves out the quarter of the lists that is
-farthest away, where the lists before those held almost nothing that counts. A filter is a mask over the scan, or, where
-few are allowed, exact scores of those: it never costs recall.
+tombstone in the snapshot, a mark that every query skips, until the next compaction writes a new one. A query scores the
+best codes of the nearest lists exactly, then reads all codes once, and leaves out only what is so far below by its code
+that it is not among the k best (as sure as six deviations are). It leaves out the quarter of the lists that is
+farthest away, where the lists before those held almost nothing that counts. A filter is a mask over what the scan
+gives, or, where few are allowed, exact scores of those: it never costs recall.
 """
 
 import threading
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from osoroi.errors import BadIndex
-from osoroi.index import Health, Neighbors, ScanSettings
+from osoroi.index import Among, Health, Neighbors, ScanSettings
 from osoroi.index.codes import Codes, Take
 from osoroi.index.exact import BLOCK
 from osoroi.index.scan_search import State, allowed, live, nearest
@@ -84,9 +84,7 @@ class ScanIndex:
             self._state = state._replace(tail=state.tail.without(keys))
             return before - len(self)
 
-    def nearest(
-        self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, "m"] | None = None
-    ) -> Neighbors:
+    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Among = None) -> Neighbors:
         """The k best of all, or of ``among``; scores are exact, and equal ones in the order of their keys."""
         self._fit(queries, "queries")
         if k < 1:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt32
+from jaxtyping import Bool, Float32, Int64, UInt32
 
 from osoroi import files
 from osoroi.errors import BadIndex
 from osoroi.index.codes import Codes, Take
-from osoroi.index.exact import BLOCK
+from osoroi.index.exact import BLOCK, marked
 
 MAGIC = b"osoroi scan 2\n"
 PAGE = 4096
@@ -97,6 +97,17 @@ class Snapshot:
             return (found if found.min(initial=0) >= 0 else found[found >= 0]).astype(np.int64)
         found = np.searchsorted(self.keys, keys)
         return found[self.keys[found] == keys]
+
+    def marks(self, among: Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"]) -> Bool[np.ndarray, "n"]:
+        """Which places hold one of these keys."""
+        count = len(self)
+        if among.dtype == bool and self._first >= 0 and len(self._table) == count <= len(among) - self._first:
+            return among[self._first : self._first + count].copy()  # keys without a gap
+        if among.dtype == bool:
+            return marked(self.keys, among)
+        places = np.zeros(count, bool)
+        places[self.places(among)] = True
+        return places
 
     def blocks(self) -> Iterator[Int64[np.ndarray, "m"]]:
         """All places, a block at a time."""

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from osoroi.index.exact import inner
+from osoroi.index import Among
+from osoroi.index.exact import inner, marked
 
 ROOM = 256
 
@@ -24,11 +25,12 @@ class Tail(NamedTuple):
     def empty(cls, dim: int) -> "Tail":
         return cls(np.empty(0, np.int64), np.empty((0, dim), np.float32), np.empty(0, bool))
 
-    def rows(self, among: Int64[np.ndarray, "m"] | None = None) -> Int64[np.ndarray, "r"]:
+    def rows(self, among: Among = None) -> Int64[np.ndarray, "r"]:
         """Rows that count, of all keys or of these."""
         if among is None or not len(self.alive):
             return np.flatnonzero(self.alive)
-        return np.flatnonzero(self.alive & np.isin(self.keys[: len(self.alive)], among))
+        keys = self.keys[: len(self.alive)]
+        return np.flatnonzero(self.alive & (marked(keys, among) if among.dtype == bool else np.isin(keys, among)))
 
     def scores(self, rows: Int64[np.ndarray, "r"], query: Float32[np.ndarray, "d"]) -> Float32[np.ndarray, "r"]:
         """Inner products of these rows."""

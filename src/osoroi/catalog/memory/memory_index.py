@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from osoroi.catalog.filters import Condition, Filter
 from osoroi.catalog.memory import snapshots
@@ -27,7 +27,7 @@ RUNG = 64
 """Crops that the index gives at first; four times as many each time they collapse to too few products."""
 
 RECENT = 8
-"""Filters whose crops are remembered, at eight bytes a crop, until the next commit."""
+"""Filters whose crops are remembered, at one byte a crop, until the next commit."""
 
 
 class MemoryIndex:
@@ -50,7 +50,7 @@ class MemoryIndex:
         self.index = index
         self.owners = owners  # crop -> its product, 0 where there is none
         self.columns = columns
-        self._allowed: OrderedDict[str, Int64[np.ndarray, "m"]] = OrderedDict()  # filter as text -> its crops
+        self._allowed: OrderedDict[str, Bool[np.ndarray, "m"]] = OrderedDict()  # filter as text -> its crops, marked
         self._matching = threading.Lock()
 
     @classmethod
@@ -156,7 +156,7 @@ class MemoryIndex:
         query: Float32[np.ndarray, "1 d"],
         k: int,
         *,
-        among: Int64[np.ndarray, "m"] | None,
+        among: Bool[np.ndarray, "m"] | None,
         without: Sequence[int] = (),
     ) -> list[BestCrop]:
         """The best crop of each of the k best products.
@@ -164,9 +164,9 @@ class MemoryIndex:
         Asks for more crops until k products are found or there are no more crops: the crops come best first, so no
         product that is left out is better. Every k begins at the same rung, so that a smaller k gives a prefix.
         """
-        if among is not None and len(among) == len(self):
+        candidates = len(self) if among is None else int(np.count_nonzero(among))
+        if candidates == len(self):
             among = None  # everything matches
-        candidates = len(self) if among is None else len(among)
         width = RUNG
         while width < k + len(without):
             width *= 4
@@ -180,8 +180,8 @@ class MemoryIndex:
             width *= 4
         return []
 
-    def allowed(self, transaction: ReadTransaction, filter_: Filter) -> Int64[np.ndarray, "m"]:
-        """Crops of the products that match, rising."""
+    def allowed(self, transaction: ReadTransaction, filter_: Filter) -> Bool[np.ndarray, "m"]:
+        """Marks of the crops whose products match."""
 
         def by_database(condition: Condition) -> Int64[np.ndarray, "m"]:
             from osoroi.catalog.store.where import compiled
@@ -195,7 +195,7 @@ class MemoryIndex:
             if text not in self._allowed:
                 matches = self.columns.matching(filter_, by_database)
                 matches[0] = False  # whose crop is nobody's
-                self._allowed[text] = np.flatnonzero(matches[self.owners])
+                self._allowed[text] = matches[self.owners]
                 if len(self._allowed) > RECENT:
                     self._allowed.popitem(last=False)
             self._allowed.move_to_end(text)

@@ -24,6 +24,7 @@ READERS = {
     "consumer2shop": "the folder of DeepFashion's Consumer-to-shop Clothes Retrieval: Anno, Eval, Img",
     "ccp": "a folder of street photos with the boxes of all garments: garments.csv and photos",
     "deepfashion2": "the folder of DeepFashion2: train and validation, each with image and annos",
+    "lookbench": "the folder of LookBench: Parquet files of each subset and of noise",
 }
 """Name -> what its path is. Each stands in the module of its name and has
 ``open_reader(path, *, option="default") -> Reader``; every keyword of it is an option, given as text."""
