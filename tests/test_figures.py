@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file
 
 from osoroi.data.readers import open_dataset
 from osoroi.data.readers.composed import CutOut, Shop, Street, Wardrobe
@@ -16,7 +14,6 @@ from osoroi.data.synthetic import compose, dressing, figures, hanging, recolor
 from osoroi.data.synthetic.morph import Bone, fixed, moved, sources
 from osoroi.errors import BadDataset, BadPhoto
 from osoroi.image.palette import oklab
-from osoroi.model.backbones import read_weights
 from osoroi.records import Row
 
 MAGENTA, GREEN = (210, 20, 190), (20, 170, 60)
@@ -125,7 +122,7 @@ def test_a_single_shoe_is_on_both_feet() -> None:
 def test_the_mask_is_the_garment_and_nothing_worn_along(category: str) -> None:
     other, own = oblong(150, 220, GREEN), shirt() if category == "tops" else oblong(150, 200)
     inside, covered = [], []
-    for seed in range(6):
+    for seed in range(4):
         view = dressing.worn(own, category, lambda *_: other, None, np.random.default_rng(seed))
         pixels, mask = np.asarray(view.picture, int), np.asarray(view.mask)
         assert pixels.shape[:2] == mask.shape
@@ -270,14 +267,6 @@ def test_a_share_of_the_garments_has_a_rival(tmp_path: Path) -> None:
 def test_what_no_option_can_mean_is_refused(tmp_path: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(BadDataset, match=message):
         rows(table(tmp_path, 1), **options)
-
-
-def test_a_run_gives_its_backbone_to_another(tmp_path: Path) -> None:
-    weight, head = torch.arange(3.0), torch.ones(2)
-    save_file({"model.extractor.backbone.stem": weight, "model.heads.deep": head}, tmp_path / "best.safetensors")
-    assert {name: one.tolist() for name, one in read_weights(tmp_path / "best.safetensors").items()} == {
-        "stem": [0.0, 1.0, 2.0]
-    }
 
 
 def test_the_recipe_of_all_labels_reads_the_real_table(data: Path, tmp_path: Path) -> None:
