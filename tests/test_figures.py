@@ -123,7 +123,7 @@ def test_the_mask_is_the_garment_and_nothing_worn_along(category: str) -> None:
     other, own = oblong(150, 220, GREEN), shirt() if category == "tops" else oblong(150, 200)
     inside, covered = [], []
     for seed in range(4):
-        view = dressing.worn(own, category, lambda *_: other, None, np.random.default_rng(seed))
+        view = dressing.photo_of(own, category, lambda *_: other, None, np.random.default_rng(seed))
         pixels, mask = np.asarray(view.picture, int), np.asarray(view.mask)
         assert pixels.shape[:2] == mask.shape
         magenta = np.minimum(pixels[..., 0], pixels[..., 2]) - pixels[..., 1] > 30
@@ -138,7 +138,8 @@ def test_another_garment_is_worn_along() -> None:
     green = []
     for seed in range(8):
         pixels = np.asarray(
-            dressing.worn(oblong(150, 150), "skirts", lambda *_: other, None, np.random.default_rng(seed)).picture, int
+            dressing.photo_of(oblong(150, 150), "skirts", lambda *_: other, None, np.random.default_rng(seed)).picture,
+            int,
         )
         green.append((pixels[..., 1] - np.maximum(pixels[..., 0], pixels[..., 2]) > 40).mean())
     assert np.mean(green) > 0.03

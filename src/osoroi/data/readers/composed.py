@@ -60,10 +60,10 @@ class CutOut:
 
     def load(self) -> Image.Image:
         """The garment, RGBA, trimmed; raises BadPhoto where none stands out."""
-        garment = self.kept()
+        garment = self.from_cache()
         return recolor.recolored(garment, dice_of("color", self.color)) if self.color else garment
 
-    def kept(self) -> Image.Image:
+    def from_cache(self) -> Image.Image:
         """The garment in its own colour, from the cache."""
         state = self.photo.stat() if self.photo.is_file() else None
         identity = ascii((FORM, str(self.photo.absolute()), self.box, state and (state.st_size, state.st_mtime_ns)))
@@ -141,7 +141,7 @@ class Street:
         if self.scenes:
             scene = Image.fromarray(image.read(self.scenes[int(dice.integers(len(self.scenes)))]))
         if self.wardrobe is not None and self.category in hanging.PLACES:
-            return dressing.worn(self.garment.load(), self.category, self.wardrobe, scene, dice)
+            return dressing.photo_of(self.garment.load(), self.category, self.wardrobe, scene, dice)
         return compose.composed(self.garment.load(), self.category, scene, dice)
 
     def read(self) -> bytes:
@@ -202,7 +202,7 @@ class Composed:
     def rows(self) -> Iterator[Row]:
         """Each shop photo, then its street photos, then those of its rival; street photos of the table as they are."""
         wardrobes = self.wardrobes() if self.figures else {}
-        for row in self.dealt():
+        for row in self.rows_in_splits():
             if row.crop.domain == "street" or not isinstance(row.crop.photo, Path):
                 yield row
                 continue
@@ -227,7 +227,7 @@ class Composed:
             photo = Street(garment, row.product.category, self.scenes, self.seed, crop_id, wardrobe)
             yield Row(row.product, replace(row.crop, crop_id=crop_id, domain="street", photo=photo, box=None))
 
-    def dealt(self) -> Iterator[Row]:
+    def rows_in_splits(self) -> Iterator[Row]:
         """The rows of the table, each in a split."""
         for found in self.shop.rows():
             yield found._replace(crop=replace(found.crop, split=found.crop.split or self.assign(found.product)))
@@ -235,7 +235,7 @@ class Composed:
     def wardrobes(self) -> dict[str, Wardrobe]:
         """The garments of the shop's photos, for each split."""
         garments: dict[str, dict[str, list[CutOut]]] = defaultdict(lambda: defaultdict(list))
-        for product, crop in self.dealt():
+        for product, crop in self.rows_in_splits():
             if crop.domain == "shop" and isinstance(crop.photo, Path) and product.category in hanging.PLACES:
                 garments[crop.split or ""][product.category].append(CutOut(crop.photo, crop.box, self.cache))
         return {split: Wardrobe(own) for split, own in garments.items()}

@@ -33,7 +33,7 @@ class Layer(NamedTuple):
     own: bool = False
 
 
-def worn(
+def photo_of(
     garment: Image.Image, category: str, wardrobe: Wardrobe, scene: Image.Image | None, dice: np.random.Generator
 ) -> compose.View:
     """A street photo of a garment (RGBA, trimmed) of a category in ``hanging.PLACES``, on a scene or on a drawn one."""

@@ -198,7 +198,7 @@ def hung(garment: Image.Image, category: str, pose: Pose, dice: np.random.Genera
         body = [fixed((-0.6, 0.8), (-0.6, hem)), fixed((0.6, 0.8), (0.6, hem))]
         body += [fixed((-0.6, 0.15), (0.6, 0.15)), fixed((0, 0.2), (0, hem))]
         return [Hung(garment, x, y, scale, body + arms if arms else [])]
-    return {"feet": on_feet, "head": on_head, "held": held}[slot](garment, pose, dice)
+    return {"feet": on_feet, "head": on_head, "held": carried}[slot](garment, pose, dice)
 
 
 def on_feet(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list[Hung]:
@@ -222,7 +222,7 @@ def on_head(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list
     return [Hung(garment, wide / 2, high + float(dice.uniform(0.9, 1.0)) * scale, scale)]
 
 
-def held(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list[Hung]:
+def carried(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list[Hung]:
     """At the end of an arm."""
     wide, high = garment.size
     scale = high / float(dice.uniform(PLACES["bags"].shortest, PLACES["bags"].longest))
