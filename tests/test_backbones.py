@@ -138,3 +138,11 @@ def test_weights_of_another_trunk_say_what_does_not_fit(tmp_path, lite0):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadRun, match=r"no weights at .*none\.pth; check the path"):
         backbones.read_weights(tmp_path / "none.pth")
+
+
+def test_a_run_gives_its_backbone_to_another(tmp_path: Path) -> None:
+    weight, head = torch.arange(3.0), torch.ones(2)
+    save_file({"model.extractor.backbone.stem": weight, "model.heads.deep": head}, tmp_path / "best.safetensors")
+    assert {name: one.tolist() for name, one in backbones.read_weights(tmp_path / "best.safetensors").items()} == {
+        "stem": [0.0, 1.0, 2.0]
+    }

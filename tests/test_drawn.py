@@ -131,7 +131,7 @@ def test_splits_are_dealt_by_design_seven_one_two() -> None:
 
 def test_every_category_comes_early_and_is_sold_as_a_shop_sells() -> None:
     products = {row.product.product_id: row.product for row in rows("20")}.values()
-    assert {product.category for product in products} == set(CATEGORIES.values())
+    assert {product.category for product in products} == {*CATEGORIES.values()} - {"jumpsuits", "shoes", "hats"}
     for product in products:
         assert product.currency == "JPY"
         assert product.price is not None
@@ -139,6 +139,33 @@ def test_every_category_comes_early_and_is_sold_as_a_shop_sells() -> None:
         assert product.brand
         assert product.title.lower().startswith(str(product.attributes["colour"]))
         assert isinstance(product.attributes["in_stock"], bool)
+
+
+def test_all_kinds_are_drawn_only_where_they_are_wanted() -> None:
+    every = [row for row in rows("30:0?kinds=all") if row.crop.domain == "shop"]
+    assert {row.product.category for row in every} == {*CATEGORIES.values()}
+    names = {row.crop.photo.name for row in every if isinstance(row.crop.photo, Photo)}
+    usual = {row.crop.photo.name for row in rows("30:0") if isinstance(row.crop.photo, Photo)}
+    assert not names & usual  # a cache must not take one for the other
+
+
+@pytest.mark.parametrize(("kind", "first", "last"), [("shoes", 4.5, 7.0), ("hat", -2.0, -0.5), ("jumpsuit", 1.0, 4.0)])
+def test_further_kinds_are_worn_where_they_belong(kind: str, first: float, last: float) -> None:
+    """The pit of the neck is at 0, the ankles at 6.5."""
+    photos = [row.crop.photo for row in rows("60:3?kinds=all") if row.crop.domain == "street"]
+    people = [photo for photo in photos if isinstance(photo, Photo) and photo.design()[0].kind == kind]
+    assert len(people) > 2
+    for photo in people:
+        pieces = photo.staged().pieces
+        own = np.concatenate([piece.outline for piece in pieces if piece.own])[:, 1]
+        assert first <= (own.min() + own.max()) / 2 <= last
+        if kind == "hat":  # over the hair
+            assert [piece.own for piece in pieces].index(True) > len(pieces) // 2
+
+
+def test_an_unknown_choice_of_kinds_is_refused() -> None:
+    with pytest.raises(BadDataset, match="kinds 'shoes'; kinds=all draws jumpsuits, shoes and hats, too"):
+        rows("3?kinds=shoes")
 
 
 def test_products_are_counted_off_over_designs_without_gap() -> None:

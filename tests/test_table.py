@@ -392,7 +392,8 @@ def test_a_recipe_that_does_not_fit_says_so(tmp_path: Path, content: str, messag
 
 def test_an_unknown_recipe_names_those_that_ship() -> None:
     with pytest.raises(
-        BadDataset, match=r"there is no recipe zara; .* one that ships: clothing_cc0, google, hm, hm_all, hm_garments"
+        BadDataset,
+        match=r"there is no recipe zara; .* ships: clothing_cc0, clothing_cc0_all, google, hm, hm_all, hm_garments",
     ):
         read_recipe("zara")
     assert read_recipe("hm") != TableRecipe()

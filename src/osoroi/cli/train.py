@@ -19,7 +19,11 @@ from osoroi.recipes import NAMED, changed, named
 )
 @click.option("--out", required=True, type=options.Target(folder=True), help="Folder of the run; made if need be.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
-@click.option("--backbone", type=click.Path(path_type=Path), help="Weights of the backbone, where no package has them.")
+@click.option(
+    "--backbone",
+    type=click.Path(path_type=Path),
+    help="Weights of the backbone: a file, or `best.safetensors` of another run, whose backbone this one begins with.",
+)
 @click.option(
     "--foreground",
     type=click.Path(path_type=Path),

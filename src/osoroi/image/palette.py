@@ -81,6 +81,17 @@ def oklab(colors: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
     return lab
 
 
+def srgb(colors: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """Oklab as sRGB: the inverse of ``oklab``, in 0–255 for colours that sRGB has, beyond it for others.
+
+    >>> srgb(oklab(np.array([[176.0, 58, 46]]))).round(3).tolist()
+    [[176.0, 58.0, 46.0]]
+    """
+    linear = (colors @ np.linalg.inv(TO_LAB).T) ** 3 @ np.linalg.inv(TO_CONES).T
+    share = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+    return 255 * share
+
+
 TO_CONES: Final = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],

@@ -8,6 +8,10 @@
 The first asks about real garments of several categories, among others of the same design in other colours, for research
 only as are its photos. The second is drawn and CC0: anybody may train on it.
 
+With ``figures=yes`` somebody wears the garment where its category belongs (``hanging.PLACES``), with other garments of
+the same split, hands, hair and bags before it; a category without a place hangs alone as before. ``rivals=0.3`` adds
+another colour of three in ten garments, as a product of the same design.
+
 Options: ``recipe`` as of ``table``; ``scenes``, a folder of photos of places (without it places are drawn); ``views``,
 street photos for each shop photo (2); ``shop``: ``asis`` or ``cut``, cut out to white, which is what a photo taken at
 home needs to look like a shop's; ``split``, shares of train, val and test dealt by design (8:1:1), or by the column
@@ -19,8 +23,9 @@ it is already trimmed to the garment, so it comes without a box.
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -28,12 +33,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from osoroi import image
+from osoroi import files, image
 from osoroi.data import splits
 from osoroi.data.readers import Reader, table
 from osoroi.data.readers.folder import contents
-from osoroi.data.synthetic import compose, segment
-from osoroi.errors import BadDataset
+from osoroi.data.synthetic import compose, dressing, hanging, recolor, segment
+from osoroi.errors import BadDataset, BadPhoto
 from osoroi.records import Box, Product, Row
 
 CUTOUT_SIZE = 320
@@ -50,14 +55,30 @@ class CutOut:
     photo: Path
     box: Box | None
     cache: Path
+    color: str = ""
+    """Draws another colour of the garment; empty leaves its own."""
 
     def load(self) -> Image.Image:
         """The garment, RGBA, trimmed; raises BadPhoto where none stands out."""
+        garment = self.from_cache()
+        return recolor.recolored(garment, dice_of("color", self.color)) if self.color else garment
+
+    def from_cache(self) -> Image.Image:
+        """The garment in its own colour, from the cache."""
         state = self.photo.stat() if self.photo.is_file() else None
         identity = ascii((FORM, str(self.photo.absolute()), self.box, state and (state.st_size, state.st_mtime_ns)))
         kept = self.cache / f"{blake2b(identity.encode(), digest_size=12).hexdigest()}.png"
+        refused = kept.with_suffix(".txt")
+        if refused.is_file():
+            raise BadPhoto(refused.read_text(encoding="utf-8"))
         if not kept.is_file():
-            self.keep(kept)
+            try:
+                self.keep(kept)
+            except BadPhoto as error:
+                if state is not None:
+                    refused.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    files.write_atomically(refused, str(error).encode())
+                raise
         return Image.open(kept).convert("RGBA")
 
     def keep(self, path: Path) -> None:
@@ -73,28 +94,54 @@ class CutOut:
         os.replace(file.name, path)
 
 
+def dice_of(*identity: int | str) -> np.random.Generator:
+    """The random numbers of something that has a name."""
+    digest = blake2b(ascii(identity).encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """The garments of one split by category, for people to wear along; calling it draws one."""
+
+    garments: Mapping[str, list[CutOut]] = field(default_factory=dict)
+
+    def __call__(self, category: str, dice: np.random.Generator) -> Image.Image | None:
+        """A garment of a category; None where there is none, or it cannot be cut out."""
+        there = self.garments.get(category)
+        if not there:
+            return None
+        try:
+            return there[int(dice.integers(len(there)))].load()
+        except BadPhoto:
+            return None
+
+
 @dataclass(frozen=True)
 class Street:
-    """One composed photo."""
+    """One composed photo; with a wardrobe, of somebody who wears the garment and others of it."""
 
     garment: CutOut
     category: str | None
     scenes: tuple[Path, ...]
     seed: int
     crop_id: str
+    wardrobe: Wardrobe | None = None
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        return f"composed:{self.seed}/{self.crop_id} of {self.garment.photo}"
+        how = "" if self.wardrobe is None else " worn"
+        return f"composed:{self.seed}/{self.crop_id} of {self.garment.photo}{how}"
 
     def composed(self) -> compose.View:
         """The photo and the garment's mask, of one size."""
-        digest = blake2b(ascii((self.seed, self.crop_id)).encode(), digest_size=16).digest()
-        dice = np.random.default_rng(int.from_bytes(digest, "big"))
+        dice = dice_of(self.seed, self.crop_id)
         scene = None
         if self.scenes:
             scene = Image.fromarray(image.read(self.scenes[int(dice.integers(len(self.scenes)))]))
+        if self.wardrobe is not None and self.category in hanging.PLACES:
+            return dressing.photo_of(self.garment.load(), self.category, self.wardrobe, scene, dice)
         return compose.composed(self.garment.load(), self.category, scene, dice)
 
     def read(self) -> bytes:
@@ -115,7 +162,7 @@ class Shop:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return f"the cut-out of {self.garment.photo}"
+        return f"the cut-out of {self.garment.photo}{f', {self.garment.color}' if self.garment.color else ''}"
 
     def framed(self) -> compose.View:
         """The photo and the garment's mask, of one size."""
@@ -149,20 +196,49 @@ class Composed:
     seed: int
     cache: Path
     assign: Callable[[Product], str]
+    figures: bool = False
+    rivals: float = 0.0
 
     def rows(self) -> Iterator[Row]:
-        """Each shop photo, then its street photos; street photos of the table itself as they are."""
-        for found in self.shop.rows():
-            row = found._replace(crop=replace(found.crop, split=found.crop.split or self.assign(found.product)))
+        """Each shop photo, then its street photos, then those of its rival; street photos of the table as they are."""
+        wardrobes = self.wardrobes() if self.figures else {}
+        for row in self.rows_in_splits():
             if row.crop.domain == "street" or not isinstance(row.crop.photo, Path):
                 yield row
                 continue
             garment = CutOut(row.crop.photo, row.crop.box, self.cache)
-            yield row._replace(crop=replace(row.crop, photo=Shop(garment), box=None)) if self.cut else row
-            for number in range(1, self.views + 1):
-                crop_id = f"{row.crop.crop_id}/street-{number}"
-                photo = Street(garment, row.product.category, self.scenes, self.seed, crop_id)
-                yield Row(row.product, replace(row.crop, crop_id=crop_id, domain="street", photo=photo, box=None))
+            wardrobe = wardrobes.get(row.crop.split or "")
+            if dice_of("rival", row.product.product_id).random() >= self.rivals:
+                yield from self.photos(row, garment, wardrobe)
+                continue
+            design = row.product.design_id or row.product.product_id
+            own = row._replace(product=replace(row.product, design_id=design))
+            yield from self.photos(own, garment, wardrobe)
+            name = f"{row.product.product_id}/rival"
+            product = replace(own.product, product_id=name)
+            rival = Row(product, replace(row.crop, crop_id=f"{row.crop.crop_id}/rival", product_id=name))
+            yield from self.photos(rival, replace(garment, color=name), wardrobe)
+
+    def photos(self, row: Row, garment: CutOut, wardrobe: Wardrobe | None) -> Iterator[Row]:
+        """A shop photo and its street photos."""
+        yield row._replace(crop=replace(row.crop, photo=Shop(garment), box=None)) if self.cut else row
+        for number in range(1, self.views + 1):
+            crop_id = f"{row.crop.crop_id}/street-{number}"
+            photo = Street(garment, row.product.category, self.scenes, self.seed, crop_id, wardrobe)
+            yield Row(row.product, replace(row.crop, crop_id=crop_id, domain="street", photo=photo, box=None))
+
+    def rows_in_splits(self) -> Iterator[Row]:
+        """The rows of the table, each in a split."""
+        for found in self.shop.rows():
+            yield found._replace(crop=replace(found.crop, split=found.crop.split or self.assign(found.product)))
+
+    def wardrobes(self) -> dict[str, Wardrobe]:
+        """The garments of the shop's photos, for each split."""
+        garments: dict[str, dict[str, list[CutOut]]] = defaultdict(lambda: defaultdict(list))
+        for product, crop in self.rows_in_splits():
+            if crop.domain == "shop" and isinstance(crop.photo, Path) and product.category in hanging.PLACES:
+                garments[crop.split or ""][product.category].append(CutOut(crop.photo, crop.box, self.cache))
+        return {split: Wardrobe(own) for split, own in garments.items()}
 
 
 def open_reader(  # noqa: PLR0913, every option is a keyword
@@ -176,6 +252,8 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
     by: str = "",
     seed: str = "0",
     cache: str = "",
+    figures: str = "no",
+    rivals: str = "0",
 ) -> Reader:
     """The reader of a table or folder of product photos; see the module for what the options are.
 
@@ -190,12 +268,36 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
         counts[name] = int(text)
     if shop not in ("asis", "cut"):
         raise BadDataset(f"shop {shop!r}", hint="shop photos are taken asis, or cut out to white: cut")
+    if figures not in ("yes", "no"):
+        raise BadDataset(f"figures {figures!r}", hint="figures=yes puts garments on posed people")
+    share = share_of(rivals)
+    if share and shop != "cut":
+        raise BadDataset(f"rivals={rivals} with shop={shop}", hint="other colours are of garments cut out: shop=cut")
     places = tuple(Path(scenes) / name for name in contents(existing_folder(scenes))[0]) if scenes else ()
     if scenes and not places:
         raise BadDataset(f"{scenes} holds no photos", hint="scenes is a folder of photos of places")
     where = Path(cache) if cache else Path(tempfile.gettempdir()) / f"osoroi-cut-outs-{os.getuid()}"
     rows = table.open_reader(path, recipe=recipe)
-    return Composed(rows, places, counts["views"], shop == "cut", counts["seed"], where, splitter(split, by))
+    deal = splitter(split, by)
+    return Composed(rows, places, counts["views"], shop == "cut", counts["seed"], where, deal, figures == "yes", share)
+
+
+def share_of(text: str) -> float:
+    """A share from 0 to 1.
+
+    >>> share_of("0.3")
+    0.3
+    >>> share_of("3")
+    Traceback (most recent call last):
+    osoroi.errors.BadDataset: rivals '3' is no share from 0 to 1; write it like rivals=0.3
+    """
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise BadDataset(f"rivals {text!r} is no share from 0 to 1", hint="write it like rivals=0.3")
+    return share
 
 
 def existing_folder(path: str) -> Path:

@@ -6,6 +6,8 @@ one or two photos of the shop (laid out on white, hung up on grey) and one or tw
 somewhere, folded, half hidden, in other light, seen askew, as a JPEG; there with the garment's box.
 
 Product n is the same however many are asked for, and a photo is drawn when it is read, from (seed, n, view) alone.
+``drawn:200:7?kinds=all`` draws jumpsuits, shoes and hats as well; its products are others.
+
 Designs are dealt to train, val and test 7:1:2. An evaluation that names no split asks all of them: an encoder that
 learned from drawn products should be asked about another seed, or about ``--split test``.
 """
@@ -54,11 +56,13 @@ class Photo:
     seed: int
     number: int
     view: str
+    all_kinds: bool = False
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        return f"drawn:{self.seed}/p{self.number:05d}/{self.view}"
+        kinds = "all/" if self.all_kinds else ""
+        return f"drawn:{self.seed}/{kinds}p{self.number:05d}/{self.view}"
 
     def dice(self, stream: int) -> np.random.Generator:
         """One of this photo's own streams of chance."""
@@ -67,7 +71,7 @@ class Photo:
     def design(self) -> tuple[Design, Cloth]:
         """What it shows."""
         at, colourway = sewn(self.number)
-        made = design(self.seed, at)
+        made = design(self.seed, at, all_kinds=self.all_kinds)
         return made, made.cloth(colourway)
 
     def box(self) -> Box | None:
@@ -97,6 +101,7 @@ class Drawn:
 
     products: int
     seed: int
+    all_kinds: bool = False
 
     def rows(self) -> Iterator[Row]:
         """Every photo of every product, in order."""
@@ -104,7 +109,7 @@ class Drawn:
             product = self.product(number)
             split = SPLIT_OF(product)
             for view in self.views(number):
-                photo = Photo(self.seed, number, view)
+                photo = Photo(self.seed, number, view, self.all_kinds)
                 box = photo.box()
                 domain: Domain = "street" if box else "shop"
                 yield Row(product, Crop(f"{product.product_id}/{view}", product.product_id, domain, photo, box, split))
@@ -118,7 +123,7 @@ class Drawn:
     def product(self, number: int) -> Product:
         """What a shop says of it."""
         at, colourway = sewn(number)
-        made: Design = design(self.seed, at)
+        made: Design = design(self.seed, at, all_kinds=self.all_kinds)
         dice = np.random.default_rng([self.seed, 5, at])
         category = CATEGORIES[made.kind]
         price = round(PRICES[category] * float(dice.uniform(0.6, 2.2)), -2) - 10
@@ -136,8 +141,8 @@ class Drawn:
         )
 
 
-def open_reader(path: str) -> Reader:
-    """The reader of ``count`` or ``count:seed``.
+def open_reader(path: str, *, kinds: str = "usual") -> Reader:
+    """The reader of ``count`` or ``count:seed``; ``kinds=all`` draws jumpsuits, shoes and hats, too.
 
     >>> open_reader("many")
     Traceback (most recent call last):
@@ -149,4 +154,6 @@ def open_reader(path: str) -> Reader:
         raise BadDataset(
             f"{path!r} is no number of products to draw", hint="write drawn:200, or drawn:200:7 with a seed"
         )
-    return Drawn(int(count), int(numbers[1]))
+    if kinds not in ("usual", "all"):
+        raise BadDataset(f"kinds {kinds!r}", hint="kinds=all draws jumpsuits, shoes and hats, too")
+    return Drawn(int(count), int(numbers[1]), kinds == "all")

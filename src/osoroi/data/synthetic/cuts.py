@@ -258,6 +258,57 @@ def bag(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return pieces
 
 
+def jumpsuit(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+    """A top and trousers in one, with a belt over the seam."""
+    below = pants(replace(cut, kind="trousers"), cloth, pose, dressed)[:1]
+    above = top(replace(cut, length=2.0, details=("straps",) if not cut.sleeve else ()), cloth, pose, dressed)
+    belt = limb([(-0.66, 1.7), (0, 1.76), (0.66, 1.7)], [0.16, 0.16])
+    return [*below, *above, Piece(belt, plain(cloth), dark=0.8, roundness=0.07, shadow=0.3)]
+
+
+def shoes(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+    """A pair, seen from the front; ``length`` is that of the shaft, ``ease`` how wide it is, ``flare`` the heel."""
+    pieces = []
+    rubber = Cloth((236, 234, 228)) if "sneaker" in cut.details else Cloth(darker(cloth.main, 0.5))
+    for _, _, (x, y) in pose.legs:
+        side = float(np.sign(x))
+        low, toe = y + 0.36 + 0.5 * cut.flare, x + side * 0.07
+        wide = 0.17 + cut.ease
+        sole = limb([(toe - 0.2, low), (toe + 0.2, low)], [0.1, 0.1])
+        upper = curve((x - wide, y - cut.length), (x - 0.17, y), (toe - 0.24, low - 0.1), (toe - 0.14, low + 0.04))
+        other = curve((toe + 0.14, low + 0.04), (toe + 0.24, low - 0.1), (x + 0.17, y), (x + wide, y - cut.length))
+        spine = ((x, y), (x, y + 1))
+        pieces += [Piece(sole, rubber, roundness=0.05, shadow=0.3)]
+        pieces += [Piece(np.concatenate([upper, other]), cloth, spine, roundness=0.14, folds=0.15, shadow=0.3)]
+        if "open" in cut.details:
+            pieces.append(Piece(disc(toe, low - 0.2, 0.1, 0.08), Cloth(darker(cloth.main, 0.35)), roundness=0.05))
+        if "sneaker" in cut.details:
+            for step in (0.1, 0.17, 0.24):
+                lace = limb([(toe - 0.1, low - step), (toe + 0.1, low - step + 0.03)], [0.03, 0.03])
+                pieces.append(Piece(lace, Cloth((240, 239, 235)), roundness=0.0))
+    return pieces
+
+
+def hat(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+    """A crown of height ``length`` with a brim, a visor or a turned-up band."""
+    low, wide, high = -1.0, 0.44 + cut.ease, cut.length
+    crown = mirrored(curve((0, low - high), (wide * 0.7, low - high * 0.9), (wide, low - high * 0.35), (wide, low)))
+    spine = ((0.0, low - high), (0.0, low - high + 1))
+    pieces = [Piece(crown, cloth, spine, roundness=0.25, folds=0.2, shadow=0.3)]
+    if "brim" in cut.details:
+        pieces.insert(0, Piece(disc(0, low, wide + 0.28 + cut.flare, 0.16), cloth, spine, roundness=0.08, shadow=0.4))
+        pieces.append(
+            Piece(limb([(-wide, low - 0.06), (0, low), (wide, low - 0.06)], [0.12, 0.12]), plain(cloth), dark=0.6)
+        )
+    elif "visor" in cut.details:
+        visor = mirrored(curve((0, low - 0.06), (wide * 0.8, low - 0.04), (wide * 0.95, low + 0.14), (0, low + 0.24)))
+        pieces.append(Piece(visor, plain(cloth), roundness=0.1, dark=0.85, shadow=0.5))
+    else:
+        band = limb([(-wide, low - 0.08), (0, low - 0.02), (wide, low - 0.08)], [0.24, 0.24])
+        pieces.append(Piece(band, plain(cloth), roundness=0.08, dark=0.92, shadow=0.3))
+    return pieces
+
+
 SEWN: dict[str, Callable[[Cut, Cloth, Pose, bool], list[Piece]]] = {
     "coat": coat,
     "jacket": coat,
@@ -265,5 +316,8 @@ SEWN: dict[str, Callable[[Cut, Cloth, Pose, bool], list[Piece]]] = {
     "trousers": pants,
     "shorts": pants,
     "bag": bag,
+    "jumpsuit": jumpsuit,
+    "shoes": shoes,
+    "hat": hat,
 }
 """Kind -> the function that makes its pieces; others hang from the shoulders."""

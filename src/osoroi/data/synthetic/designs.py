@@ -19,11 +19,15 @@ CATEGORIES = {
     "trousers": "pants",
     "shorts": "pants",
     "bag": "bags",
+    "jumpsuit": "jumpsuits",
+    "shoes": "shoes",
+    "hat": "hats",
 }
 """Kind -> category, in the words of Street2Shop."""
 
 BRANDS = ("Asagi", "Kinu", "Momen", "Nagare", "Sora", "Tsumugi", "Yanagi")
 PRICES = {"tops": 2900, "outerwear": 12900, "dresses": 6900, "skirts": 4900, "pants": 5900, "bags": 7900}
+PRICES |= {"jumpsuits": 7900, "shoes": 8900, "hats": 2900}
 
 LIKELY: dict[str, tuple[str, ...]] = {
     "t-shirt": ("plain", "stripes", "breton", "print", "print", "print", "blocks", "dots"),
@@ -34,6 +38,9 @@ LIKELY: dict[str, tuple[str, ...]] = {
     "skirt": ("plain", "plain", "checks", "flowers", "pinstripes", "gingham", "dots"),
     "trousers": ("plain", "plain", "plain", "pinstripes", "checks"),
     "bag": ("plain", "plain", "plain", "stripes", "blocks", "gingham"),
+    "jumpsuit": ("plain", "plain", "flowers", "pinstripes", "dots"),
+    "shoes": ("plain", "plain", "plain", "checks", "dots"),
+    "hat": ("plain", "plain", "stripes", "gingham", "checks"),
 }
 """Kind -> its patterns; frequent ones are listed more than once."""
 
@@ -70,10 +77,18 @@ class Design:
         return [w for w in (adjective.get(self.pattern, self.pattern), *described(self.kind, self.cut)) if w]
 
 
+NAMES = {
+    "bag": {"strap": "shoulder bag", "": "tote bag"},
+    "shoes": {"boot": "boots", "sneaker": "sneakers", "": "shoes"},
+    "hat": {"brim": "hat", "visor": "cap", "": "beanie"},
+}
+"""Kind -> what it is called with a detail, and without any of them."""
+
+
 def described(kind: str, cut: Cut) -> list[str]:
     """The words of a title for a cut."""
-    if kind == "bag":
-        return ["shoulder bag" if "strap" in cut.details else "tote bag"]
+    if kind in ("bag", "shoes", "hat"):
+        return [next((name for detail, name in NAMES[kind].items() if detail in cut.details), NAMES[kind][""])]
     if kind in ("trousers", "shorts"):
         return ["shorts" if cut.length < 4 else "wide trousers" if cut.ease > 0.14 else "trousers"]
     if kind == "skirt":
@@ -83,16 +98,18 @@ def described(kind: str, cut: Cut) -> list[str]:
     if kind in ("coat", "jacket"):
         return ["belted" if "belt" in cut.details else "double-breasted" if "double" in cut.details else "", kind]
     long = ("mini" if cut.length < 4 else "midi" if cut.length < 5 else "maxi") if kind == "dress" else ""
+    long = "wide" if kind == "jumpsuit" and cut.ease > 0.12 else long
     neck = f"with {cut.neck} neck" if cut.neck in ("V", "boat", "scoop", "high", "crew") else ""
     return [sleeve, long, kind, neck]
 
 
-def design(seed: int, number: int) -> Design:
-    """The design of a number; it depends on the seed and the number alone."""
-    order = np.random.default_rng([seed, 1, number // len(CUTS)]).permutation(len(CUTS))
-    kind = list(CUTS)[int(order[number % len(CUTS)])]
+def design(seed: int, number: int, *, all_kinds: bool = False) -> Design:
+    """The design of a number; it depends on these alone."""
+    known = CUTS | FURTHER_CUTS if all_kinds else CUTS
+    order = np.random.default_rng([seed, 1, number // len(known)]).permutation(len(known))
+    kind = list(known)[int(order[number % len(known)])]
     dice = np.random.default_rng([seed, 2, number])
-    made = CUTS[kind](dice)
+    made = known[kind](dice)
     pattern = str(dice.choice(LIKELY[kind]))
     names = list(COLOURS)
     colours = tuple(str(name) for name in dice.permutation(names)[:4])
@@ -178,6 +195,22 @@ def bag(dice: np.random.Generator) -> Cut:
     return Cut("bag", dice.uniform(0.7, 1.15), 0.0, dice.uniform(0.02, 0.28), dice.uniform(-0.2, 0.3), "crew", details)
 
 
+def jumpsuit(dice: np.random.Generator) -> Cut:
+    sleeve, neck = one(dice, 0.0, 0.3, 0.96), pick(dice, "crew", "V", "scoop")
+    return Cut("jumpsuit", one(dice, 3.6, 6.2, 6.3), sleeve, dice.uniform(0.02, 0.2), 0.0, neck)
+
+
+def shoes(dice: np.random.Generator) -> Cut:
+    length = one(dice, 0.0, 0.02, 0.1, 0.5, 1.2) + dice.uniform(0.0, 0.05)
+    details = (pick(dice, "sneaker", "pump", "open") if length < 0.3 else "boot",)
+    return Cut("shoes", length, 0.0, dice.uniform(0.0, 0.08), dice.uniform(0.0, 0.2), "crew", details)
+
+
+def hat(dice: np.random.Generator) -> Cut:
+    details = (pick(dice, "brim", "visor", "beanie"),)
+    return Cut("hat", dice.uniform(0.4, 0.65), 0.0, dice.uniform(0.0, 0.06), dice.uniform(0.0, 0.3), "crew", details)
+
+
 CUTS: dict[str, Callable[[np.random.Generator], Cut]] = {
     "t-shirt": t_shirt,
     "shirt": shirt,
@@ -189,3 +222,6 @@ CUTS: dict[str, Callable[[np.random.Generator], Cut]] = {
     "bag": bag,
 }
 """Kind, each once in eight designs -> a random cut of it."""
+
+FURTHER_CUTS: dict[str, Callable[[np.random.Generator], Cut]] = {"jumpsuit": jumpsuit, "shoes": shoes, "hat": hat}
+"""Kinds that are drawn only where all kinds are wanted, so that the designs of a seed stay what they were."""

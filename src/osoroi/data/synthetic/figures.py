@@ -49,10 +49,13 @@ def posed(arms: tuple[tuple[float, float], tuple[float, float]], legs: tuple[flo
 ARMS = ((0.12, 0.02), (0.2, -0.1), (0.16, 0.12), (0.62, -0.95), (0.22, -2.3), (0.34, -0.5))
 """Ways to hold an arm: three hang, one hand is on the hip, one holds a phone, one is in the pocket."""
 
+USUAL = (0.27, 0.25, 0.2, 0.12, 0.06, 0.1)
+"""How often an arm is held in each of these ways."""
+
 
 def standing(dice: np.random.Generator) -> Pose:
     """The pose of a person in the street."""
-    left, right = (ARMS[i] for i in dice.choice(6, 2, p=(0.27, 0.25, 0.2, 0.12, 0.06, 0.1)))
+    left, right = (ARMS[i] for i in dice.choice(6, 2, p=USUAL))
     jitter = dice.uniform(-0.06, 0.06, 6)
     arms = (left[0] + jitter[0], left[1] + jitter[1]), (right[0] + jitter[2], right[1] + jitter[3])
     return posed(arms, (0.06 + jitter[4], 0.06 + jitter[5]))
@@ -96,8 +99,8 @@ def behind(person: Person) -> list[Piece]:
     return [] if person.length == 0 else [Piece(outline, Cloth(person.hair, weave=0.05), roundness=0.2, own=False)]
 
 
-def body(person: Person, pose: Pose) -> list[Piece]:
-    """Legs, shoes, torso, neck, and arms that hang."""
+def body(person: Person, pose: Pose, *, shod: bool = True) -> list[Piece]:
+    """Legs, shoes, torso and neck."""
     legs = [skin(limb(list(leg), [0.62, 0.46, 0.40, 0.36, 0.2]), person, 0.2) for leg in pose.legs]
     shoes = [
         Piece(disc(leg[2][0] + 0.06 * np.sign(leg[2][0]), leg[2][1] + 0.12, 0.2, 0.2), Cloth((40, 38, 40)), own=False)
@@ -107,7 +110,7 @@ def body(person: Person, pose: Pose) -> list[Piece]:
         (0, -0.05), (0.2, 0.05), (0.55, 0.16), (0.82, 0.3), (0.72, 0.85), (0.55, 1.7), (0.72, 2.45), (0.05, 2.8)
     )
     neck = curve((0, -0.6), (0.21, -0.55), (0.2, -0.12), (0.36, 0.08), (0, 0.4))
-    return [*legs, *shoes, skin(mirrored(torso), person, 0.4), skin(mirrored(neck), person, 0.18)]
+    return [*legs, *(shoes if shod else []), skin(mirrored(torso), person, 0.4), skin(mirrored(neck), person, 0.18)]
 
 
 def arm(person: Person, joints: Joints) -> list[Piece]:

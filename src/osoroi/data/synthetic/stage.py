@@ -51,7 +51,9 @@ def in_street(design: Design, cloth: Cloth, dice: np.random.Generator) -> Stage:
     person = figures.person(dice)
     pieces = [*figures.behind(person), *figures.body(person, pose)]
     pieces += [piece for joints in pose.arms for piece in figures.arm(person, joints)]
-    pieces += [*dressed(design.kind, own, pose, dice), *figures.head(person), *before(person, dice)]
+    worn = dressed(design.kind, own, pose, dice)
+    over = own if design.kind == "hat" else []
+    pieces += [*worn, *figures.head(person), *over, *before(person, dice)]
     return Stage(tuple(pieces), camera, street=True)
 
 
@@ -78,8 +80,12 @@ def dressed(kind: str, own: list[Piece], pose: Pose, dice: np.random.Generator) 
     above = others(cuts.garment(Cut("t-shirt", 2.3, sleeve, 0.06, 0.0, "crew", ("rib",)), shirt, pose, dressed=True))
     if kind in ("skirt", "trousers", "shorts"):
         return [*above, *own]
-    if kind == "dress":
+    if kind in ("dress", "jumpsuit"):
         return own
+    if kind == "hat":
+        return [*below, *above]
+    if kind == "shoes":
+        return [*below, *own, *above]
     if kind == "bag":
         return [*above, *below, *own] if dice.random() < 0.5 else [*below, *above, *own]
     return [*below, *above, *own] if kind in ("coat", "jacket") else [*below, *own]

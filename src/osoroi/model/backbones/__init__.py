@@ -34,6 +34,9 @@ MEANS = (0.485, 0.456, 0.406)
 SPREADS = (0.229, 0.224, 0.225)
 """What they expect colours to be divided by then."""
 
+IN_RUN = "model.extractor.backbone."
+"""What the names of a backbone's weights begin with in the checkpoint of a run."""
+
 COUNTER = "num_batches_tracked"
 """A number that batch normalisation keeps and never uses; old checkpoints lack it."""
 
@@ -112,7 +115,10 @@ def _of_plugin(name: str) -> Callable[[str], nn.Module]:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a ``.safetensors`` file, or from a state dict that torch saved; never runs its code."""
+    """Tensors by name from a ``.safetensors`` file, or from a state dict that torch saved; never runs its code.
+
+    Of a run's ``best.safetensors`` the backbone, so that a run can begin with what another one learned.
+    """
     if not path.is_file():
         raise BadRun(f"no weights at {path}", hint="check the path")
     safetensors = extra("safetensors", "train")
@@ -123,7 +129,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, safetensors.SafetensorError) as error:
         raise BadRun(f"{path} is no state dict of tensors", hint="save model.state_dict() alone") from error
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    of_run = {name.removeprefix(IN_RUN): value for name, value in tensors.items() if name.startswith(IN_RUN)}
+    return of_run or tensors
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
