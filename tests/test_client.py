@@ -201,15 +201,19 @@ class Scripted(http.server.ThreadingHTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen: list[str] = seen
+        self.transports: list[Transport] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
+        for transport in self.transports:
+            transport.close()
         self.shutdown()
         self.server_close()
 
     def transport(self, slept: list[float], retries: int = 3) -> Transport:
         url = f"http://127.0.0.1:{self.server_address[1]}"
-        return Transport(url, key=None, timeout_s=5.0, retries=retries, sleep=slept.append)
+        self.transports.append(Transport(url, key=None, timeout_s=5.0, retries=retries, sleep=slept.append))
+        return self.transports[-1]
 
 
 BUSY = (503, {"Retry-After": "7"}, {"error": "busy", "hint": "wait"})

@@ -156,6 +156,7 @@ def test_garments_are_buttons_over_the_photo_and_each_has_its_list(page):
     for button in buttons.all():
         box = button.bounding_box()
         assert shown["x"] <= box["x"] <= box["x"] + box["width"] <= shown["x"] + shown["width"] + 1
+        assert shown["y"] <= box["y"] <= box["y"] + box["height"] <= shown["y"] + shown["height"] + 1
     page.evaluate("document.addEventListener('osoroi:garment', ({ detail }) => window.told.push([detail.kind]))")
     buttons.nth(1).focus()
     page.keyboard.press("Enter")

@@ -122,7 +122,7 @@ class Transport:
             wait_s = next(waits, None) if answer.status == 503 else None
             if wait_s is None:
                 raise refused
-            self._sleep(max(wait_s, asked_s(answer)))
+            self._sleep(max(wait_s, retry_after_s(answer)))
 
     def waits(self) -> Iterator[float]:
         """Seconds before each further try: growing, and never the same for two clients."""
@@ -204,7 +204,7 @@ class Transport:
         )
 
 
-def asked_s(answer: Answer) -> float:
+def retry_after_s(answer: Answer) -> float:
     """The seconds of a Retry-After header; 0 where there is none, or it is a date."""
     try:
         return min(LONGEST_WAIT_S, max(0.0, float(answer.headers.get("Retry-After", "0"))))

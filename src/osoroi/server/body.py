@@ -1,4 +1,4 @@
-"""A request's body: received within limits of bytes and time, in memory; read as a form or by lines while it arrives."""
+"""A request's body: received within limits of bytes and time, in memory; read as a form or by lines as it arrives."""
 
 import asyncio
 import contextlib

@@ -199,7 +199,7 @@ class GarmentResponse(BaseModel):
     colors: Annotated[list[str], Field(description="Its main colours, as `detail_from` takes them.")]
 
 
-class FoundGarment(GarmentResponse):
+class GarmentWithKinds(GarmentResponse):
     """A garment that was found, with the probability of each kind that it may be: `kind` of a search takes them."""
 
     kinds: dict[str, float]
@@ -208,7 +208,7 @@ class FoundGarment(GarmentResponse):
 class FindResponse(BaseModel):
     """The garments of a photo: people from the largest to the smallest, and of each the largest garment first."""
 
-    garments: list[FoundGarment]
+    garments: list[GarmentWithKinds]
     took_s: float
 
 
