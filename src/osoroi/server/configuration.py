@@ -13,7 +13,9 @@ from fastapi import FastAPI
 
 from osoroi import files
 from osoroi.errors import BadRequest, OsoroiError
+from osoroi.image import Limits
 from osoroi.server import keyring
+from osoroi.server.service import Service
 from osoroi.server.settings import Settings
 
 log = logging.getLogger("osoroi.server")
@@ -88,10 +90,18 @@ def reload(application: FastAPI, sources: Sources) -> None:
         return
     before: Settings = service.settings
     late = [name for name in FIXED if getattr(before, name) != getattr(settings, name)]
-    service.use_settings(settings)
+    use(service, settings)
     service.settings_rejected = False
     connections = application.state.connections
     connections.head_s, connections.take_s = settings.head_s, settings.take_s
     log.info("read settings and keys again: %d keys", len(settings.all_keys))
     if late:
         log.warning("these settings wait for the next start: %s", ", ".join(late))
+
+
+def use(service: Service, settings: Settings) -> None:
+    """Go on with other limits and keys. What was sized when the service began keeps its size."""
+    service.settings = settings
+    service.memory.limit = settings.memory_bytes
+    service.admission.limits, service.admission.seconds = settings.places, settings.answer_s
+    service.decoder.limits = Limits(pixels=settings.pixels, bytes=settings.body_bytes)

@@ -20,17 +20,16 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, Busy, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
-from osoroi.image import Limits
 from osoroi.image.swatch import swatch
 from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
 from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
-from osoroi.server.limits import Admission, MemoryBudget, Work
+from osoroi.server.limits import Admission, MemoryBudget
 from osoroi.server.metrics import Metrics, note, stage
 from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
@@ -88,7 +87,7 @@ class Service:
         self.settings_rejected = False
         self.metrics = Metrics()
         self.memory = MemoryBudget(settings.memory_bytes)
-        self.admission = Admission(places_of(settings), seconds=settings.answer_s)
+        self.admission = Admission(settings.places, seconds=settings.answer_s)
         self._reopen = reopen
         self._reopening = asyncio.Lock()
         self._tried_at = float("-inf")
@@ -108,14 +107,6 @@ class Service:
         self.batcher = Batcher(
             self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
         )
-
-    def use_settings(self, settings: Settings) -> None:
-        """Go on with other limits and keys. What was sized when the service began keeps its size."""
-        self.settings = settings
-        self.memory.limit = settings.memory_bytes
-        self.admission.limits = places_of(settings)
-        self.admission.seconds = settings.answer_s
-        self.decoder.limits = Limits(pixels=settings.pixels, bytes=settings.body_bytes)
 
     def close(self) -> None:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
@@ -230,10 +221,7 @@ class Service:
 
         async def once() -> list[Hit]:
             vector, without = await self.vector_of(request)
-            with stage("search"):
-                hits = await self.read(self._nearest, vector, request, without)
-            note(hits=len(hits))
-            return hits
+            return await self._noted(vector, request, without)
 
         require_modest(request.where)
         return await self._current(once)
@@ -250,9 +238,7 @@ class Service:
 
         async def once() -> tuple[list[Hit], Strips | None]:
             vector, without = await self.vector_of(request)
-            with stage("search"):
-                hits = await self.read(self._nearest, vector, request, without)
-            note(hits=len(hits))
+            hits = await self._noted(vector, request, without)
             if self.own_detail is None:
                 return hits, None
             rows = [await self.read(self._plain, vector, request, without, strip, dial) for dial in (0.0, 1.0, None)]
@@ -316,6 +302,12 @@ class Service:
             return await self.embed(photo, box, "street", self.encoder.query_clues(photo, box=None, kind=kind))
         small = await self.decoder.reduced(photo, WORK_SIDE)
         return await self.embed(photo, box, "street", await self.finder.clues(small, box))
+
+    async def _noted(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
+        with stage("search"):
+            hits = await self.read(self._nearest, vector, request, without)
+        note(hits=len(hits))
+        return hits
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
         judged = request.photo is not None and request.detail is None and request.detail_from is None
@@ -388,45 +380,16 @@ class Service:
 
     async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
         """Change metadata; returns the product as it now is. Workers decode the photos that have to tell its kind."""
+        from osoroi.server.patching import patch  # searches need none of it
 
-        async def once() -> Product:
-            from osoroi.ingest import crops_without_kind  # searches need none of it
-
-            crops = await self.read(crops_without_kind, self.catalog, self.encoder, product_id, changes)
-            photos = [(await self.read(self.load, crop), crop.box) for crop in crops]
-            vectors = [await self.embed(photo, box, "shop", Clues()) for photo, box in photos]
-            return await self.write(self._patch, product_id, changes, crops, vectors)
-
-        return await self._current(once)
+        return await self._current(lambda: patch(self, product_id, changes))
 
     async def remove(self, product_id: str) -> bool:
         """Remove a product; returns whether it was there."""
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
-    def _patch(
-        self, product_id: str, changes: Mapping[str, Value], embedded: Sequence[Crop], vectors: Sequence[Vector]
-    ) -> Product:
-        from osoroi.ingest import update
-
-        def known(crops: Sequence[Crop]) -> Float32[np.ndarray, "b d"]:
-            if crops != embedded:
-                raise Busy("the product's photos or its category were changed meanwhile", hint="try again in a moment")
-            return np.concatenate(vectors)
-
-        return update(self.catalog, self.encoder, product_id, changes, embed=known)
-
     def _put(self, entry: Entry) -> int:
         return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
-
-
-def places_of(settings: Settings) -> dict[Work, int]:
-    """How many requests of each kind may be inside."""
-    return {
-        "searches": settings.searches,
-        "reads": settings.reads,
-        "writes": settings.writes,
-        "batches": settings.batches,
-    }
 
 
 def _usable(catalog: Storage) -> int:

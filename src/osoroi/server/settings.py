@@ -10,6 +10,7 @@ from osoroi.errors import BadRequest
 from osoroi.server import keys as _keys
 from osoroi.server import origins, prefix
 from osoroi.server.keys import Key, Right
+from osoroi.server.limits import Work
 
 KEY_LENGTH = 16
 """Shorter keys are refused: they can be guessed."""
@@ -115,6 +116,11 @@ class Settings:
             )
         if self.write_key is not None and self.write_key == self.read_key:
             raise BadRequest("the read key and the write key are the same", hint="set two different keys")
+
+    @property
+    def places(self) -> dict[Work, int]:
+        """How many requests of each kind may be inside at one time."""
+        return {"searches": self.searches, "reads": self.reads, "writes": self.writes, "batches": self.batches}
 
     @property
     def keyed(self) -> bool:
