@@ -61,7 +61,7 @@ def test_the_loss_is_stated_and_the_file_is_an_encoder_of_its_own(tmp_path: Path
 def test_what_loses_too_much_is_refused_and_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = write_encoder(tmp_path / "encoder.onnx"), tmp_path / "int8.onnx"
     monkeypatch.setattr(quantize, "MOST", -1.0)  # any loss is too much
-    with pytest.raises(Mismatch, match=r"hit@5 loses .* points over 6 queries"):
+    with pytest.raises(Mismatch, match=r"hit@5 loses .* points over 8 queries"):
         quantize.quantize(source, out, "drawn:6", photos=8)
     assert not out.exists()
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from osoroi.encoder.protobuf import fields, length, spans
+from osoroi.encoder.metadata import fields, length, spans
 
 GRAPH: Final = 7
 NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12

@@ -23,12 +23,12 @@ class ScanSettings:
     """How a scan searches. The defaults are measured; results are exact to within ``deviations``.
 
     A snapshot of at least ``coded_from`` vectors has codes. Where a filter allows at most ``exact_up_to`` vectors,
-    all of them are scored exactly: a million codes take longer. Otherwise half as many codes as ``first``, the best of
-    the nearest lists, which hold the share ``opening`` of the vectors, are scored exactly; their errors tell how far
-    down the others have to be, and those of the best ``first`` of all tell it better. A vector is left out where its
-    code falls short by ``deviations`` standard deviations of a code's error. The farthest quarter is left out where at
-    most the share ``edge`` of what remains comes from the quarter before it. ``candidates`` codes are read where they
-    are wanted in order.
+    all of them are scored exactly: a million codes take longer. Otherwise the best ``candidates`` codes are read first
+    (where they are not enough, everything is scanned once more), and ``first`` of them are scored exactly at once;
+    their errors tell how far down the others have to be. Under a filter half as many of the nearest lists, which hold
+    the share ``opening`` of the vectors, tell it first. A vector is left out where its code falls short by
+    ``deviations`` standard deviations of a code's error. The farthest quarter is left out where at most the share
+    ``edge`` of the candidates comes from the quarter before it.
     """
 
     coded_from: int = 2_001

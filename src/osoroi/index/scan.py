@@ -1,8 +1,8 @@
 """Compares with short codes first, then exactly: the index of large catalogs.
 
 A snapshot holds most vectors and does not change. Vectors that were added later form a small tail. A delete leaves a
-tombstone in the snapshot, a mark that every query skips, until the next compaction writes a new one. A query scores the
-best codes of the nearest lists exactly, then reads all codes once, and leaves out only what is so far below by its code
+tombstone in the snapshot, a mark that every query skips, until the next compaction writes a new one. A query reads the
+codes, scores the best candidates exactly, and leaves out only what is so far below by its code
 that it is not among the k best (as sure as six deviations are). It leaves out the quarter of the lists that is
 farthest away, where the lists before those held almost nothing that counts. A filter is a mask over what the scan
 gives, or, where few are allowed, exact scores of those: it never costs recall.
