@@ -18,9 +18,6 @@ from osoroi.garments.rule import Estimate, Rectangle
 BAGS: Final = ("handbag", "backpack", "suitcase")
 """Labels of the detector that are bags."""
 
-LEAST_SCORE: Final = 0.05
-"""Detections of bags that score less are not looked at."""
-
 MOST_BAGS: Final = 3
 """So many bags of a person are looked at, the best ones."""
 
@@ -58,7 +55,7 @@ def bags_near(body: Body, detections: Sequence[tuple[Rectangle, Detection]]) -> 
     columns = np.flatnonzero(body.mask.any(axis=0))
     chosen: list[Detection] = []
     for inside, bag in sorted(detections, key=lambda each: -each[1].score):
-        if bag.label not in BAGS or bag.score < LEAST_SCORE or not len(columns):
+        if bag.label not in BAGS or not len(columns):
             continue
         x, y = (inside[0] + inside[2]) / 2, (inside[1] + inside[3]) / 2
         again = any(overlap(np.array([bag.box]), np.array([one.box]))[0, 0] > SAME_BAG for one in chosen)
@@ -81,15 +78,15 @@ def carried(bags: Sequence[Detection], rows: Sequence[Row]) -> list[Estimate]:
     return [Estimate("bag", best.box, best.score, {"bag": 1.0})]
 
 
-def eyes(body: Body) -> tuple[float, float]:
+def upper_face(body: Body) -> tuple[float, float]:
     """Column and row of the middle between both eyes, in pixels of the pose's crop."""
-    x, y = body.pair(poses.EYES).mean(axis=0).tolist()
+    x, y = body.pair(poses.UPPER_FACE).mean(axis=0).tolist()
     return x, y
 
 
 def crown(body: Body) -> Rectangle | None:
     """The part of the person above the eyes, in pixels of the pose's crop; None where nothing is seen there."""
-    x, y = eyes(body)
+    x, y = upper_face(body)
     left = max(round(x - HEAD_BESIDE * body.torso), 0)
     pixels = body.mask[: max(round(y), 1), left : max(round(x + HEAD_BESIDE * body.torso), 0)]
     rows = np.flatnonzero(pixels.any(axis=1))
@@ -106,7 +103,7 @@ def head_boxes(body: Body) -> list[Rectangle]:
     place = crown(body)
     if place is None:
         return []
-    (x, y), t, top = eyes(body), body.torso, place[1]
+    (x, y), t, top = upper_face(body), body.torso, place[1]
     return [
         (x - CROWN_BESIDE * t, top - HEAD_ABOVE * t, x + CROWN_BESIDE * t, y + CROWN_BELOW * t),
         (x - WHOLE_BESIDE * t, top - WHOLE_ABOVE * t, x + WHOLE_BESIDE * t, float(body.joints[0, 1])),

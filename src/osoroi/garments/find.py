@@ -13,7 +13,7 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.errors import BadPhoto
-from osoroi.garments import accessories, picture, rule
+from osoroi.garments import picture, rule
 from osoroi.garments import profile as profiles
 from osoroi.garments.body import Body
 from osoroi.garments.people import Detection, detect
@@ -98,7 +98,7 @@ def find_in(photo: Reduced, *, box: Box | None = None) -> list[Garment]:
 
 def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) -> list[Garment]:
     """The garments of a reduced photo, or the one in a box."""
-    detections = detect(small, min_score=accessories.LEAST_SCORE)
+    detections = detect(small)
     people = [person for found in largest(detections, small) if (person := examine(small, found.box))]
     if box is not None:
         return [boxed(small, box, people, factor)]
@@ -156,6 +156,8 @@ def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
 
 def of_person(person: Person, detections: list[Detection], photo: Photo) -> list[rule.Estimate]:
     """What one person wears and carries; boxes in pixels of the photo, cut at its edges."""
+    from osoroi.garments import accessories  # nobody wears any where nobody is found
+
     body, height, width = person.body, *photo.shape[:2]
     bags = accessories.bags_near(body, [(squared(body.pose, found.box), found) for found in detections])
     halves = [rule.crop_box(body, stretch) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)]

@@ -34,7 +34,7 @@ NO_KNEES, FEW_KNEES, NO_ANKLES = 0.05, 0.42, 0.15
 the second, and ankles less than the third, the ankles do."""
 
 NOSE, LEFT_EAR, RIGHT_EAR = 0, 7, 8
-EYES = (1, 2, 3, 4, 5, 6)
+UPPER_FACE = (1, 2, 3, 4, 5, 6)
 SHOULDERS, ELBOWS, WRISTS, HANDS = (11, 12), (13, 14), (15, 16), (19, 20)
 HIPS, KNEES, ANKLES, FEET = (23, 24), (25, 26), (27, 28), (29, 30, 31, 32)
 """Rows of the landmarks; of a pair, the person's left comes first."""
