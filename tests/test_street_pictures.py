@@ -13,7 +13,7 @@ from osoroi.cli import main
 from osoroi.data.synthetic.outfits import outfits
 from osoroi.records import Box, Crop, Product, Row
 from osoroi.report import street
-from osoroi.report.grid import GREEN, RED, Cell
+from osoroi.report.grid import GAP, GREEN, RED, Cell
 
 
 def has(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
@@ -29,7 +29,7 @@ def test_true_boxes_are_dashed_and_found_ones_solid_in_the_colour_of_their_match
     plain = street.with_boxes(photo, [], [], set())
     assert plain.shape == (400, street.PHOTO_WIDTH, 3)
     dashed = street.with_boxes(photo, [("top", Box(10, 20, 60, 80))], [], set())
-    edge = dashed[100, 20:120:1].mean(axis=0)  # inside the box nothing is drawn
+    edge = dashed[100, 24:116].mean(axis=0)  # inside the box nothing is drawn
     assert np.array_equal(edge, [90, 90, 90])
     dashes = (dashed[40, 20:120] != 90).any(axis=1)
     assert 0.3 < dashes.mean() < 0.8
@@ -70,7 +70,7 @@ def test_an_evaluation_that_finds_garments_draws_them_and_so_does_its_report(tmp
     told = CliRunner().invoke(main, [*command, "--grid", str(tmp_path / "g.png"), "--json", str(tmp_path / "e.json")])
     assert told.exit_code == 0, told.output
     picture = np.asarray(Image.open(tmp_path / "g.png"))
-    assert picture.shape[1] > street.PHOTO_WIDTH + 5 * 110
+    assert picture.shape[1] == street.PHOTO_WIDTH + GAP + 3 * (street.SIDE + GAP)  # the crop and two products
     assert has(picture[:, : street.PHOTO_WIDTH], GREEN) + has(picture[:, : street.PHOTO_WIDTH], RED) > 100
     told = CliRunner().invoke(main, ["report", str(tmp_path / "e.json"), "--out", str(tmp_path / "report")])
     assert told.exit_code == 0, told.output

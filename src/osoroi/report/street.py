@@ -24,6 +24,8 @@ DASH = 6
 """Pixels of a dash, and of the space after it."""
 
 PHOTO_WIDTH = 260
+SIDE = 110
+"""Pixels of a product."""
 
 
 def pictures(
@@ -81,7 +83,7 @@ def picture(
         used = box if located is None else at_query.get(number)
         crop = None if used is None else photo[used.top : used.bottom, used.left : used.right]
         sheet.append([Cell(crop, kind if crop is not None else f"{kind}\nmissed"), *lists[rows[number].crop.crop_id]])
-    return _beside(with_boxes(photo, true, found, {at for at, _ in pairs}), grid.sheet(sheet, side=110))
+    return _beside(with_boxes(photo, true, found, {at for at, _ in pairs}), grid.sheet(sheet, side=SIDE))
 
 
 def with_boxes(
