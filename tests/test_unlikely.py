@@ -19,8 +19,7 @@ from osoroi.image.swatch import FASHION
 from osoroi.image.swatch import swatch as tee
 from osoroi.search import Searcher
 from osoroi.server import app
-from osoroi.server.decoding import ThreadDecoder
-from shop import RED, SeeingEncoder, fill, goods, picture, serving
+from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
 
 SURE = Calibration(slope=30.0, null=-60.0, level=0.0, spread=0.0)
 DOUBTFUL = Calibration(slope=30.0, null=60.0, level=0.0, spread=0.0)
@@ -55,12 +54,17 @@ def test_the_api_says_that_there_is_nothing_like_it_and_shows_the_nearest(
         assert (filtered["nothing_like_it"], filtered["probability"]) == (False, None)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    yield from chromium()
+
+
 @needs_browser
 @pytest.mark.parametrize("calibration", [SURE, DOUBTFUL])
-def test_the_page_says_so_above_the_nearest_and_takes_it_back(catalog: LocalCatalog, calibration: Calibration) -> None:
+def test_the_page_says_so_above_the_nearest_and_takes_it_back(
+    browser: Browser, catalog: LocalCatalog, calibration: Calibration
+) -> None:
     with serving(judging(calibration), catalog) as address:
-        browsers = chromium()
-        browser: Browser = next(browsers)
         for page in opened(browser, address):
             choose(page, picture(RED))
             note = page.locator(".unlikely")
@@ -72,11 +76,13 @@ def test_the_page_says_so_above_the_nearest_and_takes_it_back(catalog: LocalCata
             expect(note).to_be_visible()
             above, card = note.bounding_box(), page.locator(".grid .card").first.bounding_box()
             assert above["y"] + above["height"] <= card["y"]
+            page.locator("#dial").focus()
+            page.keyboard.press("End")
+            expect(note).to_have_count(0)  # nothing was fitted for another weight
+            page.locator("#own").click()
+            expect(note).to_have_text(NOTE)
             page.locator("[data-lang=ja]").click()
             expect(note).to_have_text("まったく同じものはなさそうです。近いものから並べています。")
-            page.locator("#dial").evaluate("dial => { dial.value = 1; dial.dispatchEvent(new Event('change')) }")
-            expect(note).to_have_count(0)  # nothing was fitted for another weight
-        browsers.close()
 
 
 def test_the_command_line_says_so_on_stderr(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Contradiction(NamedTuple):
     product_id: str
     category: str
     kind: str
-    looks_like: str
+    predicted: str
 
 
 class Agreement(NamedTuple):

@@ -49,7 +49,7 @@ def show_agreement(facts: Mapping[str, Any], width: int) -> None:
     if share <= chance:
         text.show(f"{'':{width}}  these categories say nothing of the photos: leave the column away")
     for one in facts["photos_contradict"]:
-        said = f"{one['product_id']}: {one['category']} is {one['kind']}, and the photo looks like {one['looks_like']}"
+        said = f"{one['product_id']}: {one['category']} is {one['kind']}, and the photo looks like {one['predicted']}"
         text.show(f"{'contradicting':{width}}  {printable(said)}")
 
 

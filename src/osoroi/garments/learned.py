@@ -1,4 +1,4 @@
-r"""Kinds that a catalog teaches: linear discriminant analysis of looks, labelled by the shop's own categories.
+r"""Kinds that a catalog teaches: linear discriminant analysis of features, labelled by the shop's own categories.
 
 Pictures of single garments are told apart badly by a network that knows no shop. The looks of products whose kind the
 shop says tell its other photos, and queries, apart far better (docs/decisions/0017-learned-kinds.md).
@@ -48,15 +48,15 @@ LIKELY: Final = 0.8
 
 
 class LearnedKinds(NamedTuple):
-    """A linear classifier of looks: ``looks @ weights + offsets`` are log likelihoods of the kinds at ``columns``."""
+    """A linear classifier: ``features @ weights + offsets`` are log likelihoods of the kinds at ``columns``."""
 
     columns: Int64[np.ndarray, "c"]
     weights: Float64[np.ndarray, "d c"]
     offsets: Float64[np.ndarray, "c"]
 
-    def likelihoods(self, looks: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n c"]:
+    def likelihoods(self, features: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n c"]:
         """Log likelihood of each learned kind, up to a constant in each row."""
-        logs: Float64[np.ndarray, "n c"] = (looks @ self.weights + self.offsets) / TEMPERATURE
+        logs: Float64[np.ndarray, "n c"] = (features @ self.weights + self.offsets) / TEMPERATURE
         return logs
 
 
@@ -66,13 +66,13 @@ def certain(rows: Float32[np.ndarray, "n k"]) -> Bool[np.ndarray, "n"]:
     return known
 
 
-def learn(looks: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> LearnedKinds | None:
-    """The classifier of products with these looks, whose kinds stand at the columns ``labels`` of the part; -1 where
+def learn(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> LearnedKinds | None:
+    """The classifier of products with these features, whose kinds stand at the columns ``labels`` of the part; -1 where
     the kind is not known. None where fewer than two kinds, or too few products, can be learned from.
 
-    >>> looks = np.repeat(np.eye(2, dtype=np.float32), 60, axis=0)
-    >>> learned = learn(looks, np.repeat([4, 7], 60))
-    >>> learned.columns.tolist(), learned.likelihoods(looks[[0, -1]]).argmax(1).tolist()
+    >>> features = np.repeat(np.eye(2, dtype=np.float32), 60, axis=0)
+    >>> learned = learn(features, np.repeat([4, 7], 60))
+    >>> learned.columns.tolist(), learned.likelihoods(features[[0, -1]]).argmax(1).tolist()
     ([4, 7], [0, 1])
     """
     columns, counts = np.unique(labels[labels >= 0], return_counts=True)
@@ -80,7 +80,7 @@ def learn(looks: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> 
     used = np.isin(labels, columns)
     if len(columns) < 2 or used.sum() < MIN_LABELLED:
         return None
-    rows, names = looks[used].astype(np.float64), np.searchsorted(columns, labels[used])
+    rows, names = features[used].astype(np.float64), np.searchsorted(columns, labels[used])
     means = np.stack([rows[names == number].mean(axis=0) for number in range(len(columns))])
     apart = rows - means[names]
     within = apart.T @ apart / len(rows)
@@ -91,7 +91,7 @@ def learn(looks: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> 
 
 
 def sharpened(
-    learned: LearnedKinds, looks: Float32[np.ndarray, "n d"], rows: Float32[np.ndarray, "n k"]
+    learned: LearnedKinds, features: Float32[np.ndarray, "n d"], rows: Float32[np.ndarray, "n k"]
 ) -> Float32[np.ndarray, "n k"]:
     """Parts ``kind`` after the looks have been weighed in by Bayes' rule; one that is known stays as it is.
 
@@ -104,7 +104,7 @@ def sharpened(
     """
     chances = rows.astype(np.float64) ** 2
     shared = chances[:, learned.columns]
-    logs = np.log(shared + FLOOR) + learned.likelihoods(looks)
+    logs = np.log(shared + FLOOR) + learned.likelihoods(features)
     posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
     posterior *= shared.sum(axis=1, keepdims=True) / posterior.sum(axis=1, keepdims=True)
     chances[:, learned.columns] = posterior
@@ -112,17 +112,17 @@ def sharpened(
 
 
 def held_out(
-    looks: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"], kinds: int
+    features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"], kinds: int
 ) -> Float64[np.ndarray, "n k"] | None:
     """Probability of each kind for each product by a classifier of the other half, every second one; None where a half
     is too small to learn from."""
     chances = np.zeros((len(labels), kinds))
     half = np.arange(len(labels)) % 2
     for number in (0, 1):
-        classifier = learn(looks[half != number], labels[half != number])
+        classifier = learn(features[half != number], labels[half != number])
         if classifier is None:
             return None
-        logs = classifier.likelihoods(looks[half == number])
+        logs = classifier.likelihoods(features[half == number])
         posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
         chances[np.ix_(half == number, classifier.columns)] = posterior / posterior.sum(axis=1, keepdims=True)
     return chances

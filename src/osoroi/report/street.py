@@ -87,14 +87,14 @@ def picture(
 
 
 def with_boxes(
-    photo: UInt8[np.ndarray, "_ _ 3"], true: Iterable[KindBox], found: Iterable[KindBox], right: set[int]
+    photo: UInt8[np.ndarray, "_ _ 3"], true: Iterable[KindBox], located: Iterable[KindBox], right: set[int]
 ) -> UInt8[np.ndarray, "_ _ 3"]:
     """The photo ``PHOTO_WIDTH`` pixels wide with true boxes dashed, and found ones solid: green where their number is
     among ``right``, else red."""
     factor = PHOTO_WIDTH / photo.shape[1]
     canvas = Image.fromarray(photo).resize((PHOTO_WIDTH, max(1, round(photo.shape[0] * factor))))
     draw = ImageDraw.Draw(canvas)
-    for number, (kind, box) in enumerate(found):
+    for number, (kind, box) in enumerate(located):
         colour = GREEN if number in right else RED
         left, top, last, bottom = (round(side * factor) for side in box)
         draw.rectangle((left, top, max(last - 1, left), max(bottom - 1, top)), outline=colour, width=2)
