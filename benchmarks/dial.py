@@ -1,10 +1,11 @@
 """What the detail dial does: of the first 5 products, how many have the colour, and how many the type, of what asked.
 
-    python benchmarks/dial.py [--encoder FILE] [--composed] [--json FILE]
+    python benchmarks/dial.py [--encoder FILE] [--all | --composed] [--json FILE]
 
 Every H&M top asks by its product photo (``--composed``: by a street photo composed from it) among all others, itself
 left out and nothing else: its own design in other colours stands there too. Colour is the shop's ``colour_master``,
-type its finest category (blouse, sweater, …); tops without a colour name do not ask. Intervals draw whole designs. The
+type its finest category (blouse, sweater, …); tops without a colour name do not ask. ``--all``: every product asks
+among all, and type is the kind (top, skirt, …). The shop's categories are given. Intervals draw whole designs. The
 photos are for research only; ``OSOROI_DATA`` names their folder.
 """
 
@@ -22,7 +23,8 @@ from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto
 from osoroi.evaluation import bootstrap
-from osoroi.records import Crop, Product
+from osoroi.garments.part import known_kind
+from osoroi.records import Crop, Input, Product
 
 DATA = Path(os.environ.get("OSOROI_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 STEPS = 10
@@ -51,28 +53,29 @@ class Point(NamedTuple):
     kind: bootstrap.Interval
 
 
-def tops(encoder: Encoder, composed: bool) -> Tops:
-    """Every top with a product photo, and with a composed street photo where those ask."""
-    table = f"{DATA / 'hm' / 'manifest.csv'}?recipe=hm"
+def tops(encoder: Encoder, composed: bool, recipe: str = "hm") -> Tops:
+    """Every top with a product photo, and with a composed street photo where those ask; every product by ``hm_all``."""
+    table = f"{DATA / 'hm' / 'manifest.csv'}?recipe={recipe}"
     dataset = f"composed:{table}&scenes={DATA / 'ccp' / 'bg'}&views=1" if composed else f"table:{table}"
     sides: dict[str, dict[str, tuple[Product, Crop]]] = {"shop": {}, "street": {}}
     for product, crop in open_dataset(dataset).rows():
         sides[crop.domain].setdefault(product.product_id, (product, crop))
     asks = sides["street" if composed else "shop"]
     names = [name for name in sides["shop"] if name in asks]
-    found = vectors(encoder, [sides["shop"][name][1] for name in names])
-    asking = vectors(encoder, [asks[name][1] for name in names]) if composed else found
+    found = vectors(encoder, [sides["shop"][name] for name in names])
+    asking = vectors(encoder, [asks[name] for name in names]) if composed else found
     readable = np.isfinite(found[:, 0]) & np.isfinite(asking[:, 0])
     products = [sides["shop"][name][0] for name, there in zip(names, readable, strict=True) if there]
     return Tops(products, found[readable], asking[readable])
 
 
-def vectors(encoder: Encoder, crops: list[Crop]) -> Float32[np.ndarray, "n d"]:
-    """One row a crop; not a number where its garment does not stand out, or its photo cannot be read."""
-    rows = np.full((len(crops), encoder.dim), np.nan, np.float32)
-    for number, crop in enumerate(crops):
+def vectors(encoder: Encoder, rows_of: list[tuple[Product, Crop]]) -> Float32[np.ndarray, "n d"]:
+    """One row a crop, in the kind of its product's category; not a number where its photo cannot be read."""
+    rows = np.full((len(rows_of), encoder.dim), np.nan, np.float32)
+    for number, (product, crop) in enumerate(rows_of):
         try:
-            rows[number] = encoder.encode([image.crop(crop.photo, crop.box, encoder.preprocessing[crop.domain])])[0]
+            pixels = image.crop(crop.photo, crop.box, encoder.preprocessing[crop.domain])
+            rows[number] = encoder.encode_inputs([Input(pixels, encoder.clues_of(product))])[0]
         except BadPhoto:
             continue
     return rows
@@ -90,11 +93,13 @@ def share(names: np.ndarray, best: np.ndarray) -> Float64[np.ndarray, "q"]:
     return same.mean(axis=1)
 
 
-def measure(encoder: Encoder, composed: bool) -> tuple[list[Point], bootstrap.Interval, int]:
+def measure(encoder: Encoder, composed: bool, every: bool = False) -> tuple[list[Point], bootstrap.Interval, int]:
     """A point for each step of the dial and for the encoder's own weights, last; and what the dial adds in colour."""
-    given = tops(encoder, composed)
-    colour, kind = given.attribute("colour_master"), given.attribute("kind")
-    asks = ~np.isin(colour, NAMELESS)
+    given = tops(encoder, composed, recipe="hm_all" if every else "hm")
+    colour, kind = given.attribute("color" if every else "colour_master"), given.attribute("kind")
+    if every:
+        kind = np.array([known_kind(product) or "" for product in given.products])
+    asks = ~np.isin(colour, NAMELESS) & (kind != "")
     designs = np.unique([product.design_id or product.product_id for product in given.products], return_inverse=True)[1]
     shares = []
     dials: list[float | None] = [*(step / STEPS for step in range(STEPS + 1)), None]
@@ -111,13 +116,16 @@ def measure(encoder: Encoder, composed: bool) -> tuple[list[Point], bootstrap.In
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--encoder", type=Path)
-    parser.add_argument("--composed", action="store_true")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--composed", action="store_true")
+    which.add_argument("--all", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     encoder = Encoder.open(arguments.encoder)
-    points, gain, asked = measure(encoder, arguments.composed)
-    print(f"{asked:,} tops ask by a {'composed street' if arguments.composed else 'product'} photo; "
-          f"encoder {encoder.fingerprint[:12]}")  # fmt: skip
+    points, gain, asked = measure(encoder, arguments.composed, arguments.all)
+    what = "products" if arguments.all else "tops"
+    by = "composed street" if arguments.composed else "product"
+    print(f"{asked:,} {what} ask by a {by} photo; encoder {encoder.fingerprint[:12]}")
     print("dial  same colour         same type")
     for point in points:
         name = "own " if point.dial is None else f"{point.dial:.1f} "

@@ -30,7 +30,7 @@ def test_colour_grows_and_type_falls_along_the_dial(monkeypatch):
         Product(f"p{number}", attributes={"kind": f"k{kind}", "colour_master": f"c{colour}"})
         for number, (kind, colour) in enumerate(zip(kinds, colours, strict=True))
     ]
-    monkeypatch.setattr(dial, "tops", lambda encoder, composed: dial.Tops(products, vectors, vectors))
+    monkeypatch.setattr(dial, "tops", lambda encoder, composed, recipe: dial.Tops(products, vectors, vectors))
 
     class Both:
         def weigh(self, vectors, detail):

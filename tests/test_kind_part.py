@@ -204,9 +204,9 @@ def test_an_update_of_the_category_or_the_kind_reaches_the_vectors(shop: osoroi.
 
 
 def test_a_search_knows_the_share_of_products_with_a_kind_and_notices_changes(shop: osoroi.Catalog) -> None:
-    assert shop._searcher.categorised() == pytest.approx(3 / 4)
+    assert shop._searcher.kinds().categorised == pytest.approx(3 / 4)
     shop.update("d", category="Bags")
-    assert shop._searcher.categorised() == 1
+    assert shop._searcher.kinds().categorised == 1
 
 
 def test_reencode_gives_the_kinds_of_the_categories(tmp_path: Path, encoder: Encoder) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi import image
+from osoroi import categories, image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import REENCODE, BadDataset, BadPhoto, OtherEncoder
@@ -78,7 +78,8 @@ def add(
     decides its metadata, however far the others are. To add the same rows again changes nothing. Products that others
     change or remove meanwhile stop nothing. ``on_problem`` gets each
     photo that cannot be read; where the catalog has an earlier vector of that crop, the vector stays. Crops that the
-    rows of a product no longer name are removed at the end. Raises BadDataset where the rows cannot be read: what was
+    rows of a product no longer name are removed at the end, and categories that no dictionary knows are learned from
+    the photos of their products. Raises BadDataset where the rows cannot be read: what was
     committed until then stays, and no crop is removed. Raises OtherEncoder where the catalog has another encoder.
     """
     demand_encoder(catalog, encoder)
@@ -93,6 +94,7 @@ def add(
             try:
                 if entries:
                     catalog.put(entries, fingerprint=encoder.fingerprint)
+                    run.unread |= categories.unread(encoder, (entry.product for entry in entries))
                 break
             except BadPhoto:  # somebody removed the product, and a compaction its photo, since they were read
                 if not attempts_left:
@@ -102,6 +104,7 @@ def add(
         run.record(outcomes, unreadable=len(problems), embedded=len(vectors))
         on_progress(run.count)
     run.count.dropped = sum(catalog.drop(product_id, crops) for product_id, crops in run.unnamed.items() if crops)
+    categories.learn(catalog, encoder, run.unread)
     return run.count
 
 
@@ -187,6 +190,7 @@ class _Run:
     outcome: dict[str, Outcome] = field(default_factory=dict)
     unnamed: dict[str, set[str]] = field(default_factory=dict)  # product id -> stored crops that no row has named
     crops: set[int] = field(default_factory=set)  # a hash for each crop that was named
+    unread: set[str] = field(default_factory=set)  # categories of new or changed products that tell no kind
 
     def see(self, product: Product, crop: Crop) -> None:
         """Count a row of a shop crop. Raises BadDataset for a crop of a product that has been named before."""

@@ -3,7 +3,7 @@ public ``Catalog`` all search here."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -15,6 +15,9 @@ from osoroi.encoder.calibration import DEPTH, agreement, appearance
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 
+if TYPE_CHECKING:
+    from osoroi.garments.learned import LearnedKinds
+
 K = 10
 """Products of one search by default."""
 
@@ -24,8 +27,16 @@ DETAIL_ALONE = Clues(known={})
 UNLIKELY = 0.2
 """Chance below which a response says that the product itself is probably not in the catalog."""
 
-SAMPLE = 256
-"""Vectors of a catalog that tell the share of its products whose kind the shop says."""
+SAMPLE = 2048
+"""Vectors of a catalog that tell the share of its products whose kind the shop says, and teach the kinds of queries."""
+
+
+class KindFacts(NamedTuple):
+    """What a sample of a catalog says of kinds: the share of products whose kind the shop says, and a classifier of
+    looks, None where too few are known."""
+
+    categorised: float
+    learned: "LearnedKinds | None"
 
 
 class Searcher:
@@ -43,7 +54,7 @@ class Searcher:
             )
         self.encoder = encoder
         self.catalog = catalog
-        self._categorised = (-1, 1.0)  # a commit, and the share of products whose kind was known then
+        self._kinds = (-1, KindFacts(1.0, None))  # a commit, and what was known of kinds then
 
     def search(  # noqa: PLR0913  the wishes of one query are plain keywords here
         self,
@@ -67,7 +78,7 @@ class Searcher:
         ``#b03a2e``, ``navy`` or ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
         query = self.encoder.input_of(photo, None if box is None else Box.of(box), "street", kind=kind)
-        vector = self.encoder.encode_inputs([query])  # [1 d], parts of unit length
+        vector = self.encode([query])  # [1 d], parts of unit length
         if detail_from is not None:
             from osoroi.image.swatch import photo_or_swatch
 
@@ -91,7 +102,9 @@ class Searcher:
         threads: int = 1,
     ) -> list[list[Hit]]:
         """The hits of each photo, as ``search`` gives them; photos are read on threads and encoded in batches."""
-        vectors = self.encoder.encode_photos(photos, "street", boxes=boxes, kinds=kinds, threads=threads)
+        vectors = self.encoder.encode_photos(
+            photos, "street", boxes=boxes, kinds=kinds, threads=threads, encode=self.encode
+        )
         judged = detail is None
         return [self.nearest(row[None], k, offset=offset, where=where, detail=detail, judged=judged) for row in vectors]
 
@@ -128,7 +141,7 @@ class Searcher:
         without a filter: one may leave the very product out."""
         if k < 1 or offset < 0:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
-        query = self.encoder.weigh(vector, detail, categorised=self.categorised())  # [1 d]
+        query = self.encoder.weigh(vector, detail, categorised=self.kinds().categorised)  # [1 d]
         judged = judged and where is None
         depth = max(k + offset, DEPTH) if judged else k + offset
         hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), vector)
@@ -148,14 +161,35 @@ class Searcher:
             for hit, chance in zip(hits, chances, strict=True)
         ]
 
-    def categorised(self) -> float:
-        """The share of products whose kind the shop says, from a sample of vectors; 1 where nothing depends on it."""
+    def kinds(self) -> KindFacts:
+        """What a sample of the catalog says of kinds; all categorised where the encoder has no part for them."""
         if not self.encoder.has_kind:
-            return 1.0
+            return KindFacts(1.0, None)
         seq = self.catalog.seq
-        if self._categorised[0] != seq:
-            self._categorised = (seq, self.encoder.share_of_known(self.catalog.sample(SAMPLE)))
-        return self._categorised[1]
+        if self._kinds[0] != seq:
+            from osoroi.encoder.learned import learn_kinds
+
+            sample = self.catalog.sample(SAMPLE)
+            self._kinds = (seq, KindFacts(self.encoder.share_of_known(sample), learn_kinds(self.encoder, sample)))
+        return self._kinds[1]
+
+    def encode(self, queries: Sequence[Input]) -> Float32[np.ndarray, "n d"]:
+        """Vectors of queries, each part of unit length, with what the catalog teaches of their kinds."""
+        return self.with_learned_kinds(queries, self.encoder.encode_inputs(queries))
+
+    def with_learned_kinds(
+        self, queries: Sequence[Input], vectors: Float32[np.ndarray, "n d"]
+    ) -> Float32[np.ndarray, "n d"]:
+        """Vectors of queries in which, where nothing but a picture tells the kind, the catalog's own products have a
+        say: their looks and the shop's categories (``garments.learned``). A body in the photo tells more than they."""
+        alone = [number for number, query in enumerate(queries) if query.clues == Clues()]
+        if not alone or not self.encoder.has_kind or (classifier := self.kinds().learned) is None:
+            return vectors
+        from osoroi.encoder.learned import with_learned_kind
+
+        changed = vectors.copy()
+        changed[alone] = with_learned_kind(self.encoder, vectors[alone], classifier)
+        return changed
 
     def explain(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
         """Neighbors as hits with the cosine of each part, whatever the weights were."""

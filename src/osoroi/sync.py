@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from osoroi import image
+from osoroi import categories, image
 from osoroi.catalog import Entry, Storage, StoredProduct
 from osoroi.data.links import Fetched
 from osoroi.encoder import Encoder, loader
@@ -108,7 +108,8 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
     on_problem: Callable[[Problem], None] = lambda problem: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SyncCount:
-    """Make the catalog equal to ``rows``, in one commit.
+    """Make the catalog equal to ``rows``, in one commit. Categories that no dictionary knows are then learned from the
+    photos of their products, in commits of their own.
 
     ``spared`` names, once the rows have been read, products that stay whatever the rows say; None removes no product.
     A photo that cannot be read keeps the vector that is stored. ``on_progress`` gets the products done and all of them.
@@ -142,6 +143,8 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
             remove=plan.remove,
         )
         stage.committed()
+    if categories.learn(catalog, encoder, categories.unread(encoder, (one.product for one in plan.entries))):
+        plan.count.seq = catalog.seq
     plan.count.removed = len(plan.remove)
     return plan.count
 

@@ -16,7 +16,7 @@ from osoroi.evaluation import evaluate, results
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.labels import LABELLED
 from osoroi.evaluation.results import Evaluation, Protocol, Task
-from osoroi.report import examples, grid
+from osoroi.report import examples, grid, street
 from osoroi.text import printable
 
 BY_CATEGORY = ("hit@5", "nDCG@5")
@@ -45,7 +45,11 @@ RUN_TOP_K = 1000
     "--no-categories", is_flag=True, help="Products' kinds are told by their photos, not by their categories."
 )
 @click.option("--by", type=click.Choice(["category"]), help="Print numbers for each category too.")
-@click.option("--grid", type=options.Target(), help="Write a picture of results: a query per column, an arm per row.")
+@click.option(
+    "--grid",
+    type=options.Target(),
+    help="Write a picture: a query per column, an arm per row; with --find photos, boxes and lists.",
+)
 @click.option("--json", "file", type=options.Target(), help="Write everything, results included, as JSON.")
 @click.option("--run", type=options.Target(folder=True), help="Write qrels and run files for trec_eval to this folder.")
 @click.option("--check", type=click.Path(path_type=Path), help="Reproduce the numbers of such a JSON file.")
@@ -124,7 +128,9 @@ def _write(evaluation: Evaluation, how: dict[str, Any]) -> None:
         results.write_trec(evaluation, how["run"])
     if how["grid"]:
         readers = [open_dataset(name) for name in (evaluation.task.dataset, *evaluation.task.distractors)]
-        grid.write(how["grid"], examples.overview(evaluation, readers, seed=how["seed"]))
+        found = street.pictures(evaluation, readers, seed=how["seed"]) if evaluation.task.protocol.find else []
+        overview = street.stacked(found) if found else examples.overview(evaluation, readers, seed=how["seed"])
+        grid.write(how["grid"], overview)
 
 
 def heading(evaluation: Evaluation) -> str:

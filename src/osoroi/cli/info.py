@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
+from osoroi import categories
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import options, text
 from osoroi.encoder import KIND, Encoder
 from osoroi.garments import read_category
 from osoroi.text import number, printable
+
+NO_CATEGORY = "(no category)"
 
 
 @click.command()
@@ -30,10 +33,24 @@ def command(path: Path, as_json: bool) -> None:
     else:
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            if name != "kinds":
+            if name not in ("kinds", "photos_agree", "photos_contradict"):
                 text.show(f"{name.removesuffix('_s'):{width}}  {printable(plain(name, value))}")
-        for kind, categories in facts.get("kinds", {}).items():
-            text.show(f"{kind + ' is':{width}}  {printable(plain('', categories))}")
+        for kind, words in facts.get("kinds", {}).items():
+            text.show(f"{kind + ' is':{width}}  {printable(plain('', words))}")
+        show_agreement(facts, width)
+
+
+def show_agreement(facts: Mapping[str, Any], width: int) -> None:
+    """How well photos and categories agree, and the products where they do not."""
+    if "photos_agree" not in facts:
+        return
+    share, chance, products = (facts["photos_agree"][name] for name in ("share", "chance", "products"))
+    text.show(f"{'photos agree':{width}}  with {share:.0%} of {products:,} categories; {chance:.0%} by chance")
+    if share <= chance:
+        text.show(f"{'':{width}}  these categories say nothing of the photos: leave the column away")
+    for one in facts["photos_contradict"]:
+        said = f"{one['product_id']}: {one['category']} is {one['kind']}, and the photo looks like {one['predicted']}"
+        text.show(f"{'contradicting':{width}}  {printable(said)}")
 
 
 def of_encoder(encoder: Encoder) -> dict[str, Any]:
@@ -53,7 +70,25 @@ def of_catalog(folder: Path) -> dict[str, Any]:
     """Contents of the catalog, and the state of its index."""
     with LocalCatalog.open(folder, readonly=True) as catalog:
         facts: dict[str, Any] = {"kind": "catalog", **asdict(catalog.info())}
-        return facts | ({"kinds": kinds_of(catalog.categories())} if KIND in facts["parts"] else {})
+        return facts | (kind_facts(catalog) if KIND in facts["parts"] else {})
+
+
+def kind_facts(catalog: LocalCatalog) -> dict[str, Any]:
+    """What the categories are read as, which of them photos told, and where photos contradict them."""
+    kinds = kinds_of(catalog.categories())
+    learned = {
+        category: kind
+        for category in kinds.get("by_picture", {})
+        if category != NO_CATEGORY and (kind := categories.learned_kind(catalog, category)) is not None
+    }
+    kinds = kinds | {"by_picture": {word: n for word, n in kinds.get("by_picture", {}).items() if word not in learned}}
+    facts: dict[str, Any] = {"kinds": {kind: words for kind, words in kinds.items() if words}}
+    if learned:
+        facts["learned"] = learned
+    if (judged := categories.agreement(catalog)) is not None:
+        facts["photos_agree"] = {"products": judged.products, "share": judged.share, "chance": judged.chance}
+        facts["photos_contradict"] = [one._asdict() for one in judged.contradictions]
+    return facts
 
 
 def kinds_of(categories: Mapping[str | None, int]) -> dict[str, Any]:
@@ -65,7 +100,7 @@ def kinds_of(categories: Mapping[str | None, int]) -> dict[str, Any]:
     kinds: dict[str, Any] = {}
     for category, products in categories.items():
         kind = read_category(category) if category else None
-        kinds.setdefault(kind or "by_picture", {})[category or "(no category)"] = products
+        kinds.setdefault(kind or "by_picture", {})[category or NO_CATEGORY] = products
     unread = kinds.pop("by_picture", None)
     return kinds | ({} if unread is None else {"by_picture": unread})
 

@@ -98,7 +98,7 @@ def command(
 
         start = time.perf_counter()
         if photo is not None and garment == ALL:
-            lists = [(each, search(each.box, each.kinds)) for each in chosen]
+            lists = [(each, search(each.box, each.known_kinds)) for each in chosen]
             took_s = time.perf_counter() - start
             lists = [(each, sorted_by(hits, sort) if sort else hits) for each, hits in lists]
             suggest(products, where, *(hits for _, hits in lists))
@@ -110,7 +110,7 @@ def command(
                 show_each(lists, offset, left=beyond(offset, products.count(where=where)))
             return
         if chosen:
-            hits = search(chosen[0].box, chosen[0].kinds)
+            hits = search(chosen[0].box, chosen[0].known_kinds)
         else:
             hits = searcher.similar(str(like), **options_of) if photo is None else search(box, kind)
         box = chosen[0].box if chosen else box

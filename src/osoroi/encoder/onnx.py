@@ -1,7 +1,7 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +43,9 @@ DIAL: Final = "detail"
 
 TRIAL_S: Final = 60.0
 """Seconds that a file may take for two crops when it is opened."""
+
+Encode = Callable[[Sequence[Input]], Float32[np.ndarray, "b d"]]
+"""What turns crops with their clues into vectors."""
 
 
 class Encoder:
@@ -241,8 +244,10 @@ class Encoder:
         boxes: Sequence[BoxLike | None] | None = None,
         kinds: Sequence[Kinds | None] | None = None,
         threads: int = 1,
+        encode: Encode | None = None,
     ) -> Float32[np.ndarray, "b d"]:
-        """One vector for each photo of a domain, each part of unit length. Arguments are as in ``encode_query``."""
+        """One vector for each photo of a domain, each part of unit length. ``encode`` takes the place of
+        ``encode_inputs``; other arguments are as in ``encode_query``."""
         if not isinstance(photos, list | tuple):
             raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
         for name, given in (("boxes", boxes), ("kinds", kinds)):
@@ -257,7 +262,7 @@ class Encoder:
 
         rows = [np.empty((0, self.dim), np.float32)]
         items = zip(photos, places, kinds or [None] * len(photos), strict=True)
-        for batch in loader.encode(items, self.encode_inputs, read, threads=threads):
+        for batch in loader.encode(items, encode or self.encode_inputs, read, threads=threads):
             for error in batch.errors.values():
                 raise error
             rows.append(batch.vectors)

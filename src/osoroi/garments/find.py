@@ -52,7 +52,7 @@ class Garment:
 
     ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
     the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it. ``kinds`` has
-    the share of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.kinds)``.
+    the share of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.known_kinds)``.
     ``colors`` are its main colours as codes such as ``#b03a2e``, the most frequent first.
     """
 
@@ -62,6 +62,12 @@ class Garment:
     person: int | None
     kinds: Mapping[str, float] = field(default_factory=dict, hash=False)
     colors: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def known_kinds(self) -> Mapping[str, float] | None:
+        """What to tell a search of its kind; None where nobody wears it, since then a search with the shop's products
+        at hand judges the picture better."""
+        return None if self.person is None else self.kinds or {self.kind: 1.0}
 
 
 @dataclass(frozen=True)

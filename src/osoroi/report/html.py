@@ -16,7 +16,7 @@ from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import Difference, SeedGroup, System
 from osoroi.evaluation.metrics import STANDARD
 from osoroi.evaluation.results import Evaluation
-from osoroi.report import charts, results_grid
+from osoroi.report import charts, grid, results_grid, street
 from osoroi.report.charts import Series
 from osoroi.report.results_grid import ACROSS, ResultGrid
 
@@ -91,6 +91,7 @@ class Page(NamedTuple):
     difference_plots: list[Plot]
     difference_rows: list[list[str]]
     grids: list[ResultGrid] | None
+    street: list[str]
     across: int
     fingerprint: str
     sources: list[ResultSource]
@@ -134,6 +135,8 @@ def view(groups: Sequence[SeedGroup], *, readers: Iterable[Reader] | None, count
     main = next(each for each in systems if each.arm == first.main and each.evaluations == groups[0].evaluations)
     plots, rows = _differences(main, [each for each in systems if each != main])
     shown = _shown(systems, groups)
+    readers = None if readers is None else list(readers)
+    street_photos = [] if readers is None else street.pictures(first, readers, count=count, seed=seed)
     return Page(
         facts=_facts(first),
         by_category=[_category_table(systems, metric) for metric in HEADLINE],
@@ -144,6 +147,7 @@ def view(groups: Sequence[SeedGroup], *, readers: Iterable[Reader] | None, count
         difference_plots=plots,
         difference_rows=rows,
         grids=None if readers is None else results_grid.grids(shown, readers, count=count, seed=seed),
+        street=[results_grid.uri(grid.jpeg(each, width=1000, height=1600)) for each in street_photos],
         across=ACROSS,
         fingerprint=first.data.fingerprint[:12],
         sources=[

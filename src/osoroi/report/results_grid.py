@@ -103,5 +103,10 @@ class Photos:
         if (domain, name) not in self._uris:
             picture = None if crop is None else grid.picture_of(crop)
             data = b"" if picture is None else grid.jpeg(picture, **THUMB)
-            self._uris[domain, name] = f"data:image/jpeg;base64,{b64encode(data).decode()}" if data else ""
+            self._uris[domain, name] = uri(data) if data else ""
         return self._uris[domain, name]
+
+
+def uri(data: bytes) -> str:
+    """A JPEG as a data URI."""
+    return f"data:image/jpeg;base64,{b64encode(data).decode()}"

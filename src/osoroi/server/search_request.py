@@ -65,7 +65,7 @@ class SearchRequest:
 
     def of(self, garment: Garment) -> "SearchRequest":
         """The same search by one garment that was found in its photo."""
-        return replace(self, garment=None, box=garment.box, kind=garment.kinds or garment.kind)
+        return replace(self, garment=None, box=garment.box, kind=garment.known_kinds)
 
 
 @dataclass(frozen=True)

@@ -291,9 +291,10 @@ class Service:
     async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> Vector:
         """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
         with stage("decode"):
-            crop = await self.decoder.crop(photo, box, self.encoder.preprocessing[domain])
+            query = Input(await self.decoder.crop(photo, box, self.encoder.preprocessing[domain]), clues)
         with stage("encode"):
-            return await self.batcher.encode(Input(crop, clues))
+            vector = await self.batcher.encode(query)
+        return await self.read(self.searcher.with_learned_kinds, [query], vector) if domain == "street" else vector
 
     async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> Vector:
         """The vector of a garment in a street photo. Its place on a body is looked for where ``kind`` does not say what

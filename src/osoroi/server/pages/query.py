@@ -83,7 +83,7 @@ class Query:
         box, kind = self.content if state.garment is None else None, None
         if number is not None:
             garment = self.garments[number - 1]
-            box, kind = garment.box, garment.kinds if state.box is None else None
+            box, kind = garment.box, garment.known_kinds if state.box is None else None
         return state.search_request(self.photo, box=box, kind=kind or None, detail_photo=self.detail_photo)
 
 

@@ -1,0 +1,33 @@
+"""What the stored vectors of a catalog teach an encoder: the kind of a photo from its looks."""
+
+import numpy as np
+from jaxtyping import Float32
+
+from osoroi.encoder.metadata import KIND
+from osoroi.encoder.onnx import Encoder
+from osoroi.garments import learned
+from osoroi.garments.learned import LearnedKinds
+
+
+def learn_kinds(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> LearnedKinds | None:
+    """A classifier of looks from stored vectors, by those whose kind is certain.
+
+    None where they are too few, or the encoder has no part ``kind``. Of many vectors a few thousand are used.
+    """
+    if not encoder.has_kind:
+        return None
+    columns = encoder.columns[KIND]
+    vectors = vectors[:: -(-len(vectors) // learned.ENOUGH) or 1]
+    kinds = vectors[:, columns]
+    labels = np.where(learned.certain(kinds), kinds.argmax(axis=1), -1)
+    return learned.learn(vectors[:, : columns.start], labels)
+
+
+def with_learned_kind(
+    encoder: Encoder, vectors: Float32[np.ndarray, "b d"], classifier: LearnedKinds
+) -> Float32[np.ndarray, "b d"]:
+    """The vectors of photos with what their looks say of their kind; a kind that is certain stays."""
+    columns = encoder.columns[KIND]
+    changed = vectors.copy()
+    changed[:, columns] = learned.sharpened(classifier, vectors[:, : columns.start], vectors[:, columns])
+    return changed

@@ -1,0 +1,202 @@
+"""Kinds that a catalog's own products teach: the classifier, and what it does to queries."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import osoroi
+from osoroi import categories
+from osoroi.catalog import Entry
+from osoroi.cli import main
+from osoroi.encoder import KIND, Encoder
+from osoroi.encoder.learned import learn_kinds, with_learned_kind
+from osoroi.garments import learned
+from osoroi.garments.kinds import NAMES
+from osoroi.garments.posterior import part
+from osoroi.image.swatch import swatch
+from osoroi.records import Clues, Crop, Input, Product
+
+BAG, SKIRT, TOP, SCARF = (NAMES.index(name) for name in ("bag", "skirt", "top", "scarf"))
+
+COLORS = ("navy", "red", "green", "grey", "mustard", "brown")
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def clouds(rng: np.random.Generator, dim: int, counts: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Looks around one centre a kind, and their labels."""
+    centres = rng.normal(size=(len(counts), dim))
+    labels = np.repeat(list(counts), list(counts.values()))
+    rows = np.repeat(centres, list(counts.values()), axis=0) + 0.5 * rng.normal(size=(len(labels), dim))
+    return unit(rows), labels.astype(np.int64)
+
+
+def test_likelihoods_are_those_of_gaussians_with_one_shrunk_covariance() -> None:
+    looks, labels = clouds(np.random.default_rng(1), 3, {TOP: 70, BAG: 40, SKIRT: 25})
+    fitted = learned.learn(looks, labels)
+    assert fitted is not None
+    assert fitted.columns.tolist() == sorted([TOP, BAG, SKIRT])
+    scatter = np.zeros((3, 3))
+    means = {}
+    for kind in (TOP, BAG, SKIRT):
+        rows = looks[labels == kind].astype(float)
+        means[kind] = rows.mean(axis=0)
+        for row in rows:
+            scatter += np.outer(row - means[kind], row - means[kind])
+    scatter /= len(looks)
+    covariance = 0.9 * scatter + 0.1 * np.trace(scatter) / 3 * np.eye(3)
+    inverse = np.linalg.inv(covariance)
+    x = looks[5].astype(float)
+    exponents = {kind: -0.5 * (x - mean) @ inverse @ (x - mean) for kind, mean in means.items()}
+    said = dict(zip(fitted.columns.tolist(), fitted.likelihoods(looks[5:6])[0].tolist(), strict=True))
+    assert said[TOP] - said[BAG] == pytest.approx((exponents[TOP] - exponents[BAG]) / 2, rel=1e-5)
+    assert said[SKIRT] - said[BAG] == pytest.approx((exponents[SKIRT] - exponents[BAG]) / 2, rel=1e-5)
+
+
+def test_rare_kinds_and_few_products_teach_nothing() -> None:
+    rng = np.random.default_rng(2)
+    looks, labels = clouds(rng, 4, {TOP: 98, BAG: 30, SKIRT: 3})
+    fitted = learned.learn(looks, labels)
+    assert fitted is not None
+    assert fitted.columns.tolist() == sorted([TOP, BAG])
+    assert learned.learn(*clouds(rng, 4, {TOP: 60, BAG: 30})) is None
+    assert learned.learn(*clouds(rng, 4, {TOP: 200})) is None
+    assert learned.learn(looks, np.full(len(looks), -1)) is None
+
+
+def test_what_is_known_stays_and_kinds_that_were_not_learned_keep_their_share() -> None:
+    looks, labels = clouds(np.random.default_rng(3), 4, {TOP: 80, BAG: 60})
+    fitted = learned.learn(looks, labels)
+    assert fitted is not None
+    given = np.stack([part({"top": 1.0}), part({"top": 0.5, "bag": 0.2, "scarf": 0.3})])
+    after = learned.sharpened(fitted, looks[[-1, -1]], given)  # the looks are those of a bag
+    assert np.array_equal(after[0], given[0])
+    chances = after[1] ** 2
+    assert chances[BAG] > 0.6
+    assert chances[TOP] < 0.1
+    assert chances[SCARF] == pytest.approx(0.3, abs=1e-6)
+    assert chances.sum() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder.open()
+
+
+def vectors_of(encoder: Encoder, looks: np.ndarray, kinds: list[np.ndarray]) -> np.ndarray:
+    start = encoder.columns[KIND].start
+    rows = np.zeros((len(looks), encoder.dim), np.float32)
+    for columns in (slice(0, start // 2), slice(start // 2, start)):
+        rows[:, columns] = unit(looks[:, columns])
+    rows[:, start:] = np.stack(kinds)
+    return rows
+
+
+def test_a_catalog_teaches_its_searches_and_forgets_with_the_next_commit(tmp_path: Path, encoder: Encoder) -> None:
+    looks, labels = clouds(np.random.default_rng(4), encoder.columns[KIND].start, {TOP: 80, BAG: 60})
+    rows = vectors_of(encoder, looks, [part({NAMES[label]: 1.0}) for label in labels])
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        entries = [
+            Entry(Product(f"p{number}"), [Crop(f"p{number}/1", f"p{number}", "shop", b"photo")], row[None])
+            for number, row in enumerate(rows)
+        ]
+        shop.storage.put(entries, fingerprint=encoder.fingerprint)
+        unsure = rows[-1:].copy()  # a bag, of which the picture says nothing
+        unsure[:, encoder.columns[KIND]] = part({"top": 0.6, "bag": 0.4})
+        searcher = shop._searcher
+        pixels = np.zeros((1, 1, 3), np.uint8)
+        alone, on_a_body = Input(pixels), Input(pixels, Clues(evidence={"top": 0.0}))
+        sure, same = searcher.with_learned_kinds([alone, on_a_body], np.concatenate([unsure, unsure]))
+        assert sure[encoder.columns[KIND]][BAG] ** 2 > 0.9
+        assert np.array_equal(same, unsure[0])
+        classifier = learn_kinds(encoder, rows)
+        assert classifier is not None
+        assert np.array_equal(sure, with_learned_kind(encoder, unsure, classifier)[0])
+        shop.storage.remove([f"p{number}" for number in range(60)])
+        assert np.array_equal(searcher.with_learned_kinds([alone], unsure), unsure)
+
+
+# -------------------------------------------------------------------- categories against photos
+
+
+def put(shop: osoroi.Catalog, rows: np.ndarray, categories: list[str | None]) -> None:
+    entries = [
+        Entry(
+            Product(f"p{number:03}", category=category), [Crop(f"c{number}", f"p{number:03}", "shop", b"x")], row[None]
+        )
+        for number, (row, category) in enumerate(zip(rows, categories, strict=True))
+    ]
+    shop.storage.put(entries, fingerprint=shop.encoder.fingerprint)
+
+
+def test_an_unknown_category_is_learned_from_the_photos_of_its_products(tmp_path: Path, encoder: Encoder) -> None:
+    tees = [{"product_id": f"v{n}", "photo": swatch(color), "category": "Vareuse"} for n, color in enumerate(COLORS)]
+    columns = encoder.columns[KIND]
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        shop.add(tees[:4])
+        rows = np.concatenate([entry.vectors for entry in shop.storage.entries([f"v{n}" for n in range(4)]).values()])
+        assert not learned.certain(rows[:, columns]).any()  # four are too few
+        assert categories.learned_kind(shop.storage, "Vareuse") is None
+        shop.add(tees[4:])
+        assert categories.learned_kind(shop.storage, "Vareuse") == "top"
+        stored = shop.storage.entries([f"v{n}" for n in range(6)])
+        assert all(np.array_equal(entry.vectors[0, columns], part({"top": 1.0})) for entry in stored.values())
+        seq = shop.storage.seq
+        shop.add(tees)
+        assert shop.storage.seq == seq
+        assert categories.learn(shop.storage, encoder, ["Vareuse"]) == {"Vareuse": "top"}
+        assert shop.storage.seq == seq
+
+
+def test_categories_of_several_kinds_are_left_to_their_pictures(tmp_path: Path, encoder: Encoder) -> None:
+    looks, _ = clouds(np.random.default_rng(5), encoder.columns[KIND].start, {TOP: 4, BAG: 4, SKIRT: 4})
+    soft = [part({kind: 0.7}) for kind in ("top", "bag", "skirt") for _ in range(4)]
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, vectors_of(encoder, looks, soft), ['New "in" \\ now'] * 8 + [None] * 4)
+        assert categories.learn(shop.storage, encoder, ['New "in" \\ now', "Sale"]) == {}
+        put(shop, vectors_of(encoder, looks, soft), ['New "in" \\ now'] * 6 + [None] * 6)  # four tops, two bags
+        assert categories.learn(shop.storage, encoder, ['New "in" \\ now']) == {'New "in" \\ now': "top"}
+        (bag,) = shop.storage.entries(["p006"]).values()
+        assert not learned.certain(bag.vectors[:, encoder.columns[KIND]])[0]
+
+
+def test_photos_that_contradict_their_category_are_named(tmp_path: Path, encoder: Encoder) -> None:
+    rng = np.random.default_rng(6)
+    looks, labels = clouds(rng, encoder.columns[KIND].start, {TOP: 150, BAG: 150})
+    order = rng.permutation(300)
+    looks, labels = looks[order], labels[order]
+    words = ["Bags" if label == BAG else "Blouses" for label in labels]
+    wrong = int(np.flatnonzero(labels == BAG)[3])
+    words[wrong] = "Blouses"
+    rows = vectors_of(encoder, looks, [part({"top" if word == "Blouses" else "bag": 1.0}) for word in words])
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, rows, list(words))
+        judged = categories.agreement(shop.storage)
+    assert judged is not None
+    assert judged.products == 300
+    assert judged.share == pytest.approx(299 / 300)
+    assert judged.chance == pytest.approx((151 / 300) ** 2 + (149 / 300) ** 2)
+    assert judged.contradictions == [(f"p{wrong:03}", "Blouses", "top", "bag")]
+    said = CliRunner().invoke(main, ["info", str(tmp_path / "shop")]).output
+    assert "with 100% of 300 categories; 50% by chance" in said
+    assert f"p{wrong:03}: Blouses is top, and the photo looks like bag" in said
+    facts = json.loads(CliRunner().invoke(main, ["info", str(tmp_path / "shop"), "--json"]).output)
+    assert [one["product_id"] for one in facts["photos_contradict"]] == [f"p{wrong:03}"]
+
+
+def test_categories_that_say_nothing_of_the_photos_are_called_so(tmp_path: Path, encoder: Encoder) -> None:
+    rng = np.random.default_rng(7)
+    looks, _ = clouds(rng, encoder.columns[KIND].start, {TOP: 200, BAG: 200})
+    words = ["Bags" if number % 4 < 2 else "Blouses" for number in range(400)]  # whatever the photo shows
+    rows = vectors_of(encoder, looks, [part({"top" if word == "Blouses" else "bag": 1.0}) for word in words])
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, rows, list(words))
+        judged = categories.agreement(shop.storage)
+        assert categories.agreement(shop.storage, most=50) is None  # too few to learn from
+    assert judged is not None
+    assert judged.share < judged.chance + 0.1
