@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog
 from osoroi.cli import options, text
 from osoroi.encoder import KIND, Encoder
 from osoroi.garments import read_category
@@ -16,15 +17,17 @@ from osoroi.text import number, printable
 
 
 @click.command()
-@click.argument("path", metavar="CATALOG|ENCODER", type=click.Path(path_type=Path))
+@click.argument("path", metavar="CATALOG|ENCODER", type=options.CATALOG)
 @options.as_json
-def command(path: Path, as_json: bool) -> None:
-    """Describe a catalog (a folder) or an encoder (a file): its contents, their origin and dates.
+def command(path: Place, as_json: bool) -> None:
+    """Describe a catalog (a folder, or an address of PostgreSQL) or an encoder (a file).
+
+    Says its contents, their origin and dates.
 
     \b
     osoroi info shop
     """
-    facts = of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
+    facts = of_file(path) if isinstance(path, Path) else of_catalog(path)
     if as_json:
         text.show_json(facts)
     else:
@@ -34,6 +37,11 @@ def command(path: Path, as_json: bool) -> None:
                 text.show(f"{name.removesuffix('_s'):{width}}  {printable(plain(name, value))}")
         for kind, categories in facts.get("kinds", {}).items():
             text.show(f"{kind + ' is':{width}}  {printable(plain('', categories))}")
+
+
+def of_file(path: Path) -> dict[str, Any]:
+    """Facts of a catalog in a folder, or of an encoder file."""
+    return of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
 
 
 def of_encoder(encoder: Encoder) -> dict[str, Any]:
@@ -49,9 +57,9 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
     } | ({"backbone": dict(encoder.metadata.backbone)} if encoder.metadata.backbone else {})
 
 
-def of_catalog(folder: Path) -> dict[str, Any]:
+def of_catalog(place: Place) -> dict[str, Any]:
     """Contents of the catalog, and the state of its index."""
-    with LocalCatalog.open(folder, readonly=True) as catalog:
+    with open_catalog(place, readonly=True) as catalog:
         facts: dict[str, Any] = {"kind": "catalog", **asdict(catalog.info())}
         return facts | ({"kinds": kinds_of(catalog.categories())} if KIND in facts["parts"] else {})
 

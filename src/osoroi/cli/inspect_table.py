@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from osoroi import files
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.opening import open_catalog
 from osoroi.cli import options, text
 from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.data.readers.layout import Layout
@@ -49,7 +49,7 @@ def command(table: str, catalog: Path | None, recipe: str | None, write: Path | 
         files.write_atomically(write, draft(layout).encode())
     changes: dict[str, int] = {}
     if catalog is not None and not layout.undecided:
-        with LocalCatalog.open(catalog, readonly=True) as products:
+        with open_catalog(catalog, readonly=True) as products:
             count = preview(incoming, products)
         changes = {
             "added": count.added,

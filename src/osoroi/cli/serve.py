@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog, open_encoder
 from osoroi.cli import options
-from osoroi.encoder import Encoder, beside
+from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, OtherEncoder, extra
 from osoroi.search import Searcher
 
@@ -17,7 +18,7 @@ PORT = 8008
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -38,7 +39,7 @@ PORT = 8008
 )
 @options.threads
 def command(
-    catalog: Path,
+    catalog: Place,
     host: str,
     port: int,
     read_key: str | None,
@@ -63,8 +64,8 @@ def command(
     host = host.removeprefix("[").removesuffix("]")  # an IPv6 address as it stands in a URL
     settings.check_address(host)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    with LocalCatalog.open(catalog) as products:
-        searcher = Searcher(beside.open_for(catalog, encoder, threads=threads), products)
+    with open_catalog(catalog) as products:
+        searcher = Searcher(open_encoder(catalog, encoder, threads=threads), products)
         run(searcher, settings, host, port, reopen=lambda: reopened(catalog, [encoder, *files_of(encoders)], threads))
 
 
@@ -75,12 +76,12 @@ def files_of(encoders: Path | None) -> list[Path]:
     return sorted(encoders.glob("*.onnx")) if encoders.is_dir() else [encoders]
 
 
-def reopened(folder: Path, encoders: Sequence[Path | None], threads: int) -> Searcher:
+def reopened(place: Place, encoders: Sequence[Path | None], threads: int) -> Searcher:
     """The catalog as it is now, with the first of these encoders that fits it (None is the one that ships).
 
     Raises OtherEncoder where none does, and what opening the catalog raises.
     """
-    catalog = LocalCatalog.open(folder)
+    catalog = open_catalog(place)
     try:
         for path in encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written

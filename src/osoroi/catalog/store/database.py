@@ -103,7 +103,7 @@ def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
     return CatalogUnavailable(f"the catalog {folder} cannot be {how}: {cause}", hint=hint)
 
 
-def damaged(folder: Path, what: str) -> CatalogDamaged:
+def damaged(folder: Path | str, what: str) -> CatalogDamaged:
     """The error for a database that contradicts itself."""
     return CatalogDamaged(
         f"the catalog {folder} is damaged: {what}",
