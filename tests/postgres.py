@@ -151,4 +151,4 @@ def drop(address: str) -> None:
 
     parsed = Address.parse(address)
     with psycopg.connect(parsed.conninfo, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(parsed.schema)} CASCADE")  # type: ignore[call-overload]
+        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(parsed.schema)} CASCADE")

@@ -78,8 +78,7 @@ def open_or_create(
 def open_encoder(place: Place, given: str | os.PathLike[str] | None, *, threads: int = 1) -> Encoder:
     """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
     if given is None and not isinstance(place, Path) and is_catalog(place):
-        with open_catalog(place, readonly=True) as catalog:
-            catalog.fetch_file(beside.FILE)  # type: ignore[union-attr]
+        kept_encoder(place)
     return beside.open_for(folder_of(place), given, threads=threads)
 
 
@@ -115,3 +114,12 @@ def reading_pool(place: Place) -> ReadingPool:
     from osoroi.catalog.postgres.catalog import reading_pool
 
     return reading_pool(place)
+
+
+def kept_encoder(place: Place) -> Path | None:
+    """The encoder file that a catalog keeps; None where its encoder is the one that ships."""
+    path = folder_of(place) / beside.FILE
+    if not isinstance(place, Path):
+        with open_catalog(place, readonly=True) as catalog:
+            catalog.fetch_file(beside.FILE)  # type: ignore[union-attr]
+    return path if path.is_file() else None

@@ -26,6 +26,7 @@ COMMANDS = (
     "info",
     "check",
     "backup",
+    "copy",
     "reencode",
     "embed",
     "train",

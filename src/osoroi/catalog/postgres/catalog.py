@@ -211,7 +211,7 @@ def reading_pool(address: Address) -> PostgresPool:
 def _pool(address: Address, *, readonly: bool, wait_s: float) -> PostgresPool:
     """The connections of a catalog that is there, its tables up to date, and its cache a folder."""
     with explained(address), contextlib.closing(_connect(address, wait_s)) as native:
-        _demand(native, address, readonly=readonly)
+        bring_up_to_date(native, address, readonly=readonly)
         folder_of(address).mkdir(parents=True, exist_ok=True)
     return PostgresPool(address, folder_of(address), readonly=readonly, wait_s=wait_s)
 
@@ -220,12 +220,12 @@ def _connect(address: Address, wait_s: float) -> Native:
     return psycopg.connect(address.conninfo, autocommit=True, connect_timeout=max(2, int(wait_s)))
 
 
-def _demand(native: Native, address: Address, *, readonly: bool) -> None:
-    """Raise BadCatalog where there is no catalog that this version reads; bring an older one up to date."""
+def bring_up_to_date(native: Native, address: Address, *, readonly: bool, steps: Sequence[str] = schema.STEPS) -> None:
+    """Bring the tables of an older version up to date; raises BadCatalog where there are none that this one reads."""
     connection = PostgresConnection(native)
     version = schema.version_of(connection, address.schema)
-    schema.demand(address, version)
-    if version == len(schema.STEPS):
+    schema.demand(address, version, steps)
+    if version == len(steps):
         return
     if readonly:
         raise BadCatalog(
@@ -233,7 +233,7 @@ def _demand(native: Native, address: Address, *, readonly: bool) -> None:
             hint="open it for writing once, with 'osoroi check' for instance, to bring it up to date",
         )
     with _alone(native, address):
-        schema.upgrade(connection, schema.version_of(connection, address.schema))
+        schema.upgrade(connection, schema.version_of(connection, address.schema), steps)
 
 
 @contextlib.contextmanager
