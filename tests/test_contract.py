@@ -115,6 +115,26 @@ def test_filters_reach_columns_and_attributes_and_follow_every_change(catalog):
         found(catalog, "colour = red")
 
 
+def test_facets_count_what_the_other_filters_leave(catalog):
+    first, second, third = {"sale": True, "size": "M"}, {"sale": False, "size": ("S", "M")}, {"sale": True, "size": "L"}
+    put(
+        catalog,
+        entry("a", [1, 0, 0, 0], category="tops", brand="Å", price=1.0, attributes=first),
+        entry("b", [1, 0, 0, 0], category="tops", brand="B", price=2.0, attributes=second),
+        entry("c", [1, 0, 0, 0], category="x", brand="b", price=3.0, attributes=third),
+    )
+    facets = catalog.facets(lambda column: None if column == "category" else "category = tops")
+    assert [(one.column, one.kind, one.choices, one.least, one.most) for one in facets] == [
+        ("category", "choice", (("tops", 2), ("x", 1)), None, None),
+        ("price", "range", (), 1.0, 2.0),
+        ("brand", "choice", (("B", 1), ("b", 0), ("Å", 1)), None, None),
+        ("attributes.sale", "flag", (("yes", 1), ("no", 1)), None, None),
+        ("attributes.size", "choice", (("M", 2), ("L", 0), ("S", 1)), None, None),
+    ]
+    assert catalog.columns()["attributes.size"] == {"text", "texts"}
+    assert catalog.categories() == {"tops": 2, "x": 1}
+
+
 def test_no_string_of_a_user_reaches_sql(catalog):
     evil = "x'); DROP TABLE products; --"
     put(catalog, entry("a", [1, 0, 0, 0], title=evil, attributes={evil: evil}), entry(evil, [0.5, 0, 0, 0]))

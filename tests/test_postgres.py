@@ -21,7 +21,7 @@ from osoroi.catalog.postgres.pool import PostgresPool
 from osoroi.catalog.store.photos import hash_of
 from osoroi.cli import main
 from osoroi.errors import BadCatalog, BadRequest, CatalogReplaced, CatalogUnavailable
-from shops import create, entry, found, put, query
+from shops import SMALL, create, entry, found, put, query
 
 
 @pytest.fixture
@@ -309,18 +309,20 @@ def test_text_with_a_nul_is_refused_and_nothing_of_its_batch_stays(catalog):
 
 
 def test_a_snapshot_in_the_cache_is_used_and_never_of_another_catalog(place, monkeypatch, tmp_path):
-    from shops import SMALL
-
     rng = np.random.default_rng(3)
     entries = [entry(f"p{at:04}", rng.standard_normal(4).tolist()) for at in range(1200)]
     with create(place, *entries, settings=SMALL) as catalog:
         assert catalog.compact()
         before = catalog.nearest(query(1, 2, 3, 4), 5)
         assert "1200 vectors" in catalog.info().snapshot
+    monkeypatch.setenv("OSOROI_CACHE", str(tmp_path / "another machine"))
+    with open_catalog(place, readonly=True, settings=SMALL) as elsewhere:
+        assert [hit.crop_id for hit in elsewhere.nearest(query(1, 2, 3, 4), 5)] == [hit.crop_id for hit in before]
+        assert "1200 vectors" in elsewhere.info().snapshot, "the first search saves what it has built"
     postgres.drop(f"{place.conninfo}?schema={place.schema}")
     with create(place, *entries[:1100], settings=SMALL) as other:
+        assert other.info().snapshot == "none"
         assert len(other.nearest(query(1, 2, 3, 4), 2000)) == 1100
-    assert len(before) == 5
 
 
 def test_commands_take_an_address(postgres_address, tmp_path):

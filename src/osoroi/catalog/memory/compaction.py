@@ -96,13 +96,17 @@ class Compactor:
             self._sweep(memory.seq)
         return True
 
+    def is_due(self) -> bool:
+        """Whether enough has changed since the last snapshot, and this handle writes any."""
+        if not self._settings.compacts:
+            return False
+        with self._pool.view() as transaction:
+            return due(transaction, self._settings.snapshot_from)
+
     def consider(self) -> None:
         """Start a compaction in the background where it is due."""
-        if not self._settings.compacts or (self._thread is not None and self._thread.is_alive()):
+        if (self._thread is not None and self._thread.is_alive()) or not self.is_due():
             return
-        with self._pool.view() as transaction:
-            if not due(transaction, self._settings.snapshot_from):
-                return
         self._thread = threading.Thread(target=self._quietly, name="osoroi compaction")
         self._thread.start()
 

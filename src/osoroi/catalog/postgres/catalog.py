@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import psycopg
 
+from osoroi import files
 from osoroi.catalog.address import Address, folder_of
+from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.compaction import Compactor, sweep_rows
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.postgres import schema
@@ -21,6 +24,7 @@ from osoroi.catalog.postgres.writer import PostgresWriter, put_encoder
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store import identity
 from osoroi.catalog.store.database import WAIT_S
+from osoroi.catalog.store.photos import hash_of
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder, described
 from osoroi.catalog.store.settings import Settings
@@ -48,6 +52,8 @@ class PostgresCatalog(StoredCatalog):
             self._pool.close()
             raise
         super().__init__(self._pool, str(address), encoder, settings, readonly=readonly)
+        with explained(address):
+            _claim(self.folder, self._pool.identity)
         self._follower: Follower | None = None
         self._starting = threading.Lock()
 
@@ -127,7 +133,10 @@ class PostgresCatalog(StoredCatalog):
 
         The snapshot in the cache is this machine's own, so readers, too, write a new one where that is due.
         """
-        is_first, before = self._memory is None, self._memory and self._memory.seq
+        is_first = self._memory is None
+        if is_first and self._lacks_snapshot():  # built once, and saved, rather than built for this search alone
+            self.compactor.run()
+        before = self._memory and self._memory.seq
         with super()._current() as both:
             yield both
         if not is_first and self._follower is None:
@@ -136,6 +145,15 @@ class PostgresCatalog(StoredCatalog):
                     self._follower = Follower(self._pool, self._catch_up)
         if before != both[1].seq:
             self.compactor.consider()
+
+    def _lacks_snapshot(self) -> bool:
+        """Whether this machine should have a snapshot and has none, or one that is old."""
+        if not self._settings.compacts:
+            return False
+        if snapshots.current(self.folder) is not None:
+            return self.compactor.is_due()
+        with self.view() as transaction:
+            return transaction.count()[1] >= self._settings.snapshot_from
 
     def _catch_up(self) -> None:
         """Bring the index up to what is committed."""
@@ -170,16 +188,11 @@ class PostgresCatalog(StoredCatalog):
         with self._pool.commit() as transaction:
             transaction.connection.execute("DELETE FROM files WHERE name = ?", (name,))
             if data is not None:
-                from osoroi.catalog.store.photos import hash_of
-
                 statement = "INSERT INTO files VALUES (?, ?, ?)"
                 transaction.connection.execute(statement, (name, hash_of(data), data))
 
     def fetch_file(self, name: str) -> Path | None:
         """The file of this name as a file in the cache; None where there is none."""
-        from osoroi import files
-        from osoroi.catalog.store.photos import hash_of
-
         path = self.folder / name
         with self._pool.view() as transaction:
             stored = transaction.one("SELECT sha256 FROM files WHERE name = ?", name)
@@ -192,6 +205,14 @@ class PostgresCatalog(StoredCatalog):
                     raise transaction.damaged(f"its file {name!r} is not what was written")
                 files.write_atomically(path, data)
         return path
+
+
+def _claim(cache: Path, identity_: str) -> None:
+    """Make a cache this catalog's; what another one at the same address left of its index goes."""
+    owner = cache / "identity"
+    if not owner.is_file() or owner.read_text() != identity_:
+        shutil.rmtree(cache / snapshots.FOLDER, ignore_errors=True)
+        files.write_atomically(owner, identity_.encode(), durable=False)
 
 
 Native = psycopg.Connection[tuple[object, ...]]

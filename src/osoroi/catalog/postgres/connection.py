@@ -42,11 +42,16 @@ class PostgresConnection:
 
     def __init__(self, native: Native) -> None:
         self.native = native
+        self.last: list[str] = []  # statements without values that are sent together with the end of a commit
 
     def execute(self, statement: str, values: Sequence[Any] = (), /) -> psycopg.Cursor[tuple[Any, ...]]:
         """Run a statement; returns its cursor."""
         text = translated(statement)
         return self.native.execute(text, tuple(values), binary=True)
+
+    def pipeline(self) -> contextlib.AbstractContextManager[Any]:
+        """Statements inside the block do not wait for one another; an error comes at its end at the latest."""
+        return self.native.pipeline()
 
     def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each row, without waiting for the server in between."""

@@ -24,7 +24,7 @@ from osoroi.catalog.address import Address
 from osoroi.catalog.postgres.connection import Native, PostgresConnection, explained
 from osoroi.catalog.postgres.schema import quoted
 from osoroi.catalog.postgres.transaction import PostgresTransaction
-from osoroi.catalog.store.rows import MetaRow, is_whole
+from osoroi.catalog.store.rows import MetaRow, StoredEncoder, is_whole, meta_row
 from osoroi.errors import BadCatalog, CatalogReplaced, CatalogUnavailable
 
 CONNECTIONS = 16
@@ -76,9 +76,10 @@ class PostgresPool:
         if self._closed:
             raise BadCatalog(f"the catalog {self.address} is closed", hint="open it again")
         native, rows = self._begun(begin)
+        connection = PostgresConnection(native)
         try:
-            yield PostgresConnection(native), rows
-            native.execute("COMMIT")
+            yield connection, rows
+            connection.together("; ".join([*connection.last, "COMMIT"]))
         except BaseException:
             with contextlib.suppress(psycopg.Error):  # the server rolls back what loses its connection
                 native.execute("ROLLBACK")
@@ -122,8 +123,12 @@ class PostgresPool:
             yield PostgresTransaction(self.folder, connection, self.address)
 
     @contextlib.contextmanager
-    def commit(self, products: Sequence[str] | None = None) -> Iterator[PostgresTransaction]:
+    def commit(
+        self, products: Sequence[str] | None = None, *, encoder: StoredEncoder | None = None
+    ) -> Iterator[PostgresTransaction]:
         """One commit, or none where something is raised; alone, or beside those that write other products.
+
+        Raises OtherEncoder where ``encoder`` is not the catalog's any more.
 
         Raises Busy where others hold what it needs for longer than the time to wait.
         """
@@ -136,10 +141,15 @@ class PostgresPool:
             other = signed(number + 1)
             lock += f"; SELECT pg_advisory_xact_lock({other}, key) FROM unnest('{{{keys}}}'::int[]) AS key"  # noqa: S608 (numbers)
         wait = f"SET LOCAL lock_timeout = {max(1, int(1000 * self._wait_s))}"
-        begin = "; ".join(["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", self._path, IDENTITY, wait, lock])
+        begin = "; ".join(
+            ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", self._path, IDENTITY, wait, lock, ENCODER]
+        )
         with explained(self.address), self._replaced(), self._connected(begin) as (connection, rows):
             self._demand_identity(rows[2])
-            yield PostgresTransaction(self.folder, connection, self.address)
+            transaction = PostgresTransaction(self.folder, connection, self.address)
+            if encoder is not None and rows[-1] != meta_row("encoder", str(encoder.encoder)):
+                transaction.demand_encoder(encoder)
+            yield transaction
 
     def seal(self, connection: PostgresConnection) -> int:
         """The ``seq`` of the commit before this one, which ends now: nobody else adds a line until it has."""
@@ -149,7 +159,7 @@ class PostgresPool:
 
     def notify(self, connection: PostgresConnection, seq: int) -> None:
         """Say to those who listen that there is a commit, once it can be seen."""
-        connection.execute("SELECT pg_notify(?, ?)", (self.channel, str(seq)))
+        connection.last.append(f"SELECT pg_notify('{self.channel}', '{seq}')")
 
     @property
     def channel(self) -> str:
@@ -200,6 +210,7 @@ class PostgresPool:
         self._pool.close()
 
 
+ENCODER = "SELECT name, value, checksum FROM meta WHERE name = 'encoder'"
 IDENTITY = "SELECT name, value, checksum FROM meta WHERE name = 'identity'"
 
 

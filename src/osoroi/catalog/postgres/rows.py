@@ -42,6 +42,10 @@ PUT_PRODUCT = _put("products", "product", [*ProductRow._fields, *(f"{name}_folde
 PUT_CROP = _put("crops", "crop", CropRow._fields)
 PUT_FACT = "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)"
 ADD_KIND = "UPDATE names SET kinds = kinds || ' ' || ? WHERE name_id = ? AND NOT ? = ANY(string_to_array(kinds, ' '))"
+CROPS = (
+    "SELECT * FROM crops WHERE crop_id = ANY(?) OR product IN (SELECT product FROM products WHERE product_id = ANY(?))"
+)
+NAMES = "SELECT name, name_id, kinds FROM names WHERE name = ANY(?)"
 KEYS = (
     "SELECT ARRAY(SELECT nextval('product_keys') FROM generate_series(1, ?)),"
     " ARRAY(SELECT nextval('crop_keys') FROM generate_series(1, ?))"
@@ -68,26 +72,35 @@ class ChangedRows:
     old_attributes: dict[int, str] = field(default_factory=dict)
     product_keys: list[int] = field(default_factory=list)
     crop_keys: list[int] = field(default_factory=list)
+    names: dict[str, tuple[int, str]] = field(default_factory=dict)  # of attributes -> number, kinds
 
-    def load(self, product_ids: Iterable[str], crop_ids: Iterable[str] = ()) -> None:
-        """Read these products, all of their crops, and crops of these ids whosever they are."""
-        read, ids = self.transaction, list(product_ids)
-        products = read.rows(ProductRow, "SELECT * FROM products WHERE product_id = ANY(?)", ids)
+    def load(self, product_ids: Iterable[str], crop_ids: Iterable[str] = (), names: Iterable[str] = ()) -> None:
+        """Read these products, all of their crops, crops of these ids whosever they are, and names of attributes."""
+        read, ids, wanted = self.transaction, list(product_ids), list(crop_ids)
+        with read.connection.pipeline():
+            of_products = read.connection.execute("SELECT * FROM products WHERE product_id = ANY(?)", (ids,))
+            of_crops = read.connection.execute(CROPS, (wanted, ids))
+            of_names = read.connection.execute(NAMES, (list(names),))
+        products = [ProductRow._make(row[: len(ProductRow._fields)]) for row in of_products]
+        crops = [CropRow._make(row) for row in of_crops]
         self.products = {row.product_id: row for row in products}
-        keys, names = [row.product for row in products], list(crop_ids)
-        statement = "SELECT * FROM crops WHERE crop_id = ANY(?) OR product = ANY(?)"
-        crops = read.rows(CropRow, statement, names, keys) if names or keys else []
         self.crops = {row.crop_id: row for row in crops}
         self.owners = {row.product: row.product_id for row in products}
         if others := list({row.product for row in crops} - set(self.owners)):
             self.owners |= dict(read.all("SELECT product, product_id FROM products WHERE product = ANY(?)", others))
-        wanted = set(names)
-        slots = [slot(self.encoder, row.crop) for row in crops if row.crop_id in wanted]
+        self.names = {name: (number, kinds) for name, number, kinds in of_names}
+        again = set(wanted)
+        slots = [slot(self.encoder, row.crop) for row in crops if row.crop_id in again]
         stored = read.rows(VectorRow, "SELECT * FROM vectors WHERE slot = ANY(?)", slots) if slots else []
         self.vectors = {row.slot % SLOTS: row for row in stored}
-        new = len(set(ids)) - len(products), len(names)
-        if any(new):
-            self.product_keys, self.crop_keys = (list(reversed(keys)) for keys in read.one(KEYS, *new))
+        self._take_keys(len(set(ids)) - len(products), len([name for name in wanted if name not in self.crops]))
+
+    def _take_keys(self, products: int, crops: int) -> None:
+        """Keys for so many new products and crops, that nobody else gets."""
+        if products or crops:
+            for_products, for_crops = self.transaction.one(KEYS, products, crops)
+            self.product_keys += for_products[::-1]
+            self.crop_keys += for_crops[::-1]
 
     def owner(self, crop_id: str) -> str | None:
         """The product that a crop belongs to, as things stand in this commit."""
@@ -102,6 +115,8 @@ class ChangedRows:
             before = old.pop(crop.crop_id, None)
             if before is None and (owner := self.owner(crop.crop_id)) is not None:
                 raise taken(crop.crop_id, owner)
+            if before is None and not self.crop_keys:  # crops that move get new keys, too
+                self._take_keys(0, len(entry.crops))
             number = before.crop if before else self.crop_keys.pop()
             values = (number, crop.crop_id, key, place_, photo.sha256, photo.path, box_text(crop.box), crop.split)
             row, stored = CropRow(*values, checksum(*values)), vector_row(slot(self.encoder, number), vector)
@@ -147,6 +162,13 @@ class ChangedRows:
 
     def flush(self) -> None:
         """Write what was changed."""
+        with self.transaction.connection.pipeline():
+            self._write()
+        for done in (self.new_products, self.new_crops, self.new_vectors, self.stale, self.gone, self.photos):
+            done.clear()
+        self.old_attributes.clear()
+
+    def _write(self) -> None:
         connection = self.transaction.connection
         without = [*self.gone, *self.stale]
         if without:
@@ -165,9 +187,6 @@ class ChangedRows:
         self._put_photos()
         connection.execute_many(PUT_CROP, list(self.new_crops.values()))
         connection.execute_many(PUT_VECTOR, list(self.new_vectors.values()))
-        for done in (self.new_products, self.new_crops, self.new_vectors, self.stale, self.gone, self.photos):
-            done.clear()
-        self.old_attributes.clear()
 
     def delete_products(self) -> None:
         """Write the removal of products."""
@@ -193,15 +212,12 @@ class ChangedRows:
         connection, wanted = self.transaction.connection, sorted({name for name, _ in kinds})
         if not wanted:
             return {}
-        statement = "SELECT name, name_id, kinds FROM names WHERE name = ANY(?)"
-        known: dict[str, tuple[int, str]] = {
-            name: (number, noted) for name, number, noted in self.transaction.all(statement, wanted)
-        }
+        known = {name: self.names[name] for name in wanted if name in self.names}
         if new := [name for name in wanted if name not in known]:
             first = dict(reversed(kinds))
             insert = "INSERT INTO names (name, kinds) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
             connection.execute_many(insert, [(name, first[name]) for name in new])
-            known |= {name: (number, noted) for name, number, noted in self.transaction.all(statement, new)}
+            known |= {name: (number, noted) for name, number, noted in self.transaction.all(NAMES, new)}
         missing = [(kind, known[name][0], kind) for name, kind in kinds if kind not in known[name][1].split()]
         connection.execute_many(ADD_KIND, missing)
         return {name: number for name, (number, _) in known.items()}

@@ -44,8 +44,7 @@ class PostgresWriter:
         """One commit; nothing at all is written where nothing was touched. Alone, or beside those that write other
         products."""
         touched = Touched()
-        with self._pool.commit(products) as transaction:
-            transaction.demand_encoder(self.encoder)
+        with self._pool.commit(products, encoder=self.encoder) as transaction:
             yield transaction, touched
             if touched:
                 last = self._pool.seal(transaction.connection)
@@ -77,7 +76,7 @@ class PostgresWriter:
         ids = [one.product.product_id for one in prepared]
         with self.commit("put", ids) as (transaction, touched):
             rows = ChangedRows(transaction, self.encoder.encoder, touched)
-            rows.load(ids, [crop.crop_id for one in prepared for crop in one.crops])
+            rows.load(ids, [crop.crop_id for one in prepared for crop in one.crops], names_of(prepared))
             for one in prepared:
                 rows.put(one)
             rows.flush()
@@ -96,7 +95,7 @@ class PostgresWriter:
                 self._apply_chunk(chunk, settled, robbed, transaction, touched)
             changed = list(products)
             rows = ChangedRows(transaction, self.encoder.encoder, touched)
-            rows.load([one.product_id for one in changed])
+            rows.load([one.product_id for one in changed], names={name for one in changed for name in one.attributes})
             for product in changed:
                 if product.product_id not in rows.products:
                     transaction.row(product.product_id)  # raises NotFound
@@ -120,7 +119,8 @@ class PostgresWriter:
     ) -> None:
         """Put entries in their order; a crop may come from a product that is put later on, or removed."""
         rows = ChangedRows(transaction, self.encoder.encoder, touched)
-        rows.load([one.product.product_id for one in chunk], [crop.crop_id for one in chunk for crop in one.crops])
+        ids, crop_ids = [one.product.product_id for one in chunk], [crop.crop_id for one in chunk for crop in one.crops]
+        rows.load(ids, crop_ids, names_of(chunk))
         for one in chunk:
             name = one.product.product_id
             for crop in one.crops:
@@ -142,7 +142,7 @@ class PostgresWriter:
             product = patched(transaction.product(product_id), changes)
             validation.demand_product(product)
             rows = ChangedRows(transaction, self.encoder.encoder, touched)
-            rows.load([product_id])
+            rows.load([product_id], names=product.attributes)
             rows.put_product(product)
             rows.flush()
         return touched.seq
@@ -203,6 +203,11 @@ class PostgresWriter:
             return remembered(self._pool.folder, photo, known)
         data = photo if isinstance(photo, bytes) else photo.read()
         return StoredPhoto(hash_of(data), None, data)
+
+
+def names_of(entries: Iterable[Prepared]) -> set[str]:
+    """The names of attributes of products."""
+    return {name for one in entries for name in one.product.attributes}
 
 
 def put_encoder(transaction: ReadTransaction, encoder: StoredEncoder) -> int:
