@@ -79,7 +79,7 @@ def load(
             unreadable = json.dumps(list(loader.unreadable.values()), ensure_ascii=False)
             (folder / UNREADABLE).write_text(unreadable, encoding="utf-8")
             done.write_text(signature, encoding="utf-8")
-    unreadable = json.loads((folder / UNREADABLE).read_text(encoding="utf-8"))
+    unreadable = files.from_json((folder / UNREADABLE).read_bytes())
     return Cached(*read(folder), unreadable)
 
 
