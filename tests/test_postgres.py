@@ -321,8 +321,8 @@ def test_a_snapshot_in_the_cache_is_used_and_never_of_another_catalog(place, mon
         assert "1200 vectors" in elsewhere.info().snapshot, "the first search saves what it has built"
     postgres.drop(f"{place.conninfo}?schema={place.schema}")
     with create(place, *entries[:1100], settings=SMALL) as other:
-        assert other.info().snapshot == "none"
         assert len(other.nearest(query(1, 2, 3, 4), 2000)) == 1100
+        assert "1100 vectors" in other.info().snapshot
 
 
 def test_commands_take_an_address(postgres_address, tmp_path):

@@ -4,7 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from osoroi.errors import BadRequest
 
@@ -53,9 +53,9 @@ class Address:
         secrets = [unquote(password), password, *(value for name, value in parameters if name == "password")]
         libpq = urlencode([(name, value) for name, value in parameters if name not in OURS])
         return cls(
-            urlunsplit(("postgresql", parts.netloc, parts.path, libpq, "")),
+            f"postgresql://{parts.netloc}{parts.path}" + (f"?{libpq}" if libpq else ""),
             schema,
-            urlunsplit(("postgresql", f"{user}{at}{host}", parts.path, urlencode({"schema": schema}), "")),
+            f"postgresql://{user}{at}{host}{parts.path}?{urlencode({'schema': schema})}",
             tuple(secret for secret in secrets if secret),
         )
 

@@ -14,7 +14,7 @@ from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store import database, verify
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.rows import StoredEncoder, described
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import WAIT_S, Settings
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.errors import BadCatalog, BadRequest
 from osoroi.records import Part
@@ -92,7 +92,7 @@ class LocalCatalog(StoredCatalog):
         folder: Path,
         *,
         readonly: bool = False,
-        wait_s: float = database.WAIT_S,
+        wait_s: float = WAIT_S,
         settings: Settings = DEFAULTS,
     ) -> "LocalCatalog":
         """A catalog that is there; a writer waits ``wait_s`` seconds for another one and then raises Busy.

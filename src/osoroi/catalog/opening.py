@@ -1,6 +1,6 @@
 """Open or create a catalog wherever it is: in a folder, or at an address of PostgreSQL.
 
-What PostgreSQL needs is imported only where an address is given.
+What each needs is imported only where such a catalog is opened.
 """
 
 import os
@@ -9,20 +9,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from osoroi.catalog import local
+from osoroi import files
 from osoroi.catalog.address import Place, folder_of
-from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.protocol import EncoderFacts
-from osoroi.catalog.store import database
-from osoroi.catalog.store.pool import Pool
-from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import WAIT_S, Settings
 from osoroi.encoder import Encoder, beside
 from osoroi.errors import extra
 from osoroi.records import Part
 
 if TYPE_CHECKING:
+    from osoroi.catalog.local import LocalCatalog
     from osoroi.catalog.postgres.catalog import PostgresCatalog
+    from osoroi.catalog.store.reader import ReadTransaction
 
 DEFAULTS = Settings()
 
@@ -30,6 +28,8 @@ DEFAULTS = Settings()
 def _kind(place: Place) -> Any:
     """The class of the catalogs of such a place."""
     if isinstance(place, Path):
+        from osoroi.catalog.local import LocalCatalog
+
         return LocalCatalog
     for module in ("psycopg", "psycopg_pool"):
         extra(module, "postgres")
@@ -41,7 +41,7 @@ def _kind(place: Place) -> Any:
 def is_catalog(place: Place) -> bool:
     """Whether a catalog stands there, of whatever format and in whatever state."""
     if isinstance(place, Path):
-        return local.is_catalog(place)
+        return (place / files.CATALOG).is_file()
     _kind(place)
     from osoroi.catalog.postgres.catalog import is_catalog
 
@@ -49,7 +49,7 @@ def is_catalog(place: Place) -> bool:
 
 
 def open_catalog(
-    place: Place, *, readonly: bool = False, wait_s: float = database.WAIT_S, settings: Settings = DEFAULTS
+    place: Place, *, readonly: bool = False, wait_s: float = WAIT_S, settings: Settings = DEFAULTS
 ) -> "LocalCatalog | PostgresCatalog":
     """A catalog that is there, see ``LocalCatalog.open``. Raises BadCatalog."""
     return _kind(place).open(place, readonly=readonly, wait_s=wait_s, settings=settings)
@@ -78,7 +78,7 @@ def open_or_create(
 def open_encoder(place: Place, given: str | os.PathLike[str] | None, *, threads: int = 1) -> Encoder:
     """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
     if given is None and not isinstance(place, Path) and is_catalog(place):
-        kept_encoder(place)
+        stored_encoder(place)
     return beside.open_for(folder_of(place), given, threads=threads)
 
 
@@ -96,7 +96,7 @@ def store_encoder(place: Place, given: str | os.PathLike[str] | None) -> None:
 class ReadingPool(Protocol):
     """Views of one catalog, and nothing else."""
 
-    def view(self) -> AbstractContextManager[ReadTransaction]:
+    def view(self) -> "AbstractContextManager[ReadTransaction]":
         """One state of the database."""
         ...
 
@@ -108,15 +108,18 @@ class ReadingPool(Protocol):
 def reading_pool(place: Place) -> ReadingPool:
     """Views of a catalog that need not be sound. Raises BadCatalog where there is none."""
     if isinstance(place, Path):
+        from osoroi.catalog.store import database
+        from osoroi.catalog.store.pool import Pool
+
         database.inspect(place.absolute())
-        return Pool(place.absolute(), readonly=True, wait_s=database.WAIT_S)
+        return Pool(place.absolute(), readonly=True, wait_s=WAIT_S)
     _kind(place)
     from osoroi.catalog.postgres.catalog import reading_pool
 
     return reading_pool(place)
 
 
-def kept_encoder(place: Place) -> Path | None:
+def stored_encoder(place: Place) -> Path | None:
     """The encoder file that a catalog keeps; None where its encoder is the one that ships."""
     path = folder_of(place) / beside.FILE
     if not isinstance(place, Path):

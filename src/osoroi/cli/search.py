@@ -9,7 +9,6 @@ import click
 
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_catalog, open_encoder
-from osoroi.catalog.stored import StoredCatalog
 from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
@@ -17,6 +16,7 @@ from osoroi.search import Searcher, hit_fields, is_unlikely, outfit_response, re
 from osoroi.text import number
 
 if TYPE_CHECKING:
+    from osoroi.catalog.stored import StoredCatalog
     from osoroi.garments import Garment
 
 ALL = "all"
@@ -132,7 +132,7 @@ def command(
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
 
 
-def suggest(products: StoredCatalog, where: str | None, *lists: Sequence[Hit]) -> None:
+def suggest(products: "StoredCatalog", where: str | None, *lists: Sequence[Hit]) -> None:
     """Where a filter left no hits in any list, say which of its values no product has."""
     if not where or any(lists):
         return
@@ -255,7 +255,7 @@ def fields_of(chosen: "Sequence[Garment]") -> dict[str, Any] | None:
     return fields(chosen[0])
 
 
-def draw(products: StoredCatalog, query: Crop, hits: Sequence[Hit], grid: Path) -> None:
+def draw(products: "StoredCatalog", query: Crop, hits: Sequence[Hit], grid: Path) -> None:
     """Write the query and its hits as a grid."""
     from osoroi.cli import pictures
     from osoroi.report import grid as grids

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import create_catalog, is_catalog, kept_encoder, open_catalog, store_encoder
+from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog, store_encoder, stored_encoder
 from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store.photos import place as place_of_photo
 from osoroi.catalog.store.rows import ChangedKeys, StoredEncoder
@@ -61,7 +61,7 @@ def copy(
             if changed is not None and different <= changed:
                 with new.commit("copy") as (transaction, _):
                     put_meta(transaction.connection, MARK, f"copied {old.identity} {transaction.seq()}")
-                store_encoder(target, kept_encoder(source))
+                store_encoder(target, stored_encoder(source))
                 return Copied(len(new), put, removed, number)
     raise Busy(f"the catalog {source} changes faster than it is copied", hint="copy it while less is written")
 

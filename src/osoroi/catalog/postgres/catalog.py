@@ -23,11 +23,10 @@ from osoroi.catalog.postgres.transaction import PostgresTransaction
 from osoroi.catalog.postgres.writer import PostgresWriter, put_encoder
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store import identity
-from osoroi.catalog.store.database import WAIT_S
 from osoroi.catalog.store.photos import hash_of
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder, described
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import WAIT_S, Settings
 from osoroi.catalog.store.writer import put_meta, use_encoder
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.errors import BadCatalog, BadRequest
