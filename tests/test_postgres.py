@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 
+import httpx
 import numpy as np
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 import postgres
 from osoroi.catalog.address import Address
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.opening import is_catalog, open_catalog, open_encoder, store_encoder
+from osoroi.catalog.opening import is_catalog, open_catalog, open_encoder, open_or_create, store_encoder
 from osoroi.catalog.postgres import schema
 from osoroi.catalog.postgres.catalog import PostgresCatalog, bring_up_to_date
 from osoroi.catalog.postgres.connection import PostgresConnection
@@ -21,7 +22,9 @@ from osoroi.catalog.postgres.pool import PostgresPool
 from osoroi.catalog.store.photos import hash_of
 from osoroi.cli import main
 from osoroi.errors import BadCatalog, BadRequest, CatalogReplaced, CatalogUnavailable
+from shop import goods, serving
 from shops import SMALL, create, entry, found, put, query
+from tiny import TinyEncoder
 
 
 @pytest.fixture
@@ -341,6 +344,24 @@ def test_commands_take_an_address(postgres_address, tmp_path):
     assert "1 removed" in osoroi("remove", postgres_address, "p00000")
     assert "pg_dump" in osoroi("backup", postgres_address, str(tmp_path / "x.tar"), code=2)
     assert "not" not in osoroi("reencode", postgres_address)
+
+
+def test_the_service_searches_and_writes_and_names_no_host_and_no_password(place):
+    encoder = TinyEncoder()
+    with open_or_create(place, encoder) as catalog:
+        catalog.put(goods(encoder), fingerprint=encoder.fingerprint)
+        with serving(encoder, catalog) as address, httpx.Client(base_url=address) as client:
+            hits = client.post("/v1/search", data={"product_id": "P1", "where": "category = tops"}).json()["hits"]
+            assert {hit["product_id"] for hit in hits} == {"P3", "P4"}
+            assert client.patch("/v1/products/P3", json={"price": 1.0}).json()["price"] == 1.0
+            answers = [
+                client.get(path) for path in ("/health", "/", "/v1/products/P3", "/v1/products/none", "/metrics")
+            ]
+            postgres.drop(f"{place.conninfo}?schema={place.schema}")
+            answers.append(client.get("/v1/products/P3"))
+            assert answers[-1].status_code >= 500
+            text = "".join(answer.text for answer in answers)
+            assert not [word for word in ("pass%20word", "pass word", "osoroi@", "127.0.0.1:") if word in text]
 
 
 def test_a_run_that_fails_leaves_no_empty_catalog(postgres_address, tmp_path):
