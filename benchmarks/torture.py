@@ -39,8 +39,10 @@ import numpy as np
 from PIL import Image
 from torture_steps import DIM, REQUESTS, Model, Seeded, do, plan, serve, vector
 
-from osoroi.catalog.local import LocalCatalog, is_catalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.opening import is_catalog, open_catalog
 from osoroi.catalog.store.settings import Settings
 from osoroi.index import ScanSettings
 
@@ -154,7 +156,7 @@ def conversation(folder: Path, model: Model, saved: list[Model], lines: TextIO, 
     return said
 
 
-def survived(folder: Path, model: Model, said: Sequence[str]) -> tuple[Model, str]:
+def survived(place: Place, model: Model, said: Sequence[str]) -> tuple[Model, str]:
     """Open and compare; the state that was found, and the step that was cut. Raises AssertionError."""
     under_way = "open"
     before = model
@@ -166,20 +168,20 @@ def survived(folder: Path, model: Model, said: Sequence[str]) -> tuple[Model, st
             before, model, under_way = model, model.after(step), step["do"]
     if said and said[-1] == "done":
         before = model
-    if not is_catalog(folder):
+    if not is_catalog(place):
         assert not said, "the catalog is gone"
         return before, under_way
-    found = state(folder, model.settings)
+    found = state(place, model.settings)
     assert found in (before, model), f"neither before nor after {under_way}"
-    searches(folder, found)
-    findings = check(folder, settings=model.settings)
+    searches(place, found)
+    findings = check(place, settings=model.settings)
     assert not findings, findings
     return found, under_way
 
 
-def state(folder: Path, settings: Settings) -> Model:
+def state(place: Place, settings: Settings) -> Model:
     """What a catalog holds, as a model; every vector and kept photo is compared on the way."""
-    with LocalCatalog.open(folder, settings=settings) as catalog:
+    with open_catalog(place, settings=settings) as catalog:
         model = Model(settings, int(catalog.fingerprint))
         for product in catalog.products():
             crops = {}
@@ -195,10 +197,10 @@ def state(folder: Path, settings: Settings) -> Model:
     return model
 
 
-def searches(folder: Path, model: Model) -> None:
+def searches(place: Place, model: Model) -> None:
     """Searches equal a comparison with everything: distinct products, best scores, filters."""
     rng = np.random.default_rng(len(model.products))
-    with LocalCatalog.open(folder, readonly=True, settings=model.settings) as catalog:
+    with open_catalog(place, readonly=True, settings=model.settings) as catalog:
         for where, (least, most) in {"": (-1, 999), "cheap": (-1, 50), "price > 80": (81, 999)}.items():
             query = rng.standard_normal((1, DIM)).astype(np.float32)
             best = {

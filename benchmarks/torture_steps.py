@@ -122,16 +122,16 @@ def plan(model: Model, rng: random.Random) -> dict[str, Any]:
         return {"do": kind, "encoder": model.encoder + (kind == "reencode"), "how": rng.choice(list(REPLACE))}
     if kind in ("put", "other") or not held:
         names = [f"p{rng.randrange(60):02}" for _ in range(rng.randint(1, 4))]
-        made = [_product(name, rng) for name in dict.fromkeys(names)]
+        made = [product_of(name, rng) for name in dict.fromkeys(names)]
         return {"do": "other" if kind == "other" else "put", "products": made}
     if kind == "replace":
-        return {"do": "put", "products": [_product(rng.choice(held), rng)]}
+        return {"do": "put", "products": [product_of(rng.choice(held), rng)]}
     if kind == "remove":
         return {"do": "remove", "ids": rng.sample(held, min(len(held), rng.randint(1, 3)))}
     return {"do": "patch", "id": rng.choice(held), "price": float(rng.randrange(100))}
 
 
-def _product(name: str, rng: random.Random) -> dict[str, Any]:
+def product_of(name: str, rng: random.Random) -> dict[str, Any]:
     crops = {f"{name}/{place}": [rng.randrange(6) * 50 for _ in range(3)] for place in range(rng.choice([1, 1, 2, 4]))}
     return {"id": name, "price": float(rng.randrange(100)), "crops": crops}
 
@@ -165,7 +165,7 @@ def serve(folder: Path, step: dict[str, Any], model: Model, saved: list[Model]) 
     tar = folder.with_name("backup.tar")
     match step["do"]:
         case "other":
-            entries = [_entry(one, model.encoder) for one in step["products"]]
+            entries = [entry_of(one, model.encoder) for one in step["products"]]
             with LocalCatalog.open(folder, settings=model.settings) as catalog:
                 catalog.put(entries, fingerprint=catalog.fingerprint)
         case "backup":
@@ -183,7 +183,7 @@ def do(catalog: LocalCatalog, step: dict[str, Any], model: Model) -> LocalCatalo
     """Take a step; a move to another encoder and a restored backup give the catalog opened anew."""
     match step["do"]:
         case "put":
-            entries = [_entry(one, model.encoder) for one in step["products"]]
+            entries = [entry_of(one, model.encoder) for one in step["products"]]
             catalog.put(entries, fingerprint=Seeded(model.encoder).fingerprint)
         case "patch":
             catalog.patch(step["id"], {"price": step["price"], "attributes.cheap": step["price"] < 50})
@@ -222,7 +222,7 @@ def second_handle(folder: Path, model: Model) -> None:
 
 def refused(catalog: LocalCatalog) -> None:
     """A handle whose folder another catalog stands in acknowledges nothing and answers nothing."""
-    entry = _entry({"id": "lost", "price": 1.0, "crops": {"lost/0": [0, 0, 0]}}, 0)
+    entry = entry_of({"id": "lost", "price": 1.0, "crops": {"lost/0": [0, 0, 0]}}, 0)
     for call in (
         lambda: catalog.put([entry], fingerprint=catalog.fingerprint),
         lambda: catalog.remove(["p00"]),
@@ -236,7 +236,7 @@ def refused(catalog: LocalCatalog) -> None:
         raise AssertionError("another catalog stood there, and nobody noticed")
 
 
-def _entry(one: dict[str, Any], encoder: int) -> Entry:
+def entry_of(one: dict[str, Any], encoder: int) -> Entry:
     crops = [Crop(name, one["id"], "shop", photo(colour)) for name, colour in one["crops"].items()]
     vectors = np.stack([vector(encoder, colour) for colour in one["crops"].values()])
     attributes = {"cheap": one["price"] < 50}

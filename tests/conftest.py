@@ -1,9 +1,13 @@
 """What several tests need: where real photos lie, and small things drawn once."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import postgres
+from osoroi.catalog.address import Place, place_of
 
 DATA = Path(os.environ.get("OSOROI_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
@@ -39,3 +43,31 @@ def street2shop_lists(data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     for path in meta.iterdir():
         (root / "meta/json" / path.name.replace(".partial", "")).symlink_to(path.resolve())
     return root
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The address of a real PostgreSQL server, without a schema; the test is skipped where there is none."""
+    with postgres.server_url() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_address(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An address of PostgreSQL where no catalog stands; whatever is made there goes."""
+    monkeypatch.setenv("OSOROI_CACHE", str(tmp_path / "cache"))
+    address = postgres.schema_of(postgres_url)
+    yield address
+    postgres.drop(address)
+
+
+@pytest.fixture(params=["folder", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a catalog can be made, as a user writes it: a folder, and a schema of PostgreSQL."""
+    return str(tmp_path / "shop") if request.param == "folder" else request.getfixturevalue("postgres_address")
+
+
+@pytest.fixture
+def place(address: str) -> Place:
+    """Where a catalog can be made."""
+    return place_of(address)

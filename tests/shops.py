@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from osoroi.catalog import Entry
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import create_catalog
 from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.records import Box, Crop, Product
 
 DIM = 4
@@ -27,14 +29,14 @@ def entry(
     return Entry(Product(product_id, **values), crops, np.array(vectors or np.empty((0, DIM)), np.float32))
 
 
-def create(folder: Path, *entries: Entry, dim: int = DIM, settings: Settings = DEFAULTS) -> LocalCatalog:
+def create(place: Place, *entries: Entry, dim: int = DIM, settings: Settings = DEFAULTS) -> StoredCatalog:
     """A new catalog with these products."""
-    catalog = LocalCatalog.create(folder, fingerprint=ENCODER, dim=dim, settings=settings)
+    catalog = create_catalog(place, fingerprint=ENCODER, dim=dim, settings=settings)
     put(catalog, *entries)
     return catalog
 
 
-def put(catalog: LocalCatalog, *entries: Entry) -> int:
+def put(catalog: StoredCatalog, *entries: Entry) -> int:
     return catalog.put(entries, fingerprint=ENCODER)
 
 
@@ -42,7 +44,7 @@ def query(*numbers: float) -> np.ndarray:
     return np.array([numbers], np.float32)
 
 
-def found(catalog: LocalCatalog, where: str | None = None, k: int = 99, **arguments) -> str:
+def found(catalog: StoredCatalog, where: str | None = None, k: int = 99, **arguments) -> str:
     """Ids of the products nearest to the first axis, best first, as one word."""
     axis = np.eye(1, catalog.encoder.dim, dtype=np.float32)
     return "".join(hit.product_id for hit in catalog.nearest(axis, k, where=where, **arguments))

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from osoroi import image
-from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.reencode import reencode
+from osoroi.catalog.opening import open_catalog, open_or_create
 from osoroi.errors import BadCatalog, Busy, OtherEncoder
 from osoroi.records import Box
 from osoroi.search import Searcher
@@ -47,17 +47,17 @@ def shown(place: int, **values):
 
 
 @pytest.fixture
-def shop(tmp_path):
-    with LocalCatalog.open_or_create(tmp_path / "shop", OLD) as catalog:
+def shop(place):
+    with open_or_create(place, OLD) as catalog:
         catalog.put([shown(place) for place in range(10)], fingerprint=OLD.fingerprint)
-    return tmp_path / "shop"
+    return place
 
 
 def test_every_crop_gets_a_new_vector_and_the_old_ones_go(shop):
     new = Counting()
     moved = reencode(shop, new)
     assert (moved.embedded, moved.dropped, moved.switched, new.encoded) == (10, (), True, 10)
-    with LocalCatalog.open(shop) as catalog:
+    with open_catalog(shop) as catalog:
         assert (catalog.fingerprint, catalog.encoder.parts) == (new.fingerprint, new.parts)
         expected = [-shown(place).vectors[0] for place in range(10)]
         assert np.array_equal(catalog.vectors([f"p{place:02}/0" for place in range(10)]), expected)
@@ -68,7 +68,7 @@ def test_every_crop_gets_a_new_vector_and_the_old_ones_go(shop):
     assert check(shop) == []
     assert not reencode(shop, Counting()).switched, "once is enough"
     with pytest.raises(OtherEncoder):
-        Searcher(OLD, LocalCatalog.open(shop))
+        Searcher(OLD, open_catalog(shop))
 
 
 @pytest.mark.parametrize("until", [0, 3, 7])
@@ -76,7 +76,7 @@ def test_a_move_that_was_stopped_goes_on_without_embedding_twice(shop, until):
     first, second = Counting(until=until), Counting()
     with pytest.raises(KeyboardInterrupt):
         reencode(shop, first, crops_per_commit=2)
-    with LocalCatalog.open(shop) as catalog:
+    with open_catalog(shop) as catalog:
         assert catalog.fingerprint == OLD.fingerprint
         assert Searcher(OLD, catalog).search(photo((16, 255 - 18, 40)), k=1)[0].product_id == "p02"
     assert check(shop) == []
@@ -85,7 +85,7 @@ def test_a_move_that_was_stopped_goes_on_without_embedding_twice(shop, until):
 
 
 def test_searches_and_writes_go_on_and_the_switch_waits_for_what_came_in(shop):
-    with LocalCatalog.open(shop) as other:
+    with open_catalog(shop) as other:
         searcher = Searcher(OLD, other)
 
         class Busybody(Counting):
@@ -107,7 +107,7 @@ def test_searches_and_writes_go_on_and_the_switch_waits_for_what_came_in(shop):
             searcher.search(photo((0, 0, 0)))
         with pytest.raises(OtherEncoder):
             other.put([shown(13)], fingerprint=OLD.fingerprint)
-    with LocalCatalog.open(shop) as catalog:
+    with open_catalog(shop) as catalog:
         assert [product.product_id for product in catalog.products()] == [
             f"p{place:02}" for place in [*range(1, 10), 11]
         ]
@@ -115,8 +115,9 @@ def test_searches_and_writes_go_on_and_the_switch_waits_for_what_came_in(shop):
     assert check(shop) == []
 
 
+@pytest.mark.parametrize("address", ["folder"], indirect=True)  # PostgreSQL keeps photos where files cannot go
 def test_a_photo_that_is_gone_or_changed_keeps_the_old_encoder_unless_it_is_dropped(shop):
-    with LocalCatalog.open(shop) as catalog:
+    with open_catalog(shop) as catalog:
         first, second = catalog.crops("p03")[0].photo, catalog.crops("p04")[0].photo
         double = shown(5)
         again = [double.crops[0], double.crops[0].__class__("p05/1", "p05", "shop", photo((1, 2, 3)))]
@@ -129,11 +130,11 @@ def test_a_photo_that_is_gone_or_changed_keeps_the_old_encoder_unless_it_is_drop
     third.unlink()
     with pytest.raises(BadCatalog, match=r"3 crops of .*'p03/0'.*'p04/0': .* is no longer the photo.*--drop"):
         reencode(shop, Counting())
-    with LocalCatalog.open(shop) as catalog:
+    with open_catalog(shop) as catalog:
         assert (len(catalog), catalog.fingerprint) == (10, OLD.fingerprint)
     moved = reencode(shop, Counting(), drop=True)
     assert [one.crop_id for one in moved.dropped] == ["p03/0", "p04/0", "p05/1"]
-    with LocalCatalog.open(shop) as catalog:
+    with open_catalog(shop) as catalog:
         assert (len(catalog), [crop.crop_id for crop in catalog.crops("p05")]) == (8, ["p05/0"])
     assert check(shop) == []
 
@@ -150,6 +151,6 @@ def test_a_move_to_a_third_encoder_gives_up_the_one_begun(shop):
     with pytest.raises(Busy, match="began to move to another encoder"):
         reencode(shop, Interrupting(), crops_per_commit=2)
     reencode(shop, Counting("third"))
-    with LocalCatalog.open(shop) as catalog, catalog.view() as truth:
+    with open_catalog(shop) as catalog, catalog.view() as truth:
         assert catalog.fingerprint == Counting("third").fingerprint
         assert truth.one("SELECT count(*) FROM vectors") == (10,), "the second encoder's vectors went too"

@@ -1,11 +1,10 @@
 """More like a product that the catalog holds: itself left out, whatever else is asked."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_or_create
 from osoroi.errors import NotFound
 from osoroi.search import Searcher
 from shop import goods
@@ -13,9 +12,9 @@ from tiny import TinyEncoder
 
 
 @pytest.fixture
-def searcher(tmp_path: Path):
+def searcher(place: Place):
     encoder = TinyEncoder()
-    with LocalCatalog.open_or_create(tmp_path / "shop", encoder) as catalog:
+    with open_or_create(place, encoder) as catalog:
         catalog.put(goods(encoder), fingerprint=encoder.fingerprint)
         yield Searcher(encoder, catalog)
 

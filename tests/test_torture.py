@@ -12,8 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from osoroi.catalog.local import LocalCatalog
+import postgres
+from osoroi.catalog.address import place_of
 from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.store.settings import Settings
 from shops import ENCODER, create, entry
 
@@ -36,13 +38,16 @@ prices = st.none() | st.integers(0, 9).map(float)
 class AnyHistory(RuleBasedStateMachine):
     """A writer and a reader of one catalog, in any order of steps; ``held`` is what has to be in it."""
 
+    url: str | None = None  # of a server of PostgreSQL; without one the catalog is in a folder
+
     ids = Bundle("ids")
 
     @initialize()
     def create(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="osoroi-any-"))
-        self.writer = create(self.folder / "shop", settings=TINY)
-        self.reader = LocalCatalog.open(self.folder / "shop", readonly=True, settings=TINY)
+        self.place = place_of(postgres.schema_of(self.url)) if self.url else self.folder / "shop"
+        self.writer = create(self.place, settings=TINY)
+        self.reader = open_catalog(self.place, readonly=True, settings=TINY)
         self.held: dict[str, tuple[float | None, list[tuple[float, ...]]]] = {}
 
     @rule(target=ids, name=names, price=prices, rows=vectors)
@@ -72,8 +77,8 @@ class AnyHistory(RuleBasedStateMachine):
     def reopen(self):
         self.writer.close()
         self.reader.close()
-        self.writer = LocalCatalog.open(self.folder / "shop", settings=TINY)
-        self.reader = LocalCatalog.open(self.folder / "shop", readonly=True, settings=TINY)
+        self.writer = open_catalog(self.place, settings=TINY)
+        self.reader = open_catalog(self.place, readonly=True, settings=TINY)
 
     @rule(axis=st.tuples(*[coordinates] * 4), k=st.integers(1, 9), least=st.integers(0, 9))
     def search(self, axis, k, least):
@@ -107,12 +112,25 @@ class AnyHistory(RuleBasedStateMachine):
         if hasattr(self, "writer"):
             self.writer.close()
             self.reader.close()
-            assert check(self.folder / "shop", settings=TINY) == []
+            assert check(self.place, settings=TINY) == []
             shutil.rmtree(self.folder)
 
 
 class TestAnyHistory(AnyHistory.TestCase):
     settings = settings(max_examples=4, stateful_step_count=15, deadline=None)
+
+
+class InPostgres(AnyHistory):
+    """The same histories of a catalog in PostgreSQL."""
+
+
+class TestAnyHistoryInPostgres(InPostgres.TestCase):
+    settings = settings(max_examples=3, stateful_step_count=12, deadline=None)
+
+    @pytest.fixture(autouse=True)
+    def server(self, postgres_url, tmp_path, monkeypatch):
+        monkeypatch.setenv("OSOROI_CACHE", str(tmp_path))
+        monkeypatch.setattr(InPostgres, "url", postgres_url)
 
 
 @pytest.mark.slow

@@ -177,3 +177,11 @@ def _remove_stale(path: Path) -> None:
 def _escaped(name: str) -> str:
     """A name that glob takes letter by letter."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; none where it is a folder, or gone since it was listed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0

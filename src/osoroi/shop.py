@@ -3,17 +3,17 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 from osoroi import ingest, staging
 from osoroi import sync as syncing
 from osoroi.catalog import Storage
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import place_of
+from osoroi.catalog.opening import create_catalog, open_catalog, open_encoder, store_encoder
 from osoroi.data.products import ProductInput, as_value, rows_of
 from osoroi.data.readers import dataset_name
-from osoroi.encoder import Encoder, beside
+from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.garments import Garment
 from osoroi.garments import find as find_garments
@@ -221,7 +221,7 @@ class Catalog:
         """
         incoming = open_incoming(dataset_name(table))
         problems: list[Problem] = []
-        folder = Path(self.storage.location)
+        folder = self.storage.folder
         if not incoming.has_photos:
             count = syncing.patch(incoming.changes(), self.storage, self.encoder, lambda product_id: None)
             return Synced(count, (), tuple(map(str, incoming.bad_lines)))
@@ -303,12 +303,13 @@ def open(
     ``threads`` encode photos on the CPU. Raises BadCatalog for a folder that is no catalog, and OtherEncoder where the
     vectors were made by another encoder.
     """
-    opened = encoder if isinstance(encoder, Encoder) else beside.open_for(folder, encoder, threads=threads)
-    storage = LocalCatalog.open(Path(folder), readonly=readonly)
+    place = place_of(folder)
+    opened = encoder if isinstance(encoder, Encoder) else open_encoder(place, encoder, threads=threads)
+    storage = open_catalog(place, readonly=readonly)
     try:
         if encoder is None and opened.fingerprint != storage.fingerprint:
             raise OtherEncoder(
-                f"the catalog {os.fspath(folder)} has vectors of encoder {storage.fingerprint[:12]}, "
+                f"the catalog {place} has vectors of encoder {storage.fingerprint[:12]}, "
                 "which is not the one that comes with osoroi",
                 hint="name the file of its encoder: osoroi.open(folder, encoder='mine.onnx')",
             )
@@ -324,15 +325,16 @@ def create(folder: str | os.PathLike[str], encoder: EncoderLike | None = None, *
     Raises BadCatalog where the folder holds something already.
     """
     opened = _encoder(encoder, threads)
-    storage = LocalCatalog.create(
-        Path(folder),
+    place = place_of(folder)
+    storage = create_catalog(
+        place,
         fingerprint=opened.fingerprint,
         dim=opened.dim,
         parts=opened.parts,
         about={"recipe": opened.recipe, "training": opened.training, "licence": opened.licence},
     )
     if not isinstance(encoder, Encoder):
-        beside.store(Path(folder), encoder)
+        store_encoder(place, encoder)
     return Catalog(storage, opened)
 
 

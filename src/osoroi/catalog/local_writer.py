@@ -1,9 +1,10 @@
 """The writing half of a local catalog: each method is one commit, and a compaction follows where it is due."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from osoroi.catalog.memory.compaction import Compactor
+from osoroi.catalog.memory.compaction import Compactor, sweep
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store import database, photos, validation, writer
@@ -11,7 +12,6 @@ from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import Settings
-from osoroi.errors import REENCODE, OtherEncoder
 from osoroi.records import Product, Value
 
 
@@ -22,7 +22,7 @@ class LocalWriter:
         self, pool: Pool, encoder: StoredEncoder, settings: Settings, swap: Callable[[MemoryIndex], None]
     ) -> None:
         self.encoder = encoder
-        self.compactor = Compactor(pool, encoder, settings, swap)
+        self.compactor = Compactor(pool, encoder, settings, swap, functools.partial(sweep, pool))
         self._pool = pool
 
     @contextlib.contextmanager
@@ -39,7 +39,7 @@ class LocalWriter:
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
         """Put products with exactly these crops, see ``Storage.put``."""
         folder = self._pool.folder
-        self._demand(fingerprint)
+        writer.demand_encoder_of(self._pool.folder, self.encoder, fingerprint)
         with database.explained(folder):
             self._pool.check_identity()
             prepared = [writer.prepared(folder, self.encoder.dim, entry) for entry in entries]
@@ -53,19 +53,10 @@ class LocalWriter:
         self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str
     ) -> int:
         """Put entries, change metadata and remove products in one commit, see ``Storage.apply``."""
-        self._demand(fingerprint)
+        writer.demand_encoder_of(self._pool.folder, self.encoder, fingerprint)
         with self.commit("sync") as (transaction, touched):
             writer.apply(transaction, self.encoder, entries, products, remove, touched)
         return touched.seq
-
-    def _demand(self, fingerprint: str) -> None:
-        """Raise OtherEncoder for vectors of another encoder."""
-        if fingerprint != self.encoder.fingerprint:
-            raise OtherEncoder(
-                f"the catalog {self._pool.folder} holds vectors of encoder {self.encoder.fingerprint[:12]}, "
-                f"and these are by encoder {fingerprint[:12]}",
-                hint=f"use the catalog's encoder, or {REENCODE}",
-            )
 
     def patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         """Change metadata alone, see ``Storage.patch``."""
@@ -92,3 +83,11 @@ class LocalWriter:
                 return 0
             writer.remove_crops(transaction.connection, keys, touched)
         return len(keys)
+
+    def put_encoder(self, transaction: ReadTransaction, encoder: StoredEncoder) -> int:
+        """Inside a commit: an encoder whose vectors are going to come; returns its number."""
+        return writer.put_encoder(transaction.connection, encoder)
+
+    def remove_product(self, transaction: ReadTransaction, product_id: str, touched: writer.Touched) -> None:
+        """Inside a commit: remove a product with its crops."""
+        writer.remove(transaction.connection, product_id, touched)

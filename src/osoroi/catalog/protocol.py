@@ -1,6 +1,7 @@
 """The protocol of a catalog, and the values that pass between a catalog and its callers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -89,6 +90,11 @@ class Storage(Protocol):
     @property
     def location(self) -> str:
         """Where the catalog is, as its error messages name it."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Files of the catalog on this machine: the catalog itself, or a cache."""
         ...
 
     @property

@@ -28,6 +28,7 @@ COMMANDS = (
     "check",
     "doctor",
     "backup",
+    "copy",
     "reencode",
     "embed",
     "train",

@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from osoroi import ingest
-from osoroi.catalog.local import is_catalog
+from osoroi.catalog.address import Place, folder_of
+from osoroi.catalog.opening import is_catalog, open_encoder, store_encoder
 from osoroi.cli import incoming, new_catalog, options, progress, text
-from osoroi.encoder import beside
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.records import Problem
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.argument("dataset")
 @incoming.recipe
 @incoming.private_links
@@ -23,7 +23,7 @@ from osoroi.records import Problem
 @options.threads
 @options.as_json
 def command(
-    catalog: Path,
+    catalog: Place,
     dataset: str,
     recipe: str | None,
     private_links: bool,
@@ -47,10 +47,10 @@ def command(
             f"{dataset} has no column of photos", hint="osoroi sync changes prices and the like by such a table"
         )
     is_new = not is_catalog(catalog)
-    model = beside.open_for(catalog, encoder, threads=threads)
+    model = open_encoder(catalog, encoder, threads=threads)
     problems: list[Problem] = []
     with new_catalog.opened(catalog, model) as products:
-        incoming.fetched(source, catalog, private=private_links)
+        incoming.fetched(source, folder_of(catalog), private=private_links)
         with progress.counting("products", source.total) as show:
             count = ingest.add(
                 source.rows(),
@@ -63,8 +63,8 @@ def command(
         if not count.stored:
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
     if is_new and encoder is not None:
-        beside.store(catalog, encoder)
-    incoming.left_out(catalog, source.bad_lines, problems)
+        store_encoder(catalog, encoder)
+    incoming.left_out(folder_of(catalog), source.bad_lines, problems)
     if count.contradicting:
         text.warn(f"{count.contradicting:,} rows contradict the first row of their product, which decides")
     if as_json:

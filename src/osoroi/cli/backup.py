@@ -5,17 +5,18 @@ from pathlib import Path
 
 import click
 
+from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.cli import options, text
-from osoroi.errors import PARTLY
+from osoroi.errors import PARTLY, BadRequest
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.argument("file", type=options.Target())
 @click.option("--photos", is_flag=True, help="Pack the photos that a table names too; nothing else is needed then.")
 @options.as_json
-def command(catalog: Path, file: Path, photos: bool, as_json: bool) -> None:
+def command(catalog: Place, file: Path, photos: bool, as_json: bool) -> None:
     """Copy CATALOG into FILE, a tar archive, while it is searched and written to. The copy is verified.
 
     `mkdir new && tar -xf FILE -C new` restores it. The catalog's own encoder file and photos are in it; photos that a
@@ -24,6 +25,11 @@ def command(catalog: Path, file: Path, photos: bool, as_json: bool) -> None:
     \b
     osoroi backup shop shop.tar --photos
     """
+    if not isinstance(catalog, Path):
+        raise BadRequest(
+            f"{catalog} is in PostgreSQL, whose own tools make backups",
+            hint=f"pg_dump --schema={catalog.schema} …; docs/postgres.md says how to restore one",
+        )
     copied = backup(catalog, file, photos=photos)
     if as_json:
         text.show_json(copied._asdict())

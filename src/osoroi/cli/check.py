@@ -1,11 +1,10 @@
 """``osoroi check``: verify a catalog."""
 
-from pathlib import Path
-
 import click
 
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.opening import open_catalog
 from osoroi.cli import options, text
 from osoroi.errors import BadCatalog
 from osoroi.text import printable
@@ -18,10 +17,10 @@ REMEDIES = {
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.option("--mend", is_flag=True, help="Write the index anew from the database, where that alone is wrong.")
 @options.as_json
-def command(catalog: Path, mend: bool, as_json: bool) -> None:
+def command(catalog: Place, mend: bool, as_json: bool) -> None:
     """Verify everything in CATALOG: rows, vectors, kept photos, and the index against the truth.
 
     Changes nothing without --mend. Ends with exit code 1 where something is damaged or a photo is gone.
@@ -33,7 +32,7 @@ def command(catalog: Path, mend: bool, as_json: bool) -> None:
     findings = check(catalog)
     kinds = {finding.what for finding in findings}
     if mend and "index" in kinds and "database" not in kinds:
-        with LocalCatalog.open(catalog) as writer:
+        with open_catalog(catalog) as writer:
             writer.compact()
         findings = check(catalog)
     if as_json:

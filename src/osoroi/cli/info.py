@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from osoroi import categories
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog import Storage
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog
 from osoroi.cli import options, text
 from osoroi.encoder import KIND, Encoder
 from osoroi.garments import read_category
@@ -19,15 +21,17 @@ NO_CATEGORY = "(no category)"
 
 
 @click.command()
-@click.argument("path", metavar="CATALOG|ENCODER", type=click.Path(path_type=Path))
+@click.argument("path", metavar="CATALOG|ENCODER", type=options.CATALOG)
 @options.as_json
-def command(path: Path, as_json: bool) -> None:
-    """Describe a catalog (a folder) or an encoder (a file): its contents, their origin and dates.
+def command(path: Place, as_json: bool) -> None:
+    """Describe a catalog (a folder, or an address of PostgreSQL) or an encoder (a file).
+
+    Says its contents, their origin and dates.
 
     \b
     osoroi info shop
     """
-    facts = of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
+    facts = of_file(path) if isinstance(path, Path) else of_catalog(path)
     if as_json:
         text.show_json(facts)
     else:
@@ -53,6 +57,11 @@ def show_agreement(facts: Mapping[str, Any], width: int) -> None:
         text.show(f"{'contradicting':{width}}  {printable(said)}")
 
 
+def of_file(path: Path) -> dict[str, Any]:
+    """Facts of a catalog in a folder, or of an encoder file."""
+    return of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
+
+
 def of_encoder(encoder: Encoder) -> dict[str, Any]:
     """The metadata of the encoder file."""
     return {
@@ -66,14 +75,14 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
     } | ({"backbone": dict(encoder.metadata.backbone)} if encoder.metadata.backbone else {})
 
 
-def of_catalog(folder: Path) -> dict[str, Any]:
+def of_catalog(place: Place) -> dict[str, Any]:
     """Contents of the catalog, and the state of its index."""
-    with LocalCatalog.open(folder, readonly=True) as catalog:
+    with open_catalog(place, readonly=True) as catalog:
         facts: dict[str, Any] = {"kind": "catalog", **asdict(catalog.info())}
         return facts | (kind_facts(catalog) if KIND in facts["parts"] else {})
 
 
-def kind_facts(catalog: LocalCatalog) -> dict[str, Any]:
+def kind_facts(catalog: Storage) -> dict[str, Any]:
     """What the categories are read as, which of them photos told, and where photos contradict them."""
     kinds = kinds_of(catalog.categories())
     learned = {

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from osoroi import files
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog
 from osoroi.cli import options, text
 from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.data.readers.layout import Layout
@@ -22,11 +23,11 @@ SHOWN = 200
 
 @click.command()
 @click.argument("table")
-@click.argument("catalog", type=click.Path(path_type=Path), required=False)
+@click.argument("catalog", type=options.CATALOG, required=False)
 @click.option("--recipe", help="Read the table by this recipe: one that ships, or a TOML file.")
 @click.option("--write", "write", type=options.Target(), help="Write a recipe of how the table is read, to edit.")
 @options.as_json
-def command(table: str, catalog: Path | None, recipe: str | None, write: Path | None, as_json: bool) -> None:
+def command(table: str, catalog: Place | None, recipe: str | None, write: Path | None, as_json: bool) -> None:
     """Say how TABLE is read, with examples, and list everything that is wrong with it, by line. Changes nothing.
 
     With CATALOG, also what an add would change there. What is unsure stands as a question, and the recipe that --write
@@ -49,7 +50,7 @@ def command(table: str, catalog: Path | None, recipe: str | None, write: Path | 
         files.write_atomically(write, draft(layout).encode())
     changes: dict[str, int] = {}
     if catalog is not None and not layout.undecided:
-        with LocalCatalog.open(catalog, readonly=True) as products:
+        with open_catalog(catalog, readonly=True) as products:
             count = preview(incoming, products)
         changes = {
             "added": count.added,

@@ -3,23 +3,25 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from osoroi import files, staging
-from osoroi.catalog.local import LocalCatalog, is_catalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog
 from osoroi.catalog.store.rows import described
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
 from osoroi.errors import BadCatalog
 
 
 @contextlib.contextmanager
-def opened(folder: Path, encoder: Encoder) -> Iterator[LocalCatalog]:
-    """The catalog at a folder, opened for writing; a new one where there is none.
+def opened(place: Place, encoder: Encoder) -> Iterator[StoredCatalog]:
+    """The catalog at a place, opened for writing; a new one where there is none.
 
     Where the block fails, a catalog that was made here is removed again, unless somebody else has put products in it.
     """
-    made = None if is_catalog(folder) else _made(folder, encoder)
-    with made or LocalCatalog.open(folder) as products:
+    made = None if is_catalog(place) else _made(place, encoder)
+    with made or open_catalog(place) as products:
         try:
             yield products
         except Exception:
@@ -28,25 +30,25 @@ def opened(folder: Path, encoder: Encoder) -> Iterator[LocalCatalog]:
             raise
 
 
-def _made(folder: Path, encoder: Encoder) -> LocalCatalog | None:
+def _made(place: Place, encoder: Encoder) -> StoredCatalog | None:
     """A new catalog; None where another process has just made one there."""
     facts = described(encoder)
     try:
-        return LocalCatalog.create(
-            folder, fingerprint=facts.fingerprint, dim=facts.dim, parts=facts.parts, about=facts.about
-        )
+        return create_catalog(place, fingerprint=facts.fingerprint, dim=facts.dim, parts=facts.parts, about=facts.about)
     except BadCatalog:
-        if is_catalog(folder):
+        if is_catalog(place):
             return None
         raise
 
 
-def remove_empty(catalog: LocalCatalog) -> bool:
-    """Delete the folder of an open catalog that holds no product; whether it is gone.
+def remove_empty(catalog: StoredCatalog) -> bool:
+    """Delete an open catalog that holds no product; whether it is gone.
 
     It stays where another catalog stands in the folder by now, where a sync is under way, and where a writer holds it:
     nobody can commit while its products are counted and it is deleted.
     """
+    if not isinstance(catalog, LocalCatalog):
+        return catalog.remove_empty()
     is_gone = False
     with contextlib.suppress(BadCatalog):  # held by a writer, or replaced: then it is theirs; or gone, by us
         catalog.check_identity()

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from osoroi import files
+from osoroi.catalog.address import Place, place_of
+from osoroi.errors import BadRequest
 from osoroi.records import Box
 
 MAX_K = 10_000
@@ -57,6 +59,20 @@ class Target(click.Path):
             self.fail(f"{path} is inside the catalog {catalog}; write it elsewhere", param, ctx)
         return path
 
+
+class CatalogType(click.ParamType[Place]):
+    """The folder of a catalog, or an address of PostgreSQL."""
+
+    name = "catalog"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        try:
+            return place_of(value)
+        except BadRequest as error:
+            self.fail(str(error), param, ctx)
+
+
+CATALOG = CatalogType()
 
 encoder = click.option(
     "--encoder",

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import click
 
+from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.reencode import reencode
+from osoroi.catalog.opening import store_encoder
 from osoroi.cli import options, progress, text
-from osoroi.encoder import Encoder, beside
+from osoroi.encoder import Encoder
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @options.encoder
 @options.threads
 @click.option("--drop", is_flag=True, help="Remove crops whose photo is missing or changed, instead of refusing.")
 @options.as_json
-def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_json: bool) -> None:
+def command(catalog: Place, encoder: Path | None, threads: int, drop: bool, as_json: bool) -> None:
     """Embed every crop of CATALOG with another encoder, beside the old vectors, then switch in one step.
 
     Until then, searches use the old encoder. If the command is interrupted, the catalog stays with the old encoder, and
@@ -27,7 +29,7 @@ def command(catalog: Path, encoder: Path | None, threads: int, drop: bool, as_js
     model = Encoder.open(encoder, threads=threads)
     with progress.counting("crops") as show:
         moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
-    beside.store(catalog, encoder)
+    store_encoder(catalog, encoder)
     for dropped in moved.dropped:
         text.warn(f"dropped: crop {dropped.crop_id} of product {dropped.product_id}: {dropped.reason}")
     if as_json:

@@ -1,25 +1,24 @@
 """``osoroi remove``: remove products from a catalog."""
 
-from pathlib import Path
-
 import click
 
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog
 from osoroi.cli import options, text
 from osoroi.errors import NotFound
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.argument("product_ids", metavar="ID...", nargs=-1, required=True)
 @options.as_json
-def command(catalog: Path, product_ids: tuple[str, ...], as_json: bool) -> None:
+def command(catalog: Place, product_ids: tuple[str, ...], as_json: bool) -> None:
     """Remove the products ID... from CATALOG, with their crops and vectors. Photos of a table stay where they are.
 
     \b
     osoroi remove shop p00001 p00002
     """
-    with LocalCatalog.open(catalog) as products:
+    with open_catalog(catalog) as products:
         removed = products.remove(product_ids)
     missing = [product_id for product_id in product_ids if product_id not in set(removed)]
     if as_json:

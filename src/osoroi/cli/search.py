@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog, open_encoder
 from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
@@ -15,6 +16,7 @@ from osoroi.search import Searcher, hit_fields, is_unlikely, outfit_response, re
 from osoroi.text import number
 
 if TYPE_CHECKING:
+    from osoroi.catalog.stored import StoredCatalog
     from osoroi.garments import Garment
 
 ALL = "all"
@@ -24,7 +26,7 @@ NOTHING = "nothing in the catalog matches"
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.argument("photo", type=click.Path(path_type=Path), required=False)
 @click.option("--like", help="Search by this product of the catalog instead of a photo; it is left out itself.")
 @options.box
@@ -51,7 +53,7 @@ NOTHING = "nothing in the catalog matches"
 @options.encoder
 @options.as_json
 def command(
-    catalog: Path,
+    catalog: Place,
     photo: Path | None,
     like: str | None,
     words: str | None,
@@ -78,8 +80,6 @@ def command(
     osoroi search shop --like A-1042 --detail 1
     osoroi search shop --text 'red floral dress'
     """
-    from osoroi.encoder import beside
-
     if words is not None:
         _demand_words_alone(photo, detail, like, garment, kind, offset or None, sort, detail_from, detail_box, grid)
         by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
@@ -87,8 +87,8 @@ def command(
     _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
-    with LocalCatalog.open(catalog, readonly=True) as products:
-        searcher = Searcher(beside.open_for(catalog, encoder), products)
+    with open_catalog(catalog, readonly=True) as products:
+        searcher = Searcher(open_encoder(catalog, encoder), products)
 
         def search(box: Box | None, kind: Kinds | None) -> list[Hit]:
             assert photo is not None
@@ -132,7 +132,7 @@ def command(
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
 
 
-def suggest(products: LocalCatalog, where: str | None, *lists: Sequence[Hit]) -> None:
+def suggest(products: "StoredCatalog", where: str | None, *lists: Sequence[Hit]) -> None:
     """Where a filter left no hits in any list, say which of its values no product has."""
     if not where or any(lists):
         return
@@ -211,7 +211,7 @@ def _demand_words_alone(photo: Path | None, detail: float | None, *others: objec
 
 
 def by_words(
-    catalog: Path,
+    catalog: Place,
     words: str,
     photo: Path | None,
     box: Box | None,
@@ -223,11 +223,10 @@ def by_words(
     as_json: bool,
 ) -> None:
     """Print what was understood of the words, and the products for them."""
-    from osoroi.encoder import beside
     from osoroi.words.search import WordSearch
 
-    with LocalCatalog.open(catalog, readonly=True) as products:
-        searcher = Searcher(beside.open_for(catalog, encoder), products)
+    with open_catalog(catalog, readonly=True) as products:
+        searcher = Searcher(open_encoder(catalog, encoder), products)
         start = time.perf_counter()
         hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start
@@ -256,7 +255,7 @@ def fields_of(chosen: "Sequence[Garment]") -> dict[str, Any] | None:
     return fields(chosen[0])
 
 
-def draw(products: LocalCatalog, query: Crop, hits: Sequence[Hit], grid: Path) -> None:
+def draw(products: "StoredCatalog", query: Crop, hits: Sequence[Hit], grid: Path) -> None:
     """Write the query and its hits as a grid."""
     from osoroi.cli import pictures
     from osoroi.report import grid as grids

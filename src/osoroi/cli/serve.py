@@ -8,9 +8,10 @@ from typing import Literal
 
 import click
 
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog, open_encoder, stored_encoder
 from osoroi.cli import options
-from osoroi.encoder import Encoder, beside
+from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, OtherEncoder, extra
 from osoroi.search import Searcher
 
@@ -18,7 +19,7 @@ PORT = 8008
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -75,7 +76,7 @@ PORT = 8008
 )
 @options.threads
 def command(
-    catalog: Path,
+    catalog: Place,
     host: str,
     port: int,
     read_key: str | None,
@@ -117,8 +118,8 @@ def command(
     settings = sources.load()
     logs.configure(log_format)
     tracing.configure()
-    with LocalCatalog.open(catalog) as products:
-        searcher = Searcher(beside.open_for(catalog, encoder, threads=threads), products)
+    with open_catalog(catalog) as products:
+        searcher = Searcher(open_encoder(catalog, encoder, threads=threads), products)
         again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads)
         run(searcher, settings, host, port, reopen=again, sources=sources, sockets=sockets or None)
 
@@ -130,15 +131,15 @@ def files_of(encoders: Path | None) -> list[Path]:
     return sorted(encoders.glob("*.onnx")) if encoders.is_dir() else [encoders]
 
 
-def reopened(folder: Path, encoders: Sequence[Path | None], threads: int) -> Searcher:
+def reopened(place: Place, encoders: Sequence[Path | None], threads: int) -> Searcher:
     """The catalog as it is now, with its own encoder or the first of these that fits it (None is the one that ships).
 
     Raises OtherEncoder where none does, and what opening the catalog raises.
     """
-    catalog = LocalCatalog.open(folder)
+    catalog = open_catalog(place)
     try:
-        stored = folder / beside.FILE
-        for path in [stored, *encoders] if stored.is_file() else encoders:
+        stored = stored_encoder(place)
+        for path in [stored, *encoders] if stored else encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
                 encoder = Encoder.open(path, threads=threads)
                 if encoder.fingerprint == catalog.fingerprint:

@@ -10,9 +10,9 @@ import click
 
 from osoroi import staging
 from osoroi import sync as syncing
-from osoroi.catalog.local import LocalCatalog, is_catalog
+from osoroi.catalog.address import Place, folder_of
+from osoroi.catalog.opening import is_catalog, open_catalog, open_encoder, store_encoder
 from osoroi.cli import incoming, new_catalog, options, progress, text
-from osoroi.encoder import beside
 from osoroi.errors import PARTLY, BadDataset, Busy, OsoroiError
 from osoroi.records import Problem
 from osoroi.sync import MOST_REMOVED, SyncCount
@@ -25,7 +25,7 @@ POLL_S = 2.0
 class Task(NamedTuple):
     """What one run of the command does."""
 
-    catalog: Path
+    catalog: Place
     dataset: str
     recipe: str | None
     private_links: bool
@@ -36,7 +36,7 @@ class Task(NamedTuple):
 
 
 @click.command()
-@click.argument("catalog", type=click.Path(path_type=Path))
+@click.argument("catalog", type=options.CATALOG)
 @click.argument("dataset")
 @incoming.recipe
 @click.option("--yes", is_flag=True, help="Remove however many products the table has no longer.")
@@ -46,7 +46,7 @@ class Task(NamedTuple):
 @options.threads
 @options.as_json
 def command(
-    catalog: Path,
+    catalog: Place,
     dataset: str,
     recipe: str | None,
     yes: bool,
@@ -108,8 +108,8 @@ def once(task: Task) -> bool:
     problems: list[Problem] = []
     count = patched(task, source) if not source.has_photos else synced(task, source, problems)
     if is_new and task.encoder is not None:
-        beside.store(task.catalog, task.encoder)
-    incoming.left_out(task.catalog, source.bad_lines, problems)
+        store_encoder(task.catalog, task.encoder)
+    incoming.left_out(folder_of(task.catalog), source.bad_lines, problems)
     if source.has_photos and source.spared() is None:
         text.warn("nothing was removed: it is not known whose the lines are that cannot be read")
     if count.contradicting:
@@ -126,15 +126,15 @@ def once(task: Task) -> bool:
 
 def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
     """Sync with a table that has photos."""
-    model = beside.open_for(task.catalog, task.encoder, threads=task.threads)
+    model = open_encoder(task.catalog, task.encoder, threads=task.threads)
     with new_catalog.opened(task.catalog, model) as products:
-        incoming.fetched(source, task.catalog, private=task.private_links)
+        incoming.fetched(source, folder_of(task.catalog), private=task.private_links)
         with progress.counting("products", source.total) as show:
             return syncing.sync(
                 source.rows(),
                 products,
                 model,
-                staging=task.catalog / staging.FILE,
+                staging=folder_of(task.catalog) / staging.FILE,
                 spared=source.spared,
                 most_removed=1.0 if task.yes else MOST_REMOVED,
                 threads=task.threads,
@@ -148,6 +148,6 @@ def patched(task: Task, source: Incoming) -> SyncCount:
     changes = source.changes()
     if not changes:
         raise BadDataset(f"{task.dataset} has no line that can be read", hint="nothing was changed")
-    model = beside.open_for(task.catalog, task.encoder, threads=task.threads)
-    with LocalCatalog.open(task.catalog) as products:
+    model = open_encoder(task.catalog, task.encoder, threads=task.threads)
+    with open_catalog(task.catalog) as products:
         return syncing.patch(changes, products, model, lambda one: text.warn(f"not in the catalog: {one}"))

@@ -20,7 +20,7 @@ from osoroi import image
 from osoroi.catalog import Entry, Storage
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
 from osoroi.image.swatch import swatch
@@ -154,6 +154,8 @@ class Service:
                 return work(*arguments)
         except OsoroiError as error:
             error.what = error.what.replace(location, os.path.basename(location))
+            if isinstance(error, CatalogUnavailable) and "://" in location:
+                error.what = error.what.partition(": ")[0]  # a server's own words name hosts and roles
             if isinstance(error, NotFound):
                 error.hint = error.hint or "list what there is with GET /v1/products"
             raise

@@ -29,6 +29,7 @@ from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import CropRow, checksum
+from osoroi.catalog.store.settings import WAIT_S
 from osoroi.encoder import beside
 from osoroi.errors import BadCatalog, BadRequest, Busy
 
@@ -60,7 +61,7 @@ def backup(folder: Path, file: Path, *, photos: bool = False) -> Copied:
     if not file.parent.is_dir():
         raise BadCatalog(f"there is no folder {file.parent} for the backup", hint="make it, or name another file")
     _remove_abandoned(file.parent)
-    pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
+    pool = Pool(folder, readonly=True, wait_s=WAIT_S)
     try:
         with (
             database.explained(folder),

@@ -1,19 +1,18 @@
 """Verify a catalog: every row, every vector, every stored photo, and the snapshot against the database."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from osoroi import files
+from osoroi.catalog.address import Place
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns
 from osoroi.catalog.memory.memory_index import MemoryIndex
-from osoroi.catalog.store import database, verify
+from osoroi.catalog.opening import ReadingPool, reading_pool
 from osoroi.catalog.store import photos as _photos
-from osoroi.catalog.store.pool import Pool
+from osoroi.catalog.store import verify
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.settings import Settings
 from osoroi.errors import BadIndex, CatalogDamaged
@@ -35,20 +34,18 @@ class Finding(NamedTuple):
 
 
 def check(
-    folder: Path,
+    place: Place,
     *,
     settings: Settings = DEFAULTS,
     current: Callable[[Path], Path | None] = snapshots.current,
 ) -> list[Finding]:
     """Everything that is wrong; an empty list where nothing is. Reads all there is and changes nothing.
 
-    Raises BadCatalog where the folder is no catalog.
+    Raises BadCatalog where there is no catalog.
     """
-    folder = folder.absolute()
-    database.inspect(folder)
     pool = None
     try:
-        pool = Pool(folder, readonly=True, wait_s=database.WAIT_S)
+        pool = reading_pool(place)
         with pool.view() as transaction:
             wrong = [Finding("database", text) for text in verify.contradictions(transaction)]
             if wrong:
@@ -62,7 +59,7 @@ def check(
             pool.close()
 
 
-def _derived(pool: Pool, settings: Settings, current: Callable[[Path], Path | None]) -> list[str]:
+def _derived(pool: ReadingPool, settings: Settings, current: Callable[[Path], Path | None]) -> list[str]:
     """What is wrong with the snapshot; one that is swapped while we look is looked at again."""
     for _ in range(snapshots.TRIES):
         with pool.view() as transaction:
@@ -125,8 +122,7 @@ def _of_photos(transaction: ReadTransaction) -> Iterator[str]:
     for sha256, path, crop_id in transaction.all("SELECT DISTINCT sha256, path, min(crop_id) FROM crops GROUP BY 1, 2"):
         photo = Path(path) if path is not None else _photos.place(transaction.folder, sha256)
         try:
-            with files.open_foreign(photo) as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            same = transaction.photo_hash(sha256, path) == sha256
         except OSError as error:
             yield f"{photo} of crop {crop_id!r} cannot be read: {error.strerror}"
             continue

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store import writer
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import CropRow, described, slot, vector_row
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.errors import Busy
 from osoroi.records import Crop, Product
 
@@ -27,12 +27,12 @@ class Pending(NamedTuple):
 class Migration:
     """A move of one catalog to one encoder. Each method is one commit, and raises Busy where another move began."""
 
-    def __init__(self, catalog: LocalCatalog, number: int) -> None:
+    def __init__(self, catalog: StoredCatalog, number: int) -> None:
         self._catalog = catalog
         self._number = number
 
     @classmethod
-    def begin(cls, catalog: LocalCatalog, encoder: EncoderFacts) -> "Migration":
+    def begin(cls, catalog: StoredCatalog, encoder: EncoderFacts) -> "Migration":
         """Begin to move, or go on with a move to the same encoder that was stopped; one to another is given up."""
         with catalog.commit("begin") as (transaction, _):
             statement = "DELETE FROM encoders WHERE encoder != ? AND fingerprint != ?"
@@ -41,7 +41,7 @@ class Migration:
             if begun is not None:
                 (number,) = begun
             else:
-                number = writer.put_encoder(transaction.connection, described(encoder))
+                number = catalog.writer.put_encoder(transaction, described(encoder))
             return cls(catalog, number)
 
     def pending(self, *, limit: int) -> Iterator[list[Pending]]:
@@ -71,8 +71,8 @@ class Migration:
             self._demand_begun(transaction)
             for one, vector in zip(crops, vectors, strict=True):
                 if _unchanged(transaction, one):
-                    statement = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)"
-                    transaction.connection.execute(statement, vector_row(slot(self._number, one.key), vector))
+                    row = vector_row(slot(self._number, one.key), vector)
+                    writer.put_vector(transaction.connection, row)
 
     def drop(self, crops: Sequence[Pending]) -> list[Pending]:
         """Remove crops, and products that have no other; which they were.
@@ -87,7 +87,7 @@ class Migration:
                 (product,) = transaction.one("SELECT product FROM crops WHERE crop = ?", one.key)
                 writer.remove_crops(transaction.connection, [one.key], touched)
                 if not transaction.one("SELECT 1 FROM crops WHERE product = ?", product):
-                    writer.remove(transaction.connection, one.crop.product_id, touched)
+                    self._catalog.writer.remove_product(transaction, one.crop.product_id, touched)
                 dropped.append(one)
         return dropped
 
@@ -107,7 +107,8 @@ class Migration:
         """Raise Busy where the catalog is moving to yet another encoder."""
         if transaction.one("SELECT 1 FROM encoders WHERE encoder = ?", self._number) is None:
             raise Busy(
-                f"the catalog {self._catalog.folder} began to move to another encoder", hint="begin one move at a time"
+                f"the catalog {self._catalog.location} began to move to another encoder",
+                hint="begin one move at a time",
             )
 
 

@@ -7,12 +7,12 @@ one commit that finds every crop with a new vector, or does not happen.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from osoroi import image
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.migration import Migration, Pending
+from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.store.settings import Settings
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import BadCatalog, BadPhoto
@@ -46,7 +46,7 @@ class Moved:
 
 
 def reencode(
-    folder: Path,
+    place: Place,
     encoder: Encoder,
     *,
     threads: int = 2,
@@ -62,7 +62,7 @@ def reencode(
     BadCatalog naming it. With ``drop`` its crops are removed instead, and products that have no other.
     """
     embedded, dropped = 0, []
-    with LocalCatalog.open(folder, settings=settings) as catalog:
+    with open_catalog(place, settings=settings) as catalog:
         if catalog.fingerprint == encoder.fingerprint:
             return Moved(0, (), switched=False)
         migration = Migration.begin(catalog, encoder)
@@ -79,15 +79,13 @@ def reencode(
                 on_progress(embedded)
             if unread and not drop:
                 problems = [_named(one, error) for one, error in unread.values()]
-                raise BadCatalog(
-                    _refusal(folder, problems), hint="put the photos back, or drop their crops with --drop"
-                )
+                raise BadCatalog(_refusal(place, problems), hint="put the photos back, or drop their crops with --drop")
             if unread:
                 gone = migration.drop([one for one, _ in unread.values()])
                 dropped += [_named(*unread[one.key]) for one in gone]
             if migration.switch():
                 break
-    with LocalCatalog.open(folder, settings=settings) as catalog:
+    with open_catalog(place, settings=settings) as catalog:
         catalog.compact()
     return Moved(embedded, tuple(dropped), switched=True)
 
@@ -108,7 +106,7 @@ def _named(pending: Pending, error: BadPhoto) -> Unread:
     return Unread(pending.crop.product_id, pending.crop.crop_id, str(error))
 
 
-def _refusal(folder: Path, unread: Sequence[Unread]) -> str:
+def _refusal(place: Place, unread: Sequence[Unread]) -> str:
     named = "; ".join(f"crop {one.crop_id!r}: {one.reason}" for one in unread[:NAMED])
     more = f"; and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
-    return f"{len(unread)} crops of {folder} have no photo to embed anew, so it stays as it is: {named}{more}"
+    return f"{len(unread)} crops of {place} have no photo to embed anew, so it stays as it is: {named}{more}"

@@ -151,7 +151,7 @@ class Columns:
                 columns.arrays[name].put(np.array(keys, np.int64), values, size)
         named = transaction.all("SELECT name_id, name, kinds FROM names ORDER BY name")
         for at, (name_id, name, kinds) in enumerate(named):
-            if at < ATTRIBUTES and _different(transaction, name_id, words) <= words:
+            if at < ATTRIBUTES and len(transaction.fact_texts(name, words + 1)) <= words:
                 is_list = any(kind_.endswith("s") for kind_ in kinds.split())
                 read = _lists(transaction, name_id, name, size) if is_list else _attribute(transaction, name_id, size)
                 columns.arrays[PREFIX + name] = read
@@ -227,18 +227,11 @@ def _word(word: Any) -> Any:
     return tuple(word) if isinstance(word, list) else word
 
 
-def _different(transaction: ReadTransaction, name_id: int, words: int) -> int:
-    """How many texts an attribute has, counted up to one more than ``words``."""
-    texts = "SELECT DISTINCT value FROM facts WHERE name_id = ? AND typeof(value) = 'text' LIMIT ?"
-    return len(transaction.all(texts, name_id, words + 1))
-
-
 def _attribute(transaction: ReadTransaction, name_id: int, size: int) -> Column:
     column = Column.empty()
-    for rows in transaction.batches("SELECT product, value FROM facts WHERE name_id = ?", name_id):
+    for rows in transaction.fact_values(name_id):
         keys, values = zip(*rows, strict=True)
-        typed = (bool(one) if isinstance(one, int) else one for one in values)  # flags are the only whole numbers there
-        column.put(np.array(keys, np.int64), typed, size)
+        column.put(np.array(keys, np.int64), values, size)
     return column
 
 

@@ -7,13 +7,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from osoroi import files
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.store import database, photos
-from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import SLOTS, StoredEncoder
 from osoroi.catalog.store.settings import Settings
@@ -36,13 +37,46 @@ KEY_BYTES = 16
 """What one changed crop takes in the detail of ``changes``, about."""
 
 
+@runtime_checkable
+class CatalogPool(Protocol):
+    """Transactions of one catalog; ``folder`` is where its snapshots are."""
+
+    folder: Path
+
+    def view(self) -> AbstractContextManager[ReadTransaction]:
+        """One state of the database."""
+        ...
+
+
+@runtime_checkable
+class SweepablePool(CatalogPool, Protocol):
+    """One that commits, too."""
+
+    def commit(self) -> AbstractContextManager[ReadTransaction]:
+        """One commit."""
+        ...
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where another catalog stands there now."""
+        ...
+
+
 class Compactor:
-    """Runs compactions of one open catalog, one at a time; ``swap`` gets each new memory."""
+    """Runs compactions of one open catalog, one at a time; ``swap`` gets each new memory.
+
+    ``sweep`` throws out what nobody needs once there is a snapshot of this ``seq``.
+    """
 
     def __init__(
-        self, pool: Pool, encoder: StoredEncoder, settings: Settings, swap: Callable[[MemoryIndex], None]
+        self,
+        pool: CatalogPool,
+        encoder: StoredEncoder,
+        settings: Settings,
+        swap: Callable[[MemoryIndex], None],
+        sweep: Callable[[int], None],
     ) -> None:
         self._pool = pool
+        self._sweep = sweep
         self._encoder = encoder
         self._settings = settings
         self._swap = swap
@@ -51,7 +85,6 @@ class Compactor:
 
     def run(self) -> bool:
         """Compact now; False where another process is at it."""
-        self._pool.check_writable()
         with self._running, database.explained(self._pool.folder), snapshots.exclusive(self._pool.folder) as only:
             if not only:
                 return False
@@ -60,16 +93,20 @@ class Compactor:
                 memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(transaction)
             _judge(memory, self._pool.folder)
             self._swap(memory)
-            sweep(self._pool, memory.seq)
+            self._sweep(memory.seq)
         return True
+
+    def is_due(self) -> bool:
+        """Whether enough has changed since the last snapshot, and this handle writes any."""
+        if not self._settings.compacts:
+            return False
+        with self._pool.view() as transaction:
+            return due(transaction, self._settings.snapshot_from)
 
     def consider(self) -> None:
         """Start a compaction in the background where it is due."""
-        if not self._settings.compacts or (self._thread is not None and self._thread.is_alive()):
+        if (self._thread is not None and self._thread.is_alive()) or not self.is_due():
             return
-        with self._pool.view() as transaction:
-            if not due(transaction, self._settings.snapshot_from):
-                return
         self._thread = threading.Thread(target=self._quietly, name="osoroi compaction")
         self._thread.start()
 
@@ -109,16 +146,21 @@ def due(transaction: ReadTransaction, snapshot_from: int) -> bool:
     return bool(tail > KEY_BYTES * max(snapshot_from, count // SHARE))
 
 
-def sweep(pool: Pool, seq: int) -> None:
+def sweep(pool: SweepablePool, seq: int) -> None:
     """Throw out old lines of ``changes``, vectors of encoders that left, and photos nobody refers to."""
-    with pool.commit() as transaction:
-        transaction.connection.execute("DELETE FROM changes WHERE seq < ?", (seq - CHANGES_RETAINED,))
-    while _sweep_vectors(pool):
-        pass
+    sweep_rows(pool, seq - CHANGES_RETAINED)
     _sweep_photos(pool)
 
 
-def _sweep_vectors(pool: Pool) -> bool:
+def sweep_rows(pool: SweepablePool, seq: int) -> None:
+    """Throw out the lines of ``changes`` before ``seq``, and vectors of encoders that left."""
+    with pool.commit() as transaction:
+        transaction.connection.execute("DELETE FROM changes WHERE seq < ?", (seq,))
+    while _sweep_vectors(pool):
+        pass
+
+
+def _sweep_vectors(pool: SweepablePool) -> bool:
     """A chunk of the vectors of encoders that are no longer there; False where none was left."""
     with pool.commit() as transaction:
         stays = [number for (number,) in transaction.all("SELECT encoder FROM encoders")]
@@ -134,7 +176,7 @@ def _sweep_vectors(pool: Pool) -> bool:
     return False
 
 
-def _sweep_photos(pool: Pool) -> None:
+def _sweep_photos(pool: SweepablePool) -> None:
     """Kept photos that no crop refers to: looked for while all goes on, and once more while no writer can refer to one.
 
     What was only half written goes when it is a day old, since it may be half written just now.

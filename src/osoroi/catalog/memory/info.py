@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.store.reader import ReadTransaction
@@ -38,7 +37,7 @@ def info(transaction: ReadTransaction, encoder: StoredEncoder, health: Health | 
     products, crops = transaction.count()
     seq, changed_s = transaction.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)
     return Info(
-        folder=str(transaction.folder),
+        folder=transaction.location,
         fingerprint=encoder.fingerprint,
         parts={part.name: part.size for part in encoder.parts},
         about=encoder.about,
@@ -49,16 +48,8 @@ def info(transaction: ReadTransaction, encoder: StoredEncoder, health: Health | 
         changed_s=changed_s,
         snapshot=_snapshot(transaction),
         index=None if health is None else {name: round(value, 4) for name, value in health._asdict().items()},
-        bytes=sum(_size(path) for path in transaction.folder.rglob("*")),
+        bytes=transaction.size_bytes(),
     )
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; none where it is a folder, or gone since it was listed."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:
-        return 0
 
 
 def _snapshot(transaction: ReadTransaction) -> str:

@@ -15,9 +15,8 @@ from jaxtyping import Bool, Float32, Int64
 from osoroi.catalog.filters import Condition, Filter
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns, grown
-from osoroi.catalog.store.database import damaged
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
-from osoroi.catalog.store.rows import ChangedKeys, CropRow, ProductRow, StoredEncoder
+from osoroi.catalog.store.rows import ChangedKeys, CropRow, StoredEncoder
 from osoroi.catalog.store.settings import Settings
 from osoroi.index import Index
 
@@ -64,7 +63,7 @@ class MemoryIndex:
         memory = cls.of_snapshot(encoder, snapshot, settings)
         if not memory.follow(transaction) or len(memory) != count:
             log.warning(
-                "%s: the snapshot of the index is not of this catalog's past, and is built anew", transaction.folder
+                "%s: the snapshot of the index is not of this catalog's past, and is built anew", transaction.location
             )
             return cls.build(transaction, encoder, settings)
         return memory
@@ -87,7 +86,7 @@ class MemoryIndex:
             owners = _with_crops(owners, transaction, rows)
         index = snapshots.built(transaction.folder, count, encoder, transaction.every_vector(encoder), settings)
         if len(index) != count or np.count_nonzero(owners) != count:
-            raise damaged(transaction.folder, f"{count} crops have {len(index)} vectors")
+            raise transaction.damaged(f"{count} crops have {len(index)} vectors")
         seq = transaction.seq()
         columns = Columns.read(transaction, words=settings.words)
         return cls(encoder, seq, transaction.commit(seq), index, owners, columns, settings)
@@ -133,8 +132,7 @@ class MemoryIndex:
 
     def is_of(self, transaction: ReadTransaction) -> bool:
         """Whether it shows just this state."""
-        seq = transaction.seq()
-        return self.seq == seq and self.commit == transaction.commit(seq)
+        return transaction.head() == (self.seq, self.commit)
 
     def _replay_crops(self, transaction: ReadTransaction, changed: set[int], *, gone: set[int]) -> None:
         """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
@@ -145,10 +143,7 @@ class MemoryIndex:
         crops = sorted(changed - gone)
         if not crops:
             return
-        rows = [transaction.first(CropRow, "SELECT * FROM crops WHERE crop = ?", crop) for crop in crops]
-        if None in rows:
-            raise damaged(transaction.folder, "a crop that was put is not there")
-        self.owners = _with_crops(self.owners, transaction, (row for row in rows if row is not None))
+        self.owners = _with_crops(self.owners, transaction, transaction.crop_rows(crops))
         self.index.add(np.array(crops, np.int64), transaction.vectors_at(self._encoder, crops))
 
     def nearest(
@@ -184,9 +179,7 @@ class MemoryIndex:
         """Marks of the crops whose products match."""
 
         def by_database(condition: Condition) -> Int64[np.ndarray, "m"]:
-            from osoroi.catalog.store.where import compiled
-
-            sql, values = compiled(condition)
+            sql, values = transaction.sql(condition)
             rows = transaction.all(" ".join(["SELECT product FROM products WHERE", sql]), *values)
             return np.fromiter((key for (key,) in rows), np.int64, len(rows))
 
@@ -203,11 +196,8 @@ class MemoryIndex:
 
     def _replay_products(self, transaction: ReadTransaction, changed: set[int], *, gone: set[int]) -> None:
         """Bring the columns of filters to the present state of these products."""
-        statement = "SELECT * FROM products WHERE product = ?"
-        rows = [transaction.first(ProductRow, statement, key) for key in sorted(changed - gone)]
-        if None in rows:
-            raise damaged(transaction.folder, "a product that was put is not there")
-        self.columns.follow({row.product: transaction.product_of(row) for row in rows if row is not None})
+        rows = transaction.product_rows(sorted(changed - gone))
+        self.columns.follow({row.product: transaction.product_of(row) for row in rows})
         self._allowed.clear()
 
 

@@ -17,13 +17,12 @@ from pathlib import Path
 from osoroi import files
 from osoroi.catalog.filters import fold
 from osoroi.catalog.store import identity
+from osoroi.catalog.store.settings import WAIT_S
 from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable, OsoroiError
 
 FILE = files.CATALOG
 FORMAT = 1
 APPLICATION = int.from_bytes(b"OSOR")
-WAIT_S = 5.0
-"""How long a writer waits for another one."""
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
@@ -103,7 +102,7 @@ def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
     return CatalogUnavailable(f"the catalog {folder} cannot be {how}: {cause}", hint=hint)
 
 
-def damaged(folder: Path, what: str) -> CatalogDamaged:
+def damaged(folder: Path | str, what: str) -> CatalogDamaged:
     """The error for a database that contradicts itself."""
     return CatalogDamaged(
         f"the catalog {folder} is damaged: {what}",

@@ -4,12 +4,12 @@ Each column is counted under the filters of all *other* columns, so a count says
 would leave, and choosing one brand does not make the others vanish.
 """
 
-import sqlite3
 from collections.abc import Callable
 from typing import Literal
 
 from osoroi.catalog.filters import PREFIX
 from osoroi.catalog.protocol import Choice, Facet
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.where import Compiled
 
 VALUES = 60
@@ -26,73 +26,67 @@ CompiledFor = Callable[[str], Compiled]
 """Column -> the filters of all others."""
 
 
-def facets(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:
+def facets(transaction: ReadTransaction, compiled_for: CompiledFor) -> list[Facet]:
     """Category, price and brand, then the shop's own attributes by name; columns without a choice are left out."""
     columns = [
-        _column(connection, "category", compiled_for),
-        _range(connection, compiled_for),
-        _column(connection, "brand", compiled_for),
-        *_attributes(connection, compiled_for),
+        _column(transaction, "category", compiled_for),
+        _range(transaction, compiled_for),
+        _column(transaction, "brand", compiled_for),
+        *_attributes(transaction, compiled_for),
     ]
     return [facet for facet in columns if facet is not None]
 
 
 def _column(
-    connection: sqlite3.Connection, column: Literal["category", "brand"], compiled_for: CompiledFor
+    transaction: ReadTransaction, column: Literal["category", "brand"], compiled_for: CompiledFor
 ) -> Facet | None:
     """All values there are; those that the other filters leave nothing of count 0 and stay in their place."""
     text, values = compiled_for(column)
     # the column's name is one of two that stand in this file, and what users wrote is in `values`
-    statement = f"SELECT {column}, total({text}) FROM products WHERE {column} IS NOT NULL GROUP BY {column}"  # noqa: S608
-    rows = connection.execute(f"{statement} ORDER BY count(*) DESC, {column} LIMIT ?", (*values, VALUES)).fetchall()
+    statement = (
+        f"SELECT {column}, count(*) FILTER (WHERE {text}) FROM products WHERE {column} IS NOT NULL GROUP BY {column}"  # noqa: S608
+    )
+    rows = transaction.all(f"{statement} ORDER BY count(*) DESC, {column} LIMIT ?", *values, VALUES)
     if len(rows) < 2:
         return None
     return Facet(column, "choice", tuple(Choice(value, int(count)) for value, count in rows))
 
 
-def _range(connection: sqlite3.Connection, compiled_for: CompiledFor) -> Facet | None:
+def _range(transaction: ReadTransaction, compiled_for: CompiledFor) -> Facet | None:
     text, values = compiled_for("price")
     statement = " ".join(["SELECT min(price), max(price) FROM products WHERE", text])
-    least, most = connection.execute(statement, values).fetchone()
+    least, most = transaction.one(statement, *values)
     if least is None:
-        least, most = connection.execute("SELECT min(price), max(price) FROM products").fetchone()
+        least, most = transaction.one("SELECT min(price), max(price) FROM products")
     return None if least is None or least == most else Facet("price", "range", least=least, most=most)
 
 
-def _attributes(connection: sqlite3.Connection, compiled_for: CompiledFor) -> list[Facet]:
+def _attributes(transaction: ReadTransaction, compiled_for: CompiledFor) -> list[Facet]:
     facets_: list[Facet] = []
     statement = "SELECT name_id, name FROM names WHERE kinds != 'number' ORDER BY name LIMIT ?"
-    for name_id, name in connection.execute(statement, (EXAMINED,)).fetchall():
+    for name_id, name in transaction.all(statement, EXAMINED):
         if len(facets_) == ATTRIBUTES:
             break
-        kind = _kind(connection, name_id)
+        kind = _kind(transaction, name_id)
         if kind is not None:
             column = PREFIX + name
-            facets_.append(Facet(column, kind, _values(connection, name_id, kind, compiled_for(column))))
+            facets_.append(Facet(column, kind, _values(transaction, name_id, kind, compiled_for(column))))
     return facets_
 
 
-def _kind(connection: sqlite3.Connection, name_id: int) -> Literal["choice", "flag"] | None:
+def _kind(transaction: ReadTransaction, name_id: int) -> Literal["choice", "flag"] | None:
     """How an attribute can be chosen by: few texts, or yes and no, and nothing of another kind."""
-    statement = "SELECT DISTINCT typeof(value), value FROM facts WHERE name_id = ? LIMIT ?"
-    values = connection.execute(statement, (name_id, FEW + 1)).fetchall()
+    values = transaction.fact_kinds(name_id, FEW + 1)
     kinds = {kind for kind, _ in values}
-    if kinds == {"integer"}:
+    if kinds == {"flag"}:
         return "flag"
     return "choice" if kinds == {"text"} and 2 <= len(values) <= FEW else None
 
 
 def _values(
-    connection: sqlite3.Connection, name_id: int, kind: Literal["choice", "flag"], compiled: Compiled
+    transaction: ReadTransaction, name_id: int, kind: Literal["choice", "flag"], compiled: Compiled
 ) -> tuple[Choice, ...]:
     text, values = compiled
-    statement = " ".join(
-        [
-            "SELECT value, total(product IN (SELECT product FROM products WHERE",
-            text,
-            ")) FROM facts WHERE name_id = ? GROUP BY value ORDER BY count(*) DESC, value",
-        ]
-    )
-    rows = connection.execute(statement, (*values, name_id)).fetchall()
+    rows = transaction.fact_counts(name_id, text, values)
     words = {1: "yes", 0: "no"} if kind == "flag" else {}
     return tuple(Choice(words.get(value, str(value)), int(count)) for value, count in rows)

@@ -30,6 +30,11 @@ def keep(folder: Path, photo: Source, known: str | None = None) -> StoredPhoto:
         sha256 = hash_of(data)
         _write(place(folder, sha256), data)
         return StoredPhoto(sha256, None, data)
+    return remembered(folder, photo, known)
+
+
+def remembered(folder: Path, photo: Path, known: str | None = None) -> StoredPhoto:
+    """A photo on disk by its path; one that the catalog keeps already stays kept."""
     sha256 = known or _hash(photo)
     is_stored = photo.name == sha256 and photo.absolute() == place(folder, sha256).absolute()
     return StoredPhoto(sha256, None if is_stored else str(photo.absolute()))

@@ -1,20 +1,14 @@
 """One view of the database: rows read, compared with their checksums, and turned into records."""
 
-import contextlib
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog import filters
 from osoroi.catalog.protocol import Neighbor, StoredProduct
-from osoroi.catalog.store import interruption
-from osoroi.catalog.store.database import damaged
-from osoroi.catalog.store.photos import place
 from osoroi.catalog.store.rows import (
     SLOTS,
     ChangeRow,
@@ -30,18 +24,9 @@ from osoroi.catalog.store.rows import (
     slot,
     vector_is_whole,
 )
-from osoroi.errors import BadFilter, NotFound, OtherEncoder, TooMuch
+from osoroi.catalog.store.sql import R, SqlTransaction
+from osoroi.errors import NotFound, OtherEncoder
 from osoroi.records import Crop, Part, Product
-
-BATCH = 4096
-
-R = TypeVar("R", ProductRow, CropRow, VectorRow, EncoderRow, ChangeRow, MetaRow)
-
-FILTER_STEPS = 400_000_000
-"""Steps of SQLite's machine that one filter may take: some ten seconds of one core."""
-
-STRIDE = 100_000
-"""Steps between two looks at what is left."""
 
 
 class BestCrop(NamedTuple):
@@ -52,45 +37,8 @@ class BestCrop(NamedTuple):
     score: float
 
 
-class ReadTransaction:
-    """A connection inside a transaction."""
-
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
-        self.folder = folder
-        self.connection = connection
-
-    def one(self, statement: str, *values: Any) -> Any:
-        """The first row, or None."""
-        return self.connection.execute(statement, values).fetchone()
-
-    def all(self, statement: str, *values: Any) -> list[Any]:
-        """Every row."""
-        return self.connection.execute(statement, values).fetchall()
-
-    def first(self, kind: type[R], statement: str, *values: Any) -> R | None:
-        """The first row by the names of its columns, or None."""
-        row = self.one(statement, *values)
-        return None if row is None else self._named(kind, row)
-
-    def rows(self, kind: type[R], statement: str, *values: Any) -> list[R]:
-        """Every row by the names of its columns."""
-        return [self._named(kind, row) for row in self.all(statement, *values)]
-
-    def _named(self, kind: type[R], row: tuple[Any, ...]) -> R:
-        if len(row) != len(kind._fields):
-            raise damaged(self.folder, "its tables are not those that were made")
-        return kind._make(row)
-
-    def batches(self, statement: str, *values: Any) -> Iterator[list[Any]]:
-        """Every row, some thousand at a time."""
-        cursor = self.connection.execute(statement, values)
-        while rows := cursor.fetchmany(BATCH):
-            yield rows
-
-    def batches_of(self, kind: type[R], statement: str, *values: Any) -> Iterator[list[R]]:
-        """Every row by the names of its columns, some thousand at a time."""
-        for rows in self.batches(statement, *values):
-            yield [self._named(kind, row) for row in rows]
+class ReadTransaction(SqlTransaction):
+    """One state of a catalog, by records: products, crops, vectors, and the commits that led to it."""
 
     def seq(self) -> int:
         """The ``seq`` of the last commit, 0 before the first."""
@@ -104,7 +52,7 @@ class ReadTransaction:
         """The encoder whose vectors are searched."""
         row = self.first(EncoderRow, "SELECT * FROM encoders WHERE encoder = ?", int(self.meta("encoder")))
         if row is None or not is_whole(row):
-            raise damaged(self.folder, "its encoder is not what was written")
+            raise self.damaged("its encoder is not what was written")
         parts = tuple(Part(**part) for part in json.loads(row.parts))
         return StoredEncoder(row.encoder, row.fingerprint, row.dim, parts, json.loads(row.about), row.since_s)
 
@@ -113,10 +61,15 @@ class ReadTransaction:
         now = self.encoder()
         if now.encoder != encoder.encoder:
             raise OtherEncoder(
-                f"the catalog {self.folder} was moved from encoder {encoder.fingerprint[:12]} "
+                f"the catalog {self.location} was moved from encoder {encoder.fingerprint[:12]} "
                 f"to {now.fingerprint[:12]}",
                 hint="open it again, with the encoder it has now",
             )
+
+    def head(self) -> tuple[int, int]:
+        """The ``seq`` of the last commit and its checksum, both 0 before the first."""
+        seq, check = self.one("SELECT seq, checksum FROM changes ORDER BY seq DESC LIMIT 1") or (0, 0)
+        return int(seq), int(check)
 
     def commit(self, seq: int) -> int:
         """What tells a commit from any other of the same number; 0 for none."""
@@ -127,7 +80,7 @@ class ReadTransaction:
         """One of the values that the catalog keeps about itself."""
         row = self.first(MetaRow, "SELECT * FROM meta WHERE name = ?", name)
         if row is None or not is_whole(row):
-            raise damaged(self.folder, f"{name!r} is not what was written")
+            raise self.damaged(f"{name!r} is not what was written")
         return row.value
 
     IDENTITY = "identity"
@@ -141,7 +94,7 @@ class ReadTransaction:
         """Commits behind ``after`` in their order."""
         rows = self.rows(ChangeRow, "SELECT * FROM changes WHERE seq > ? ORDER BY seq", after)
         if not all(map(is_whole, rows)):
-            raise damaged(self.folder, "a line of its changes is not what was written")
+            raise self.damaged("a line of its changes is not what was written")
         return rows
 
     # products
@@ -154,14 +107,14 @@ class ReadTransaction:
         """A product's row; raises NotFound."""
         row = self.first(ProductRow, "SELECT * FROM products WHERE product_id = ?", product_id)
         if row is None:
-            raise NotFound(f"the catalog {self.folder} holds no product {product_id!r}")
+            raise NotFound(f"the catalog {self.location} holds no product {product_id!r}")
         return row
 
     def product_of(self, row: ProductRow) -> Product:
         """The product of a row; raises BadCatalog where it was changed by anything but us."""
         product = product_of(row)
         if product is None:
-            raise damaged(self.folder, f"product {row.product_id!r} is not what was written")
+            raise self.damaged(f"product {row.product_id!r} is not what was written")
         return product
 
     def page(self, where: str | None, after: str, limit: int) -> list[Product]:
@@ -180,26 +133,6 @@ class ReadTransaction:
 
     # filters
 
-    @contextlib.contextmanager
-    def limited(self, steps: int = FILTER_STEPS) -> Iterator[None]:
-        """Stop a statement inside the block after so many steps of SQLite's machine; raises BadFilter then.
-
-        A step is about ten to thirty nanoseconds, whatever else the machine does, so the limit is one of work. Raises
-        TooMuch where nobody waits for it any more (``interruption``), after a few milliseconds.
-        """
-        calls = iter(range(max(1, steps // STRIDE)))
-        self.connection.set_progress_handler(lambda: interruption.is_requested() or next(calls, None) is None, STRIDE)
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                raise
-            if interruption.is_requested():
-                raise TooMuch("nobody waits for this any more", hint="try again in a moment") from error
-            raise BadFilter("the filter takes more work than is allowed", hint="use fewer conditions") from error
-        finally:
-            self.connection.set_progress_handler(None, STRIDE)
-
     def filter(self, where: str | None) -> filters.Filter:
         """A ``where`` with every column resolved; raises BadFilter."""
         text = where or ""
@@ -207,9 +140,7 @@ class ReadTransaction:
 
     def compiled(self, where: str | None) -> tuple[str, tuple[Any, ...]]:
         """A ``where`` as SQL over ``products``, and its parameters."""
-        from osoroi.catalog.store.where import compiled
-
-        return compiled(self.filter(where))
+        return self.sql(self.filter(where))
 
     def attributes(self) -> dict[str, frozenset[filters.Kind]]:
         """Names of attributes, and the kinds of value each has had."""
@@ -217,6 +148,22 @@ class ReadTransaction:
         return {name: frozenset(kinds.split()) for name, kinds in rows}
 
     # crops
+
+    def crop_rows(self, keys: Sequence[int]) -> list[CropRow]:
+        """The rows of these crops, in this order; raises CatalogDamaged where one is not there."""
+        rows = [self.first(CropRow, "SELECT * FROM crops WHERE crop = ?", key) for key in keys]
+        return self._all_there(rows, "a crop that was put is not there")
+
+    def product_rows(self, keys: Sequence[int]) -> list[ProductRow]:
+        """The rows of these products, in this order; raises CatalogDamaged where one is not there."""
+        rows = [self.first(ProductRow, "SELECT * FROM products WHERE product = ?", key) for key in keys]
+        return self._all_there(rows, "a product that was put is not there")
+
+    def _all_there(self, rows: Sequence[R | None], what: str) -> list[R]:
+        there = [row for row in rows if row is not None]
+        if len(there) < len(rows):
+            raise self.damaged(what)
+        return there
 
     def crops(self, row: ProductRow) -> list[Crop]:
         """The crops of a product's row, in the order they were put."""
@@ -227,26 +174,25 @@ class ReadTransaction:
         """One crop; raises NotFound."""
         row = self.first(CropRow, "SELECT * FROM crops WHERE crop_id = ?", crop_id)
         if row is None:
-            raise NotFound(f"the catalog {self.folder} holds no crop {crop_id!r}")
+            raise NotFound(f"the catalog {self.location} holds no crop {crop_id!r}")
         return self.crop_of(row, self.owner_of(row))
 
     def crop_of(self, row: CropRow, product_id: str) -> Crop:
         """The crop of a row; its photo is a path, in the catalog's folder where the photo was kept."""
         self.demand_whole(row)
-        photo = Path(row.path) if row.path is not None else place(self.folder, row.sha256)
-        return Crop(row.crop_id, product_id, "shop", photo, box_of(row.box), row.split, row.sha256)
+        return Crop(row.crop_id, product_id, "shop", self.photo(row), box_of(row.box), row.split, row.sha256)
 
     def owner_of(self, row: CropRow) -> str:
         """The id of the product that a crop's row belongs to."""
         owner = self.one("SELECT product_id FROM products WHERE product = ?", row.product)
         if owner is None:
-            raise damaged(self.folder, f"crop {row.crop_id!r} belongs to no product")
+            raise self.damaged(f"crop {row.crop_id!r} belongs to no product")
         return str(owner[0])
 
     def demand_whole(self, row: CropRow) -> None:
         """Raise BadCatalog for a crop that was changed by anything but us."""
         if not is_whole(row):
-            raise damaged(self.folder, f"crop {row.crop_id!r} is not what was written")
+            raise self.damaged(f"crop {row.crop_id!r} is not what was written")
 
     def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, with their crops."""
@@ -254,15 +200,19 @@ class ReadTransaction:
         rows = [self.first(ProductRow, statement, one) for one in product_ids]
         return {row.product_id: StoredProduct(self.product_of(row), self.crops(row)) for row in rows if row is not None}
 
-    def neighbor(self, encoder: StoredEncoder, best: BestCrop) -> Neighbor:
+    def neighbors(self, encoder: StoredEncoder, best: Sequence[BestCrop]) -> list[Neighbor]:
+        """The products, crops and vectors of the best crops of a search, in their order."""
+        return [self._neighbor(encoder, one) for one in best]
+
+    def _neighbor(self, encoder: StoredEncoder, best: BestCrop) -> Neighbor:
         """The product, crop and vector of these keys; raises BadCatalog where they do not belong together."""
         row = self.first(ProductRow, "SELECT * FROM products WHERE product = ?", best.product)
         crop = self.first(CropRow, "SELECT * FROM crops WHERE crop = ?", best.crop)
         if row is None or crop is None or crop.product != best.product:
-            raise damaged(self.folder, f"crop {best.crop} and product {best.product} do not belong together")
+            raise self.damaged(f"crop {best.crop} and product {best.product} do not belong together")
         product = self.product_of(row)
-        crop_id = self.crop_of(crop, product.product_id).crop_id
-        return Neighbor(product, crop_id, best.score, self.vectors_at(encoder, [crop.crop])[0])
+        self.demand_whole(crop)
+        return Neighbor(product, crop.crop_id, best.score, self.vectors_at(encoder, [crop.crop])[0])
 
     # vectors
 
@@ -279,7 +229,7 @@ class ReadTransaction:
         for crop_id in crop_ids:
             row = self.one("SELECT crop FROM crops WHERE crop_id = ?", crop_id)
             if row is None:
-                raise NotFound(f"the catalog {self.folder} holds no crop {crop_id!r}")
+                raise NotFound(f"the catalog {self.location} holds no crop {crop_id!r}")
             keys.append(row[0])
         return self.vectors_at(encoder, keys)
 
@@ -288,13 +238,13 @@ class ReadTransaction:
         statement = "SELECT * FROM vectors WHERE slot = ?"
         rows = [self.first(VectorRow, statement, slot(encoder.encoder, crop)) for crop in crops]
         if None in rows:
-            raise damaged(self.folder, "a vector is not there")
+            raise self.damaged("a vector is not there")
         return self.vectors_of(encoder, [row for row in rows if row is not None])
 
     def vectors_of(self, encoder: StoredEncoder, rows: Sequence[VectorRow]) -> Float32[np.ndarray, "n d"]:
         """The vectors of rows of ``vectors``; raises BadCatalog where one is not what was written."""
         if not all(vector_is_whole(row) and len(row.vector) == 4 * encoder.dim for row in rows):
-            raise damaged(self.folder, "a vector is not what was written")
+            raise self.damaged("a vector is not what was written")
         data = b"".join(row.vector for row in rows)
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(rows), encoder.dim)
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from osoroi.index import SCAN_FROM, ScanSettings
 
+WAIT_S = 5.0
+"""How long a writer waits for another one."""
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -59,6 +59,5 @@ def values_of(transaction: ReadTransaction, column: str) -> dict[str, str]:
         statement = f"SELECT DISTINCT {column} FROM products WHERE {column} IS NOT NULL LIMIT ?"  # noqa: S608 (ours)
         rows = transaction.all(statement, COMPARED)
     else:
-        statement = "SELECT DISTINCT value FROM facts JOIN names USING (name_id) WHERE name = ? LIMIT ?"
-        rows = transaction.all(statement, column.removeprefix(PREFIX), COMPARED)
+        return {value: value for value in transaction.fact_texts(column.removeprefix(PREFIX), COMPARED)}
     return {value: value for (value,) in rows if isinstance(value, str)}

@@ -8,7 +8,6 @@ SQLite notices a damaged tree, and not a flipped bit inside a value. So a small 
 from collections.abc import Iterator
 
 from osoroi.catalog.filters import kind
-from osoroi.catalog.store.database import damaged, tables
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import (
     SLOTS,
@@ -24,24 +23,17 @@ from osoroi.catalog.store.rows import (
     vector_is_whole,
 )
 
-KINDS = {"text": "text", "real": "number", "integer": "flag"}
-"""What SQLite calls the type of a stored attribute -> its kind."""
-
 
 def demand(transaction: ReadTransaction, *, up_to: int) -> None:
     """Raise BadCatalog for a database that contradicts itself, if it has at most ``up_to`` crops."""
     if transaction.count()[1] <= up_to:
         for text in contradictions(transaction):
-            raise damaged(transaction.folder, text)
+            raise transaction.damaged(text)
 
 
 def contradictions(transaction: ReadTransaction) -> Iterator[str]:
     """Everything that is wrong."""
-    for (text,) in transaction.all("PRAGMA integrity_check"):
-        if text != "ok":
-            yield f"SQLite: {text}"
-    if {text for (text,) in transaction.all("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")} != tables():
-        yield "its tables are not those that were made"
+    yield from transaction.own_problems()
     yield from _products(transaction)
     yield from _crops(transaction)
     yield from _vectors(transaction)
@@ -64,9 +56,8 @@ def _products(transaction: ReadTransaction) -> Iterator[str]:
                     if kind_ not in known.get(name, ()):
                         yield f"filters do not know attribute {name!r} of product {row.product_id!r}"
     filter_count, filter_total = 0, 0
-    statement = "SELECT product, name, typeof(value), value FROM facts LEFT JOIN names USING (name_id)"
-    for batch in transaction.batches(statement):
-        values = [hash((product, name, KINDS.get(type_), value)) for product, name, type_, value in batch]
+    for batch in transaction.every_fact():
+        values = [hash(row) for row in batch]
         filter_count, filter_total = filter_count + len(batch), filter_total + sum(values)
     if (filter_count, filter_total) != (count, total):
         yield f"filters see {filter_count} attributes, and products have {count}, or others"

@@ -3,7 +3,8 @@
 Every condition is 0 or 1, never NULL, so that ``NOT`` is plain negation as ``filters`` has it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from osoroi.catalog.filters import (
@@ -22,13 +23,37 @@ from osoroi.catalog.filters import (
     kind,
 )
 
-STORED = {"text": "text", "number": "real", "flag": "integer"}
-"""Kind of a value -> its type in ``facts``."""
-
 Compiled = tuple[str, tuple[Any, ...]]
 
 
-def compiled(filter_: Filter) -> Compiled:
+@dataclass(frozen=True)
+class Dialect:
+    """What two databases write differently."""
+
+    fold: str
+    """Text of a column without capitals and width."""
+    find: str
+    """Whether folded text contains a value."""
+    facts: Mapping[str, tuple[str, str]]
+    """Kind of an attribute's value -> whether a fact is of that kind, and the column that holds it."""
+    is_listed: str
+    """Whether a fact is a value of a list."""
+
+
+SQLITE = Dialect(
+    fold="fold({})",
+    find="instr({}, ?) > 0",
+    facts={
+        "text": ("typeof(value) = 'text'", "value"),
+        "number": ("typeof(value) = 'real'", "value"),
+        "flag": ("typeof(value) = 'integer'", "value"),
+    },
+    is_listed="is_list((SELECT attributes FROM products WHERE products.product = facts.product),"
+    " (SELECT name FROM names WHERE names.name_id = facts.name_id))",
+)
+
+
+def compiled(filter_: Filter, dialect: Dialect = SQLITE) -> Compiled:
     """SQL and its parameters, for a filter that ``filters.checked`` has let through.
 
     >>> from osoroi.catalog.filters import checked, parse
@@ -37,43 +62,43 @@ def compiled(filter_: Filter) -> Compiled:
     """
     match filter_:
         case Every():
-            return _joined(" AND ", "1", filter_.of)
+            return _joined(" AND ", "TRUE", filter_.of, dialect)
         case Some():
-            return _joined(" OR ", "0", filter_.of)
+            return _joined(" OR ", "FALSE", filter_.of, dialect)
         case Not():
-            text, values = compiled(filter_.of)
+            text, values = compiled(filter_.of, dialect)
             return f"NOT {text}", values
     name = filter_.column
     if name in COLUMNS:
-        return _column(name, filter_)
-    return _fact(name.removeprefix(PREFIX), filter_)
+        return _column(name, filter_, dialect)
+    return _fact(name.removeprefix(PREFIX), filter_, dialect)
 
 
-def _joined(word: str, empty: str, parts: Sequence[Filter]) -> Compiled:
-    each = [compiled(part) for part in parts]
+def _joined(word: str, empty: str, parts: Sequence[Filter], dialect: Dialect) -> Compiled:
+    each = [compiled(part, dialect) for part in parts]
     text = word.join(text for text, _ in each) or empty
     return f"({text})", tuple(value for _, values in each for value in values)
 
 
-def _column(name: str, condition: Compare | Among | Missing) -> Compiled:
+def _column(name: str, condition: Compare | Among | Missing, dialect: Dialect) -> Compiled:
     match condition:
         case Missing():
             return f"({name} IS NULL)", ()
         case Among():
-            text, values = _among(name, condition.values, exact=is_exact(condition))
+            text, values = _among(name, condition.values, dialect, exact=is_exact(condition))
             return f"({name} IS NOT NULL AND {text})", values
         case Compare(operator="contains", value=str(wanted)):
-            return f"({name} IS NOT NULL AND instr(fold({name}), ?) > 0)", (fold(wanted),)
+            return f"({name} IS NOT NULL AND {dialect.find.format(dialect.fold.format(name))})", (fold(wanted),)
         case Compare():
-            text, value = _compared(name, condition)
+            text, value = _compared(name, condition, dialect)
             return f"({name} IS NOT NULL AND {text})", (value,)
 
 
-def _compared(name: str, condition: Compare) -> tuple[str, Known]:
+def _compared(name: str, condition: Compare, dialect: Dialect) -> tuple[str, Known]:
     """A comparison with a column of the database."""
     value = condition.value
     if isinstance(value, str) and not is_exact(condition):
-        return f"fold({name}) = ?", fold(value)
+        return f"{dialect.fold.format(name)} = ?", fold(value)
     return f"{name} {SQL.get(condition.operator, condition.operator)} ?", value
 
 
@@ -81,38 +106,43 @@ SQL = {"==": "=", "contains": "="}
 """Operators that SQL writes otherwise; a number that a list contains is one that it equals."""
 
 
-def _among(name: str, values: Sequence[Known], *, exact: bool) -> Compiled:
+def _among(name: str, values: Sequence[Known], dialect: Dialect, *, exact: bool) -> Compiled:
     """Whether a column holds one of these; text without capitals and width unless it is exact."""
     texts = () if exact else tuple(fold(value) for value in values if isinstance(value, str))
     others = tuple(value for value in values if exact or not isinstance(value, str))
     if not texts:
-        return f"{name} IN ({_marks(others)})", others
-    return f"(fold({name}) IN ({_marks(texts)}) OR {name} IN ({_marks(others)}))", (*texts, *others)
+        return _in(name, others), others
+    return f"({_in(dialect.fold.format(name), texts)} OR {_in(name, others)})", (*texts, *others)
 
 
-def _fact(name: str, condition: Compare | Among | Missing) -> Compiled:
+def _in(name: str, values: Sequence[Known]) -> str:
+    marks = ", ".join("?" for _ in values)
+    return f"{name} IN ({marks})" if values else "FALSE"
+
+
+def _fact(name: str, condition: Compare | Among | Missing, dialect: Dialect) -> Compiled:
     head = "product IN (SELECT product FROM facts WHERE name_id = (SELECT name_id FROM names WHERE name = ?)"
     match condition:
         case Missing():
             return f"NOT {head})", (name,)
         case Compare(operator="contains", value=str(wanted)):
-            attributes = "(SELECT attributes FROM products WHERE products.product = facts.product)"
-            whole = f"(fold(value) = ? OR NOT is_list({attributes}, ?))"  # of a list, a value itself; of text, a part
-            text = f"typeof(value) = 'text' AND instr(fold(value), ?) > 0 AND {whole}"
-            return f"{head} AND {text})", (name, fold(wanted), fold(wanted), name)
+            is_text, column = dialect.facts["text"]
+            folded = dialect.fold.format(column)
+            whole = f"({folded} = ? OR NOT {dialect.is_listed})"  # of a list, a value itself; of text, a part
+            text = f"{is_text} AND {dialect.find.format(folded)} AND {whole}"
+            return f"{head} AND {text})", (name, fold(wanted), fold(wanted))
         case Compare():
-            stored = STORED[kind(condition.value)]
-            text, value = _compared("value", condition)
-            return f"{head} AND typeof(value) = '{stored}' AND {text})", (name, value)
+            is_kind, column = dialect.facts[kind(condition.value)]
+            text, value = _compared(column, condition, dialect)
+            return f"{head} AND {is_kind} AND {text})", (name, value)
         case Among():
-            by_kind = [
-                (stored, tuple(value for value in condition.values if kind(value) == one))
-                for one, stored in STORED.items()
-            ]
-            each = [(stored, _among("value", values, exact=is_exact(condition))) for stored, values in by_kind]
-            text = " OR ".join(f"(typeof(value) = '{stored}' AND {one})" for stored, (one, _) in each)
-            return f"{head} AND ({text}))", (name, *(value for _, (_, values) in each for value in values))
-
-
-def _marks(values: Sequence[Known]) -> str:
-    return ", ".join("?" for _ in values)
+            exact = is_exact(condition)
+            parts: list[str] = []
+            every: list[Known] = []
+            for one, (is_kind, column) in dialect.facts.items():
+                text, values = _among(
+                    column, [value for value in condition.values if kind(value) == one], dialect, exact=exact
+                )
+                parts.append(f"({is_kind} AND {text})")
+                every += values
+            return f"{head} AND ({' OR '.join(parts)}))", (name, *every)

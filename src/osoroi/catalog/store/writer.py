@@ -1,7 +1,6 @@
 """What a writer does inside one transaction: rows in, rows out, and a line in ``changes`` that says which."""
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -34,9 +33,19 @@ from osoroi.catalog.store.rows import (
     slot,
     vector_row,
 )
+from osoroi.catalog.store.sql import Connection
 from osoroi.catalog.store.validation import demand, demand_product
-from osoroi.errors import BadRequest
+from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Crop, Product, Value
+
+PUT_META = (
+    "INSERT INTO meta VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value,"
+    " checksum = excluded.checksum"
+)
+PUT_VECTOR = (
+    "INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET vector = excluded.vector,"
+    " checksum = excluded.checksum"
+)
 
 
 class Prepared(NamedTuple):
@@ -70,9 +79,15 @@ def prepared(folder: Path, dim: int, entry: Entry) -> Prepared:
     return Prepared(entry.product, entry.crops, stored, entry.vectors)
 
 
-def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, always: bool = False) -> int:
-    """The commit's line in ``changes``, where anything was touched (or ``always``); returns the last ``seq``."""
-    last = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
+def record(
+    connection: Connection, kind_: str, touched: Touched, *, always: bool = False, last: int | None = None
+) -> int:
+    """The commit's line in ``changes``, where anything was touched (or ``always``); returns the last ``seq``.
+
+    ``last`` is the ``seq`` before this one where several write at once, and somebody has to say who is next.
+    """
+    if last is None:
+        last = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
     if not (touched or always):
         return last
     keys = ChangedKeys(touched.products, touched.crops, touched.gone_products, touched.gone_crops)
@@ -81,7 +96,17 @@ def record(connection: sqlite3.Connection, kind_: str, touched: Touched, *, alwa
     return last + 1
 
 
-def put_encoder(connection: sqlite3.Connection, encoder: StoredEncoder) -> int:
+def demand_encoder_of(location: object, encoder: StoredEncoder, fingerprint: str) -> None:
+    """Raise OtherEncoder for vectors of another encoder than the catalog's."""
+    if fingerprint != encoder.fingerprint:
+        raise OtherEncoder(
+            f"the catalog {location} holds vectors of encoder {encoder.fingerprint[:12]}, "
+            f"and these are by encoder {fingerprint[:12]}",
+            hint=f"use the catalog's encoder, or {REENCODE}",
+        )
+
+
+def put_encoder(connection: Connection, encoder: StoredEncoder) -> int:
     """An encoder whose vectors are going to come; returns its number."""
     number = _next(connection, "encoders")
     parts, about = json.dumps([asdict(part) for part in encoder.parts]), json.dumps(dict(encoder.about))
@@ -90,24 +115,24 @@ def put_encoder(connection: sqlite3.Connection, encoder: StoredEncoder) -> int:
     return number
 
 
-def use_encoder(connection: sqlite3.Connection, number: int) -> None:
+def use_encoder(connection: Connection, number: int) -> None:
     """Make an encoder the one whose vectors are searched."""
     put_meta(connection, "encoder", str(number))
 
 
-def put_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
+def put_meta(connection: Connection, name: str, value: str) -> None:
     """One of the values that the catalog keeps about itself."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", meta_row(name, value))
+    connection.execute(PUT_META, meta_row(name, value))
 
 
-def initialize(connection: sqlite3.Connection, encoder: StoredEncoder) -> None:
+def initialize(connection: Connection, encoder: StoredEncoder) -> None:
     """What a new catalog begins with."""
     use_encoder(connection, put_encoder(connection, encoder))
     put_meta(connection, "created_s", repr(time.time()))
     put_meta(connection, "identity", identity.new())
 
 
-def put(connection: sqlite3.Connection, encoder: int, entry: Prepared, touched: Touched) -> None:
+def put(connection: Connection, encoder: int, entry: Prepared, touched: Touched) -> None:
     """One product with exactly these crops; what is the same already is not written again."""
     key = put_product(connection, entry.product, touched)
     old: dict[str, int] = dict(connection.execute("SELECT crop_id, crop FROM crops WHERE product = ?", (key,)))
@@ -151,10 +176,10 @@ def apply(
         remove(connection, product_id, touched)
         robbed.pop(product_id, None)
     for product_id, crop_id in robbed.items():
-        raise _taken(crop_id, product_id)
+        raise taken(crop_id, product_id)
 
 
-def _take(connection: sqlite3.Connection, entry: Prepared, settled: set[str], touched: Touched) -> dict[str, str]:
+def _take(connection: Connection, entry: Prepared, settled: set[str], touched: Touched) -> dict[str, str]:
     """Remove crops of the entry's ids from other products that were not put yet; gives those products."""
     robbed: dict[str, str] = {}
     for crop in entry.crops:
@@ -165,7 +190,7 @@ def _take(connection: sqlite3.Connection, entry: Prepared, settled: set[str], to
     return robbed
 
 
-def put_product(connection: sqlite3.Connection, product: Product, touched: Touched) -> int:
+def put_product(connection: Connection, product: Product, touched: Touched) -> int:
     """The product's row and its attributes as facts; returns its key."""
     stored = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
     old = None if stored is None else ProductRow._make(stored)
@@ -187,14 +212,14 @@ HIGHEST = {
 }
 
 
-def _next(connection: sqlite3.Connection, table: str) -> int:
+def _next(connection: Connection, table: str) -> int:
     """A key that was never given before, since what replays changes goes by keys."""
     given = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()[0]
     highest = connection.execute(HIGHEST[table]).fetchone()[0]
     return max(given or 0, highest or 0) + 1
 
 
-def _put_facts(connection: sqlite3.Connection, key: int, old: dict[str, Any], new: dict[str, Any]) -> None:
+def _put_facts(connection: Connection, key: int, old: dict[str, Any], new: dict[str, Any]) -> None:
     statement = "DELETE FROM facts WHERE name_id = ? AND value = ? AND product = ?"
     for name, value in old.items():
         if name in new and _same_kind(value, new[name]):
@@ -213,7 +238,7 @@ def _same_kind(one: Any, other: Any) -> bool:
     return repr(one) == repr(other)
 
 
-def _name(connection: sqlite3.Connection, name: str, kind_: str | None) -> int:
+def _name(connection: Connection, name: str, kind_: str | None) -> int:
     """The number of an attribute's name, and a note of every kind of value it has had."""
     row = connection.execute("SELECT name_id, kinds FROM names WHERE name = ?", (name,)).fetchone()
     if row is None:
@@ -225,23 +250,24 @@ def _name(connection: sqlite3.Connection, name: str, kind_: str | None) -> int:
     return int(name_id)
 
 
-def _new_crop(connection: sqlite3.Connection, crop_id: str) -> int:
+def _new_crop(connection: Connection, crop_id: str) -> int:
     owner = connection.execute(OWNER, (crop_id,)).fetchone()
     if owner:
-        raise _taken(crop_id, owner[0])
+        raise taken(crop_id, owner[0])
     return _next(connection, "crops")
 
 
 OWNER = "SELECT product_id, crop FROM crops JOIN products USING (product) WHERE crop_id = ?"
 
 
-def _taken(crop_id: str, product_id: str) -> BadRequest:
+def taken(crop_id: str, product_id: str) -> BadRequest:
+    """The error for a crop that two products claim."""
     return BadRequest(
         f"crop {crop_id!r} belongs to product {product_id!r} already", hint="every crop needs an id of its own"
     )
 
 
-def _put_crop(connection: sqlite3.Connection, crop: CropRow, vector: VectorRow, touched: Touched) -> None:
+def _put_crop(connection: Connection, crop: CropRow, vector: VectorRow, touched: Touched) -> None:
     stored = connection.execute("SELECT * FROM crops WHERE crop = ?", (crop.crop,)).fetchone()
     old = None if stored is None else CropRow._make(stored)
     if old == crop and connection.execute("SELECT * FROM vectors WHERE slot = ?", (vector.slot,)).fetchone() == vector:
@@ -249,23 +275,28 @@ def _put_crop(connection: sqlite3.Connection, crop: CropRow, vector: VectorRow, 
     if old and (old.sha256, old.box) != (crop.sha256, crop.box):  # another photo: another encoder's vector is stale
         _remove_vectors(connection, crop.crop)
     connection.execute("INSERT OR REPLACE INTO crops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", crop)
-    connection.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", vector)
+    put_vector(connection, vector)
     touched.crops.append(crop.crop)
 
 
-def _remove_vectors(connection: sqlite3.Connection, crop: int) -> None:
+def _remove_vectors(connection: Connection, crop: int) -> None:
     for (encoder,) in connection.execute("SELECT encoder FROM encoders").fetchall():
         connection.execute("DELETE FROM vectors WHERE slot = ?", (slot(encoder, crop),))
 
 
-def remove_crops(connection: sqlite3.Connection, crops: Sequence[int], touched: Touched) -> None:
+def remove_crops(connection: Connection, crops: Sequence[int], touched: Touched) -> None:
     for crop in crops:
         _remove_vectors(connection, crop)
         connection.execute("DELETE FROM crops WHERE crop = ?", (crop,))
         touched.gone_crops.append(crop)
 
 
-def remove(connection: sqlite3.Connection, product_id: str, touched: Touched) -> bool:
+def put_vector(connection: Connection, vector: VectorRow) -> None:
+    """A crop's vector, in place of what was there."""
+    connection.execute(PUT_VECTOR, vector)
+
+
+def remove(connection: Connection, product_id: str, touched: Touched) -> bool:
     """Forget a product, its crops and their vectors; False where it is not held."""
     row = connection.execute("SELECT product, attributes FROM products WHERE product_id = ?", (product_id,)).fetchone()
     if row is None:
