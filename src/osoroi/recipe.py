@@ -74,6 +74,9 @@ class ModelSettings:
     unfreeze_blocks: int = 0
     """Number of backbone blocks that are trained, counted from the last; 0 freezes the backbone. Statistics of batch
     normalisation never change."""
+    lora_rank: int = 0
+    """Rank of the adapters (LoRA) that are trained beside the linear layers and 1 x 1 convolutions of the unfrozen
+    blocks, whose own weights then stay as they are; 0 trains those weights."""
     pool: Pool = "garment"
     """What features are pooled over: the foreground mask of the garment, or the whole crop. Backbones that have no
     packaged foreground head pool over the crop, unless a head is given."""
@@ -126,8 +129,9 @@ class ModelSettings:
             *(problem for each in (self.weights, self.served_weights) for problem in _weight_problems(each, parts)),
             *(
                 (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
-                for name in ("unfreeze_blocks", "seed", "lda_datasets")
+                for name in ("unfreeze_blocks", "lora_rank", "seed", "lda_datasets")
             ),
+            (self.lora_rank > 0 and not self.unfreeze_blocks, "lora_rank adapts unfrozen blocks: set unfreeze_blocks"),
             (self.dim < 1 or self.image_size < 48, "dim is 1 or more, image_size 48 or more"),
             (
                 self.network not in ARMS and self.image_size % 48 > 0,
@@ -138,7 +142,8 @@ class ModelSettings:
             (self.nuisance_weight < 0, f"nuisance_weight={self.nuisance_weight} is negative"),
             (self.head_layers not in (1, 2), f"head_layers={self.head_layers} is not 1 or 2"),
             (
-                self.network in ARMS and (self.head_layers == 2 or self.shallow or self.color_constancy),
+                self.network in ARMS
+                and (self.head_layers == 2 or self.shallow or self.color_constancy or self.lora_rank > 0),
                 f"{self.network} is published as it is",
             ),
             (
@@ -213,6 +218,11 @@ class OptimizerSettings:
     """Learning rate of AdamW for the backbone blocks that are trained."""
     weight_decay: float = 0.05
     """Weight decay of AdamW. Biases, parameters of normalisation and scales have none."""
+    l2_sp: float = 0.0
+    """Weight of half the squared distance of the backbone's weights from those it started with (L2-SP), in place of
+    weight decay; 0 lets them go anywhere."""
+    wise_ft: float = 0.0
+    """Share of the start in the trained weights, heads included, that are mixed once training has ended (WiSE-FT)."""
     dropout: float = 0.3
     """Share of the features that are dropped before a head in training."""
     warmup: float = 0.05
@@ -244,6 +254,8 @@ class OptimizerSettings:
                 (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
                 for name in ("epochs", "grad_cache_rows", "patience")
             ),
+            (self.l2_sp < 0, f"l2_sp={self.l2_sp} is negative"),
+            (not 0 <= self.wise_ft < 1, f"wise_ft={self.wise_ft} is not in [0, 1)"),
             (self.accumulate_batches < 1, f"accumulate_batches={self.accumulate_batches}: 1 or more make a step"),
             (not 0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} is not in [0, 1)"),
             (
@@ -282,6 +294,8 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
             *self.model_problems(),
             *self.data_problems(),
             *self.optimizer_problems(),
+            ((self.l2_sp > 0 or self.wise_ft > 0) and not self.epochs, "l2_sp and wise_ft need epochs"),
+            (self.l2_sp > 0 and not self.unfreeze_blocks, "l2_sp ties unfrozen blocks: set unfreeze_blocks"),
             (
                 (self.head_layers == 2 or self.shallow) and not self.epochs,
                 "head_layers=2 and shallow=yes need epochs to be trained in",

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from osoroi.model import pooling
+from osoroi.model import lora, pooling
 from osoroi.model.backbones import Backbone, SplitBackbone
 from osoroi.model.color import lab, shades_of_gray
 from osoroi.model.foreground import ForegroundHead, pooling_weights
@@ -156,10 +156,10 @@ class FeatureExtractor(nn.Module):
 class Network(nn.Module):
     """A feature extractor and a head for each part; vectors hold the parts side by side, each of unit length.
 
-    The last ``unfreeze_blocks`` blocks of the backbone are trained, and all heads. The statistics of batch
-    normalisation, depthwise convolutions and the foreground head stay as they are. With ``convolved`` the published
-    shallow paths are computed from Lab colours, and their outputs stand behind the other features of ``detail``; they
-    are trained, statistics too.
+    The last ``unfreeze_blocks`` blocks of the backbone are trained, or adapters of ``lora_rank`` in them, and all
+    heads. The statistics of batch normalisation, depthwise convolutions and the foreground head stay as they are. With
+    ``convolved`` the published shallow paths are computed from Lab colours, and their outputs stand behind the other
+    features of ``detail``; they are trained, statistics too.
     """
 
     def __init__(
@@ -168,6 +168,7 @@ class Network(nn.Module):
         heads: Mapping[str, Head],
         *,
         unfreeze_blocks: int = 0,
+        lora_rank: int = 0,
         convolved: bool = False,
     ) -> None:
         super().__init__()
@@ -187,6 +188,8 @@ class Network(nn.Module):
             assert not self.cut or isinstance(backbone, SplitBackbone), "this backbone is trained as a whole, or frozen"
             for module in backbone.upper(self.cut) if self.cut else [backbone]:
                 unfreeze(module)
+                if lora_rank:
+                    lora.adapt(module, lora_rank)
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
         return self.forward_with_mask(crops)[0]

@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 from osoroi import __version__, files
 from osoroi.data.readers import Reader, open_dataset
 from osoroi.errors import BadRun
-from osoroi.model import build
+from osoroi.model import build, lora
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.records import Part
@@ -165,7 +165,7 @@ def fit(
 
 
 def load(folder: Path) -> tuple[Any, RunConfig]:
-    """The network of a finished run, and what the run began with."""
+    """The network of a finished run, its adapters folded in, and what the run began with."""
     config = read_config(folder)
     stored = checkpoint.read(folder / loop.BEST)
     if "parts" not in stored.state:
@@ -173,6 +173,7 @@ def load(folder: Path) -> tuple[Any, RunConfig]:
     network: Any = build.build(config.recipe, None, _path(config.foreground), empty=True)
     network.load_state_dict(checkpoint.weights(stored))
     network.parts = tuple(Part(**part) for part in stored.state["parts"])
+    lora.fold(network)
     return network.eval(), config
 
 
