@@ -208,6 +208,10 @@ class OptimizerSettings:
     """Margin of the triplet loss, in squared distance of unit vectors."""
     part_loss_weight: float = 0.5
     """Weight of the loss of each part alone, added to the loss of their weighted sum."""
+    teacher_weight: float = 1.0
+    """Weight of distillation in the loss, beside that of pairs, where teachers are given."""
+    teacher_scale: float = 20.0
+    """Scale of the similarities (inverse temperature) under which the student's neighbours should be the teachers'."""
     logit_scale: float = 1 / 0.07
     """Scale of the logits of InfoNCE (inverse temperature) at the start; it is trained."""
     max_logit_scale: float = 50.0
@@ -253,6 +257,10 @@ class OptimizerSettings:
             *(
                 (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
                 for name in ("epochs", "grad_cache_rows", "patience")
+            ),
+            (
+                min(self.teacher_weight, self.teacher_scale) <= 0,
+                "teacher_weight and teacher_scale are above 0: without a teacher they mean nothing",
             ),
             (self.l2_sp < 0, f"l2_sp={self.l2_sp} is negative"),
             (not 0 <= self.wise_ft < 1, f"wise_ft={self.wise_ft} is not in [0, 1)"),

@@ -30,6 +30,8 @@ LORA = replace(FINETUNE, name="lora", lora_rank=8, backbone_lr=2e-3, cost="", re
 
 FINETUNE_L2 = replace(FINETUNE, name="finetune-l2", l2_sp=10.0, cost="", result="")
 
+DISTILL = replace(FINETUNE, name="distill", views=4, shop_views=2, cost="", result="")
+
 WISE_FT = replace(FINETUNE, name="wise-ft", wise_ft=0.3, cost="", result="")
 
 DEFAULT = Recipe(
@@ -84,6 +86,7 @@ NAMED: dict[str, Recipe] = {
         LORA,
         FINETUNE_L2,
         WISE_FT,
+        DISTILL,
         DEFAULT,
         replace(
             FROZEN,

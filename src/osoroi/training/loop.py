@@ -147,7 +147,8 @@ def train(
     with torch.random.fork_rng(), memory_errors(recipe):
         torch.manual_seed(recipe.seed)
         where, world = device(on.device), on.world
-        learner = Learner(network, recipe).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teachers = [each.parts for each in pairs.teachers]
+        learner = Learner(network, recipe, teachers).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         world.share_weights(learner)
         run = RunState(folder, learner, recipe, pairs, held_out, where, world)
         if resume and (folder / LAST).exists():  # a run may be killed before its first step
@@ -303,7 +304,8 @@ def _is_kept(run: RunState, line: dict[str, float]) -> bool:
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device of the network."""
     images = tuple(one.to(device, non_blocking=True) for one in batch.images)
-    return Batch(images, batch.product.to(device), batch.is_street.to(device))
+    teachers = tuple(one.to(device) for one in batch.teachers)
+    return Batch(images, batch.product.to(device), batch.is_street.to(device), teachers, batch.is_paired)
 
 
 def workers(device: torch.device) -> int:

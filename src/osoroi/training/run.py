@@ -19,7 +19,8 @@ from jaxtyping import UInt8
 
 from osoroi import __version__, files
 from osoroi.data.readers import Reader, open_dataset
-from osoroi.errors import BadRun
+from osoroi.encoder import Encoder
+from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build, lora
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
@@ -39,8 +40,9 @@ CHECKED_CROPS = 48
 class RunConfig:
     """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones.
 
-    ``validation_share`` is the share of train that is held out for validation; None takes the datasets' own val, and a
-    tenth of train where there is none.
+    ``teachers`` are encoder files, with the ``fingerprints`` that the run finds in them, and ``photos`` datasets whose photos are used without pairs. ``validation_share`` is
+    the share of train that is held out for validation; None takes the datasets' own val, and a tenth of train where
+    there is none.
     """
 
     datasets: tuple[str, ...]
@@ -48,6 +50,9 @@ class RunConfig:
     backbone: str | None = None
     foreground: str | None = None
     validation_share: float | None = None
+    teachers: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
     version: str = __version__
 
 
@@ -94,12 +99,18 @@ def run(
     ``network`` replace those that the configuration names. Raises BadRun and BadDataset.
     """
     recipe = config.recipe
+    _check_teaching(config)
+    teachers = [Encoder.open(path) for path in config.teachers]
+    config = replace(config, fingerprints=tuple(teacher.fingerprint for teacher in teachers))
     first, where = on.world.is_first, device(on.device)
     if first:
         _check_folder(config, folder, resume)
     readers = [open_dataset(name) for name in config.datasets] if readers is None else readers
+    photos = [open_dataset(name) for name in config.photos]
     selections = {
-        split: dataset.select(readers, split, category=recipe.category, validation_share=config.validation_share)
+        split: dataset.select(
+            readers, split, photos=photos, category=recipe.category, validation_share=config.validation_share
+        )
         for split in ("train", "val")
     }
     counts = [len(each.products) for each in selections.values()]
@@ -117,8 +128,9 @@ def run(
                 selection,
                 network,
                 recipe,
-                folder / FEATURES / split if cache is None else cache / _digest(config.datasets),
+                folder / FEATURES / split if cache is None else cache / _digest([*config.datasets, *config.photos]),
                 augmented=split == "train",
+                teachers=teachers if split == "train" else (),
                 shared=cache is not None,
                 on_progress=callbacks.on_features,
                 on_unreadable=callbacks.on_unreadable,
@@ -149,7 +161,8 @@ def fit(
     """
     where = device(on.device)
     network.to(where)
-    lda_pairs = pairs.of_first_datasets(recipe.lda_datasets) if recipe.lda_datasets else pairs
+    paired = recipe.lda_datasets or max(set(pairs.dataset.tolist()) - pairs.unpaired, default=-1) + 1
+    lda_pairs = pairs.of_first_datasets(paired) if paired else pairs  # photos alone have no better pairs
     if recipe.init == "lda":
         lda.fit(network, lda_pairs, replace(recipe, nuisance_weight=0.0) if recipe.refit else recipe)
     if recipe.epochs:
@@ -185,7 +198,8 @@ def read_config(folder: Path) -> RunConfig:
             name: tuple(map(tuple, value)) if isinstance(value, list) else value
             for name, value in stored["recipe"].items()
         }
-        return RunConfig(**(stored | {"datasets": tuple(stored["datasets"]), "recipe": Recipe(**recipe)}))
+        lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+        return RunConfig(**(stored | lists | {"recipe": Recipe(**recipe)}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(
             f"{folder} holds no run ({error})", hint="give a folder that `osoroi train --out` wrote"
@@ -195,6 +209,19 @@ def read_config(folder: Path) -> RunConfig:
 def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
     """The crops that an export of the run is checked on."""
     return list(np.load(folder / CROPS))
+
+
+def _check_teaching(config: RunConfig) -> None:
+    """Raise BadRequest for teachers and photos that nothing would be learned from."""
+    recipe = config.recipe
+    if not config.datasets and not config.photos:
+        raise BadRequest("nothing to learn from", hint="give a dataset of pairs, or photos with a teacher")
+    if config.teachers and not recipe.epochs:
+        raise BadRequest(f"recipe {recipe.name!r} has no epochs for a teacher", hint="take --recipe distill")
+    if config.photos and not config.teachers:
+        raise BadRequest("photos without pairs need a teacher", hint="name its encoder file with --teacher")
+    if not config.datasets and recipe.views < 2:
+        raise BadRequest("photos alone need augmented views", hint="set views=2 or more")
 
 
 def _weigh(network: Any, weights: dict[str, float]) -> None:
