@@ -19,7 +19,12 @@ from osoroi.recipes import NAMED, changed, named
 )
 @click.option("--out", required=True, type=options.Target(folder=True), help="Folder of the run; made if need be.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
-@click.option("--backbone", type=click.Path(path_type=Path), help="Weights of the backbone, where no package has them.")
+@click.option(
+    "--backbone",
+    type=click.Path(path_type=Path),
+    help="A folder or ONNX file that `osoroi encoder make` reads, to give the part deep; or weights of the recipe's "
+    "backbone, where no package has them.",
+)
 @click.option(
     "--foreground",
     type=click.Path(path_type=Path),
@@ -79,6 +84,7 @@ def command(
     osoroi train table:pairs.csv --recipe quick --out run
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2 --resume
+    osoroi train table:pairs.csv --recipe quick --backbone fashion-siglip --out run5
     osoroi train table:pairs.csv --recipe distill --teacher large.onnx --photos snaps --out run4
     torchrun --nproc-per-node 2 --no-python osoroi train table:pairs.csv --recipe finetune --out run3
     """

@@ -55,6 +55,9 @@ class Encoder:
     (1, 278)
     """
 
+    path: Path | None = None
+    """The file that the encoder was opened from."""
+
     def __init__(self, embedder: Embedder, metadata: Metadata) -> None:
         self.embedder = embedder
         self.metadata = metadata
@@ -92,7 +95,9 @@ class Encoder:
             session = open_session(model, threads, providers, limit_s=limit_s)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
-        return cls(OnnxEmbedder(session), metadata)
+        encoder = cls(OnnxEmbedder(session), metadata)
+        encoder.path = path
+        return encoder
 
     @property
     def fingerprint(self) -> str:

@@ -78,7 +78,7 @@ def foreground_file(recipe: Recipe, given: Path | None) -> Path | None:
     return given or FOREGROUND_HEADS.get(recipe.backbone)
 
 
-def with_heads(extractor: FeatureExtractor, recipe: Recipe) -> Network:
+def with_heads(extractor: Any, recipe: Recipe) -> Network:
     """A feature extractor with the heads of a recipe, at random, drawn from its seed."""
     sizes = {name: sum(size for _, size in extractor.sources(name)) for name in PARTS[recipe.network]}
     few = {name: size for name, size in sizes.items() if recipe.init == "lda" and size < recipe.dim}

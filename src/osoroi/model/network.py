@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -157,14 +157,15 @@ class Network(nn.Module):
     """A feature extractor and a head for each part; vectors hold the parts side by side, each of unit length.
 
     The last ``unfreeze_blocks`` blocks of the backbone are trained, or adapters of ``lora_rank`` in them, and all
-    heads. The statistics of batch normalisation, depthwise convolutions and the foreground head stay as they are. With
+    heads. ``extractor`` is a ``FeatureExtractor``, or a ``BroughtExtractor``, which is trained as a whole. The
+    statistics of batch normalisation, depthwise convolutions and the foreground head stay as they are. With
     ``convolved`` the published shallow paths are computed from Lab colours, and their outputs stand behind the other
     features of ``detail``; they are trained, statistics too.
     """
 
     def __init__(
         self,
-        extractor: FeatureExtractor,
+        extractor: Any,
         heads: Mapping[str, Head],
         *,
         unfreeze_blocks: int = 0,

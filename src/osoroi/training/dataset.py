@@ -20,6 +20,7 @@ from osoroi.errors import BadDataset
 from osoroi.recipe import Recipe
 from osoroi.records import Crop, Product, Row
 from osoroi.training import feature_cache, heldout, teacher
+from osoroi.training.feature_cache import fit_of
 from osoroi.training.sampling import Images, Pairs, TeacherVectors
 from osoroi.training.view_loader import View, ViewLoader
 
@@ -119,7 +120,7 @@ def _products_of(rows: Sequence[Row], split: str, category: str) -> list[tuple[P
     return [(product, crops[name]) for name, product in products.items()]
 
 
-def load_pairs(
+def load_pairs(  # noqa: PLR0913  two callbacks are among them
     selection: Selection,
     network: nn.Module,
     recipe: Recipe,
@@ -140,7 +141,8 @@ def load_pairs(
     """
     views = _views(selection, recipe) if augmented else _plain_views(selection)
     run = feature_cache.runner(network, recipe, len(views))
-    loader = ViewLoader(views, recipe, seed=recipe.seed if run is None else 0)
+    fit = fit_of(network)
+    loader = ViewLoader(views, recipe, seed=recipe.seed if run is None else 0, fit=fit)
     cached = feature_cache.load(loader, network, recipe, folder, run, shared=shared, on_progress=on_progress)
     if cached.unreadable:
         on_unreadable(cached.unreadable)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from osoroi import files, image
 from osoroi.recipe import Recipe
-from osoroi.records import Crop
+from osoroi.records import Crop, Fit
 from osoroi.training.view_loader import View, ViewLoader, preprocessing
 
 BATCH = 32
@@ -149,13 +149,13 @@ def read(folder: Path) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
 def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
     """What computes ``below`` of ``count`` crops: torch where the network is on a GPU, ONNX Runtime on a CPU, where
     it is three times as fast. None where all of the network is trained on crops."""
-    below, target = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe)["street"]
+    below, target = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe, fit_of(network))["street"]
     where = next(network.parameters()).device
     with torch.inference_mode():
-        example = below(torch.zeros(2, target.height, target.width, 3, dtype=torch.uint8))
+        example = below(torch.zeros(2, *target.shape, dtype=torch.uint8))
     if example[0].dtype == torch.uint8:
         return None
-    if where.type == "cpu" and count >= ONNX_MIN_VIEWS:
+    if where.type == "cpu" and count >= ONNX_MIN_VIEWS and target.fit is None:  # a brought backbone is run so anyway
         from osoroi.model import export
 
         return _lazy(lambda: export.runner(below, target, len(example)))
@@ -165,6 +165,12 @@ def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
             return [one.cpu().numpy() for one in below.to(where)(torch.from_numpy(crops).to(where))]
 
     return run
+
+
+def fit_of(network: nn.Module) -> Fit | None:
+    """How photos become the second input of a network with a brought backbone; None for others."""
+    fit: Fit | None = getattr(getattr(network, "extractor", None), "fit", None)
+    return fit
 
 
 def _lazy(make: Callable[[], Run]) -> Run:

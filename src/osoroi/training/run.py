@@ -24,10 +24,11 @@ from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build, lora
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
-from osoroi.records import Part
-from osoroi.training import checkpoint, dataset, lda, log, loop, validation
+from osoroi.records import Fit, Part
+from osoroi.training import brought, checkpoint, dataset, lda, log, loop, validation
 from osoroi.training.dataset import Selection
 from osoroi.training.distributed import HERE, Place
+from osoroi.training.feature_cache import fit_of
 from osoroi.training.sampling import Pairs
 from osoroi.training.view_loader import View, ViewLoader
 
@@ -40,9 +41,9 @@ CHECKED_CROPS = 48
 class RunConfig:
     """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones.
 
-    ``teachers`` are encoder files, with the ``fingerprints`` that the run finds in them, and ``photos`` datasets whose photos are used without pairs. ``validation_share`` is
-    the share of train that is held out for validation; None takes the datasets' own val, and a tenth of train where
-    there is none.
+    ``teachers`` are encoder files, with the ``fingerprints`` that the run finds in them, and ``photos`` datasets whose
+    photos are used without pairs. ``validation_share`` is the share of train that is held out for validation; None
+    takes the datasets' own val, and a tenth of train where there is none.
     """
 
     datasets: tuple[str, ...]
@@ -118,7 +119,7 @@ def run(
     if first:
         callbacks.on_counts(PairCounts(counts[0], counts[1], dropped, selections["val"].origins))
     if network is None:
-        network = build.build(recipe, _path(config.backbone), _path(config.foreground))
+        network = build_network(config)
     network.to(where)
     with _locked(folder) if first else nullcontext(), loop.memory_errors(recipe):
         if first and not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
@@ -138,7 +139,7 @@ def run(
             for split, selection in selections.items()
         )
         if first:
-            _keep_crops(selections["val"], recipe, folder)
+            _keep_crops(selections["val"], recipe, folder, fit_of(network))
         on_step = callbacks.on_step if first else lambda step: None
         metrics = fit(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step, on=on)
         return _finish(network, metrics, folder) if first else metrics
@@ -177,14 +178,26 @@ def fit(
     return validation.metrics(network, held_out, where)
 
 
+def build_network(config: RunConfig, *, empty: bool = False) -> Any:
+    """The network that a run begins with; ``empty`` where its weights will be loaded."""
+    backbone, foreground = _path(config.backbone), _path(config.foreground)
+    if brought.is_brought(config.backbone):
+        assert backbone is not None
+        return brought.build(config.recipe, backbone, foreground)
+    return build.build(config.recipe, None if empty else backbone, foreground, empty=empty)
+
+
 def load(folder: Path) -> tuple[Any, RunConfig]:
     """The network of a finished run, its adapters folded in, and what the run began with."""
     config = read_config(folder)
     stored = checkpoint.read(folder / loop.BEST)
     if "parts" not in stored.state:
         raise BadRun(f"{folder} has not finished", hint="go on with: osoroi train … --out … --resume")
-    network: Any = build.build(config.recipe, None, _path(config.foreground), empty=True)
-    network.load_state_dict(checkpoint.weights(stored))
+    network = build_network(config, empty=True)
+    weights = checkpoint.weights(stored)
+    if brought.is_brought(config.backbone):
+        brought.require_same(network, weights, Path(str(config.backbone)))
+    network.load_state_dict(weights)
     network.parts = tuple(Part(**part) for part in stored.state["parts"])
     lora.fold(network)
     return network.eval(), config
@@ -260,11 +273,11 @@ def _finish(network: Any, metrics: dict[str, float], folder: Path) -> dict[str, 
     return metrics
 
 
-def _keep_crops(selection: Selection, recipe: Recipe, folder: Path) -> None:
+def _keep_crops(selection: Selection, recipe: Recipe, folder: Path, fit: Fit | None) -> None:
     if (folder / CROPS).exists():
         return
     views = [View(crop, product, 0) for product, crop in selection.crops]
-    loader = ViewLoader(views, recipe)
+    loader = ViewLoader(views, recipe, fit=fit)
     places = np.unique(np.linspace(0, len(views) - 1, CHECKED_CROPS).astype(int))
     loaded = [crop for place in places.tolist() for crop in loader.load_together([place]) if crop is not None]
     data = io.BytesIO()

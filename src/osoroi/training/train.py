@@ -9,7 +9,7 @@ from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
 from osoroi.model import export
 from osoroi.recipes import named
-from osoroi.training import run
+from osoroi.training import brought, run
 from osoroi.training.distributed import Place
 from osoroi.training.view_loader import preprocessing
 
@@ -49,10 +49,11 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     the split train and measures on the split val; where there is none, or a ``validation_share`` is given, that share
     of train (a tenth) is held out by product, design and photo. ``out`` is the folder of the run. ``settings`` change
     the recipe, such as ``epochs=4``. ``backbone`` and ``foreground`` are files of weights that replace the packaged
-    ones, ``feature_cache`` is a folder of features that runs share, ``device`` one such as ``cuda:1``. ``teacher`` is
-    an encoder file, or several, whose likeness of photos is learned (recipe ``distill``), of the pairs and of
-    ``photos``, which are data sets like the others but need no pairs; then ``dataset`` may be left away. Raises
-    BadDataset, BadRequest and BadRun, and MissingExtra where torch is not installed.
+    ones; ``backbone`` may be a folder that `osoroi encoder make` reads, whose model then gives ``deep``.
+    ``feature_cache`` is a folder of features that runs share, ``device`` one such as ``cuda:1``. ``teacher`` is an
+    encoder file, or several, whose likeness of photos is learned (recipe ``distill``), of the pairs and of ``photos``,
+    which are data sets like the others but need no pairs; then ``dataset`` may be left away. Raises BadDataset,
+    BadRequest and BadRun, and MissingExtra where torch is not installed.
     """
     weights = {"backbone": backbone, "foreground": foreground}
     config = run.RunConfig(
@@ -81,14 +82,22 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
     from osoroi.garments.part import with_kind
 
     network, config = run.load(Path(folder))
+    parts = with_kind(network.parts, weight) if (weight := config.recipe.kind_weight) else network.parts
+    crops, training = run.crops_of(Path(folder)), described(config)
+    if brought.is_brought(config.backbone):
+        backbone = Path(str(config.backbone))
+        return brought.export(
+            network, backbone, Path(path),
+            parts=parts, recipe=config.recipe, training=training, licence=licence, crops=crops,
+        )  # fmt: skip
     return export.export(
         network,
         Path(path),
-        parts=with_kind(network.parts, weight) if (weight := config.recipe.kind_weight) else network.parts,
+        parts=parts,
         preprocessing=preprocessing(config.recipe),
-        crops=run.crops_of(Path(folder)),
+        crops=crops,
         recipe=config.recipe.name,
-        training=described(config),
+        training=training,
         licence=licence,
     )
 
