@@ -93,7 +93,7 @@ def command(
     from osoroi.training import distributed, run
 
     chosen = named(recipe, dict(map(changed, changes)))
-    files = {name: str(path) for name, path in weights.items() if path is not None}
+    files: dict[str, Any] = {name: str(path) for name, path in weights.items() if path is not None}
     config = run.RunConfig(
         datasets,
         chosen,

@@ -143,8 +143,7 @@ def _base(
     own: FeatureExtractor = extractor.own
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        heads = {name: head if name != "deep" else Head(own.backbone.width, recipe.dim) for name, head in
-                 network.heads.items()}  # fmt: skip
+        heads: dict[str, Any] = dict(network.heads.items()) | {"deep": Head(own.backbone.width, recipe.dim)}
     whole = Network(own, heads).eval()
     whole.parts = network.parts
     height, width = extractor.view.height, extractor.view.width

@@ -56,13 +56,14 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     BadRequest and BadRun, and MissingExtra where torch is not installed.
     """
     weights = {"backbone": backbone, "foreground": foreground}
+    given: dict[str, Any] = {name: os.fspath(path) for name, path in weights.items() if path is not None}
     config = run.RunConfig(
         tuple(map(dataset_name, _listed(dataset))),
         named(recipe, settings),
         validation_share=validation_share,
-        teachers=tuple(map(os.fspath, _listed(teacher))),
+        teachers=tuple(str(os.fspath(path)) for path in _listed(teacher)),
         photos=tuple(map(dataset_name, _listed(photos))),
-        **{name: os.fspath(path) for name, path in weights.items() if path is not None},
+        **given,
     )
     cache = None if feature_cache is None else Path(feature_cache)
     metrics = run.run(config, Path(out), resume=resume, cache=cache, on=Place(device))
