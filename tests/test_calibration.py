@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from osoroi.cli import main
 from osoroi.encoder import DEFAULT, Encoder
-from osoroi.encoder.calibration import DEPTH, FLOOR, OPTIONS, Calibration, appearance, features, fit
+from osoroi.encoder.calibration import DEPTH, FLOOR, OPTIONS, Calibration, agreement, appearance, features, fit
 from osoroi.encoder.metadata import computation, fingerprint, with_entry
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.evaluation import calibration as calibrating
@@ -54,6 +54,19 @@ def test_probabilities_follow_the_formula_whatever_the_order(length: int) -> Non
     chances = MODEL.probabilities(scores)
     assert chances.tolist() == pytest.approx(slow(MODEL, scores.tolist()), abs=1e-12)
     assert 0 < chances.sum() <= 1 + 1e-12
+
+
+def test_a_product_of_another_kind_is_hardly_the_one_in_the_photo_however_alike_it_looks() -> None:
+    scores, kinds = np.array([0.9, 0.5, 0.45, 0.4]), [{"kind": one} for one in (0.0, 0.9, 0.3, 0.9)]
+    by_looks, chances = MODEL.probabilities(scores), MODEL.probabilities(scores, agreement(kinds))
+    assert by_looks[0] > 0.5
+    assert chances[0] == 0
+    assert chances[1] > by_looks[1]  # what is left is shared out anew
+    assert chances.sum() < 1
+    none_agrees = MODEL.probabilities(scores, agreement([{"kind": 0.0}] * 4))
+    assert none_agrees.tolist() == [0, 0, 0, 0]
+    told_badly = agreement([{"kind": one} for one in (0.5, 0.45, 0.5, 0.4)])
+    assert told_badly == pytest.approx([1, 0.81, 1, 0.64])
 
 
 def test_no_list_has_no_probabilities_and_huge_gaps_overflow_nothing() -> None:

@@ -268,6 +268,27 @@ def test_a_backup_into_no_folder_says_so(tmp_path):
         backup(tmp_path / "shop", tmp_path / "nowhere" / "x.tar")
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_of_two_that_make_a_catalog_in_one_folder_the_second_overwrites_nothing(tmp_path, there, monkeypatch):
+    folder, mark = tmp_path / "shop", database.identity.mark
+    if there:
+        folder.mkdir()
+
+    def another(beside):
+        """While the second is at work, the first makes the catalog and acknowledges a product."""
+        monkeypatch.setattr(database.identity, "mark", mark)
+        with create(folder) as catalog:
+            put(catalog, entry("kept", [1, 0, 0, 0]))
+        mark(beside)
+
+    monkeypatch.setattr(database.identity, "mark", another)
+    with pytest.raises(BadCatalog, match="another process made a catalog"):
+        create(folder)
+    with LocalCatalog.open(folder) as catalog:
+        assert catalog.get("kept").product_id == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
 def test_a_catalog_is_made_where_one_stands_and_through_a_link(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     (tmp_path / "real").mkdir()

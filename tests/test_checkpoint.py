@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from osoroi.errors import BadRun
@@ -81,3 +82,11 @@ def test_a_missing_file_tensors_of_something_else_and_another_network_are_told_a
     other = nn.Sequential(nn.Linear(3, 5))
     with pytest.raises(BadRun, match="another network"):
         checkpoint.unpack(checkpoint.read(tmp_path / "a"), other, torch.optim.AdamW(other.parameters()))
+
+
+@pytest.mark.parametrize("entry", ["{", "[]", "{}", "7", "null", '{"format": "1"}', "[" * 90_000, "1" * 5_000])
+def test_an_entry_that_is_none_of_ours_is_refused(tmp_path, entry):
+    path = tmp_path / "a"
+    path.write_bytes(save({"x": torch.ones(1)}, metadata={checkpoint.ENTRY: entry}))
+    with pytest.raises(BadRun, match=r"is no checkpoint, or damaged|is of another format"):
+        checkpoint.read(path)

@@ -1,9 +1,14 @@
 """Settings that cannot be followed are refused before a photo is looked at, with what is allowed."""
 
+import math
+import re
+from dataclasses import fields
+
 import pytest
 
 from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build
+from osoroi.recipe import RANGES, Recipe
 from osoroi.recipes import changed, named
 
 WRONG = [
@@ -17,12 +22,12 @@ WRONG = [
     ("finetune", "network=joined", "weights are of deep and detail, and the parts are both"),
     ("quick", "weights=deep:3,detail:7", "weights are 0 or more and add up to 1"),
     ("quick", "weights=deep:1.5,detail:-.5", "weights are 0 or more and add up to 1"),
-    ("frozen", "lr=nan", "lr=nan is no number"),
-    ("frozen", "seed=-1", "seed=-1 is negative"),
-    ("frozen", "unfreeze_blocks=-1", "unfreeze_blocks=-1 is negative"),
-    ("frozen", "hard_negatives=127", r"hard_negatives=127 is not in \[0, products - 2\]"),
+    ("frozen", "lr=nan", r"lr=nan is not in \(0, 10\]"),
+    ("frozen", "seed=-1", r"seed=-1 is not in \[0, 4,294,967,295\]"),
+    ("frozen", "unfreeze_blocks=-1", r"unfreeze_blocks=-1 is not in \[0, 100\]"),
+    ("frozen", "hard_negatives=127", r"hard_negatives=127 is above products - 2"),
     ("frozen", "logit_scale=60", "logit_scale=60 is above max_logit_scale=50"),
-    ("quick", "nuisance_weight=-1", "nuisance_weight=-1.0 is negative"),
+    ("quick", "nuisance_weight=-1", r"nuisance_weight=-1.0 is not in \[0, 1,000\]"),
     ("quick", "single_category_batches=1", "'single_category_batches=1': single_category_batches is like False"),
     ("published-both", "color_constancy=yes", "both is published as it is"),
 ]
@@ -32,6 +37,30 @@ WRONG = [
 def test_a_setting_that_means_nothing_is_refused_with_what_would(recipe, setting, says):
     with pytest.raises(BadRequest, match=says):
         named(recipe, dict([changed(setting)]))
+
+
+NUMBERS = [one.name for one in fields(Recipe) if one.type in (int, float)]
+
+
+def test_every_number_has_a_range_and_every_range_is_of_a_number():
+    assert set(RANGES) == set(NUMBERS)
+
+
+@pytest.mark.parametrize("setting", NUMBERS)
+def test_a_number_outside_its_range_is_refused_with_the_range(setting):
+    within, kind = RANGES[setting], type(getattr(Recipe(), setting))
+    beyond = [math.inf, -math.inf, math.nan] if kind is float else []
+    for value in (kind(within.least - 1), kind(within.most + 1), *beyond):
+        with pytest.raises(BadRequest, match=f"{setting}=.* is not in {re.escape(str(within))}"):
+            named("finetune", {setting: value})
+
+
+def test_a_range_leaves_out_the_end_that_it_names():
+    assert 0.0 not in RANGES["lr"]
+    assert 10.0 in RANGES["lr"]
+    assert 0.0 in RANGES["dropout"]
+    assert 1.0 not in RANGES["dropout"]
+    assert 1.0 in RANGES["warmup"]
 
 
 @pytest.mark.parametrize(

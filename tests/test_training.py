@@ -148,7 +148,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(f
 
 
 def test_weights_that_blow_up_in_a_step_are_neither_kept_nor_called_the_best(frozen, tmp_path):
-    recipe = replace(TINY, epochs=30, products=128, lr=1e30, warmup=0.0)  # an epoch of one step
+    recipe = replace(TINY, epochs=60, products=128, lr=10.0, weight_decay=10.0, warmup=0.0)  # an epoch of one step
     with pytest.raises(BadRun, match=r"last.safetensors holds the last good state.*lower lr"):
         loop.train(tiny_network(recipe), *frozen, recipe, tmp_path)
     for name in ("last.safetensors", "best.safetensors"):
@@ -168,6 +168,18 @@ def test_resuming_with_another_recipe_is_refused(frozen, tmp_path):
     loop.train(tiny_network(), *frozen, recipe, tmp_path)
     with pytest.raises(BadRun, match="another recipe"):
         loop.train(tiny_network(), *frozen, replace(recipe, lr=1.0), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("lost", ["groups", "epoch", "history", "optimizer.0.step", "random.cpu", "recipe"])
+def test_a_checkpoint_that_lacks_something_is_refused(frozen, tmp_path, lost):
+    recipe = replace(TINY, epochs=1)
+    loop.train(tiny_network(), *frozen, recipe, tmp_path)
+    before = loop.checkpoint.read(tmp_path / loop.LAST)
+    for one in (before.tensors, before.state):
+        one.pop(lost, None)
+    loop.checkpoint.write(tmp_path / loop.LAST, before)
+    with pytest.raises(BadRun, match=r"lacks what training goes on from|was begun with another recipe"):
+        loop.train(tiny_network(), *frozen, recipe, tmp_path, resume=True)
 
 
 def test_resuming_with_another_trunk_is_refused(chosen, tmp_path):

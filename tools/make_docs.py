@@ -15,7 +15,7 @@ import api_page
 import click
 
 from osoroi.cli import COMMANDS, main
-from osoroi.recipe import DataSettings, ModelSettings, OptimizerSettings, Recipe
+from osoroi.recipe import RANGES, DataSettings, ModelSettings, OptimizerSettings, Recipe
 from osoroi.recipes import NAMED
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -56,11 +56,13 @@ def recipes_page() -> str:
         page.append(f"| `{recipe.name}` | {changes or 'every default'} | {recipe.cost} | {recipe.result} |")
     for kind in (ModelSettings, DataSettings, OptimizerSettings):
         page += ["", f"## {kind.__name__}", "", str(kind.__doc__), ""]
-        page += ["| setting | default | what it is |", "|---|---|---|"]
+        page += ["| setting | default | range | what it is |", "|---|---|---|---|"]
         source = inspect.getsource(kind)
         for one in fields(kind):
             doc = re.search(rf'^    {one.name}: [^\n]*\n    """(.*?)"""', source, flags=re.MULTILINE | re.DOTALL)
-            page.append(f"| `{one.name}` | `{one.default!r}` | {' '.join(doc[1].split()) if doc else ''} |")
+            within = f"`{RANGES[one.name]}`" if one.name in RANGES else ""
+            about = " ".join(doc[1].split()) if doc else ""
+            page.append(f"| `{one.name}` | `{one.default!r}` | {within} | {about} |")
     return "\n".join([*page, ""])
 
 

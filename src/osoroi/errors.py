@@ -3,12 +3,12 @@
 ::
 
     OsoroiError                 anything below
-    ├── BadPhoto                a file, bytes or box that gives no crop
+    ├── BadPhoto                a file, bytes or a box that no crop can be made of
     ├── BadDataset              a table, folder or annotation that cannot be read as what it claims to be
-    ├── BadEncoder              a file that is no encoder, or one that does not fit the crops or the dial asked of it
+    ├── BadEncoder              a file that is not an encoder, or an encoder that does not support the request
     ├── BadIndex                vectors or a snapshot that do not fit the index
     ├── BadFilter               a `where` that does not parse, or names a column that is not there
-    ├── BadCatalog              a folder that is no catalog, or one of a newer format
+    ├── BadCatalog              a folder that is not a catalog, or a catalog of a newer format
     │   ├── CatalogDamaged      a catalog whose content is not what was written
     │   ├── CatalogReplaced     another catalog, or none, stands where this one was opened
     │   ├── CatalogUnavailable  a catalog that cannot be read or written now: disk, quota, permissions, memory
@@ -16,11 +16,11 @@
     │   └── Busy                another writer holds the catalog
     ├── BadRequest              arguments that contradict each other or leave their range
     ├── NotFound                an id that the catalog does not hold
-    ├── NoKey                   a service that asks for a key was asked without the right one
+    ├── NoKey                   a request without a valid key, to a service that requires one
     ├── TooMuch                 more than the limits allow: bytes, time, waiting requests
     │   ├── TooLarge            a body with more bytes than the service takes
     │   └── TooSlow             a body that did not arrive in time
-    ├── BadRun                  training that cannot start, go on or be resumed
+    ├── BadRun                  training that cannot be started, continued or resumed
     ├── Mismatch                  two things that must agree and do not: an export, a result made again
     └── MissingExtra            an optional dependency that is not installed
 
@@ -57,7 +57,7 @@ class BadDataset(OsoroiError):
 
 
 class BadEncoder(OsoroiError):
-    """A file that is no encoder, or one that does not fit what is asked of it."""
+    """A file that is not an encoder, or an encoder that does not support the request."""
 
 
 class BadIndex(OsoroiError):
@@ -120,11 +120,11 @@ class TooSlow(TooMuch):
 
 
 class NoKey(OsoroiError):
-    """A service that asks for a key was asked without the right one."""
+    """A request without a valid key, to a service that requires one."""
 
 
 class BadRun(OsoroiError):
-    """Training that cannot start, go on or be resumed."""
+    """Training that cannot be started, continued or resumed."""
 
 
 class Mismatch(OsoroiError):

@@ -4,9 +4,8 @@ A recipe has settings of three kinds, each a class of its own: of the model, of 
 says in its signature which of them it needs; a recipe has them all under flat names.
 """
 
-from dataclasses import dataclass, field, fields
-from math import isfinite
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
 
 from osoroi.errors import BadRequest
 
@@ -62,6 +61,79 @@ Problem = tuple[bool, str]
 """Whether something is wrong with the settings, and the message if so."""
 
 
+class Range(NamedTuple):
+    """The numbers that a setting may be, from ``least`` to ``most``, without the end that ``open`` names."""
+
+    least: float
+    most: float
+    open: Literal["", "least", "most"] = ""
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, (int, float)) or not self.least <= value <= self.most:
+            return False
+        return not self.open or value != getattr(self, self.open)
+
+    def __str__(self) -> str:
+        left, right = "(" if self.open == "least" else "[", ")" if self.open == "most" else "]"
+        return f"{left}{_plain(self.least)}, {_plain(self.most)}{right}"
+
+
+def _plain(number: float | int) -> str:
+    """A number as people write it, exactly.
+
+    >>> _plain(1_000_000), _plain(0.5)
+    ('1,000,000', '0.5')
+    """
+    return f"{int(number):,}" if number == int(number) else str(number)
+
+
+COUNT = Range(0, 1_000_000)
+SHARE = Range(0, 1)
+PART = Range(0, 1, "most")
+RATE = Range(0, 10, "least")
+
+RANGES = {
+    "unfreeze_blocks": Range(0, 100),
+    "lora_rank": Range(0, 1_024),
+    "image_size": Range(48, 2_016),
+    "box_margin": SHARE,
+    "dim": Range(1, 65_536),
+    "head_layers": Range(1, 2),
+    "kind_weight": PART,
+    "shrinkage": SHARE,
+    "nuisance_weight": Range(0, 1_000),
+    "lda_datasets": COUNT,
+    "folds": Range(2, 100),
+    "seed": Range(0, 2**32 - 1),
+    "views": Range(1, 1_000),
+    "shop_views": Range(1, 1_000),
+    "products": Range(2, 1_000_000),
+    "rows": Range(1, 1_000),
+    "hard_negatives": COUNT,
+    "mined_neighbors": COUNT,
+    "epochs": COUNT,
+    "triplet_margin": Range(0, 4),
+    "part_loss_weight": Range(0, 1_000),
+    "logit_scale": Range(0, 10_000, "least"),
+    "max_logit_scale": Range(0, 10_000, "least"),
+    "lr": RATE,
+    "backbone_lr": RATE,
+    "weight_decay": Range(0, 10),
+    "dropout": PART,
+    "warmup": SHARE,
+    "grad_clip": Range(0, 1_000_000, "least"),
+    "grad_cache_rows": COUNT,
+    "accumulate_batches": Range(1, 1_000_000),
+    "ema_decay": PART,
+    "patience": COUNT,
+    "teacher_weight": Range(0, 1_000, "least"),
+    "teacher_scale": Range(0, 10_000, "least"),
+    "l2_sp": Range(0, 1_000),
+    "wise_ft": PART,
+}
+"""Settings that are numbers, and the range of each. Vectors of unit length lie at most 4 apart in squared distance."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Settings of the model: what is trained, and how it starts."""
@@ -81,7 +153,7 @@ class ModelSettings:
     """What features are pooled over: the foreground mask of the garment, or the whole crop. Backbones that have no
     packaged foreground head pool over the crop, unless a head is given."""
     image_size: int = 192
-    """Height and width of the encoder's input in pixels, a multiple of 96."""
+    """Height and width of the encoder's input in pixels, a multiple of 48."""
     box_margin: float = 0.05
     """Share of its size by which the box of a street photo is enlarged on every side."""
     dim: int = 128
@@ -127,20 +199,11 @@ class ModelSettings:
         parts = PARTS.get(self.network)
         return [
             *(problem for each in (self.weights, self.served_weights) for problem in _weight_problems(each, parts)),
-            *(
-                (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
-                for name in ("unfreeze_blocks", "lora_rank", "seed", "lda_datasets")
-            ),
             (self.lora_rank > 0 and not self.unfreeze_blocks, "lora_rank adapts unfrozen blocks: set unfreeze_blocks"),
-            (self.dim < 1 or self.image_size < 48, "dim is 1 or more, image_size 48 or more"),
             (
                 self.network not in ARMS and self.image_size % 48 > 0,
                 f"image_size={self.image_size} is no multiple of 48",
             ),
-            (not 0 <= self.kind_weight < 1, f"kind_weight={self.kind_weight} is not in [0, 1)"),
-            (not 0 <= self.shrinkage <= 1, f"shrinkage={self.shrinkage} is not in [0, 1]"),
-            (self.nuisance_weight < 0, f"nuisance_weight={self.nuisance_weight} is negative"),
-            (self.head_layers not in (1, 2), f"head_layers={self.head_layers} is not 1 or 2"),
             (
                 self.network in ARMS
                 and (self.head_layers == 2 or self.shallow or self.color_constancy or self.lora_rank > 0),
@@ -150,7 +213,6 @@ class ModelSettings:
                 not self.normalize_output and self.network not in ARMS,
                 "normalize_output=no is a setting of the published arms",
             ),
-            (self.folds < 2, f"folds={self.folds}: pairs must be held out, so 2 or more"),
         ]
 
 
@@ -179,16 +241,10 @@ class DataSettings:
     def data_problems(self) -> list[Problem]:
         """What may be wrong with these settings."""
         return [
-            (self.products < 2, f"products={self.products}: a batch of one product has no negative"),
-            (self.rows < 1, f"rows={self.rows} leaves batches empty"),
+            (self.mined_neighbors == 1, "mined_neighbors=1: 0 for none, or 2 and more"),
             (
-                self.mined_neighbors < 0 or self.mined_neighbors == 1,
-                f"mined_neighbors={self.mined_neighbors}: 0 for none, or 2 and more",
-            ),
-            (min(self.views, self.shop_views) < 1, "views and shop_views are 1 or more"),
-            (
-                not 0 <= self.hard_negatives <= self.products - 2,
-                f"hard_negatives={self.hard_negatives} is not in [0, products - 2]: two products come without one",
+                self.hard_negatives > max(self.products - 2, 0),
+                f"hard_negatives={self.hard_negatives} is above products - 2: two products come without one",
             ),
         ]
 
@@ -254,18 +310,6 @@ class OptimizerSettings:
     def optimizer_problems(self) -> list[Problem]:
         """What may be wrong with these settings."""
         return [
-            *(
-                (getattr(self, name) < 0, f"{name}={getattr(self, name)} is negative")
-                for name in ("epochs", "grad_cache_rows", "patience")
-            ),
-            (
-                min(self.teacher_weight, self.teacher_scale) <= 0,
-                "teacher_weight and teacher_scale are above 0: without a teacher they mean nothing",
-            ),
-            (self.l2_sp < 0, f"l2_sp={self.l2_sp} is negative"),
-            (not 0 <= self.wise_ft < 1, f"wise_ft={self.wise_ft} is not in [0, 1)"),
-            (self.accumulate_batches < 1, f"accumulate_batches={self.accumulate_batches}: 1 or more make a step"),
-            (not 0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} is not in [0, 1)"),
             (
                 self.patience > 0 and self.keep_epoch == "last",
                 "patience stops at a worse epoch, which keep_epoch=last would keep",
@@ -274,8 +318,6 @@ class OptimizerSettings:
                 self.logit_scale > self.max_logit_scale,
                 f"logit_scale={self.logit_scale:g} is above max_logit_scale={self.max_logit_scale:g}",
             ),
-            (not 0 <= self.dropout < 1, f"dropout={self.dropout} is not in [0, 1)"),
-            (self.lr <= 0 or self.backbone_lr <= 0, "lr and backbone_lr are above 0"),
         ]
 
 
@@ -292,13 +334,15 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
     result: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        numbers = {one.name: getattr(self, one.name) for one in fields(self) if one.type is float}
         problems = [
             *(
                 (getattr(self, name) not in known, f"{name}={getattr(self, name)} is not one of {', '.join(known)}")
                 for name, known in ((name, choices(name, getattr(self, name))) for name in CHOICES)
             ),
-            *((not isfinite(value), f"{name}={value} is no number") for name, value in numbers.items()),
+            *(
+                (getattr(self, name) not in within, f"{name}={getattr(self, name)} is not in {within}")
+                for name, within in RANGES.items()
+            ),
             *self.model_problems(),
             *self.data_problems(),
             *self.optimizer_problems(),

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from osoroi import image
 from osoroi.catalog import Neighbor, Storage
 from osoroi.encoder import Encoder
-from osoroi.encoder.calibration import DEPTH, appearance
+from osoroi.encoder.calibration import DEPTH, agreement, appearance
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 
@@ -139,7 +139,9 @@ class Searcher:
         calibration = self.encoder.metadata.calibration
         if calibration is None or not hits:
             return list(hits)
-        chances = calibration.probabilities(appearance(self.encoder.metadata.graph_parts, [hit.parts for hit in hits]))
+        cosines = [hit.parts for hit in hits]
+        looks = appearance(self.encoder.metadata.graph_parts, cosines)
+        chances = calibration.probabilities(looks, agreement(cosines))
         any_of_them = min(1.0, float(chances.sum()))
         return [
             replace(hit, probability=float(chance), in_catalog=any_of_them)

@@ -104,7 +104,10 @@ class LocalCatalog:
         if folder.exists() and not (folder.is_dir() and all(map(database.is_left_over, folder.iterdir()))):
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
         with database.explained(folder):
-            database.make(folder, lambda connection: initialize(connection, encoder))
+            try:
+                database.make(folder, lambda connection: initialize(connection, encoder))
+            except FileExistsError as error:
+                raise BadCatalog(f"another process made a catalog at {folder}", hint="open it") from error
         return cls.open(folder, settings=settings)
 
     @classmethod

@@ -1,9 +1,9 @@
 """What the cells of a column hold: numbers, flags, dates, lists or text; decided for a whole column, not for a cell."""
 
-import json
 import re
 from dataclasses import dataclass, field
 
+from osoroi import files
 from osoroi.data.headers import SIZES, plain
 from osoroi.records import Scalar, Value
 
@@ -109,8 +109,8 @@ def json_array(text: str) -> list[str] | None:
     if not (text.startswith("[") and text.endswith("]")):
         return None
     try:
-        array = json.loads(text)
-    except (ValueError, RecursionError):
+        array = files.from_json(text)
+    except ValueError:
         return None
     if not isinstance(array, list) or not all(isinstance(one, str | int | float) for one in array):
         return None

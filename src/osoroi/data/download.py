@@ -243,7 +243,7 @@ def outcomes(journal: Path) -> Iterator[Outcome]:
         with journal.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
-                    outcome = Outcome(**json.loads(line))
+                    outcome = Outcome(**files.from_json(line))
                 except (ValueError, TypeError):
                     continue
                 last[outcome.name] = outcome

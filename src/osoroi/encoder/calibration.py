@@ -61,11 +61,14 @@ class Calibration:
         """Plain data for the metadata of an encoder file."""
         return asdict(self)
 
-    def probabilities(self, scores: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    def probabilities(
+        self, scores: Float64[np.ndarray, "n"], agreement: Float64[np.ndarray, "n"] | None = None
+    ) -> Float64[np.ndarray, "n"]:
         """The chance of each product of a list to be the one that the query shows; they sum to at most 1.
 
         ``scores`` are by looks, of the best products of a search: at least 16, unless the gallery has fewer. Their
-        order is free. From the thirteenth score on the chance is 0. Of an empty list it is empty.
+        order is free. From the thirteenth score on the chance is 0. Of an empty list it is empty. ``agreement``, in
+        [0, 1], multiplies the odds of a product; without it they are by looks alone.
 
         >>> model = Calibration(slope=30.0, null=10.0, level=-12.0, spread=16.0)
         >>> model.probabilities(np.array([0.9, 0.6, 0.6, 0.59, 0.58, 0.57, 0.57])).round(2).tolist()
@@ -80,6 +83,8 @@ class Calibration:
         logits = features(ranked[None])[0] @ np.array([self.slope, self.null, self.level, self.spread])
         logits[len(order) : OPTIONS] = -np.inf  # a short list has no such products
         chances = np.exp(logits - logits.max())
+        if agreement is not None:
+            chances[: len(order)] *= agreement[order]
         every = np.zeros(len(scores))
         every[order] = (chances / chances.sum())[: len(order)]
         return every
@@ -94,6 +99,27 @@ def appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) ->
     """
     total = sum(part.weight for part in parts) or 1.0
     return np.array([sum(part.weight * each[part.name] for part in parts) / total for each in cosines])
+
+
+SURE: Final = (0.3, 0.7)
+"""Cosines of the part ``kind`` between which the best of a list is what the others are compared with."""
+
+
+def agreement(cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
+    """How far each product's kind leaves it possible that it is the one in the photo, in [0, 1].
+
+    A cosine of the part ``kind`` is the square root of the chance that both are of one kind where the shop's category
+    is known. A photo may tell its kind badly, so the best of the list counts as certain, unless nothing in it agrees.
+    All ones where vectors have no such part.
+
+    >>> agreement([{"kind": 0.9}, {"kind": 0.35}, {"kind": 0.0}]).tolist()
+    [1.0, 0.25, 0.0]
+    >>> agreement([{"deep": 0.9}]).tolist()
+    [1.0]
+    """
+    kinds = np.array([each.get("kind", 1.0) for each in cosines], np.float64)
+    least, most = SURE
+    return np.clip(kinds / min(max(float(kinds.max(initial=0.0)), least), most), 0, 1) ** 2
 
 
 def padded(ranked: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "16"]:

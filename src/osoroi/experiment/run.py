@@ -130,7 +130,12 @@ def chosen_setting(experiment: Experiment, system: PlannedSystem) -> Setting | N
     path = experiment.out / "settings" / f"{system.name}.json"
     if not system.search.axes:
         return ()
-    return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return tuple(files.from_json(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise BadRun(f"{path} holds no settings ({error})", hint="remove it, and run the experiment again") from error
 
 
 def best(experiment: Experiment, system: PlannedSystem, settings: Sequence[Setting]) -> Setting:
@@ -229,7 +234,7 @@ def read_evaluation(experiment: Experiment, one: PlannedEvaluation, system: Plan
 def read_outcome(folder: Path) -> Outcome:
     """The outcome of a finished run; raises BadRun where there is none."""
     try:
-        fields = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+        fields = files.from_json((folder / OUTCOME).read_bytes())
         return Outcome(tuple(fields["setting"]), fields["seed"], fields["metrics"], Cost(**fields["cost"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(f"{folder} holds no outcome ({error})", hint="run the experiment again: it goes on") from error
@@ -270,7 +275,11 @@ class Clock:
 def _timed(folder: Path) -> Iterator[Clock]:
     """Adds up the seconds of a run over the times that it was stopped, unless it was killed outright."""
     path = folder / COST
-    clock = Clock(json.loads(path.read_text(encoding="utf-8"))["seconds"] if path.exists() else 0.0)
+    try:
+        before_s = float(files.from_json(path.read_bytes())["seconds"]) if path.exists() else 0.0
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadRun(f"{path} holds no cost ({error})", hint="remove it, and run the experiment again") from error
+    clock = Clock(before_s)
     try:
         yield clock
     finally:

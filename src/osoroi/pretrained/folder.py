@@ -1,13 +1,13 @@
 """What lies in a folder that somebody downloaded or exported: the model, and the files that say how to use it."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from osoroi import files
 from osoroi.errors import BadRequest
 
 IMAGE_GRAPHS: Final = (
@@ -62,8 +62,8 @@ class Folder:
         try:
             if path.stat().st_size > LARGEST_JSON:
                 raise ValueError("too large")
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            content = files.from_json(path.read_bytes())
+        except (OSError, ValueError) as error:
             raise BadRequest(f"{path} cannot be read as JSON ({error})", hint="download it again") from error
         if not isinstance(content, dict):
             raise BadRequest(f"{path} holds {type(content).__name__}, not settings by name", hint="download it again")

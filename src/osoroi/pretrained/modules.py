@@ -81,4 +81,4 @@ def require_trainable(folder: Folder) -> None:
 def drift(network: nn.Module, stored: dict[str, Tensor]) -> bool:
     """Whether a stored network was trained with another backbone, or with other pixels for it."""
     name = next(name for name in network.state_dict() if name.endswith("backbone.digest"))
-    return not np.array_equal(network.state_dict()[name].cpu(), stored[name])
+    return name not in stored or not np.array_equal(network.state_dict()[name].cpu(), stored[name])

@@ -53,8 +53,12 @@ def read(path: Path) -> Checkpoint:
         raise BadRun(f"{path} is no checkpoint, or damaged ({error})", hint="start the run anew") from error
     if stored is None:
         raise BadRun(f"{path} holds tensors, but is no checkpoint of a run", hint="give what `osoroi train` wrote")
-    state = json.loads(stored)
-    if state.pop("format") != FORMAT:
+    try:
+        state = dict(files.from_json(stored))
+        written = state.pop("format")
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadRun(f"{path} is no checkpoint, or damaged ({error!r})", hint="start the run anew") from error
+    if written != FORMAT:
         raise BadRun(f"{path} is of another format than {FORMAT}", hint="use the osoroi that wrote it, or start anew")
     return Checkpoint(tensors, state)
 
@@ -72,8 +76,12 @@ def pack(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str,
 
 
 def unpack(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Set model, optimiser and random states to those of the checkpoint; raises BadRun where they do not fit."""
-    model.load_state_dict(_fitting(weights(checkpoint), model))
+    """Set model, optimiser and random states to those of the checkpoint.
+
+    Raises BadRun where it is of another network, and KeyError, TypeError, ValueError or RuntimeError where it lacks the
+    rest.
+    """
+    fill(model, checkpoint)
     states: dict[int, dict[str, Tensor]] = {}
     for name, value in checkpoint.tensors.items():
         if name.startswith(OPTIMIZER):
@@ -83,6 +91,11 @@ def unpack(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Opti
     torch.set_rng_state(checkpoint.tensors[RANDOM + "cpu"])
     if torch.cuda.is_available() and RANDOM + "cuda" in checkpoint.tensors:
         torch.cuda.set_rng_state(checkpoint.tensors[RANDOM + "cuda"])
+
+
+def fill(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Set a model's tensors to those of the checkpoint; raises BadRun where it is of another network."""
+    model.load_state_dict(_fitting(weights(checkpoint), model))
 
 
 def weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -96,7 +109,7 @@ def _fitting(tensors: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, Te
         strange = sorted({name for name in {*wanted, *tensors} if name not in tensors or name not in wanted})
         raise BadRun(
             f"the checkpoint is of another network (first difference: {strange[0] if strange else 'a shape'})",
-            hint="resume with the recipe the run began with",
+            hint="use the recipe that the run began with",
         )
     return tensors
 

@@ -107,9 +107,10 @@ class RunState:
     def resume(self) -> None:
         """Load the last checkpoint; raises BadRun where it is of another recipe or other frozen weights."""
         before = checkpoint.read(self.folder / LAST)
-        if before.state["recipe"] != repr(self.recipe):
+        recipe = before.state.get("recipe")
+        if recipe != repr(self.recipe):
             raise BadRun(
-                f"{self.folder} was begun with another recipe: {before.state['recipe']}",
+                f"{self.folder} was begun with another recipe: {recipe}",
                 hint="resume with the same --recipe and settings, or give another --out",
             )
         for name, one in self.learner.named_parameters():
@@ -119,12 +120,17 @@ class RunState:
                     f"{self.folder} was begun with other frozen weights (first difference: {name})",
                     hint="resume with the weights and the osoroi that began it, or give another --out",
                 )
-        checkpoint.unpack(before, self.learner, self.optimizer)
-        self.average.load(before.tensors)
-        if self.scaler is not None:
-            self.scaler.load_state_dict(before.state["scaler"])
-        for name in STORED:
-            setattr(self, name, before.state[name])
+        try:
+            checkpoint.unpack(before, self.learner, self.optimizer)
+            self.average.load(before.tensors)
+            if self.scaler is not None:
+                self.scaler.load_state_dict(before.state["scaler"])
+            for name in STORED:
+                setattr(self, name, before.state[name])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise BadRun(
+                f"{self.folder / LAST} lacks what training goes on from ({error!r})", hint="start the run anew"
+            ) from error
 
 
 def train(
@@ -159,7 +165,7 @@ def train(
         while not run.is_finished:
             train_epoch(run, on_step, on.save_every_s)
     best = checkpoint.read(folder / BEST)
-    network.load_state_dict(checkpoint.weights(best))
+    checkpoint.fill(network, best)
     run.start.mix(network)
     network.eval()
     return dict(best.state["metrics"])

@@ -194,19 +194,21 @@ def load(folder: Path) -> tuple[Any, RunConfig]:
     if "parts" not in stored.state:
         raise BadRun(f"{folder} has not finished", hint="go on with: osoroi train … --out … --resume")
     network = build_network(config, empty=True)
-    weights = checkpoint.weights(stored)
     if brought.is_brought(config.backbone):
-        brought.require_same(network, weights, Path(str(config.backbone)))
-    network.load_state_dict(weights)
-    network.parts = tuple(Part(**part) for part in stored.state["parts"])
+        brought.require_same(network, checkpoint.weights(stored), Path(str(config.backbone)))
+    checkpoint.fill(network, stored)
     lora.fold(network)
+    try:
+        network.parts = tuple(Part(**part) for part in stored.state["parts"])
+    except TypeError as error:
+        raise BadRun(f"{folder / loop.BEST} names no parts ({error})", hint="start the run anew") from error
     return network.eval(), config
 
 
 def read_config(folder: Path) -> RunConfig:
     """What a run began with; raises BadRun for a folder that holds none."""
     try:
-        stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        stored = files.from_json((folder / CONFIG).read_bytes())
         recipe: dict[str, Any] = {
             name: tuple(map(tuple, value)) if isinstance(value, list) else value
             for name, value in stored["recipe"].items()
@@ -220,8 +222,12 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """The crops that an export of the run is checked on."""
-    return list(np.load(folder / CROPS))
+    """The crops that an export of the run is checked on; raises BadRun where they cannot be read."""
+    try:
+        with (folder / CROPS).open("rb") as file:
+            return list(np.lib.format.read_array(file, allow_pickle=False))
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise BadRun(f"{folder / CROPS} holds no crops ({error})", hint="train again, into another --out") from error
 
 
 def _check_teaching(config: RunConfig) -> None:

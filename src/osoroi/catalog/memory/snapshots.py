@@ -190,7 +190,7 @@ def manifest_of(path: Path) -> Manifest:
         text, check = (path / "manifest.json").read_text().splitlines()
         if zlib.crc32(text.encode()) != int(check):
             raise ValueError("its checksum is another")
-        manifest = Manifest(**json.loads(text))
+        manifest = Manifest(**files.from_json(text))
     except (OSError, ValueError, TypeError) as error:
         raise BadIndex(f"the snapshot {path} has no manifest that can be read: {error}") from error
     if manifest.format != FORMAT or manifest.kind not in KINDS:

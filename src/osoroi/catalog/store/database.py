@@ -225,6 +225,7 @@ def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:
 
     ``first`` puts the catalog's encoder in. In a folder that is there already, be it a link, a mounted volume or where
     one stands, the files alone are, the database last. What a process that was killed left of an earlier attempt goes.
+    Raises FileExistsError where another process made a catalog there meanwhile.
     """
     there = folder.is_dir()
     home = folder if there else folder.parent
@@ -242,16 +243,36 @@ def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:
         beside.chmod(0o777 & ~_umask())
         files.sync_folder(beside)
         if there:
-            os.rename(beside / identity.FILE, folder / identity.FILE)
-            os.rename(beside / FILE, folder / FILE)
-            beside.rmdir()
+            _move_into(folder, beside)
         else:
-            os.rename(beside, folder)
+            _rename(beside, folder)
         files.sync_folder(home)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
+
+def _move_into(folder: Path, beside: Path) -> None:
+    """Move a new catalog's files into a folder that was there, one process at a time."""
+    with files.lock(folder / MAKING, wait_s=None):
+        if (folder / FILE).exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+        os.rename(beside / identity.FILE, folder / identity.FILE)
+        os.rename(beside / FILE, folder / FILE)
+    beside.rmdir()
+
+
+def _rename(beside: Path, folder: Path) -> None:
+    try:
+        os.rename(beside, folder)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder)) from error
+        raise
+
+
+MAKING = ".make.lock"
+"""File that is locked while a catalog's files are moved into a folder that was there."""
 
 NEW = ".new"
 """Suffix of a catalog that is being made."""
@@ -259,7 +280,7 @@ NEW = ".new"
 
 def is_left_over(path: Path) -> bool:
     """Whether a file in an otherwise empty folder is what making a catalog there left, when it was killed."""
-    return path.name == identity.FILE or (path.name.startswith(".") and path.suffix in {NEW, files.PART})
+    return path.name in (identity.FILE, MAKING) or (path.name.startswith(".") and path.suffix in {NEW, files.PART})
 
 
 def _remove_abandoned(home: Path, name: str) -> None:

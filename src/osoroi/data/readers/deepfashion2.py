@@ -5,7 +5,6 @@ where pair_id, category and style agree and the style is above 0; style 0 never 
 docs/datasets/deepfashion2.md.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from osoroi import files
 from osoroi.data.readers import Reader
 from osoroi.errors import BadDataset
 from osoroi.records import Box, Crop, Domain, Product, Row
@@ -44,14 +44,14 @@ class DeepFashion2:
     def photo(self, path: Path, split: str) -> Iterator[Row]:
         """The garments of one photo, in the order of their numbers."""
         try:
-            annotations = json.loads(path.read_bytes())
+            annotations = files.from_json(path.read_bytes())
             domain, pair = SOURCES[annotations["source"]], int(annotations["pair_id"])
             names = sorted((name for name in annotations if ITEM.fullmatch(name)), key=lambda name: int(name[4:]))
             for name in names:
                 row = self.row(path, name, annotations[name], (domain, split, pair))
                 if row is not None:
                     yield row
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             problem = f"{path} is not as DeepFashion2 has it: {error!r:.120}"
             raise BadDataset(problem, hint="docs/datasets/deepfashion2.md shows what is read of it") from error
 

@@ -5,7 +5,6 @@ its number of nine digits, whatever the suffix. Product ids are unique only with
 ``bags/8193``. Photos whose link was dead are left out. See docs/datasets/street2shop.md.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from osoroi import files
 from osoroi.data import splits
 from osoroi.data.readers import Reader
 from osoroi.errors import BadDataset
@@ -113,8 +113,8 @@ class Street2Shop:
             hint = "docs/datasets/street2shop.md shows the folder that street2shop: wants"
             raise BadDataset(f"{self.path} lacks meta/json/{name}", hint=hint)
         try:
-            written = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
+            written = files.from_json(path.read_bytes())
+        except ValueError as error:
             raise BadDataset(f"{path} is no JSON: {error}", hint="unpack meta.zip again") from error
         if not isinstance(written, list):
             raise BadDataset(f"{path} is no array of pairs", hint="unpack meta.zip again")
