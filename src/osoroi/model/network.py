@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from osoroi.model import lora, pooling
+from osoroi.model import pooling
 from osoroi.model.backbones import Backbone, SplitBackbone
 from osoroi.model.color import lab, shades_of_gray
 from osoroi.model.foreground import ForegroundHead, pooling_weights
@@ -190,6 +190,8 @@ class Network(nn.Module):
             for module in backbone.upper(self.cut) if self.cut else [backbone]:
                 unfreeze(module)
                 if lora_rank:
+                    from osoroi.model import lora
+
                     lora.adapt(module, lora_rank)
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:

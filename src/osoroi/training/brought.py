@@ -32,15 +32,6 @@ from osoroi.records import Part
 from osoroi.training.view_loader import preprocessing
 
 
-def is_brought(backbone: str | Path | None) -> bool:
-    """Whether a path is that of a brought backbone: a folder or an ONNX file, and no file of weights.
-
-    >>> is_brought("siglip/model.onnx"), is_brought("lite2.pth"), is_brought(None)
-    (True, False, False)
-    """
-    return backbone is not None and (Path(backbone).is_dir() or Path(backbone).suffix == ".onnx")
-
-
 def build(recipe: Recipe, path: Path, foreground: Path | None = None) -> Network:
     """The network of a recipe whose ``deep`` comes from the backbone in a folder; frozen unless blocks are unfrozen.
 

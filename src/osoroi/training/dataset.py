@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +16,10 @@ from jaxtyping import Bool, Int64
 from torch import nn
 
 from osoroi.data.readers import Reader
-from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset
 from osoroi.recipe import Recipe
 from osoroi.records import Crop, Product, Row
-from osoroi.training import feature_cache, heldout, teacher
+from osoroi.training import feature_cache, heldout
 from osoroi.training.feature_cache import fit_of
 from osoroi.training.sampling import Images, Pairs, TeacherVectors
 from osoroi.training.view_loader import View, ViewLoader
@@ -127,7 +127,7 @@ def load_pairs(  # noqa: PLR0913  two callbacks are among them
     folder: Path,
     *,
     augmented: bool,
-    teachers: Sequence[Encoder] = (),
+    teachers: Sequence[Any] = (),
     shared: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_unreadable: Callable[[list[str]], None] = lambda problems: None,
@@ -146,7 +146,7 @@ def load_pairs(  # noqa: PLR0913  two callbacks are among them
     cached = feature_cache.load(loader, network, recipe, folder, run, shared=shared, on_progress=on_progress)
     if cached.unreadable:
         on_unreadable(cached.unreadable)
-    taught = [teacher.embed(encoder, views, folder, on_progress) for encoder in teachers]
+    taught = _taught(teachers, views, folder, on_progress)
     rows = np.flatnonzero(np.logical_and.reduce([cached.readable, *(readable for _, readable in taught)]))
     rows = rows[_have_both_domains(views, rows)]
     if len({views[row].product for row in rows}) < 2:
@@ -162,6 +162,17 @@ def load_pairs(  # noqa: PLR0913  two callbacks are among them
 
     own = tuple(TeacherVectors(each.parts, each.vectors[rows]) for each, _ in taught)
     return replace(_pairs(selection, [views[row] for row in rows], images, augmented=augmented), teachers=own)
+
+
+def _taught(
+    teachers: Sequence[Any], views: Sequence[View], folder: Path, on_progress: Callable[[int, int], None]
+) -> list[tuple[TeacherVectors, Bool[np.ndarray, "v"]]]:
+    """Each teacher's vectors of the views, and which could be read."""
+    if not teachers:
+        return []
+    from osoroi.training import teacher
+
+    return [teacher.embed(encoder, views, folder, on_progress) for encoder in teachers]
 
 
 def _views(selection: Selection, recipe: Recipe) -> list[View]:

@@ -19,13 +19,12 @@ from jaxtyping import UInt8
 
 from osoroi import __version__, files
 from osoroi.data.readers import Reader, open_dataset
-from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest, BadRun
-from osoroi.model import build, lora
+from osoroi.model import build
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.records import Fit, Part
-from osoroi.training import brought, checkpoint, dataset, lda, log, loop, validation
+from osoroi.training import checkpoint, dataset, lda, log, loop, validation
 from osoroi.training.dataset import Selection
 from osoroi.training.distributed import HERE, Place
 from osoroi.training.feature_cache import fit_of
@@ -101,7 +100,7 @@ def run(
     """
     recipe = config.recipe
     _check_teaching(config)
-    teachers = [Encoder.open(path) for path in config.teachers]
+    teachers = _opened(config.teachers)
     config = replace(config, fingerprints=tuple(teacher.fingerprint for teacher in teachers))
     first, where = on.world.is_first, device(on.device)
     if first:
@@ -178,10 +177,21 @@ def fit(
     return validation.metrics(network, held_out, where)
 
 
+def is_brought(backbone: str | Path | None) -> bool:
+    """Whether a path is that of a brought backbone: a folder or an ONNX file, and no file of weights.
+
+    >>> is_brought("siglip/model.onnx"), is_brought("lite2.pth"), is_brought(None)
+    (True, False, False)
+    """
+    return backbone is not None and (Path(backbone).is_dir() or Path(backbone).suffix == ".onnx")
+
+
 def build_network(config: RunConfig, *, empty: bool = False) -> Any:
     """The network that a run begins with; ``empty`` where its weights will be loaded."""
     backbone, foreground = _path(config.backbone), _path(config.foreground)
-    if brought.is_brought(config.backbone):
+    if is_brought(config.backbone):
+        from osoroi.training import brought
+
         assert backbone is not None
         return brought.build(config.recipe, backbone, foreground)
     return build.build(config.recipe, None if empty else backbone, foreground, empty=empty)
@@ -194,10 +204,15 @@ def load(folder: Path) -> tuple[Any, RunConfig]:
     if "parts" not in stored.state:
         raise BadRun(f"{folder} has not finished", hint="go on with: osoroi train … --out … --resume")
     network = build_network(config, empty=True)
-    if brought.is_brought(config.backbone):
+    if is_brought(config.backbone):
+        from osoroi.training import brought
+
         brought.require_same(network, checkpoint.weights(stored), Path(str(config.backbone)))
     checkpoint.fill(network, stored)
-    lora.fold(network)
+    if config.recipe.lora_rank:
+        from osoroi.model import lora
+
+        lora.fold(network)
     try:
         network.parts = tuple(Part(**part) for part in stored.state["parts"])
     except TypeError as error:
@@ -228,6 +243,15 @@ def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
             return list(np.lib.format.read_array(file, allow_pickle=False))
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise BadRun(f"{folder / CROPS} holds no crops ({error})", hint="train again, into another --out") from error
+
+
+def _opened(paths: Sequence[str]) -> list[Any]:
+    """The encoders in files; most runs have no teacher and need nothing of encoders."""
+    if not paths:
+        return []
+    from osoroi.encoder import Encoder
+
+    return [Encoder.open(path) for path in paths]
 
 
 def _check_teaching(config: RunConfig) -> None:

@@ -9,7 +9,7 @@ from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
 from osoroi.model import export
 from osoroi.recipes import named
-from osoroi.training import brought, run
+from osoroi.training import run
 from osoroi.training.distributed import Place
 from osoroi.training.view_loader import preprocessing
 
@@ -85,7 +85,9 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
     network, config = run.load(Path(folder))
     parts = with_kind(network.parts, weight) if (weight := config.recipe.kind_weight) else network.parts
     crops, training = run.crops_of(Path(folder)), described(config)
-    if brought.is_brought(config.backbone):
+    if run.is_brought(config.backbone):
+        from osoroi.training import brought
+
         backbone = Path(str(config.backbone))
         return brought.export(
             network, backbone, Path(path),
