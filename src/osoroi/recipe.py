@@ -94,6 +94,7 @@ RATE = Range(0, 10, "least")
 
 RANGES = {
     "unfreeze_blocks": Range(0, 100),
+    "lora_rank": Range(0, 1_024),
     "image_size": Range(48, 2_016),
     "box_margin": SHARE,
     "dim": Range(1, 65_536),
@@ -125,6 +126,10 @@ RANGES = {
     "accumulate_batches": Range(1, 1_000_000),
     "ema_decay": PART,
     "patience": COUNT,
+    "teacher_weight": Range(0, 1_000, "least"),
+    "teacher_scale": Range(0, 10_000, "least"),
+    "l2_sp": Range(0, 1_000),
+    "wise_ft": PART,
 }
 """Settings that are numbers, and the range of each. Vectors of unit length lie at most 4 apart in squared distance."""
 
@@ -141,6 +146,9 @@ class ModelSettings:
     unfreeze_blocks: int = 0
     """Number of backbone blocks that are trained, counted from the last; 0 freezes the backbone. Statistics of batch
     normalisation never change."""
+    lora_rank: int = 0
+    """Rank of the adapters (LoRA) that are trained beside the linear layers and 1 x 1 convolutions of the unfrozen
+    blocks, whose own weights then stay as they are; 0 trains those weights."""
     pool: Pool = "garment"
     """What features are pooled over: the foreground mask of the garment, or the whole crop. Backbones that have no
     packaged foreground head pool over the crop, unless a head is given."""
@@ -191,12 +199,14 @@ class ModelSettings:
         parts = PARTS.get(self.network)
         return [
             *(problem for each in (self.weights, self.served_weights) for problem in _weight_problems(each, parts)),
+            (self.lora_rank > 0 and not self.unfreeze_blocks, "lora_rank adapts unfrozen blocks: set unfreeze_blocks"),
             (
                 self.network not in ARMS and self.image_size % 48 > 0,
                 f"image_size={self.image_size} is no multiple of 48",
             ),
             (
-                self.network in ARMS and (self.head_layers == 2 or self.shallow or self.color_constancy),
+                self.network in ARMS
+                and (self.head_layers == 2 or self.shallow or self.color_constancy or self.lora_rank > 0),
                 f"{self.network} is published as it is",
             ),
             (
@@ -254,6 +264,10 @@ class OptimizerSettings:
     """Margin of the triplet loss, in squared distance of unit vectors."""
     part_loss_weight: float = 0.5
     """Weight of the loss of each part alone, added to the loss of their weighted sum."""
+    teacher_weight: float = 1.0
+    """Weight of distillation in the loss, beside that of pairs, where teachers are given."""
+    teacher_scale: float = 20.0
+    """Scale of the similarities (inverse temperature) under which the student's neighbours should be the teachers'."""
     logit_scale: float = 1 / 0.07
     """Scale of the logits of InfoNCE (inverse temperature) at the start; it is trained."""
     max_logit_scale: float = 50.0
@@ -264,6 +278,11 @@ class OptimizerSettings:
     """Learning rate of AdamW for the backbone blocks that are trained."""
     weight_decay: float = 0.05
     """Weight decay of AdamW. Biases, parameters of normalisation and scales have none."""
+    l2_sp: float = 0.0
+    """Weight of half the squared distance of the backbone's weights from those it started with (L2-SP), in place of
+    weight decay; 0 lets them go anywhere."""
+    wise_ft: float = 0.0
+    """Share of the start in the trained weights, heads included, that are mixed once training has ended (WiSE-FT)."""
     dropout: float = 0.3
     """Share of the features that are dropped before a head in training."""
     warmup: float = 0.05
@@ -327,6 +346,8 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
             *self.model_problems(),
             *self.data_problems(),
             *self.optimizer_problems(),
+            ((self.l2_sp > 0 or self.wise_ft > 0) and not self.epochs, "l2_sp and wise_ft need epochs"),
+            (self.l2_sp > 0 and not self.unfreeze_blocks, "l2_sp ties unfrozen blocks: set unfreeze_blocks"),
             (
                 (self.head_layers == 2 or self.shallow) and not self.epochs,
                 "head_layers=2 and shallow=yes need epochs to be trained in",

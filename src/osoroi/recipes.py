@@ -26,6 +26,14 @@ FINETUNE = replace(
     result=f"{TOPS} .890, corrupted photos .752, three seeds",
 )
 
+LORA = replace(FINETUNE, name="lora", lora_rank=8, backbone_lr=2e-3, cost="", result="")
+
+FINETUNE_L2 = replace(FINETUNE, name="finetune-l2", l2_sp=10.0, cost="", result="")
+
+DISTILL = replace(FINETUNE, name="distill", views=4, shop_views=2, cost="", result="")
+
+WISE_FT = replace(FINETUNE, name="wise-ft", wise_ft=0.3, cost="", result="")
+
 DEFAULT = Recipe(
     "default",
     unfreeze_blocks=8,
@@ -75,6 +83,10 @@ NAMED: dict[str, Recipe] = {
             result=f"{TOPS} with views=1 epochs=20 .816, corrupted photos .395, three seeds",
         ),
         FINETUNE,
+        LORA,
+        FINETUNE_L2,
+        WISE_FT,
+        DISTILL,
         DEFAULT,
         replace(
             FROZEN,

@@ -36,6 +36,7 @@ def command() -> None:
     "--dim", type=click.IntRange(1), help="Numbers of `deep`: a Matryoshka model is cut, others need --photos."
 )
 @click.option("--photos", metavar="DATASET", help="Photos of the shop (as for `add`) that --dim whitens by.")
+@click.option("--pairs", metavar="DATASET", help="Pairs to measure on what --dim loses.")
 @click.option("--height", type=int, help="Height of the model's input in pixels.")
 @click.option("--width", type=int, help="Width of the model's input in pixels.")
 @click.option(
@@ -58,6 +59,7 @@ def make(
     half: bool,
     dim: int | None,
     photos: str | None,
+    pairs: str | None,
     **stated: Any,
 ) -> None:
     """Write an encoder file in which a pretrained backbone is the part `deep`; colour and pattern stay ours.
@@ -77,7 +79,9 @@ def make(
     made = make_encoder(
         backbone,
         out,
-        Options(file=file, stated=fields, base=base, reference=reference, half=half, dim=dim, photos=photos),
+        Options(
+            file=file, stated=fields, base=base, reference=reference, half=half, dim=dim, photos=photos, pairs=pairs
+        ),
     )
     for note in made.notes:
         text.warn(f"note: {note}")

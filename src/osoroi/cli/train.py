@@ -13,7 +13,7 @@ from osoroi.recipes import NAMED, changed, named
 
 
 @click.command()
-@click.argument("datasets", metavar="DATASET...", nargs=-1, required=True)
+@click.argument("datasets", metavar="DATASET...", nargs=-1)
 @click.option(
     "--recipe", default="quick", show_default=True, help=f"How to train: {', '.join(NAMED)} (see docs/recipes.md)."
 )
@@ -22,12 +22,27 @@ from osoroi.recipes import NAMED, changed, named
 @click.option(
     "--backbone",
     type=click.Path(path_type=Path),
-    help="Weights of the backbone: a file, or `best.safetensors` of another run, whose backbone this one begins with.",
+    help="A folder or ONNX file that `osoroi encoder make` reads, to give the part deep; or weights of the recipe's "
+    "backbone: a file, or `best.safetensors` of another run, whose backbone this one begins with.",
 )
 @click.option(
     "--foreground",
     type=click.Path(path_type=Path),
     help="Weights of the foreground head (see `osoroi train-foreground`), instead of the packaged ones.",
+)
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    metavar="ENCODER",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Encoder file that teaches which photos are alike (distillation); several are averaged.",
+)
+@click.option(
+    "--photos",
+    multiple=True,
+    metavar="DATASET",
+    help="Photos to learn from without pairs, such as a folder; needs --teacher.",
 )
 @click.option(
     "--feature-cache",
@@ -48,6 +63,8 @@ def command(
     recipe: str,
     out: Path,
     changes: tuple[str, ...],
+    teachers: tuple[Path, ...],
+    photos: tuple[str, ...],
     cache: Path | None,
     validation_share: float | None,
     device: str | None,
@@ -60,20 +77,31 @@ def command(
     Trains on the split train and measures on the split val. A dataset without val loses a tenth of train to it: whole
     products, and no design and no photo stands in both; one without splits is split 9:1. Several datasets are one,
     and a batch holds products of one of them. Prints the metrics of the network that was kept.
-    `osoroi export` makes an encoder of it.
+    `osoroi export` makes an encoder of it. With a teacher the network also learns to see the likeness that the teacher
+    sees, of pairs, of photos alone, or of both.
 
     \b
     osoroi train table:pairs.csv --recipe quick --out run
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2
     osoroi train table:pairs.csv --recipe finetune --set epochs=4 --out run2 --resume
+    osoroi train table:pairs.csv --recipe quick --backbone fashion-siglip --out run5
+    osoroi train table:pairs.csv --recipe distill --teacher large.onnx --photos snaps --out run4
     torchrun --nproc-per-node 2 --no-python osoroi train table:pairs.csv --recipe finetune --out run3
     """
     extra("torch", "train")
+    from osoroi.data.readers import dataset_name
     from osoroi.training import distributed, run
 
     chosen = named(recipe, dict(map(changed, changes)))
-    files = {name: str(path) for name, path in weights.items() if path is not None}
-    config = run.RunConfig(datasets, chosen, validation_share=validation_share, **files)
+    files: dict[str, Any] = {name: str(path) for name, path in weights.items() if path is not None}
+    config = run.RunConfig(
+        datasets,
+        chosen,
+        validation_share=validation_share,
+        teachers=tuple(map(str, teachers)),
+        photos=tuple(map(dataset_name, photos)),
+        **files,
+    )
     with distributed.world() as world:
         callbacks = run.Callbacks()
         if world.is_first:

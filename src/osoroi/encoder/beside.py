@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from osoroi import files
+from osoroi.encoder import text_tower
 from osoroi.encoder.onnx import DEFAULT, Encoder
 
 FILE = "encoder.onnx"
@@ -21,12 +22,18 @@ def open_for(catalog: str | os.PathLike[str], given: str | os.PathLike[str] | No
 
 
 def store(catalog: Path, given: str | os.PathLike[str] | None) -> None:
-    """Copy an encoder file into a catalog; for the encoder that ships, remove what an earlier one left."""
+    """Copy an encoder file, with its text tower, into a catalog; for the encoder that ships, remove what an earlier one
+    left."""
     target = catalog / FILE
     if given is None or Path(given).resolve() == DEFAULT.resolve():
         target.unlink(missing_ok=True)
+        text_tower.beside(target).unlink(missing_ok=True)
         return
     if Path(given).resolve() == target.resolve():
         return
-    with Path(given).open("rb") as source, files.replacing(target) as file:
-        shutil.copyfileobj(source, file)
+    for path, copy in ((Path(given), target), (text_tower.beside(Path(given)), text_tower.beside(target))):
+        if path.is_file():
+            with path.open("rb") as source, files.replacing(copy) as file:
+                shutil.copyfileobj(source, file)
+        elif copy is not target:
+            copy.unlink(missing_ok=True)  # of the encoder before

@@ -62,6 +62,9 @@ class Encoder:
     (1, 278)
     """
 
+    path: Path | None = None
+    """The file that the encoder was opened from."""
+
     def __init__(self, embedder: Embedder, metadata: Metadata, with_kinds: "WithKinds | None" = None) -> None:
         self.embedder = embedder
         self.metadata = metadata
@@ -100,12 +103,14 @@ class Encoder:
             session = open_session(model, threads, providers, limit_s=limit_s)
         except BadEncoder as error:
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
-        if not metadata.kinds:
-            return cls(OnnxEmbedder(session), metadata)
-        from osoroi.encoder.with_kinds import WithKinds
+        encoder = cls(OnnxEmbedder(session), metadata)
+        encoder.path = path
+        if metadata.kinds:
+            from osoroi.encoder.with_kinds import WithKinds
 
-        fits = WithKinds.takes(metadata.preprocessing["street"].shape, session.get_inputs()[0].shape[0])
-        return cls(OnnxEmbedder(session), metadata, WithKinds(model, threads, providers) if fits else None)
+            if WithKinds.takes(metadata.preprocessing["street"].shape, session.get_inputs()[0].shape[0]):
+                encoder.with_kinds = WithKinds(model, threads, providers)
+        return encoder
 
     @property
     def fingerprint(self) -> str:

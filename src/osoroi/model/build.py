@@ -78,7 +78,7 @@ def foreground_file(recipe: Recipe, given: Path | None) -> Path | None:
     return given or FOREGROUND_HEADS.get(recipe.backbone)
 
 
-def with_heads(extractor: FeatureExtractor, recipe: Recipe) -> Network:
+def with_heads(extractor: Any, recipe: Recipe) -> Network:
     """A feature extractor with the heads of a recipe, at random, drawn from its seed."""
     sizes = {name: sum(size for _, size in extractor.sources(name)) for name in PARTS[recipe.network]}
     few = {name: size for name, size in sizes.items() if recipe.init == "lda" and size < recipe.dim}
@@ -92,7 +92,13 @@ def with_heads(extractor: FeatureExtractor, recipe: Recipe) -> Network:
         torch.manual_seed(recipe.seed)
         kind = TwoLayers if recipe.head_layers == 2 else Head
         heads = {name: kind(size, recipe.dim, dropout=recipe.dropout) for name, size in sizes.items()}
-        network = Network(extractor, heads, unfreeze_blocks=recipe.unfreeze_blocks, convolved=recipe.shallow)
+        network = Network(
+            extractor,
+            heads,
+            unfreeze_blocks=recipe.unfreeze_blocks,
+            lora_rank=recipe.lora_rank,
+            convolved=recipe.shallow,
+        )
     weights = dict(recipe.weights)
     network.parts = tuple(replace(part, weight=weights.get(part.name, part.weight)) for part in network.parts)
     return network

@@ -113,7 +113,7 @@ def to_onnx(network: nn.Module, preprocessing: Preprocessing, outputs: Sequence[
     onnx: ModuleType = extra("onnx", "train")
     extra("onnxscript", "train")
     example = torch.zeros(2, preprocessing.height, preprocessing.width, 3, dtype=torch.uint8)
-    with quiet(), _shapes_unchecked():
+    with quiet(), shapes_unchecked():
         program = torch.onnx.export(
             network.eval(),
             (example,),
@@ -174,7 +174,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _shapes_unchecked() -> Iterator[None]:
+def shapes_unchecked() -> Iterator[None]:
     """Checks of shapes would fix the free batch while the exporter traces."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)

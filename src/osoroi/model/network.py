@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -156,18 +156,20 @@ class FeatureExtractor(nn.Module):
 class Network(nn.Module):
     """A feature extractor and a head for each part; vectors hold the parts side by side, each of unit length.
 
-    The last ``unfreeze_blocks`` blocks of the backbone are trained, and all heads. The statistics of batch
-    normalisation, depthwise convolutions and the foreground head stay as they are. With ``convolved`` the published
-    shallow paths are computed from Lab colours, and their outputs stand behind the other features of ``detail``; they
-    are trained, statistics too.
+    The last ``unfreeze_blocks`` blocks of the backbone are trained, or adapters of ``lora_rank`` in them, and all
+    heads. ``extractor`` is a ``FeatureExtractor``, or a ``BroughtExtractor``, which is trained as a whole. The
+    statistics of batch normalisation, depthwise convolutions and the foreground head stay as they are. With
+    ``convolved`` the published shallow paths are computed from Lab colours, and their outputs stand behind the other
+    features of ``detail``; they are trained, statistics too.
     """
 
     def __init__(
         self,
-        extractor: FeatureExtractor,
+        extractor: Any,
         heads: Mapping[str, Head],
         *,
         unfreeze_blocks: int = 0,
+        lora_rank: int = 0,
         convolved: bool = False,
     ) -> None:
         super().__init__()
@@ -187,6 +189,10 @@ class Network(nn.Module):
             assert not self.cut or isinstance(backbone, SplitBackbone), "this backbone is trained as a whole, or frozen"
             for module in backbone.upper(self.cut) if self.cut else [backbone]:
                 unfreeze(module)
+                if lora_rank:
+                    from osoroi.model import lora
+
+                    lora.adapt(module, lora_rank)
 
     def forward(self, crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b d"]:
         return self.forward_with_mask(crops)[0]

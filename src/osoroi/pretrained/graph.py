@@ -29,14 +29,16 @@ HALVED: Final = 1024
 
 @dataclass(frozen=True)
 class Projection:
-    """A linear map behind the pooled vector of unit length: ``(vector - centre) @ matrix``; of unit length after it."""
+    """A linear map behind the pooled vector of unit length: ``(vector - centre) @ matrix + bias``; of unit length after
+    it. Without a ``bias`` nothing is added."""
 
     centre: Float32[np.ndarray, "n"]
     matrix: Float32[np.ndarray, "n d"]
+    bias: Float32[np.ndarray, "d"] | None = None
 
     def __call__(self, vectors: Float32[np.ndarray, "b n"]) -> Float32[np.ndarray, "b d"]:
         """What the graph computes of vectors of unit length."""
-        projected = (vectors - self.centre) @ self.matrix
+        projected = (vectors - self.centre) @ self.matrix + (0 if self.bias is None else self.bias)
         shortened: Float32[np.ndarray, "b d"] = projected / np.linalg.norm(projected, axis=1, keepdims=True)
         return shortened
 
@@ -190,8 +192,13 @@ def unit_nodes(name: str, projection: Projection | None) -> tuple[list[Any], lis
     nodes += [
         helper.make_node("Sub", ["deep/unit", "deep/centre"], ["deep/centred"]),
         helper.make_node("MatMul", ["deep/centred", "deep/matrix"], ["deep/projected"]),
-        *unit("deep/projected", "deep/part"),
     ]
+    end = "deep/projected"
+    if projection.bias is not None:
+        tensors.append(numpy_helper.from_array(projection.bias, "deep/bias"))
+        nodes.append(helper.make_node("Add", [end, "deep/bias"], ["deep/shifted"]))
+        end = "deep/shifted"
+    nodes += unit(end, "deep/part")
     return nodes, tensors, "deep/part"
 
 

@@ -121,12 +121,16 @@ def _vision(whole: Any, model_type: str) -> Any:
 
 def export(folder: Folder, path: Path, height: int, width: int) -> None:
     """Write the vision half of weights as an ONNX file with the output `image_embeds`."""
+    trace(load(folder), path, height, width)
+
+
+def trace(network: Any, path: Path, height: int, width: int) -> None:
+    """Write a torch module from values to vectors as an ONNX file with the output `image_embeds`."""
     import torch
 
-    from osoroi.model.export import quiet
+    from osoroi.model.export import quiet, shapes_unchecked
 
-    network = load(folder)
-    with quiet(), torch.inference_mode():
+    with quiet(), shapes_unchecked(), torch.inference_mode():
         program = torch.onnx.export(
             network, (torch.zeros(2, 3, height, width),), input_names=["pixel_values"], output_names=["image_embeds"],
             opset_version=18, dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), verbose=False,

@@ -11,10 +11,10 @@ import numpy as np
 
 from osoroi import files, image
 from osoroi.data.readers import open_dataset
-from osoroi.encoder import DEFAULT, Encoder
+from osoroi.encoder import DEFAULT, Encoder, text_tower
 from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadRequest, Mismatch
-from osoroi.pretrained import card, check, library, model, preprocessing, reduction, settings
+from osoroi.pretrained import card, check, library, loss, model, preprocessing, reduction, settings, text
 from osoroi.pretrained.folder import SETTINGS_FILE, Folder, open_folder
 from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.join import DEEP, join, write
@@ -40,6 +40,7 @@ class Options:
     half: bool = False
     dim: int | None = None
     photos: str | None = None
+    pairs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,9 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
         projection = shortened(folder, brought, stated, options)
     joined, parts, views = join(brought, stated, options.base, projection=projection, half=options.half)
     base = Encoder.open(options.base)
+    lost = _loss_of(brought, stated, base, projection, options)
     licence = stated.licence or card.licence_of(folder)
-    facts = {
-        "source": stated.source or card.source_of(folder),
-        "licence": licence,
-        "file": relative(folder),
-        "sha256": folder.sha256,
-        "family": folder.model_type or "unknown",
-        "output": f"{brought.vector.name} ({brought.vector.pool})" if brought.vector.rank > 2 else brought.vector.name,
-        "preprocessing": described(stated),
-    }
-
+    facts = facts_of(folder, brought, stated)
     metadata = Metadata(
         parts, views, recipe=f"{facts['source']} as deep; {base.recipe}", training=base.training,
         licence=f"{licence} (backbone); {base.licence}", fingerprint="", kinds=base.metadata.kinds, backbone=facts,
@@ -92,8 +85,32 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
         encoder = written(draft, check.UNCHECKED)
         checked = verified(encoder, brought, stated, reference, projection)
     encoder = written(out, checked)
-    notes = tuple(warnings_of(licence, checked))
+    notes = (*lost, *warnings_of(licence, checked), *words_of(folder, encoder, brought, options))
     return Made(encoder, stated, checked, licence, notes)
+
+
+def _loss_of(
+    brought: Model, stated: Settings, base: Encoder, projection: Projection | None, options: Options
+) -> list[str]:
+    """What a shorter vector loses on the pairs that were given."""
+    if options.pairs is None:
+        return []
+    if projection is None:
+        raise BadRequest("pairs measure what a shorter vector loses", hint="give --dim, or use `osoroi evaluate`")
+    return [loss.measured(brought, stated, dict(base.preprocessing), projection, options.pairs)]
+
+
+def facts_of(folder: Folder, brought: Model, stated: Settings) -> dict[str, str]:
+    """What the metadata say of a backbone: its origin, licence, files, output and pixels."""
+    return {
+        "source": stated.source or card.source_of(folder),
+        "licence": stated.licence or card.licence_of(folder),
+        "file": relative(folder),
+        "sha256": folder.sha256,
+        "family": folder.model_type or "unknown",
+        "output": f"{brought.vector.name} ({brought.vector.pool})" if brought.vector.rank > 2 else brought.vector.name,
+        "preprocessing": described(stated),
+    }
 
 
 def settings_of(folder: Folder, options: Options) -> Settings:
@@ -118,12 +135,12 @@ def write_template(folder: Folder) -> Path:
     proto = model.load(folder.model)
     shape = model.sides_of(proto, folder)
     outputs = model.outputs_of(proto)
-    text = settings.TEMPLATE.format(
+    template = settings.TEMPLATE.format(
         model=relative(folder), shape=[each or "any" for each in shape], side=shape[2] or 224,
         outputs=", ".join(outputs), output=outputs[0], pool="none",
     )  # fmt: skip
     path = folder.root / SETTINGS_FILE
-    files.write_atomically(path, text.encode())
+    files.write_atomically(path, template.encode())
     return path
 
 
@@ -181,6 +198,19 @@ def verified(
         return check.UNCHECKED
     lowest = check.require(deep if projection is None else alone, reference, brought, stated)
     return f"cosine {lowest:.5f} on {len(photos)} photos that are not square, {reference.by}"
+
+
+def words_of(folder: Folder, encoder: Encoder, brought: Model, options: Options) -> list[str]:
+    """Write the folder's text tower beside the encoder; what somebody should know of it."""
+    assert encoder.path is not None
+    whitened = options.dim is not None and options.dim not in reduction.matryoshka_sizes(folder)
+    if whitened and text.find(folder):
+        return [
+            "whitened vectors of photos are no longer comparable with those of texts: words do not use the text model"
+        ]
+    if not whitened and text.write(folder, encoder.path, encoder.fingerprint, brought.dim, options.dim or brought.dim):
+        return [f"words are compared by the model's own text half, {text_tower.beside(encoder.path).name}"]
+    return []
 
 
 def described(stated: Settings) -> str:

@@ -8,7 +8,8 @@ from osoroi.errors import BadEncoder, BadRequest
 from osoroi.pretrained.folder import TEXT_GRAPHS, Folder
 from osoroi.pretrained.settings import Output
 
-VECTORS: Final = ("image_embeds", "image_embeddings", "embedding", "image_features", "pooler_output")
+VECTORS: Final = ("image_embeds", "image_embeddings", "embedding", "image_features", "l2norm_image_embeddings",
+                  "pooler_output")  # fmt: skip
 """Names of outputs that are one vector a photo, in the order in which they are preferred."""
 
 TOKENS: Final = "last_hidden_state"

@@ -5,9 +5,10 @@ another dataset, and so does a design or a category.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from osoroi.errors import BadDataset
 from osoroi.recipe import Recipe
 from osoroi.records import Crop, Product, Row
 from osoroi.training import feature_cache, heldout
-from osoroi.training.sampling import Images, Pairs
+from osoroi.training.feature_cache import fit_of
+from osoroi.training.sampling import Images, Pairs, TeacherVectors
 from osoroi.training.view_loader import View, ViewLoader
 
 
@@ -29,7 +31,7 @@ class Selection:
 
     ``crops`` has each crop with the number of its product, ``dataset`` the number of each product's dataset, and
     ``dropped`` counts the products that have photos of one domain alone. ``origins`` says of each dataset where its
-    validation split comes from.
+    validation split comes from. Of the datasets in ``unpaired`` every photo is a product of its own.
     """
 
     products: list[Product]
@@ -37,23 +39,58 @@ class Selection:
     dataset: list[int]
     dropped: int
     origins: tuple[str, ...] = ()
+    unpaired: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class SinglePhotos:
+    """The photos of a dataset without pairs: every crop is a product, and its street and its shop photo.
+
+    ``split`` is that of all of them, or None to have some held out.
+    """
+
+    reader: Reader
+    split: str | None = None
+
+    def rows(self) -> Iterator[Row]:
+        for number, (_, crop) in enumerate(self.reader.rows()):
+            product = Product(f"photo {number}")
+            for domain in ("street", "shop"):
+                crop_id = f"{crop.crop_id} as {domain}"
+                own = replace(crop, crop_id=crop_id, product_id=product.product_id, domain=domain, split=self.split)
+                yield Row(product, own)
+
+
+def sources(pairs: Sequence[Reader], photos: Sequence[Reader], split: str) -> tuple[list[Reader], frozenset[int]]:
+    """The readers of a split, and the numbers of those without pairs: photos are validated on where nothing else is."""
+    if pairs and split == "val":
+        return list(pairs), frozenset()
+    single = [SinglePhotos(reader, split if pairs else None) for reader in photos]
+    return [*pairs, *single], frozenset(range(len(pairs), len(pairs) + len(single)))
 
 
 def select(
-    readers: Sequence[Reader], split: str, *, category: str = "", validation_share: float | None = None
+    readers: Sequence[Reader],
+    split: str,
+    *,
+    photos: Sequence[Reader] = (),
+    category: str = "",
+    validation_share: float | None = None,
 ) -> Selection:
     """The products of a split, ``train`` or ``val``, that have a street and a shop photo; of one category, or all.
 
-    Where a dataset has no val, or ``validation_share`` is given, val is held out of train (``heldout``). Raises
-    BadDataset where fewer than two products are left, and says what was there.
+    Where a dataset has no val, or ``validation_share`` is given, val is held out of train (``heldout``). ``photos``
+    need no pairs (``SinglePhotos``). Raises BadDataset where fewer than two products are left, and says what was there.
     """
     products: list[Product] = []
     crops: list[tuple[int, Crop]] = []
     dataset: list[int] = []
     total = 0
     origins = []
-    for number, reader in enumerate(readers):
-        rows, origin = heldout.split_rows(reader, validation_share)
+    every, unpaired = sources(readers, photos, split)
+    for number, reader in enumerate(every):
+        single = number in unpaired and bool(readers)
+        rows, origin = (list(reader.rows()), "photos alone") if single else heldout.split_rows(reader, validation_share)
         origins.append(origin)
         by_product = _products_of(rows, split, category)
         total += len(by_product)
@@ -69,7 +106,7 @@ def select(
             f"split {split!r}{of_category} has {there}, and at least 2 such pairs are needed",
             hint="give every product one photo of each domain, and each crop a split: train or val",
         )
-    return Selection(products, crops, dataset, total - len(products), tuple(origins))
+    return Selection(products, crops, dataset, total - len(products), tuple(origins), unpaired)
 
 
 def _products_of(rows: Sequence[Row], split: str, category: str) -> list[tuple[Product, list[Crop]]]:
@@ -83,13 +120,14 @@ def _products_of(rows: Sequence[Row], split: str, category: str) -> list[tuple[P
     return [(product, crops[name]) for name, product in products.items()]
 
 
-def load_pairs(
+def load_pairs(  # noqa: PLR0913  two callbacks are among them
     selection: Selection,
     network: nn.Module,
     recipe: Recipe,
     folder: Path,
     *,
     augmented: bool,
+    teachers: Sequence[Any] = (),
     shared: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_unreadable: Callable[[list[str]], None] = lambda problems: None,
@@ -99,19 +137,17 @@ def load_pairs(
     What the frozen part of the network gives of each view is computed on its device and cached in ``folder``, see
     ``feature_cache``; ``shared`` says that the folder is one for many runs. A photo that cannot be read is left out,
     with its product where no photo of one domain is left; ``on_unreadable`` gets the reasons, and BadDataset is raised
-    where fewer than two products are left.
+    where fewer than two products are left. The vectors of ``teachers`` are kept in the same folder.
     """
-    views = [
-        View(crop, product, number)
-        for product, crop in selection.crops
-        for number in range((recipe.views if crop.domain == "street" else recipe.shop_views) if augmented else 1)
-    ]
+    views = _views(selection, recipe) if augmented else _plain_views(selection)
     run = feature_cache.runner(network, recipe, len(views))
-    loader = ViewLoader(views, recipe, seed=recipe.seed if run is None else 0)
+    fit = fit_of(network)
+    loader = ViewLoader(views, recipe, seed=recipe.seed if run is None else 0, fit=fit)
     cached = feature_cache.load(loader, network, recipe, folder, run, shared=shared, on_progress=on_progress)
     if cached.unreadable:
         on_unreadable(cached.unreadable)
-    rows = np.flatnonzero(cached.readable)
+    taught = _taught(teachers, views, folder, on_progress)
+    rows = np.flatnonzero(np.logical_and.reduce([cached.readable, *(readable for _, readable in taught)]))
     rows = rows[_have_both_domains(views, rows)]
     if len({views[row].product for row in rows}) < 2:
         raise BadDataset(
@@ -124,7 +160,33 @@ def load_pairs(
             return tuple(torch.from_numpy(array[rows[some]]) for array in cached.arrays)
         return (torch.from_numpy(np.stack([loader.load(row, epoch) for row in rows[some].tolist()])),)
 
-    return _pairs(selection, [views[row] for row in rows], images)
+    own = tuple(TeacherVectors(each.parts, each.vectors[rows]) for each, _ in taught)
+    return replace(_pairs(selection, [views[row] for row in rows], images, augmented=augmented), teachers=own)
+
+
+def _taught(
+    teachers: Sequence[Any], views: Sequence[View], folder: Path, on_progress: Callable[[int, int], None]
+) -> list[tuple[TeacherVectors, Bool[np.ndarray, "v"]]]:
+    """Each teacher's vectors of the views, and which could be read."""
+    if not teachers:
+        return []
+    from osoroi.training import teacher
+
+    return [teacher.embed(encoder, views, folder, on_progress) for encoder in teachers]
+
+
+def _views(selection: Selection, recipe: Recipe) -> list[View]:
+    """The recipe's views of each crop."""
+    counts = {"street": recipe.views, "shop": recipe.shop_views}
+    return [View(crop, product, number) for product, crop in selection.crops for number in range(counts[crop.domain])]
+
+
+def _plain_views(selection: Selection) -> list[View]:
+    """One view of each crop, plain; of photos without pairs one is augmented, so that they are not just the same."""
+    return [
+        View(crop, product, int(crop.domain == "street" and selection.dataset[product] in selection.unpaired))
+        for product, crop in selection.crops
+    ]
 
 
 def _have_both_domains(views: Sequence[View], rows: Int64[np.ndarray, "v"]) -> Bool[np.ndarray, "v"]:
@@ -136,7 +198,11 @@ def _have_both_domains(views: Sequence[View], rows: Int64[np.ndarray, "v"]) -> B
 
 
 def _pairs(
-    selection: Selection, views: Sequence[View], images: Callable[[Int64[np.ndarray, "r"], int], Images]
+    selection: Selection,
+    views: Sequence[View],
+    images: Callable[[Int64[np.ndarray, "r"], int], Images],
+    *,
+    augmented: bool,
 ) -> Pairs:
     """Products numbered anew, because some may be gone."""
     left, product = np.unique([view.product for view in views], return_inverse=True)
@@ -146,10 +212,11 @@ def _pairs(
         images,
         product.astype(np.int64),
         np.array([view.crop.domain == "street" for view in views], bool),
-        np.array([view.number for view in views], np.int64),
+        np.array([view.number if augmented else 0 for view in views], np.int64),
         _numbers([(number, one.design_id) for number, one in zip(dataset, products, strict=True)]),
         _numbers([(number, one.category) for number, one in zip(dataset, products, strict=True)]),
         np.array(dataset, np.int64),
+        selection.unpaired,
     )
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from osoroi import files, image
 from osoroi.recipe import Recipe
-from osoroi.records import Crop
+from osoroi.records import Crop, Fit
 from osoroi.training.view_loader import View, ViewLoader, preprocessing
 
 BATCH = 32
@@ -63,21 +63,33 @@ def load(
 ) -> Cached:
     """The cache of the loader's views; computed unless ``folder`` holds it for the same views and frozen weights.
 
-    A ``shared`` folder holds many caches, each under a hash of what it was computed from. Processes that need the same
-    cache at the same time compute it once.
+    A ``shared`` folder holds many caches, each under a hash of what it was computed from.
     """
     views = loader.views
     signature = _signature(views, network, recipe)
-    folder = folder / signature[:32] if shared else folder
+
+    def write(target: Path) -> list[str]:
+        groups = [list(rows) for _, rows in groupby(range(len(views)), key=lambda row: id(views[row].crop))]
+        fill(target, groups, loader.load_together, run, on_progress)
+        return list(loader.unreadable.values())
+
+    return stored(folder / signature[:32] if shared else folder, signature, write)
+
+
+def stored(folder: Path, signature: str, write: Callable[[Path], list[str]]) -> Cached:
+    """The cache in a folder, written by ``write`` unless it is there under this signature.
+
+    ``write`` gives the reasons why photos could not be read. Processes that need the same cache at the same time
+    compute it once.
+    """
     done = folder / DONE
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with files.lock(folder.with_name(folder.name + ".lock"), wait_s=None):
         if not done.is_file() or done.read_text(encoding="utf-8") != signature:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            groups = [list(rows) for _, rows in groupby(range(len(views)), key=lambda row: id(views[row].crop))]
-            fill(folder, groups, loader.load_together, run, on_progress)
-            unreadable = json.dumps(list(loader.unreadable.values()), ensure_ascii=False)
-            (folder / UNREADABLE).write_text(unreadable, encoding="utf-8")
+            reasons = write(folder)
+            (folder / UNREADABLE).write_text(json.dumps(reasons, ensure_ascii=False), encoding="utf-8")
             done.write_text(signature, encoding="utf-8")
     unreadable = files.from_json((folder / UNREADABLE).read_bytes())
     return Cached(*read(folder), unreadable)
@@ -137,13 +149,13 @@ def read(folder: Path) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
 def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
     """What computes ``below`` of ``count`` crops: torch where the network is on a GPU, ONNX Runtime on a CPU, where
     it is three times as fast. None where all of the network is trained on crops."""
-    below, target = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe)["street"]
+    below, target = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe, fit_of(network))["street"]
     where = next(network.parameters()).device
     with torch.inference_mode():
-        example = below(torch.zeros(2, target.height, target.width, 3, dtype=torch.uint8))
+        example = below(torch.zeros(2, *target.shape, dtype=torch.uint8))
     if example[0].dtype == torch.uint8:
         return None
-    if where.type == "cpu" and count >= ONNX_MIN_VIEWS:
+    if where.type == "cpu" and count >= ONNX_MIN_VIEWS and target.fit is None:  # a brought backbone is run so anyway
         from osoroi.model import export
 
         return _lazy(lambda: export.runner(below, target, len(example)))
@@ -153,6 +165,12 @@ def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
             return [one.cpu().numpy() for one in below.to(where)(torch.from_numpy(crops).to(where))]
 
     return run
+
+
+def fit_of(network: nn.Module) -> Fit | None:
+    """How photos become the second input of a network with a brought backbone; None for others."""
+    fit: Fit | None = getattr(getattr(network, "extractor", None), "fit", None)
+    return fit
 
 
 def _lazy(make: Callable[[], Run]) -> Run:
@@ -183,11 +201,11 @@ def _signature(views: Sequence[View], network: nn.Module, recipe: Recipe) -> str
     """A hash of everything that decides what the files hold."""
     digest = sha256(frozen(network, recipe).encode())
     for crop, product, number in views:
-        digest.update(json.dumps([crop.crop_id, crop.domain, crop.box, product, number, *_photo(crop)]).encode())
+        digest.update(json.dumps([crop.crop_id, crop.domain, crop.box, product, number, *photo_state(crop)]).encode())
     return digest.hexdigest()
 
 
-def _photo(crop: Crop) -> tuple[str, int, int]:
+def photo_state(crop: Crop) -> tuple[str, int, int]:
     """The name of a photo, and size and time of its file, which show that it was changed."""
     state = crop.photo.stat() if isinstance(crop.photo, Path) and crop.photo.is_file() else None
     return image.name_of(crop.photo), *((state.st_size, state.st_mtime_ns) if state else (0, 0))

@@ -7,7 +7,7 @@ Dropout is drawn once for both times.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -42,13 +42,14 @@ PairLoss = Callable[[Float[Tensor, "s d"], Float[Tensor, "t d"], Bool[Tensor, "s
 
 
 class Learner(nn.Module):
-    """A network and the logit scales of its losses: all that is trained."""
+    """A network and the logit scales of its losses: all that is trained. ``teachers`` has the parts of each teacher."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, teachers: Sequence[tuple[Part, ...]] = ()) -> None:
         super().__init__()
         assert isinstance(network, Trainable)
         self.network = network
         self.recipe = recipe
+        self.teachers = tuple(teachers)
         self.log_scales = nn.Parameter(torch.full((len(network.parts) + 1,), math.log(recipe.logit_scale)))
 
     def precision(self, tensor: Tensor) -> AbstractContextManager[None]:
@@ -63,6 +64,26 @@ class Learner(nn.Module):
         return vectors.float()
 
     def loss(self, vectors: Float[Tensor, "b d"], batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+        """The loss of pairs where the batch has some, and that of distillation where there are teachers."""
+        if not batch.teachers:
+            return self.pair_loss(vectors, batch, generator)
+        distilled = self.recipe.teacher_weight * self.distillation(vectors, batch)
+        return distilled + self.pair_loss(vectors, batch, generator) if batch.is_paired else distilled
+
+    def distillation(self, vectors: Float[Tensor, "b d"], batch: Batch) -> Float[Tensor, ""]:
+        """Relational loss of the weighted sum of parts and of each part alone; a part's teacher is the teachers' part
+        of its name."""
+        names = [None, *(part.name for part in self.network.parts)]
+
+        def loss_of(student: Float[Tensor, "b d"], _: Tensor, term: int) -> Float[Tensor, ""]:
+            taught = [
+                similarities(own, parts, names[term]) for own, parts in zip(batch.teachers, self.teachers, strict=True)
+            ]
+            return losses.relational(student, torch.stack(taught), self.recipe.teacher_scale)
+
+        return losses.by_part(loss_of, vectors, vectors, self.network.parts, self.recipe.part_loss_weight)
+
+    def pair_loss(self, vectors: Float[Tensor, "b d"], batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
         """Loss of the weighted sum of parts, and of each part alone."""
         recipe = self.recipe
         street, shop = vectors[batch.is_street], vectors[~batch.is_street]
@@ -80,10 +101,21 @@ class Learner(nn.Module):
                 return losses.triplet(street[anchors], shop[positives], shop[negatives], recipe.triplet_margin)
             from osoroi import plugins
 
-            pair_loss: PairLoss = plugins.load("losses", recipe.loss)
-            return pair_loss(street, shop, same)
+            loaded: PairLoss = plugins.load("losses", recipe.loss)
+            return loaded(street, shop, same)
 
         return losses.by_part(loss_of, street, shop, self.network.parts, recipe.part_loss_weight)
+
+
+def similarities(vectors: Float[Tensor, "b d"], parts: Sequence[Part], part: str | None = None) -> Float[Tensor, "b b"]:
+    """Scores of all rows with each other: of one part, or where the teacher has none of that name, weighted."""
+    names = [each.name for each in parts]
+    if part in names:
+        start = sum(each.size for each in parts[: names.index(part)])
+        own = vectors[:, start : start + parts[names.index(part)].size]
+        return own @ own.T
+    roots = torch.cat([vectors.new_full((each.size,), each.weight**0.5) for each in parts])
+    return (vectors * roots) @ (vectors * roots).T
 
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}

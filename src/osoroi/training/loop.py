@@ -22,7 +22,7 @@ from osoroi.recipe import Recipe
 from osoroi.training import checkpoint, log, mining, sampling, validation
 from osoroi.training.distributed import ALONE, HERE, Place, World
 from osoroi.training.learner import Learner, backward, half_precision
-from osoroi.training.optimizer import WeightAverage, lr_factor, parameter_groups
+from osoroi.training.optimizer import StartWeights, WeightAverage, lr_factor, parameter_groups
 from osoroi.training.sampling import Batch, Pairs
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -68,6 +68,7 @@ class RunState:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.learner.named_parameters(), self.recipe))
         self.steps = len(sampling.plan(self.pairs, self.recipe, 0))
         self.average = WeightAverage(self.learner.network, self.recipe.ema_decay)
+        self.start = StartWeights(self.learner.network, self.recipe)
         half = half_precision(self.device, self.recipe)
         self.scaler = torch.amp.GradScaler(self.device.type) if half == torch.float16 else None
 
@@ -143,15 +144,17 @@ def train(
     on_step: Callable[[Step], None] = lambda step: None,
     on: Place = HERE,
 ) -> dict[str, float]:
-    """Train on pairs; the network is left with the weights of the best epoch on the held-out pairs, or of the last.
+    """Train on pairs; the network is left with the weights of the best epoch on the held-out pairs, or of the last,
+    mixed with those it started with where the recipe says so.
 
-    Gives the metrics of that epoch. Ends with the same weights, on a CPU and one thread, whether it was killed and
-    resumed or not. Raises BadRun where the loss is no number any more, or memory does not suffice.
+    Gives the metrics of that epoch, before it was mixed. Ends with the same weights, on a CPU and one thread, whether
+    it was killed and resumed or not. Raises BadRun where the loss is no number any more, or memory does not suffice.
     """
     with torch.random.fork_rng(), memory_errors(recipe):
         torch.manual_seed(recipe.seed)
         where, world = device(on.device), on.world
-        learner = Learner(network, recipe).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teachers = [each.parts for each in pairs.teachers]
+        learner = Learner(network, recipe, teachers).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         world.share_weights(learner)
         run = RunState(folder, learner, recipe, pairs, held_out, where, world)
         if resume and (folder / LAST).exists():  # a run may be killed before its first step
@@ -163,6 +166,7 @@ def train(
             train_epoch(run, on_step, on.save_every_s)
     best = checkpoint.read(folder / BEST)
     checkpoint.fill(network, best)
+    run.start.mix(network)
     network.eval()
     return dict(best.state["metrics"])
 
@@ -259,6 +263,7 @@ def _optimize(run: RunState, number: int) -> None:
         run.optimizer.step()
     else:
         raise diverged(f"the gradient is {float(norm)}", run)
+    run.start.pull(run.learner.network, factor)
     run.average.update(run.learner.network, number)
 
 
@@ -305,7 +310,8 @@ def _is_kept(run: RunState, line: dict[str, float]) -> bool:
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device of the network."""
     images = tuple(one.to(device, non_blocking=True) for one in batch.images)
-    return Batch(images, batch.product.to(device), batch.is_street.to(device))
+    teachers = tuple(one.to(device) for one in batch.teachers)
+    return Batch(images, batch.product.to(device), batch.is_street.to(device), teachers, batch.is_paired)
 
 
 def workers(device: torch.device) -> int:

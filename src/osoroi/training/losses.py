@@ -84,6 +84,28 @@ def multi_similarity(
     return (F.softplus(right) / alpha + F.softplus(wrong) / beta).sum() / max(len(street), 1)
 
 
+def relational(student: Float[Tensor, "b d"], teachers: Float[Tensor, "t b b"], scale: float) -> Float[Tensor, ""]:
+    r"""Relational distillation: each row's neighbours as the teachers see them, against those of the student.
+
+    .. math:: \frac1b \sum_i \mathrm{KL}\Big(\frac1t \sum_k \operatorname{softmax}_{j \ne i} \tau T^k_{ij} \;\Big\|\;
+              \operatorname{softmax}_{j \ne i} \tau S_{ij}\Big)
+
+    T are the cosines of the rows by each teacher, S those of the student, τ is ``scale``. At least 0, and 0 where the
+    student has the similarities of its only teacher. With fewer than two rows it is 0. Park et al. 2019,
+    arXiv:1904.05068, with the distributions of Fang et al. 2021, arXiv:2101.04731.
+
+    >>> student = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> relational(student, torch.ones(1, 3, 3), 1.0)  # 2/3 of log((1 + e) / 2) - 1/2
+    tensor(0.0801)
+    """
+    if len(student) < 2:
+        return 0 * student.sum()
+    own = torch.eye(len(student), dtype=torch.bool, device=student.device)
+    target = (scale * teachers).masked_fill(own, -torch.inf).softmax(2).mean(0)
+    logs = (scale * student @ student.T).masked_fill(own, -torch.inf).log_softmax(1).masked_fill(own, 0)
+    return F.kl_div(logs, target, reduction="batchmean").clamp(min=0)
+
+
 def by_part(
     loss: Callable[[Float[Tensor, "s d"], Float[Tensor, "t d"], int], Float[Tensor, ""]],
     street: Float[Tensor, "s d"],

@@ -1,5 +1,5 @@
 """AdamW for a network: which parameters get which learning rate and weight decay, how the rate rises and falls, and
-the average of the weights that it gives."""
+the average of the weights that it gives, and the weights it started from."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -19,8 +19,8 @@ def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], settings: Optimi
     """Groups for torch's optimisers, of the parameters that are trained.
 
     Parameters of a backbone have a rate of their own. Weight decay applies to matrices and kernels; biases, parameters
-    of normalisation and scales, which have one dimension, do not decay. ``full_lr`` of a group is the rate that
-    ``lr_factor`` scales.
+    of normalisation and scales, which have one dimension, do not decay, nor does a backbone that is tied to its start.
+    ``full_lr`` of a group is the rate that ``lr_factor`` scales.
 
     >>> head = nn.Linear(2, 2)
     >>> groups = parameter_groups(head.named_parameters(), OptimizerSettings(weight_decay=0.1))
@@ -31,7 +31,8 @@ def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], settings: Optimi
     for name, parameter in named:
         if parameter.requires_grad:
             lr = settings.backbone_lr if BACKBONE in name else settings.lr
-            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            tied = settings.l2_sp > 0 and BACKBONE in name
+            decay = settings.weight_decay if parameter.ndim > 1 and not tied else 0.0
             groups.setdefault((lr, decay), []).append(parameter)
     return [
         {"params": parameters, "lr": lr, "full_lr": lr, "weight_decay": decay}
@@ -106,3 +107,37 @@ class WeightAverage:
         """Take what a checkpoint stores."""
         for name, one in self.average.items():
             one.copy_(tensors[AVERAGE + name])
+
+
+class StartWeights:
+    r"""The weights that a network started with, and two ways to end near them.
+
+    ``pull`` follows each step with decay towards the start, :math:`w \leftarrow w - \eta\lambda (w - w_0)`: the
+    gradient of :math:`\tfrac\lambda2 |w - w_0|^2`, decoupled as in AdamW (L2-SP: Li et al. 2018, arXiv:1802.01483).
+    ``mix`` takes :math:`(1 - \alpha) w + \alpha w_0` at the end (WiSE-FT: Wortsman et al. 2022, arXiv:2109.01903).
+    """
+
+    def __init__(self, network: nn.Module, settings: OptimizerSettings) -> None:
+        self.settings = settings
+        wanted = settings.l2_sp > 0 or settings.wise_ft > 0
+        trained = [(name, one) for name, one in network.named_parameters() if one.requires_grad and wanted]
+        self.start = {name: one.detach().clone() for name, one in trained}
+
+    @torch.no_grad()
+    def pull(self, network: nn.Module, factor: float) -> None:
+        """After a step at ``factor`` of the full rate, move the backbone's weights towards the start."""
+        if not self.settings.l2_sp:
+            return
+        share = min(1.0, factor * self.settings.backbone_lr * self.settings.l2_sp)
+        for name, one in network.named_parameters():
+            if BACKBONE in name and name in self.start:
+                one.lerp_(self.start[name].to(one.device), share)
+
+    @torch.no_grad()
+    def mix(self, network: nn.Module) -> None:
+        """Mix the trained weights with the start."""
+        if not self.settings.wise_ft:
+            return
+        for name, one in network.named_parameters():
+            if name in self.start:
+                one.lerp_(self.start[name].to(one.device), self.settings.wise_ft)

@@ -19,14 +19,15 @@ from jaxtyping import UInt8
 
 from osoroi import __version__, files
 from osoroi.data.readers import Reader, open_dataset
-from osoroi.errors import BadRun
+from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build
 from osoroi.model.devices import device
 from osoroi.recipe import Recipe
-from osoroi.records import Part
+from osoroi.records import Fit, Part
 from osoroi.training import checkpoint, dataset, lda, log, loop, validation
 from osoroi.training.dataset import Selection
 from osoroi.training.distributed import HERE, Place
+from osoroi.training.feature_cache import fit_of
 from osoroi.training.sampling import Pairs
 from osoroi.training.view_loader import View, ViewLoader
 
@@ -39,8 +40,9 @@ CHECKED_CROPS = 48
 class RunConfig:
     """What a run begins with: datasets, recipe, and files of weights that replace the packaged ones.
 
-    ``validation_share`` is the share of train that is held out for validation; None takes the datasets' own val, and a
-    tenth of train where there is none.
+    ``teachers`` are encoder files, with the ``fingerprints`` that the run finds in them, and ``photos`` datasets whose
+    photos are used without pairs. ``validation_share`` is the share of train that is held out for validation; None
+    takes the datasets' own val, and a tenth of train where there is none.
     """
 
     datasets: tuple[str, ...]
@@ -48,6 +50,9 @@ class RunConfig:
     backbone: str | None = None
     foreground: str | None = None
     validation_share: float | None = None
+    teachers: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
     version: str = __version__
 
 
@@ -94,12 +99,18 @@ def run(
     ``network`` replace those that the configuration names. Raises BadRun and BadDataset.
     """
     recipe = config.recipe
+    _check_teaching(config)
+    teachers = _opened(config.teachers)
+    config = replace(config, fingerprints=tuple(teacher.fingerprint for teacher in teachers))
     first, where = on.world.is_first, device(on.device)
     if first:
         _check_folder(config, folder, resume)
     readers = [open_dataset(name) for name in config.datasets] if readers is None else readers
+    photos = [open_dataset(name) for name in config.photos]
     selections = {
-        split: dataset.select(readers, split, category=recipe.category, validation_share=config.validation_share)
+        split: dataset.select(
+            readers, split, photos=photos, category=recipe.category, validation_share=config.validation_share
+        )
         for split in ("train", "val")
     }
     counts = [len(each.products) for each in selections.values()]
@@ -107,7 +118,7 @@ def run(
     if first:
         callbacks.on_counts(PairCounts(counts[0], counts[1], dropped, selections["val"].origins))
     if network is None:
-        network = build.build(recipe, _path(config.backbone), _path(config.foreground))
+        network = build_network(config)
     network.to(where)
     with _locked(folder) if first else nullcontext(), loop.memory_errors(recipe):
         if first and not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
@@ -117,8 +128,9 @@ def run(
                 selection,
                 network,
                 recipe,
-                folder / FEATURES / split if cache is None else cache / _digest(config.datasets),
+                folder / FEATURES / split if cache is None else cache / _digest([*config.datasets, *config.photos]),
                 augmented=split == "train",
+                teachers=teachers if split == "train" else (),
                 shared=cache is not None,
                 on_progress=callbacks.on_features,
                 on_unreadable=callbacks.on_unreadable,
@@ -126,7 +138,7 @@ def run(
             for split, selection in selections.items()
         )
         if first:
-            _keep_crops(selections["val"], recipe, folder)
+            _keep_crops(selections["val"], recipe, folder, fit_of(network))
         on_step = callbacks.on_step if first else lambda step: None
         metrics = fit(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step, on=on)
         return _finish(network, metrics, folder) if first else metrics
@@ -149,7 +161,8 @@ def fit(
     """
     where = device(on.device)
     network.to(where)
-    lda_pairs = pairs.of_first_datasets(recipe.lda_datasets) if recipe.lda_datasets else pairs
+    paired = recipe.lda_datasets or max(set(pairs.dataset.tolist()) - pairs.unpaired, default=-1) + 1
+    lda_pairs = pairs.of_first_datasets(paired) if paired else pairs  # photos alone have no better pairs
     if recipe.init == "lda":
         lda.fit(network, lda_pairs, replace(recipe, nuisance_weight=0.0) if recipe.refit else recipe)
     if recipe.epochs:
@@ -164,14 +177,42 @@ def fit(
     return validation.metrics(network, held_out, where)
 
 
+def is_brought(backbone: str | Path | None) -> bool:
+    """Whether a path is that of a brought backbone: a folder or an ONNX file, and no file of weights.
+
+    >>> is_brought("siglip/model.onnx"), is_brought("lite2.pth"), is_brought(None)
+    (True, False, False)
+    """
+    return backbone is not None and (Path(backbone).is_dir() or Path(backbone).suffix == ".onnx")
+
+
+def build_network(config: RunConfig, *, empty: bool = False) -> Any:
+    """The network that a run begins with; ``empty`` where its weights will be loaded."""
+    backbone, foreground = _path(config.backbone), _path(config.foreground)
+    if is_brought(config.backbone):
+        from osoroi.training import brought
+
+        assert backbone is not None
+        return brought.build(config.recipe, backbone, foreground)
+    return build.build(config.recipe, None if empty else backbone, foreground, empty=empty)
+
+
 def load(folder: Path) -> tuple[Any, RunConfig]:
-    """The network of a finished run, and what the run began with."""
+    """The network of a finished run, its adapters folded in, and what the run began with."""
     config = read_config(folder)
     stored = checkpoint.read(folder / loop.BEST)
     if "parts" not in stored.state:
         raise BadRun(f"{folder} has not finished", hint="go on with: osoroi train … --out … --resume")
-    network: Any = build.build(config.recipe, None, _path(config.foreground), empty=True)
+    network = build_network(config, empty=True)
+    if is_brought(config.backbone):
+        from osoroi.training import brought
+
+        brought.require_same(network, checkpoint.weights(stored), Path(str(config.backbone)))
     checkpoint.fill(network, stored)
+    if config.recipe.lora_rank:
+        from osoroi.model import lora
+
+        lora.fold(network)
     try:
         network.parts = tuple(Part(**part) for part in stored.state["parts"])
     except TypeError as error:
@@ -187,7 +228,8 @@ def read_config(folder: Path) -> RunConfig:
             name: tuple(map(tuple, value)) if isinstance(value, list) else value
             for name, value in stored["recipe"].items()
         }
-        return RunConfig(**(stored | {"datasets": tuple(stored["datasets"]), "recipe": Recipe(**recipe)}))
+        lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+        return RunConfig(**(stored | lists | {"recipe": Recipe(**recipe)}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(
             f"{folder} holds no run ({error})", hint="give a folder that `osoroi train --out` wrote"
@@ -201,6 +243,28 @@ def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
             return list(np.lib.format.read_array(file, allow_pickle=False))
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise BadRun(f"{folder / CROPS} holds no crops ({error})", hint="train again, into another --out") from error
+
+
+def _opened(paths: Sequence[str]) -> list[Any]:
+    """The encoders in files; most runs have no teacher and need nothing of encoders."""
+    if not paths:
+        return []
+    from osoroi.encoder import Encoder
+
+    return [Encoder.open(path) for path in paths]
+
+
+def _check_teaching(config: RunConfig) -> None:
+    """Raise BadRequest for teachers and photos that nothing would be learned from."""
+    recipe = config.recipe
+    if not config.datasets and not config.photos:
+        raise BadRequest("nothing to learn from", hint="give a dataset of pairs, or photos with a teacher")
+    if config.teachers and not recipe.epochs:
+        raise BadRequest(f"recipe {recipe.name!r} has no epochs for a teacher", hint="take --recipe distill")
+    if config.photos and not config.teachers:
+        raise BadRequest("photos without pairs need a teacher", hint="name its encoder file with --teacher")
+    if not config.datasets and recipe.views < 2:
+        raise BadRequest("photos alone need augmented views", hint="set views=2 or more")
 
 
 def _weigh(network: Any, weights: dict[str, float]) -> None:
@@ -239,11 +303,11 @@ def _finish(network: Any, metrics: dict[str, float], folder: Path) -> dict[str, 
     return metrics
 
 
-def _keep_crops(selection: Selection, recipe: Recipe, folder: Path) -> None:
+def _keep_crops(selection: Selection, recipe: Recipe, folder: Path, fit: Fit | None) -> None:
     if (folder / CROPS).exists():
         return
     views = [View(crop, product, 0) for product, crop in selection.crops]
-    loader = ViewLoader(views, recipe)
+    loader = ViewLoader(views, recipe, fit=fit)
     places = np.unique(np.linspace(0, len(views) - 1, CHECKED_CROPS).astype(int))
     loaded = [crop for place in places.tolist() for crop in loader.load_together([place]) if crop is not None]
     data = io.BytesIO()

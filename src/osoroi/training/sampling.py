@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from osoroi.errors import BadRun
 from osoroi.recipe import Recipe
+from osoroi.records import Part
 from osoroi.training.distributed import ALONE, World
 
 AHEAD = 2
@@ -22,13 +23,23 @@ Images = tuple[Tensor, ...]
 """What a network takes: crops, or cached features of them; one row a view."""
 
 
+class TeacherVectors(NamedTuple):
+    """What a teacher gives of every view: its parts side by side, each of unit length, and their weights."""
+
+    parts: tuple[Part, ...]
+    vectors: Float32[np.ndarray, "v d"]
+
+
 class Batch(NamedTuple):
     """Rows of one step; ``product`` is the number of the product that a row shows. Where several processes share a
-    batch, ``images`` are those of one."""
+    batch, ``images`` are those of one. ``teachers`` has the vectors of all rows by each teacher, and ``is_paired`` says
+    whether street and shop rows are photos that belong together, or views of one photo."""
 
     images: Images
     product: Int64[Tensor, "b"]
     is_street: Bool[Tensor, "b"]
+    teachers: Images = ()
+    is_paired: bool = True
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,8 @@ class Pairs:
     """Training pairs. Row v is one view of one crop of product number ``product[v]``; several views show one crop.
 
     ``load(rows, epoch)`` gives the images of rows. View number 0 is the plain one. ``design`` and ``category`` are
-    numbers for each product, -1 where it has none, and ``dataset`` is the number of its dataset.
+    numbers for each product, -1 where it has none, and ``dataset`` is the number of its dataset. Of the datasets in
+    ``unpaired`` both rows of a product are views of one photo. ``teachers`` has vectors of all rows.
     """
 
     load: Callable[[Int64[np.ndarray, "r"], int], Images]
@@ -46,6 +58,8 @@ class Pairs:
     design: Int64[np.ndarray, "p"]
     category: Int64[np.ndarray, "p"]
     dataset: Int64[np.ndarray, "p"]
+    unpaired: frozenset[int] = frozenset()
+    teachers: tuple[TeacherVectors, ...] = ()
 
     def __len__(self) -> int:
         """Products."""
@@ -109,6 +123,8 @@ def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int, world: World = 
         pairs.load(rows[world.own(len(rows))], epoch),
         torch.from_numpy(pairs.product[rows]),
         torch.from_numpy(pairs.is_street[rows]),
+        tuple(torch.from_numpy(teacher.vectors[rows]) for teacher in pairs.teachers),
+        int(pairs.dataset[pairs.product[rows[0]]]) not in pairs.unpaired,
     )
 
 

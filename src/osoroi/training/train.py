@@ -29,7 +29,7 @@ class TrainedRun(NamedTuple):
 
 
 def train(  # noqa: PLR0913  the settings of a run are plain keywords here
-    dataset: PathLike | Sequence[PathLike],
+    dataset: PathLike | Sequence[PathLike] = (),
     *,
     out: PathLike,
     recipe: str = "quick",
@@ -37,6 +37,8 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     feature_cache: PathLike | None = None,
     backbone: PathLike | None = None,
     foreground: PathLike | None = None,
+    teacher: PathLike | Sequence[PathLike] = (),
+    photos: PathLike | Sequence[PathLike] = (),
     validation_share: float | None = None,
     device: str | None = None,
     **settings: Any,
@@ -47,20 +49,29 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     the split train and measures on the split val; where there is none, or a ``validation_share`` is given, that share
     of train (a tenth) is held out by product, design and photo. ``out`` is the folder of the run. ``settings`` change
     the recipe, such as ``epochs=4``. ``backbone`` and ``foreground`` are files of weights that replace the packaged
-    ones, ``feature_cache`` is a folder of features that runs share, ``device`` one such as ``cuda:1``. Raises
-    BadDataset, BadRequest and BadRun, and MissingExtra where torch is not installed.
+    ones; ``backbone`` may be a folder that `osoroi encoder make` reads, whose model then gives ``deep``.
+    ``feature_cache`` is a folder of features that runs share, ``device`` one such as ``cuda:1``. ``teacher`` is an
+    encoder file, or several, whose likeness of photos is learned (recipe ``distill``), of the pairs and of ``photos``,
+    which are data sets like the others but need no pairs; then ``dataset`` may be left away. Raises BadDataset,
+    BadRequest and BadRun, and MissingExtra where torch is not installed.
     """
-    datasets = [dataset] if isinstance(dataset, str | os.PathLike) else list(dataset)
     weights = {"backbone": backbone, "foreground": foreground}
+    given: dict[str, Any] = {name: os.fspath(path) for name, path in weights.items() if path is not None}
     config = run.RunConfig(
-        tuple(dataset_name(one) for one in datasets),
+        tuple(map(dataset_name, _listed(dataset))),
         named(recipe, settings),
         validation_share=validation_share,
-        **{name: os.fspath(path) for name, path in weights.items() if path is not None},
+        teachers=tuple(str(os.fspath(path)) for path in _listed(teacher)),
+        photos=tuple(map(dataset_name, _listed(photos))),
+        **given,
     )
     cache = None if feature_cache is None else Path(feature_cache)
     metrics = run.run(config, Path(out), resume=resume, cache=cache, on=Place(device))
     return TrainedRun(Path(out), config.recipe.name, metrics)
+
+
+def _listed(given: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [given] if isinstance(given, str | os.PathLike) else list(given)
 
 
 def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") -> Encoder:
@@ -72,13 +83,29 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
     from osoroi.garments.part import with_kind
 
     network, config = run.load(Path(folder))
+    parts = with_kind(network.parts, weight) if (weight := config.recipe.kind_weight) else network.parts
+    crops, training = run.crops_of(Path(folder)), described(config)
+    if run.is_brought(config.backbone):
+        from osoroi.training import brought
+
+        backbone = Path(str(config.backbone))
+        return brought.export(
+            network, backbone, Path(path),
+            parts=parts, recipe=config.recipe, training=training, licence=licence, crops=crops,
+        )  # fmt: skip
     return export.export(
         network,
         Path(path),
-        parts=with_kind(network.parts, weight) if (weight := config.recipe.kind_weight) else network.parts,
+        parts=parts,
         preprocessing=preprocessing(config.recipe),
-        crops=run.crops_of(Path(folder)),
+        crops=crops,
         recipe=config.recipe.name,
-        training=" + ".join(config.datasets),
+        training=training,
         licence=licence,
     )
+
+
+def described(config: run.RunConfig) -> str:
+    """What a run learned from: datasets, photos alone, and teachers by their licence, which may bind their students."""
+    taught = [f"teacher {Path(path).name} ({Encoder.open(path).licence})" for path in config.teachers]
+    return " + ".join([*config.datasets, *(f"photos of {name}" for name in config.photos), *taught])

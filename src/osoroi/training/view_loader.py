@@ -4,6 +4,7 @@ A crop has one plain view, number 0, which is what an encoder is given when it s
 the recipe says. A photo is read once for all views of a crop that are loaded together.
 """
 
+import copy
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from PIL import Image
 from osoroi import image
 from osoroi.errors import BadPhoto
 from osoroi.recipe import ModelSettings
-from osoroi.records import Box, Crop, Domain, Preprocessing, Source
+from osoroi.records import Box, Crop, Domain, Fit, Preprocessing, Source
 from osoroi.training import augmentation
 from osoroi.training.augmentation import SHOP, STREET, Augmentation
 
@@ -44,10 +45,13 @@ class LoadedPhoto:
         return self.data
 
 
-def preprocessing(recipe: ModelSettings) -> dict[Domain, Preprocessing]:
-    """How a recipe crops the photos of both domains."""
+def preprocessing(recipe: ModelSettings, fit: Fit | None = None) -> dict[Domain, Preprocessing]:
+    """How a recipe crops the photos of both domains; ``fit`` makes a second input of them, for a brought backbone."""
     side = recipe.image_size
-    return {"street": Preprocessing(side, side, margin=recipe.box_margin), "shop": Preprocessing(side, side, trim=True)}
+    return {
+        "street": Preprocessing(side, side, margin=recipe.box_margin, fit=fit),
+        "shop": Preprocessing(side, side, trim=True, fit=fit),
+    }
 
 
 class ViewLoader:
@@ -62,12 +66,13 @@ class ViewLoader:
         recipe: ModelSettings,
         *,
         seed: int = 0,
+        fit: Fit | None = None,
         augmentations: Mapping[Domain, Augmentation] = AUGMENTATIONS,
     ) -> None:
         self.views = views
         self.augmentations = augmentations
         self.seed = seed
-        self.preprocessing = preprocessing(recipe)
+        self.preprocessing = preprocessing(recipe, fit)
         self.unreadable: dict[str, str] = {}
 
     def load(self, row: int, epoch: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -98,7 +103,20 @@ class ViewLoader:
         height, width, _ = photo.shape
         whole = image.content(photo) if target.trim else Box(0, 0, width, height)
         box = augmentation.jitter_box(crop.box or whole, width, height, config, rng)
-        return augmentation.augment(image.crop(_bitmap(photo), box, target), config, rng)
+        return _augmented(image.crop(_bitmap(photo), box, target), target, config, rng)
+
+
+def _augmented(
+    crop: UInt8[np.ndarray, "h w 3"], target: Preprocessing, config: Augmentation, rng: np.random.Generator
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The crop augmented; where it holds two inputs, both in the same way."""
+    if target.fit is None:
+        return augmentation.augment(crop, config, rng)
+    augmented = crop.copy()
+    below = slice(target.height, target.height + target.fit.height), slice(target.fit.width)
+    for area in ((slice(target.height), slice(target.width)), below):
+        augmented[area] = augmentation.augment(np.ascontiguousarray(crop[area]), config, copy.deepcopy(rng))
+    return augmented
 
 
 def _bitmap(photo: UInt8[np.ndarray, "h w 3"]) -> bytes:

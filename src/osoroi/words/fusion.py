@@ -2,8 +2,9 @@ r"""How well a product agrees with words, and with a photo where there is one.
 
 .. math:: s = \frac{\sum_i w_i a_i}{\sum_i w_i}
 
-over what the query has, each in [0, 1]: kind (w = 4), colour (2), pattern, words of the title and photo (1). Whoever
-asks for a red skirt rather gets a skirt of another colour than red trousers.
+over what the query has, each in [0, 1]: kind and the text tower, where there is one (w = 4), colour (2), pattern, words
+of the title and photo (1). Whoever asks for a red skirt rather gets a skirt of another colour than red trousers. The
+weight of the text tower is a guess: no real one could be measured here.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from osoroi.garments.kinds import read_category
 from osoroi.records import Product
 from osoroi.words.reading import Words, read, same_color
 
-WEIGHTS: Final = {"kind": 4, "color": 2, "pattern": 1, "title": 1, "photo": 1}
+WEIGHTS: Final = {"kind": 4, "color": 2, "pattern": 1, "title": 1, "photo": 1, "tower": 4}
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,23 @@ class Agreement:
     pattern: float | None = None
     title: float | None = None
     photo: float | None = None
+    tower: float | None = None
 
 
 def agreement(
-    product: Product, words: Words, *, kind: float | None, color: float, title: float, photo: float | None
+    product: Product,
+    words: Words,
+    *,
+    kind: float | None,
+    color: float,
+    title: float,
+    photo: float | None,
+    tower: float | None = None,
 ) -> Agreement:
     """Agreement by what a product says of itself; where it says nothing, by its picture.
 
     ``kind`` and ``color`` are what the picture gives, in [0, 1]; ``kind`` is None where the encoder cannot say.
+    ``tower`` is how near the picture is to the words by the encoder's own text model.
     """
     stated = read(product.title)
     own_kind = (read_category(product.category) if product.category else None) or stated.kind
@@ -42,6 +52,7 @@ def agreement(
         pattern=None if words.pattern is None else float(stated.pattern == words.pattern),
         title=title,
         photo=photo,
+        tower=tower,
     )
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
+from osoroi.encoder import text_tower
+from osoroi.encoder.text_tower import TextTower
 from osoroi.errors import BadRequest
 from osoroi.image.swatch import swatch
 from osoroi.records import Box, BoxLike, Clues, Hit, PhotoLike
@@ -50,20 +53,34 @@ class WordSearch:
         """The k best distinct products for words, or for words and a photo whose cut they should have.
 
         The words' colour takes the place of the photo's, their kind that of its kind. A hit's score is that of
-        ``fusion``, in (0, 1]; its parts are cosines as always. Raises BadRequest, BadPhoto and BadFilter.
+        ``fusion``, in (0, 1]; its parts are cosines as always. Where the encoder has a text tower, ``deep`` of a
+        product is compared with the text's vector, or with the mean of the text's and the photo's. Raises BadRequest,
+        BadPhoto and BadFilter.
         """
         if not text.strip() or len(text) > LONGEST or k < 1:
             raise BadRequest(f"a text of {len(text)} characters and k={k}", hint=f"write up to {LONGEST} characters")
         words = read(text)
         vector = self._vector(words, photo, box)
         pool = max(POOL, 4 * k)
-        dial = detail if photo is not None else 1.0
+        dial = detail if photo is not None else self._dial(words)
         titles = self._titles().search(text, pool)
         hits = self.searcher.nearest(vector, pool, where=where, detail=dial)
         named = {hit.product_id for hit in hits}
         more = self._entries([each for each in titles if each not in named], where, vector)
         fused = self._fused([*hits, *more], words, titles, with_photo=photo is not None)
         return WordHits([hit for hit in fused if hit.score > 0][:k], words)
+
+    @cached_property
+    def tower(self) -> TextTower | None:
+        """The text tower of the encoder, if it has one."""
+        return text_tower.of(self.searcher.encoder)
+
+    def _dial(self, words: Words) -> float:
+        """Where the candidates of words alone come from: the text tower compares with ``deep``, a colour with
+        ``detail``."""
+        if self.tower is None:
+            return 1.0
+        return 0.5 if words.colors else 0.0
 
     def _vector(self, words: Words, photo: PhotoLike | None, box: BoxLike | None) -> Float32[np.ndarray, "1 d"]:
         encoder = self.searcher.encoder
@@ -77,7 +94,20 @@ class WordSearch:
             if color is not None:
                 second = encoder.encode([image.crop(color, None, encoder.preprocessing["shop"])])
                 vector = encoder.with_detail(vector, second)
+        if self.tower is not None:
+            vector = self._with_text(vector, words.text, alone=photo is None)
         return vector if words.kind is None else encoder.with_kind(vector, Clues(known={words.kind: 1.0}))
+
+    def _with_text(self, vector: Float32[np.ndarray, "1 d"], text: str, *, alone: bool) -> Float32[np.ndarray, "1 d"]:
+        """``deep`` of the text, or half of the text and half of the photo, as for two photos."""
+        assert self.tower is not None
+        columns = self.searcher.encoder.columns["deep"]
+        mixed, deep = vector.copy(), self.tower.vector(text)
+        if not alone:
+            deep = deep + vector[0, columns]
+            deep /= max(float(np.linalg.norm(deep)), 1e-12)
+        mixed[0, columns] = deep
+        return mixed
 
     def _titles(self) -> TitleIndex:
         seq = self.searcher.catalog.seq
@@ -109,6 +139,7 @@ class WordSearch:
             agrees = agreement(
                 hit.product, words, kind=hit.parts.get("kind"), color=color,
                 title=titles.get(hit.product_id, 0.0), photo=shape if with_photo else None,
+                tower=shape if self.tower is not None and not with_photo else None,
             )  # fmt: skip
             scored.append((replace(hit, score=score(agrees), probability=None), color))
         return [hit for hit, _ in sorted(scored, key=lambda pair: (-pair[0].score, -pair[1], pair[0].product_id))]
