@@ -79,6 +79,6 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
         preprocessing=preprocessing(config.recipe),
         crops=run.crops_of(Path(folder)),
         recipe=config.recipe.name,
-        training=" + ".join(config.datasets),
+        training=" + ".join(run.datasets_of(Path(folder))),
         licence=licence,
     )
