@@ -2,14 +2,16 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from osoroi.errors import BadRun
-from osoroi.training import dataset, loop, validation
+from osoroi.recipes import named
+from osoroi.training import dataset, loop, run, validation
 from osoroi.training.distributed import Place
 from pairs import TINY, Drawn, tiny_network
 
@@ -219,3 +221,16 @@ def test_progress_counts_steps_and_time_left_to_nothing(frozen, tmp_path):
     ]
     assert said[-1].left_s == 0
     assert said[0].left_s > 0
+
+
+def test_a_run_names_the_data_of_the_run_it_began_with(tmp_path: Path) -> None:
+    """An encoder states what it learned from, because that decides who may use it."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    backbone = str(first / "best.safetensors")
+    for folder, datasets, begins in ((first, ("a", "b"), None), (second, ("c", "a"), backbone)):
+        folder.mkdir()
+        config = run.RunConfig(datasets, named("quick"), backbone=begins)
+        (folder / run.CONFIG).write_text(json.dumps(asdict(config)), encoding="utf-8")
+    assert run.datasets_of(second) == ("c", "a", "b")
+    (first / run.CONFIG).unlink()
+    assert run.datasets_of(second) == ("c", "a")

@@ -236,6 +236,14 @@ def read_config(folder: Path) -> RunConfig:
         ) from error
 
 
+def datasets_of(folder: Path) -> tuple[str, ...]:
+    """Datasets that a run learned from, then those of the run whose backbone it began with, each once."""
+    config = read_config(folder)
+    before = None if config.backbone is None else Path(config.backbone).parent
+    earlier = datasets_of(before) if before is not None and (before / CONFIG).is_file() else ()
+    return tuple(dict.fromkeys((*config.datasets, *earlier)))
+
+
 def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
     """The crops that an export of the run is checked on; raises BadRun where they cannot be read."""
     try:

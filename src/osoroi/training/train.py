@@ -84,7 +84,7 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
 
     network, config = run.load(Path(folder))
     parts = with_kind(network.parts, weight) if (weight := config.recipe.kind_weight) else network.parts
-    crops, training = run.crops_of(Path(folder)), described(config)
+    crops, training = run.crops_of(Path(folder)), described(config, run.datasets_of(Path(folder)))
     if run.is_brought(config.backbone):
         from osoroi.training import brought
 
@@ -105,7 +105,7 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
     )
 
 
-def described(config: run.RunConfig) -> str:
-    """What a run learned from: datasets, photos alone, and teachers by their licence, which may bind their students."""
+def described(config: run.RunConfig, datasets: Sequence[str]) -> str:
+    """What a run learned from: data sets, photos alone, and teachers by their licence, which may bind their students."""
     taught = [f"teacher {Path(path).name} ({Encoder.open(path).licence})" for path in config.teachers]
-    return " + ".join([*config.datasets, *(f"photos of {name}" for name in config.photos), *taught])
+    return " + ".join([*datasets, *(f"photos of {name}" for name in config.photos), *taught])
