@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from osoroi import categories
-from osoroi.catalog import Storage
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_catalog
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.cli import options, text
 from osoroi.encoder import KIND, Encoder
 from osoroi.garments import read_category
@@ -82,7 +82,7 @@ def of_catalog(place: Place) -> dict[str, Any]:
         return facts | (kind_facts(catalog) if KIND in facts["parts"] else {})
 
 
-def kind_facts(catalog: Storage) -> dict[str, Any]:
+def kind_facts(catalog: StoredCatalog) -> dict[str, Any]:
     """What the categories are read as, which of them photos told, and where photos contradict them."""
     kinds = kinds_of(catalog.categories())
     learned = {

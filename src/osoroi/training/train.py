@@ -106,6 +106,6 @@ def export_run(folder: PathLike, path: PathLike, *, licence: str = "unknown") ->
 
 
 def described(config: run.RunConfig, datasets: Sequence[str]) -> str:
-    """What a run learned from: data sets, photos alone, and teachers by their licence, which may bind their students."""
+    """What a run learned from: data sets, photos alone, and teachers by licence, which may bind their students."""
     taught = [f"teacher {Path(path).name} ({Encoder.open(path).licence})" for path in config.teachers]
     return " + ".join([*datasets, *(f"photos of {name}" for name in config.photos), *taught])

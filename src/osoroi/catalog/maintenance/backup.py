@@ -131,8 +131,8 @@ def _pack_named(archive: tarfile.TarFile, transaction: ReadTransaction, packed: 
                 packed.add(row.sha256)
             moved.append((checksum(*row._replace(path=None)[:-1]), row.crop))
     transaction.connection.execute("BEGIN")
-    for row in moved:
-        transaction.connection.execute("UPDATE crops SET path = NULL, checksum = ? WHERE crop = ?", row)
+    for sums in moved:
+        transaction.connection.execute("UPDATE crops SET path = NULL, checksum = ? WHERE crop = ?", sums)
     transaction.connection.execute("COMMIT")
     return missing
 
