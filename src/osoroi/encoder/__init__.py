@@ -6,7 +6,8 @@ may bring themselves); ``metadata`` says what the file holds and proves it; ``lo
 """
 
 from osoroi.encoder.metadata import KIND
-from osoroi.encoder.onnx import BATCH, DEFAULT, DIAL, Encoder
+from osoroi.encoder.onnx import BATCH, DEFAULT, Encoder
+from osoroi.encoder.slider import DETAIL
 from osoroi.inference import Embedder, open_session
 
-__all__ = ["BATCH", "DEFAULT", "DIAL", "KIND", "Embedder", "Encoder", "open_session"]
+__all__ = ["BATCH", "DEFAULT", "DETAIL", "KIND", "Embedder", "Encoder", "open_session"]

@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import image
+from osoroi.encoder import slider
 from osoroi.encoder.metadata import (
     KIND,
     UNIT,
@@ -23,6 +24,7 @@ from osoroi.encoder.metadata import (
     try_out,
     verify,
 )
+from osoroi.encoder.slider import DETAIL
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
 from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
@@ -37,9 +39,6 @@ DEFAULT: Final = Path(__file__).parent / "default.onnx"
 
 BATCH: Final = 16
 """Crops that run at once. More is no faster on a CPU, and takes memory."""
-
-DIAL: Final = "detail"
-"""The part whose weight a query may set."""
 
 TRIAL_S: Final = 60.0
 """Seconds that a file may take for two crops when it is opened."""
@@ -132,7 +131,7 @@ class Encoder:
         """Where the dial between shape (0) and colour (1) stands by itself; None where there is nothing to turn."""
         turned = {part.name: part.weight for part in self.parts if not (self.has_kind and part.name == KIND)}
         total = sum(turned.values())
-        return turned[DIAL] / total if DIAL in turned and len(turned) > 1 and total else None
+        return turned[DETAIL] / total if DETAIL in turned and len(turned) > 1 and total else None
 
     @property
     def dim(self) -> int:
@@ -331,7 +330,7 @@ class Encoder:
         """
         weights = {part.name: part.weight for part in self.parts}
         if detail is not None:
-            weights = self._dialled(weights, detail)
+            weights = slider.shifted(weights, detail)
         scales = np.concatenate([np.full(part.size, weights[part.name], np.float32) for part in self.parts])
         weighted = vectors * scales
         if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:
@@ -348,12 +347,13 @@ class Encoder:
         self, vectors: Float32[np.ndarray, "b d"], others: Float32[np.ndarray, "b d"]
     ) -> Float32[np.ndarray, "b d"]:
         """The first vectors with the part for colour and pattern of the second. Raises BadRequest without that part."""
-        if DIAL not in self.columns:
+        if DETAIL not in self.columns:
             raise BadRequest(
-                f"this encoder has no part {DIAL!r}, only {', '.join(self.columns)}", hint="search without detail_from"
+                f"this encoder has no part {DETAIL!r}, only {', '.join(self.columns)}",
+                hint="search without detail_from",
             )
         mixed = vectors.copy()
-        mixed[:, self.columns[DIAL]] = others[:, self.columns[DIAL]]
+        mixed[:, self.columns[DETAIL]] = others[:, self.columns[DETAIL]]
         return mixed
 
     def weighed(self, weights: Mapping[str, float]) -> "Encoder":
@@ -396,18 +396,3 @@ class Encoder:
                 hint="cut them with image.crop and the encoder's preprocessing",
             )
         return crop
-
-    def _dialled(self, weights: Mapping[str, float], detail: float) -> dict[str, float]:
-        if not 0 <= detail <= 1:
-            raise BadRequest(f"detail={detail} is outside [0, 1]", hint="0 is cut alone, 1 colour and pattern alone")
-        fixed = {KIND: weights[KIND]} if self.has_kind else {}
-        others = {name: weight for name, weight in weights.items() if name != DIAL and name not in fixed}
-        if DIAL not in weights or not others:
-            raise BadRequest(
-                f"this encoder has the parts {sorted(weights)}, so there is no weight of {DIAL!r} to set",
-                hint="leave the dial alone, or use an encoder with the parts deep and detail",
-            )
-        total, turned = sum(others.values()), 1 - sum(fixed.values())
-        shares = {name: weight / total if total else 1 / len(others) for name, weight in others.items()}
-        dialled = {name: share * (1 - detail) * turned for name, share in shares.items()}
-        return dialled | {DIAL: detail * turned} | fixed

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32
 
 from osoroi import __version__, image
 from osoroi.data.readers import Reader, dataset_name, open_dataset
-from osoroi.encoder import DIAL, KIND, Encoder, loader
+from osoroi.encoder import DETAIL, KIND, Encoder, loader
 from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking
@@ -198,8 +198,8 @@ def arm_specs(encoder: Encoder, task: Task) -> list[ArmSpec]:
     if encoder.has_kind and len(names) > 1:
         weights = {part.name: part.weight for part in encoder.parts if part.name in names}
         looks = [ArmSpec("both" if len(names) == 2 else "looks", encoder.weighed(weights), detail, False)]
-    steps = [step / STEPS for step in range(STEPS + 1)] if task.sample_detail and DIAL in names else []
-    return [*alone, *looks, own, *(ArmSpec(f"{DIAL}={step:.1f}", encoder, step, True) for step in steps)]
+    steps = [step / STEPS for step in range(STEPS + 1)] if task.sample_detail and DETAIL in names else []
+    return [*alone, *looks, own, *(ArmSpec(f"{DETAIL}={step:.1f}", encoder, step, True) for step in steps)]
 
 
 def _arm(

@@ -236,14 +236,16 @@ class Service:
         return list(zip(garments, await together(works), strict=True))
 
     async def search_with_strips(self, request: SearchRequest, strip: int) -> tuple[list[Hit], Strips | None]:
-        """As ``search``, and the first ``strip`` products by each part alone, where the encoder has a dial."""
+        """As ``search``, and the first ``strip`` products by each part alone, where the encoder has a slider."""
 
         async def once() -> tuple[list[Hit], Strips | None]:
             vector, without = await self.vector_of(request)
             hits = await self._noted(vector, request, without)
-            if self.own_detail is None:
+            if self.encoder.own_detail is None:
                 return hits, None
-            rows = [await self.read(self._plain, vector, request, without, strip, dial) for dial in (0.0, 1.0, None)]
+            rows = [
+                await self.read(self._plain, vector, request, without, strip, detail) for detail in (0.0, 1.0, None)
+            ]
             return hits, Strips(*rows)
 
         require_modest(request.where)
@@ -329,11 +331,6 @@ class Service:
         return self.searcher.nearest(
             vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged
         )
-
-    @property
-    def own_detail(self) -> float | None:
-        """The encoder's own weight of colour and pattern, or None where it has no dial."""
-        return self.encoder.own_detail
 
     # ---------------------------------------------------------------- photos
 

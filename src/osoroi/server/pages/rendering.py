@@ -90,7 +90,7 @@ class Pages:
     @property
     def own_detail(self) -> float | None:
         """The encoder's own weight of colour and pattern, or None where it has no dial."""
-        return self.service.own_detail
+        return self.service.encoder.own_detail
 
     @property
     def has_saliency(self) -> bool:
