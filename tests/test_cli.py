@@ -199,7 +199,7 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
             "--detail weighs the colour and pattern of a PHOTO",
         ),
         (["add", "{shop}", "atlas:here"], 1, "no reader is called 'atlas'"),
-        (["info", "no-such-file"], 1, "no-such-file"),
+        (["info", "no-such-file"], 1, "there is no catalog and no encoder at no-such-file"),
         (["dance"], 2, "No such command"),
     ],
 )

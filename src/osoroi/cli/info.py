@@ -14,6 +14,7 @@ from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.cli import options, text
 from osoroi.encoder import KIND, Encoder
+from osoroi.errors import BadCatalog
 from osoroi.garments import read_category
 from osoroi.text import number, printable
 
@@ -58,7 +59,9 @@ def show_agreement(facts: Mapping[str, Any], width: int) -> None:
 
 
 def of_file(path: Path) -> dict[str, Any]:
-    """Facts of a catalog in a folder, or of an encoder file."""
+    """Facts of a catalog in a folder, or of an encoder file. Raises BadCatalog where there is neither."""
+    if not path.exists():
+        raise BadCatalog(f"there is no catalog and no encoder at {path}", hint="osoroi add CATALOG DATASET makes one")
     return of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
 
 
