@@ -147,7 +147,7 @@ def shipped_network() -> Network:
     """The torch original of the encoder that ships, with the weights that the file holds."""
     graph = onnx.load(DEFAULT).graph
     held = {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in graph.initializer}
-    backbone = "network.backbone.trunk."  # the names of the modules when the file was written
+    backbone = "network.extractor.backbone."
     network: Network = build.build(Recipe(color_constancy=True), None, build.FOREGROUND_HEADS[Recipe.backbone])
     for name, head in network.heads.items():
         for key, value in head.state_dict().items():
@@ -157,7 +157,7 @@ def shipped_network() -> Network:
     assert len(convolutions) == 49
     for node in convolutions:
         owner, _, name = node.input[1].removeprefix("network.").removesuffix(".weight").rpartition(".")
-        module = network.get_submodule(owner.replace("backbone.trunk", "extractor.backbone"))
+        module = network.get_submodule(owner)
         getattr(module, name).weight.data.copy_(held[node.input[1]])
         norm = getattr(module, NORMS[name])
         norm.weight.data.fill_(1)

@@ -66,17 +66,21 @@ def ids(hits: Sequence[dict[str, object]]) -> list[object]:
 # -------------------------------------------------------------------- what is found
 
 
+def fields(garment: garments.Garment) -> dict[str, object]:
+    return garments.fields(garment) | {"kinds": garment.kinds}
+
+
 def test_the_garments_of_a_photo_are_those_that_the_package_finds(client: TestClient, snap: bytes) -> None:
     answer = post(client, "find", snap)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["garments"] == [garments.fields(one) for one in garments.find(snap)]
+    assert answer.json()["garments"] == [fields(one) for one in garments.find(snap)]
     assert {one["kind"] for one in answer.json()["garments"]} >= {"top", "trousers", "shoes"}
 
 
 def test_a_box_is_judged_alone_and_the_photo_may_be_one_of_the_catalog(client: TestClient, snap: bytes) -> None:
     box = garments.find(snap)[0].box
     (judged,) = post(client, "find", crop_id="WORN/0", box=",".join(map(str, box))).json()["garments"]
-    assert judged == garments.fields(garments.find(snap, box=box)[0])
+    assert judged == fields(garments.find(snap, box=box)[0])
 
 
 def test_a_large_photo_has_boxes_in_its_own_pixels(client: TestClient) -> None:

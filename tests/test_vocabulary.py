@@ -50,7 +50,7 @@ INSTEAD = {
 """Words that no name contains -> what to write."""
 
 WORDS = {word: write for words, write in INSTEAD.items() for word in words.split()}
-TERMS = {"held_out": "heldout", "NotFound": "Missing", "SIGN_FLIPS": "SIGNS"}
+TERMS = {"held_out": "heldout", "NotFound": "Missing", "SIGN_FLIPS": "SIGNS", "LookBench": "Benchmark"}
 """Terms of the field that contain such a word -> a stand-in without it."""
 
 

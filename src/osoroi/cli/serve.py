@@ -95,7 +95,6 @@ def command(
 
     \b
     osoroi serve shop
-    osoroi keys new keys.toml editor --rights write
     osoroi serve shop --host 0.0.0.0 --keys keys.toml --open-reads
     """
     for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):

@@ -17,7 +17,7 @@ PREFIX: Final = "kind/"
 """Begins the names of the network of kinds inside the joined model."""
 
 
-class Looks(NamedTuple):
+class VectorsAndLogits(NamedTuple):
     """Vectors without the part ``kind``, and what the pixels say of it."""
 
     vectors: Float32[np.ndarray, "b d"]
@@ -43,7 +43,7 @@ class WithKinds:
         """Whether a model with crops of this shape and this batch can be joined: the network takes no others."""
         return shape == picture.INPUT.shape and not isinstance(batch, int)
 
-    def run(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Looks | None:
+    def run(self, crops: UInt8[np.ndarray, "b h w 3"]) -> VectorsAndLogits | None:
         """Both for a batch; None for a model that shares nothing with the network, or takes other crops."""
         session = self._opened()
         if session is None:
@@ -51,7 +51,7 @@ class WithKinds:
         outputs = ["vectors", f"{PREFIX}probe", f"{PREFIX}imagenet"]
         with faults("could not run this encoder"):
             vectors, kinds, imagenet = session.run(outputs, {"crops": crops})
-        return Looks(vectors, picture.Logits(kinds, imagenet))
+        return VectorsAndLogits(vectors, picture.Logits(kinds, imagenet))
 
     def _opened(self) -> ort.InferenceSession | None:
         with self._lock:

@@ -42,29 +42,29 @@ alone. Pictures of single tops, dresses and scarves are told apart badly, so the
 def parts(
     crops: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     clues: Sequence[Clues],
-    looks: Mapping[int, picture.Row] = MappingProxyType({}),
+    logits: Mapping[int, picture.Row] = MappingProxyType({}),
 ) -> Float32[np.ndarray, "b k"]:
     """One row of unit length for each crop; the network looks only at those whose kind is not known already.
 
-    ``looks`` are logits of some crops, by their place, that an encoder computed with their vectors.
+    ``logits`` are those of some crops, by their place, that an encoder computed with their vectors.
     """
     rows = np.zeros((len(crops), SIZE), np.float32)
     for number, clue in enumerate(clues):
         if clue.known is not None:
             rows[number] = part(dict(clue.known))
     pictured = [number for number, clue in enumerate(clues) if clue.known is None]
-    for number, row in _seen(crops, pictured, looks):
+    for number, row in _seen(crops, pictured, logits):
         evidence = clues[number].evidence
         rows[number] = part(product_posterior(*row) if evidence is None else combined(evidence, row))
     return rows
 
 
 def _seen(
-    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], looks: Mapping[int, picture.Row]
+    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], logits: Mapping[int, picture.Row]
 ) -> Iterator[tuple[int, picture.Row]]:
     """The logits of these crops: those given, and the others computed."""
-    yield from ((number, looks[number]) for number in numbers if number in looks)
-    missing = [number for number in numbers if number not in looks]
+    yield from ((number, logits[number]) for number in numbers if number in logits)
+    missing = [number for number in numbers if number not in logits]
     for start in range(0, len(missing), BATCH):
         some = missing[start : start + BATCH]
         yield from zip(some, picture.logits([_resized(crops[number]) for number in some]).rows, strict=True)

@@ -52,17 +52,17 @@ class Candidates(NamedTuple):
 
 
 class TurnedQuery(NamedTuple):
-    """A query on the codes' axes. ``lists`` are in order, the nearest first; ``held`` is the share of all vectors that
+    """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of all vectors that
     lie in the lists up to each."""
 
     vector: Float32[np.ndarray, "r"]
     centroid_scores: Float32[np.ndarray, "l"]
     lists: Int64[np.ndarray, "l"]
-    held: Float64[np.ndarray, "l"]
+    share_up_to: Float64[np.ndarray, "l"]
 
     def nearest_lists(self, share: float) -> int:
         """How many lists hold this share of the vectors."""
-        return min(int(np.searchsorted(self.held, share)) + 1, len(self.lists))
+        return min(int(np.searchsorted(self.share_up_to, share)) + 1, len(self.lists))
 
 
 class Codes:

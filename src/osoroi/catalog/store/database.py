@@ -172,7 +172,7 @@ def folded(value: str | float | bytes | None) -> str | None:
     """Text as filters compare it, and nothing of any other value: SQLite evaluates both sides of an ``AND`` where the
     result is counted, so a check before this one does not spare it.
 
-    >>> folded("Aoi"), folded(None), folded(3)
+    >>> folded("Aoi"), folded(None), folded(3.0)
     ('aoi', None, None)
     """
     return fold(value) if isinstance(value, str) else None
