@@ -76,6 +76,21 @@ def test_what_is_removed_is_gone_and_what_is_put_again_is_replaced(catalog):
             gone()
 
 
+def test_what_follows_from_an_entry_is_put_only_where_the_entry_still_stands(catalog):
+    put(catalog, *(entry(name, [1, 0, 0, 0]) for name in "abcd"))
+    read = catalog.entries("abcd")
+    catalog.patch("a", {"price": 5.0})
+    catalog.remove(["b"])
+    put(catalog, entry("c", [1, 0, 0, 0], [0, 1, 0, 0]))
+    changes = [(one, one._replace(vectors=one.vectors * 0 + 0.5)) for one in (read[name] for name in "abcd")]
+    assert catalog.put_if_unchanged(changes, fingerprint=ENCODER) == ["a", "b", "c"]
+    assert catalog.get("a").price == 5.0
+    assert [product.product_id for product in catalog.products()] == ["a", "c", "d"]
+    assert catalog.vectors(["a/0", "c/1", "d/0"]).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0.5] * 4]
+    with pytest.raises(OtherEncoder):
+        catalog.put_if_unchanged([], fingerprint=OTHER)
+
+
 def test_the_same_again_commits_nothing(catalog):
     whole = [entry("a", [1, 0, 0, 0], attributes={"sale": True}), entry("b", [0, 1, 0, 0])]
     assert put(catalog, *whole) == put(catalog, *whole) == catalog.seq == 1

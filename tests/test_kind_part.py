@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import osoroi
+from osoroi import categories
+from osoroi.catalog import Entry
 from osoroi.catalog.maintenance.reencode import reencode
 from osoroi.cli import main
 from osoroi.data.readers import open_dataset
 from osoroi.data.synthetic.outfits import Outfits, outfits
 from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.metadata import Metadata
-from osoroi.errors import BadEncoder, BadRequest
+from osoroi.errors import BadEncoder, BadRequest, NotFound
 from osoroi.evaluation import boxes, results
 from osoroi.evaluation.labels import Label, Labels
 from osoroi.evaluation.results import Arm
@@ -201,6 +204,55 @@ def test_an_update_of_the_category_or_the_kind_reaches_the_vectors(shop: osoroi.
     assert shop.storage.seq == seq + 1  # vectors that stay are not written again
     shop.update("d", category=None, kind=None)
     assert np.allclose(stored(shop, "d"), by_picture, atol=1e-6)
+
+
+def once_read(shop: osoroi.Catalog, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """Something happens once, right after entries were read."""
+    entries = shop.storage.entries
+
+    def reading(product_ids: Iterable[str]) -> dict[str, Entry]:
+        read = entries(product_ids)
+        monkeypatch.setattr(shop.storage, "entries", entries)
+        meanwhile()
+        return read
+
+    monkeypatch.setattr(shop.storage, "entries", reading)
+
+
+def test_an_update_of_the_category_loses_no_change_that_comes_between(shop: osoroi.Catalog, monkeypatch: Any) -> None:
+    once_read(shop, monkeypatch, lambda: shop.storage.patch("d", {"price": 7.0}))
+    shop.update("d", category="Bags")
+    assert (shop["d"].price, shop["d"].category) == (7.0, "Bags")
+    assert kind_in(shop.encoder, stored(shop, "d")) == {"bag": pytest.approx(1)}
+    once_read(shop, monkeypatch, lambda: shop.storage.remove(["d"]))
+    with pytest.raises(NotFound):
+        shop.update("d", category="Hats")
+    assert "d" not in shop
+
+
+def test_learning_a_category_loses_no_change_that_comes_between(shop: osoroi.Catalog, monkeypatch: Any) -> None:
+    names = [f"e{number}" for number in range(6)]
+    rows = [{"product_id": name, "photo": photo_of(200), "category": "Drop 9"} for name in names]
+    shop.add([row | {"category": "Skirts"} for row in rows])
+    skirts = shop.storage.entries(names)
+    words = [entry._replace(product=replace(entry.product, category="Drop 9")) for entry in skirts.values()]
+    soft = part.part({"skirt": 0.9, "dress": 0.1})
+    for one in words:
+        one.vectors[:, shop.encoder.columns[KIND]] = soft
+    shop.storage.put(words, fingerprint=shop.encoder.fingerprint)
+    read = categories._entries
+
+    def then(catalog: Any, ids: list[str]) -> Any:
+        found = list(read(catalog, ids))
+        once_read(shop, monkeypatch, lambda: (shop.storage.patch("e1", {"price": 9.0}), shop.storage.remove(["e2"])))
+        return found
+
+    monkeypatch.setattr(categories, "_entries", then)
+    assert categories.learn(shop.storage, shop.encoder, ["Drop 9"]) == {"Drop 9": "skirt"}
+    assert shop["e1"].price == 9.0
+    assert "e2" not in shop
+    for name in ("e0", "e1", "e5"):
+        assert kind_in(shop.encoder, stored(shop, name)) == {"skirt": pytest.approx(1)}
 
 
 def test_a_search_knows_the_share_of_products_with_a_kind_and_notices_changes(shop: osoroi.Catalog) -> None:

@@ -81,7 +81,8 @@ def test_training_without_torch_says_what_to_install() -> None:
         ("find", "photo *box"),
         (
             "train",
-            "dataset *out *recipe *resume *feature_cache *backbone *foreground *teacher *photos *validation_share *device "
+            "dataset *out *recipe *resume *feature_cache *backbone *foreground *teacher *photos *validation_share "
+            "*device "
             "**settings",
         ),
         (

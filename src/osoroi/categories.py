@@ -16,6 +16,9 @@ from osoroi.garments.kinds import NAMES
 from osoroi.garments.part import known_kind
 from osoroi.records import Clues, Product
 
+ATTEMPTS = 5
+"""How often products are read again that others change meanwhile; after that the next run learns them."""
+
 AT_ONCE: Final = 256
 """Products that are read and written together."""
 
@@ -130,10 +133,14 @@ def _kind_of(catalog: Storage, encoder: Encoder, product_ids: list[str]) -> str 
 def _write(catalog: Storage, encoder: Encoder, product_ids: list[str], kind: str) -> None:
     clue = Clues(known={kind: 1.0})
     for start in range(0, len(product_ids), AT_ONCE):
-        changed = []
-        for entry in catalog.entries(product_ids[start : start + AT_ONCE]).values():
-            vectors: Float32[np.ndarray, "n d"] = encoder.with_kind(entry.vectors, clue)
-            if not np.array_equal(vectors, entry.vectors):
-                changed.append(entry._replace(vectors=vectors))
-        if changed:
-            catalog.put(changed, fingerprint=encoder.fingerprint)
+        left = product_ids[start : start + AT_ONCE]
+        for _ in range(ATTEMPTS):  # products that others change meanwhile are read again
+            changes = []
+            for entry in catalog.entries(left).values():
+                vectors: Float32[np.ndarray, "n d"] = encoder.with_kind(entry.vectors, clue)
+                still = known_kind(entry.product) is None
+                if still and not np.array_equal(vectors, entry.vectors):
+                    changes.append((entry, entry._replace(vectors=vectors)))
+            left = catalog.put_if_unchanged(changes, fingerprint=encoder.fingerprint) if changes else []
+            if not left:
+                break

@@ -17,7 +17,7 @@ from jaxtyping import Float32
 from osoroi import categories, image
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import Encoder, loader
-from osoroi.errors import REENCODE, BadDataset, BadPhoto, OtherEncoder
+from osoroi.errors import REENCODE, BadDataset, BadPhoto, Busy, OtherEncoder
 from osoroi.image import LIMITS, Limits
 from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value
 
@@ -129,28 +129,31 @@ def update(
 
     Nothing is embedded unless the kind is no longer known, which the photos then have to tell, by ``embed`` or in this
     process: raises BadPhoto, and changes nothing, where they cannot be read. Returns the changed product. Raises
-    NotFound, BadRequest, and OtherEncoder where the catalog has another encoder.
+    NotFound, BadRequest, Busy, and OtherEncoder where the catalog has another encoder.
     """
+    from osoroi.catalog.store.writer import patched
 
     def by_encoder(crops: Sequence[Crop]) -> Float32[np.ndarray, "b d"]:
         return encoder.encode_photos([crop.photo for crop in crops], "shop", boxes=[crop.box for crop in crops])
 
     demand_encoder(catalog, encoder)
     embed = embed or by_encoder
-    before = encoder.clues_of(catalog.get(product_id))
-    unknown = crops_without_kind(catalog, encoder, product_id, changes)
-    pictures = embed(unknown) if unknown else None
-    catalog.patch(product_id, changes)
-    product, crops, vectors = catalog.entries([product_id])[product_id]
-    clue = encoder.clues_of(product)
-    if clue == before:
-        return product
-    if clue.known is not None:
-        vectors = encoder.with_kind(vectors, clue)
-    else:
-        vectors = pictures if pictures is not None and crops == unknown else embed(crops)
-    catalog.put([Entry(product, crops, vectors)], fingerprint=encoder.fingerprint)
-    return product
+    for _ in range(ATTEMPTS):
+        catalog.get(product_id)  # raises NotFound
+        before = catalog.entries([product_id]).get(product_id)
+        if before is None:
+            continue
+        product = patched(before.product, changes)
+        clue = encoder.clues_of(product)
+        if clue == encoder.clues_of(before.product):
+            catalog.patch(product_id, changes)
+            return catalog.get(product_id)
+        known = clue.known is not None
+        vectors = encoder.with_kind(before.vectors, clue) if known else embed(before.crops)
+        after = Entry(product, before.crops, vectors)
+        if not catalog.put_if_unchanged([(before, after)], fingerprint=encoder.fingerprint):
+            return product
+    raise Busy(f"the product {product_id!r} is being changed by others", hint="try again in a moment")
 
 
 def crops_without_kind(

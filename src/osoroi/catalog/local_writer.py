@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from osoroi.catalog.memory.compaction import Compactor, sweep
 from osoroi.catalog.memory.memory_index import MemoryIndex
@@ -48,6 +48,20 @@ class LocalWriter:
                 writer.put(transaction.connection, self.encoder.encoder, one, touched)
                 photos.ensure(folder, one.photos)
         return touched.seq
+
+    def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]:
+        """Put entries of products that stand as they were read, see ``Storage.put_if_unchanged``."""
+        folder = self._pool.folder
+        writer.demand_encoder_of(folder, self.encoder, fingerprint)
+        with database.explained(folder):
+            self._pool.check_identity()
+            prepared = [(before, writer.prepared(folder, self.encoder.dim, after)) for before, after in changes]
+        with self.commit("put") as (transaction, touched):
+            as_read, stale = writer.parted(prepared, transaction)
+            for one in as_read:
+                writer.put(transaction.connection, self.encoder.encoder, one, touched)
+                photos.ensure(folder, one.photos)
+        return stale
 
     def apply(
         self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str

@@ -138,6 +138,14 @@ class Storage(Protocol):
         """
         ...
 
+    def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]:
+        """Put the second of each two entries of a product in the place of the first, in one commit.
+
+        A product that has other metadata or crops by now than the first entry, or is gone, is left out; the ids of
+        these are returned. Raises OtherEncoder as ``put`` does.
+        """
+        ...
+
     def apply(
         self,
         entries: Iterable[Entry],

@@ -63,6 +63,7 @@ class CatalogWriter(Protocol):
 
     def commit(self, kind: str) -> "AbstractContextManager[tuple[ReadTransaction, Touched]]": ...
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int: ...
+    def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]: ...
     def apply(
         self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str
     ) -> int: ...
@@ -149,6 +150,10 @@ class StoredCatalog:
         Photos on disk are remembered by path and SHA-256, others are copied into the folder. Returns the ``seq``.
         """
         return self.writer.put(entries, fingerprint=fingerprint)
+
+    def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]:
+        """Put what follows from what was read, unless others changed it meanwhile, see ``Storage``."""
+        return self.writer.put_if_unchanged(changes, fingerprint=fingerprint)
 
     def apply(
         self,

@@ -1,10 +1,11 @@
 r"""Kinds that a catalog teaches: linear discriminant analysis of features, labelled by the shop's own categories.
 
 Pictures of single garments are told apart badly by a network that knows no shop. The looks of products whose kind the
-shop says tell its other photos, and queries, apart far better (docs/decisions/0017-learned-kinds.md).
+shop says tell its other photos, and queries, apart far better (docs/decisions/0017-wishes.md).
 
 .. math:: \ell_k(x) = x^\top \Sigma^{-1} \mu_k - \tfrac12 \mu_k^\top \Sigma^{-1} \mu_k, \qquad
-          \Sigma = .9\, S_\text{within} + .1\, \tfrac{\operatorname{tr} S_\text{within}}{d} I
+          \Sigma = (1 - s)\, S_\text{within} + s\, \tfrac{\operatorname{tr} S_\text{within}}{d} I, \quad
+          s = \frac{d}{n + d}
 """
 
 from typing import Final, NamedTuple
@@ -14,10 +15,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from osoroi.garments.kinds import NAMES
 
-SHRINKAGE: Final = 0.1
-"""How much of the covariance is that of a sphere, so that few products and many columns still have an inverse."""
-
-TEMPERATURE: Final = 2.0
+TEMPERATURE: Final = 4.0
 """Likelihoods are divided by this, because classes of garments are no Gaussians and looks are not independent."""
 
 FLOOR: Final = 1e-4
@@ -70,8 +68,8 @@ def learn(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) 
     """The classifier of products with these features, whose kinds stand at the columns ``labels`` of the part; -1 where
     the kind is not known. None where fewer than two kinds, or too few products, can be learned from.
 
-    >>> features = np.repeat(np.eye(2, dtype=np.float32), 60, axis=0)
-    >>> learned = learn(features, np.repeat([4, 7], 60))
+    >>> features = np.repeat(np.eye(2, dtype=np.float32), 100, axis=0)
+    >>> learned = learn(features, np.repeat([4, 7], 100))
     >>> learned.columns.tolist(), learned.likelihoods(features[[0, -1]]).argmax(1).tolist()
     ([4, 7], [0, 1])
     """
@@ -85,7 +83,8 @@ def learn(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) 
     apart = rows - means[names]
     within = apart.T @ apart / len(rows)
     dim = len(within)
-    within = (1 - SHRINKAGE) * within + (SHRINKAGE * np.trace(within) / dim + 1e-9) * np.eye(dim)
+    shrinkage = dim / (len(rows) + dim)  # few products say little of many columns
+    within = (1 - shrinkage) * within + (shrinkage * np.trace(within) / dim + 1e-9) * np.eye(dim)
     weights = np.linalg.solve(within, means.T)
     return LearnedKinds(columns.astype(np.int64), weights, -0.5 * (means.T * weights).sum(axis=0))
 
@@ -97,7 +96,7 @@ def sharpened(
 
     Kinds that were not learned keep their probability; those that were share theirs anew.
 
-    >>> learned = learn(np.repeat(np.eye(2, dtype=np.float32), 60, axis=0), np.repeat([0, 1], 60))
+    >>> learned = learn(np.repeat(np.eye(2, dtype=np.float32), 100, axis=0), np.repeat([0, 1], 100))
     >>> unsure = np.sqrt(np.array([[0.4, 0.4, 0.2]], np.float32))
     >>> [round(float(share), 2) for share in sharpened(learned, np.array([[0, 1]], np.float32), unsure)[0] ** 2]
     [0.0, 0.8, 0.2]

@@ -52,8 +52,8 @@ class Candidates(NamedTuple):
 
 
 class TurnedQuery(NamedTuple):
-    """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of all vectors that
-    lie in the lists up to each."""
+    """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of the vectors
+    that lie in the lists up to each."""
 
     vector: Float32[np.ndarray, "r"]
     centroid_scores: Float32[np.ndarray, "l"]

@@ -18,7 +18,7 @@ from osoroi.catalog.store import validation
 from osoroi.catalog.store.photos import StoredPhoto, hash_of, remembered
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import EncoderRow, StoredEncoder, checksum
-from osoroi.catalog.store.writer import Prepared, Touched, demand_encoder_of, patched, record, taken
+from osoroi.catalog.store.writer import Prepared, Touched, demand_encoder_of, parted, patched, record, taken
 from osoroi.errors import Busy
 from osoroi.records import Product, Source, Value
 
@@ -81,6 +81,25 @@ class PostgresWriter:
                 rows.put(one)
             rows.flush()
         return touched.seq
+
+    def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]:
+        """Put entries of products that stand as they were read, see ``Storage.put_if_unchanged``."""
+        demand_encoder_of(self._pool.address, self.encoder, fingerprint)
+        with explained(self._pool.address):
+            prepared = [(before, self._prepared(after)) for before, after in changes]
+        return self._again(lambda: self._put_if_unchanged(prepared))
+
+    def _put_if_unchanged(self, prepared: Sequence[tuple[Entry, Prepared]]) -> list[str]:
+        ids = [before.product.product_id for before, _ in prepared]
+        with self.commit("put", ids) as (transaction, touched):
+            as_read, stale = parted(prepared, transaction)
+            rows = ChangedRows(transaction, self.encoder.encoder, touched)
+            names = [one.product.product_id for one in as_read]
+            rows.load(names, [crop.crop_id for one in as_read for crop in one.crops], names_of(as_read))
+            for one in as_read:
+                rows.put(one)
+            rows.flush()
+        return stale
 
     def apply(
         self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str

@@ -310,6 +310,22 @@ def remove(connection: Connection, product_id: str, touched: Touched) -> bool:
     return True
 
 
+def parted(
+    prepared: Iterable[tuple[Entry, Prepared]], transaction: ReadTransaction
+) -> tuple[list[Prepared], list[str]]:
+    """What was prepared for products that stand as they were read, and the ids of the others."""
+    changes = list(prepared)
+    now = transaction.get_many([before.product.product_id for before, _ in changes])
+    as_read, stale = [], []
+    for before, one in changes:
+        product, crops = now.get(before.product.product_id, (None, []))
+        if product == before.product and list(crops) == list(before.crops):
+            as_read.append(one)
+        else:
+            stale.append(before.product.product_id)
+    return as_read, stale
+
+
 def patched(product: Product, changes: Mapping[str, Value]) -> Product:
     """A product with some of its metadata changed.
 
