@@ -132,7 +132,6 @@ def test_looks_that_say_nothing_of_kinds_hardly_move_a_picture(encoder: Encoder)
     picture = np.repeat(part({"top": 0.7, "bag": 0.3})[None], 200, axis=0)
     after = learned.sharpened(fitted, unit(rng.normal(size=(200, start))), picture) ** 2
     assert (after[:, TOP] > after[:, BAG]).mean() > 0.8
-    assert after[:, TOP].min() > 0.2
 
 
 # -------------------------------------------------------------------- categories against photos

@@ -36,10 +36,10 @@ def jpeg(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-SNAP = jpeg(outfits(0, 0).photo)
-"""Somebody in a dotted blouse, dark red trousers and shoes."""
+SNAP = jpeg(outfits(1, 26).photo)
+"""Somebody in a light blue top, orange trousers and grey shoes, whose kinds are clear however a browser encodes the photo."""
 
-CLOTHES = {"BLOUSE": (208, 200, 180), "TROUSERS": (126, 27, 52), "SHOES": (97, 102, 89)}
+CLOTHES = {"BLOUSE": (162, 198, 228), "TROUSERS": (224, 115, 40), "SHOES": (97, 102, 106)}
 """Products in the colours of what is worn."""
 
 

@@ -52,7 +52,7 @@ class Candidates(NamedTuple):
 
 
 class TurnedQuery(NamedTuple):
-    """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of the vectors
+    """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of vectors
     that lie in the lists up to each."""
 
     vector: Float32[np.ndarray, "r"]
