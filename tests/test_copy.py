@@ -98,6 +98,19 @@ def test_what_is_written_meanwhile_is_copied_too(place, tmp_path):
     assert answers(first) == answers(place)
 
 
+def test_a_crop_of_a_product_that_is_gone_comes_to_its_new_one(place, tmp_path):
+    first = tmp_path / "first"
+    create(first, entry("a", [1, 0, 0, 0]), entry("z", [0, 1, 0, 0], attributes={"sale": True})).close()
+    copy(first, place)
+    with open_catalog(first) as catalog:
+        catalog.remove(["a"])
+        one = entry("b", [2, 0, 0, 0])
+        put(catalog, one._replace(crops=[replace(one.crops[0], crop_id="a/0")]))
+    copied = copy(first, place)
+    assert (copied.put, copied.removed) == (1, 1)
+    assert answers(first) == answers(place)
+
+
 def test_a_catalog_with_products_of_its_own_is_never_overwritten(place, tmp_path):
     first, other = tmp_path / "first", tmp_path / "other"
     shop(first, tmp_path)

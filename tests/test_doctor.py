@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from osoroi.catalog.address import place_of
+from osoroi.catalog.opening import create_catalog
 from osoroi.cli import main
 from osoroi.doctor import installation, service, stored
 from osoroi.encoder import Encoder
@@ -57,6 +59,20 @@ def test_a_catalog_of_another_encoder_and_one_that_is_none_fail(tmp_path):
     done, statuses = doctor(tmp_path / "nothing")
     assert (done.exit_code, statuses["catalog"]) == (1, "fail")
     assert statuses["packages"] == "ok"  # and the rest is looked at all the same
+
+
+def test_a_catalog_in_postgresql_is_opened_and_its_password_is_never_shown(postgres_address):
+    encoder = Encoder.open()
+    create_catalog(place_of(postgres_address), fingerprint=encoder.fingerprint, dim=encoder.dim).close()
+    done, statuses = doctor(postgres_address)
+    assert (done.exit_code, statuses["catalog"], statuses["encoder"]) == (0, "ok", "ok"), done.stdout
+    assert "writable" not in statuses, "what is asked of a folder"
+    for address in (f"{postgres_address}_none", "postgresql://ann:pass%20word@127.0.0.1:1/shops"):
+        done, statuses = doctor(address)
+        assert (done.exit_code, statuses["catalog"]) == (1, "fail")
+        assert "the catalog postgresql://" in done.stdout or "no catalog at postgresql://" in done.stdout
+        assert "pass%20word" not in done.output
+        assert "pass word" not in done.output
 
 
 def test_packages_that_are_old_or_missing_fail():

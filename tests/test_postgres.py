@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -19,6 +20,7 @@ from osoroi.catalog.postgres.catalog import PostgresCatalog, bring_up_to_date
 from osoroi.catalog.postgres.connection import PostgresConnection
 from osoroi.catalog.postgres.follower import POLL_S, Follower
 from osoroi.catalog.postgres.pool import PostgresPool
+from osoroi.catalog.postgres.transaction import PostgresTransaction
 from osoroi.catalog.store.photos import hash_of
 from osoroi.cli import main
 from osoroi.errors import BadCatalog, BadRequest, CatalogReplaced, CatalogUnavailable
@@ -127,6 +129,27 @@ def test_two_writers_that_claim_one_crop_cannot_both_have_it(catalog, place):
     assert sorted(map(str, outcomes))[0] == "1"
     assert "belongs to product" in sorted(map(str, outcomes))[1]
     assert len(catalog) == 1
+
+
+def test_a_crop_whose_owner_is_removed_while_it_is_claimed_is_refused_in_words(catalog, place, monkeypatch):
+    put(catalog, entry("a", [1, 0, 0, 0]))
+    claim = entry("b", [2, 0, 0, 0])
+    claim = claim._replace(crops=[replace(claim.crops[0], crop_id="a/0")])
+    with open_catalog(place) as other:
+        read = PostgresTransaction.all
+
+        def after_a_removal(self, statement, *values):  # the crops were read, and this is the statement behind them
+            if "crop" in statement or "FROM products WHERE product =" in statement or "FROM vectors" in statement:
+                monkeypatch.undo()
+                other.remove(["a"])
+            return read(self, statement, *values)
+
+        monkeypatch.setattr(PostgresTransaction, "all", after_a_removal)
+        with pytest.raises(BadRequest, match="belongs to product 'a'"):
+            put(catalog, claim)
+    assert catalog.product_ids() == []
+    put(catalog, claim)
+    assert (found(catalog), check(place)) == ("b", [])
 
 
 class Silent(PostgresPool):

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from osoroi.catalog.address import Place
 from osoroi.cli import options, text
 from osoroi.cli.serve import PORT
 from osoroi.doctor.finding import Finding, explained
 
 
 @click.command()
-@click.argument("catalog", required=False, type=click.Path(path_type=Path))
+@click.argument("catalog", required=False, type=options.CATALOG)
 @options.encoder
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the service shall listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port of the service.")
@@ -23,7 +24,7 @@ from osoroi.doctor.finding import Finding, explained
 @click.option("--url", help="Address of a service that runs, as its visitors write it: looks through the proxy.")
 @options.as_json
 def command(
-    catalog: Path | None,
+    catalog: Place | None,
     encoder: Path | None,
     host: str,
     port: int,
@@ -39,6 +40,7 @@ def command(
     \b
     osoroi doctor
     osoroi doctor shop --keys keys.toml --url https://shop.example/find/
+    osoroi doctor 'postgresql://user@host/db?schema=shop'
     """
     findings: list[Finding] = []
     for finding in results(catalog, encoder, host, port, keys, settings, url):
@@ -53,7 +55,7 @@ def command(
 
 
 def results(
-    catalog: Path | None,
+    catalog: Place | None,
     encoder: Path | None,
     host: str,
     port: int,

@@ -1,4 +1,4 @@
-"""A catalog: whether it can be read and written, on a disk with room, and fits its encoder."""
+"""A catalog: whether it can be opened and fits its encoder; one in a folder, whether it is on a disk with room, too."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from osoroi import files
-from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.address import Place
+from osoroi.catalog.opening import open_catalog, open_encoder
 from osoroi.doctor.finding import Finding
-from osoroi.encoder import Encoder, beside
 from osoroi.errors import REENCODE
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs")
@@ -25,23 +25,24 @@ SAMPLE = 200
 MOUNTS = Path("/proc/self/mounts")
 
 
-def findings(folder: Path, encoder: Path | None = None) -> Iterator[Finding]:
+def findings(place: Place, encoder: Path | None = None) -> Iterator[Finding]:
     """Everything about one catalog."""
-    with LocalCatalog.open(folder, readonly=True) as catalog:
+    with open_catalog(place, readonly=True) as catalog:
         info = catalog.info()
         yield Finding("catalog", "ok", f"{len(catalog):,} products, {info.bytes / 1e6:,.1f} MB")
         fingerprint, changed_s = catalog.fingerprint, info.changed_s
-    yield writable(folder)
-    yield room(folder, info.bytes, shutil.disk_usage(folder).free)
-    yield file_system(folder)
-    yield locks(folder)
+    if isinstance(place, Path):
+        yield writable(place)
+        yield room(place, info.bytes, shutil.disk_usage(place).free)
+        yield file_system(place)
+        yield locks(place)
     yield clock(changed_s, time.time())
-    yield fits(folder, encoder, fingerprint)
+    yield fits(place, encoder, fingerprint)
 
 
-def titles(folder: Path) -> list[str]:
+def titles(place: Place) -> list[str]:
     """Titles of some products."""
-    with LocalCatalog.open(folder, readonly=True) as catalog:
+    with open_catalog(place, readonly=True) as catalog:
         return [product.title for product in islice(catalog.products(), SAMPLE)]
 
 
@@ -106,9 +107,9 @@ def clock(changed_s: float | None, now_s: float) -> Finding:
     return Finding("last change", "ok", f"{(now_s - (changed_s or now_s)) / 86400:,.1f} days ago")
 
 
-def fits(folder: Path, given: Path | None, fingerprint: str) -> Finding:
+def fits(place: Place, given: Path | None, fingerprint: str) -> Finding:
     """Whether the encoder that a service would use made the catalog's vectors."""
-    encoder: Encoder = beside.open_for(folder, given)
+    encoder = open_encoder(place, given)
     if encoder.fingerprint != fingerprint:
         text = f"{encoder.fingerprint[:12]}, and the catalog holds vectors of {fingerprint[:12]}"
         return Finding("encoder", "fail", text, REENCODE)

@@ -101,7 +101,11 @@ def _made(target: Place, encoder: StoredEncoder) -> StoredCatalog:
 def _pass(
     old: StoredCatalog, new: StoredCatalog, size: int, on_progress: Callable[[int], None]
 ) -> tuple[set[str], list[str]]:
-    """Compare every product; those that were put because they differed, and those that were removed."""
+    """Compare every product; those that were put because they differed, and those that were removed.
+
+    What is gone goes first, since its crops may be another product's now; and what goes meanwhile at the end.
+    """
+    gone = _without(old, new)
     ids, different = _by_age(old), set()
     for start in range(0, len(ids), size):
         chunk = ids[start : start + size]
@@ -111,7 +115,12 @@ def _pass(
             new.put([_carried(old, entry) for entry in wanted], fingerprint=new.fingerprint)
             different |= {entry.product.product_id for entry in wanted}
         on_progress(min(start + size, len(ids)))
-    return different, new.remove(sorted(set(new.product_ids()) - set(old.product_ids())))
+    return different, gone + _without(old, new)
+
+
+def _without(old: StoredCatalog, new: StoredCatalog) -> list[str]:
+    """Remove products that the source does not hold."""
+    return new.remove(sorted(set(new.product_ids()) - set(old.product_ids())))
 
 
 def _by_age(catalog: StoredCatalog) -> list[str]:

@@ -43,8 +43,10 @@ PUT_CROP = _put("crops", "crop", CropRow._fields)
 PUT_FACT = "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)"
 ADD_KIND = "UPDATE names SET kinds = kinds || ' ' || ? WHERE name_id = ? AND NOT ? = ANY(string_to_array(kinds, ' '))"
 CROPS = (
-    "SELECT * FROM crops WHERE crop_id = ANY(?) OR product IN (SELECT product FROM products WHERE product_id = ANY(?))"
+    "SELECT crops.*, products.product_id FROM crops JOIN products USING (product) WHERE crop_id = ANY(?)"
+    " OR crops.product = ANY(ARRAY(SELECT product FROM products WHERE product_id = ANY(?)))"
 )
+"""Crops with their owners, in one statement: a later one may see that another writer has removed an owner."""
 NAMES = "SELECT name, name_id, kinds FROM names WHERE name = ANY(?)"
 KEYS = (
     "SELECT ARRAY(SELECT nextval('product_keys') FROM generate_series(1, ?)),"
@@ -82,12 +84,11 @@ class ChangedRows:
             of_crops = read.connection.execute(CROPS, (wanted, ids))
             of_names = read.connection.execute(NAMES, (list(names),))
         products = [ProductRow._make(row[: len(ProductRow._fields)]) for row in of_products]
-        crops = [CropRow._make(row) for row in of_crops]
+        owned = [(CropRow._make(row), owner) for *row, owner in of_crops]
+        crops = [row for row, _ in owned]
         self.products = {row.product_id: row for row in products}
         self.crops = {row.crop_id: row for row in crops}
-        self.owners = {row.product: row.product_id for row in products}
-        if others := list({row.product for row in crops} - set(self.owners)):
-            self.owners |= dict(read.all("SELECT product, product_id FROM products WHERE product = ANY(?)", others))
+        self.owners = {row.product: row.product_id for row in products} | {row.product: owner for row, owner in owned}
         self.names = {name: (number, kinds) for name, number, kinds in of_names}
         again = set(wanted)
         slots = [slot(self.encoder, row.crop) for row in crops if row.crop_id in again]
