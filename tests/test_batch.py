@@ -87,6 +87,23 @@ def test_a_product_without_photos_keeps_them_and_gets_exactly_this_metadata(addr
     assert (catalog.vectors(["P1/0"]) == vectors).all()
 
 
+def test_a_mistake_of_ours_in_one_line_stops_no_other(address, catalog, monkeypatch, caplog):
+    patch = catalog.patch
+
+    def broken(product_id: str, changes: Any) -> Any:
+        if product_id == "P2":
+            raise KeyError("secret")
+        return patch(product_id, changes)
+
+    monkeypatch.setattr(catalog, "patch", broken)
+    answers = send(address, *({"product_id": f"P{number}", "price": number} for number in (1, 2, 3)), method="PATCH")
+    mistake = {"error": "the service made a mistake", "hint": "its log says more"}
+    assert [one["status"] for one in answers] == [200, 500, 200]
+    assert answers[1] == {"line": 2, "product_id": "P2", "status": 500, **mistake}
+    assert [catalog.get(one).price for one in ("P1", "P2", "P3")] == [1, 5900, 3]
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [KeyError]
+
+
 def test_patching_lines_changes_what_is_sent(address, catalog):
     lines = [{"product_id": "P1", "price": 1}, {"product_id": "P2", "price": 2}, {"product_id": "none", "price": 3}]
     answers = send(address, *lines, {"product_id": "P3"}, method="PATCH")

@@ -10,6 +10,7 @@ both would wait for each other.
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ from osoroi.server.api import photos, routes, schemas
 from osoroi.server.api.routes import REFUSALS, body_schema, check_id, parsed, product_of, shortened
 from osoroi.server.body import STEP_BYTES, Line, Lines
 from osoroi.server.service import Service
+
+log = logging.getLogger("osoroi.server")
 
 NDJSON = "application/x-ndjson"
 TYPES = (NDJSON, "application/jsonl", "application/x-jsonlines")
@@ -163,6 +166,9 @@ class Batch(Response):
         except (OsoroiError, TimeoutError) as error:
             refused = error if isinstance(error, OsoroiError) else TooMuch("no time was left", hint="send it again")
             answer |= {"status": outcome(refused)[1], "error": shortened(refused.what), "hint": shortened(refused.hint)}
+        except Exception:  # a mistake of ours stops no other line
+            log.exception("a line of a batch failed")  # without the line, which is the client's
+            answer |= {"status": 500, **routes.MISTAKE}
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
 
 
