@@ -18,7 +18,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from osoroi.errors import BadRequest, NotFound, OsoroiError, TooLarge, TooMuch, outcome
+from osoroi.errors import BadRequest, NotFound, OsoroiError, TooMuch, outcome
 from osoroi.records import Box, Product, Value
 from osoroi.server import forms
 from osoroi.server.admitted import ReadRoute, WriteRoute, service_of
@@ -144,12 +144,8 @@ class Batch(Response):
                 work.cancel()
 
     async def _work(self) -> None:
-        settings = self.service.settings
         try:
-            async for line in Lines(self.request, settings, self.service.memory).read():
-                if line.number > settings.lines:
-                    self._answers.put_nowait(await self._answer(_beyond(line.number, settings.lines)))
-                    return
+            async for line in Lines(self.request, self.service.settings, self.service.memory).read():
                 self._answers.put_nowait(await self._answer(line))
         except ClientDisconnect:
             return  # nobody reads an answer, and the line that was cut is none
@@ -170,11 +166,6 @@ class Batch(Response):
             log.exception("a line of a batch failed")  # without the line, which is the client's
             answer |= {"status": 500, **routes.MISTAKE}
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
-
-
-def _beyond(number: int, most: int) -> Line:
-    hint = "send the lines from here on in another request"
-    return Line(number, b"", TooLarge(f"a batch has {most} lines at most", hint=hint))
 
 
 async def _put(service: Service, content: bytes, answer: dict[str, Any]) -> None:
