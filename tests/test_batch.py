@@ -1,5 +1,6 @@
 """Many products in one request: line by line, in order, durable, within limits."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -14,9 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from clients import connected
 from osoroi.catalog.local import LocalCatalog
+from osoroi.server.body import Lines
+from osoroi.server.limits import MemoryBudget
 from osoroi.server.settings import Settings
 from shop import BLUE, GREEN, RED, SeeingEncoder, fill, goods, picture, serving
 
@@ -87,6 +91,23 @@ def test_a_product_without_photos_keeps_them_and_gets_exactly_this_metadata(addr
     assert (catalog.vectors(["P1/0"]) == vectors).all()
 
 
+def test_a_mistake_of_ours_in_one_line_stops_no_other(address, catalog, monkeypatch, caplog):
+    patch = catalog.patch
+
+    def broken(product_id: str, changes: Any) -> Any:
+        if product_id == "P2":
+            raise KeyError("secret")
+        return patch(product_id, changes)
+
+    monkeypatch.setattr(catalog, "patch", broken)
+    answers = send(address, *({"product_id": f"P{number}", "price": number} for number in (1, 2, 3)), method="PATCH")
+    mistake = {"error": "the service made a mistake", "hint": "its log says more"}
+    assert [one["status"] for one in answers] == [200, 500, 200]
+    assert answers[1] == {"line": 2, "product_id": "P2", "status": 500, **mistake}
+    assert [catalog.get(one).price for one in ("P1", "P2", "P3")] == [1, 5900, 3]
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [KeyError]
+
+
 def test_patching_lines_changes_what_is_sent(address, catalog):
     lines = [{"product_id": "P1", "price": 1}, {"product_id": "P2", "price": 2}, {"product_id": "none", "price": 3}]
     answers = send(address, *lines, {"product_id": "P3"}, method="PATCH")
@@ -147,6 +168,59 @@ def test_a_batch_has_a_number_of_lines_and_the_answer_says_where_to_go_on(addres
     assert [one["status"] for one in answers] == [200] * 20 + [413]
     assert answers[-1]["hint"] == "send the lines from here on in another request"
     assert catalog.get("P1").price == 19
+
+
+def test_empty_lines_count_too(address, catalog):
+    answers = send(address, *[b""] * 19, {"product_id": "P1", "price": 1}, method="PATCH")
+    assert [(one["line"], one["status"]) for one in answers] == [(20, 200)]
+    answers = send(address, *[b""] * 20, {"product_id": "P1", "price": 2}, method="PATCH")
+    assert [(one["line"], one["status"]) for one in answers] == [(21, 413)]
+    start = time.monotonic()
+    answers = send(address, b"\n" * 10_000, method="PATCH")
+    assert [(one["line"], one["status"]) for one in answers] == [(21, 413)]
+    assert time.monotonic() - start < 5
+    assert catalog.get("P1").price == 1
+
+
+def test_empty_lines_do_not_keep_a_batch_alive(address):
+    with connected(address) as connection:
+        connection.sendall(
+            b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/x-ndjson\r\n\r\n"
+        )
+        until(connection, b"\r\n\r\n")
+        connection.settimeout(0.5)
+        answer = b""
+        for _ in range(8):
+            connection.sendall(b"1\r\n\n\r\n")
+            with contextlib.suppress(TimeoutError):
+                answer += connection.recv(4096)
+            if b'"status":408' in answer:
+                return
+        raise AssertionError(answer)
+
+
+def test_other_requests_have_their_turn_between_many_lines():
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"\n" * 5000, "more_body": False}
+
+    async def turns() -> int:
+        request = Request({"type": "http", "method": "PATCH", "headers": []}, receive)
+        lines = Lines(request, Settings(lines=10_000), MemoryBudget(10**6))
+        count, done = 0, asyncio.Event()
+
+        async def read() -> None:
+            assert [line async for line in lines.read()] == []
+            done.set()
+
+        task = asyncio.create_task(read())
+        while not done.is_set():
+            await asyncio.sleep(0)
+            count += 1
+        await task
+        return count
+
+    assert asyncio.run(turns()) > 10
 
 
 def test_a_line_that_does_not_come_ends_the_batch_and_what_came_stays(address, catalog):

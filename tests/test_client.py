@@ -194,13 +194,14 @@ class Scripted(http.server.ThreadingHTTPServer):
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_PUT = do_GET  # noqa: N815
+            do_PUT = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen: list[str] = seen
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.transports: list[Transport] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -211,8 +212,7 @@ class Scripted(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def transport(self, slept: list[float], retries: int = 3) -> Transport:
-        url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.transports.append(Transport(url, key=None, timeout_s=5.0, retries=retries, sleep=slept.append))
+        self.transports.append(Transport(self.url, key=None, timeout_s=5.0, retries=retries, sleep=slept.append))
         return self.transports[-1]
 
 
@@ -253,6 +253,24 @@ def test_an_answer_that_is_not_ours_is_an_error_of_its_status():
             transport.request("GET", "/x")
         with pytest.raises(osoroi.OsoroiError, match="tea; pot"):
             transport.request("GET", "/x")
+
+
+def test_a_redirect_is_no_success_and_says_where_it_leads():
+    moved = (301, {"Location": "https://shop.example/v1"}, b"<html>")
+    with Scripted(moved, moved) as service, osoroi.Client(service.url) as client:
+        with pytest.raises(CatalogUnavailable, match=r"status 301 .* 'https://shop.example/v1'; make the client with"):
+            client.remove("P1")
+        with pytest.raises(CatalogUnavailable, match="status 301"):
+            client.count()
+
+
+def test_an_answer_that_is_no_json_shows_what_came():
+    page = (200, {}, b"<html>Welcome")
+    with Scripted(page, page) as service, osoroi.Client(service.url) as client:
+        with pytest.raises(CatalogUnavailable, match="is no JSON: b'<html>Welcome'; is this the address"):
+            client.count()
+        with pytest.raises(CatalogUnavailable, match="is no JSON"):
+            client.add({"product_id": "p", "photo": picture(RED)})
 
 
 def test_lines_for_which_there_was_no_room_are_sent_again():

@@ -3,7 +3,10 @@
 import json
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from click.testing import CliRunner, Result
 from starlette.testclient import TestClient
 
 from osoroi.cli import main
+from osoroi.cli.keys import new
 from osoroi.errors import BadRequest, NotFound
 from osoroi.search import Searcher
 from osoroi.server import app, keyring
@@ -132,6 +136,10 @@ def test_open_reads_open_searching_and_not_the_metrics():
         ('[[key]]\nname = "a"\nsha256 = "{0}"\nrights = ["root"]', "rights other than"),
         ('[[key]]\nname = "a"\nsha256 = "{0}"\nrights = ["search"]\nexpires = 2027-01-01', "no time with a zone"),
         ('[[key]]\nname = "a"\nsha256 = "{0}"\nrights = ["search"]\nexpired = 1', "'expired', which means nothing"),
+        (
+            '[[key]]\nname = "a"\nsha256 = "{0}"\nrights = ["search"]\nexpires = 9999-12-31T23:59:59-12:00',
+            "expires of key 1 of .* is not between 1970 and 9999",
+        ),
         ("\x00", "are no TOML"),
         ("", "hold no key"),
     ],
@@ -146,3 +154,60 @@ def test_keys_come_from_a_file_or_the_environment_and_not_from_both():
     key = Key("a", "0" * 64, ("search",))
     with pytest.raises(BadRequest, match="from a file, or as a read key and a write key"):
         Settings(keys=(key,), read_key="r" * 16, write_key="w" * 16)
+
+
+def test_more_keys_than_a_file_may_hold_are_refused_before_it_is_written(tmp_path):
+    file = tmp_path / "keys.toml"
+    keyring.write(file, [Key(f"n{number}", "0" * 64, ("search",)) for number in range(keyring.MOST_KEYS)])
+    for words in (("new", file, "more"), ("rotate", file, "n1")):
+        refused = osoroi("keys", *words)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "would be 201; 200 is the most; remove some: osoroi keys remove" in refused.stderr
+    assert osoroi("keys", "remove", file, "n1").exit_code == 0
+    made(file, "more", "search")
+
+
+def test_two_changes_at_once_are_both_kept(tmp_path, monkeypatch):
+    file = tmp_path / "keys.toml"
+    made(file, "first", "search")
+    reads, inside = keyring.read, threading.Event()
+
+    def slow(place: Path) -> tuple[Key, ...]:
+        keys = reads(place)
+        inside.set()
+        time.sleep(0.3)
+        return keys
+
+    monkeypatch.setattr(keyring, "read", slow)
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(lambda: new.callback(file, "one", ("search",), None))  # type: ignore[misc]
+        inside.wait(5)
+        other = threads.submit(lambda: new.callback(file, "other", ("search",), None))  # type: ignore[misc]
+        one.result()
+        other.result()
+    assert {key.name for key in reads(file)} == {"first", "one", "other"}
+
+
+def test_a_change_that_another_one_keeps_waiting_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(keyring, "WAIT_S", 0.05)
+    with keyring.changing(tmp_path / "keys.toml"):
+        refused = osoroi("keys", "new", tmp_path / "keys.toml", "a")
+    assert (refused.exit_code, "another process changes the keys" in refused.stderr) == (1, True)
+    assert osoroi("keys", "new", tmp_path / "none" / "keys.toml", "a").exit_code == 2
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "keys.toml").symlink_to(tmp_path / "real.toml")
+    made(tmp_path / "keys.toml", "a", "search")
+    made(tmp_path / "keys.toml", "b", "search")
+    assert (tmp_path / "keys.toml").is_symlink()
+    assert len(keyring.read(tmp_path / "real.toml")) == 2
+
+
+def test_a_second_key_of_a_name_is_said_to_be_one(tmp_path):
+    made(tmp_path / "keys.toml", "a", "search")
+    done = osoroi("keys", "new", tmp_path / "keys.toml", "a")
+    assert done.exit_code == 0
+    assert f"there are 2 keys called a now; to replace one: osoroi keys rotate {tmp_path}" in done.stderr

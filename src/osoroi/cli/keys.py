@@ -45,8 +45,13 @@ def new(file: Path, name: str, rights: tuple[Right, ...], days: float | None) ->
     osoroi keys new keys.toml prometheus --rights metrics
     """
     secret, key = keyring.create(name, tuple(dict.fromkeys(rights)), days=days)
-    keyring.write(file, [*(keyring.read(file) if file.exists() else ()), key])
+    with keyring.changing(file):
+        keys = [*(keyring.read(file) if file.exists() else ()), key]
+        keyring.write(file, keys)
     text.show(secret)
+    same = sum(other.name == name for other in keys)
+    if same > 1:
+        text.warn(f"there are {same} keys called {name} now; to replace one: osoroi keys rotate {file} {name}")
 
 
 @command.command("rotate")
@@ -59,8 +64,9 @@ def rotate(file: Path, name: str, days: float) -> None:
     \b
     osoroi keys rotate keys.toml widget --days 7
     """
-    secret, keys = keyring.rotated(keyring.read(file), name, days=days)
-    keyring.write(file, keys)
+    with keyring.changing(file):
+        secret, keys = keyring.rotated(keyring.read(file), name, days=days)
+        keyring.write(file, keys)
     text.show(secret)
 
 
@@ -74,12 +80,13 @@ def remove(file: Path, name: str, expired: bool) -> None:
     \b
     osoroi keys remove keys.toml widget
     """
-    keys = keyring.read(file)
     now_s = datetime.now(UTC).timestamp()
-    rest = [key for key in keys if key.name != name or (expired and key.is_valid(now_s))]
-    if len(rest) == len(keys):
-        raise NotFound(f"{file} holds no such key {name!r}", hint=f"list them with: osoroi keys list {file}")
-    keyring.write(file, rest)
+    with keyring.changing(file):
+        keys = keyring.read(file)
+        rest = [key for key in keys if key.name != name or (expired and key.is_valid(now_s))]
+        if len(rest) == len(keys):
+            raise NotFound(f"{file} holds no such key {name!r}", hint=f"list them with: osoroi keys list {file}")
+        keyring.write(file, rest)
     text.warn(f"removed {len(keys) - len(rest)}; the service notices on SIGHUP")
 
 

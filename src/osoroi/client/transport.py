@@ -46,8 +46,12 @@ class Answer(NamedTuple):
     content: bytes
 
     def json(self) -> Any:
-        """The content as JSON."""
-        return json.loads(self.content)
+        """The content as JSON. Raises CatalogUnavailable where something else came."""
+        return _json(self.content)
+
+    def lines(self) -> list[Any]:
+        """Each line of the content as JSON. Raises CatalogUnavailable where something else came."""
+        return [_json(line) for line in self.content.splitlines()]
 
 
 class Transport:
@@ -116,7 +120,7 @@ class Transport:
                     raise self._unreachable(error) from error
                 self._sleep(wait_s)
                 continue
-            if answer.status < 400:
+            if 200 <= answer.status < 300:
                 return answer
             refused = self.error_of(answer)
             wait_s = next(waits, None) if answer.status == 503 else None
@@ -135,8 +139,14 @@ class Transport:
 
     def error_of(self, answer: Answer) -> OsoroiError:
         """The error that an answer says."""
+        if 300 <= answer.status < 400:
+            elsewhere = answer.headers.get("Location", "")
+            return CatalogUnavailable(
+                f"{self.url} answered with status {answer.status} and sends clients to {elsewhere!r:.300}",
+                hint="make the client with the address at which the service itself answers",
+            )
         try:
-            said = answer.json()
+            said = json.loads(answer.content)
             what, hint = str(said["error"]), str(said["hint"])
         except (ValueError, KeyError, TypeError):
             what, hint = f"{self.url} answered with status {answer.status}", "is this the address of the service?"
@@ -210,6 +220,15 @@ def retry_after_s(answer: Answer) -> float:
         return min(LONGEST_WAIT_S, max(0.0, float(answer.headers.get("Retry-After", "0"))))
     except ValueError:
         return 0.0
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise CatalogUnavailable(
+            f"the answer is no JSON: {content[:80]!r}", hint="is this the address of the service?"
+        ) from None
 
 
 def _reason(error: Exception) -> str:

@@ -83,7 +83,7 @@ def _send(batch: list[tuple[str, bytes]], transport: Transport, sent: Sent) -> N
     while batch:
         body = b"".join(line for _, line in batch)
         answer = transport.request("PUT", "/v1/products", body=body, content_type=NDJSON)
-        answers = [json.loads(line) for line in answer.content.splitlines()]
+        answers = answer.lines()
         if len(answers) != len(batch):
             raise CatalogUnavailable(
                 f"{transport.url} answered {len(answers)} of {len(batch)} lines", hint="send the products again"

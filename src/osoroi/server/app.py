@@ -141,7 +141,7 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 async def _broken(request: Request, error: Exception) -> Response:
     """A mistake of ours: its trace goes to the log, nothing of it to the client. This answer passes no middleware."""
-    response = routes.to_json({"error": "the service made a mistake", "hint": "its log says more"}, 500)
+    response = routes.to_json(routes.MISTAKE, 500)
     origin = request.headers.get("origin", "")
     if origin in request.app.state.service.settings.allow_origins:
         origins.allow(response.headers, origin)

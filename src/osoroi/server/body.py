@@ -18,6 +18,9 @@ from osoroi.server.settings import Settings
 STEP_BYTES = 64 * 2**10
 """Bytes that are parsed at once on the event loop. Longer bodies of one piece are parsed on a thread."""
 
+STEP_LINES = 256
+"""Lines after which other requests have their turn."""
+
 
 @dataclass
 class Body:
@@ -113,6 +116,7 @@ class Lines:
         self.request = request
         self.seconds = settings.upload_s
         self.limit = settings.body_bytes * 4 // 3 + settings.field_bytes  # photos are longer in base64
+        self.most = settings.lines
         self.budget = budget
         self._number = 1
         self._pieces: list[bytes] = []
@@ -121,7 +125,8 @@ class Lines:
 
     async def read(self) -> AsyncIterator[Line]:
         """Each line that is not empty. One that is too long is passed over to its end, and has an error. A line that
-        does not arrive in time is the last one, with an error. Raises ClientDisconnect where the client is gone."""
+        does not arrive in time is the last one, with an error, and so is one beyond the limit of lines; empty lines
+        count, and give no time. Raises ClientDisconnect where the client is gone."""
         loop, stream = asyncio.get_running_loop(), self.request.stream()
         until = loop.time() + self.seconds
         try:
@@ -129,15 +134,25 @@ class Lines:
                 *whole, rest = piece.split(b"\n")
                 for end in whole:
                     self._add(end)
+                    if self._number > self.most:
+                        yield self._beyond()
+                        return
                     if (line := self._line()) is not None:
                         yield line
+                        until = loop.time() + self.seconds
                     self._forget()
-                    self._number, until = self._number + 1, loop.time() + self.seconds
+                    self._number += 1
+                    if self._number % STEP_LINES == 0:
+                        await asyncio.sleep(0)
                 self._add(rest)
             if (line := self._line()) is not None:
-                yield line
+                yield line if self._number <= self.most else self._beyond()
         finally:
             self._forget()
+
+    def _beyond(self) -> Line:
+        hint = "send the lines from here on in another request"
+        return Line(self._number, b"", TooLarge(f"a batch has {self.most} lines at most", hint=hint))
 
     async def _piece(self, stream: AsyncIterator[bytes], until: float) -> bytes | None:
         """The next bytes of the body, or None at its end or where they come too late."""

@@ -4,17 +4,19 @@ A key is random, so its SHA-256 can stand in a file: nobody finds the key to it.
 is made. Several keys may have one name: both work while clients move from the old one to the new one.
 """
 
+import contextlib
+import os
 import secrets
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from osoroi import files
-from osoroi.errors import BadRequest, NotFound
+from osoroi.errors import BadRequest, Busy, NotFound
 from osoroi.server.keys import RIGHTS, Key, Right, hash_of
 
 PREFIX = "osoroi_"
@@ -22,6 +24,12 @@ PREFIX = "osoroi_"
 
 MOST_KEYS = 200
 """Keys of a file. A request is compared with each."""
+
+WAIT_S = 10.0
+"""Seconds that a change waits for another one of the same file."""
+
+LATEST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""The latest time of a file, which has a date in every zone."""
 
 HEAD = """# Keys of `osoroi serve --keys`, by `osoroi keys`. It holds hashes: the keys themselves stand nowhere.
 # After a change: systemctl reload osoroi, or kill -HUP.
@@ -59,12 +67,35 @@ def read(file: Path) -> tuple[Key, ...]:
     return tuple(_key(entry, f"key {place} of {file}") for place, entry in enumerate(entries, start=1))
 
 
+@contextlib.contextmanager
+def changing(file: Path) -> Iterator[None]:
+    """Hold a file of keys while it is read, changed and written, so that no other change is lost. Raises Busy."""
+    place = _place(file)
+    if not place.parent.is_dir():  # to lock would make it
+        raise BadRequest(f"there is no folder {place.parent}", hint="make it first")
+    with files.lock(place.with_name(f".{place.name}.lock"), wait_s=WAIT_S) as mine:
+        if not mine:
+            raise Busy(f"another process changes the keys {file}", hint="try it again")
+        yield
+
+
 def write(file: Path, keys: Sequence[Key]) -> None:
-    """Write a file of keys in one step; a new one is for its owner alone."""
-    is_new = not file.exists()
-    files.write_atomically(file, (HEAD + "".join(map(_entry, keys))).encode())
+    """Write a file of keys in one step, where a link leads if it is one; a new one is for its owner alone. Raises
+    BadRequest, and writes nothing, where there are too many to be read again."""
+    if len(keys) > MOST_KEYS:
+        raise BadRequest(
+            f"the keys {file} would be {len(keys)}; {MOST_KEYS} is the most", hint="remove some: osoroi keys remove"
+        )
+    place = _place(file)
+    is_new = not place.exists()
+    files.write_atomically(place, (HEAD + "".join(map(_entry, keys))).encode())
     if is_new:
-        file.chmod(0o600)
+        place.chmod(0o600)
+
+
+def _place(file: Path) -> Path:
+    """Where a file is, behind its links: a link would be replaced instead of what it leads to."""
+    return Path(os.path.realpath(file))
 
 
 def rotated(keys: Sequence[Key], name: str, *, days: float) -> tuple[str, list[Key]]:
@@ -102,7 +133,10 @@ def _seconds(value: object, where: str) -> float | None:
         return None
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise BadRequest(f"{where} is no time with a zone", hint="write it as 2027-01-31T00:00:00Z")
-    return value.timestamp()
+    seconds = value.timestamp()
+    if not 0 <= seconds <= LATEST_S:
+        raise BadRequest(f"{where} is not between 1970 and 9999", hint="leave expires out for a key that never does")
+    return seconds
 
 
 def _entry(key: Key) -> str:

@@ -10,6 +10,7 @@ both would wait for each other.
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from osoroi.errors import BadRequest, NotFound, OsoroiError, TooLarge, TooMuch, outcome
+from osoroi.errors import BadRequest, NotFound, OsoroiError, TooMuch, outcome
 from osoroi.records import Box, Product, Value
 from osoroi.server import forms
 from osoroi.server.admitted import ReadRoute, WriteRoute, service_of
@@ -25,6 +26,8 @@ from osoroi.server.api import photos, routes, schemas
 from osoroi.server.api.routes import REFUSALS, body_schema, check_id, parsed, product_of, shortened
 from osoroi.server.body import STEP_BYTES, Line, Lines
 from osoroi.server.service import Service
+
+log = logging.getLogger("osoroi.server")
 
 NDJSON = "application/x-ndjson"
 TYPES = (NDJSON, "application/jsonl", "application/x-jsonlines")
@@ -141,12 +144,8 @@ class Batch(Response):
                 work.cancel()
 
     async def _work(self) -> None:
-        settings = self.service.settings
         try:
-            async for line in Lines(self.request, settings, self.service.memory).read():
-                if line.number > settings.lines:
-                    self._answers.put_nowait(await self._answer(_beyond(line.number, settings.lines)))
-                    return
+            async for line in Lines(self.request, self.service.settings, self.service.memory).read():
                 self._answers.put_nowait(await self._answer(line))
         except ClientDisconnect:
             return  # nobody reads an answer, and the line that was cut is none
@@ -163,12 +162,10 @@ class Batch(Response):
         except (OsoroiError, TimeoutError) as error:
             refused = error if isinstance(error, OsoroiError) else TooMuch("no time was left", hint="send it again")
             answer |= {"status": outcome(refused)[1], "error": shortened(refused.what), "hint": shortened(refused.hint)}
+        except Exception:  # a mistake of ours stops no other line
+            log.exception("a line of a batch failed")  # without the line, which is the client's
+            answer |= {"status": 500, **routes.MISTAKE}
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
-
-
-def _beyond(number: int, most: int) -> Line:
-    hint = "send the lines from here on in another request"
-    return Line(number, b"", TooLarge(f"a batch has {most} lines at most", hint=hint))
 
 
 async def _put(service: Service, content: bytes, answer: dict[str, Any]) -> None:

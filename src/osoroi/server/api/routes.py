@@ -50,6 +50,9 @@ writes = APIRouter(prefix="/v1", responses=REFUSALS, route_class=WriteRoute)
 plain = APIRouter()
 ROUTERS = (searches, reads, writes, plain)
 
+MISTAKE = {"error": "the service made a mistake", "hint": "its log says more"}
+"""The answer to a request that met an error of ours; nothing of the error goes to the client."""
+
 
 def to_json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON as compact UTF-8; numbers that JSON lacks are refused rather than written."""
