@@ -1,7 +1,7 @@
 r"""Kinds that a catalog teaches: linear discriminant analysis of features, labelled by the shop's own categories.
 
 Pictures of single garments are told apart badly by a network that knows no shop. The looks of products whose kind the
-shop says tell its other photos, and queries, apart far better (docs/decisions/0017-learned-kinds.md).
+shop says tell its other photos, and queries, apart far better (docs/decisions/0017-wishes.md).
 
 .. math:: \ell_k(x) = x^\top \Sigma^{-1} \mu_k - \tfrac12 \mu_k^\top \Sigma^{-1} \mu_k, \qquad
           \Sigma = .9\, S_\text{within} + .1\, \tfrac{\operatorname{tr} S_\text{within}}{d} I
