@@ -68,3 +68,7 @@ def test_searching_by_a_garment_is_searching_by_its_box(tmp_path: Path) -> None:
     assert each[found.index(lower)]["hits"] == search("--garment", "trousers")["hits"]
     refused = CliRunner().invoke(main, ["search", str(shop), str(photo), "--garment", "hat"])
     assert refused.exit_code == 2
+    note = f"{len(found)} garments are in the photo ({', '.join(each.kind for each in found)}); --garment all"
+    for options, says in {("--json",): False, ("--kind", "top"): False, ("--garment", "1"): False, (): True}.items():
+        told = CliRunner().invoke(main, ["search", str(shop), str(photo), "-k", "3", *options]).stderr
+        assert (note in told) is says

@@ -29,6 +29,8 @@ WRONG = [
     ("frozen", "logit_scale=60", "logit_scale=60 is above max_logit_scale=50"),
     ("quick", "nuisance_weight=-1", r"nuisance_weight=-1.0 is not in \[0, 1,000\]"),
     ("quick", "single_category_batches=1", "'single_category_batches=1': single_category_batches is like False"),
+    ("wise-ft", "lora_rank=8", "wise_ft mixes weights, and would mix the two factors of an adapter apart"),
+    ("lora", "wise_ft=0.3", "leave it or lora_rank away"),
     ("published-both", "color_constancy=yes", "both is published as it is"),
 ]
 

@@ -637,3 +637,19 @@ def test_a_duration_is_refused_with_its_row(tmp_path: Path) -> None:
 def test_a_seed_without_a_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match="seed deals nothing without split"):
         read(text(tmp_path, "photo\na.jpg\n"), "?seed=3")
+
+
+IDS = "Item No|Item No.|Product No|Product Number|Article|Article No|Article No.|Art.-Nr.|Item Number|商品No.|品番|商品番号"
+
+
+@pytest.mark.parametrize("header", IDS.split("|"))
+@pytest.mark.parametrize("photo", ["Image file", "Photo file"])
+def test_numbers_of_items_and_files_of_photos_go_by_many_names(tmp_path: Path, header: str, photo: str) -> None:
+    (row,) = read(text(tmp_path, f"{header},{photo}\n0071,a.jpg\n"))
+    assert (row.product.product_id, row.crop.photo) == ("0071", tmp_path / "a.jpg")
+
+
+def test_less_sure_names_stay_attributes_beside_surer_ones(tmp_path: Path) -> None:
+    (row,) = read(text(tmp_path, "code,Article No,Article,Item No,image,Image file 2\n7,8,9,10,a.jpg,b.jpg\n"))
+    assert (row.product.product_id, row.crop.photo) == ("7", tmp_path / "a.jpg")
+    assert set(row.product.attributes) == {"Article No", "Article", "Item No", "Image file 2"}

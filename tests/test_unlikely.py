@@ -96,3 +96,7 @@ def test_the_command_line_says_so_on_stderr(tmp_path: Path) -> None:
     assert told.exit_code == 0, told.output
     assert "the product itself is probably not in this catalog" in told.stderr
     assert told.stdout.startswith("rank")
+    each = CliRunner().invoke(main, ["search", str(tmp_path / "shop"), str(tmp_path / "snap.jpg"), "--garment", "all"])
+    assert each.exit_code == 0, each.output
+    place, kind = next(line.split()[:2] for line in each.stdout.splitlines() if " shoes " in line)
+    assert f"\n{place} {kind}: the product itself is probably not" in f"\n{each.stderr}"

@@ -347,6 +347,10 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
             *self.data_problems(),
             *self.optimizer_problems(),
             ((self.l2_sp > 0 or self.wise_ft > 0) and not self.epochs, "l2_sp and wise_ft need epochs"),
+            (
+                self.wise_ft > 0 and self.lora_rank > 0,
+                "wise_ft mixes weights, and would mix the two factors of an adapter apart: leave it or lora_rank away",
+            ),
             (self.l2_sp > 0 and not self.unfreeze_blocks, "l2_sp ties unfrozen blocks: set unfreeze_blocks"),
             (
                 (self.head_layers == 2 or self.shallow) and not self.epochs,

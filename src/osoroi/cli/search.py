@@ -128,6 +128,8 @@ def command(
         text.show_json(answer | {"total": total, "offset": offset})
     else:
         show_hits(hits, offset, left=beyond(offset, total))
+        if photo is not None and box is None and kind is None:
+            note_others(photo)
         if hits and (where or offset):
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
 
@@ -192,14 +194,25 @@ def beyond(offset: int, total: int) -> str:
     return f"{match}, and none is left after --offset {offset}"
 
 
-def show_hits(hits: Sequence[Hit], offset: int = 0, *, left: str = NOTHING) -> None:
+def show_hits(hits: Sequence[Hit], offset: int = 0, *, left: str = NOTHING, of: str = "") -> None:
     """Print hits as a table, or what is left to say without any; a note on stderr says where the product itself is
-    probably not among them."""
+    probably not among them. ``of`` names the garment, where a search has several."""
     text.show(table(hits, offset) if hits else left)
     if is_unlikely(hits):
         text.warn(
-            f"the product itself is probably not in this catalog ({hits[0].in_catalog:.0%}); these are the nearest"
+            f"{of and f'{of}: '}the product itself is probably not in this catalog ({hits[0].in_catalog:.0%}); "
+            "these are the nearest"
         )
+
+
+def note_others(photo: Path) -> None:
+    """Say on stderr which garments are in a photo that was searched with as a whole, where there are several."""
+    from osoroi.garments import find
+
+    found = find(photo)
+    if len(found) > 1:
+        kinds = ", ".join(each.kind for each in found)
+        text.warn(f"{len(found)} garments are in the photo ({kinds}); --garment all searches for each")
 
 
 def _demand_words_alone(photo: Path | None, detail: float | None, *others: object) -> None:
@@ -292,7 +305,7 @@ def show_each(lists: "Sequence[tuple[Garment, Sequence[Hit]]]", offset: int, *, 
     """Print one list of products for each garment of a photo."""
     for place, (each, hits) in enumerate(lists, start=1):
         text.show(f"{place} {each.kind} {','.join(map(str, each.box))}")
-        show_hits(hits, offset, left=left)
+        show_hits(hits, offset, left=left, of=f"{place} {each.kind}")
 
 
 def table(hits: Sequence[Hit], offset: int = 0) -> str:

@@ -15,6 +15,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         " artikelnummer artikelnr produkt_id referencia reference référence codice 货号 商品编号 商品編號",
         "sku item_sku product_sku variant_sku style style_code stylecode 品番 商品番号 型番 款号",
         "item_number article_number code コード",
+        "item_no item_no. item_nr product_number product_no product_no. article_no article_no. article_nr art_nr art.nr"
+        " art.nr. art._nr art._nr. art._no. 商品no 商品no. 商品ナンバー 品目番号",
+        "article",
     ),
     "photo": (
         "photos image images picture pictures img foto fotos photo_url photo_urls image_url image_urls image_link"
@@ -23,6 +26,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         " 商品写真 画像url 商品画像url 画像パス メイン画像 画像ファイル 图片 圖片 商品图片 图片链接 主图 이미지",
         "additional_image additional_images additional_image_link additional_image_links sub_image gallery"
         " gallery_images サブ画像 追加画像 variant_image",
+        "image_file image_files photo_file photo_files",
     ),
     "title": (
         "name product_name productname product_title item_name product titel bezeichnung produktname artikelname nom"
@@ -49,6 +53,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "design_id": ("design item_group_id group_id parent_id parent_sku style_id 親商品コード 親品番",),
 }
 """Our column -> groups of what it is called elsewhere, the surest first."""
+
+FILES = 3
+"""The rank of names of files, which are photos where no other column is one."""
 
 SIZES = frozenset(
     [
@@ -118,7 +125,7 @@ def rank_of(header: str) -> tuple[str, int] | None:
         stem = (numbered[1] or "").strip("_.-") + (numbered[3] or "").replace("-", "_")
         role = LOOKUP.get(stem)
         if role is not None and role[0] == "photo":
-            return "photo", 2
+            return "photo", max(2, role[1])
     return None
 
 
@@ -146,7 +153,9 @@ def assigned(headers: Iterable[str], taken: Iterable[str] = ()) -> Roles:
             ranks.setdefault(found[0], []).append((found[1], header))
     columns: dict[str, str] = {}
     undecided: list[str] = []
-    photos = tuple(sorted((one for _, one in ranks.pop("photo", [])), key=photo_order))
+    shown = ranks.pop("photo", [])
+    sure = [one for rank, one in shown if rank < FILES]
+    photos = tuple(sorted(sure or [one for _, one in shown], key=photo_order))
     for role, candidates in ranks.items():
         best = min(rank for rank, _ in candidates)
         first = [header for rank, header in candidates if rank == best]
