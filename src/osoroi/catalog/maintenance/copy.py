@@ -20,7 +20,7 @@ from osoroi.catalog.store.photos import place as place_of_photo
 from osoroi.catalog.store.rows import ChangedKeys, StoredEncoder
 from osoroi.catalog.store.writer import put_meta
 from osoroi.catalog.stored import StoredCatalog
-from osoroi.errors import BadRequest, Busy, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, Busy, OtherEncoder
 from osoroi.records import Crop
 
 CHUNK = 200
@@ -175,10 +175,17 @@ def _is_kept(catalog: StoredCatalog, crop: Crop) -> bool:
 
 def _carried(catalog: StoredCatalog, entry: Entry) -> Entry:
     """A product with the bytes of its kept photos."""
-    crops = [
-        replace(crop, photo=crop.photo.read_bytes())
-        if _is_kept(catalog, crop) and isinstance(crop.photo, Path)
-        else crop
-        for crop in entry.crops
-    ]
+    crops = [replace(crop, photo=_bytes(crop)) if _is_kept(catalog, crop) else crop for crop in entry.crops]
     return Entry(entry.product, crops, entry.vectors)
+
+
+def _bytes(crop: Crop) -> bytes:
+    """A kept photo; raises BadPhoto where it is gone."""
+    assert isinstance(crop.photo, Path)
+    try:
+        return crop.photo.read_bytes()
+    except OSError as error:
+        raise BadPhoto(
+            f"the kept photo {crop.photo} of product {crop.product_id!r} cannot be read: {error.strerror}",
+            hint="put the product with its photos, or remove it; 'osoroi check' names every photo that is gone",
+        ) from error
