@@ -111,6 +111,21 @@ def test_a_crop_of_a_product_that_is_gone_comes_to_its_new_one(place, tmp_path):
     assert answers(first) == answers(place)
 
 
+def test_a_crop_comes_from_a_product_that_stays(place, tmp_path):
+    """The product that has the crop now is older, and so comes before the one that had it."""
+    first = tmp_path / "first"
+    sale = {"sale": True}
+    create(first, entry("b", [0, 1, 0, 0]), entry("a", [1, 0, 0, 0], [0, 0, 1, 0], attributes=sale)).close()
+    copy(first, place, chunk=1)
+    with open_catalog(first) as catalog:
+        catalog.drop("a", ["a/0"])
+        one = entry("b", [0, 1, 0, 0], [2, 0, 0, 0])
+        put(catalog, one._replace(crops=[one.crops[0], replace(one.crops[1], crop_id="a/0")]))
+    copy(first, place, chunk=1)
+    assert answers(first) == answers(place)
+    assert check(place) == []
+
+
 def test_a_kept_photo_that_is_gone_is_named_with_its_product(tmp_path):
     with create(tmp_path / "first", entry("a", [1, 0, 0, 0])) as catalog:
         photo = catalog.crop("a/0").photo

@@ -106,16 +106,33 @@ def _pass(
     What is gone goes first, since its crops may be another product's now; and what goes meanwhile at the end.
     """
     gone = _without(old, new)
-    ids, different = _by_age(old), set()
-    for start in range(0, len(ids), size):
-        chunk = ids[start : start + size]
+    ids, different, done = _by_age(old), set(), 0
+    while done < len(ids):
+        chunk = ids[done : done + size]
         here, there = old.entries(chunk), new.entries(chunk)
         wanted = [entry for name, entry in here.items() if not _same(old, entry, new, there.get(name))]
         if wanted:
+            ids += _released(new, wanted)
             new.put([_carried(old, entry) for entry in wanted], fingerprint=new.fingerprint)
             different |= {entry.product.product_id for entry in wanted}
-        on_progress(min(start + size, len(ids)))
+        done += len(chunk)
+        on_progress(done)
     return different, gone + _without(old, new)
+
+
+def _released(new: StoredCatalog, wanted: Sequence[Entry]) -> list[str]:
+    """Remove products that hold a crop which is another's now; they have to be put again."""
+    owners = {crop.crop_id: entry.product.product_id for entry in wanted for crop in entry.crops}
+    ids, holders = list(owners), set[str]()
+    with new.view() as transaction:
+        for start in range(0, len(ids), CHUNK):
+            some = ids[start : start + CHUNK]
+            held = transaction.all(f"{HELD} ({', '.join('?' * len(some))})", *some)
+            holders |= {holder for crop_id, holder in held if holder != owners[crop_id]}
+    return new.remove(sorted(holders)) if holders else []
+
+
+HELD = "SELECT crop_id, product_id FROM crops JOIN products USING (product) WHERE crop_id IN"
 
 
 def _without(old: StoredCatalog, new: StoredCatalog) -> list[str]:
