@@ -12,7 +12,7 @@ from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.copy import copy
 from osoroi.catalog.opening import open_catalog
 from osoroi.cli import main
-from osoroi.errors import BadRequest
+from osoroi.errors import BadPhoto, BadRequest
 from shops import create, entry, put, query
 
 
@@ -109,6 +109,30 @@ def test_a_crop_of_a_product_that_is_gone_comes_to_its_new_one(place, tmp_path):
     copied = copy(first, place)
     assert (copied.put, copied.removed) == (1, 1)
     assert answers(first) == answers(place)
+
+
+def test_a_crop_comes_from_a_product_that_stays(place, tmp_path):
+    """The product that has the crop now is older, and so comes before the one that had it."""
+    first = tmp_path / "first"
+    sale = {"sale": True}
+    create(first, entry("b", [0, 1, 0, 0]), entry("a", [1, 0, 0, 0], [0, 0, 1, 0], attributes=sale)).close()
+    copy(first, place, chunk=1)
+    with open_catalog(first) as catalog:
+        catalog.drop("a", ["a/0"])
+        one = entry("b", [0, 1, 0, 0], [2, 0, 0, 0])
+        put(catalog, one._replace(crops=[one.crops[0], replace(one.crops[1], crop_id="a/0")]))
+    copy(first, place, chunk=1)
+    assert answers(first) == answers(place)
+    assert check(place) == []
+
+
+def test_a_kept_photo_that_is_gone_is_named_with_its_product(tmp_path):
+    with create(tmp_path / "first", entry("a", [1, 0, 0, 0])) as catalog:
+        photo = catalog.crop("a/0").photo
+    photo.unlink()
+    with pytest.raises(BadPhoto, match="of product 'a' cannot be read") as raised:
+        copy(tmp_path / "first", tmp_path / "second")
+    assert str(photo) in str(raised.value)
 
 
 def test_a_catalog_with_products_of_its_own_is_never_overwritten(place, tmp_path):

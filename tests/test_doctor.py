@@ -18,6 +18,7 @@ from osoroi.doctor import installation, service, stored
 from osoroi.encoder import Encoder
 from osoroi.server import keyring
 from shop import SeeingEncoder, fill, goods, serving
+from shops import create, entry
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_a_sound_installation_and_catalog_are_ok(shop):
     assert done.exit_code == 0
     names = {"osoroi", "packages", "memory", "open files", "clock", "catalog", "writable", "locks", "encoder", "port"}
     assert names <= set(statuses)
-    assert statuses["encoder"] == statuses["catalog"] == statuses["locks"] == "ok"
+    assert statuses["encoder"] == statuses["catalog"] == statuses["photos"] == statuses["locks"] == "ok"
     plain = CliRunner().invoke(main, ["doctor", str(shop)]).stdout
     assert any(line.startswith("ok    encoder") for line in plain.splitlines())
 
@@ -73,6 +74,23 @@ def test_a_catalog_in_postgresql_is_opened_and_its_password_is_never_shown(postg
         assert "the catalog postgresql://" in done.stdout or "no catalog at postgresql://" in done.stdout
         assert "pass%20word" not in done.output
         assert "pass word" not in done.output
+
+
+def test_a_folder_of_photos_that_was_moved_is_told(place, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    paths = [tmp_path / "pictures" / f"{number}.jpg" for number in range(45)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    kept = entry("kept", [1, 0, 0, 0])
+    with create(place, kept, *(entry(path.stem, [1, 0, 0, 0], photo=path) for path in paths)) as catalog:
+        some = stored.some_photos(catalog)
+        assert 10 <= len(some) <= stored.PHOTOS
+        assert stored.photos(some).status == "ok"
+        (tmp_path / "pictures").rename(tmp_path / "elsewhere")
+        finding = stored.photos(some)
+        assert (finding.status, f"{len(some)} of {len(some)}" in finding.text) == ("warn", True)
+        catalog.remove([path.stem for path in paths])
+        assert stored.photos(stored.some_photos(catalog)).status == "ok"
 
 
 def test_packages_that_are_old_or_missing_fail():

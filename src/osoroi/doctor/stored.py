@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,14 +13,18 @@ import numpy as np
 from osoroi import files
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_catalog, open_encoder
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.doctor.finding import Finding
 from osoroi.errors import REENCODE
+from osoroi.text import printable
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs")
 """File systems whose locks and mapped files are not to be trusted with a database."""
 
 LEAST_FREE = 200 * 2**20
 SAMPLE = 200
+PHOTOS = 20
+"""Photos that are looked for, at most."""
 
 MOUNTS = Path("/proc/self/mounts")
 
@@ -31,6 +35,7 @@ def findings(place: Place, encoder: Path | None = None) -> Iterator[Finding]:
         info = catalog.info()
         yield Finding("catalog", "ok", f"{len(catalog):,} products, {info.bytes / 1e6:,.1f} MB")
         fingerprint, changed_s = catalog.fingerprint, info.changed_s
+        yield photos(some_photos(catalog))
     if isinstance(place, Path):
         yield writable(place)
         yield room(place, info.bytes, shutil.disk_usage(place).free)
@@ -44,6 +49,27 @@ def titles(place: Place) -> list[str]:
     """Titles of some products."""
     with open_catalog(place, readonly=True) as catalog:
         return [product.title for product in islice(catalog.products(), SAMPLE)]
+
+
+def some_photos(catalog: StoredCatalog) -> list[str]:
+    """Paths of photos that the catalog does not keep itself, from all over it."""
+    outside = "SELECT path, row_number() OVER (ORDER BY crop) AS number FROM crops WHERE path IS NOT NULL"
+    with catalog.view() as transaction:
+        (count,) = transaction.one("SELECT count(*) FROM crops WHERE path IS NOT NULL")
+        step = max(1, -(-count // PHOTOS))
+        every = f"SELECT path FROM ({outside}) AS outside WHERE number % ? = 0"  # noqa: S608
+        return [path for (path,) in transaction.all(every, step)]
+
+
+def photos(paths: Sequence[str]) -> Finding:
+    """Whether photos are still where they were when they were added."""
+    if not paths:
+        return Finding("photos", "ok", "the catalog keeps its photos itself")
+    if gone := [path for path in paths if not os.access(path, os.R_OK)]:
+        text = f"{len(gone)} of {len(paths)} that were looked at cannot be read: {printable(gone[0])}"
+        hint = "put them back, or add the products from where they are; pictures and `osoroi reencode` need them"
+        return Finding("photos", "warn", text, hint)
+    return Finding("photos", "ok", f"{len(paths)} that were looked at can be read")
 
 
 def writable(folder: Path) -> Finding:

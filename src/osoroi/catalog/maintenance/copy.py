@@ -20,7 +20,7 @@ from osoroi.catalog.store.photos import place as place_of_photo
 from osoroi.catalog.store.rows import ChangedKeys, StoredEncoder
 from osoroi.catalog.store.writer import put_meta
 from osoroi.catalog.stored import StoredCatalog
-from osoroi.errors import BadRequest, Busy, OtherEncoder
+from osoroi.errors import BadPhoto, BadRequest, Busy, OtherEncoder
 from osoroi.records import Crop
 
 CHUNK = 200
@@ -106,16 +106,33 @@ def _pass(
     What is gone goes first, since its crops may be another product's now; and what goes meanwhile at the end.
     """
     gone = _without(old, new)
-    ids, different = _by_age(old), set()
-    for start in range(0, len(ids), size):
-        chunk = ids[start : start + size]
+    ids, different, done = _by_age(old), set(), 0
+    while done < len(ids):
+        chunk = ids[done : done + size]
         here, there = old.entries(chunk), new.entries(chunk)
         wanted = [entry for name, entry in here.items() if not _same(old, entry, new, there.get(name))]
         if wanted:
+            ids += _released(new, wanted)
             new.put([_carried(old, entry) for entry in wanted], fingerprint=new.fingerprint)
             different |= {entry.product.product_id for entry in wanted}
-        on_progress(min(start + size, len(ids)))
+        done += len(chunk)
+        on_progress(done)
     return different, gone + _without(old, new)
+
+
+def _released(new: StoredCatalog, wanted: Sequence[Entry]) -> list[str]:
+    """Remove products that hold a crop which is another's now; they have to be put again."""
+    owners = {crop.crop_id: entry.product.product_id for entry in wanted for crop in entry.crops}
+    ids, holders = list(owners), set[str]()
+    with new.view() as transaction:
+        for start in range(0, len(ids), CHUNK):
+            some = ids[start : start + CHUNK]
+            held = transaction.all(f"{HELD} ({', '.join('?' * len(some))})", *some)
+            holders |= {holder for crop_id, holder in held if holder != owners[crop_id]}
+    return new.remove(sorted(holders)) if holders else []
+
+
+HELD = "SELECT crop_id, product_id FROM crops JOIN products USING (product) WHERE crop_id IN"
 
 
 def _without(old: StoredCatalog, new: StoredCatalog) -> list[str]:
@@ -175,10 +192,17 @@ def _is_kept(catalog: StoredCatalog, crop: Crop) -> bool:
 
 def _carried(catalog: StoredCatalog, entry: Entry) -> Entry:
     """A product with the bytes of its kept photos."""
-    crops = [
-        replace(crop, photo=crop.photo.read_bytes())
-        if _is_kept(catalog, crop) and isinstance(crop.photo, Path)
-        else crop
-        for crop in entry.crops
-    ]
+    crops = [replace(crop, photo=_bytes(crop)) if _is_kept(catalog, crop) else crop for crop in entry.crops]
     return Entry(entry.product, crops, entry.vectors)
+
+
+def _bytes(crop: Crop) -> bytes:
+    """A kept photo; raises BadPhoto where it is gone."""
+    assert isinstance(crop.photo, Path)
+    try:
+        return crop.photo.read_bytes()
+    except OSError as error:
+        raise BadPhoto(
+            f"the kept photo {crop.photo} of product {crop.product_id!r} cannot be read: {error.strerror}",
+            hint="put the product with its photos, or remove it; 'osoroi check' names every photo that is gone",
+        ) from error
