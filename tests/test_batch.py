@@ -72,6 +72,9 @@ def test_each_line_is_a_product_and_a_wrong_one_stops_no_other(address, catalog)
         (1, 200), (2, 400), (3, 200), (4, 404), (5, 422), (6, 400), (7, 400), (8, 400), (9, 400), (10, 400), (12, 200),
     ]  # fmt: skip
     assert [one["product_id"] for one in answers[:5]] == ["new", None, "two", "no photo", "bad photo"]
+    assert [one["product_id"] for one in answers[5:]] == [
+        "bad base64", "no photos", None, "bad price", "unknown", "last",
+    ]  # fmt: skip
     assert answers[0] == {"line": 1, "product_id": "new", "status": 200}
     assert answers[3]["hint"] == "a new product needs photos"
     assert "price" in answers[8]["error"]

@@ -4,6 +4,7 @@ import http.server
 import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,7 @@ class Scripted(http.server.ThreadingHTTPServer):
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+                self.close_connection = self.close_connection or "X-Close" in headers  # without a word
 
             do_PUT = do_DELETE = do_GET  # noqa: N815
 
@@ -262,6 +264,28 @@ def test_a_redirect_is_no_success_and_says_where_it_leads():
             client.remove("P1")
         with pytest.raises(CatalogUnavailable, match="status 301"):
             client.count()
+
+
+def test_what_is_gone_after_a_lost_answer_was_removed():
+    gone = (404, {}, {"error": "no product", "hint": "look"})
+    with Scripted(None, gone, gone, None, gone, None, (404, {}, b"<html>")) as service:
+        transport = service.transport([])
+        transport.request("DELETE", "/first")
+        with pytest.raises(NotFound):
+            transport.request("DELETE", "/never-there")
+        transport.request("DELETE", "/same-connection")
+        with pytest.raises(NotFound):
+            transport.request("DELETE", "/proxy")
+
+
+def test_a_connection_that_was_closed_while_it_waited_loses_no_answer():
+    gone = (404, {}, {"error": "no product", "hint": "look"})
+    with Scripted((200, {"X-Close": "1"}, {}), gone) as service:
+        transport = service.transport([])
+        transport.request("GET", "/first")
+        time.sleep(0.1)
+        with pytest.raises(NotFound):
+            transport.request("DELETE", "/never-there")
 
 
 def test_an_answer_that_is_no_json_shows_what_came():

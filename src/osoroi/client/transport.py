@@ -6,6 +6,7 @@ Of the standard library alone, like the downloader; ``docs/decisions/0021-client
 import http.client
 import json
 import random
+import selectors
 import socket
 import ssl
 import threading
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from osoroi import __version__, errors
-from osoroi.errors import BadRequest, CatalogUnavailable, OsoroiError
+from osoroi.errors import BadRequest, CatalogUnavailable, NotFound, OsoroiError
 
 LONGEST_WAIT_S = 60.0
 """Seconds of a Retry-After that are waited for at most."""
@@ -36,6 +37,10 @@ BY_STATUS: Mapping[int, type[OsoroiError]] = {
 
 GONE = (http.client.HTTPException, OSError)
 """Errors of a connection."""
+
+
+class AnswerLost(ConnectionResetError):
+    """A request was sent, and no answer came: it may have been done."""
 
 
 class Answer(NamedTuple):
@@ -107,14 +112,16 @@ class Transport:
         content_type: str = "",
     ) -> Answer:
         """The answer of the service, below its prefix; raises the error that it answers, and CatalogUnavailable where
-        it does not answer."""
+        it does not answer. What is not there any more when a DELETE is sent again, after an answer that was lost, was
+        removed: that is no NotFound."""
         target = f"{self._prefix}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = self._headers | ({"Content-Type": content_type} if content_type else {})
-        waits = self.waits()
+        waits, lost = self.waits(), False
         while True:
             try:
-                answer = self._once(method, target, body, headers)
+                answer, lost_one = self._once(method, target, body, headers)
             except GONE as error:
+                lost = lost or isinstance(error, AnswerLost)
                 wait_s = next(waits, None)
                 if wait_s is None:
                     raise self._unreachable(error) from error
@@ -123,6 +130,8 @@ class Transport:
             if 200 <= answer.status < 300:
                 return answer
             refused = self.error_of(answer)
+            if method == "DELETE" and (lost or lost_one) and isinstance(refused, NotFound) and _said(answer):
+                return answer
             wait_s = next(waits, None) if answer.status == 503 else None
             if wait_s is None:
                 raise refused
@@ -145,31 +154,34 @@ class Transport:
                 f"{self.url} answered with status {answer.status} and sends clients to {elsewhere!r:.300}",
                 hint="make the client with the address at which the service itself answers",
             )
-        try:
-            said = json.loads(answer.content)
-            what, hint = str(said["error"]), str(said["hint"])
-        except (ValueError, KeyError, TypeError):
-            what, hint = f"{self.url} answered with status {answer.status}", "is this the address of the service?"
+        unknown = f"{self.url} answered with status {answer.status}", "is this the address of the service?"
+        what, hint = _said(answer) or unknown
         named = getattr(errors, answer.headers.get("X-Error-Type", ""), None)
         if isinstance(named, type) and issubclass(named, OsoroiError):
             return named(what, hint=hint)
         return BY_STATUS.get(answer.status, OsoroiError)(what, hint=hint)
 
-    def _once(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _once(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> tuple[Answer, bool]:
+        """An answer, and whether one to the same request was lost before on a connection that was used again."""
         connection, used = self._connection()
+        lost = False
         try:
             try:
                 answer = self._sent(connection, method, target, body, headers)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
                 if not used:
                     raise
+                lost = isinstance(error, AnswerLost)
                 connection.close()  # the service had closed it meanwhile; http.client opens it again
-                answer = self._sent(connection, method, target, body, headers)
+                try:
+                    answer = self._sent(connection, method, target, body, headers)
+                except GONE as second:
+                    raise (error if lost else second) from None
         except BaseException:
             connection.close()
             raise
         self._give_back(connection)
-        return answer
+        return answer, lost
 
     def _sent(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes, headers: Mapping[str, str]
@@ -181,9 +193,9 @@ class Transport:
             refused = error  # a service that refuses a body may answer before it has all of it
         try:
             response = connection.getresponse()
+            answer = Answer(response.status, response.headers, response.read())
         except (http.client.HTTPException, OSError):
-            raise refused or ConnectionResetError("no answer") from None
-        answer = Answer(response.status, response.headers, response.read())
+            raise refused or AnswerLost("no answer") from None
         if response.will_close:
             connection.close()
         return answer
@@ -193,8 +205,11 @@ class Transport:
         with self._lock:
             if self._closed:
                 raise BadRequest("this client is closed", hint="make another one")
-            if self._idle:
-                return self._idle.pop(), True
+            while self._idle:
+                connection = self._idle.pop()
+                if not _is_closed(connection):
+                    return connection, True
+                connection.close()
         host, port = self._address
         if self._tls is not None:
             return http.client.HTTPSConnection(host, port, timeout=self.timeout_s, context=self._tls), False
@@ -212,6 +227,24 @@ class Transport:
         return CatalogUnavailable(
             f"the service at {self.url} does not answer {reason}", hint="check the address, and that it runs"
         )
+
+
+def _is_closed(connection: http.client.HTTPConnection) -> bool:
+    """Whether a connection that waits was closed: nothing is to be read from one that is open."""
+    if connection.sock is None:
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _said(answer: Answer) -> tuple[str, str] | None:
+    """What an error of the service says, and its hint; None where the answer is another one's."""
+    try:
+        said = json.loads(answer.content)
+        return str(said["error"]), str(said["hint"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def retry_after_s(answer: Answer) -> float:

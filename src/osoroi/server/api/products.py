@@ -202,9 +202,21 @@ async def _patch(service: Service, content: bytes, answer: dict[str, Any]) -> No
 async def _parsed(
     service: Service, model: type[schemas.LineModel], content: bytes, answer: dict[str, Any]
 ) -> schemas.LineModel:
-    """The line as an object; its id goes into the answer. Long lines are parsed on a thread."""
+    """The line as an object. Its id goes into the answer, where it is legible, of a wrong line too. Long lines are
+    parsed on a thread."""
     short = len(content) <= STEP_BYTES
-    line = parsed(model, content) if short else await service.read(parsed, model, content)
+    try:
+        line = parsed(model, content) if short else await service.read(parsed, model, content)
+    except BadRequest:
+        answer["product_id"] = _legible_id(content) if short else await service.read(_legible_id, content)
+        raise
     answer["product_id"] = line.product_id
     check_id(line.product_id)
     return line
+
+
+def _legible_id(content: bytes) -> str | None:
+    try:
+        return parsed(schemas.LineId, content).product_id
+    except BadRequest:
+        return None

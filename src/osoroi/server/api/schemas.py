@@ -123,10 +123,17 @@ class ChangeLine(Metadata):
 LineModel = TypeVar("LineModel", ProductLine, ChangeLine)
 
 
+class LineId(BaseModel):
+    """What is legible of a line that is wrong."""
+
+    product_id: str = Field(max_length=200)
+
+
 class LineResponse(BaseModel):
     """What became of one line of a batch: its number from 1, and the status that it would have had alone.
 
-    200 says that it is on the disk. Any other comes with what is wrong and what to do.
+    200 says that it is on the disk. Any other comes with what is wrong and what to do, and with the id where that was
+    legible.
     """
 
     line: int
