@@ -270,3 +270,12 @@ def test_a_dial_for_shop_vectors_is_refused(table: Path, tmp_path: Path) -> None
     result = osoroi("embed", f"table:{table}", tmp_path / "x.npz", "--side", "shop", "--detail", "1")
     assert result.exit_code == 2
     assert "--detail weighs queries" in result.stderr
+
+
+def test_looking_at_a_table_without_photos_says_what_an_add_would(tmp_path: Path) -> None:
+    table = tmp_path / "prices.csv"
+    write(table, [["product_id", "price"], ["a", "5"]])
+    result = osoroi("look", table)
+    assert result.exit_code == 3
+    assert f"error: {table}: no column is one of photos" in result.stdout
+    assert "1 errors, 0 questions" in result.stdout

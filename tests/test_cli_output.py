@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unicodedata
@@ -118,6 +119,27 @@ def test_ctrl_c_prints_one_line_and_ends_with_130():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (128 + signal.SIGINT, "interrupted\n")
+
+
+def test_ctrl_c_in_add_says_that_what_was_added_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("osoroi.ingest.add", interrupted)
+    result = osoroi("add", tmp_path / "shop", "drawn:6")
+    assert result.exit_code == 128 + signal.SIGINT
+    assert result.stderr.endswith("what was added stays; the same command goes on from there\ninterrupted\n")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_called_that(shop: Path, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = osoroi("serve", shop, "--host", host, "--port", str(port))
+    assert result.exit_code == 2
+    assert (
+        result.stderr == f"error: port {port} of {host} is taken; name another with --port; --port 0 takes a free one\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -280,6 +281,8 @@ def test_info_says_how_categories_are_read(shop: osoroi.Catalog) -> None:
         "shoes": {"Shoes": 1},
         "by_picture": {"Drop 7": 1},
     }
+    told = CliRunner().invoke(main, ["info", str(shop.storage.location)]).stdout
+    assert re.search(r"^by picture +Drop 7: 1$", told, re.MULTILINE)
 
 
 # -------------------------------------------------------------------- files

@@ -359,6 +359,9 @@ def test_a_picture_that_is_gone_leaves_its_frame_and_no_torn_page(browser, tmp_p
 
 def test_a_broken_file_is_named_as_such_and_the_next_photo_works(page):
     choose(page, b"this is no photo", "notes.jpg")
+    expect(page.locator("#another")).to_be_visible()
+    for gone in ("#stage", "#draw", "#find", "#whole"):
+        expect(page.locator(gone)).to_be_hidden()
     expect(page.get_by_role("alert")).to_contain_text("This file cannot be read as a photo")
     choose(page, picture(RED, width=200, height=200))
     expect_first(page, "Red skirt")

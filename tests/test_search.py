@@ -61,7 +61,7 @@ def test_a_colour_by_code_or_name_is_drawn_as_a_swatch(searcher: Searcher, color
 
 
 def test_a_second_photo_that_is_neither_file_nor_colour_is_refused(searcher: Searcher) -> None:
-    with pytest.raises(BadPhoto, match="colour of the sea"):
+    with pytest.raises(BadPhoto, match="'colour of the sea' is neither a photo nor a known colour; give a code"):
         searcher.search(picture(RED), detail_from="colour of the sea")
 
 

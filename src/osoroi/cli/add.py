@@ -52,14 +52,18 @@ def command(
     with new_catalog.opened(catalog, model) as products:
         incoming.fetched(source, folder_of(catalog), private=private_links)
         with progress.counting("products", source.total) as show:
-            count = ingest.add(
-                source.rows(),
-                products,
-                model,
-                threads=threads,
-                on_problem=problems.append,
-                on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
-            )
+            try:
+                count = ingest.add(
+                    source.rows(),
+                    products,
+                    model,
+                    threads=threads,
+                    on_problem=problems.append,
+                    on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
+                )
+            except KeyboardInterrupt:
+                text.warn("what was added stays; the same command goes on from there")
+                raise
         if not count.stored:
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
     if is_new and encoder is not None:

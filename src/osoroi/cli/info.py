@@ -19,6 +19,7 @@ from osoroi.garments import read_category
 from osoroi.text import number, printable
 
 NO_CATEGORY = "(no category)"
+BY_PICTURE = "by_picture"
 
 
 @click.command()
@@ -41,7 +42,7 @@ def command(path: Place, as_json: bool) -> None:
             if name not in ("kinds", "photos_agree", "photos_contradict"):
                 text.show(f"{name.removesuffix('_s'):{width}}  {printable(plain(name, value))}")
         for kind, words in facts.get("kinds", {}).items():
-            text.show(f"{kind + ' is':{width}}  {printable(plain('', words))}")
+            text.show(f"{'by picture' if kind == BY_PICTURE else f'{kind} is':{width}}  {printable(plain('', words))}")
         show_agreement(facts, width)
 
 
@@ -90,10 +91,10 @@ def kind_facts(catalog: StoredCatalog) -> dict[str, Any]:
     kinds = kinds_of(catalog.categories())
     learned = {
         category: kind
-        for category in kinds.get("by_picture", {})
+        for category in kinds.get(BY_PICTURE, {})
         if category != NO_CATEGORY and (kind := categories.learned_kind(catalog, category)) is not None
     }
-    kinds = kinds | {"by_picture": {word: n for word, n in kinds.get("by_picture", {}).items() if word not in learned}}
+    kinds = kinds | {BY_PICTURE: {word: n for word, n in kinds.get(BY_PICTURE, {}).items() if word not in learned}}
     facts: dict[str, Any] = {"kinds": {kind: words for kind, words in kinds.items() if words}}
     if learned:
         facts["learned"] = learned
@@ -112,9 +113,9 @@ def kinds_of(categories: Mapping[str | None, int]) -> dict[str, Any]:
     kinds: dict[str, Any] = {}
     for category, products in categories.items():
         kind = read_category(category) if category else None
-        kinds.setdefault(kind or "by_picture", {})[category or NO_CATEGORY] = products
-    unread = kinds.pop("by_picture", None)
-    return kinds | ({} if unread is None else {"by_picture": unread})
+        kinds.setdefault(kind or BY_PICTURE, {})[category or NO_CATEGORY] = products
+    unread = kinds.pop(BY_PICTURE, None)
+    return kinds | ({} if unread is None else {BY_PICTURE: unread})
 
 
 def plain(name: str, value: Any) -> str:

@@ -17,6 +17,8 @@ from osoroi.data.readers.table_draft import draft
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.tables import Incoming, missing_photos, preview, require_lines
 
+NO_PHOTOS = "no column is one of photos, which an add needs; a sync changes prices and the like by such a table"
+
 SHOWN = 200
 """Errors that are printed; ``--json`` has all of them."""
 
@@ -46,6 +48,8 @@ def command(table: str, catalog: Place | None, recipe: str | None, write: Path |
     errors = errors_of(incoming)
     if not errors:
         require_lines(layout)
+    if catalog is None and not layout.undecided and not layout.has_photos:
+        errors.append((str(reader.path), NO_PHOTOS))
     if write:
         files.write_atomically(write, draft(layout).encode())
     changes: dict[str, int] = {}

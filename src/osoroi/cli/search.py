@@ -128,8 +128,7 @@ def command(
         text.show_json(answer | {"total": total, "offset": offset})
     else:
         show_hits(hits, offset, left=beyond(offset, total))
-        if photo is not None and box is None and kind is None:
-            note_others(photo)
+        note_others(photo, box or kind)
         if hits and (where or offset):
             text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
 
@@ -205,8 +204,10 @@ def show_hits(hits: Sequence[Hit], offset: int = 0, *, left: str = NOTHING, of: 
         )
 
 
-def note_others(photo: Path) -> None:
+def note_others(photo: Path | None, chosen: Box | str | None) -> None:
     """Say on stderr which garments are in a photo that was searched with as a whole, where there are several."""
+    if photo is None or chosen is not None:
+        return
     from osoroi.garments import find
 
     found = find(photo)

@@ -95,13 +95,13 @@ def command(
 
     \b
     osoroi serve shop
-    osoroi serve shop --host 0.0.0.0 --keys keys.toml --open-reads
+    osoroi serve shop --host 0.0.0.0 --open-reads
     """
     for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):
         extra(module, "serve")
     from osoroi.server import logs, supervisor, tracing
     from osoroi.server.configuration import Sources
-    from osoroi.server.run import run
+    from osoroi.server.run import demand_free, run
 
     sockets = supervisor.listening_sockets()
     host = host.removeprefix("[").removesuffix("]")  # an IPv6 address as it stands in a URL
@@ -113,6 +113,8 @@ def command(
         "root_path": root_path,
         "allow_origins": frozenset(allow_origins),
     }
+    if not sockets:
+        demand_free(host, port)
     sources = Sources(host, values, settings_file, keys)
     settings = sources.load()
     logs.configure(log_format)

@@ -3,6 +3,7 @@
 ``parse`` takes a colour by its code (``#b03a2e``) or by its name in English or Japanese; ``swatch`` draws it.
 """
 
+import re
 import unicodedata
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
-from osoroi.errors import BadRequest
+from osoroi.errors import BadPhoto, BadRequest
 from osoroi.image.cropping import Photo
 from osoroi.records import PhotoLike
 
@@ -48,6 +49,11 @@ OUTLINE: Final = (
 """The T-shirt, as shares of the side. A plain square is no garment to an encoder: of the 20 products nearest to a green
 one none was green (docs/log.md)."""
 
+WORD: Final = re.compile(r"#?[^\W_][\w -]{0,40}")
+"""What may be meant as a colour rather than as a path."""
+
+HINT: Final = "give a code such as #b03a2e, or a name such as navy or 紺"
+
 WEAVE: Final = 0.03
 """Deviation of the brightness of pixels, as a share: cloth is never quite even."""
 
@@ -70,9 +76,7 @@ def parse(color: str) -> RGB:
             raise ValueError(code)
         red, green, blue = ImageColor.getrgb(code)[:3]
     except ValueError:
-        raise BadRequest(
-            f"no colour {color[:60]!r}", hint="give a code such as #b03a2e, or a name such as navy or 紺"
-        ) from None
+        raise BadRequest(f"no colour {color[:60]!r}", hint=HINT) from None
     return red, green, blue
 
 
@@ -92,6 +96,8 @@ def is_color(text: str) -> bool:
 def photo_or_swatch(given: PhotoLike) -> PhotoLike:
     """A photo as it is; for text that names a colour, and no file that is there, a swatch of that colour.
 
+    Raises BadPhoto for words that are neither.
+
     >>> photo_or_swatch("snap.jpg")
     'snap.jpg'
     >>> photo_or_swatch("#b03a2e").shape
@@ -99,6 +105,8 @@ def photo_or_swatch(given: PhotoLike) -> PhotoLike:
     """
     if isinstance(given, str) and is_color(given) and not Path(given).exists():
         return swatch(given)
+    if isinstance(given, str) and WORD.fullmatch(given) and not Path(given).exists():
+        raise BadPhoto(f"{given!r} is neither a photo nor a known colour", hint=HINT)
     return given
 
 

@@ -5,7 +5,8 @@ tombstone in the snapshot, a mark that every query skips, until the next compact
 codes, scores the best candidates exactly, and leaves out only what is so far below by its code
 that it is not among the k best (as sure as six deviations are). It leaves out the quarter of the lists that is
 farthest away, where the lists before those held almost nothing that counts. A filter is a mask over what the scan
-gives, or, where few are allowed, exact scores of those: it never costs recall.
+gives, or, where few are allowed, exact scores of those. Where it hides all that is near, as a query's own tight
+cluster, codes err less evenly, and of a hundred of the best one may be missed.
 """
 
 import threading

@@ -109,7 +109,7 @@ def _scan_marked(
     if len(opening.places) < count:  # what is allowed lies far away, or nearly all is wanted
         return _scan_in_order(base, query, k, where, settings)
     scores = _exact(base, query, opening.places)
-    cut = _cut(codes, query, scores, opening.scores, k, settings, least=1.0)  # others may err more than near ones
+    cut = _cut(codes, query, scores, opening.scores, k, settings)
     if codes.share_above(asked, cut) > HIDDEN:
         return _scan_in_order(base, query, k, where, settings)
     above = codes.above(asked, cut, None, share=NEAREST)
@@ -135,16 +135,16 @@ def _cut(
     rough: Float32[np.ndarray, "m"],
     k: int,
     settings: ScanSettings,
-    least: float = 0.5,
 ) -> float:
     r"""The code's score below which a vector is left out: :math:`s_k - \mu - z\sigma`.
 
     Of these exact scores :math:`s_k` is the k-th best. Their codes' scores err by :math:`\mu` in the mean, with a
-    deviation of :math:`\sigma`; z are the ``deviations`` of the settings.
+    deviation of :math:`\sigma`, at least as when the codes were learned: others may err more than near or equal
+    vectors. z are the ``deviations`` of the settings.
     """
     errors = scores - rough
     usual = float(np.sqrt(codes.error * (query @ query)))
-    spread = max(float(errors.std()), least * usual)  # of equal vectors the errors are equal too
+    spread = max(float(errors.std()), usual)
     return float(np.partition(scores, -k)[-k] - errors.mean() - settings.deviations * spread)
 
 

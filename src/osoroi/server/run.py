@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from osoroi.errors import BadRequest
 from osoroi.search import Searcher
 from osoroi.server import app, supervisor
 from osoroi.server.configuration import Sources, reload
@@ -100,6 +102,27 @@ def config(application: FastAPI, host: str, port: int) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_graceful_shutdown=round(settings.drain_s),
     )
+
+
+def demand_free(host: str, port: int) -> None:
+    """Raise BadRequest where nobody can listen at this address now, before anything is loaded."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in addresses:
+            with socket.socket(family, kind, protocol) as probe:
+                if os.name == "posix":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise BadRequest(
+                f"port {port} of {host} is taken", hint="name another with --port; --port 0 takes a free one"
+            ) from None
+        raise BadRequest(
+            f"nobody can listen on port {port} of {host}: {error.strerror or error}", hint="see --host and --port"
+        ) from None
 
 
 def run(
