@@ -37,7 +37,7 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 
 SNAP = jpeg(outfits(1, 26).photo)
-"""Somebody in a light blue top, orange trousers and grey shoes, whose kinds are clear however a browser encodes the photo."""
+"""Somebody in a light blue top, orange trousers and grey shoes, whose kinds are clear in any JPEG."""
 
 CLOTHES = {"BLOUSE": (162, 198, 228), "TROUSERS": (224, 115, 40), "SHOES": (97, 102, 106)}
 """Products in the colours of what is worn."""
