@@ -1,6 +1,6 @@
 """One search of a scan, from mask to neighbours, over a state that nobody changes."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -80,7 +80,8 @@ def _scan_in_order(
     if len(found.places) < min(first, where.size):  # nearly all are wanted, and faiss leaves out the very worst
         return _scored(base, query, _every(len(base), where.marks))
     scores = _exact(base, query, found.places[:first])
-    cut = _cut(codes, query, scores, found.scores[:first], k, settings)
+    least = LEAST_SPREAD if where.marks is None else 1.0
+    cut = _cut(codes, query, scores, found.scores[:first], k, settings, least=least)
     enough = max(first, int(np.searchsorted(-found.scores, -cut, side="right")))
     if enough >= len(found.places) < where.size:  # there may be others above the cut
         every = codes.above(asked, cut, where.bits).places
@@ -128,6 +129,10 @@ def _scan_marked(
     return _scored(base, query, np.unique(np.concatenate(found)))
 
 
+LEAST_SPREAD: Final = 0.5
+"""Without a filter the nearest codes err much as the others do; under one, what is left may lie elsewhere."""
+
+
 def _cut(
     codes: Codes,
     query: Float32[np.ndarray, "d"],
@@ -135,16 +140,17 @@ def _cut(
     rough: Float32[np.ndarray, "m"],
     k: int,
     settings: ScanSettings,
+    least: float = 1.0,
 ) -> float:
     r"""The code's score below which a vector is left out: :math:`s_k - \mu - z\sigma`.
 
     Of these exact scores :math:`s_k` is the k-th best. Their codes' scores err by :math:`\mu` in the mean, with a
-    deviation of :math:`\sigma`, at least as when the codes were learned: others may err more than near or equal
-    vectors. z are the ``deviations`` of the settings.
+    deviation of :math:`\sigma`, at least ``least`` of that when the codes were learned: others may err more than near
+    or equal vectors. z are the ``deviations`` of the settings.
     """
     errors = scores - rough
     usual = float(np.sqrt(codes.error * (query @ query)))
-    spread = max(float(errors.std()), usual)
+    spread = max(float(errors.std()), least * usual)
     return float(np.partition(scores, -k)[-k] - errors.mean() - settings.deviations * spread)
 
 
