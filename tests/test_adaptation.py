@@ -117,8 +117,8 @@ def test_settings_that_would_do_nothing_are_refused(changes):
 
 
 def test_a_run_with_adapters_resumes_to_the_same_weights(tmp_path):
-    recipe = replace(RECIPE, lora_rank=2, l2_sp=1.0, wise_ft=0.2, keep_epoch="last")
-    _, whole = trained(tmp_path / "whole", lora_rank=2, l2_sp=1.0, wise_ft=0.2)
+    recipe = replace(RECIPE, lora_rank=2, l2_sp=1.0, keep_epoch="last")
+    _, whole = trained(tmp_path / "whole", lora_rank=2, l2_sp=1.0)
     pairs = pairs_of_random_features(recipe=recipe)
 
     class Killed(Exception):

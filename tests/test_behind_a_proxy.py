@@ -65,7 +65,7 @@ def test_the_page_with_scripts_works_below_the_prefix(service, proxy):
                 assert page.url.startswith(f"{base}/?")
                 page.get_by_role("link", name="More like Purple top").first.click()
                 expect(page.locator("#query-photo")).to_have_attribute("src", re.compile(f"^{PREFIX}/v1/photo"))
-                assert page.locator("#query-photo").evaluate("(one) => one.naturalWidth") > 0
+                assert page.locator("#query-photo").evaluate("(one) => one.decode().then(() => one.naturalWidth)") > 0
                 page.get_by_role("link", name="日本語").click()
                 page.wait_for_url(f"{base}/?*lang=ja*")
                 expect(page.locator(".grid .card").first).to_be_visible()

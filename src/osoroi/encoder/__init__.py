@@ -5,9 +5,8 @@ may bring themselves); ``metadata`` says what the file holds and proves it; ``lo
 ``default.onnx`` is the encoder that ships.
 """
 
-from osoroi.encoder.metadata import KIND
+from osoroi.encoder.metadata import DETAIL, KIND
 from osoroi.encoder.onnx import BATCH, DEFAULT, Encoder
-from osoroi.encoder.slider import DETAIL
 from osoroi.inference import Embedder, open_session
 
 __all__ = ["BATCH", "DEFAULT", "DETAIL", "KIND", "Embedder", "Encoder", "open_session"]

@@ -52,6 +52,9 @@ MESSAGES: Final = {
 EXTERNAL_FIELDS: Final = (13, 14)
 """``TensorProto.external_data`` and ``data_location``."""
 
+DETAIL: Final = "detail"
+"""The part whose weight a query may set."""
+
 KIND: Final = "kind"
 """The part that says what sort of garment it is: a file that has it names the version of ``garments.part``."""
 

@@ -12,8 +12,8 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import image
-from osoroi.encoder import slider
 from osoroi.encoder.metadata import (
+    DETAIL,
     KIND,
     UNIT,
     Metadata,
@@ -24,7 +24,6 @@ from osoroi.encoder.metadata import (
     try_out,
     verify,
 )
-from osoroi.encoder.slider import DETAIL
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
 from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
@@ -330,7 +329,9 @@ class Encoder:
         """
         weights = {part.name: part.weight for part in self.parts}
         if detail is not None:
-            weights = slider.shifted(weights, detail)
+            from osoroi.encoder.slider import shifted
+
+            weights = shifted(weights, detail)
         scales = np.concatenate([np.full(part.size, weights[part.name], np.float32) for part in self.parts])
         weighted = vectors * scales
         if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:

@@ -1,13 +1,9 @@
 """The slider from shape to colour: the weights of the parts for a query that sets the weight of ``detail``."""
 
 from collections.abc import Mapping
-from typing import Final
 
-from osoroi.encoder.metadata import KIND
+from osoroi.encoder.metadata import DETAIL, KIND
 from osoroi.errors import BadRequest
-
-DETAIL: Final = "detail"
-"""The part whose weight a query may set."""
 
 
 def shifted(weights: Mapping[str, float], detail: float) -> dict[str, float]:
