@@ -127,12 +127,12 @@ def _released(new: StoredCatalog, wanted: Sequence[Entry]) -> list[str]:
     with new.view() as transaction:
         for start in range(0, len(ids), CHUNK):
             some = ids[start : start + CHUNK]
-            held = transaction.all(f"{HELD} ({', '.join('?' * len(some))})", *some)
+            held = transaction.all(f"{OWNERS} ({', '.join('?' * len(some))})", *some)
             holders |= {holder for crop_id, holder in held if holder != owners[crop_id]}
     return new.remove(sorted(holders)) if holders else []
 
 
-HELD = "SELECT crop_id, product_id FROM crops JOIN products USING (product) WHERE crop_id IN"
+OWNERS = "SELECT crop_id, product_id FROM crops JOIN products USING (product) WHERE crop_id IN"
 
 
 def _without(old: StoredCatalog, new: StoredCatalog) -> list[str]:
