@@ -38,30 +38,33 @@ class LocalWriter:
 
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
         """Put products with exactly these crops, see ``Storage.put``."""
-        folder = self._pool.folder
-        writer.demand_encoder_of(self._pool.folder, self.encoder, fingerprint)
-        with database.explained(folder):
-            self._pool.check_identity()
-            prepared = [writer.prepared(folder, self.encoder.dim, entry) for entry in entries]
+        prepared = self._prepared(entries, fingerprint)
         with self.commit("put") as (transaction, touched):
-            for one in prepared:
-                writer.put(transaction.connection, self.encoder.encoder, one, touched)
-                photos.ensure(folder, one.photos)
+            self._write(prepared, transaction, touched)
         return touched.seq
 
     def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]:
         """Put entries of products that stand as they were read, see ``Storage.put_if_unchanged``."""
+        prepared = self._prepared((after for _, after in changes), fingerprint)
+        with self.commit("put") as (transaction, touched):
+            as_read, stale = writer.parted([before for before, _ in changes], prepared, transaction)
+            self._write(as_read, transaction, touched)
+        return stale
+
+    def _prepared(self, entries: Iterable[Entry], fingerprint: str) -> list[writer.Prepared]:
+        """Entries with their photos read, before a commit begins."""
         folder = self._pool.folder
         writer.demand_encoder_of(folder, self.encoder, fingerprint)
         with database.explained(folder):
             self._pool.check_identity()
-            prepared = [(before, writer.prepared(folder, self.encoder.dim, after)) for before, after in changes]
-        with self.commit("put") as (transaction, touched):
-            as_read, stale = writer.parted(prepared, transaction)
-            for one in as_read:
-                writer.put(transaction.connection, self.encoder.encoder, one, touched)
-                photos.ensure(folder, one.photos)
-        return stale
+            return [writer.prepared(folder, self.encoder.dim, entry) for entry in entries]
+
+    def _write(
+        self, prepared: Iterable[writer.Prepared], transaction: ReadTransaction, touched: writer.Touched
+    ) -> None:
+        for one in prepared:
+            writer.put(transaction.connection, self.encoder.encoder, one, touched)
+            photos.ensure(self._pool.folder, one.photos)
 
     def apply(
         self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str

@@ -67,39 +67,36 @@ class PostgresWriter:
 
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:
         """Put products with exactly these crops, see ``Storage.put``."""
-        demand_encoder_of(self._pool.address, self.encoder, fingerprint)
-        with explained(self._pool.address):
-            prepared = [self._prepared(entry) for entry in entries]
+        prepared = self._all_prepared(entries, fingerprint)
         return self._again(lambda: self._put(prepared))
 
     def _put(self, prepared: Sequence[Prepared]) -> int:
-        ids = [one.product.product_id for one in prepared]
-        with self.commit("put", ids) as (transaction, touched):
-            rows = ChangedRows(transaction, self.encoder.encoder, touched)
-            rows.load(ids, [crop.crop_id for one in prepared for crop in one.crops], names_of(prepared))
-            for one in prepared:
-                rows.put(one)
-            rows.flush()
+        with self.commit("put", ids_of(prepared)) as (transaction, touched):
+            self._write(prepared, transaction, touched)
         return touched.seq
 
     def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]:
         """Put entries of products that stand as they were read, see ``Storage.put_if_unchanged``."""
+        prepared = self._all_prepared((after for _, after in changes), fingerprint)
+        return self._again(lambda: self._put_if_unchanged([before for before, _ in changes], prepared))
+
+    def _put_if_unchanged(self, before: Sequence[Entry], prepared: Sequence[Prepared]) -> list[str]:
+        with self.commit("put", ids_of(prepared)) as (transaction, touched):
+            as_read, stale = parted(before, prepared, transaction)
+            self._write(as_read, transaction, touched)
+        return stale
+
+    def _all_prepared(self, entries: Iterable[Entry], fingerprint: str) -> list[Prepared]:
         demand_encoder_of(self._pool.address, self.encoder, fingerprint)
         with explained(self._pool.address):
-            prepared = [(before, self._prepared(after)) for before, after in changes]
-        return self._again(lambda: self._put_if_unchanged(prepared))
+            return [self._prepared(entry) for entry in entries]
 
-    def _put_if_unchanged(self, prepared: Sequence[tuple[Entry, Prepared]]) -> list[str]:
-        ids = [before.product.product_id for before, _ in prepared]
-        with self.commit("put", ids) as (transaction, touched):
-            as_read, stale = parted(prepared, transaction)
-            rows = ChangedRows(transaction, self.encoder.encoder, touched)
-            names = [one.product.product_id for one in as_read]
-            rows.load(names, [crop.crop_id for one in as_read for crop in one.crops], names_of(as_read))
-            for one in as_read:
-                rows.put(one)
-            rows.flush()
-        return stale
+    def _write(self, prepared: Sequence[Prepared], transaction: PostgresTransaction, touched: Touched) -> None:
+        rows = ChangedRows(transaction, self.encoder.encoder, touched)
+        rows.load(ids_of(prepared), [crop.crop_id for one in prepared for crop in one.crops], names_of(prepared))
+        for one in prepared:
+            rows.put(one)
+        rows.flush()
 
     def apply(
         self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str
@@ -222,6 +219,11 @@ class PostgresWriter:
             return remembered(self._pool.folder, photo, known)
         data = photo if isinstance(photo, bytes) else photo.read()
         return StoredPhoto(hash_of(data), None, data)
+
+
+def ids_of(prepared: Iterable[Prepared]) -> list[str]:
+    """The ids of products that are put, in their order."""
+    return [one.product.product_id for one in prepared]
 
 
 def names_of(entries: Iterable[Prepared]) -> set[str]:

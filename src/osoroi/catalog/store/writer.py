@@ -311,18 +311,17 @@ def remove(connection: Connection, product_id: str, touched: Touched) -> bool:
 
 
 def parted(
-    prepared: Iterable[tuple[Entry, Prepared]], transaction: ReadTransaction
+    before: Sequence[Entry], prepared: Sequence[Prepared], transaction: ReadTransaction
 ) -> tuple[list[Prepared], list[str]]:
-    """What was prepared for products that stand as they were read, and the ids of the others."""
-    changes = list(prepared)
-    now = transaction.get_many([before.product.product_id for before, _ in changes])
+    """What was prepared for products that stand as they were read before, and the ids of the others."""
+    now = transaction.get_many([entry.product.product_id for entry in before])
     as_read, stale = [], []
-    for before, one in changes:
-        product, crops = now.get(before.product.product_id, (None, []))
-        if product == before.product and list(crops) == list(before.crops):
+    for entry, one in zip(before, prepared, strict=True):
+        product, crops = now.get(entry.product.product_id, (None, []))
+        if product == entry.product and list(crops) == list(entry.crops):
             as_read.append(one)
         else:
-            stale.append(before.product.product_id)
+            stale.append(entry.product.product_id)
     return as_read, stale
 
 
