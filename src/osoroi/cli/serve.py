@@ -113,10 +113,10 @@ def command(
         "root_path": root_path,
         "allow_origins": frozenset(allow_origins),
     }
-    if not sockets:
-        demand_free(host, port)
     sources = Sources(host, values, settings_file, keys)
     settings = sources.load()
+    if not sockets:
+        demand_free(host, port)
     logs.configure(log_format)
     tracing.configure()
     with open_catalog(catalog) as products:
