@@ -9,6 +9,8 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
 
+expect.set_options(timeout=30_000)  # a busy machine is slow, and not wrong
+
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -33,7 +35,7 @@ def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
     """A page of its own; an error in a script, or a rule of the content security policy that was broken, fails."""
     settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | options
     context = browser.new_context(**settings)
-    context.set_default_timeout(8000)
+    context.set_default_timeout(30_000)
     page, troubles = context.new_page(), []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda said: troubles.append(said.text) if "Content Security Policy" in said.text else None)

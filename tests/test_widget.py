@@ -86,15 +86,13 @@ def service(site: ShopPage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)  # the first photo loads the networks
     yield from chromium()
-    expect.set_options()
 
 
 def opened(browser: Browser, site: ShopPage, **options: object) -> Iterator[Page]:
     """The shop's page; an error of a script, or a rule of its policy that was broken, fails."""
     context = browser.new_context(**({"viewport": {"width": 1100, "height": 900}} | options))
-    context.set_default_timeout(15000)
+    context.set_default_timeout(30_000)
     page, troubles = context.new_page(), []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
