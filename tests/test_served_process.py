@@ -130,6 +130,15 @@ def children(pid: int) -> list[int]:
     return [int(child) for path in lists for child in path.read_text(encoding="ascii").split()]
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no address ::1")
 def test_an_ipv6_address_is_taken_as_it_stands_in_a_url(shop):
     with Served(shop, "--host", "[::1]") as served:
         assert httpx.get(f"{served.url}/health", timeout=10).status_code == 200
