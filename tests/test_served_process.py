@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from pathlib import Path

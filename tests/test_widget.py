@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -89,9 +90,10 @@ def browser() -> Iterator[Browser]:
     yield from chromium()
 
 
-def opened(browser: Browser, site: ShopPage, **options: object) -> Iterator[Page]:
+def opened(browser: Browser, site: ShopPage, **options: Any) -> Iterator[Page]:
     """The shop's page; an error of a script, or a rule of its policy that was broken, fails."""
-    context = browser.new_context(**({"viewport": {"width": 1100, "height": 900}} | options))
+    settings: dict[str, Any] = {"viewport": {"width": 1100, "height": 900}} | options
+    context = browser.new_context(**settings)
     context.set_default_timeout(30_000)
     page, troubles = context.new_page(), []
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -203,7 +205,9 @@ def test_on_a_japanese_phone_it_offers_the_camera_in_japanese_and_fits(browser, 
     options = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     try:
         for page in opened(browser, site, **options):
-            assert page.get_by_text("写真を撮る").bounding_box()["height"] >= 44
+            button = page.get_by_text("写真を撮る").bounding_box()
+            assert button is not None
+            assert button["height"] >= 44
             assert page.locator("#camera").get_attribute("capture") == "environment"
             choose(page, snap())
             expect(page.locator("li").first).to_be_visible()
