@@ -34,7 +34,8 @@ layers: $(VENV)/.testing ## imports point only downwards; `make tests` runs it t
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.testing browser decoder ## every unmarked test, doctest and README command
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu and not network"
+	TMPDIR=$${TMPDIR:-$$(tools/fast_tmp.sh)} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+	  --no-loadscope-reorder -m "not slow and not gpu and not network"
 
 slow: $(VENV)/.testing ## the tests that take longer than ten seconds each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
@@ -43,7 +44,7 @@ torture: $(VENV)/.testing ## kill the writer of a catalog at 1,000 points; nothi
 	$(BIN)/python benchmarks/torture.py --kills 1000
 
 mutants: $(VENV)/.testing ## plant a sample of faults in the code; count how many the tests notice
-	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tools/mutants.py
+	TMPDIR=$${TMPDIR:-$$(tools/fast_tmp.sh)} OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tools/mutants.py
 
 docs: $(VENV)/.testing ## write the generated pages docs/cli.md and docs/api.md anew
 	$(BIN)/python tools/make_docs.py

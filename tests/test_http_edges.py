@@ -118,7 +118,7 @@ def test_what_is_hardly_http_is_refused_in_words(catalog, request_):
 
 def test_wherever_503_is_there_is_retry_after(catalog):
     def load(path: str) -> httpx.Response:
-        return httpx.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=30)
+        return httpx.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=60)
 
     class Slow(SeeingEncoder):
         def encode(self, crops):
