@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import postgres
 from osoroi.catalog.address import Place, place_of
+
+settings.register_profile("busy", deadline=None)  # an example takes as long as a busy machine needs
+settings.load_profile("busy")
 
 DATA = Path(os.environ.get("OSOROI_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 

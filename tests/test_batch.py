@@ -181,7 +181,7 @@ def test_empty_lines_count_too(address, catalog):
     start = time.monotonic()
     answers = send(address, b"\n" * 10_000, method="PATCH")
     assert [(one["line"], one["status"]) for one in answers] == [(21, 413)]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert catalog.get("P1").price == 1
 
 

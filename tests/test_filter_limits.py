@@ -49,11 +49,11 @@ def test_a_thousand_yes_no_columns_make_neither_many_choices_nor_a_long_error(tm
         with pytest.raises(BadFilter, match=r"there are 1,?008, for instance: .*attributes\.has_77") as caught:
             catalog.count(where="has_77x = 1")
         assert len(str(caught.value)) < 1_500
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(BadFilter) as caught:
             catalog.count(where='{"column": "' + "n" * 9_000 + '", "=": 1}')
         assert len(str(caught.value)) < 1_500
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
 
 
 TOO_MUCH = [
@@ -113,7 +113,7 @@ def test_a_filter_that_nobody_waits_for_ends_at_once(tmp_path):
         start = time.monotonic()
         with interrupted_by(event), catalog._pool.view() as transaction, pytest.raises(TooMuch, match="nobody waits"):
             endless(transaction)
-        assert 0.2 < time.monotonic() - start < 5
+        assert 0.2 < time.monotonic() - start < 60  # the count would take days
         assert catalog.count(where="title != x") == 300  # outside of the block nothing is interrupted
 
 
