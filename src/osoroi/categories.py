@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64, Int64
 
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import KIND, Encoder
@@ -85,22 +85,24 @@ def agreement(catalog: Storage, *, most: int = learned.ENOUGH) -> Agreement | No
     """
     columns = columns_of(catalog.encoder.parts)[KIND]
     every = [product for product in catalog.products() if product.category and known_kind(product) is not None]
-    products = every[:: -(-len(every) // most) or 1]
-    if not products:
+    some = [product.product_id for product in every[:: -(-len(every) // most) or 1]]
+    entries = [one for one in _entries(catalog, some) if known_kind(one.product) is not None]
+    if not entries:
         return None
-    vectors = np.concatenate([entry.vectors[:1] for entry in _entries(catalog, [each.product_id for each in products])])
+    products = [entry.product for entry in entries]
     labels = np.array([NAMES.index(known_kind(product) or "") for product in products])
-    chances = learned.held_out(vectors[:, : columns.start], labels, len(NAMES))
-    if chances is None:
+    looks = np.concatenate([entry.vectors[:1, : columns.start] for entry in entries])
+    judgement = judged(looks, labels)
+    if judgement is None:
         return None
+    chances = judgement.chances
     guess, own = chances.argmax(axis=1), chances[np.arange(len(labels)), labels]
     surest = np.argsort(own - chances.max(axis=1), kind="stable")
     doubted = [number for number in surest if own[number] < learned.UNLIKELY < learned.LIKELY < chances[number].max()]
-    shares = np.bincount(labels) / len(labels)
     return Agreement(
         len(products),
-        float((guess == labels).mean()),
-        float((shares**2).sum()),
+        judgement.share,
+        judgement.chance,
         [
             Contradiction(
                 products[number].product_id,
@@ -111,6 +113,24 @@ def agreement(catalog: Storage, *, most: int = learned.ENOUGH) -> Agreement | No
             for number in doubted[:NAMED]
         ],
     )
+
+
+class Judgement(NamedTuple):
+    """The probability of each kind for products by the looks of the others; how often the likeliest is the labelled
+    one, and how often it would be by chance."""
+
+    chances: Float64[np.ndarray, "n k"]
+    share: float
+    chance: float
+
+
+def judged(looks: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> Judgement | None:
+    """How far looks and labels agree, by classifiers of the other half; None where they are too few to learn from."""
+    chances = learned.held_out(looks, labels, len(NAMES))
+    if chances is None:
+        return None
+    shares = np.bincount(labels) / len(labels)
+    return Judgement(chances, float((chances.argmax(axis=1) == labels).mean()), float((shares**2).sum()))
 
 
 def _of(catalog: Storage, category: str) -> Iterator[Product]:

@@ -8,6 +8,9 @@ from osoroi.encoder.onnx import Encoder
 from osoroi.garments import learned
 from osoroi.garments.learned import LearnedKinds
 
+SAMPLE = 2048
+"""Vectors of a catalog that tell the share of its products whose kind the shop says, and teach the kinds of queries."""
+
 
 def learn_kinds(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> LearnedKinds | None:
     """A classifier of looks from stored vectors, by those whose kind is certain.
