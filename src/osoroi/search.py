@@ -164,10 +164,10 @@ class Searcher:
             return KindFacts(1.0, None)
         seq = self.catalog.seq
         if self._kinds[0] != seq:
-            from osoroi.encoder.learned import SAMPLE, learn_kinds
+            from osoroi.encoder.learned import SAMPLE, learn_kinds, share_of_known
 
             sample = self.catalog.sample(SAMPLE)
-            self._kinds = (seq, KindFacts(self.encoder.share_of_known(sample), learn_kinds(self.encoder, sample)))
+            self._kinds = (seq, KindFacts(share_of_known(self.encoder, sample), learn_kinds(self.encoder, sample)))
         return self._kinds[1]
 
     def encode(self, queries: Sequence[Input]) -> Float32[np.ndarray, "n d"]:

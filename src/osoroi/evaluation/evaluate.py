@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float32
 from osoroi import __version__, image
 from osoroi.data.readers import Reader, dataset_name, open_dataset
 from osoroi.encoder import DETAIL, KIND, Encoder, loader
+from osoroi.encoder.learned import share_of_known
 from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking, shop_kinds
@@ -132,7 +133,7 @@ def evaluate_readers(
             alone = [number for number, row in street if row.crop.crop_id in crop_encoder.alone]
             query_vectors = shop_kinds.taught(gallery, encoder, query_vectors, alone)
         specs = arm_specs(encoder, task)
-        categorised = encoder.share_of_known(gallery.vectors) if encoder.has_kind else 1.0
+        categorised = share_of_known(encoder, gallery.vectors) if encoder.has_kind else 1.0
         weighted = {
             spec.name: spec.encoder.weigh(query_vectors, spec.detail, categorised=categorised) for spec in specs
         }
