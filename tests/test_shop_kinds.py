@@ -120,3 +120,34 @@ def test_words_are_learned_from_one_photo_a_product_and_written_to_all_of_them(e
         assert shop_kinds.learn_words(gallery, encoder, found) == {"Falda larga": "skirt"}
         kinds = np.asarray(gallery.vectors[:, encoder.columns[KIND]])
     assert learned.certain(kinds).tolist() == [True] * 5 + [False] * 5 + [True]
+
+
+def test_categories_that_photos_contradict_are_not_believed(encoder: Encoder) -> None:
+    rng = np.random.default_rng(9)
+    start = encoder.columns[KIND].start
+    kinds = np.repeat(["skirt", "bag"], 150)
+    centres = {kind: rng.normal(size=start) for kind in ("skirt", "bag")}
+    rows = np.zeros((300, encoder.dim), np.float32)
+    for row, kind in zip(rows, kinds, strict=True):
+        row[:start] = centres[kind] + 0.5 * rng.normal(size=start)
+    order = rng.permutation(300)
+    verdicts = []
+    for words in (kinds[order], kinds):  # right, and in any order
+        found = EvaluationSet(Protocol())
+        keys = [
+            found.register(Row(Product(f"p{n}", category=str(word)), Crop(f"c{n}", f"p{n}", "shop", b"", None, None)))
+            for n, word in enumerate(words)
+        ]
+        with GalleryWriter(encoder.dim) as writer:
+            writer.append(keys, rows[order])
+            verdicts.append(shop_kinds.are_believed(writer.gallery(), encoder, found))
+    assert verdicts == [True, False]
+
+
+def test_a_gallery_whose_categories_are_not_believed_is_told_by_its_photos(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = shop_rows("Skirts")  # six photos of tops
+    believed = scores(rows, encoder)
+    monkeypatch.setattr(shop_kinds, "are_believed", lambda *_: False)  # six are too few to judge by
+    assert scores(rows, encoder) == scores(rows, encoder, categories=False) != believed

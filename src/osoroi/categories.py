@@ -33,7 +33,7 @@ NAMED: Final = 10
 """Products that are named as contradicting, the surest first."""
 
 
-MIN_AGREEMENT: Final = 0.2
+MIN_AGREEMENT: Final = 0.25
 """Categories are believed where looks agree with them so far beyond chance, as a share of what chance leaves."""
 
 MANY: Final = 0.1

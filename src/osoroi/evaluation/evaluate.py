@@ -129,7 +129,11 @@ def evaluate_readers(
             query_vectors[rows], readable[rows] = vectors, True
         gallery = writer.gallery()
         if encoder.has_kind and task.protocol.categories:
-            shop_kinds.learn_words(gallery, encoder, evaluation_set)
+            if shop_kinds.are_believed(gallery, encoder, evaluation_set):
+                shop_kinds.learn_words(gallery, encoder, evaluation_set)
+            else:
+                by_picture = CropEncoder(encoder, threads, None, on_progress, categories=False)
+                shop_kinds.replace_vectors(gallery, by_picture.encode(evaluation_set.registered(readers)))
             alone = [number for number, row in street if row.crop.crop_id in crop_encoder.alone]
             query_vectors = shop_kinds.taught(gallery, encoder, query_vectors, alone)
         specs = arm_specs(encoder, task)
