@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import osoroi
 from osoroi import categories
@@ -295,3 +296,26 @@ def test_few_new_products_are_no_reason_to_judge_all_categories_anew(tmp_path: P
         put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))
         assert not categories.settle(shop.storage, encoder, [], changed=23)
         assert shop.storage.trusts_categories
+
+
+def test_add_and_sync_judge_the_categories_of_many_new_products_and_say_so(tmp_path: Path, encoder: Encoder) -> None:
+    looks, _, shuffled = two_clouds(encoder)
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))  # their photos cannot be read
+    Image.fromarray(swatch("navy")).save(tmp_path / "tee.png")
+    lines = [f"n{n:02},tee.png,{word}" for n, word in enumerate(shuffled[:27])]
+    (tmp_path / "new.csv").write_text("\n".join(["product_id,photo,category", *lines]))
+    for command in ("add", "sync"):
+        arguments = [str(tmp_path / "shop"), str(tmp_path / "new.csv"), *(["--yes"] if command == "sync" else [])]
+        done = CliRunner().invoke(main, [command, *arguments])
+        assert done.exit_code == 0, done.output
+        assert "photos contradict the categories of these products" in done.stderr
+        with osoroi.open(tmp_path / "shop", encoder=encoder) as shop:
+            assert not shop.storage.trusts_categories
+            new = [
+                row
+                for name, row in zip(sorted(shop.storage.product_ids()), kinds_in(shop), strict=True)
+                if name[0] == "n"
+            ]
+            assert not learned.certain(np.stack(new)).any()
+            assert len({row.tobytes() for row in new}) == 1  # one photo, one kind, whatever the category
