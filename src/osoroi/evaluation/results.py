@@ -302,7 +302,7 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
     """Read an evaluation file. Raises BadDataset where it is not one. Means are recomputed from the ranks."""
     path = Path(path)
     try:
-        fields = files.from_json(path.read_bytes())
+        fields = files.from_json(files.content(path))
         version = fields["format"]
         if version == FORMAT:
             return _evaluation(fields)

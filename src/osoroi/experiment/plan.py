@@ -33,6 +33,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from osoroi import files
 from osoroi.errors import BadRequest
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.experiment import schema
@@ -123,7 +124,7 @@ class Plan:
 def read(path: Path, **folders: Path | str) -> Plan:
     """The plan in a file, its folders filled in; raises BadRequest naming the file and the entry that is wrong."""
     try:
-        with path.open("rb") as file:
+        with files.open_foreign(path) as file:
             entries = tomllib.load(file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

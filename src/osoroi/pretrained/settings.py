@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from osoroi import files
 from osoroi.errors import BadRequest
 from osoroi.records import Fit
 
@@ -85,7 +86,7 @@ FIELDS: Final = (*FIT_FIELDS, "scale", "mean", "std", "bgr", "output", "pool", "
 def from_toml(path: Path) -> Settings:
     """The settings in a file that ``write_toml`` wrote and somebody edited. Raises BadRequest with the wrong key."""
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(files.content(path).decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadRequest(f"{path} is no TOML file ({error})", hint="delete it to have it written again") from error
     return from_fields(fields, path.name)

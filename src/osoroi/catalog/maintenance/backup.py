@@ -150,7 +150,7 @@ def _content(row: CropRow) -> bytes | None:
 def _add_photo(archive: tarfile.TarFile, folder: Path, sha256: str) -> None:
     """A stored photo, if it is what its name says."""
     path = _photos.place(folder, sha256)
-    data = path.read_bytes()
+    data = files.content(path)
     if _photos.hash_of(data) != sha256:
         raise database.damaged(folder, f"the kept photo {path} is not what was written")
     _add(archive, path.relative_to(folder).as_posix(), data)

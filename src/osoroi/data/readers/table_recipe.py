@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from osoroi import files
 from osoroi.data import tabular
 from osoroi.data.cells import as_text, listed, photos_in
 from osoroi.errors import BadDataset
@@ -170,7 +171,9 @@ def read_recipe(name: str) -> TableRecipe:
         ready = ", ".join(sorted(recipe.stem for recipe in shipped.glob("*.toml")))
         raise BadDataset(f"there is no recipe {name}", hint=f"name a .toml file, or one that ships: {ready}")
     try:
-        contents: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        contents: dict[str, Any] = tomllib.loads(files.content(path).decode())
+    except OSError as error:
+        raise BadDataset(f"the recipe {path} cannot be read: {error.strerror}", hint="check the file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadDataset(f"the recipe {path} is no TOML: {error}", hint="see docs/datasets/table.md") from error
     for part, entries in contents.items():
