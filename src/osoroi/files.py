@@ -13,6 +13,7 @@ import os
 import secrets
 import stat
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -43,6 +44,18 @@ def from_json(text: str | bytes) -> Any:
     """
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def from_toml(content: bytes) -> dict[str, Any]:
+    """What TOML says. Raises ValueError for anything else: no UTF-8, too many digits and too deep nesting among it.
+
+    >>> from_toml(b"epochs = 3")
+    {'epochs': 3}
+    """
+    try:
+        return tomllib.loads(content.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -10,9 +10,9 @@ from osoroi import image
 from osoroi.client import upload, values
 from osoroi.client.transport import Transport, understood
 from osoroi.client.upload import Sent
-from osoroi.data.products import ProductInput, as_value, rows_of
+from osoroi.data.products import ProductInput, rows_of
 from osoroi.errors import BadDataset, BadRequest, NotFound
-from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value
+from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value, as_value
 
 if TYPE_CHECKING:
     from osoroi.garments import Garment

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osoroi import image
-from osoroi.data.products import COLUMNS, as_value
+from osoroi.data.products import COLUMNS
 from osoroi.image.swatch import is_color
-from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value
+from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value, as_value
 
 if TYPE_CHECKING:
     from osoroi.garments import Garment

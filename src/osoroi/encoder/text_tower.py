@@ -101,7 +101,7 @@ def unpack(path: Path, fingerprint: str) -> TextTower:
         with files.open_foreign(path) as file, zipfile.ZipFile(file) as archive:
             if max(archive.getinfo(name).file_size for name in (TOKENIZER, GRAPH, FACTS)) > LARGEST:
                 raise ValueError("too large")
-            facts = TextFacts(**json.loads(archive.read(FACTS)))
+            facts = TextFacts(**files.from_json(archive.read(FACTS)))
             tokenizer, graph = archive.read(TOKENIZER).decode(), archive.read(GRAPH)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise BadEncoder(f"{path} is no text tower ({error})", hint="make the encoder again") from error

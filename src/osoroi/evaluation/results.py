@@ -308,7 +308,7 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
             return _evaluation(fields)
     except OSError as error:
         raise BadDataset(f"cannot read the evaluation {path} ({error.strerror})", hint="check the path") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadDataset(
             f"{path} is not an evaluation ({type(error).__name__}: {error})", hint="write one: osoroi evaluate … --json"
         ) from error
