@@ -7,6 +7,7 @@ moment cannot be closed: then the child cannot use that database at all, and say
 """
 
 import os
+import threading
 import weakref
 from typing import Protocol, runtime_checkable
 
@@ -24,6 +25,7 @@ class Forkable(Protocol):
         """Go on."""
 
 
+_lock = threading.Lock()
 _tracked: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _stopped: list[Forkable] = []
 _unusable: set[tuple[int, int]] = set()
@@ -32,7 +34,8 @@ _unusable: set[tuple[int, int]] = set()
 
 def track(pool: Forkable) -> None:
     """Tell a pool of every fork, as long as it lives."""
-    _tracked.add(pool)
+    with _lock:
+        _tracked.add(pool)
 
 
 def give_up(database: tuple[int, int]) -> None:
@@ -50,6 +53,7 @@ def demand_usable(database: tuple[int, int] | None, location: object) -> None:
 
 
 def _before() -> None:
+    _lock.acquire()
     for pool in list(_tracked):
         pool.before_fork()
         _stopped.append(pool)
@@ -58,6 +62,7 @@ def _before() -> None:
 def _after(*, is_child: bool) -> None:
     while _stopped:
         _stopped.pop().after_fork(is_child=is_child)
+    _lock.release()
 
 
 if hasattr(os, "register_at_fork"):
