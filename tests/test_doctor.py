@@ -89,6 +89,8 @@ def test_a_folder_of_photos_that_was_moved_is_told(place, tmp_path):
         (tmp_path / "pictures").rename(tmp_path / "elsewhere")
         finding = stored.photos(some)
         assert (finding.status, f"{len(some)} of {len(some)}" in finding.text) == ("warn", True)
+        Path(some[0]).mkdir(parents=True)
+        assert f"{len(some)} of {len(some)}" in stored.photos(some).text, "a folder in its place is no photo"
         catalog.remove([path.stem for path in paths])
         assert stored.photos(stored.some_photos(catalog)).status == "ok"
 
