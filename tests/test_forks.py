@@ -5,6 +5,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_parent_and_children_use_one_catalog_at_the_same_time(tmp_path):
                 put(catalog, entry(f"c{number}{step}", [1, 0, 0, 0]))
             assert "p" in found(catalog)
 
-        children = [in_child(lambda number=number: work(number)) for number in range(3)]
+        children = [in_child(partial(work, number)) for number in range(3)]
         for step in range(5):
             put(catalog, entry(f"m{step}", [1, 0, 0, 0]))
         for child in children:

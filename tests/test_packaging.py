@@ -95,6 +95,14 @@ def test_hooks_before_a_commit_run_what_make_test_runs() -> None:
     assert all(f"$(BIN)/{program}" in makefile for program in programs)
 
 
+def test_types_of_tools_are_strict_and_of_tests_that_exist() -> None:
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["overrides"]
+    strict = next(each["module"] for each in overrides if each.get("disallow_untyped_defs"))
+    assert {path.stem for path in (ROOT / "tools").glob("*.py")} <= set(strict)
+    unchecked = next(each["module"] for each in overrides if each.get("ignore_errors"))
+    assert set(unchecked) <= {path.stem for path in (ROOT / "tests").glob("*.py")}
+
+
 def test_one_address_stands_in_every_file() -> None:
     files = [ROOT / name for name in ("CITATION.cff", "SECURITY.md", "README.md", "mkdocs.yml", "pyproject.toml")]
     hosts = ("github.com/", "raw.githubusercontent.com/")

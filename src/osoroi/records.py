@@ -46,7 +46,8 @@ def as_value(value: Any) -> Value:
     (3.0, ('S', 38.0))
     """
     if isinstance(value, list | tuple):
-        return tuple(as_value(one) for one in value)
+        many: tuple[Any, ...] = tuple(as_value(one) for one in value)
+        return many
     return as_float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

@@ -62,7 +62,7 @@ def limits_in(file: Path) -> dict[str, int | float]:
     return {name: _number(name, value, kinds, file) for name, value in content.items()}
 
 
-def _number(name: str, value: object, kinds: Mapping[str, Any], file: Path) -> int | float:
+def _number(name: str, value: Any, kinds: Mapping[str, Any], file: Path) -> int | float:
     if name not in kinds:
         near = difflib.get_close_matches(name, kinds, 1)
         hint = f"did you mean {near[0]}?" if near else "the names stand in docs/deploy.md"
