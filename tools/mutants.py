@@ -267,18 +267,8 @@ def _run(tree: Path, files: Sequence[str]) -> int:
     os.dup2(null, 2)
     import pytest
 
-    words = [
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "timeout=0",
-        "-m",
-        "not slow and not gpu and not network",
-        *files,
-    ]
-    return int(pytest.main(words))
+    words = ["-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=0", "-m", "not slow and not gpu and not network"]
+    return int(pytest.main([*words, *files]))
 
 
 def _wait(child: int) -> int:
