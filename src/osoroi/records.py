@@ -262,6 +262,7 @@ class Hit:
     ``probability`` is the chance that this is the very product in the photo, and ``in_catalog`` that any of the first
     twelve products of the whole list is, whichever page of it this hit is on. Both are None where the encoder has no
     calibration, under a filter, and where the query is no street photo under the encoder's own weights.
+    ``other_kind`` says that it is of another kind than the query, and so is all that follows in the list.
     """
 
     product_id: str
@@ -271,3 +272,4 @@ class Hit:
     parts: Mapping[str, float] = field(default_factory=dict)
     probability: float | None = None
     in_catalog: float | None = None
+    other_kind: bool = False

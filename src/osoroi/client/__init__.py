@@ -13,13 +13,13 @@ from osoroi.client.upload import Sent
 from osoroi.data.products import ProductInput, as_value, rows_of
 from osoroi.errors import BadDataset, BadRequest, NotFound
 from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value
+from osoroi.wishes import K, require_fitting
 
 if TYPE_CHECKING:
     from osoroi.garments import Garment
 
 __all__ = ["Client", "RemotePhoto", "Sent"]
 
-K = 10
 PAGE = 200
 """Products of one request of a list."""
 SHOWN_WIDTH = 1600
@@ -70,6 +70,7 @@ class Client:
         detail_from: PhotoLike | None = None,
         detail_box: BoxLike | None = None,
         like: str | None = None,
+        text: str | None = None,
     ) -> list[Hit]: ...
 
     @overload
@@ -98,21 +99,20 @@ class Client:
         detail_from: PhotoLike | None = None,
         detail_box: BoxLike | None = None,
         like: str | None = None,
+        text: str | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The k products most similar to the garment in a photo, best first; all of it as in ``Catalog.search``.
 
         The photo is sent to the service, which neither stores nor logs it. A list of photos is searched one by one. The
         service gives 200 products at most, after an ``offset`` of 1,000 at most.
         """
-        if (photo is None) == (like is None) or (like is not None and not (box is None and kind is None)):
-            raise BadRequest("a search needs a photo, or like= without box and kind", hint="give one")
+        require_fitting(photo, box, kind, like=like, text=text, detail_from=detail_from, detail_box=detail_box)
         if isinstance(photo, list | tuple):
-            if detail_from is not None:
-                raise BadRequest("detail_from needs one photo, not a list", hint="search for one photo at a time")
             return self._batch(photo, box, kind, {"k": k, "offset": offset, "where": where, "detail": detail})
         fields: dict[str, str | bytes | None] = {
             "photo": None if photo is None else image.load(photo),
             "product_id": like,
+            "text": text,
             "box": values.box_text(box),
             "kind": values.kind_text(kind),
             "k": str(k),

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -34,6 +34,9 @@ from osoroi.server.metrics import Metrics, note, stage
 from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
 from osoroi.server.together import together
+
+if TYPE_CHECKING:
+    from osoroi.words.search import WordSearch
 
 log = logging.getLogger("osoroi.server")
 
@@ -104,9 +107,19 @@ class Service:
         self.searcher = searcher
         self.encoder: Encoder = searcher.encoder
         self.catalog: Storage = searcher.catalog
+        self._words: WordSearch | None = None
         self.batcher = Batcher(
             self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
         )
+
+    @property
+    def words(self) -> "WordSearch":
+        """Searches by words in the catalog in use."""
+        if self._words is None:
+            from osoroi.words.search import WordSearch  # most searches need none of it
+
+            self._words = WordSearch(self.searcher)
+        return self._words
 
     def close(self) -> None:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
@@ -241,7 +254,7 @@ class Service:
         async def once() -> tuple[list[Hit], Strips | None]:
             vector, without = await self.vector_of(request)
             hits = await self._noted(vector, request, without)
-            if self.encoder.own_detail is None:
+            if self.encoder.own_detail is None or request.text is not None:
                 return hits, None
             rows = [
                 await self.read(self._plain, vector, request, without, strip, detail) for detail in (0.0, 1.0, None)
@@ -253,10 +266,16 @@ class Service:
 
     async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         """The query's vector, and the products to leave out: a product is no answer to itself."""
-        vector, without = await self._vector_of(request)
-        if request.detail_from is None:
-            return vector, without
-        return self.encoder.with_detail(vector, await self.detail_vector(request)), without
+        words = request.words
+        wished = request.detail_from
+        if words is not None and wished is None:
+            wished = words.color_of_query(alone=request.is_text_alone)
+        second = None if wished is None else await self.detail_vector(wished, request.detail_box)
+        base, without = (None, ()) if request.is_text_alone else await self._vector_of(request)
+        if words is not None:
+            return await self.read(self.words.vector, words, base, second), without
+        assert base is not None
+        return base if second is None else self.encoder.with_detail(base, second), without
 
     async def _vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         if request.photo is not None:
@@ -271,13 +290,12 @@ class Service:
             crop = (await self.read(catalog.crops, request.product_id))[0]
         return await self.read(catalog.vectors, [crop.crop_id]), (crop.product_id,)
 
-    async def detail_vector(self, request: SearchRequest) -> Vector:
+    async def detail_vector(self, photo: bytes | str, box: Box | None) -> Vector:
         """The vector of the photo or the colour whose detail is wanted."""
-        domain = detail_domain(request.detail_box)
-        if isinstance(request.detail_from, bytes):
-            return await self.embed(request.detail_from, request.detail_box, domain, DETAIL_ALONE)
-        preprocessing = self.encoder.preprocessing[domain]
-        color = request.detail_from or ""
+        domain = detail_domain(box)
+        if isinstance(photo, bytes):
+            return await self.embed(photo, box, domain, DETAIL_ALONE)
+        preprocessing, color = self.encoder.preprocessing[domain], photo
         crop = await self.read(lambda: image.crop(swatch(color), None, preprocessing))
         return await self.batcher.encode(Input(crop, DETAIL_ALONE))
 
@@ -315,6 +333,18 @@ class Service:
         return hits
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
+        if (words := request.words) is not None:
+            return self.words.nearest(
+                words,
+                vector,
+                request.k,
+                offset=request.offset,
+                where=request.where,
+                detail=request.detail,
+                alone=request.is_text_alone,
+                by_picture=request.detail_from is not None,
+                without=without,
+            )
         judged = request.photo is not None and request.detail is None and request.detail_from is None
         return self._plain(vector, request, without, request.k, request.detail, judged=judged)
 

@@ -112,7 +112,7 @@ async def find(request: Request) -> Response:
     tags=["search"],
 )
 async def search(request: Request) -> Response:
-    """Find the products that look like a garment in a photo, or like a product of the catalog.
+    """Find the products that look like a garment in a photo, or like a product of the catalog, or that words describe.
 
     With `look`, or `garment=all`, there is one list for each garment of the photo.
     """
@@ -133,6 +133,8 @@ async def search(request: Request) -> Response:
         "took_s": took_s,
         "offset": parameters.offset,
     }
+    if parameters.text is not None:
+        said["understood"] = vars(parameters.words)
     if parameters.garment == ALL:
         content = outfit_response(lists, **said)
     else:

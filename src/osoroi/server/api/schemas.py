@@ -21,6 +21,7 @@ from pydantic import (
 from osoroi.catalog.filters import COLUMNS
 from osoroi.garments import KINDS
 from osoroi.records import Value
+from osoroi.wishes import TEXT_LENGTH
 
 
 def _plain(text: str) -> str:
@@ -191,6 +192,9 @@ class HitResponse(BaseModel):
     probability: Annotated[
         float | None, Field(description="Chance that it is the very product; null where the query does not allow one.")
     ]
+    other_kind: Annotated[
+        bool, Field(description="Whether it is of another kind than the query, and so is all that follows it.")
+    ]
 
 
 class GarmentResponse(BaseModel):
@@ -222,6 +226,19 @@ class FindResponse(BaseModel):
 TOTAL = "Products that match `where`, that of the query too; left out unless it was asked for."
 
 
+class Understood(BaseModel):
+    """What was understood of words."""
+
+    text: str
+    kind: Annotated[str | None, Field(json_schema_extra={"enum": [*(kind.name for kind in KINDS), None]})]
+    colors: Annotated[list[str], Field(description="Names of colours, or the colour of `detail_from` in their place.")]
+    pattern: str | None
+    rest: Annotated[list[str], Field(description="All other words, which only titles are searched for.")]
+
+
+UNDERSTOOD = "What was understood of `text`; left out without it."
+
+
 class SearchResponse(BaseModel):
     """As ``osoroi search --json`` prints it; ``detail`` is null where the encoder's own weight was used."""
 
@@ -235,6 +252,7 @@ class SearchResponse(BaseModel):
     nothing_like_it: Annotated[
         bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
     ]
+    understood: Annotated[Understood | None, Field(description=UNDERSTOOD)] = None
     encoder: str
     detail: float | None
     took_s: float
@@ -257,6 +275,7 @@ class OutfitResponse(BaseModel):
     """One list of products for each garment of a photo, as ``osoroi search --garment all --json`` prints it."""
 
     garments: list[GarmentHits]
+    understood: Annotated[Understood | None, Field(description=UNDERSTOOD)] = None
     encoder: str
     detail: float | None
     took_s: float
@@ -322,7 +341,7 @@ NAMED_ONLY: tuple[type[BaseModel], ...] = (Metadata, LinePhoto, ProductLine, Cha
 
 
 class SearchForm(BaseModel):
-    """One of ``photo``, ``crop_id`` and ``product_id``, and how to search."""
+    """One of ``photo``, ``crop_id`` and ``product_id``, or ``text`` alone or beside one of them, and how to search."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -331,6 +350,14 @@ class SearchForm(BaseModel):
     )
     crop_id: Annotated[str, Field(description="A photo in the catalog, instead.")] = ""
     product_id: Annotated[str, Field(description="A product in the catalog, instead: more like this.")] = ""
+    text: Annotated[
+        str,
+        Field(
+            max_length=TEXT_LENGTH,
+            description="Words in English or Japanese, as in `red floral dress`: with a photo, products have its cut, and "
+            "kind and colour of the words. Scores are then shares of what agrees, from 0 to 1.",
+        ),
+    ] = ""
     box: Annotated[str, Field(description="The garment: left,top,right,bottom in pixels of the upright photo.")] = ""
     garment: Annotated[
         str,
