@@ -255,6 +255,16 @@ class Problem(NamedTuple):
     reason: str
 
 
+def crop_id_of(product_id: str, sha256: str, box: Box | None) -> str:
+    """The id of a crop that was sent to a service: by product, photo and box, so that sending it again changes nothing.
+
+    >>> crop_id_of("P1", "0123456789abcdef0123", Box(0, 0, 9, 9))
+    'P1:0123456789abcdef@0,0,9,9'
+    """
+    mark = sha256[:16] if box is None else f"{sha256[:16]}@{','.join(map(str, box))}"
+    return f"{product_id}:{mark}"
+
+
 @dataclass(frozen=True)
 class Hit:
     """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part.

@@ -15,15 +15,15 @@ from osoroi.catalog.opening import create_catalog, open_catalog, open_encoder, s
 from osoroi.data.products import ProductInput, as_value, rows_of
 from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
-from osoroi.errors import BadDataset, BadRequest, OtherEncoder
+from osoroi.errors import BadDataset, OtherEncoder
 from osoroi.garments import Garment
 from osoroi.garments import find as find_garments
 from osoroi.ingest import Count
 from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Problem, Product, Value
 from osoroi.search import Searcher
-from osoroi.sync import MOST_REMOVED, SyncCount
+from osoroi.sync import Synced
 from osoroi.tables import LINKS, open_incoming
-from osoroi.wishes import K, require_fitting
+from osoroi.wishes import MOST_REMOVED, K, require_fitting
 
 if TYPE_CHECKING:
     from osoroi.words.search import WordSearch
@@ -38,15 +38,6 @@ class Added:
 
     count: Count
     problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True)
-class Synced:
-    """The result of ``Catalog.sync``: numbers, photos that could not be read, and lines that could not."""
-
-    count: SyncCount
-    problems: tuple[Problem, ...]
-    bad_lines: tuple[str, ...]
 
 
 class Catalog:
@@ -136,9 +127,10 @@ class Catalog:
         """
         require_fitting(photo, box, kind, like=like, text=text, detail_from=detail_from, detail_box=detail_box)
         if text is not None:
+            one: Any = photo  # not a list
             return self._words.search(
                 text,
-                photo,
+                one,
                 like=like,
                 box=box,
                 kind=kind,

@@ -1,4 +1,4 @@
-"""What one search may ask for, here and of a service elsewhere."""
+"""What a search or a sync may ask for, here and of a service elsewhere."""
 
 from typing import Final
 
@@ -6,6 +6,9 @@ from osoroi.errors import BadRequest
 
 K: Final = 10
 """Products of one search by default."""
+
+MOST_REMOVED: Final = 0.2
+"""Share of a catalog's products that a sync removes without being told to."""
 
 TEXT_LENGTH: Final = 500
 """Most characters of the words of a search."""

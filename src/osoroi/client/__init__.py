@@ -13,10 +13,11 @@ from osoroi.client.upload import Sent
 from osoroi.data.products import ProductInput, as_value, rows_of
 from osoroi.errors import BadDataset, BadRequest, NotFound
 from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value
-from osoroi.wishes import K, require_fitting
+from osoroi.wishes import MOST_REMOVED, K, require_fitting
 
 if TYPE_CHECKING:
     from osoroi.garments import Garment
+    from osoroi.sync import Synced
 
 __all__ = ["Client", "RemotePhoto", "Sent"]
 
@@ -168,6 +169,31 @@ class Client:
         if not sent.stored and sent.problems:
             raise BadDataset(f"no product was stored: {sent.problems[0].reason}")
         return sent
+
+    def sync(
+        self,
+        table: str | os.PathLike[str],
+        *,
+        most_removed: float = MOST_REMOVED,
+        private_links: bool = False,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> "Synced":
+        """Make the service's products equal to a table or another data set, as ``Catalog.sync`` does.
+
+        Photos that the service has are not sent again. Each product is a change of its own: searches may see some
+        before the others. Photos behind links are fetched into the user's cache. Raises BadRequest, and changes
+        nothing, where more than the share ``most_removed`` of the products would go.
+        """
+        from osoroi.catalog.address import cache_folder
+        from osoroi.client import syncing
+        from osoroi.data.readers import dataset_name
+        from osoroi.tables import open_incoming
+
+        incoming = open_incoming(dataset_name(table))
+        if not incoming.has_photos:
+            return syncing.patch(incoming.changes(), incoming, self._transport)
+        incoming.fetch(cache_folder() / "links", private=private_links, on_progress=lambda count: None)
+        return syncing.sync(incoming, self._transport, most_removed=most_removed, on_progress=on_progress)
 
     def update(self, product_id: str, /, **changes: Value | int | list[str | float]) -> Product:
         """Change columns of a product, such as ``price=2900``; other names are attributes. None removes a value.

@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry, Storage
+from osoroi.catalog import Storage
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
 from osoroi.image.swatch import swatch
@@ -36,6 +36,7 @@ from osoroi.server.settings import Settings
 from osoroi.server.together import together
 
 if TYPE_CHECKING:
+    from osoroi.server.learning import CategoryLearning
     from osoroi.words.search import WordSearch
 
 log = logging.getLogger("osoroi.server")
@@ -99,6 +100,7 @@ class Service:
         self._readers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self.finder = finder or Finder(settings.finders)
+        self.learning: "CategoryLearning | None" = None
         self._watch = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._use(searcher)
         self._health = Health("ok", 0, self.encoder.fingerprint)
@@ -107,7 +109,7 @@ class Service:
         self.searcher = searcher
         self.encoder: Encoder = searcher.encoder
         self.catalog: Storage = searcher.catalog
-        self._words: WordSearch | None = None
+        self._words: "WordSearch | None" = None
         self.batcher = Batcher(
             self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
         )
@@ -125,6 +127,8 @@ class Service:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
         for unwanted in list(self._under_way):
             unwanted.set()
+        if self.learning is not None:
+            self.learning.close()
         self.decoder.close()
         self.batcher.close()
         self.finder.close()
@@ -335,16 +339,9 @@ class Service:
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
         if (words := request.words) is not None:
             return self.words.nearest(
-                words,
-                vector,
-                request.k,
-                offset=request.offset,
-                where=request.where,
-                detail=request.detail,
-                alone=request.is_text_alone,
-                by_picture=request.detail_from is not None,
-                without=without,
-            )
+                words, vector, request.k, offset=request.offset, where=request.where, detail=request.detail,
+                alone=request.is_text_alone, by_picture=request.detail_from is not None, without=without,
+            )  # fmt: skip
         judged = request.photo is not None and request.detail is None and request.detail_from is None
         return self._plain(vector, request, without, request.k, request.detail, judged=judged)
 
@@ -373,53 +370,25 @@ class Service:
                 f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read", hint="add the product again"
             ) from None
 
-    @property
-    def has_saliency(self) -> bool:
-        """Whether the encoder has a foreground head."""
-        preprocessing = self.encoder.preprocessing["street"]
-        try:
-            self.encoder.foreground(np.full(preprocessing.shape, 128, np.uint8))
-        except BadRequest:
-            return False
-        return True
-
-    async def saliency(self, photo: bytes, box: Box | None, domain: Domain, width: int) -> bytes:
-        """A JPEG of the photo with what the foreground head passes over faded; BadRequest where there is no head."""
-        preprocessing = self.encoder.preprocessing[domain]
-        crop = await self.decoder.crop(photo, box, preprocessing)
-        attention = await self.read(self.encoder.foreground, crop)
-        return await self.decoder.saliency(photo, box, preprocessing, attention, width)
-
     # ---------------------------------------------------------------- writing
 
     async def put(
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
-        from osoroi.server.uploads import crops_of  # searches need none of it
+        from osoroi.server import writing  # searches need none of it
 
-        crops = await self.read(crops_of, product.product_id, photos, boxes)
-
-        async def once() -> tuple[list[Crop], int]:
-            sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
-            clues = self.encoder.clues_of(product)
-            vectors = [await self.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
-            return crops, await self.write(self._put, Entry(product, crops, np.concatenate(vectors)))
-
-        return await self._current(once)
+        return await self._current(lambda: writing.put(self, product, photos, boxes))
 
     async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
         """Change metadata; returns the product as it now is. Workers decode the photos that have to tell its kind."""
-        from osoroi.server.patching import patch  # searches need none of it
+        from osoroi.server import writing  # searches need none of it
 
-        return await self._current(lambda: patch(self, product_id, changes))
+        return await self._current(lambda: writing.patch(self, product_id, changes))
 
     async def remove(self, product_id: str) -> bool:
         """Remove a product; returns whether it was there."""
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
-
-    def _put(self, entry: Entry) -> int:
-        return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
 
 
 def _usable(catalog: Storage) -> int:

@@ -139,6 +139,15 @@ def _names() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (-len(name), name)))
 
 
+def pattern_name(pattern: str, lang: str) -> str:
+    """The name of a pattern for people.
+
+    >>> pattern_name("striped", "en"), pattern_name("striped", "ja")
+    ('striped', 'ストライプ')
+    """
+    return next(word for word in PATTERNS[pattern] if not word.isascii()) if lang == "ja" else pattern
+
+
 def same_color(one: str, other: str) -> bool:
     """Whether two names mean the same colour or nearly so: less than 60 of 255 apart in each of red, green and blue.
 
