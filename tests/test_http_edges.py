@@ -12,8 +12,10 @@ import pytest
 
 from clients import connected, post, raw
 from osoroi.catalog.local import LocalCatalog
+from osoroi.search import Searcher
+from osoroi.server import app, run
 from osoroi.server.settings import Settings
-from shop import RED, SeeingEncoder, fill, goods, picture, serving
+from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
 
 KEYS = Settings(read_key="r" * 20, write_key="w" * 20)
 
@@ -130,3 +132,8 @@ def test_wherever_503_is_there_is_retry_after(catalog):
     refused = [answer for answer in answers if answer.status_code == 503]
     assert refused
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
+
+
+def test_the_loop_is_asyncios_also_where_another_is_installed(catalog):
+    application = app.make(Searcher(SeeingEncoder(), catalog), decoder=ThreadDecoder())
+    assert run.config(application, "127.0.0.1", 0).loop == "asyncio", "connections are watched through its transports"

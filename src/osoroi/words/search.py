@@ -31,7 +31,7 @@ POOL: Final = 200
 number does not depend on ``offset``, so that pages joined are the whole list."""
 
 AT_ONCE_S: Final = 0.1
-"""Seconds of reading all titles below which they are read again after every commit."""
+"""Processor seconds of reading all titles below which they are read again after every commit."""
 
 SHARE: Final = 0.05
 """In larger catalogs, most of the time that reading titles anew may take; until then earlier ones are searched."""
@@ -165,12 +165,12 @@ class WordSearch:
     def titles(self) -> TitleIndex:
         """The titles of the catalog: those of the last commit, or in a large catalog with many commits earlier ones."""
         with self._reading:
-            seq, begin_s = self.searcher.catalog.seq, time.monotonic()
-            is_due = self._took_s < AT_ONCE_S or begin_s - self._read_at_s > self._took_s / SHARE
+            seq, begin_s = self.searcher.catalog.seq, time.thread_time()
+            is_due = self._took_s < AT_ONCE_S or time.monotonic() - self._read_at_s > self._took_s / SHARE
             if self._titles is None or (seq != self._seq and is_due):
                 self._titles = TitleIndex(self.searcher.catalog.products())
                 self._seq, self._read_at_s = seq, time.monotonic()
-                self._took_s = self._read_at_s - begin_s
+                self._took_s = time.thread_time() - begin_s
             return self._titles
 
     def _detail(self, words: Words) -> float:

@@ -71,6 +71,7 @@ function searchSoon(milliseconds) {
 /** Everything that follows from the state without searching. */
 function updateControls() {
   if (dial) find("#own").hidden = state.isOwn;
+  find("#another").textContent = find("#another").dataset[state.byPhoto ? "other" : "first"];
   find("#whole").hidden = !editor.value;
   find("#draw").hidden = Boolean(editor.value);
   find("#whole-look").hidden = garments.count < 2;
