@@ -62,9 +62,9 @@ class WordSearch:
         words = read(text)
         vector = self._vector(words, photo, box)
         pool = max(POOL, 4 * k)
-        dial = detail if photo is not None else self._dial(words)
+        weight = detail if photo is not None else self._detail(words)
         titles = self._titles().search(text, pool)
-        hits = self.searcher.nearest(vector, pool, where=where, detail=dial)
+        hits = self.searcher.nearest(vector, pool, where=where, detail=weight)
         named = {hit.product_id for hit in hits}
         more = self._entries([each for each in titles if each not in named], where, vector)
         fused = self._fused([*hits, *more], words, titles, with_photo=photo is not None)
@@ -75,7 +75,7 @@ class WordSearch:
         """The text tower of the encoder, if it has one."""
         return text_tower.of(self.searcher.encoder)
 
-    def _dial(self, words: Words) -> float:
+    def _detail(self, words: Words) -> float:
         """Where the candidates of words alone come from: the text tower compares with ``deep``, a colour with
         ``detail``."""
         if self.tower is None:
