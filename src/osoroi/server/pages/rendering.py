@@ -50,7 +50,7 @@ class DetailPhoto(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """The first hits under one setting of the dial, and the address of that setting."""
+    """The first hits under one setting of the slider, and the address of that setting."""
 
     name: str
     address: str
@@ -91,7 +91,7 @@ class Pages:
 
     @property
     def own_detail(self) -> float | None:
-        """The encoder's own weight of colour and pattern, or None where it has no dial."""
+        """The encoder's own weight of colour and pattern, or None where it has no slider."""
         return self.service.encoder.own_detail
 
     @property
@@ -151,10 +151,10 @@ class Pages:
         rows: tuple[Sequence[Hit], ...] = tuple(strips) if strips else ()
         stored = self.service.catalog.get_many({hit.product_id for hit in chain(hits, *rows)})
         made = [view_model.cards(row, stored, state, words, lang) for row in rows]
-        dials = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
+        sliders = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
         return Results(
             cards=view_model.cards(hits, stored, state, words, lang),
-            strips=[Strip(name, state.address(detail=dial), row) for name, dial, row in dials],
+            strips=[Strip(name, state.address(detail=slider), row) for name, slider, row in sliders],
             more=None if row else self._more(hits, state),
             filters=view_model.filters(self.counts.of(state), state, words, lang),
             mark=mark,

@@ -1,7 +1,7 @@
 """``/``: the page for people. It works without scripts; scripts only save the round trip.
 
-A photo that is sent is answered in the same response and forgotten. So that its dial can be turned without scripts too,
-the page carries the photo, made small, in a hidden field.
+A photo that is sent is answered in the same response and forgotten. So that its slider works without scripts too, the
+page carries the photo, made small, in a hidden field.
 """
 
 import hashlib

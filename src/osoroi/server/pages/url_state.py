@@ -173,7 +173,7 @@ def _written(value: str | bool) -> str:
 def from_pairs(
     pairs: Iterable[tuple[str, str]], settings: Settings, columns: Columns, *, own_detail: float | None = None
 ) -> UrlState:
-    """The state that an address or a form describes. A dial at the encoder's own weight counts as not set.
+    """The state that an address or a form describes. A slider at the encoder's own weight counts as not set.
 
     >>> pairs = [("product", "P1"), ("category", "skirts"), ("a.sale", "yes"), ("a.gone", "1"), ("k", "many")]
     >>> from_pairs(pairs, Settings(), COLUMNS | {"attributes.sale": frozenset(["flag"])}).address()

@@ -12,7 +12,7 @@ import { Wishes } from "./wishes.js";
 
 const find = (selector, within = document) => within.querySelector(selector);
 const form = find("#search");
-const dial = find("#dial");
+const slider = find("#slider");
 const says = find("#box-says");
 
 const WHOLE = "photo"; // garment=photo: search with the whole photo
@@ -26,7 +26,7 @@ const editor = new BoxEditor(find("#stage"), find("#box"), { onInput: () => sear
 const garments = new Garments(find("#stage"), find("#garments"));
 const filters = new Filters(form);
 const stage = new Stage(find("#stage"), find("#query-photo"), { fades: () => Boolean(form.elements.saliency?.checked) });
-const state = new State(form, { dial, editor, garments, filters });
+const state = new State(form, { slider, editor, garments, filters });
 const { hidden } = state;
 const wishes = find("#wishes")
   ? new Wishes(find("#wishes"), { color: hidden.detail_from, box: hidden.detail_box, onChange: () => refresh({ push: true }) })
@@ -70,7 +70,7 @@ function searchSoon(milliseconds) {
 
 /** Everything that follows from the state without searching. */
 function updateControls() {
-  if (dial) find("#own").hidden = state.isOwn;
+  if (slider) find("#own").hidden = state.isOwn;
   find("#another").textContent = find("#another").dataset[state.byPhoto ? "other" : "first"];
   find("#whole").hidden = !editor.value;
   find("#draw").hidden = Boolean(editor.value);
@@ -235,7 +235,7 @@ function restore(query, step) {
   for (const name of ["product", "crop", "text", "garment", "look"]) hidden[name].value = query.get(name) ?? "";
   hidden.k.value = query.get("k") ?? hidden.k.dataset.default;
   wishes?.restore(query.get("detail_from") ?? "", query.get("detail_box"), seconds.get(step?.second));
-  if (dial) dial.value = query.get("detail") ?? dial.dataset.own;
+  if (slider) slider.value = query.get("detail") ?? slider.dataset.own;
   filters.restore(query);
   editor.photo(state.photo?.width ?? 0, state.photo?.height ?? 0);
   if (state.photo) {
@@ -256,13 +256,13 @@ function clicked(event) {
   }
   const link = event.target.closest("a, button");
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-  const { product, dial: to, more, clear, garment } = link.dataset;
+  const { product, slider: to, more, clear, garment } = link.dataset;
   const ours = [product, to, more, clear, garment].some((value) => value !== undefined) || link.id === "clear";
   if (!ours) return;
   event.preventDefault();
   if (garment !== undefined) choose(Number(garment));
   else if (product !== undefined) searchLike(product);
-  else if (to !== undefined) turn(to === "" ? dial.dataset.own : to);
+  else if (to !== undefined) turn(to === "" ? slider.dataset.own : to);
   else if (more !== undefined) {
     hidden.k.value = more;
     refresh({ push: true });
@@ -283,7 +283,7 @@ function speak(language) {
 }
 
 function turn(to) {
-  dial.value = to;
+  slider.value = to;
   refresh({ push: true });
 }
 
@@ -307,11 +307,11 @@ const whole = () => {
 };
 find("#whole").addEventListener("click", whole);
 find("#stage").addEventListener("boxgone", () => find("#draw").focus());
-dial?.addEventListener("input", () => searchSoon(120));
-dial?.addEventListener("change", () => refresh({ push: true }));
+slider?.addEventListener("input", () => searchSoon(120));
+slider?.addEventListener("change", () => refresh({ push: true }));
 find("#own")?.addEventListener("click", () => {
-  turn(dial.dataset.own);
-  dial.focus();
+  turn(slider.dataset.own);
+  slider.focus();
 });
 form.addEventListener("change", ({ target }) => {
   if (target.closest("#filters") || target.name === "saliency") refresh({ push: true });

@@ -7,10 +7,10 @@ export class State {
   photo = null; // {blob, url, width, height, key} of one's own; photos live in this page and nowhere else
   wishes = null;
 
-  constructor(form, { dial, editor, garments, filters }) {
+  constructor(form, { slider, editor, garments, filters }) {
     this.hidden = Object.fromEntries(NAMES.map((name) => [name, form.elements[name]]));
     this.hidden.box.disabled = false;
-    Object.assign(this, { dial, editor, garments, filters });
+    Object.assign(this, { slider, editor, garments, filters });
   }
 
   /** Whether every garment is searched with. */
@@ -31,7 +31,7 @@ export class State {
 
   /** Whether the weights are the encoder's own. */
   get isOwn() {
-    return Math.abs(this.dial.value - this.dial.dataset.own) < 0.005;
+    return Math.abs(this.slider.value - this.slider.dataset.own) < 0.005;
   }
 
   /** Whether a photo is searched with: one's own or one of the shop. */
@@ -60,7 +60,7 @@ export class State {
     put("look", hidden.look.value);
     if (moved || !number) put("box", editor.value?.join(","));
     for (const [name, value] of this.wishes?.pairs ?? []) put(name, value);
-    if (this.dial && !this.isOwn) put("detail", String(Number(this.dial.value)));
+    if (this.slider && !this.isOwn) put("detail", String(Number(this.slider.value)));
     fields.push(...this.filters.pairs());
     if (hidden.k.value !== hidden.k.dataset.default) put("k", hidden.k.value);
     put("lang", hidden.lang.value);
