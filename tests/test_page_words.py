@@ -14,7 +14,9 @@ SNAP = picture(RED, width=300, height=400)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)  # the first photo loads the networks
     yield from chromium()
+    expect.set_options()
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,7 @@ def test_words_alone_bring_products_and_are_in_the_address(page, address):
     expect(page.locator(".understood")).to_have_text("Understood: kind Top · colour blue")
     assert page.url == f"{address}/?text=blue+top"
     expect(page.get_by_role("slider")).to_be_hidden()  # words have no shape
+    page.get_by_text("Shape, colour, pattern").click()
     page.get_by_role("button", name="Red", exact=True).click()
     expect(page.locator(".understood")).to_have_text("Understood: kind Top · colour red")
     page.go_back()

@@ -122,7 +122,7 @@ def test_the_parameters_of_the_public_functions_are_these(function: str, paramet
     assert " ".join(marks.get(each.kind, "") + each.name for each in given if each.name != "self") == parameters
 
 
-OF_ONE_DOOR = {
+OF_ONE_DOOR: dict[str, tuple[set[str], set[str]]] = {
     "search": (set(), set()),
     "add": ({"threads"}, set()),
     "sync": ({"threads"}, set()),
@@ -138,7 +138,7 @@ def test_a_client_has_the_methods_of_a_catalog_with_their_parameters_in_their_or
     assert public[0] == public[1]
     for name in sorted(public[0] - {"__init__", "__repr__"}):
         here, there = (inspect.signature(getattr(door, name)).parameters for door in doors)
-        only = OF_ONE_DOOR.get(name, (set(), set()))
+        only = OF_ONE_DOOR.get(name, (set[str](), set[str]()))
         assert set(here) - set(there) == only[0], name
         assert set(there) - set(here) == only[1], name
         same = [parameter for parameter in here if parameter in there]
