@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from osoroi import image
 from osoroi.client import upload
-from osoroi.client.transport import Transport
+from osoroi.client.transport import Transport, understood
 from osoroi.client.upload import Sent
 from osoroi.client.values import change_fields, photos_fields, product_fields, product_of
 from osoroi.errors import BadDataset, BadPhoto, NotFound
@@ -82,9 +82,10 @@ def _stored(transport: Transport) -> Iterator[Stored]:
     while True:
         query = {"limit": str(PAGE), "crops": "true"} | ({} if after is None else {"after": after})
         page = transport.request("GET", "/v1/products", query=query).json()
-        for fields in page["products"]:
-            yield Stored(product_of(fields), page["crops"][fields["product_id"]])
-        after = page["next"]
+        with understood(transport.url):
+            stored = [Stored(product_of(fields), page["crops"][fields["product_id"]]) for fields in page["products"]]
+            after = page["next"]
+        yield from stored
         if after is None:
             return
 

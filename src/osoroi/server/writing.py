@@ -8,6 +8,8 @@ from jaxtyping import Float32
 
 from osoroi import image
 from osoroi.catalog import Entry
+from osoroi.categories import reader
+from osoroi.encoder import Encoder
 from osoroi.errors import Busy
 from osoroi.ingest import crops_without_kind, update
 from osoroi.records import Box, Clues, Crop, Product, Value
@@ -23,18 +25,19 @@ async def put(
     catalog, encoder = service.catalog, service.encoder
     crops = await service.read(crops_of, product.product_id, photos, boxes)
     sources = [(image.load(crop.photo, limits=service.decoder.limits), crop.box) for crop in crops]
-    clues = encoder.clues_of(product)
+    reads = await service.read(reader, catalog, encoder)
+    clues = reads.clues_of(product)
     vectors = [await service.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
     entry = Entry(product, crops, np.concatenate(vectors))
     seq = await service.write(lambda: catalog.put([entry], fingerprint=encoder.fingerprint))
-    _learn(service, product)
+    _learn(service, product, reads)
     return crops, seq
 
 
-def _learn(service: Service, product: Product) -> None:
+def _learn(service: Service, product: Product, reads: Encoder) -> None:
     """Have the kind of the product's category learned, where no dictionary knows it."""
     service.learning = service.learning or CategoryLearning(service.write)
-    service.learning.note(product, service.catalog, service.encoder)
+    service.learning.note(product, service.catalog, reads)
 
 
 async def patch(service: Service, product_id: str, changes: Mapping[str, Value]) -> Product:
@@ -51,5 +54,5 @@ async def patch(service: Service, product_id: str, changes: Mapping[str, Value])
 
     product = await service.write(lambda: update(catalog, encoder, product_id, changes, embed=known))
     if "category" in changes:
-        _learn(service, product)
+        _learn(service, product, await service.read(reader, catalog, encoder))
     return product
