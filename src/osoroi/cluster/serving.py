@@ -1,0 +1,88 @@
+"""One application of Ray Serve: servers of HTTP, an encoder that batches, and the searchers of every shard."""
+
+import logging
+import time
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+
+from osoroi.catalog.opening import open_catalog, open_encoder
+from osoroi.catalog.store.settings import Settings as CatalogSettings
+from osoroi.cluster.encoding import EncoderReplica, RemoteEncoder
+from osoroi.cluster.merging import ShardedSearch
+from osoroi.cluster.plan import Plan
+from osoroi.cluster.searchers import Searchers
+from osoroi.errors import OtherEncoder
+from osoroi.search import Searcher
+
+log = logging.getLogger(__name__)
+
+ROUTER = CatalogSettings(compacts=False)
+"""Of the servers' own handles of the catalog, which hold no index."""
+
+
+ENCODER_S = 10.0
+"""Seconds that the catalog may take to keep the file of an encoder once searches need it."""
+
+
+class Server:
+    """The deployment that answers HTTP: the application of ``osoroi serve``, over shards and a remote encoder."""
+
+    def __init__(self, plan: Plan, encoder: Any) -> None:
+        logging.basicConfig(level=logging.INFO)
+        self._plan = plan
+        self._encoder = encoder
+        self._searchers = Searchers(plan)
+        self._searchers.watch()
+        self._search = ShardedSearch(self._searchers.ask, self._searchers.healths, self._missing)
+
+    def _missing(self) -> list[str]:
+        return [f"searcher {replica} of shard {shard}" for shard, replica in self._searchers.missing]
+
+    def _searcher(self) -> Searcher:
+        """The catalog as it is now, searched in shards, with the encoder it has now.
+
+        Just after a move to another encoder its file is still being written to the catalog, which is waited for.
+        """
+        end = time.monotonic() + ENCODER_S
+        while True:
+            try:
+                return self._opened()
+            except OtherEncoder:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+
+    def _opened(self) -> Searcher:
+        encoder = open_encoder(self._plan.place, None)
+        catalog = open_catalog(self._plan.place, settings=ROUTER)
+        try:
+            if encoder.fingerprint != catalog.fingerprint:
+                raise OtherEncoder(
+                    f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, and keeps no "
+                    "file of that encoder",
+                    hint="name the file in 'osoroi reencode' or 'osoroi add'; the catalog keeps it",
+                )
+            catalog.search_elsewhere(self._search)
+            return Searcher(RemoteEncoder(encoder, self._encoder), catalog)
+        except BaseException:
+            catalog.close()
+            raise
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        from osoroi.server import app
+
+        return app.make(self._searcher(), self._plan.settings, reopen=self._searcher)
+
+
+def application(plan: Plan) -> serve.Application:
+    """The application of a plan, to be run by ``serve.run``."""
+    takes = {"num_cpus": plan.cpus}
+    encoder = serve.deployment(EncoderReplica, name="encoder").options(
+        num_replicas=plan.encoders, ray_actor_options=takes, max_ongoing_requests=64
+    )
+    server = serve.deployment(serve.ingress()(Server), name="server").options(
+        num_replicas=plan.servers, ray_actor_options=takes, max_ongoing_requests=256
+    )
+    return server.bind(plan, encoder.bind(plan.place, max(1, int(plan.cpus))))
