@@ -4,6 +4,8 @@ import contextlib
 import importlib.util
 import os
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ class Nodes:
 
         self._folder = folder
         self._cluster = Cluster()
+        self._number = 1
         self.others: list[object] = []
         self.add()
 
@@ -33,10 +36,12 @@ class Nodes:
 
     def add(self, cpus: int = 8) -> None:
         """One more node."""
-        head = {"include_dashboard": False, "_temp_dir": str(self._folder)} if not self._cluster.list_all_nodes else {}
+        head = {"include_dashboard": False, "temp_dir": str(self._folder)} if not self._cluster.list_all_nodes() else {}
         for attempt in range(STARTS):
             try:
-                node = self._cluster.add_node(num_cpus=cpus, object_store_memory=STORE_BYTES, **head)
+                self._number += 1
+                where = {"node_ip_address": f"127.0.0.{self._number}"}  # 127.0.0.1 would be the machine's own
+                node = self._cluster.add_node(num_cpus=cpus, object_store_memory=STORE_BYTES, **where, **head)
                 break
             except Exception:  # a plain one, where a node is slow to start
                 if attempt + 1 == STARTS:
@@ -55,10 +60,11 @@ class Nodes:
 
 
 @contextlib.contextmanager
-def nodes(folder: Path) -> Iterator[Nodes]:
+def nodes() -> Iterator[Nodes]:
     """A cluster with one node. Tests are skipped, and say so, where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs the package ray: pip install 'osoroi[cluster]'")
+    folder = Path(tempfile.mkdtemp(prefix="osoroi-"))  # its sockets want a short path
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     before = dict(os.environ)
@@ -77,3 +83,4 @@ def nodes(folder: Path) -> Iterator[Nodes]:
     finally:
         os.environ.clear()
         os.environ |= before
+        shutil.rmtree(folder, ignore_errors=True)

@@ -70,7 +70,9 @@ def change(catalog, rng: np.random.Generator) -> None:
             )
             catalog.apply([moved], fingerprint=shops.ENCODER, remove=[taken])
         case _:
-            put(catalog, *(drawn(rng, name) for name in rng.choice(names, 3, replace=False)))
+            moved = {crop.crop_id.partition("/")[0] for name in held for crop in catalog.crops(name)} - set(held)
+            free = [name for name in names if name not in moved]
+            put(catalog, *(drawn(rng, name) for name in rng.choice(free, 3, replace=False)))
 
 
 def asked(rng: np.random.Generator, held: list[str]):
@@ -101,7 +103,7 @@ def test_the_best_of_all_shards_are_the_best_of_the_whole(of):
     whole = in_memory(Shard(), keys, vectors, owners)
     shards = [in_memory(Shard(number, of), keys, vectors, owners) for number in range(of)]
     ties = 0
-    for _ in range(250):
+    for _ in range(120):
         query = rng.integers(-2, 3, (1, shops.DIM)).astype(np.float32)
         k, without = int(rng.choice([1, 3, 10, 60, 400])), rng.integers(1, 150, rng.integers(4)).tolist()
         among = None if rng.integers(2) else rng.random(401) < rng.choice([0.02, 0.3, 0.9])
@@ -114,10 +116,10 @@ def test_the_best_of_all_shards_are_the_best_of_the_whole(of):
             found.append(ShardAnswer(*parts, frozenset()))
         assert merged(found, k) == expected
         ties += len(expected) - len({one.score for one in expected})
-    assert ties > 1000
+    assert ties > 500
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), of=st.sampled_from([1, 2, 3, 5]))
 def test_shards_answer_as_the_whole_does_whatever_is_committed(tmp_path_factory, seed, of):
     rng = np.random.default_rng(seed)
@@ -130,7 +132,7 @@ def test_shards_answer_as_the_whole_does_whatever_is_committed(tmp_path_factory,
             change(whole, rng)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), of=st.sampled_from([2, 3]))
 def test_a_shard_that_has_gone_further_answers_as_of_the_view(tmp_path_factory, seed, of):
     rng = np.random.default_rng(seed)
@@ -145,7 +147,7 @@ def test_a_shard_that_has_gone_further_answers_as_of_the_view(tmp_path_factory, 
         create(place, *(drawn(rng, f"p{number}") for number in range(30))) as whole,
         sharded(place, of, between=between) as shards,
     ):
-        for commits in rng.integers(0, 4, 8).tolist():  # noqa: B007  ``between`` reads it
+        for commits in rng.integers(0, 4, 6).tolist():  # noqa: B007  ``between`` reads it
             question = asked(rng, whole.product_ids())
             expected = answers(whole, *question)
             assert answers(shards, *question) == expected, question
@@ -224,7 +226,7 @@ def test_a_filter_that_is_wrong_is_refused_before_any_shard_is_asked(tmp_path):
     with create(tmp_path / "shop", entry("a", [1, 0, 0, 0])), sharded(tmp_path / "shop", 2) as shards:
         with pytest.raises(BadFilter, match="colour"):
             shops.found(shards, "colour = red")
-        assert shops.found(shards, "title is missing") == "a"
+        assert shops.found(shards, "price is missing") == "a"
 
 
 def test_there_is_no_shard_beyond_the_last():

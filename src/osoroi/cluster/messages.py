@@ -40,9 +40,10 @@ NOTHING = ShardAnswer(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, 
 
 
 class ShardHealth(NamedTuple):
-    """What a searcher says of itself. ``index`` is None where every vector is compared."""
+    """What a searcher says of itself; ``process`` is its number on its node."""
 
     shard: int
     seq: int
     vectors: int
     encoder: str
+    process: int

@@ -1,26 +1,33 @@
 """One application of Ray Serve: servers of HTTP, an encoder that batches, and the searchers of every shard."""
 
 import logging
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
 
+from osoroi.catalog.address import place_of
 from osoroi.catalog.opening import open_catalog, open_encoder
 from osoroi.catalog.store.settings import Settings as CatalogSettings
 from osoroi.cluster.encoding import EncoderReplica, RemoteEncoder
 from osoroi.cluster.merging import ShardedSearch
 from osoroi.cluster.plan import Plan
 from osoroi.cluster.searchers import Searchers
-from osoroi.errors import OtherEncoder
+from osoroi.errors import BadRequest, OtherEncoder
 from osoroi.search import Searcher
+from osoroi.server.configuration import Sources
 
 log = logging.getLogger(__name__)
 
 ROUTER = CatalogSettings(compacts=False)
 """Of the servers' own handles of the catalog, which hold no index."""
 
+
+EVERYWHERE = "0.0.0.0"
+"""Where the proxies of a config file listen, so that keys are needed."""
 
 ENCODER_S = 10.0
 """Seconds that the catalog may take to keep the file of an encoder once searches need it."""
@@ -79,10 +86,34 @@ class Server:
 def application(plan: Plan) -> serve.Application:
     """The application of a plan, to be run by ``serve.run``."""
     takes = {"num_cpus": plan.cpus}
-    encoder = serve.deployment(EncoderReplica, name="encoder").options(
-        num_replicas=plan.encoders, ray_actor_options=takes, max_ongoing_requests=64
-    )
-    server = serve.deployment(serve.ingress()(Server), name="server").options(
-        num_replicas=plan.servers, ray_actor_options=takes, max_ongoing_requests=256
-    )
+    encoder = serve.deployment(
+        name="encoder", num_replicas=plan.encoders, ray_actor_options=takes, max_ongoing_requests=64
+    )(EncoderReplica)
+    server = serve.deployment(
+        name="server", num_replicas=plan.servers, ray_actor_options=takes, max_ongoing_requests=256
+    )(serve.ingress()(Server))
     return server.bind(plan, encoder.bind(plan.place, max(1, int(plan.cpus))))
+
+
+def configured(values: dict[str, Any]) -> serve.Application:
+    """The application for ``args`` of a config file of Ray Serve; keys come from the environment.
+
+    ``catalog`` is an address; ``shards``, ``replicas``, ``servers``, ``encoders`` and ``cpus`` are those of
+    ``Plan``; ``open_reads`` lets everybody search. Raises BadRequest for any other.
+    """
+    numbers = ("shards", "replicas", "servers", "encoders", "cpus")
+    unknown = sorted(set(values) - {"catalog", "open_reads", *numbers})
+    if unknown or "catalog" not in values:
+        raise BadRequest(
+            f"the config file says {', '.join(unknown) or 'no catalog'}",
+            hint=f"it says catalog, and perhaps open_reads, {', '.join(numbers)}",
+        )
+    keys = {"read_key": os.environ.get("OSOROI_READ_KEY"), "write_key": os.environ.get("OSOROI_WRITE_KEY")}
+    path = os.environ.get("OSOROI_KEYS")
+    sources = Sources(
+        EVERYWHERE, {**keys, "open_reads": values.get("open_reads", False)}, None, Path(path) if path else None
+    )
+    place = place_of(values["catalog"])
+    return application(
+        Plan(place, **{name: values[name] for name in numbers if name in values}, settings=sources.load())
+    )

@@ -1,6 +1,7 @@
 """One searcher: a shard of a catalog's index in this process, which follows the catalog's commits."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 
@@ -102,7 +103,7 @@ class ShardSearcher:
         """How far it has come, and how well its index finds."""
         catalog = self._catalog
         with catalog.current() as (_, memory):
-            about = ShardHealth(self.shard.number, memory.seq, len(memory), catalog.fingerprint)
+            about = ShardHealth(self.shard.number, memory.seq, len(memory), catalog.fingerprint, os.getpid())
         return about, catalog.health()
 
     def close(self) -> None:

@@ -85,17 +85,23 @@ class Compactor:
 
     def run(self) -> bool:
         """Compact now; False where another process is at it."""
-        folder = self._pool.folder / self._settings.shard.folder
-        with self._running, database.explained(self._pool.folder), snapshots.exclusive(folder) as only:
-            if not only:
-                return False
-            with self._pool.view() as transaction:
-                transaction.demand_encoder(self._encoder)
-                memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(transaction)
-            _judge(memory, self._pool.folder)
-            self._swap(memory)
-            self._sweep(memory.seq)
-        return True
+        shard = self._settings.shard.folder
+        folder = self._pool.folder / shard
+        with self._running, database.explained(self._pool.folder):
+            if shard:
+                folder.mkdir(exist_ok=True)
+            with snapshots.exclusive(folder) as only:
+                if only:
+                    self._compact()
+                return only
+
+    def _compact(self) -> None:
+        with self._pool.view() as transaction:
+            transaction.demand_encoder(self._encoder)
+            memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(transaction)
+        _judge(memory, self._pool.folder)
+        self._swap(memory)
+        self._sweep(memory.seq)
 
     def is_due(self) -> bool:
         """Whether enough has changed since the last snapshot, and this handle writes any."""
