@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for its processes
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -213,13 +215,13 @@ def overhead(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
         connect(nodes.address)
         searchers = Searchers(Plan(place, arguments.shards, replicas=1, cpus=0.1))
-        while searchers.look():
+        while searchers.absent():
             time.sleep(0.5)
         processes = [about.process for about, _ in searchers.healths()]
         here = [ShardSearcher(place, Shard(at, arguments.shards)) for at in range(arguments.shards)]
         ways: dict[str, Callable[[ShardQuery], Sequence[ShardAnswer]]] = {
             "in this process": lambda query: [one.search(query) for one in here],
-            "Ray": searchers.ask,
+            "Ray": searchers.search,
         }
         spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         different = 0

@@ -218,8 +218,8 @@ def events(nodes: clusters.Nodes, searchers: Any, server: Server, place: Place) 
 def whole_again(searchers: Any) -> None:
     """Wait until every searcher answers."""
     end = time.monotonic() + 300
-    while searchers.look():
-        assert time.monotonic() < end, f"{searchers.look()} stay away"
+    while searchers.absent():
+        assert time.monotonic() < end, f"{searchers.absent()} stay away"
         time.sleep(0.1)
 
 
@@ -244,7 +244,7 @@ def trial(arguments: argparse.Namespace, folder: Path, server: Server) -> dict[s
         whole_again(searchers)
         print("searchers", flush=True)
         load = Load(
-            Router(place, ShardedSearch(searchers.ask, searchers.healths)), world, expected, folder / "photo.jpg"
+            Router(place, ShardedSearch(searchers.search, searchers.healths)), world, expected, folder / "photo.jpg"
         )
         rows, counts = {}, load.counts
         for name, happen in events(nodes, searchers, server, place).items():

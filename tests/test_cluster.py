@@ -111,9 +111,9 @@ def test_a_cluster_answers_as_one_machine_and_goes_on_where_searchers_die(servin
         ray.kill(serving.searchers._actors[shard, 0], no_restart=False)
     assert [serving.found(one, k=4) for one in range(PRODUCTS)] == expected
     end = time.monotonic() + 60
-    while serving.searchers.look() and time.monotonic() < end:
+    while serving.searchers.absent() and time.monotonic() < end:
         time.sleep(0.5)
-    assert serving.searchers.look() == [], "Ray starts them again"
+    assert serving.searchers.absent() == [], "Ray starts them again"
 
 
 def test_what_was_put_is_found_by_the_next_search_and_what_was_removed_by_none(serving):
@@ -128,6 +128,9 @@ def test_what_was_put_is_found_by_the_next_search_and_what_was_removed_by_none(s
 def test_the_service_says_which_searchers_are_missing(serving):
     import ray
 
+    end = time.monotonic() + 60
+    while serving.missing() and time.monotonic() < end:
+        time.sleep(0.5)
     assert "osoroi_searchers_missing 0.0" in serving.client.get("/metrics").text
     ray.kill(serving.searchers._actors[1, 1], no_restart=True)
     end = time.monotonic() + 60

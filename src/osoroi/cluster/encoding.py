@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from ray import exceptions, serve
 
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_encoder
@@ -29,9 +28,11 @@ class EncoderReplica:
         self._threads = threads
         self._encoder = open_encoder(place, None, threads=threads)
 
-    @serve.batch(max_batch_size=TOGETHER, batch_wait_timeout_s=WAIT_S)
     async def vectors(self, requests: list[tuple[str, Sequence[Input]]]) -> list[Any]:
-        """The vectors of each request: of its inputs, by the encoder of its fingerprint; or an error in their place."""
+        """The vectors of each request: of its inputs, by the encoder of its fingerprint; or an error in their place.
+
+        ``batched`` collects the requests.
+        """
         for fingerprint in {fingerprint for fingerprint, _ in requests}:
             if fingerprint != self._encoder.fingerprint:
                 self._encoder = open_encoder(self._place, None, threads=self._threads)
@@ -52,6 +53,14 @@ class EncoderReplica:
     async def foreground(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Any:
         """See ``Embedder.foreground``."""
         return self._encoder.embedder.foreground(crops)
+
+
+def batched() -> type[EncoderReplica]:
+    """The deployment whose requests are collected by Ray Serve."""
+    from ray import serve
+
+    collect = serve.batch(max_batch_size=TOGETHER, batch_wait_timeout_s=WAIT_S)
+    return type("Batched", (EncoderReplica,), {"vectors": collect(EncoderReplica.vectors)})
 
 
 class RemoteEmbedder:
@@ -83,6 +92,8 @@ class RemoteEncoder(Encoder):
 
     def encode_inputs(self, inputs: Sequence[Input]) -> Float32[np.ndarray, "b d"]:
         """See ``Encoder.encode_inputs``; raises OtherEncoder where the catalog has been moved to another one."""
+        from ray import exceptions
+
         try:
             answer = self._handle.vectors.remote((self.fingerprint, list(inputs))).result()
         except exceptions.RayTaskError as error:

@@ -5,9 +5,6 @@ import signal
 import threading
 from collections.abc import Callable
 
-import ray
-from ray import serve
-
 from osoroi.cluster.plan import NAMESPACE, Plan
 from osoroi.cluster.searchers import Searchers
 from osoroi.cluster.serving import application
@@ -29,6 +26,9 @@ def run(
     on_start: Callable[[Searchers], None] = lambda searchers: None,
 ) -> None:
     """Serve until a signal, or until ``ended`` is set. Raises BadRequest where no cluster answers at the address."""
+    import ray
+    from ray import serve
+
     connect(address)
     try:
         serve.start(http_options={"host": host, "port": port})
@@ -45,6 +45,8 @@ def run(
 
 def connect(address: str) -> None:
     """Join the cluster at an address."""
+    import ray
+
     try:
         if address == LOCAL:
             ray.init(namespace=NAMESPACE, include_dashboard=False)

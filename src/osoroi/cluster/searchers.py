@@ -6,17 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import ray
-from ray import exceptions
-from ray.util.placement_group import PlacementGroup, placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
 from osoroi.catalog.address import Place
 from osoroi.catalog.store.settings import Shard
-from osoroi.cluster.messages import ShardAnswer, ShardHealth, ShardQuery
+from osoroi.cluster.messages import ShardAnswer, ShardHealth, ShardQuery, packed, unpacked
 from osoroi.cluster.plan import NAMESPACE, Plan
 from osoroi.cluster.shard import ShardSearcher
-from osoroi.errors import CatalogUnavailable, OsoroiError
+from osoroi.errors import CatalogUnavailable, OsoroiError, extra
 from osoroi.index import Health
 
 log = logging.getLogger(__name__)
@@ -37,9 +32,7 @@ RETRY_S = 1.0
 """Seconds between two attempts to open the catalog."""
 
 WATCH_S = 2.0
-"""Seconds between two looks at all searchers."""
-
-GONE = (exceptions.RayActorError, exceptions.NodeDiedError, exceptions.WorkerCrashedError)
+"""Seconds between two checks of all searchers."""
 
 
 class Searcher:
@@ -61,9 +54,9 @@ class Searcher:
                 time.sleep(RETRY_S)
         self._opened.set()
 
-    def search(self, query: ShardQuery) -> ShardAnswer:
-        """See ``ShardSearcher.search``; raises CatalogUnavailable where the shard takes long to open."""
-        return self._ready().search(query)
+    def search(self, query: bytes) -> bytes:
+        """See ``ShardSearcher.search``, both packed; raises CatalogUnavailable where the shard takes long to open."""
+        return packed(self._ready().search(unpacked(query)))
 
     def health(self) -> tuple[ShardHealth, Health | None]:
         """See ``ShardSearcher.health``."""
@@ -85,6 +78,9 @@ class Searchers:
     """All searchers of a plan. Threads may share it; each process that asks has one of its own."""
 
     def __init__(self, plan: Plan) -> None:
+        self._ray = ray = extra("ray", "cluster")
+        errors = ray.exceptions
+        self._gone = (errors.RayActorError, errors.NodeDiedError, errors.WorkerCrashedError)
         self._plan = plan
         self._kind = ray.remote(Searcher)
         self._groups = [self._group(shard) for shard in range(plan.shards)]
@@ -95,19 +91,23 @@ class Searchers:
         }
         self._failed: dict[tuple[int, int], float] = {}  # searcher -> when it failed last
         self._turn = 0
-        self.missing: list[tuple[int, int]] = []  # as of the last look
+        self.missing: list[tuple[int, int]] = []  # as of the last check
 
-    def _group(self, shard: int) -> PlacementGroup:
+    def _group(self, shard: int) -> Any:
         """Room for the searchers of a shard, on different nodes where there are as many."""
+        from ray.util.placement_group import placement_group
+
         name = f"shard-{self._plan.name}-{shard}"
         try:
-            return ray.util.get_placement_group(name)
+            return self._ray.util.get_placement_group(name)
         except ValueError:  # there is none of this name
             bundles = [{"CPU": self._plan.cpus}] * self._plan.replicas
             return placement_group(bundles, strategy="SPREAD", name=name, lifetime="detached")
 
     def _actor(self, shard: int, replica: int) -> Any:
         """The actor of this name, made where there is none."""
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
         where = PlacementGroupSchedulingStrategy(self._groups[shard], placement_group_bundle_index=replica)
         options = {
             "name": self._plan.searcher(shard, replica),
@@ -121,20 +121,21 @@ class Searchers:
         }
         return self._kind.options(**options).remote(self._plan.place, self._plan.shard(shard))
 
-    def ask(self, query: ShardQuery) -> Sequence[ShardAnswer]:
+    def search(self, query: ShardQuery) -> Sequence[ShardAnswer]:
         """The answer of every shard. A searcher that fails is replaced by another of its shard."""
         self._turn += 1
-        sent = {shard: self._send(shard, self._order(shard)[0], query) for shard in range(self._plan.shards)}
+        data = packed(query)
+        sent = {shard: self._send(shard, self._order(shard)[0], data) for shard in range(self._plan.shards)}
         try:
-            return ray.get([ref for _, ref in sent.values()], timeout=PATIENCE_S)
-        except (*GONE, exceptions.GetTimeoutError):
-            return self._ask_others(query, sent)
-        except exceptions.RayTaskError as error:
+            return [unpacked(one) for one in self._ray.get([ref for _, ref in sent.values()], timeout=PATIENCE_S)]
+        except (*self._gone, self._ray.exceptions.GetTimeoutError):
+            return self._search_others(data, sent)
+        except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, CatalogUnavailable):
-                return self._ask_others(query, sent)
+                return self._search_others(data, sent)
             raise cause_of(error) from None
 
-    def _send(self, shard: int, replica: int, query: ShardQuery) -> tuple[int, Any]:
+    def _send(self, shard: int, replica: int, query: bytes) -> tuple[int, Any]:
         return replica, self._actors[shard, replica].search.remote(query)
 
     def _order(self, shard: int) -> list[int]:
@@ -144,14 +145,14 @@ class Searchers:
         in_turn = [(self._turn + at) % count for at in range(count)]
         return sorted(in_turn, key=lambda replica: self._failed.get((shard, replica), -DOWN_S) > now - DOWN_S)
 
-    def _ask_others(self, query: ShardQuery, sent: dict[int, tuple[int, Any]]) -> list[ShardAnswer]:
+    def _search_others(self, query: bytes, sent: dict[int, tuple[int, Any]]) -> list[ShardAnswer]:
         """What was not answered at once, from whichever searcher answers first."""
         end = time.monotonic() + ANSWER_S
         waiting = {ref: (shard, replica) for shard, (replica, ref) in sent.items()}
         asked = [replica for replica, _ in sent.values()]
         answers: dict[int, ShardAnswer] = {}
         while len(answers) < self._plan.shards:
-            done, _ = ray.wait(list(waiting), timeout=PATIENCE_S) if waiting else ([], [])
+            done, _ = self._ray.wait(list(waiting), timeout=PATIENCE_S) if waiting else ([], [])
             for ref in done:
                 shard, replica = waiting.pop(ref)
                 answer = self._answer(ref, shard, replica)
@@ -174,14 +175,14 @@ class Searchers:
     def _answer(self, ref: Any, shard: int, replica: int) -> ShardAnswer | None:
         """An answer; None where the searcher failed, which is noted."""
         try:
-            return ray.get(ref)
-        except GONE as error:
+            return unpacked(self._ray.get(ref))
+        except self._gone as error:
             self._failed[shard, replica] = time.monotonic()
             log.warning("searcher %d of shard %d failed: %s", replica, shard, type(error).__name__)
-            if isinstance(error, exceptions.ActorDiedError):  # for good: Ray starts others again by itself
+            if isinstance(error, self._ray.exceptions.ActorDiedError):  # for good: Ray starts others again by itself
                 self._actors[shard, replica] = self._actor(shard, replica)
             time.sleep(0.05)
-        except exceptions.RayTaskError as error:
+        except self._ray.exceptions.RayTaskError as error:
             if not isinstance(error.cause, CatalogUnavailable):
                 raise cause_of(error) from None
             self._failed[shard, replica] = time.monotonic()
@@ -189,45 +190,44 @@ class Searchers:
         return None
 
     def watch(self) -> None:
-        """Look again and again which searchers answer, on a thread that ends with the process."""
+        """Check again and again which searchers answer, on a thread that ends with the process."""
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def _watch(self) -> None:
         while True:
             try:
-                self.missing = self.look()
-            except exceptions.RayError as error:
-                log.warning("the searchers cannot be looked after just now: %s", error)
+                self.missing = self.absent()
+            except self._ray.exceptions.RayError as error:
+                log.warning("the searchers cannot be checked just now: %s", error)
             time.sleep(WATCH_S)
 
-    def look(self) -> list[tuple[int, int]]:
+    def absent(self) -> list[tuple[int, int]]:
         """Searchers that do not answer now, as shard and replica."""
         asked = {one: actor.is_open.remote() for one, actor in self._actors.items()}
-        done, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=PATIENCE_S)
+        done, _ = self._ray.wait(list(asked.values()), num_returns=len(asked), timeout=PATIENCE_S)
         ready = set(done)
-        return [one for one, ref in asked.items() if ref not in ready or not _is_open(ref)]
+        return [one for one, ref in asked.items() if ref not in ready or not self._is_open(ref)]
+
+    def _is_open(self, ref: Any) -> bool:
+        try:
+            return bool(self._ray.get(ref))
+        except self._ray.exceptions.RayError:
+            return False
 
     def healths(self) -> list[tuple[ShardHealth, Health | None]]:
         """What one searcher of every shard says of itself."""
-        return ray.get(
+        return self._ray.get(
             [self._actors[shard, self._order(shard)[0]].health.remote() for shard in range(self._plan.shards)]
         )
 
     def stop(self) -> None:
         """End every searcher, and give back their places."""
         for actor in self._actors.values():
-            ray.kill(actor, no_restart=True)
+            self._ray.kill(actor, no_restart=True)
         for group in self._groups:
-            ray.util.remove_placement_group(group)
+            self._ray.util.remove_placement_group(group)
 
 
-def _is_open(ref: Any) -> bool:
-    try:
-        return bool(ray.get(ref))
-    except exceptions.RayError:
-        return False
-
-
-def cause_of(error: exceptions.RayTaskError) -> BaseException:
+def cause_of(error: Any) -> BaseException:
     """The error of this package that a task raised, or what Ray makes of it."""
     return error.cause if isinstance(error.cause, OsoroiError) else error

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from ray import serve
 
 from osoroi.catalog.address import place_of
 from osoroi.catalog.opening import open_catalog, open_encoder
 from osoroi.catalog.store.settings import Settings as CatalogSettings
-from osoroi.cluster.encoding import EncoderReplica, RemoteEncoder
+from osoroi.cluster.encoding import RemoteEncoder, batched
 from osoroi.cluster.merging import ShardedSearch
 from osoroi.cluster.plan import Plan
 from osoroi.cluster.searchers import Searchers
@@ -42,7 +41,7 @@ class Server:
         self._encoder = encoder
         self._searchers = Searchers(plan)
         self._searchers.watch()
-        self._search = ShardedSearch(self._searchers.ask, self._searchers.healths, self._missing)
+        self._search = ShardedSearch(self._searchers.search, self._searchers.healths, self._missing)
 
     def _missing(self) -> list[str]:
         return [f"searcher {replica} of shard {shard}" for shard, replica in self._searchers.missing]
@@ -83,23 +82,30 @@ class Server:
         return app.make(self._searcher(), self._plan.settings, reopen=self._searcher)
 
 
-def application(plan: Plan) -> serve.Application:
+def application(plan: Plan) -> Any:
     """The application of a plan, to be run by ``serve.run``."""
+    from ray import serve
+
     takes = {"num_cpus": plan.cpus}
     encoder = serve.deployment(
         name="encoder", num_replicas=plan.encoders, ray_actor_options=takes, max_ongoing_requests=64
-    )(EncoderReplica)
+    )(batched())
     server = serve.deployment(
         name="server", num_replicas=plan.servers, ray_actor_options=takes, max_ongoing_requests=256
     )(serve.ingress()(Server))
     return server.bind(plan, encoder.bind(plan.place, max(1, int(plan.cpus))))
 
 
-def configured(values: dict[str, Any]) -> serve.Application:
-    """The application for ``args`` of a config file of Ray Serve; keys come from the environment.
+def configured(values: dict[str, Any]) -> Any:
+    """The application for ``args`` of a config file of Ray Serve, as ``planned`` reads them."""
+    return application(planned(values))
 
-    ``catalog`` is an address; ``shards``, ``replicas``, ``servers``, ``encoders`` and ``cpus`` are those of
-    ``Plan``; ``open_reads`` lets everybody search. Raises BadRequest for any other.
+
+def planned(values: dict[str, Any]) -> Plan:
+    """The plan that a config file says; keys come from the environment.
+
+    ``catalog`` is an address; ``shards``, ``replicas``, ``servers``, ``encoders`` and ``cpus`` are those of ``Plan``;
+    ``open_reads`` lets everybody search. Raises BadRequest for any other, and without keys.
     """
     numbers = ("shards", "replicas", "servers", "encoders", "cpus")
     unknown = sorted(set(values) - {"catalog", "open_reads", *numbers})
@@ -110,10 +116,7 @@ def configured(values: dict[str, Any]) -> serve.Application:
         )
     keys = {"read_key": os.environ.get("OSOROI_READ_KEY"), "write_key": os.environ.get("OSOROI_WRITE_KEY")}
     path = os.environ.get("OSOROI_KEYS")
-    sources = Sources(
-        EVERYWHERE, {**keys, "open_reads": values.get("open_reads", False)}, None, Path(path) if path else None
-    )
+    who = {**keys, "open_reads": values.get("open_reads", False)}
+    settings = Sources(EVERYWHERE, who, None, Path(path) if path else None).load()
     place = place_of(values["catalog"])
-    return application(
-        Plan(place, **{name: values[name] for name in numbers if name in values}, settings=sources.load())
-    )
+    return Plan(place, **{name: values[name] for name in numbers if name in values}, settings=settings)
