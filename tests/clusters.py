@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,9 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self._folder = folder
-        self._cluster = Cluster()
+        self._cluster: Any = Cluster()
         self._number = 1
-        self.others: list[object] = []
+        self.others: list[Any] = []
         self.add()
 
     @property

@@ -205,8 +205,12 @@ def test_the_service_of_kuberay_names_an_application_and_arguments_that_exist(mo
         (container,) = group["template"]["spec"]["containers"]
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in group["template"]["spec"]["volumes"]}
-    with pytest.raises(BadRequest, match="says shard;"):
-        cluster.planned({"catalog": "postgresql:///shops", "shard": 4})
+    wrong = {"shard": 4}, {"shards": "4"}, {"shards": 0}, {"open_reads": 1}
+    for values in wrong:
+        with pytest.raises(BadRequest, match=r"file says shard;|shards: '4'; it is a int|0 shards|open_reads: 1"):
+            cluster.planned({"catalog": "postgresql:///shops"} | values)
+    with pytest.raises(BadRequest, match="no catalog"):
+        cluster.planned({})
     monkeypatch.delenv("OSOROI_WRITE_KEY")
     with pytest.raises(BadRequest):
         cluster.planned({"catalog": "postgresql:///shops"})

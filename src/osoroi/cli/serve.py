@@ -124,6 +124,8 @@ def command(
     """
     for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):
         extra(module, "serve")
+    if ray_address is not None:
+        demand_shared(catalog, encoder, encoders)
     from osoroi.server import logs, supervisor, tracing
     from osoroi.server.configuration import Sources
     from osoroi.server.run import demand_free, run
@@ -146,7 +148,6 @@ def command(
     tracing.configure()
     if ray_address is not None:
         extra("ray", "cluster")
-        demand_shared(catalog, encoder, encoders)
         from osoroi.cluster import run as cluster
         from osoroi.cluster.plan import Plan
 

@@ -115,6 +115,7 @@ class Searchers:
             "get_if_exists": True,
             "lifetime": "detached",
             "max_restarts": -1,
+            "enable_task_events": False,  # a record of each search would cost as much as the message
             "max_concurrency": self._plan.threads,
             "num_cpus": self._plan.cpus,
             "scheduling_strategy": where,

@@ -28,6 +28,9 @@ ROUTER = CatalogSettings(compacts=False)
 EVERYWHERE = "0.0.0.0"
 """Where the proxies of a config file listen, so that keys are needed."""
 
+COUNTS = ("shards", "replicas", "servers", "encoders")
+"""Numbers of a plan that a config file may say."""
+
 ENCODER_S = 10.0
 """Seconds that the catalog may take to keep the file of an encoder once searches need it."""
 
@@ -107,16 +110,19 @@ def planned(values: dict[str, Any]) -> Plan:
     ``catalog`` is an address; ``shards``, ``replicas``, ``servers``, ``encoders`` and ``cpus`` are those of ``Plan``;
     ``open_reads`` lets everybody search. Raises BadRequest for any other, and without keys.
     """
-    numbers = ("shards", "replicas", "servers", "encoders", "cpus")
-    unknown = sorted(set(values) - {"catalog", "open_reads", *numbers})
+    kinds = {"catalog": str, "open_reads": bool, "cpus": float} | dict.fromkeys(COUNTS, int)
+    unknown = sorted(set(values) - set(kinds))
     if unknown or "catalog" not in values:
         raise BadRequest(
-            f"the config file says {', '.join(unknown) or 'no catalog'}",
-            hint=f"it says catalog, and perhaps open_reads, {', '.join(numbers)}",
+            f"the config file says {', '.join(unknown) or 'no catalog'}", hint=f"it may say {', '.join(sorted(kinds))}"
         )
+    values = {name: float(value) if name == "cpus" and type(value) is int else value for name, value in values.items()}
+    for name, value in values.items():
+        if type(value) is not kinds[name]:
+            raise BadRequest(f"the config file says {name}: {value!r}", hint=f"it is a {kinds[name].__name__}")
     keys = {"read_key": os.environ.get("OSOROI_READ_KEY"), "write_key": os.environ.get("OSOROI_WRITE_KEY")}
     path = os.environ.get("OSOROI_KEYS")
     who = {**keys, "open_reads": values.get("open_reads", False)}
     settings = Sources(EVERYWHERE, who, None, Path(path) if path else None).load()
     place = place_of(values["catalog"])
-    return Plan(place, **{name: values[name] for name in numbers if name in values}, settings=settings)
+    return Plan(place, **{name: values[name] for name in (*COUNTS, "cpus") if name in values}, settings=settings)
