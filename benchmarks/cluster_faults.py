@@ -46,6 +46,7 @@ from postgres import Server, running, schema_of
 OTHER = "e" * 64
 K = 10
 ROUTER = Settings(compacts=False)
+MOVE = "the catalog moves to another encoder"
 EVERYDAY = [None, *WHERES[:-1]]
 """Filters that at least K products match, so that none of those put meanwhile is among the best."""
 
@@ -211,7 +212,7 @@ def events(nodes: clusters.Nodes, searchers: Any, server: Server, place: Place) 
         "a node joins": nodes.add,
         "a shard is built anew, one searcher after the other": rebuild,
         "PostgreSQL is stopped and started": restart,
-        "the catalog moves to another encoder": lambda: move(place),
+        MOVE: lambda: move(place),
     }
 
 
@@ -248,6 +249,8 @@ def trial(arguments: argparse.Namespace, folder: Path, server: Server) -> dict[s
         )
         rows, counts = {}, load.counts
         for name, happen in events(nodes, searchers, server, place).items():
+            if name == MOVE and not arguments.move:
+                continue
             time.sleep(arguments.rest_s)
             start = time.monotonic()
             happen()
@@ -287,6 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--products", type=int, default=200_000)
     parser.add_argument("--rest-s", type=float, default=5.0, help="Seconds of load before and after each event.")
+    parser.add_argument("--no-move", dest="move", action="store_false", help="Leave out the move to another encoder.")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="osoroi-") as folder, running() as server:

@@ -12,7 +12,9 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli.serve import command
 from osoroi.cluster.plan import Plan
 from osoroi.errors import BadRequest, CatalogUnavailable
-from shop import RED, SeeingEncoder, fill, goods, picture, serving
+from osoroi.search import Searcher
+from osoroi.server import app, run
+from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
 
 
 @pytest.fixture
@@ -50,6 +52,11 @@ def test_a_search_that_lost_its_connection_is_done_once_more_and_health_names_wh
             health = client.get("/health")
             assert (health.status_code, health.json()["missing"]) == (200, ["searcher 1 of shard 0"])
             assert "osoroi_searchers_missing 1.0" in client.get("/metrics").text
+
+
+def test_the_service_runs_on_asyncio_whatever_is_installed_beside_it(catalog):
+    application = app.make(Searcher(SeeingEncoder(), catalog), decoder=ThreadDecoder())
+    assert run.config(application, "127.0.0.1", 0).loop == "asyncio", "uvloop has transports of its own"
 
 
 @pytest.mark.parametrize(

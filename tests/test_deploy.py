@@ -208,7 +208,7 @@ def test_the_service_of_kuberay_names_an_application_and_arguments_that_exist(mo
     wrong = {"shard": 4}, {"shards": "4"}, {"shards": 0}, {"open_reads": 1}
     for values in wrong:
         with pytest.raises(BadRequest, match=r"file says shard;|shards: '4'; it is a int|0 shards|open_reads: 1"):
-            cluster.planned({"catalog": "postgresql:///shops"} | values)
+            cluster.planned({"catalog": "postgresql:///shops", "open_reads": True} | values)
     with pytest.raises(BadRequest, match="no catalog"):
         cluster.planned({})
     monkeypatch.delenv("OSOROI_WRITE_KEY")

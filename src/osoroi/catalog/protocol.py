@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog.filters.nodes import Kind
-from osoroi.index import Health
 from osoroi.records import Crop, Part, Product, Value
+
+if TYPE_CHECKING:
+    from osoroi.index import Health
 
 
 class Entry(NamedTuple):
@@ -99,7 +101,7 @@ class SearchSource(Protocol):
         """See ``StoredCatalog.nearest``."""
         ...
 
-    def health(self) -> Health | None:
+    def health(self) -> "Health | None":
         """See ``StoredCatalog.health``."""
         ...
 

@@ -164,8 +164,7 @@ class Service:
     # ---------------------------------------------------------------- another catalog, another encoder
 
     async def _current(self, work: Callable[[], Awaitable[T]], *, reads: bool = False) -> T:
-        """Do ``work``; once more where the catalog was stale and is opened again, or where work that only reads lost
-        its connection to it."""
+        """Do ``work``; again where the catalog was stale, or where work that only reads lost its connection."""
         searcher = self.searcher
         try:
             return await work()
@@ -336,8 +335,6 @@ class Service:
         return self.searcher.nearest(
             vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged
         )
-
-    # ---------------------------------------------------------------- photos
 
     def load(self, crop: Crop) -> bytes:
         """The file of a photo of the catalog. The error does not say where it should be: it goes outside."""
