@@ -217,7 +217,8 @@ def events(nodes: clusters.Nodes, searchers: Any, server: Server, place: Place) 
 
 
 def whole_again(searchers: Any) -> None:
-    """Wait until every searcher answers."""
+    """Wait until every searcher answers; what was killed a moment ago may have one more answer in it."""
+    time.sleep(1)
     end = time.monotonic() + 300
     while searchers.absent():
         assert time.monotonic() < end, f"{searchers.absent()} stay away"

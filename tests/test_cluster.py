@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import socket
 import threading
 import time
@@ -114,6 +115,19 @@ def test_a_cluster_answers_as_one_machine_and_goes_on_where_searchers_die(servin
     while serving.searchers.absent() and time.monotonic() < end:
         time.sleep(0.5)
     assert serving.searchers.absent() == [], "Ray starts them again"
+
+
+def test_a_searcher_that_hangs_keeps_no_search_waiting_for_long(serving):
+    import ray
+
+    about, _ = ray.get(serving.searchers._actors[1, 1].health.remote())
+    os.kill(about.process, signal.SIGSTOP)
+    try:
+        before = time.monotonic()
+        assert [len(serving.found(one, k=4)) for one in range(PRODUCTS)] == [4] * PRODUCTS
+        assert time.monotonic() - before < 60, "searches that met it asked the other one"
+    finally:
+        os.kill(about.process, signal.SIGCONT)
 
 
 def test_what_was_put_is_found_by_the_next_search_and_what_was_removed_by_none(serving):

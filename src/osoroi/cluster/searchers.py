@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ PATIENCE_S = 2.0
 ANSWER_S = 15.0
 """Seconds until a search is given up; the service gives a request a little more."""
 
-DOWN_S = 2.0
+DOWN_S = 5.0
 """Seconds for which a searcher that failed is asked only where there is no other."""
 
 OPEN_S = 10.0
@@ -152,8 +153,10 @@ class Searchers:
         waiting = {ref: (shard, replica) for shard, (replica, ref) in sent.items()}
         asked = [replica for replica, _ in sent.values()]
         answers: dict[int, ShardAnswer] = {}
+        patience_s = 0.0  # it has been waited already
         while len(answers) < self._plan.shards:
-            done, _ = self._ray.wait(list(waiting), timeout=PATIENCE_S) if waiting else ([], [])
+            done, _ = self._ray.wait(list(waiting), timeout=patience_s)
+            patience_s = PATIENCE_S
             for ref in done:
                 shard, replica = waiting.pop(ref)
                 answer = self._answer(ref, shard, replica)
@@ -164,11 +167,11 @@ class Searchers:
                 raise CatalogUnavailable(
                     f"no searcher of shards {missing} of {self._plan.shards} answers", hint="try again in a moment"
                 )
-            under_way = {shard for shard, _ in waiting.values()} if done else set()
-            for shard in range(self._plan.shards):
-                if shard not in answers and shard not in under_way:
-                    in_order = self._order(shard)
-                    asked[shard] = next((one for one in in_order if one != asked[shard]), asked[shard])
+            under_way = Counter(shard for shard, _ in waiting.values())
+            for shard in set(range(self._plan.shards)) - set(answers):
+                if under_way[shard] < (1 if done else min(2, self._plan.replicas)):
+                    self._failed[shard, asked[shard]] = time.monotonic()  # or it hangs
+                    asked[shard] = next((one for one in self._order(shard) if one != asked[shard]), asked[shard])
                     replica, ref = self._send(shard, asked[shard], query)
                     waiting[ref] = (shard, replica)
         return [answers[shard] for shard in range(self._plan.shards)]
