@@ -63,11 +63,12 @@ class Strips(NamedTuple):
 
 
 class Health(NamedTuple):
-    """What ``/health`` answers: ``ok``, or why searches fail."""
+    """What ``/health`` answers: ``ok``, or why searches fail; and what is away that searches do without."""
 
     status: str
     products: int
     encoder: str
+    missing: list[str] = []  # noqa: RUF012  nobody changes it
 
 
 class Service:
@@ -145,7 +146,7 @@ class Service:
 
     async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
-        return await self._current(lambda: self.read(lambda: work(self.catalog)))
+        return await self._current(lambda: self.read(lambda: work(self.catalog)), reads=True)
 
     async def write(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` on the writing thread; it is finished even where its request gives up."""
@@ -179,13 +180,16 @@ class Service:
 
     # ---------------------------------------------------------------- another catalog, another encoder
 
-    async def _current(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do ``work``; where the catalog is stale, open it again and do the work once more."""
+    async def _current(self, work: Callable[[], Awaitable[T]], *, reads: bool = False) -> T:
+        """Do ``work``; again where the catalog was stale, or where work that only reads lost its connection."""
         searcher = self.searcher
         try:
             return await work()
         except STALE:
             if not await self.follow(searcher):
+                raise
+        except CatalogUnavailable:
+            if not reads:  # a write may have been done
                 raise
         return await work()
 
@@ -221,12 +225,12 @@ class Service:
         searcher = self.searcher
         try:
             try:
-                products = await self._on(self._watch, _usable, searcher.catalog)
+                products, missing = await self._on(self._watch, _usable, searcher.catalog)
             except STALE:
                 if not await self.follow(searcher):
                     raise
-                products = await self._on(self._watch, _usable, self.catalog)
-            self._health = Health("ok", products, self.encoder.fingerprint)
+                products, missing = await self._on(self._watch, _usable, self.catalog)
+            self._health = Health("ok", products, self.encoder.fingerprint, missing)
         except OsoroiError as error:
             kinds = {OtherEncoder: "other_encoder", CatalogReplaced: "replaced"}
             status = next((name for kind, name in kinds.items() if isinstance(error, kind)), "unavailable")
@@ -243,7 +247,7 @@ class Service:
             return await self._noted(vector, request, without)
 
         require_modest(request.where)
-        return await self._current(once)
+        return await self._current(once, reads=True)
 
     async def search_each(self, request: SearchRequest) -> list[tuple[Garment, list[Hit]]]:
         """The garments that a request names, and the products for each; BadRequest where there is no such garment."""
@@ -266,7 +270,7 @@ class Service:
             return hits, Strips(*rows)
 
         require_modest(request.where)
-        return await self._current(once)
+        return await self._current(once, reads=True)
 
     async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         """The query's vector, and the products to leave out: a product is no answer to itself."""
@@ -359,8 +363,6 @@ class Service:
             vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged
         )
 
-    # ---------------------------------------------------------------- photos
-
     def load(self, crop: Crop) -> bytes:
         """The file of a photo of the catalog. The error does not say where it should be: it goes outside."""
         try:
@@ -391,7 +393,7 @@ class Service:
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
 
-def _usable(catalog: Storage) -> int:
-    """The number of products of a catalog that can be searched; raises what a search would."""
+def _usable(catalog: Storage) -> tuple[int, list[str]]:
+    """The number of products of a catalog that can be searched, and what is missing; raises what a search would."""
     catalog.vectors([])
-    return len(catalog)
+    return len(catalog), catalog.missing()

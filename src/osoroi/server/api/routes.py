@@ -277,6 +277,7 @@ async def metrics(request: Request) -> Response:
         "connections": len(request.app.state.connections),
         "settings_rejected": int(service.settings_rejected),
         "products": health.products,
+        "searchers_missing": len(health.missing),
     }
     return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
 

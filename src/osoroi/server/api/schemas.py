@@ -320,6 +320,9 @@ class HealthResponse(BaseModel):
         Literal["ok", "rejected"],
         Field(description="`rejected`: the files hold something wrong now, and what they said before is in force."),
     ]
+    missing: Annotated[
+        list[str], Field(description="Searchers of a cluster that are away just now; searches do without them.")
+    ]
 
 
 class ErrorResponse(BaseModel):
