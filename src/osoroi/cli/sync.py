@@ -15,8 +15,9 @@ from osoroi.catalog.opening import is_catalog, open_catalog, open_encoder, store
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset, Busy, OsoroiError
 from osoroi.records import Problem
-from osoroi.sync import MOST_REMOVED, SyncCount
+from osoroi.sync import SyncCount
 from osoroi.tables import Incoming
+from osoroi.wishes import MOST_REMOVED
 
 POLL_S = 2.0
 """Seconds between two looks at a table that is watched."""
@@ -130,7 +131,7 @@ def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
     with new_catalog.opened(task.catalog, model) as products:
         incoming.fetched(source, folder_of(task.catalog), private=task.private_links)
         with progress.counting("products", source.total) as show:
-            return syncing.sync(
+            count = syncing.sync(
                 source.rows(),
                 products,
                 model,
@@ -141,6 +142,8 @@ def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
                 on_problem=problems.append,
                 on_progress=lambda done, total: show(done),
             )
+        incoming.judged(products)
+        return count
 
 
 def patched(task: Task, source: Incoming) -> SyncCount:
