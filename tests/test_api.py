@@ -2,9 +2,10 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -20,7 +21,7 @@ from shop import BLUE, GREEN, RED, WHITE, SeeingEncoder, ThreadDecoder, fill, go
 READ, WRITE = "r" * 20, "w" * 20
 
 
-def client_of(application: FastAPI, **options: object) -> TestClient:
+def client_of(application: FastAPI, **options: Any) -> TestClient:
     return TestClient(application, base_url="http://127.0.0.1", raise_server_exceptions=False, **options)
 
 
@@ -30,18 +31,18 @@ def encoder() -> SeeingEncoder:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path, encoder: SeeingEncoder) -> LocalCatalog:
+def catalog(tmp_path: Path, encoder: SeeingEncoder) -> Iterator[LocalCatalog]:
     with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog:
         yield catalog
 
 
 @pytest.fixture
-def client(encoder: SeeingEncoder, catalog: LocalCatalog) -> TestClient:
+def client(encoder: SeeingEncoder, catalog: LocalCatalog) -> Iterator[TestClient]:
     with client_of(app.make(Searcher(encoder, catalog), decoder=ThreadDecoder())) as client:
         yield client
 
 
-def search(client: TestClient, photo: bytes | None = None, **fields: str) -> httpx.Response:
+def search(client: TestClient, photo: bytes | None = None, **fields: str) -> Any:
     files = [("photo", ("snap.png", photo))] if photo else []
     parts = [(name, (None, value)) for name, value in fields.items()]
     return client.post("/v1/search", files=[*files, *parts] or {"photo": ("", b"")})
@@ -94,7 +95,7 @@ def test_filters_hold_as_text_and_as_json(client):
     assert set(found(client, picture(RED), where="not sale")) == {"P1", "P2", "P4", "P5"}
 
 
-def test_the_dial_changes_the_score_as_its_weights_say(client):
+def test_the_slider_changes_the_score_as_its_weights_say(client):
     """Top half red, bottom blue: the tiny encoder's `deep` sees red, its `detail` purple."""
     pixels = np.zeros((80, 60, 3), np.uint8)
     pixels[:40], pixels[40:] = RED, BLUE
@@ -102,7 +103,9 @@ def test_the_dial_changes_the_score_as_its_weights_say(client):
     Image.fromarray(pixels).save(file, "PNG")
     assert found(client, file.getvalue(), detail="0", k="1") == ["P1"]
     assert found(client, file.getvalue(), detail="1", k="1") == ["P4"]
-    hits = {dial: search(client, file.getvalue(), detail=dial, k="5").json()["hits"] for dial in ("0", "0.25", "1")}
+    hits = {
+        slider: search(client, file.getvalue(), detail=slider, k="5").json()["hits"] for slider in ("0", "0.25", "1")
+    }
     for hit in hits["0.25"]:
         assert hit["score"] == pytest.approx(0.75 * hit["parts"]["deep"] + 0.25 * hit["parts"]["detail"], abs=1e-5)
 

@@ -61,7 +61,7 @@ def same(first: list[osoroi.Hit], second: list[osoroi.Hit]) -> bool:
     "wishes",
     [{}, {"k": 2, "offset": 1}, {"box": (0, 0, 30, 80)}, {"where": "price < 5000"}, {"detail": 0.9},
      {"detail_from": "navy"}, {"detail_from": picture(GREEN), "detail_box": [0, 0, 30, 60]},
-     {"kind": {"skirt": 1.0}, "k": 3}],
+     {"kind": {"skirt": 1.0}, "k": 3}, {"text": "blue", "offset": 1}, {"text": "skirt", "detail_from": "navy"}],
     ids=str,
 )  # fmt: skip
 def test_a_search_gives_the_hits_of_the_local_catalog(client, shop, wishes):
@@ -77,6 +77,8 @@ def test_photos_in_every_form_batches_and_products_are_queries(client, shop, tmp
     batch = client.search([path, picture(BLUE)], box=[None, (0, 0, 30, 60)], k=2)
     assert [same(mine, theirs) for mine, theirs in zip(batch, shop.search([path, picture(BLUE)], k=2), strict=True)]
     assert same(client.search(like="P2"), shop.search(like="P2"))
+    assert same(client.search(text="blue top"), shop.search(text="blue top"))
+    assert same(client.search(like="P2", text="red"), shop.search(like="P2", text="red"))
 
 
 def test_garments_are_those_that_are_found_here_with_their_kinds(client, shop):
@@ -169,12 +171,15 @@ def test_what_is_no_address_is_refused(url):
         osoroi.Client(url)
 
 
+Answer = tuple[int, dict[str, str], Any]
+
+
 class Scripted(http.server.ThreadingHTTPServer):
     """Answers what it is told, one after the other: (status, headers, content); ``None`` closes the connection."""
 
     daemon_threads = True
 
-    def __init__(self, *answers: tuple[int, dict[str, str], Any] | None) -> None:
+    def __init__(self, *answers: Answer | None) -> None:
         script, seen = list(answers), []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -267,7 +272,7 @@ def test_a_redirect_is_no_success_and_says_where_it_leads():
 
 
 def test_what_is_gone_after_a_lost_answer_was_removed():
-    gone = (404, {}, {"error": "no product", "hint": "look"})
+    gone: Answer = (404, {}, {"error": "no product", "hint": "look"})
     with Scripted(None, gone, gone, None, gone, None, (404, {}, b"<html>")) as service:
         transport = service.transport([])
         transport.request("DELETE", "/first")
@@ -279,7 +284,7 @@ def test_what_is_gone_after_a_lost_answer_was_removed():
 
 
 def test_a_connection_that_was_closed_while_it_waited_loses_no_answer():
-    gone = (404, {}, {"error": "no product", "hint": "look"})
+    gone: Answer = (404, {}, {"error": "no product", "hint": "look"})
     with Scripted((200, {"X-Close": "1"}, {}), gone) as service:
         transport = service.transport([])
         transport.request("GET", "/first")
@@ -289,7 +294,7 @@ def test_a_connection_that_was_closed_while_it_waited_loses_no_answer():
 
 
 def test_an_answer_that_is_no_json_shows_what_came():
-    page = (200, {}, b"<html>Welcome")
+    page: Answer = (200, {}, b"<html>Welcome")
     with Scripted(page, page) as service, osoroi.Client(service.url) as client:
         with pytest.raises(CatalogUnavailable, match="is no JSON: b'<html>Welcome'; is this the address"):
             client.count()
@@ -307,9 +312,9 @@ def test_lines_for_which_there_was_no_room_are_sent_again():
         sent = upload.put(upload.gathered(rows), service.transport(slept), lambda stored: None)
     assert (sent.stored, [(one.product_id, one.reason) for one in sent.problems]) == (1, [("p1", "no photo; send one")])
     assert len(slept) == 1
-    rows = upload.gathered(products.rows([{"product_id": "p", "photo": picture(RED)}]))
+    lonely = upload.gathered(products.rows([{"product_id": "p", "photo": picture(RED)}]))
     with Scripted((200, {}, b"")) as service, pytest.raises(CatalogUnavailable, match="0 of 1 lines"):
-        upload.put(rows, service.transport(slept), lambda stored: None)
+        upload.put(lonely, service.transport(slept), lambda stored: None)
 
 
 def test_threads_share_a_client(client):

@@ -27,6 +27,29 @@ Value = Scalar | tuple[Scalar, ...] | None
 """The types of an attribute: one value, several texts or numbers in their order (the sizes of a product), or none."""
 
 
+def as_float(number: SupportsFloat) -> float:
+    """A number as a float; infinite where it is too large for one, so that whoever wants a finite one refuses it.
+
+    >>> as_float(3), as_float(-(10**400))
+    (3.0, -inf)
+    """
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf  # type: ignore[operator]
+
+
+def as_value(value: Any) -> Value:
+    """Integers as floats and lists as tuples, as they are stored.
+
+    >>> as_value(3), as_value(["S", 38])
+    (3.0, ('S', 38.0))
+    """
+    if isinstance(value, list | tuple):
+        return tuple(as_value(one) for one in value)
+    return as_float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 @runtime_checkable
 class Readable(Protocol):
     """Anything with ``read() -> bytes``: an open binary file, or a photo that is rendered when it is read."""
@@ -80,7 +103,7 @@ class Box(NamedTuple):
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, SupportsFloat) and math.isfinite(value)
+    return isinstance(value, SupportsFloat) and math.isfinite(as_float(value))
 
 
 SIDE_PX = 4096
@@ -255,6 +278,16 @@ class Problem(NamedTuple):
     reason: str
 
 
+def crop_id_of(product_id: str, sha256: str, box: Box | None) -> str:
+    """The id of a crop that was sent to a service: by product, photo and box, so that sending it again changes nothing.
+
+    >>> crop_id_of("P1", "0123456789abcdef0123", Box(0, 0, 9, 9))
+    'P1:0123456789abcdef@0,0,9,9'
+    """
+    mark = sha256[:16] if box is None else f"{sha256[:16]}@{','.join(map(str, box))}"
+    return f"{product_id}:{mark}"
+
+
 @dataclass(frozen=True)
 class Hit:
     """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part.
@@ -262,6 +295,7 @@ class Hit:
     ``probability`` is the chance that this is the very product in the photo, and ``in_catalog`` that any of the first
     twelve products of the whole list is, whichever page of it this hit is on. Both are None where the encoder has no
     calibration, under a filter, and where the query is no street photo under the encoder's own weights.
+    ``other_kind`` says that it is of another kind than the query, and so is all that follows in the list.
     """
 
     product_id: str
@@ -271,3 +305,4 @@ class Hit:
     parts: Mapping[str, float] = field(default_factory=dict)
     probability: float | None = None
     in_catalog: float | None = None
+    other_kind: bool = False

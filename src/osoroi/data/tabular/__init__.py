@@ -87,7 +87,8 @@ def open_source(path: Path, *, encoding: str = "", sheet: str = "") -> Source:
         hint = ADVICE.get(suffix, f"a table's name ends in one of: {', '.join(FORMATS)}")
         raise BadDataset(f"{path} is no table", hint=hint)
     if not path.is_file():
-        raise BadDataset(f"there is no table {path}", hint="check the path")
+        what = f"{path} is no ordinary file" if path.exists() else f"there is no table {path}"
+        raise BadDataset(what, hint="check the path")
     if files.is_database(path):
         raise BadDataset(f"{path} is the database of a catalog, and no table", hint="give the table it was made from")
     if suffix in (".xlsx", ".xlsm"):
@@ -108,6 +109,11 @@ def _encoding(path: Path, named: str) -> Encoding:
         raise BadDataset(f"there is no encoding {named!r}", hint="for instance cp932, euc_jp, gb18030") from error
     except (OSError, EOFError) as error:
         raise BadDataset(f"{path} cannot be read: {error}", hint="check the file") from error
+
+
+def tables_in(folder: Path) -> list[str]:
+    """The names of the files of a folder that may be tables."""
+    return sorted(file.name for file in folder.iterdir() if {suffix.lower() for suffix in file.suffixes} & {*FORMATS})
 
 
 def _sheet_notes(path: Path, sheet: str) -> tuple[str, ...]:
