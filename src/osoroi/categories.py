@@ -196,9 +196,9 @@ class Judgement(NamedTuple):
     chance: float
 
 
-def judged(looks: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> Judgement | None:
+def judged(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> Judgement | None:
     """How far looks and labels agree, by classifiers of the other half; None where they are too few to learn from."""
-    chances = learned.held_out(looks, labels, len(NAMES))
+    chances = learned.held_out(features, labels, len(NAMES))
     if chances is None:
         return None
     shares = np.bincount(labels) / len(labels)
