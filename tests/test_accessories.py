@@ -173,3 +173,36 @@ def test_covered_legs_and_bare_feet_tell_no_boots() -> None:
     for stretches in ([(60, 200, BLUE), (200, 232, BLACK)], [(60, 140, RED)]):
         _, start, _, _ = shoes_of(body(*stretches))
         assert start == pytest.approx(226 - rule.SHOE_ABOVE * T, abs=1)
+
+
+# -------------------------------------------------------------------- outerwear over a dress
+
+
+def test_outerwear_speaks_against_a_dress() -> None:
+    person = body((50, 180, RED))
+    colours, pictures = profile.profile(person), rule.evidence(pictured(), pictured("dress"))
+    bare, coat = (rule.lower_kinds(person, colours, pictures, outer) for outer in (0.0, 1.0))
+    odds = [np.log(kinds["dress"] / (1 - kinds["dress"])) for kinds in (bare, coat)]
+    assert odds[0] - odds[1] == pytest.approx(rule.OUTER_AGAINST_DRESS)
+    assert coat["skirt"] / coat["shorts"] == pytest.approx(bare["skirt"] / bare["shorts"])
+
+
+def dress_and_coat(*, opened: bool) -> dict[str, tuple[float, float, float, float]]:
+    """Boxes of somebody in a dress and a coat that is open, or closed down to the hips."""
+    person = body((50, 180, RED))
+    crop = person.pose.crop.copy()
+    crop[56:150, :118] = crop[56:150, 138:] = BLUE
+    if not opened:
+        crop[56:120, 118:138] = BLUE
+    pose = Pose(person.pose.landmarks, person.pose.visibility, person.pose.mask, crop, 1.0, 0.0, 0.0, 1.0)
+    pictures = rule.evidence(pictured("outerwear", probe={"outerwear": 20.0}), pictured("dress", probe={"dress": 20.0}))
+    found = rule.estimate(Body(pose), profile.profile(Body(pose)), pictures)
+    return {one.kind: one.box for one in found}
+
+
+def test_a_dress_in_an_open_coat_begins_below_the_chest() -> None:
+    opened, closed = dress_and_coat(opened=True), dress_and_coat(opened=False)
+    assert {"outerwear", "dress"} <= set(opened) & set(closed)
+    assert opened["dress"][1] == pytest.approx(90)  # half-way from the shoulders to the hips
+    assert closed["dress"][1] == pytest.approx(60 - 0.05 * T)
+    assert opened["dress"][0::2] == closed["dress"][0::2]

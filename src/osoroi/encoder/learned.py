@@ -35,6 +35,8 @@ def share_of_known(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> flo
 
 def reading(encoder: Encoder, *, categories: bool) -> Encoder:
     """The same encoder, to which the categories of products tell their kinds, or do not."""
+    if encoder.reads_categories == categories:
+        return encoder
     other = copy(encoder)
     other.reads_categories = categories
     return other

@@ -27,8 +27,11 @@ UPPER: Final = ("top", "outerwear")
 TOP_OF: Final = {"top": -0.12, "outerwear": -0.16, "dress": -0.05}
 """Where what hangs from the shoulders begins, along the body."""
 
-BOTTOM_OF: Final = {"top": 1.0, "outerwear": 1.4, "trousers": 3.0}
+BOTTOM_OF: Final = {"top": 0.94, "outerwear": 1.4, "trousers": 3.0}
 """Where garments end whose hem is not looked for."""
+
+DRESS_WITHIN_OUTER: Final = 0.5
+"""Where a dress begins to be seen in open outerwear."""
 
 COLUMN_SHARE: Final = {"top": 0.2, "outerwear": 0.2, "skirt": 0.3, "shorts": 0.3, "dress": 0.4, "trousers": 0.3}
 """A column belongs to a garment where at least this share of its rows shows the person."""
@@ -36,7 +39,7 @@ COLUMN_SHARE: Final = {"top": 0.2, "outerwear": 0.2, "skirt": 0.3, "shorts": 0.3
 BESIDE_ARMS, BESIDE_LEGS, BESIDE_FEET = 0.15, 0.17, 0.25
 """How far garments reach past the landmarks of arms, legs and feet, in torsos."""
 
-SHOE_ABOVE, SHOE_BELOW = 0.03, 0.23
+SHOE_ABOVE, SHOE_BELOW = 0.09, 0.23
 """Shoes reach from so far above the highest landmark of the feet to so far below the lowest one, in torsos."""
 
 BOOT_JUMP, BOOT_SKIN = 14.0, 0.25
@@ -85,6 +88,9 @@ SHINS_AGAINST_TROUSERS, KNEES_AGAINST_TROUSERS = 4.0, 2.0
 KNEES_FOR_SHORTS, KNEES_AGAINST_SHORTS = 2.0, 2.5
 ALIKE_FOR_DRESS, ALIKE_AGAINST_SKIRT = 2.0, 1.0
 """What bare knees, bare shins, and one colour across the waist add to the log of a kind's chance, or take away."""
+
+OUTER_AGAINST_DRESS: Final = 1.0
+"""What outerwear takes away: it has one colour across the waist, too, and is seldom worn over a dress."""
 
 CHANGE_AGAINST_TROUSERS, COVERED_AGAINST_SHORTS, UNCOVERED_FOR_SHORTS = 1.5, 1.0, 1.0
 """What another colour of the calves than of the thighs, and cloth or none between the thighs, add or take away."""
@@ -144,8 +150,8 @@ def outer_chance(body: Body, colours: Profile, pictures: Evidence) -> float:
     return float(1 / (1 + np.exp(-odds)))
 
 
-def lower_kinds(body: Body, colours: Profile, pictures: Evidence) -> dict[str, float]:
-    """Probability of each kind of ``LOWER``."""
+def lower_kinds(body: Body, colours: Profile, pictures: Evidence, outer: float = 0.0) -> dict[str, float]:
+    """Probability of each kind of ``LOWER``, where outerwear is worn with a probability."""
     knees, shins = colours.skin_on_legs(*KNEES), colours.skin_on_legs(*SHINS)
     apart = float(np.linalg.norm(colours.colour(*CHEST) - colours.colour(*THIGH)))
     alike = 1 - 2 / (1 + np.exp(-(apart - ALIKE_DISTANCE) / 5))
@@ -156,7 +162,7 @@ def lower_kinds(body: Body, colours: Profile, pictures: Evidence) -> dict[str, f
     scores["trousers"] -= CHANGE_AGAINST_TROUSERS * change
     scores["shorts"] += KNEES_FOR_SHORTS * knees - KNEES_AGAINST_SHORTS * (1 - max(knees, shins))
     scores["shorts"] += UNCOVERED_FOR_SHORTS - COVERED_AGAINST_SHORTS * covered(body, *BETWEEN_THIGHS)
-    scores["dress"] += ALIKE_FOR_DRESS * alike
+    scores["dress"] += ALIKE_FOR_DRESS * alike - OUTER_AGAINST_DRESS * outer
     scores["skirt"] -= ALIKE_AGAINST_SKIRT * alike
     values = np.exp(np.array(list(scores.values())) - max(scores.values()))
     return dict(zip(scores, (values / values.sum()).tolist(), strict=True))
@@ -175,9 +181,9 @@ def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5
 
     ``end`` is where the photo ends along the body. Of somebody cut above the thighs only the upper half is judged.
     """
-    lower = lower_kinds(body, colours, pictures) if end >= LEAST_END else {"": 1.0}
-    kind = max(lower, key=lambda name: lower[name])
     outer = outer_chance(body, colours, pictures)
+    lower = lower_kinds(body, colours, pictures, outer) if end >= LEAST_END else {"": 1.0}
+    kind = max(lower, key=lambda name: lower[name])
     upper_kinds = {"top": 1 - outer, "outerwear": outer}
     garments = []
     if kind == "dress":
@@ -189,7 +195,10 @@ def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5
         if upper == "outerwear" and is_open(colours):
             garments.append(Estimate("top", inner_box(body, colours), outer, {"top": 1.0}))
     if kind:
-        garments.append(Estimate(kind, box(body, colours, kind), lower[kind], lower))
+        place = box(body, colours, kind)
+        if kind == "dress" and outer > 0.5 and is_open(colours):
+            place = (place[0], body.row(DRESS_WITHIN_OUTER), *place[2:])
+        garments.append(Estimate(kind, place, lower[kind], lower))
     if (shoes := shoe_box(body, colours)) is not None:
         garments.append(Estimate("shoes", shoes, 0.9, {"shoes": 1.0}))
     return garments
@@ -208,10 +217,10 @@ def opened(colours: Profile) -> float:
 
 def inner_box(body: Body, colours: Profile) -> Rectangle:
     """The box of the top that is seen inside open outerwear."""
-    waist = min(rows(colours, "skirt")[0] + 0.05, 1.0)
+    waist = rows(colours, "skirt")[0]
     shoulders = body.pair(poses.SHOULDERS)[:, 0]
     half = INNER_HALF * max(float(abs(shoulders[0] - shoulders[1])), 0.4 * body.torso)
-    return body.centre(0.5) - half, body.row(TOP_OF["dress"]), body.centre(0.5) + half, body.row(waist)
+    return body.centre(0.5) - half, body.row(TOP_OF["top"]), body.centre(0.5) + half, body.row(waist)
 
 
 def rows(colours: Profile, kind: str) -> tuple[float, float]:
