@@ -8,7 +8,7 @@ import click
 
 from osoroi import ingest
 from osoroi.catalog.address import Place, folder_of
-from osoroi.catalog.opening import is_catalog, open_encoder, store_encoder
+from osoroi.catalog.opening import fastest, is_catalog, open_encoder, store_encoder
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.records import Problem
@@ -21,6 +21,7 @@ from osoroi.records import Problem
 @incoming.private_links
 @options.encoder
 @options.threads
+@options.measure
 @options.as_json
 def command(
     catalog: Place,
@@ -29,6 +30,7 @@ def command(
     private_links: bool,
     encoder: Path | None,
     threads: int,
+    measure: bool,
     as_json: bool,
 ) -> None:
     """Embed the products of DATASET, a table or folder or name:path, and store them in CATALOG.
@@ -48,6 +50,8 @@ def command(
         )
     is_new = not is_catalog(catalog)
     model = open_encoder(catalog, encoder, threads=threads)
+    if measure:
+        model = fastest(model, threads=threads, bulk=True)
     problems: list[Problem] = []
     with new_catalog.opened(catalog, model) as products:
         incoming.fetched(source, folder_of(catalog), private=private_links)

@@ -86,6 +86,13 @@ threads = click.option(
     show_default=True,
     help="Threads that read and encode crops.",
 )
+measure = click.option(
+    "--measure/--no-measure",
+    envvar="OSOROI_MEASURE",
+    default=True,
+    show_default=True,
+    help="Measure for up to two seconds which way to run the encoder is fastest here, once for each processor.",
+)
 box = click.option("--box", type=BoxType(), help="The garment: left,top,right,bottom in pixels of the upright photo.")
 k = click.option(
     "-k", "--k", type=click.IntRange(1, MAX_K), default=10, show_default=True, help="Number of products to return."

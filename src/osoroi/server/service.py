@@ -1,7 +1,7 @@
 """The operations of the service, which ``api`` offers to programs and ``pages`` to people.
 
-Photos are decoded in worker processes, the catalog is read on a few threads, crops are encoded by the batcher's
-threads, products are written on one thread; the event loop does none of it.
+Worker processes decode photos, a few threads read the catalog, the batcher's encode crops, one writes products; the
+event loop does none of it.
 """
 
 import asyncio
@@ -64,13 +64,13 @@ class Health(NamedTuple):
     status: str
     products: int
     encoder: str
+    runtime: str
 
 
 class Service:
     """A searcher, the threads and processes it works with, and the gate before them.
 
-    ``reopen`` opens the catalog again with an encoder that fits it; it is called where the catalog was moved to another
-    encoder or replaced. Without it such a catalog is refused until the service is started again.
+    ``reopen`` opens a catalog again that was moved to another encoder or replaced; without it, that one is refused.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Service:
         self.finder = finder or Finder(settings.finders)
         self._watch = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._use(searcher)
-        self._health = Health("ok", 0, self.encoder.fingerprint)
+        self._health = self._state("ok", 0)
 
     def _use(self, searcher: Searcher) -> None:
         self.searcher = searcher
@@ -131,7 +131,7 @@ class Service:
         return await self._current(lambda: self.read(lambda: work(self.catalog)))
 
     async def write(self, work: Callable[..., T], *arguments: object) -> T:
-        """Run ``work`` on the writing thread; it is finished even where its request gives up."""
+        """Run ``work`` on the writing thread, to its end."""
         return await self._on(self._writer, work, *arguments)
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:
@@ -200,6 +200,9 @@ class Service:
         done, _ = await asyncio.wait([check], timeout=HEALTH_S)
         return check.result() if done else self._health
 
+    def _state(self, status: str, products: int) -> Health:
+        return Health(status, products, self.encoder.fingerprint, str(self.encoder.runtime or "not measured"))
+
     async def _check(self) -> Health:
         searcher = self.searcher
         try:
@@ -209,11 +212,11 @@ class Service:
                 if not await self.follow(searcher):
                     raise
                 products = await self._on(self._watch, _usable, self.catalog)
-            self._health = Health("ok", products, self.encoder.fingerprint)
+            self._health = self._state("ok", products)
         except OsoroiError as error:
             kinds = {OtherEncoder: "other_encoder", CatalogReplaced: "replaced"}
             status = next((name for kind, name in kinds.items() if isinstance(error, kind)), "unavailable")
-            self._health = Health(status, 0, self.encoder.fingerprint)
+            self._health = self._state(status, 0)
         return self._health
 
     # ---------------------------------------------------------------- searching
@@ -301,8 +304,7 @@ class Service:
         return await self.read(self.searcher.with_learned_kinds, [query], vector) if domain == "street" else vector
 
     async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> Vector:
-        """The vector of a garment in a street photo. Its place on a body is looked for where ``kind`` does not say what
-        it is and the encoder wants to know."""
+        """The vector of a garment in a street photo; its place on a body matters where ``kind`` says nothing."""
         if kind is not None or box is None or not self.encoder.has_kind:
             return await self.embed(photo, box, "street", self.encoder.query_clues(photo, box=None, kind=kind))
         small = await self.decoder.reduced(photo, WORK_SIDE)
