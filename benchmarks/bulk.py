@@ -35,7 +35,7 @@ def rows(products: int, side: int) -> list[Row]:
         photos.append(file.getvalue())
     names = [f"p{number:05}" for number in range(products)]
     return [
-        Row(Product(name, category="Skirts"), Crop("shop", name, "shop", photos[number % len(photos)]))
+        Row(Product(name, category="Skirts"), Crop(name, name, "shop", photos[number % len(photos)]))
         for number, name in enumerate(names)
     ]
 

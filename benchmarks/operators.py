@@ -2,8 +2,8 @@
 
     python benchmarks/operators.py [ENCODER] [--rounds 60]
 
-CPU milliseconds of one thread, one crop, median. `with kinds` is what a crop of unknown kind takes, whose picture has to
-tell it. The bare backbone is the same graph, cut behind the backbone's last map.
+CPU milliseconds of one thread, one crop, median. `with kinds` is what a crop of unknown kind takes, whose picture has
+to tell it. The bare backbone is the same graph, cut behind the backbone's last map.
 """
 
 import argparse

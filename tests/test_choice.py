@@ -3,10 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import onnxruntime
 import pytest
+from click.testing import CliRunner
 
+from osoroi.cli import main
 from osoroi.encoder import Encoder, choice
 from osoroi.encoder.metadata import stand_in, with_entry
+from osoroi.errors import BadRequest
 from osoroi.server.batching import Batcher
 from small_encoder import write_encoder
 
@@ -107,3 +111,13 @@ def test_a_real_measurement_gives_an_encoder_of_the_same_vectors(tmp_path: Path)
     assert found.runtime.ms > 0
     assert "single, " in str(found.runtime)
     assert "ms a crop" in str(found.runtime)
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = write_encoder(tmp_path / "encoder.onnx")
+    arguments = ["embed", "drawn:2", str(tmp_path / "out.npz"), "--side", "shop", "--encoder", str(path)]
+    assert CliRunner().invoke(main, [*arguments, "--device", "cpu"]).exit_code == 0
+    refused = CliRunner().invoke(main, [*arguments, "--device", "cuda"])
+    assert isinstance(refused.exception, BadRequest)
+    assert "no execution provider" in str(refused.exception)

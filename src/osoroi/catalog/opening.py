@@ -75,11 +75,17 @@ def open_or_create(
     return _kind(place).open_or_create(place, encoder, settings=settings)
 
 
-def open_encoder(place: Place, given: str | os.PathLike[str] | None, *, threads: int = 1) -> Encoder:
+def open_encoder(
+    place: Place,
+    given: str | os.PathLike[str] | None,
+    *,
+    threads: int = 1,
+    providers: Sequence[str] | None = None,
+) -> Encoder:
     """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
     if given is None and not isinstance(place, Path) and is_catalog(place):
         stored_encoder(place)
-    return beside.open_for(folder_of(place), given, threads=threads)
+    return beside.open_for(folder_of(place), given, threads=threads, providers=providers)
 
 
 def fastest(encoder: Encoder, *, threads: int, bulk: bool) -> Encoder:

@@ -1,6 +1,7 @@
 """``osoroi add``: add products to a catalog."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from osoroi.records import Problem
 @incoming.private_links
 @options.encoder
 @options.threads
+@options.device
 @options.measure
 @options.as_json
 def command(
@@ -30,6 +32,7 @@ def command(
     private_links: bool,
     encoder: Path | None,
     threads: int,
+    providers: Sequence[str] | None,
     measure: bool,
     as_json: bool,
 ) -> None:
@@ -49,7 +52,7 @@ def command(
             f"{dataset} has no column of photos", hint="osoroi sync changes prices and the like by such a table"
         )
     is_new = not is_catalog(catalog)
-    model = open_encoder(catalog, encoder, threads=threads)
+    model = open_encoder(catalog, encoder, threads=threads, providers=providers)
     if measure:
         model = fastest(model, threads=threads, bulk=True)
     problems: list[Problem] = []

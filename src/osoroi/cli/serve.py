@@ -75,6 +75,7 @@ PORT = 8008
     help="Encoder file, or folder of such files, to go on with once `osoroi reencode` has moved the catalog to one.",
 )
 @options.threads
+@options.device
 @options.measure
 def command(
     catalog: Place,
@@ -91,6 +92,7 @@ def command(
     encoder: Path | None,
     encoders: Path | None,
     threads: int,
+    providers: Sequence[str] | None,
     measure: bool,
 ) -> None:
     """Serve CATALOG: the page for people at /, the API for programs under /v1.
@@ -122,10 +124,10 @@ def command(
     logs.configure(log_format)
     tracing.configure()
     with open_catalog(catalog) as products:
-        opened = open_encoder(catalog, encoder, threads=threads)
+        opened = open_encoder(catalog, encoder, threads=threads, providers=providers)
         faster = partial(fastest, threads=threads, bulk=False) if measure else as_it_is
         searcher = Searcher(faster(opened), products)
-        again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads, faster)
+        again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads, faster, providers)
         run(searcher, settings, host, port, reopen=again, sources=sources, sockets=sockets or None)
 
 
@@ -142,7 +144,11 @@ def as_it_is(encoder: Encoder) -> Encoder:
 
 
 def reopened(
-    place: Place, encoders: Sequence[Path | None], threads: int, faster: Callable[[Encoder], Encoder] = as_it_is
+    place: Place,
+    encoders: Sequence[Path | None],
+    threads: int,
+    faster: Callable[[Encoder], Encoder] = as_it_is,
+    providers: Sequence[str] | None = None,
 ) -> Searcher:
     """The catalog as it is now, with its own encoder or the first of these that fits it (None is the one that ships).
 
@@ -153,7 +159,7 @@ def reopened(
         stored = stored_encoder(place)
         for path in [stored, *encoders] if stored else encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
-                encoder = Encoder.open(path, threads=threads)
+                encoder = Encoder.open(path, threads=threads, providers=providers)
                 if encoder.fingerprint == catalog.fingerprint:
                     return Searcher(faster(encoder), catalog)
         raise OtherEncoder(

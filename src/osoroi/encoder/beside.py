@@ -5,6 +5,7 @@ The encoder that ships is not copied: it is found by its fingerprint.
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from osoroi import files
@@ -16,10 +17,17 @@ FILE = "encoder.onnx"
 """In the catalog's folder."""
 
 
-def open_for(catalog: str | os.PathLike[str], given: str | os.PathLike[str] | None, *, threads: int = 1) -> Encoder:
+def open_for(
+    catalog: str | os.PathLike[str],
+    given: str | os.PathLike[str] | None,
+    *,
+    threads: int = 1,
+    providers: Sequence[str] | None = None,
+) -> Encoder:
     """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
     stored = Path(catalog) / FILE
-    return Encoder.open(given if given is not None else stored if stored.is_file() else None, threads=threads)
+    path = given if given is not None else stored if stored.is_file() else None
+    return Encoder.open(path, threads=threads, providers=providers)
 
 
 def store(catalog: Path, given: str | os.PathLike[str] | None) -> None:

@@ -22,10 +22,13 @@ from osoroi import files
 from osoroi.encoder.metadata import stand_in
 from osoroi.encoder.onnx import Encoder
 from osoroi.errors import BadEncoder
+from osoroi.inference import OnnxEmbedder
 from osoroi.records import Clues
 
 LIMIT_S: Final = 2.0
 """Seconds that a measurement may take; a way for which no time is left is not tried."""
+
+CPU: Final = ["CPUExecutionProvider"]
 
 CLEARLY: Final = 0.95
 """Share of the time of the encoder as it was opened that another way must not exceed."""
@@ -67,11 +70,12 @@ def fastest(
     """The encoder that is fastest here: the given one, or another whose vectors may take their place.
 
     Measured are single crops of unknown kind, as searches encode them; with ``bulk``, full batches of crops of known
-    kind, as `add` does. The result has the fingerprint of the given encoder, and says in ``runtime`` how it runs.
-    ``cache`` is a file that remembers the choice for this processor, encoder and number of threads. The next start
-    measures again where it cannot be written, and where other work took most of the processor meanwhile.
+    kind, as `add` does. The result has the fingerprint of the given encoder, and says in ``runtime`` how it runs. One
+    that runs on a GPU stays as it is. ``cache`` is a file that remembers the choice for this processor, encoder and
+    number of threads. The next start measures again where it cannot be written, and where other work took most of the
+    processor meanwhile.
     """
-    if encoder.path is None:
+    if encoder.path is None or not _on_cpu(encoder):
         return encoder
     key = _key(encoder, threads, bulk)
     way = None if cache is None else _remembered(cache, key)
@@ -132,13 +136,18 @@ def _opened(encoder: Encoder, way: Way, threads: int) -> Encoder | None:
     if (way.precision, way.threads) == ("single", threads) or encoder.path is None:
         return encoder
     if way.precision == "single":
-        return Encoder.open(encoder.path, threads=way.threads)
+        return Encoder.open(encoder.path, threads=way.threads, providers=CPU)
     with contextlib.suppress(BadEncoder):  # it is gone, or of another version
-        other = Encoder.open(stand_in(encoder.path), threads=way.threads)
+        other = Encoder.open(stand_in(encoder.path), threads=way.threads, providers=CPU)
         if other.metadata.stands_for == encoder.fingerprint:
             other.metadata, other.path = encoder.metadata, encoder.path
             return other
     return None
+
+
+def _on_cpu(encoder: Encoder) -> bool:
+    """Whether ONNX Runtime runs the encoder on the CPU; a GPU has no use for threads and integers."""
+    return isinstance(encoder.embedder, OnnxEmbedder) and encoder.embedder.session.get_providers() == CPU
 
 
 def _timer(bulk: bool) -> Timer:

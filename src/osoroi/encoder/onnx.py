@@ -48,9 +48,7 @@ Encode = Callable[[Sequence[Input]], Float32[np.ndarray, "b d"]]
 
 
 class Encoder:
-    """What turns crops into vectors in parts, and weights the parts of a query. Threads may share it.
-
-    An ``Embedder`` computes the vectors; the metadata says what they are.
+    """What turns crops into vectors in parts, by an ``Embedder``, and weights the parts of a query. Threads share it.
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
@@ -64,8 +62,7 @@ class Encoder:
     path: Path | None = None
     """The file that the encoder was opened from."""
 
-    runtime: "Way | None" = None
-    """How it runs, where ``choice`` chose that."""
+    runtime: "Way | None" = None  # where ``choice`` chose it
 
     def __init__(self, embedder: Embedder, metadata: Metadata, with_kinds: "WithKinds | None" = None) -> None:
         self.embedder = embedder
@@ -309,7 +306,7 @@ class Encoder:
         return part.of_product(product)
 
     def with_kind(self, vectors: Float32[np.ndarray, "b d"], clues: Clues) -> Float32[np.ndarray, "b d"]:
-        """The vectors with the part of a kind that is known; the same where it is not, or there is no such part."""
+        """The vectors with the part of a kind that is known; else the same."""
         if not self.has_kind or clues.known is None:
             return vectors
         from osoroi.garments.posterior import part
