@@ -62,11 +62,10 @@ def by_operator(path: Path, crop: np.ndarray, rounds: int) -> dict[str, tuple[in
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             times.setdefault((event["args"]["op_name"], event["name"]), []).append(event["dur"])
-    count, total = Counter[str](), Counter[str]()
+    count, total = Counter(operator for operator, _ in times), dict.fromkeys((operator for operator, _ in times), 0.0)
     for (operator, _), found in times.items():
-        count[operator] += 1
         total[operator] += median(found)
-    return {operator: (count[operator], us) for operator, us in total.most_common()}
+    return {operator: (count[operator], total[operator]) for operator in sorted(total, key=lambda name: -total[name])}
 
 
 def main() -> None:

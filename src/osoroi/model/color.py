@@ -36,7 +36,7 @@ def lab(images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     root = torch.where(xyz > KNEE**3, _power(xyz.clamp(min=KNEE**3), 1 / 3), xyz / (3 * KNEE**2) + 4 / 29)
     offset = torch.tensor([[-16.0], [0.0], [0.0]], dtype=images.dtype, device=images.device)
     found = torch.tensor(TO_LAB, dtype=images.dtype, device=images.device) @ root + offset
-    return found.unflatten(-1, images.shape[-2:])
+    return found.unflatten(-1, images.shape[-2:])  # type: ignore[no-untyped-call]
 
 
 def _power(base: Float[Tensor, "*b n"], exponent: float) -> Float[Tensor, "*b n"]:
