@@ -44,7 +44,7 @@ def store(catalog: Path, given: str | os.PathLike[str] | None) -> None:
     towers = text_tower.beside(given), text_tower.beside(target)
     for path, copy in ((given, target), towers, (stand_in(given), stand_in(target))):
         if path.is_file():
-            with path.open("rb") as source, files.replacing(copy) as file:
+            with files.open_foreign(path) as source, files.replacing(copy) as file:
                 shutil.copyfileobj(source, file)
         elif copy is not target:
             copy.unlink(missing_ok=True)  # of the encoder before
