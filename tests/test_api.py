@@ -95,7 +95,7 @@ def test_filters_hold_as_text_and_as_json(client):
     assert set(found(client, picture(RED), where="not sale")) == {"P1", "P2", "P4", "P5"}
 
 
-def test_the_dial_changes_the_score_as_its_weights_say(client):
+def test_the_slider_changes_the_score_as_its_weights_say(client):
     """Top half red, bottom blue: the tiny encoder's `deep` sees red, its `detail` purple."""
     pixels = np.zeros((80, 60, 3), np.uint8)
     pixels[:40], pixels[40:] = RED, BLUE
@@ -103,7 +103,9 @@ def test_the_dial_changes_the_score_as_its_weights_say(client):
     Image.fromarray(pixels).save(file, "PNG")
     assert found(client, file.getvalue(), detail="0", k="1") == ["P1"]
     assert found(client, file.getvalue(), detail="1", k="1") == ["P4"]
-    hits = {dial: search(client, file.getvalue(), detail=dial, k="5").json()["hits"] for dial in ("0", "0.25", "1")}
+    hits = {
+        slider: search(client, file.getvalue(), detail=slider, k="5").json()["hits"] for slider in ("0", "0.25", "1")
+    }
     for hit in hits["0.25"]:
         assert hit["score"] == pytest.approx(0.75 * hit["parts"]["deep"] + 0.25 * hit["parts"]["detail"], abs=1e-5)
 
@@ -358,7 +360,8 @@ def test_a_mistake_of_ours_tells_the_client_nothing(client, encoder, monkeypatch
 def test_health_and_metrics_say_what_happened(client):
     search(client, picture(RED))
     search(client, b"no photo")
-    assert client.get("/health").json()["products"] == 5
+    health = client.get("/health").json()
+    assert (health["products"], health["runtime"]) == (5, "not measured")
     lines = client.get("/metrics").text.splitlines()
     assert 'osoroi_requests_total{method="POST",route="/v1/search",status="200"} 1.0' in lines
     assert 'osoroi_requests_total{method="POST",route="/v1/search",status="422"} 1.0' in lines

@@ -103,6 +103,6 @@ def folder_of(place: Place) -> Path:
 
 
 def cache_folder() -> Path:
-    """What is kept on this machine and can be made anew: ``OSOROI_CACHE``, else ``osoroi`` in the user's cache."""
+    """The folder for files that can be made anew."""
     users = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("OSOROI_CACHE") or Path(users) / "osoroi").absolute()
+    return Path(os.environ.get("OSOROI_CACHE") or str(Path(users) / "osoroi")).absolute()

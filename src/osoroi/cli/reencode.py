@@ -1,6 +1,7 @@
 """``osoroi reencode``: move a catalog to another encoder."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -37,8 +38,10 @@ def command(
     """
     model = Encoder.open(encoder, threads=threads, providers=providers)
     with progress.counting("crops") as show:
-        moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
-    store_encoder(catalog, encoder)
+        keep = partial(store_encoder, catalog, encoder)
+        moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show, on_switch=keep)
+    if not moved.switched:
+        keep()
     for dropped in moved.dropped:
         text.warn(f"dropped: crop {dropped.crop_id} of product {dropped.product_id}: {dropped.reason}")
     if as_json:
