@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from osoroi.encoder.metadata import Metadata, computation, fingerprint, with_entry
-from osoroi.records import Part, Preprocessing
+from osoroi.records import Domain, Part, Preprocessing
 
 onnx = pytest.importorskip("onnx", reason="the file is made by the package onnx")
 
@@ -34,7 +34,8 @@ def write_encoder(path: Path, seed: int = 1) -> Path:
         [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
     )
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
-    parts, views = (Part("deep", 6, 1.0),), dict.fromkeys(("street", "shop"), Preprocessing(SIDE, SIDE))
+    parts, view = (Part("deep", 6, 1.0),), Preprocessing(SIDE, SIDE)
+    views: dict[Domain, Preprocessing] = {"street": view, "shop": view}
     metadata = Metadata(parts, views, "test", "nothing", "CC0-1.0", fingerprint(computation(data), parts, views))
     path.write_bytes(with_entry(data, metadata.to_json()))
     return path
