@@ -118,5 +118,5 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
     arguments = ["embed", "drawn:2", str(tmp_path / "out.npz"), "--side", "shop", "--encoder", str(path)]
     assert CliRunner().invoke(main, [*arguments, "--device", "cpu"]).exit_code == 0
     refused = CliRunner().invoke(main, [*arguments, "--device", "cuda"])
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "no execution provider" in refused.output
