@@ -2,8 +2,9 @@
 
     python benchmarks/query.py --json FILE
 
-Every figure is the median over rounds in which all parts take turns, on one thread, so that a busy machine slows both
-sides of a ratio. The photo is a drawn one of 800 x 800 pixels; the catalog holds drawn products and random vectors.
+Every figure is the median CPU time over rounds in which all parts take turns, on one thread, so that a busy machine
+slows both sides of a ratio. The photo is a drawn one of 800 x 800 pixels; the catalog holds drawn products and random
+vectors.
 """
 
 import argparse
@@ -62,13 +63,13 @@ def bare_decode(data: bytes, side: int) -> np.ndarray:
 
 
 def medians(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Milliseconds of each part, all taking turns; the first tenth of the rounds warms up."""
+    """CPU milliseconds of each part, all taking turns; the first tenth of the rounds warms up."""
     times: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(rounds):
         for name, run in parts.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            times[name].append(1000 * (time.perf_counter() - start))
+            times[name].append(1000 * (time.process_time() - start))
     return {name: float(np.median(found[rounds // 10 :])) for name, found in times.items()}
 
 

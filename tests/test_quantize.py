@@ -7,50 +7,29 @@ import numpy as np
 import pytest
 
 from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import Metadata, computation, fingerprint, with_entry
+from osoroi.encoder.metadata import Metadata
 from osoroi.errors import Mismatch
-from osoroi.pretrained import quantize
-from osoroi.records import Part, Preprocessing
+from osoroi.pretrained import integers, quantize
+from osoroi.pretrained.quantize import Pairs
+from small_encoder import write_encoder
 
 onnx = pytest.importorskip("onnx", reason="quantising needs the package onnx")
 
-SIDE = 16
+PAIRS = Pairs("drawn:6")
 
 
-def write_encoder(path: Path) -> Path:
-    """One convolution of 4 x 4 pixels to 6 channels, averaged and brought to unit length."""
-    helper, kernel = onnx.helper, np.random.default_rng(1).standard_normal((6, 3, 4, 4)).astype(np.float32)
-    nodes = [
-        helper.make_node("Cast", ["crops"], ["numbers"], to=onnx.TensorProto.FLOAT),
-        helper.make_node("Transpose", ["numbers"], ["images"], perm=[0, 3, 1, 2]),
-        helper.make_node("Div", ["images", "white"], ["colours"]),
-        helper.make_node("Conv", ["colours", "kernel"], ["maps"], strides=[4, 4]),
-        helper.make_node("GlobalAveragePool", ["maps"], ["means"]),
-        helper.make_node("Flatten", ["means"], ["rows"]),
-        helper.make_node("LpNormalization", ["rows"], ["vectors"], axis=1, p=2),
-    ]
-    tensors = {"white": np.float32(255), "kernel": kernel}
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("crops", onnx.TensorProto.UINT8, ["b", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, ["b", 6])],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
-    )
-    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
-    parts, views = (Part("deep", 6, 1.0),), dict.fromkeys(("street", "shop"), Preprocessing(SIDE, SIDE))
-    metadata = Metadata(parts, views, "test", "nothing", "CC0-1.0", fingerprint(computation(data), parts, views))
-    path.write_bytes(with_entry(data, metadata.to_json()))
-    return path
-
-
-def test_the_loss_is_stated_and_the_file_is_an_encoder_of_its_own(tmp_path: Path) -> None:
+def test_the_loss_is_stated_and_the_file_is_an_encoder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integers, "SENSITIVE", 1.0)  # the only convolution is the first, which is sensitive
     source, out = write_encoder(tmp_path / "encoder.onnx"), tmp_path / "int8.onnx"
-    made = quantize.quantize(source, out, "drawn:6", photos=8, force=True)
+    made = quantize.quantize(source, out, PAIRS, pairs=Pairs("drawn:8:3"), photos=8, force=True)
     before, after = Encoder.open(source), Encoder.open(out)
     assert after.fingerprint != before.fingerprint
-    loss = f"{100 * made.loss.mean:.2f} [{100 * made.loss.low:.2f}, {100 * made.loss.high:.2f}]"
-    assert after.metadata.quantization == f"int8: hit@5 loses {loss} points over {made.queries} queries"
+    loss = f"{100 * made.losses.both.mean:.2f} [{100 * made.losses.both.low:.2f}, {100 * made.losses.both.high:.2f}]"
+    assert after.metadata.quantization.startswith(f"int8: hit@5 loses {loss} points, ")
+    assert after.metadata.quantization.endswith(f", over {made.queries} queries of drawn:8:3")
+    assert after.metadata.stands_for == (before.fingerprint if made.losses.worst <= quantize.MOST else "")
     operators = [node.op_type for node in onnx.load(out).graph.node]
     assert "QuantizeLinear" in operators
     crop = np.random.default_rng(0).integers(0, 256, before.preprocessing["street"].shape, np.uint8)
@@ -58,15 +37,35 @@ def test_the_loss_is_stated_and_the_file_is_an_encoder_of_its_own(tmp_path: Path
     assert 0.8 < cosine < 1.0, "integers, and still the same network"
 
 
+def test_a_convolution_that_moves_the_vectors_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_encoder(tmp_path / "encoder.onnx")
+    encoder = Encoder.open(source)
+    crops = list(np.random.default_rng(0).integers(0, 256, (4, *encoder.preprocessing["street"].shape), np.uint8))
+    monkeypatch.setattr(integers, "SENSITIVE", -1.0)
+    assert "QuantizeLinear" not in {node.op_type for node in integers.in_integers(encoder, source, crops).graph.node}
+
+
 def test_what_loses_too_much_is_refused_and_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = write_encoder(tmp_path / "encoder.onnx"), tmp_path / "int8.onnx"
     monkeypatch.setattr(quantize, "MOST", -1.0)  # any loss is too much
-    with pytest.raises(Mismatch, match=r"hit@5 loses .* points over 8 queries"):
-        quantize.quantize(source, out, "drawn:6", photos=8)
+    with pytest.raises(Mismatch, match=r"hit@5 loses .* as queries, .* as products, over 8 queries"):
+        quantize.quantize(source, out, PAIRS, photos=8)
     assert not out.exists()
+    quantize.quantize(source, out, PAIRS, photos=8, force=True)
+    assert Encoder.open(out).metadata.stands_for == "", "what was forced takes nobody's place"
+
+
+def test_queries_and_products_are_judged_each_by_their_own_encoder(tmp_path: Path) -> None:
+    """Vectors of two encoders that have nothing to do with each other: as queries or products alone they lose."""
+    one, other = (Encoder.open(write_encoder(tmp_path / f"{seed}.onnx", seed)) for seed in (1, 2))
+    losses, _ = quantize.judged(one, other, Pairs("drawn:30:5"))
+    assert min(losses.queries.mean, losses.products.mean) > losses.both.mean
+    same, queries = quantize.judged(one, one, Pairs("drawn:6"))
+    assert [loss.mean for loss in same] == [0.0, 0.0, 0.0]
+    assert queries > 0
 
 
 def test_metadata_without_integers_stay_what_they_were() -> None:
     text = Encoder.open().metadata.to_json()
-    assert "quantization" not in json.loads(text)
+    assert not {"quantization", "stands_for"} & set(json.loads(text))
     assert Metadata.from_json(text).quantization == ""

@@ -24,6 +24,9 @@ REMEDY: Final = "give a file that `osoroi export` wrote"
 PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Execution providers that are used where they are available, the preferred one first."""
 
+DEVICES: Final = {"cpu": ("CPUExecutionProvider",), "cuda": PROVIDERS}
+"""Device -> its execution providers, the preferred one first; what a GPU cannot run, the CPU does."""
+
 FAULTS: Final = (
     ort_errors.EPFail,
     ort_errors.EngineError,

@@ -8,6 +8,7 @@ started again and continues where it was.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from jaxtyping import Float32
 
 from osoroi import categories, image
 from osoroi.catalog import Entry, Storage
-from osoroi.encoder import Encoder, loader
+from osoroi.encoder import BATCH, Encoder, loader
 from osoroi.errors import REENCODE, BadDataset, BadPhoto, Busy, OtherEncoder
 from osoroi.image import LIMITS, Limits
 from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value
@@ -90,8 +91,7 @@ def add(
         for attempts_left in reversed(range(ATTEMPTS)):
             stored = catalog.entries(chunk)
             run.settle(chunk, stored)
-            hashed, problems = _read(chunk, stored, encoder, threads=threads, limits=limits)
-            vectors = _encode(hashed, encoder)
+            hashed, vectors, problems = _embed(chunk, stored, encoder, threads=threads, limits=limits)
             entries, outcomes = _entries(chunk, hashed, vectors, stored, encoder)
             try:
                 if entries:
@@ -271,20 +271,32 @@ def _chunks(rows: Iterable[Row], run: _Run, products_per_commit: int) -> Iterato
         yield chunk
 
 
-def _read(
+def _embed(
     chunk: Chunk, stored: Mapping[str, Entry], encoder: Encoder, *, threads: int, limits: Limits
-) -> tuple[list[HashedCrop], list[Problem]]:
-    """The crops of a chunk, hashed and where needed with pixels. A crop that cannot be read stays as it was stored."""
+) -> tuple[list[HashedCrop], dict[str, Float32[np.ndarray, "d"]], list[Problem]]:
+    """The crops of a chunk, hashed; and crop id -> vector, of those that have to be embedded.
+
+    Crops are encoded while others are read. A crop that cannot be read stays as it was stored.
+    """
     crops = [crop for _, of_product in chunk.values() for crop in of_product]
     clues = {product_id: encoder.clues_of(product) for product_id, (product, _) in chunk.items()}
     reader = partial(read_crop, stored=stored, clues=clues, encoder=encoder, limits=limits)
-    hashed, problems = [], []
-    for crop, result in loader.read(crops, reader, threads=threads):
-        if isinstance(result, BadPhoto):
-            problems.append(Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(result)))
-        else:
-            hashed.append(result)
-    return hashed, problems
+    hashed: list[HashedCrop] = []
+    vectors: dict[str, Float32[np.ndarray, "d"]] = {}
+    problems: list[Problem] = []
+    results = loader.read(crops, reader, threads=threads)
+    while some := list(islice(results, BATCH)):
+        read = [result for _, result in some if not isinstance(result, BadPhoto)]
+        hashed += read
+        new = [(crop.crop_id, taken) for crop, taken in read if taken is not None]
+        rows = encoder.encode_inputs([taken for _, taken in new])
+        vectors |= {crop_id: vector for (crop_id, _), vector in zip(new, rows, strict=True)}
+        problems += [
+            Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(error))
+            for crop, error in some
+            if isinstance(error, BadPhoto)
+        ]
+    return hashed, vectors, problems
 
 
 def read_crop(
@@ -304,13 +316,6 @@ def _kind_stays(entry: Entry, clue: Clues, encoder: Encoder) -> bool:
     """Whether stored vectors can stay: a kind that is known now is written into them, one that no longer is needs the
     picture."""
     return clue.known is not None or encoder.clues_of(entry.product).known is None
-
-
-def _encode(hashed: Sequence[HashedCrop], encoder: Encoder) -> dict[str, Float32[np.ndarray, "d"]]:
-    """Crop id -> vector, of the crops that have to be embedded."""
-    new = [(crop.crop_id, taken) for crop, taken in hashed if taken is not None]
-    vectors = encoder.encode_inputs([taken for _, taken in new])
-    return {crop_id: vector for (crop_id, _), vector in zip(new, vectors, strict=True)}
 
 
 def _entries(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from osoroi import files
-from osoroi.catalog.address import Place, folder_of
+from osoroi.catalog.address import Place, cache_folder, folder_of
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store.settings import WAIT_S, Settings
 from osoroi.encoder import Encoder, beside
@@ -75,11 +75,29 @@ def open_or_create(
     return _kind(place).open_or_create(place, encoder, settings=settings)
 
 
-def open_encoder(place: Place, given: str | os.PathLike[str] | None, *, threads: int = 1) -> Encoder:
+def open_encoder(
+    place: Place,
+    given: str | os.PathLike[str] | None,
+    *,
+    threads: int = 1,
+    providers: Sequence[str] | None = None,
+) -> Encoder:
     """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
     if given is None and not isinstance(place, Path) and is_catalog(place):
         stored_encoder(place)
-    return beside.open_for(folder_of(place), given, threads=threads)
+    return beside.open_for(folder_of(place), given, threads=threads, providers=providers)
+
+
+def fastest(encoder: Encoder, *, threads: int, bulk: bool) -> Encoder:
+    """The encoder run in the way that is fastest on this machine, measured once; see ``encoder.choice``."""
+    from osoroi.encoder import choice
+
+    return choice.fastest(encoder, threads=threads, bulk=bulk, cache=runtimes())
+
+
+def runtimes() -> Path:
+    """The file that remembers how encoders run fastest on this machine."""
+    return cache_folder() / "runtimes.json"
 
 
 def store_encoder(place: Place, given: str | os.PathLike[str] | None) -> None:

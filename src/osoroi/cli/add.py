@@ -1,6 +1,7 @@
 """``osoroi add``: add products to a catalog."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import click
 
 from osoroi import ingest
 from osoroi.catalog.address import Place, folder_of
-from osoroi.catalog.opening import is_catalog, open_encoder, store_encoder
+from osoroi.catalog.opening import fastest, is_catalog, open_encoder, store_encoder
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.records import Problem
@@ -21,6 +22,8 @@ from osoroi.records import Problem
 @incoming.private_links
 @options.encoder
 @options.threads
+@options.device
+@options.measure
 @options.as_json
 def command(
     catalog: Place,
@@ -29,6 +32,8 @@ def command(
     private_links: bool,
     encoder: Path | None,
     threads: int,
+    providers: Sequence[str] | None,
+    measure: bool,
     as_json: bool,
 ) -> None:
     """Embed the products of DATASET, a table or folder or name:path, and store them in CATALOG.
@@ -47,7 +52,9 @@ def command(
             f"{dataset} has no column of photos", hint="osoroi sync changes prices and the like by such a table"
         )
     is_new = not is_catalog(catalog)
-    model = open_encoder(catalog, encoder, threads=threads)
+    model = open_encoder(catalog, encoder, threads=threads, providers=providers)
+    if measure:
+        model = fastest(model, threads=threads, bulk=True)
     problems: list[Problem] = []
     with new_catalog.opened(catalog, model) as products:
         incoming.fetched(source, folder_of(catalog), private=private_links)

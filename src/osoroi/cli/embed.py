@@ -1,6 +1,6 @@
 """``osoroi embed``: write the vectors of a table of photos as arrays."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -36,8 +36,16 @@ BATCH = 32
     help="Share of the products whose kind the shop's categories say; queries weigh the part kind by it.",
 )
 @options.threads
+@options.device
 def command(
-    table: str, out: Path, side: str, encoder: Path | None, detail: float | None, categorised: float, threads: int
+    table: str,
+    out: Path,
+    side: str,
+    encoder: Path | None,
+    detail: float | None,
+    categorised: float,
+    threads: int,
+    providers: Sequence[str] | None,
 ) -> None:
     """Write one vector for each row of TABLE (a file, or name:path) to OUT.npz.
 
@@ -49,7 +57,7 @@ def command(
     """
     if side == "shop" and detail is not None:
         raise BadRequest("--detail weighs queries, and --side is shop", hint="leave --detail out, or use --side query")
-    model = Encoder.open(encoder, threads=threads)
+    model = Encoder.open(encoder, threads=threads, providers=providers)
     dataset = table if table.partition(":")[0] in READERS else f"table:{table}"
     row_ids: list[str] = []
 

@@ -7,6 +7,7 @@ import click
 
 from osoroi.cli import options, text
 from osoroi.encoder import DEFAULT
+from osoroi.encoder.metadata import stand_in
 
 
 @click.group()
@@ -15,7 +16,7 @@ def command() -> None:
 
     \b
     osoroi encoder make --backbone fashion-siglip --out siglip.onnx
-    osoroi encoder quantize siglip.onnx --calibrate pairs.csv --out siglip-int8.onnx
+    osoroi encoder quantize siglip.onnx --calibrate pairs.csv
     """
 
 
@@ -91,28 +92,40 @@ def make(
 
 @command.command()
 @click.argument("encoder", type=click.Path(path_type=Path))
-@click.option("--calibrate", metavar="DATASET", required=True, help="Pairs of street and shop photos that set ranges.")
-@click.option("--out", metavar="ENCODER", type=options.Target(), required=True, help="The encoder file to write.")
-@click.option("--split", help="The split of the data set; without it, all of it.")
+@click.option("--calibrate", metavar="DATASET", required=True, help="Photos that set ranges.")
+@click.option("--split", help="The split of that data set; without it, all of it.")
+@click.option("--pairs", metavar="DATASET", help="Pairs that are searched; without it, those of --calibrate.")
+@click.option("--pairs-split", help="The split of the pairs; without it, all of them.")
 @click.option("--distractors", metavar="DATASET", multiple=True, help="More products in the gallery; may be repeated.")
+@click.option(
+    "--out", metavar="ENCODER", type=options.Target(), help="The encoder file to write; by default beside ENCODER."
+)
 @click.option("--force", is_flag=True, help="Write the file whatever it loses.")
 def quantize(
-    encoder: Path, calibrate: str, out: Path, split: str | None, distractors: tuple[str, ...], force: bool
+    encoder: Path,
+    calibrate: str,
+    split: str | None,
+    pairs: str | None,
+    pairs_split: str | None,
+    distractors: tuple[str, ...],
+    out: Path | None,
+    force: bool,
 ) -> None:
     """Write ENCODER with its convolutions in 8-bit integers, once its searches are as good as before.
 
-    The photos of the data set set the ranges of the activations, and its pairs are searched by both encoders. Refused
-    where hit@5 loses more than half a point. Whether integers are faster depends on the processor: on one without VNNI
-    they are not. Vectors differ from those of ENCODER, so a catalog has to be reencoded.
+    Convolutions that would move the vectors most stay as they are. The photos of --calibrate set the ranges of the
+    activations, and the pairs are searched by both encoders, and by each among products of the other. Refused where
+    hit@5 loses more than half a point. As NAME.int8.onnx beside NAME.onnx, the file takes that one's place in `osoroi
+    serve` and `osoroi add` on machines where it is faster; no catalog has to be reencoded.
 
     \b
-    osoroi encoder quantize encoder.onnx --calibrate pairs.csv --out encoder-int8.onnx
-    osoroi reencode shop --encoder encoder-int8.onnx
+    osoroi encoder quantize encoder.onnx --calibrate pairs.csv --split train --pairs pairs.csv --pairs-split val
     """
-    from osoroi.pretrained.quantize import METRIC
+    from osoroi.pretrained.quantize import METRIC, Pairs
     from osoroi.pretrained.quantize import quantize as in_integers
 
-    made = in_integers(encoder, out, calibrate, split=split, distractors=distractors, force=force)
-    mean, low, high = (100 * value for value in made.loss)
-    text.show(f"{METRIC} loses {mean:.2f} points [{low:.2f}, {high:.2f}] over {made.queries} queries")
-    text.show(f"{out} {made.encoder.fingerprint[:12]}")
+    judges = Pairs(pairs or calibrate, pairs_split if pairs else split, distractors)
+    target = out or stand_in(encoder)
+    made = in_integers(encoder, target, Pairs(calibrate, split), pairs=judges, force=force)
+    text.show(f"{METRIC} loses {made.losses}, over {made.queries} queries")
+    text.show(f"{target} {made.encoder.fingerprint[:12]}")

@@ -10,10 +10,11 @@ import click
 
 from osoroi import categories
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import open_catalog
+from osoroi.catalog.opening import open_catalog, runtimes
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.cli import options, text
-from osoroi.encoder import KIND, Encoder
+from osoroi.encoder import KIND, Encoder, choice
+from osoroi.encoder.metadata import Metadata
 from osoroi.errors import BadCatalog
 from osoroi.garments import read_category
 from osoroi.text import number, printable
@@ -76,7 +77,12 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
         "recipe": encoder.recipe,
         "training": encoder.training,
         "licence": encoder.licence,
-    } | ({"backbone": dict(encoder.metadata.backbone)} if encoder.metadata.backbone else {})
+        "runs": [str(way) for way in choice.remembered(encoder, runtimes())] or ["not measured yet"],
+    } | {name: plain for name, plain in _optional(encoder.metadata).items() if plain}
+
+
+def _optional(metadata: Metadata) -> dict[str, Any]:
+    return {"backbone": dict(metadata.backbone), "quantization": metadata.quantization}
 
 
 def of_catalog(place: Place) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,30 @@ threads = click.option(
     default=1,
     show_default=True,
     help="Threads that read and encode crops.",
+)
+
+
+def _providers(_context: click.Context, _option: click.Parameter, device: str | None) -> Sequence[str] | None:
+    if device is None:
+        return None
+    from osoroi.inference import DEVICES
+
+    return DEVICES[device]
+
+
+device = click.option(
+    "--device",
+    "providers",
+    type=click.Choice(["cpu", "cuda"]),
+    callback=_providers,
+    help="Where the encoder runs; without it, a GPU where onnxruntime-gpu has one, and the CPU otherwise.",
+)
+measure = click.option(
+    "--measure/--no-measure",
+    envvar="OSOROI_MEASURE",
+    default=True,
+    show_default=True,
+    help="Measure for up to two seconds which way to run the encoder is fastest here, once for each processor.",
 )
 box = click.option("--box", type=BoxType(), help="The garment: left,top,right,bottom in pixels of the upright photo.")
 k = click.option(

@@ -1,5 +1,6 @@
 """``osoroi reencode``: move a catalog to another encoder."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,17 @@ from osoroi.encoder import Encoder
 @click.argument("catalog", type=options.CATALOG)
 @options.encoder
 @options.threads
+@options.device
 @click.option("--drop", is_flag=True, help="Remove crops whose photo is missing or changed, instead of refusing.")
 @options.as_json
-def command(catalog: Place, encoder: Path | None, threads: int, drop: bool, as_json: bool) -> None:
+def command(
+    catalog: Place,
+    encoder: Path | None,
+    threads: int,
+    providers: Sequence[str] | None,
+    drop: bool,
+    as_json: bool,
+) -> None:
     """Embed every crop of CATALOG with another encoder, beside the old vectors, then switch in one step.
 
     Until then, searches use the old encoder. If the command is interrupted, the catalog stays with the old encoder, and
@@ -27,7 +36,7 @@ def command(catalog: Place, encoder: Path | None, threads: int, drop: bool, as_j
     \b
     osoroi reencode shop --encoder better.onnx
     """
-    model = Encoder.open(encoder, threads=threads)
+    model = Encoder.open(encoder, threads=threads, providers=providers)
     with progress.counting("crops") as show:
         keep = partial(store_encoder, catalog, encoder)
         moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show, on_switch=keep)

@@ -1,7 +1,7 @@
 """``osoroi serve``: the HTTP API and the page, on one catalog."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import open_catalog, open_encoder, stored_encoder
+from osoroi.catalog.opening import fastest, open_catalog, open_encoder, stored_encoder
 from osoroi.cli import options
 from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, BadRequest, OtherEncoder, extra
@@ -94,6 +94,8 @@ PORT = 8008
     help="With --ray: processors that each process takes of its node.",
 )
 @options.threads
+@options.device
+@options.measure
 def command(
     catalog: Place,
     host: str,
@@ -114,6 +116,8 @@ def command(
     servers: int,
     cpus: float,
     threads: int,
+    providers: Sequence[str] | None,
+    measure: bool,
 ) -> None:
     """Serve CATALOG: the page for people at /, the API for programs under /v1.
 
@@ -155,8 +159,10 @@ def command(
         cluster.run(plan, ray_address, host, port)
         return
     with open_catalog(catalog) as products:
-        searcher = Searcher(open_encoder(catalog, encoder, threads=threads), products)
-        again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads)
+        opened = open_encoder(catalog, encoder, threads=threads, providers=providers)
+        faster = partial(fastest, threads=threads, bulk=False) if measure else as_it_is
+        searcher = Searcher(faster(opened), products)
+        again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads, faster, providers)
         run(searcher, settings, host, port, reopen=again, sources=sources, sockets=sockets or None)
 
 
@@ -180,7 +186,18 @@ def files_of(encoders: Path | None) -> list[Path]:
     return sorted(encoders.glob("*.onnx")) if encoders.is_dir() else [encoders]
 
 
-def reopened(place: Place, encoders: Sequence[Path | None], threads: int) -> Searcher:
+def as_it_is(encoder: Encoder) -> Encoder:
+    """The encoder as it was opened."""
+    return encoder
+
+
+def reopened(
+    place: Place,
+    encoders: Sequence[Path | None],
+    threads: int,
+    faster: Callable[[Encoder], Encoder] = as_it_is,
+    providers: Sequence[str] | None = None,
+) -> Searcher:
     """The catalog as it is now, with its own encoder or the first of these that fits it (None is the one that ships).
 
     Raises OtherEncoder where none does, and what opening the catalog raises.
@@ -190,9 +207,9 @@ def reopened(place: Place, encoders: Sequence[Path | None], threads: int) -> Sea
         stored = stored_encoder(place)
         for path in [stored, *encoders] if stored else encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
-                encoder = Encoder.open(path, threads=threads)
+                encoder = Encoder.open(path, threads=threads, providers=providers)
                 if encoder.fingerprint == catalog.fingerprint:
-                    return Searcher(encoder, catalog)
+                    return Searcher(faster(encoder), catalog)
         raise OtherEncoder(
             f"the catalog holds vectors of encoder {catalog.fingerprint[:12]}, and no file given is that encoder",
             hint="start the service with --encoder FILE, or name a folder with --encoders",

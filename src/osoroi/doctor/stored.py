@@ -12,9 +12,10 @@ import numpy as np
 
 from osoroi import files
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import open_catalog, open_encoder
+from osoroi.catalog.opening import open_catalog, open_encoder, runtimes
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.doctor.finding import Finding
+from osoroi.encoder import choice
 from osoroi.errors import REENCODE
 from osoroi.text import printable
 
@@ -140,4 +141,5 @@ def fits(place: Place, given: Path | None, fingerprint: str) -> Finding:
         text = f"{encoder.fingerprint[:12]}, and the catalog holds vectors of {fingerprint[:12]}"
         return Finding("encoder", "fail", text, REENCODE)
     encoder.encode([np.full(encoder.preprocessing["shop"].shape, 128, np.uint8)])
-    return Finding("encoder", "ok", f"{encoder.fingerprint[:12]} made the vectors of the catalog")
+    runs = "; ".join(str(way) for way in choice.remembered(encoder, runtimes())) or "not measured yet"
+    return Finding("encoder", "ok", f"{encoder.fingerprint[:12]} made the vectors of the catalog; it runs: {runs}")

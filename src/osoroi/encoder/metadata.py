@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -72,7 +73,8 @@ class Metadata:
     ``kinds`` is the version of ``garments.part`` that computes the part ``kind``, which is then the last one; it is
     empty where the graph computes all parts. ``calibration`` turns scores into probabilities; None where nobody fitted
     one. Like the weights, it acts on queries alone and is not in the fingerprint. ``quantization`` says what integers
-    cost; it is empty where the graph computes in single precision.
+    cost; it is empty where the graph computes in single precision. ``stands_for`` is the fingerprint of the encoder
+    whose place this one may take: its searches are as good with vectors of both.
     """
 
     parts: tuple[Part, ...]
@@ -85,6 +87,7 @@ class Metadata:
     calibration: Calibration | None = None
     backbone: Mapping[str, str] = field(default_factory=dict)
     quantization: str = ""
+    stands_for: str = ""
 
     @property
     def graph_parts(self) -> tuple[Part, ...]:
@@ -96,7 +99,7 @@ class Metadata:
         views = {domain: _stated(view) for domain, view in self.preprocessing.items()}
         later = bool(self.kinds) or any("fit" in view for view in views.values())
         written = {"format": FORMAT if later else 1} | asdict(self)
-        for name in ("kinds", "calibration", "backbone", "quantization"):
+        for name in ("kinds", "calibration", "backbone", "quantization", "stands_for"):
             if not written[name]:
                 del written[name]
         del written["preprocessing"]
@@ -133,10 +136,20 @@ class Metadata:
                 kinds=str(written.get("kinds", "")),
                 backbone={str(name): str(value) for name, value in written.get("backbone", {}).items()},
                 quantization=str(written.get("quantization", "")),
+                stands_for=str(written.get("stands_for", "")),
                 calibration=Calibration.from_dict(written["calibration"]) if "calibration" in written else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEncoder(f"the encoder file's metadata cannot be read ({error!r})", hint=REMEDY) from error
+
+
+def stand_in(path: Path) -> Path:
+    """Where the file in integers lies that may take the place of an encoder file.
+
+    >>> stand_in(Path("shop/encoder.onnx")).name
+    'encoder.int8.onnx'
+    """
+    return path.with_name(f"{path.stem}.int8{path.suffix}")
 
 
 def _part(written: Mapping[str, Any]) -> Part:

@@ -29,6 +29,7 @@ from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
 from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, PhotoLike, Preprocessing, Product
 
 if TYPE_CHECKING:
+    from osoroi.encoder.choice import Way
     from osoroi.encoder.with_kinds import WithKinds
     from osoroi.garments.picture import Row
 
@@ -46,9 +47,7 @@ Encode = Callable[[Sequence[Input]], Float32[np.ndarray, "b d"]]
 
 
 class Encoder:
-    """What turns crops into vectors in parts, and weights the parts of a query. Threads may share it.
-
-    An ``Embedder`` computes the vectors; the metadata says what they are.
+    """What turns crops into vectors in parts, by an ``Embedder``, and weights the parts of a query. Threads share it.
 
     >>> encoder = Encoder.open()
     >>> [part.name for part in encoder.parts], encoder.dim
@@ -61,6 +60,8 @@ class Encoder:
 
     path: Path | None = None
     """The file that the encoder was opened from."""
+
+    runtime: "Way | None" = None  # where ``choice`` chose it
 
     reads_categories: bool = True
     """Whether the category of a product says the kind of its photos."""
@@ -86,9 +87,8 @@ class Encoder:
         used where this installation of ONNX Runtime has one, and the CPU otherwise. ``threads`` is for the CPU.
 
         Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
-        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds, by the model as it stands.
-        Only then it is optimized, which computes its constant parts: a file that asks for too much of that has been
-        refused before. One operation is not interrupted.
+        not what its metadata says: two crops are encoded once, within ``limit_s`` seconds, by the model as it stands,
+        before it is optimized, which computes its constant parts. One operation is not interrupted.
         """
         path = DEFAULT if path is None else Path(path)
         model = read_model(path)
@@ -231,8 +231,8 @@ class Encoder:
     ) -> Float32[np.ndarray, "b d"]:
         """One vector for each shop photo, each part of unit length.
 
-        ``categories`` has the shop's category of each photo, such as ``"Women > Skirts"``; where it is None or not
-        understood, the picture says the kind. Other arguments and errors are as in ``encode_query``.
+        ``categories`` has the shop's category of each photo; where it is None or not understood, the picture says the
+        kind. Other arguments and errors are as in ``encode_query``.
         """
         kinds: list[Kinds | None] | None = None
         if categories is not None and self.has_kind:
@@ -251,8 +251,8 @@ class Encoder:
         threads: int = 1,
         encode: Encode | None = None,
     ) -> Float32[np.ndarray, "b d"]:
-        """One vector for each photo of a domain, each part of unit length. ``encode`` takes the place of
-        ``encode_inputs``; other arguments are as in ``encode_query``."""
+        """One vector for each photo of a domain, each part of unit length, by ``encode`` or ``encode_inputs``; other
+        arguments are as in ``encode_query``."""
         if not isinstance(photos, list | tuple):
             raise BadRequest(f"photos is {type(photos).__name__}, not a list", hint="put a single photo into a list")
         for name, given in (("boxes", boxes), ("kinds", kinds)):
@@ -308,7 +308,7 @@ class Encoder:
         return part.of_product(product, categories=self.reads_categories)
 
     def with_kind(self, vectors: Float32[np.ndarray, "b d"], clues: Clues) -> Float32[np.ndarray, "b d"]:
-        """The vectors with the part of a kind that is known; the same where it is not, or there is no such part."""
+        """The vectors with the part of a kind that is known; else the same."""
         if not self.has_kind or clues.known is None:
             return vectors
         from osoroi.garments.posterior import part

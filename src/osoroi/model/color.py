@@ -7,6 +7,9 @@ from torch import Tensor
 TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 """Linear sRGB to XYZ; each row is divided by its sum, the white point D65."""
 
+TO_LAB = ((0.0, 116.0, 0.0), (500.0, -500.0, 0.0), (0.0, 200.0, -200.0))
+"""f(X), f(Y), f(Z) to L + 16, a and b."""
+
 KNEE = 6 / 29
 
 NORM, WHITE, DARK = 6, 0.9, 1e-3
@@ -14,7 +17,7 @@ NORM, WHITE, DARK = 6, 0.9, 1e-3
 to, and the least divisor, for black photos."""
 
 
-def lab(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+def lab(images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     r"""CIE 1976 L*a*b* of sRGB in [0, 1]: L in [0, 100], a and b within about [-110, 110]; greys have a = b = 0.
 
     .. math:: L = 116 f(Y) - 16, \; a = 500 (f(X) - f(Y)), \; b = 200 (f(Y) - f(Z))
@@ -25,13 +28,21 @@ def lab(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     >>> [round(value, 1) for value in lab(red).flatten().tolist()]
     [53.2, 80.1, 67.2]
     """
-    linear = torch.where(images > 0.04045, ((images.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, images / 12.92)
+    colours = images.flatten(-2)
+    bright = _power((colours.clamp(min=0.04045) + 0.055) / 1.055, 2.4)
+    linear = torch.where(colours > 0.04045, bright, colours / 12.92)
     matrix = torch.tensor(TO_XYZ, dtype=images.dtype, device=images.device)
-    matrix = matrix / matrix.sum(1, keepdim=True)
-    xyz = torch.nn.functional.conv2d(linear, matrix[:, :, None, None])
-    root = torch.where(xyz > KNEE**3, xyz.clamp(min=KNEE**3) ** (1 / 3), xyz / (3 * KNEE**2) + 4 / 29)
-    x, y, z = root.unbind(1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+    xyz = (matrix / matrix.sum(1, keepdim=True)) @ linear
+    root = torch.where(xyz > KNEE**3, _power(xyz.clamp(min=KNEE**3), 1 / 3), xyz / (3 * KNEE**2) + 4 / 29)
+    offset = torch.tensor([[-16.0], [0.0], [0.0]], dtype=images.dtype, device=images.device)
+    found = torch.tensor(TO_LAB, dtype=images.dtype, device=images.device) @ root + offset
+    return found.unflatten(-1, images.shape[-2:])  # type: ignore[no-untyped-call]
+
+
+def _power(base: Float[Tensor, "*b n"], exponent: float) -> Float[Tensor, "*b n"]:
+    """A power of numbers above 0. ONNX Runtime computes logarithms and exponentials of many numbers at once, and powers
+    one by one."""
+    return (base.log() * exponent).exp()
 
 
 def shades_of_gray(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
@@ -46,5 +57,6 @@ def shades_of_gray(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]
     >>> shades_of_gray(grey).flatten()
     tensor([0.8955, 0.8978, 0.8982])
     """
-    light = (images**NORM).mean((2, 3), keepdim=True).clamp(min=DARK**NORM) ** (1 / NORM)
+    square = images * images
+    light = (square * square * square).mean((2, 3), keepdim=True).clamp(min=DARK**NORM) ** (1 / NORM)
     return (WHITE * images / (light + DARK)).clamp(max=1)

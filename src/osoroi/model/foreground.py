@@ -60,5 +60,7 @@ class ForegroundHead(nn.Module):
 
 def pooling_weights(mask: Float[Tensor, "b y x"], side: int) -> Float[Tensor, "b v u"]:
     """Weights of positions on a finer grid, interpolated between the positions of the mask; at least MIN_WEIGHT."""
+    if mask.shape[1:] == (side, side):
+        return mask + MIN_WEIGHT
     finer = F.interpolate(mask[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
     return finer + MIN_WEIGHT

@@ -126,17 +126,14 @@ class FeatureExtractor(nn.Module):
 
     def _color_features(self, images: Float[Tensor, "b 3 h w"], mask: Tensor | None) -> dict[str, Tensor]:
         small = pooling.shrink(images, COLOUR_SIDE, COLOUR_SIDE)
-        colours = lab(small)
-        weights = _weights(mask, colours)
-        middle = self.bell if mask is None else weights
-
-        def histogram(colours: Tensor) -> Tensor:
-            return (pooling.soft_histogram(colours, middle) + pooling.EPSILON).sqrt()
-
-        runs = {"histogram": histogram(colours), "grid": pooling.coarse_grid(colours, weights)}
+        names, lights = ["histogram"], [small]
         if self.color_constancy:
-            runs["color-constant histogram"] = histogram(lab(shades_of_gray(small)))
-        return runs
+            names, lights = [*names, "color-constant histogram"], [*lights, shades_of_gray(small)]
+        colours = lab(torch.stack(lights, 1))
+        weights = _weights(mask, small)
+        histograms = pooling.soft_histogram(colours, self.bell if mask is None else weights)
+        runs = dict(zip(names, (histograms + pooling.EPSILON).sqrt().unbind(1), strict=True))
+        return runs | {"grid": pooling.coarse_grid(colours[:, 0], weights)}
 
     def _block_features(self, maps: list[Tensor], first: int, mask: Tensor | None) -> dict[str, Tensor]:
         """Mean and deviation of the shallow blocks among these maps, of which the first is that of block ``first``."""

@@ -23,20 +23,18 @@ ROWS, COLUMNS = 4, 3
 
 def mean(maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"]) -> Float[Tensor, "b c"]:
     r"""Mean over positions, :math:`\sum_i w_i m_i / \sum_i w_i`; weights of another resolution are averaged to it."""
-    shares = _shares(weights, maps)
-    return (maps * shares[:, None]).sum((2, 3))
+    return (maps * _shares(weights, maps)[:, None]).sum((2, 3))
 
 
 def deviation(maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"]) -> Float[Tensor, "b c"]:
     r"""Standard deviation over positions, :math:`\sqrt{\sum_i w_i (m_i - \bar m)^2 / \sum_i w_i}`; at least .001."""
-    shares = _shares(weights, maps)[:, None]
-    centred = maps - (maps * shares).sum((2, 3), keepdim=True)
-    return ((centred**2 * shares).sum((2, 3)) + EPSILON).sqrt()
+    centred = maps - mean(maps, weights)[:, :, None, None]
+    return ((centred * centred * _shares(weights, maps)[:, None]).sum((2, 3)) + EPSILON).sqrt()
 
 
 def soft_histogram(
-    colours: Float[Tensor, "b 3 y x"], weights: Float[Tensor, "#b v u"], bins: Sequence[int] = LAB_BINS
-) -> Float[Tensor, "b n"]:
+    colours: Float[Tensor, "b *k 3 y x"], weights: Float[Tensor, "#b v u"], bins: Sequence[int] = LAB_BINS
+) -> Float[Tensor, "b *k n"]:
     r"""Shares of the bins of a grid over Lab; each colour is spread linearly over the 8 centres around it.
 
     .. math:: h_{ijk} = \sum_n w_n \, t(L_n, i) \, t(a_n, j) \, t(b_n, k) / \sum_n w_n
@@ -48,12 +46,12 @@ def soft_histogram(
     >>> soft_histogram(grey, torch.ones(1, 2, 2), (3, 1, 1))
     tensor([[0.5000, 0.5000, 0.0000]])
     """
-    shares = _shares(weights, colours).flatten(1)[:, None]
-    light, red, yellow = (
-        _tents(colours[:, axis].flatten(1), *LAB_REACH[axis], count) for axis, count in enumerate(bins)
-    )
-    hues = (red[:, :, None] * yellow[:, None]).flatten(1, 2)  # [b j*k n]
-    return torch.bmm(light * shares, hues.transpose(1, 2)).flatten(1)
+    shares = _shares(weights, colours).flatten(1)
+    for _ in range(colours.ndim - 3):
+        shares = shares.unsqueeze(1)
+    light, red, yellow = _tents(colours.flatten(-2), bins)
+    cells = ((light * shares).unsqueeze(-2) * red.unsqueeze(-3)).flatten(-3, -2)  # [b i*j n]
+    return (cells @ yellow.transpose(-1, -2)).flatten(-2)
 
 
 def coarse_grid(
@@ -83,18 +81,23 @@ def centred(height: int, width: int, reach: float) -> Float[Tensor, "1 h w"]:
     return torch.exp(-(down[:, None] ** 2 + across**2) / 2)[None]
 
 
-def _shares(weights: Float[Tensor, "#b v u"], maps: Float[Tensor, "b _ y x"]) -> Float[Tensor, "#b y x"]:
+def _shares(weights: Float[Tensor, "#b v u"], maps: Float[Tensor, "b *k y x"]) -> Float[Tensor, "#b y x"]:
     """Weights at the resolution of the maps, summing to 1."""
-    if weights.shape[1:] != maps.shape[2:]:
-        weights = shrink(weights[:, None], maps.shape[2], maps.shape[3])[:, 0]
-    return (weights + EPSILON) / (weights + EPSILON).sum((1, 2), keepdim=True)
+    if weights.shape[1:] != maps.shape[-2:]:
+        weights = shrink(weights[:, None], maps.shape[-2], maps.shape[-1])[:, 0]
+    positive = weights + EPSILON
+    return positive / positive.sum((1, 2), keepdim=True)
 
 
-def _tents(values: Float[Tensor, "b n"], first: float, last: float, count: int) -> Float[Tensor, "b i n"]:
-    """How much of each value belongs to each of ``count`` evenly spaced centres; the shares of a value sum to 1."""
-    if count == 1:
-        return torch.ones_like(values)[:, None]
-    step = (last - first) / (count - 1)
-    places = ((values - first) / step).clamp(0, count - 1)
-    centres = torch.arange(count, dtype=values.dtype, device=values.device)
-    return (1 - (places[:, None] - centres[:, None]).abs()).clamp(min=0)
+def _tents(colours: Float[Tensor, "*b 3 n"], counts: Sequence[int]) -> list[Float[Tensor, "*b i n"]]:
+    """Along each axis of Lab, how much of each colour belongs to each of ``counts`` evenly spaced centres; its shares
+    sum to 1."""
+
+    def column(values: Sequence[float]) -> Float[Tensor, "3 1"]:
+        return torch.tensor(values, dtype=colours.dtype, device=colours.device)[:, None]
+
+    steps = [(last - first) / max(count - 1, 1) for (first, last), count in zip(LAB_REACH, counts, strict=True)]
+    places = (colours - column([first for first, _ in LAB_REACH])) / column(steps)
+    places = torch.minimum(places.clamp(min=0), column([count - 1.0 for count in counts]))
+    centres = [torch.arange(count, dtype=colours.dtype, device=colours.device)[:, None] for count in counts]
+    return [(1 - (places[..., axis : axis + 1, :] - centre).abs()).clamp(min=0) for axis, centre in enumerate(centres)]

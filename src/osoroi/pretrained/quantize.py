@@ -1,24 +1,26 @@
 """An encoder in 8-bit integers, accepted only where its searches find what they found before."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from osoroi import files
 from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.encoder import Encoder, loader
 from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
-from osoroi.errors import BadDataset, BadPhoto, Mismatch, extra
+from osoroi.errors import BadDataset, BadPhoto, Mismatch
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import compare
-from osoroi.evaluation.evaluate import evaluate
+from osoroi.evaluation.evaluate import CropEncoder, Progress, evaluate_readers
+from osoroi.evaluation.results import Evaluation, Protocol, Task
+from osoroi.pretrained.integers import in_integers
+from osoroi.records import Row
 
 METRIC: Final = "hit@5"
 
@@ -28,110 +30,133 @@ MOST: Final = 0.005
 PHOTOS: Final = 128
 """Crops whose activations set the ranges."""
 
-INTEGER_OPERATORS: Final = ("Conv",)
-"""Operators that are quantised; the colours and the heads around the backbone stay as they are."""
+
+class Pairs(NamedTuple):
+    """Pairs of street and shop photos: a data set, its split, and data sets with more products of the gallery."""
+
+    dataset: str
+    split: str | None = None
+    distractors: tuple[str, ...] = ()
+
+
+class Losses(NamedTuple):
+    """The old minus the new mean of the metric with its paired 95% interval: where all vectors are of the new encoder,
+    or those of the queries alone, or those of the products alone."""
+
+    both: Interval
+    queries: Interval
+    products: Interval
+
+    @property
+    def worst(self) -> float:
+        """The greatest of the three means."""
+        return max(loss.mean for loss in self)
+
+    def __str__(self) -> str:
+        return f"{_points(self.both)} points, {_points(self.queries)} as queries, {_points(self.products)} as products"
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """The new encoder, and the old minus the new one's mean of the metric with its paired 95% interval."""
+    """The new encoder, and what it loses over so many queries."""
 
     encoder: Encoder
-    loss: Interval
+    losses: Losses
     queries: int
 
 
 def quantize(
-    source: Path,
-    out: Path,
-    dataset: str,
-    *,
-    split: str | None = None,
-    distractors: Sequence[str] = (),
-    force: bool = False,
-    photos: int = PHOTOS,
+    source: Path, out: Path, calibrate: Pairs, *, pairs: Pairs | None = None, force: bool = False, photos: int = PHOTOS
 ) -> Quantized:
-    """Write the encoder in integers: static ranges from the photos of a data set, weights per channel.
+    """Write the encoder in integers: ranges from the photos of ``calibrate``, judged by searches of ``pairs``.
 
-    The data set's pairs then judge: each query is searched by both encoders. Raises Mismatch, and writes nothing, where
-    the mean loss of hit@5 is above half a point, unless ``force``. The loss stands in the file's metadata either way.
+    Without ``pairs``, those of ``calibrate`` judge. Each query is searched by both encoders, and by each among products
+    of the other. Raises Mismatch, and writes nothing, where a mean loss of hit@5 is above half a point, unless
+    ``force``. The losses stand in the file's metadata either way. A file that was not forced may take the place of the
+    encoder it was made of.
     """
-    encoder = Encoder.open(source)
-    crops = list(islice(_crops(dataset, encoder, split), photos))
+    encoder, pairs = Encoder.open(source), pairs or calibrate
+    crops = list(islice(_crops(calibrate, encoder), photos))
     if not crops:
-        raise BadDataset(f"{dataset} has no photo that can be read", hint="give the photos that searches will be of")
-    graph = _in_integers(source, crops)
+        raise BadDataset(
+            f"{calibrate.dataset} has no photo that can be read", hint="give the photos that searches will be of"
+        )
+    graph = in_integers(encoder, source, crops)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
-        draft.write_bytes(_with_metadata(graph, encoder.metadata, ""))
-        before, after = (
-            evaluate(dataset, encoder=path, split=split, distractors=tuple(distractors)) for path in (source, draft)
-        )
-    (difference,) = [row for row in compare(before, after, metrics=[METRIC]).differences if row.category is None]
-    loss, queries = difference.interval, difference.queries
-    if loss.mean > MOST and not force:
+        draft.write_bytes(_with_metadata(graph, encoder.metadata, "", ""))
+        losses, queries = judged(encoder, Encoder.open(draft), pairs)
+    is_accepted = losses.worst <= MOST
+    if not (is_accepted or force):
         raise Mismatch(
-            f"in integers {METRIC} loses {_points(loss)} points over {queries} queries; {100 * MOST:.1f} are allowed",
+            f"in integers {METRIC} loses {losses}, over {queries} queries; {100 * MOST:.1f} are allowed",
             hint="calibrate on photos more like the queries, keep the encoder as it is, or give --force",
         )
-    told = f"int8: {METRIC} loses {_points(loss)} points over {queries} queries"
-    files.write_atomically(out, _with_metadata(graph, encoder.metadata, told))
-    return Quantized(Encoder.open(out), loss, queries)
+    told = f"int8: {METRIC} loses {losses}, over {queries} queries of {pairs.dataset}"
+    files.write_atomically(
+        out, _with_metadata(graph, encoder.metadata, told, encoder.fingerprint if is_accepted else "")
+    )
+    return Quantized(Encoder.open(out), losses, queries)
+
+
+def judged(before: Encoder, after: Encoder, pairs: Pairs) -> tuple[Losses, int]:
+    """What the second encoder loses against the first, and the number of queries."""
+    first = _evaluated(before, before, pairs)
+    found = []
+    for queries, products in ((after, after), (after, before), (before, after)):
+        rows = compare(first, _evaluated(queries, products, pairs), metrics=[METRIC]).differences
+        found += [row for row in rows if row.category is None]
+    return Losses(*(row.interval for row in found)), found[0].queries
+
+
+def _evaluated(queries: Encoder, products: Encoder, pairs: Pairs) -> Evaluation:
+    """Searches with the queries of one encoder among the products of another."""
+    task = Task(
+        dataset_name(pairs.dataset), tuple(map(dataset_name, pairs.distractors)), protocol=Protocol(split=pairs.split)
+    )
+
+    def crop_encoder(encoder: Encoder, threads: int, corrupt: int | None, on_progress: Progress) -> "_TwoEncoders":
+        return _TwoEncoders(encoder, threads, corrupt, on_progress, queries=queries, products=products)
+
+    readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
+    return evaluate_readers(readers, queries, task, make_crop_encoder=crop_encoder)
+
+
+@dataclass
+class _TwoEncoders(CropEncoder):
+    """Encodes street crops by one encoder and shop crops by another; they come apart."""
+
+    queries: Encoder | None = None
+    products: Encoder | None = None
+
+    def encode(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+        """As ``CropEncoder`` does."""
+        rows = iter(rows)
+        for first in rows:
+            self.encoder = (self.queries if first[1].crop.domain == "street" else self.products) or self.encoder
+            yield from super().encode(chain([first], rows))
 
 
 def _points(loss: Interval) -> str:
     return f"{100 * loss.mean:.2f} [{100 * loss.low:.2f}, {100 * loss.high:.2f}]"
 
 
-def _crops(dataset: str, encoder: Encoder, split: str | None) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def _crops(pairs: Pairs, encoder: Encoder) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """The pixels of every crop of the split that can be read."""
-    for row in open_dataset(dataset_name(dataset)).rows():
-        if split is None or row.crop.split == split:
+    for row in open_dataset(dataset_name(pairs.dataset)).rows():
+        if pairs.split is None or row.crop.split == pairs.split:
             try:
                 yield loader.crop_pixels(row.crop, encoder.preprocessing)
             except BadPhoto:
                 continue  # the evaluation names it
 
 
-class _Ranges:
-    """Crops one by one, as ONNX Runtime's quantiser asks for them."""
-
-    def __init__(self, crops: Sequence[UInt8[np.ndarray, "h w 3"]]) -> None:
-        self._left = iter(crops)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        crop = next(self._left, None)
-        return None if crop is None else {"crops": crop[None]}
-
-
-def _in_integers(source: Path, crops: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Any:
-    onnx: ModuleType = extra("onnx", "train")
-    quantization: ModuleType = extra("onnxruntime.quantization", "train")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "integers.onnx"
-        quantization.quantize_static(
-            source,
-            path,
-            _Ranges(crops),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=list(INTEGER_OPERATORS),
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod.MinMax,
-        )
-        model = onnx.load(path)
-    del model.metadata_props[:]
-    model.producer_name, model.producer_version, model.doc_string = "osoroi", "", ""
-    return model
-
-
-def _with_metadata(model: Any, metadata: Metadata, told: str) -> bytes:
+def _with_metadata(model: Any, metadata: Metadata, told: str, stands_for: str) -> bytes:
     """The bytes of a model with the metadata of the encoder it was made of, and what became of it."""
     del model.metadata_props[:]
     decisive = computation(model.SerializeToString(deterministic=True))
     digest = fingerprint(decisive, metadata.parts, metadata.preprocessing, metadata.kinds)
-    changed = replace(metadata, fingerprint=digest, quantization=told)
+    changed = replace(metadata, fingerprint=digest, quantization=told, stands_for=stands_for)
     model.metadata_props.add(key=ENTRY, value=changed.to_json())
     data: bytes = model.SerializeToString(deterministic=True)
     return data

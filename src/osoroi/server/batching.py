@@ -39,7 +39,7 @@ class Batcher:
         on_batch: Callable[[int, float], None] = lambda size, seconds: None,
     ) -> None:
         self.encoder = encoder
-        self.batch = batch
+        self.batch = min(batch, encoder.runtime.batch) if encoder.runtime else batch
         self.on_batch = on_batch
         self._queue: deque[Waiting] = deque()
         self._free = workers

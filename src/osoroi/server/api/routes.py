@@ -255,7 +255,9 @@ async def health(request: Request) -> Response:
     health = await service.health()
     status, headers = (200, {}) if health.status == "ok" else (503, {"Retry-After": str(RETRY_S)})
     settings = "rejected" if service.settings_rejected else "ok"
-    return to_json({"version": __version__, **health._asdict(), "settings": settings}, status, headers)
+    runtime = str(service.encoder.runtime or "not measured")
+    said = {"version": __version__, **health._asdict(), "runtime": runtime, "settings": settings}
+    return to_json(said, status, headers)
 
 
 @plain.get("/metrics", response_class=PlainTextResponse, tags=["service"])

@@ -316,6 +316,7 @@ class HealthResponse(BaseModel):
     version: str
     products: int
     encoder: str
+    runtime: Annotated[str, Field(description="How the encoder runs: precision, threads, batches and milliseconds.")]
     settings: Annotated[
         Literal["ok", "rejected"],
         Field(description="`rejected`: the files hold something wrong now, and what they said before is in force."),

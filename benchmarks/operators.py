@@ -1,0 +1,93 @@
+"""Where the time of an encoder goes: by operator, and beside its bare backbone in the same runtime, taking turns.
+
+    python benchmarks/operators.py [ENCODER] [--rounds 60]
+
+CPU milliseconds of one thread, one crop, median. `with kinds` is what a crop of unknown kind takes, whose picture has
+to tell it. The bare backbone is the same graph, cut behind the backbone's last map.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import onnx
+import onnx.utils
+import onnxruntime as ort
+
+from osoroi.encoder import DEFAULT, Encoder, open_session
+
+BACKBONE = "network.extractor.backbone."
+"""What the names of a backbone's weights begin with in a file that `osoroi export` wrote."""
+
+
+def bare(path: Path) -> bytes:
+    """The graph up to the last map of the backbone."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    last = [node for node in model.graph.node if any(name.startswith(BACKBONE) for name in node.input)][-1].output[0]
+    for node in model.graph.node:
+        if node.op_type in ("Clip", "Relu") and node.input[0] == last:
+            last = node.output[0]
+    cut: bytes = onnx.utils.Extractor(model).extract_model(["crops"], [last]).SerializeToString()
+    return cut
+
+
+def medians(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """CPU milliseconds of each part, all taking turns; the first tenth of the rounds warms up."""
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(rounds):
+        for name, run in parts.items():
+            start = time.process_time()
+            run()
+            times[name].append(1000 * (time.process_time() - start))
+    return {name: median(found[rounds // 10 :]) for name, found in times.items()}
+
+
+def by_operator(path: Path, crop: np.ndarray, rounds: int) -> dict[str, tuple[int, float]]:
+    """Operator -> how often it stands in the optimized graph, and its microseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads, options.enable_profiling = 1, True
+        options.profile_file_prefix = f"{folder}/profile"
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        for _ in range(rounds):
+            session.run(["vectors"], {"crops": crop})
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    times: dict[tuple[str, str], list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            times.setdefault((event["args"]["op_name"], event["name"]), []).append(event["dur"])
+    count, total = Counter(operator for operator, _ in times), dict.fromkeys((operator for operator, _ in times), 0.0)
+    for (operator, _), found in times.items():
+        total[operator] += median(found)
+    return {operator: (count[operator], total[operator]) for operator in sorted(total, key=lambda name: -total[name])}
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("encoder", type=Path, nargs="?", default=DEFAULT)
+    parser.add_argument("--rounds", type=int, default=60)
+    arguments = parser.parse_args()
+    encoder, backbone = Encoder.open(arguments.encoder), open_session(bare(arguments.encoder), threads=1)
+    shape = encoder.preprocessing["street"].shape
+    crop = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
+    parts: dict[str, Callable[[], object]] = {
+        "bare backbone": lambda: backbone.run(None, {"crops": crop}),
+        "vectors": lambda: encoder.embedder.vectors(crop),
+        "with kinds": lambda: encoder.encode(list(crop)),
+    }
+    ms = medians(parts, arguments.rounds)
+    for name, value in ms.items():
+        print(f"{name:14} {value:6.2f} ms  {value / ms['bare backbone']:.2f}")
+    for operator, (count, us) in by_operator(arguments.encoder, crop, arguments.rounds).items():
+        print(f"{operator:18} {count:4} {us:8.0f} us")
+
+
+if __name__ == "__main__":
+    main()
