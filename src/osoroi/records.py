@@ -46,8 +46,11 @@ def as_value(value: Any) -> Value:
     (3.0, ('S', 38.0))
     """
     if isinstance(value, list | tuple):
-        many: tuple[Any, ...] = tuple(as_value(one) for one in value)
-        return many
+        return tuple(_scalar(one) for one in value)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
     return as_float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
