@@ -94,7 +94,8 @@ def test_the_filters_are_in_view_on_a_small_desktop(page):
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_serious_in_words(browser, address, scheme, width):
     for page in opened(
-        browser, f"{address}/?text=blue", color_scheme=scheme, viewport={"width": width, "height": 720}, bypass_csp=True
+        browser, address, color_scheme=scheme, viewport={"width": width, "height": 720}, bypass_csp=True
     ):
+        page.goto(f"{address}/?text=blue")
         expect_first(page, "Blue top")
         assert axe(page) == []
