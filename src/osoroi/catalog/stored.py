@@ -142,6 +142,14 @@ class StoredCatalog:
         """Remove the catalog where it holds no product; whether it is gone."""
         raise NotImplementedError
 
+    def store_file(self, name: str, source: Path | None) -> None:
+        """Keep a copy of a file with the catalog under a name, in place of an earlier one; None removes that."""
+        raise NotImplementedError
+
+    def fetch_file(self, name: str) -> Path | None:
+        """The file that is kept under a name, as a file on this machine; None where there is none."""
+        raise NotImplementedError
+
     # ---------------------------------------------------------------- writing
 
     def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int:

@@ -8,7 +8,6 @@ import click
 
 from osoroi import ingest
 from osoroi.catalog.address import Place, folder_of
-from osoroi.catalog.opening import is_catalog, open_encoder, store_encoder
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.records import Problem
@@ -46,10 +45,8 @@ def command(
         raise BadDataset(
             f"{dataset} has no column of photos", hint="osoroi sync changes prices and the like by such a table"
         )
-    is_new = not is_catalog(catalog)
-    model = open_encoder(catalog, encoder, threads=threads)
     problems: list[Problem] = []
-    with new_catalog.opened(catalog, model) as products:
+    with new_catalog.opened(catalog, encoder, threads=threads) as (products, model):
         incoming.fetched(source, folder_of(catalog), private=private_links)
         with progress.counting("products", source.total) as show:
             try:
@@ -66,8 +63,6 @@ def command(
                 raise
         if not count.stored:
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
-    if is_new and encoder is not None:
-        store_encoder(catalog, encoder)
     incoming.left_out(folder_of(catalog), source.bad_lines, problems)
     if count.contradicting:
         text.warn(f"{count.contradicting:,} rows contradict the first row of their product, which decides")

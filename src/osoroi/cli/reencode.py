@@ -6,7 +6,7 @@ import click
 
 from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.reencode import reencode
-from osoroi.catalog.opening import store_encoder
+from osoroi.catalog.opening import open_catalog, store_encoder
 from osoroi.cli import options, progress, text
 from osoroi.encoder import Encoder
 
@@ -29,7 +29,8 @@ def command(catalog: Place, encoder: Path | None, threads: int, drop: bool, as_j
     model = Encoder.open(encoder, threads=threads)
     with progress.counting("crops") as show:
         moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
-    store_encoder(catalog, encoder)
+    with open_catalog(catalog) as products:
+        store_encoder(products, encoder)
     for dropped in moved.dropped:
         text.warn(f"dropped: crop {dropped.crop_id} of product {dropped.product_id}: {dropped.reason}")
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import open_catalog, open_encoder
+from osoroi.catalog.opening import encoder_of, open_catalog
 from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
@@ -88,7 +88,7 @@ def command(
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with open_catalog(catalog, readonly=True) as products:
-        searcher = Searcher(open_encoder(catalog, encoder), products)
+        searcher = Searcher(encoder_of(products, encoder), products)
 
         def search(box: Box | None, kind: Kinds | None) -> list[Hit]:
             assert photo is not None
@@ -240,7 +240,7 @@ def by_words(
     from osoroi.words.search import WordSearch
 
     with open_catalog(catalog, readonly=True) as products:
-        searcher = Searcher(open_encoder(catalog, encoder), products)
+        searcher = Searcher(encoder_of(products, encoder), products)
         start = time.perf_counter()
         hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
         took_s = time.perf_counter() - start

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import open_catalog, open_encoder, stored_encoder
+from osoroi.catalog.opening import encoder_of, open_catalog, stored_encoder
 from osoroi.cli import options
 from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, OtherEncoder, extra
@@ -120,7 +120,7 @@ def command(
     logs.configure(log_format)
     tracing.configure()
     with open_catalog(catalog) as products:
-        searcher = Searcher(open_encoder(catalog, encoder, threads=threads), products)
+        searcher = Searcher(encoder_of(products, encoder, threads=threads), products)
         again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads)
         run(searcher, settings, host, port, reopen=again, sources=sources, sockets=sockets or None)
 
@@ -139,7 +139,7 @@ def reopened(place: Place, encoders: Sequence[Path | None], threads: int) -> Sea
     """
     catalog = open_catalog(place)
     try:
-        stored = stored_encoder(place)
+        stored = stored_encoder(catalog)
         for path in [stored, *encoders] if stored else encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
                 encoder = Encoder.open(path, threads=threads)

@@ -38,6 +38,7 @@ from osoroi.server.together import together
 log = logging.getLogger("osoroi.server")
 
 Vector = Float32[np.ndarray, "1 d"]
+Boxes = Sequence[Box | None]
 T = TypeVar("T")
 
 STALE: tuple[type[OsoroiError], ...] = (OtherEncoder, CatalogReplaced)
@@ -339,9 +340,8 @@ class Service:
         try:
             return image.load(crop.photo, limits=self.decoder.limits)
         except BadPhoto:
-            raise NotFound(
-                f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read", hint="add the product again"
-            ) from None
+            gone = f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read"
+            raise NotFound(gone, hint="add the product again") from None
 
     @property
     def has_saliency(self) -> bool:
@@ -362,19 +362,18 @@ class Service:
 
     # ---------------------------------------------------------------- writing
 
-    async def put(
-        self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
-    ) -> tuple[list[Crop], int]:
+    async def put(self, product: Product, photos: Sequence[bytes], boxes: Boxes) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
         from osoroi.server.uploads import crops_of  # searches need none of it
 
         crops = await self.read(crops_of, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:
-            sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
-            clues = self.encoder.clues_of(product)
-            vectors = [await self.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
-            return crops, await self.write(self._put, Entry(product, crops, np.concatenate(vectors)))
+            clues, limits = self.encoder.clues_of(product), self.decoder.limits
+            photos = [(image.load(crop.photo, limits=limits), crop.box) for crop in crops]
+            vectors = [await self.embed(*photo, "shop", clues) for photo in photos]  # searches go in between
+            entry, by = Entry(product, crops, np.concatenate(vectors)), self.encoder.fingerprint
+            return crops, await self.write(lambda: self.catalog.put([entry], fingerprint=by))
 
         return await self._current(once)
 
@@ -384,12 +383,15 @@ class Service:
 
         return await self._current(lambda: patch(self, product_id, changes))
 
+    async def put_metadata(self, product: Product) -> Product:
+        """Give a product that is there exactly this metadata; its photos stay. Raises NotFound."""
+        from osoroi.server import patching
+
+        return await self._current(lambda: patching.put_metadata(self, product))
+
     async def remove(self, product_id: str) -> bool:
         """Remove a product; returns whether it was there."""
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
-
-    def _put(self, entry: Entry) -> int:
-        return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
 
 
 def _usable(catalog: Storage) -> int:

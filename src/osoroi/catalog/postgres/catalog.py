@@ -182,8 +182,10 @@ class PostgresCatalog(StoredCatalog):
 
     # files of the catalog, such as its encoder
 
-    def store_file(self, name: str, data: bytes | None) -> None:
-        """Keep a file in the database under a name, in place of an earlier one; None removes it."""
+    def store_file(self, name: str, source: Path | None) -> None:
+        """Keep a copy of a file in the database; None removes the one that is there."""
+        with explained(self.address):
+            data = None if source is None else source.read_bytes()
         with self._pool.commit() as transaction:
             transaction.connection.execute("DELETE FROM files WHERE name = ?", (name,))
             if data is not None:
