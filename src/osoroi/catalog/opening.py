@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from osoroi import files
-from osoroi.catalog.address import Place
+from osoroi.catalog.address import Address, Place
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store.settings import WAIT_S, Settings
 from osoroi.encoder import Encoder, beside
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 DEFAULTS = Settings()
 
 
-def _postgres() -> "type[PostgresCatalog]":
-    """The class of catalogs in PostgreSQL; raises MissingExtra where what it needs is not installed."""
+def _postgres(place: Address) -> "type[PostgresCatalog]":
+    """The class of a catalog in PostgreSQL; raises MissingExtra where what it needs is not installed."""
     for module in ("psycopg", "psycopg_pool"):
         extra(module, "postgres")
+    if place.search == "pgvector":
+        from osoroi.catalog.postgres.pgvector import PgvectorCatalog
+
+        return PgvectorCatalog
     from osoroi.catalog.postgres.catalog import PostgresCatalog
 
     return PostgresCatalog
@@ -38,7 +42,7 @@ def is_catalog(place: Place) -> bool:
     """Whether a catalog stands there, of whatever format and in whatever state."""
     if isinstance(place, Path):
         return (place / files.CATALOG).is_file()
-    _postgres()
+    _postgres(place)
     from osoroi.catalog.postgres.catalog import is_catalog
 
     return is_catalog(place)
@@ -49,7 +53,7 @@ def open_catalog(
 ) -> "StoredCatalog":
     """A catalog that is there, see ``LocalCatalog.open``. Raises BadCatalog."""
     if not isinstance(place, Path):
-        return _postgres().open(place, readonly=readonly, wait_s=wait_s, settings=settings)
+        return _postgres(place).open(place, readonly=readonly, wait_s=wait_s, settings=settings)
     from osoroi.catalog.local import LocalCatalog
 
     return LocalCatalog.open(place, readonly=readonly, wait_s=wait_s, settings=settings)
@@ -66,7 +70,7 @@ def create_catalog(
 ) -> "StoredCatalog":
     """A new, empty catalog, see ``LocalCatalog.create``. Raises BadCatalog where there is one."""
     if not isinstance(place, Path):
-        postgres = _postgres()
+        postgres = _postgres(place)
         return postgres.create(place, fingerprint=fingerprint, dim=dim, parts=parts, about=about, settings=settings)
     from osoroi.catalog.local import LocalCatalog
 
@@ -76,7 +80,7 @@ def create_catalog(
 def open_or_create(place: Place, encoder: EncoderFacts, *, settings: Settings = DEFAULTS) -> "StoredCatalog":
     """The catalog there, opened for writing; a new one for this encoder where there is none."""
     if not isinstance(place, Path):
-        return _postgres().open_or_create(place, encoder, settings=settings)
+        return _postgres(place).open_or_create(place, encoder, settings=settings)
     from osoroi.catalog.local import LocalCatalog
 
     return LocalCatalog.open_or_create(place, encoder, settings=settings)
@@ -123,7 +127,7 @@ def reading_pool(place: Place) -> ReadingPool:
 
         database.inspect(place.absolute())
         return Pool(place.absolute(), readonly=True, wait_s=WAIT_S)
-    _postgres()
+    _postgres(place)
     from osoroi.catalog.postgres.catalog import reading_pool
 
     return reading_pool(place)

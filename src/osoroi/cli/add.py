@@ -11,6 +11,7 @@ from osoroi.catalog.address import Place, folder_of
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.records import Problem
+from osoroi.tables import WHOLE, Shard
 
 
 @click.command()
@@ -18,6 +19,7 @@ from osoroi.records import Problem
 @click.argument("dataset")
 @incoming.recipe
 @incoming.private_links
+@click.option("--shard", metavar="I/N", help="Add part I of N of the products, such as 2/8; by a hash of the ids.")
 @options.encoder
 @options.threads
 @options.as_json
@@ -26,6 +28,7 @@ def command(
     dataset: str,
     recipe: str | None,
     private_links: bool,
+    shard: str | None,
     encoder: Path | None,
     threads: int,
     as_json: bool,
@@ -39,8 +42,10 @@ def command(
     \b
     osoroi add shop products.csv
     osoroi add shop products_export.csv --recipe shopify
+    osoroi add 'postgresql://user@host/db?schema=shop' products.csv --shard 2/8
     """
-    source = incoming.opened(dataset, recipe)
+    part = WHOLE if shard is None else Shard.parse(shard)
+    source = incoming.opened(dataset, recipe, shard=part)
     if not source.has_photos:
         raise BadDataset(
             f"{dataset} has no column of photos", hint="osoroi sync changes prices and the like by such a table"
@@ -61,7 +66,7 @@ def command(
             except KeyboardInterrupt:
                 text.warn("what was added stays; the same command goes on from there")
                 raise
-        if not count.stored:
+        if not count.stored and (part == WHOLE or count.left_out or source.bad_lines):
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
     incoming.left_out(folder_of(catalog), source.bad_lines, problems)
     if count.contradicting:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from osoroi.catalog.address import Place
+from osoroi.catalog.address import Place, Search
 from osoroi.catalog.opening import encoder_of, open_catalog, stored_encoder
 from osoroi.cli import options
 from osoroi.encoder import Encoder
@@ -68,6 +68,7 @@ PORT = 8008
     metavar="ORIGIN",
     help="Origin whose pages may search here, as https://shop.example; repeat it for several.",
 )
+@options.search
 @options.encoder
 @click.option(
     "--encoders",
@@ -87,6 +88,7 @@ def command(
     log_format: Literal["text", "json"],
     root_path: str,
     allow_origins: tuple[str, ...],
+    search: Search | None,
     encoder: Path | None,
     encoders: Path | None,
     threads: int,
@@ -119,6 +121,7 @@ def command(
         demand_free(host, port)
     logs.configure(log_format)
     tracing.configure()
+    catalog = options.searched_by(catalog, search)
     with open_catalog(catalog) as products:
         searcher = Searcher(encoder_of(products, encoder, threads=threads), products)
         again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads)
