@@ -1,9 +1,9 @@
 """Searching inside PostgreSQL by pgvector beside our scan: what is found, and the CPU of client and server.
 
 The catalog holds the product photos of ``benchmarks.million.embed``, two of them a product; the queries are its street
-photos, weighted by the encoder and, in turn, with the second part weighted 0. What counts as right is a comparison with
-everything in single precision. The graph is forced in one way, and so is the comparison inside PostgreSQL in another. CPU
-is that of this process and of the server's processes, from ``/proc``.
+photos, weighted by the encoder and, in turn, with the second part weighted 0. What counts as right is a comparison
+with everything in single precision. The graph is forced in one way, and so is the comparison inside PostgreSQL in
+another. CPU is that of this process and of the server's processes, from ``/proc``.
 
     python benchmarks/pgvector.py REAL.npz --products 4000 --queries 100
 """
@@ -91,9 +91,9 @@ def main() -> None:
             "pgvector, compared": open_catalog(place_of(f"{text}&search=pgvector"), settings=Settings(scan_from=10**9)),
             "pgvector, graph": open_catalog(place_of(f"{text}&search=pgvector"), settings=Settings(scan_from=1)),
         }
-        print(
-            f"{len(made)} products, {len(shop)} vectors of {shop.shape[1]}; opened in {time.process_time() - begin:.1f} s"
-        )
+        took_s = time.process_time() - begin
+        vectors = f"{len(shop)} vectors of {shop.shape[1]} numbers"
+        print(f"{len(made)} products, {vectors}; opened in {took_s:.1f} s of CPU here", flush=True)
         for name, scale in (("the encoder's weights", scales), ("one part weighted 0", without)):
             for where in WHERES:
                 report(name, where, ways, made, street * scale, lambda: server_s(server.url()))

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from osoroi import files
 from osoroi.catalog import Entry, Storage
-from osoroi.data.products import COLUMNS, as_value
+from osoroi.data.products import COLUMNS
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, OtherEncoder, extra
-from osoroi.records import Crop, Product, Value
+from osoroi.records import Crop, Product, Value, as_value
 
 PRODUCTS_PER_COMMIT = 256
 
@@ -63,14 +64,15 @@ def read(path: Path) -> Precomputed:
 
 
 def _of_npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as archive:
+    with files.open_foreign(path) as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name].tolist() if name != "vectors" else archive[name] for name in archive.files}
 
 
 def _of_parquet(path: Path) -> dict[str, Any]:
     """The columns of a table; its metadata, or a column, says the fingerprint."""
     parquet = extra("pyarrow.parquet", "parquet")
-    table = parquet.read_table(path)
+    with files.open_foreign(path) as file:
+        table = parquet.read_table(file)
     arrays: dict[str, Any] = {name: table.column(name).to_pylist() for name in table.column_names}
     stated = (table.schema.metadata or {}).get(b"fingerprint")
     if stated is not None:

@@ -125,7 +125,7 @@ class LocalCatalog(StoredCatalog):
             if source is None:
                 path.unlink(missing_ok=True)
                 return
-            with source.open("rb") as original, files.replacing(path) as file:
+            with files.open_foreign(source) as original, files.replacing(path) as file:
                 shutil.copyfileobj(original, file)
 
     def fetch_file(self, name: str) -> Path | None:

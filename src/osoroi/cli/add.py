@@ -66,6 +66,7 @@ def command(
             except KeyboardInterrupt:
                 text.warn("what was added stays; the same command goes on from there")
                 raise
+        incoming.judged(products)
         if not count.stored and (part == WHOLE or count.left_out or source.bad_lines):
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
     incoming.left_out(folder_of(catalog), source.bad_lines, problems)

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog.store.writer import patched
+from osoroi.categories import Embed
 from osoroi.errors import Busy, NotFound
-from osoroi.ingest import Change, Embed, change, crops_without_kind, update
+from osoroi.ingest import Change, change, crops_without_kind, update
 from osoroi.records import Clues, Crop, Product, Value
 from osoroi.server.service import Service
 

@@ -364,28 +364,29 @@ class Service:
 
     async def put(self, product: Product, photos: Sequence[bytes], boxes: Boxes) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
+        from osoroi.categories import reader
         from osoroi.server.uploads import crops_of  # searches need none of it
 
         crops = await self.read(crops_of, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:
-            clues, limits = self.encoder.clues_of(product), self.decoder.limits
-            photos = [(image.load(crop.photo, limits=limits), crop.box) for crop in crops]
+            clues = await self.read(lambda: reader(self.catalog, self.encoder).clues_of(product))
+            photos = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
             vectors = [await self.embed(*photo, "shop", clues) for photo in photos]  # searches go in between
-            entry, by = Entry(product, crops, np.concatenate(vectors)), self.encoder.fingerprint
-            return crops, await self.write(lambda: self.catalog.put([entry], fingerprint=by))
+            entry, made_by = Entry(product, crops, np.concatenate(vectors)), self.encoder.fingerprint
+            return crops, await self.write(lambda: self.catalog.put([entry], fingerprint=made_by))
 
         return await self._current(once)
 
     async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
         """Change metadata; returns the product as it now is. Workers decode the photos that have to tell its kind."""
-        from osoroi.server.patching import patch  # searches need none of it
+        from osoroi.server import patching  # searches need none of it
 
-        return await self._current(lambda: patch(self, product_id, changes))
+        return await self._current(lambda: patching.patch(self, product_id, changes))
 
     async def put_metadata(self, product: Product) -> Product:
         """Give a product that is there exactly this metadata; its photos stay. Raises NotFound."""
-        from osoroi.server import patching
+        from osoroi.server import patching  # as above
 
         return await self._current(lambda: patching.put_metadata(self, product))
 
@@ -396,5 +397,4 @@ class Service:
 
 def _usable(catalog: Storage) -> int:
     """The number of products of a catalog that can be searched; raises what a search would."""
-    catalog.vectors([])
-    return len(catalog)
+    return len(catalog) + len(catalog.vectors([]))

@@ -189,7 +189,7 @@ class PostgresCatalog(StoredCatalog):
     def store_file(self, name: str, source: Path | None) -> None:
         """Keep a copy of a file in the database; None removes the one that is there."""
         with explained(self.address):
-            data = None if source is None else source.read_bytes()
+            data = None if source is None else files.content(source)
         with self._pool.commit() as transaction:
             transaction.connection.execute("DELETE FROM files WHERE name = ?", (name,))
             if data is not None:
@@ -215,7 +215,7 @@ class PostgresCatalog(StoredCatalog):
 def _claim(cache: Path, identity_: str) -> None:
     """Make a cache this catalog's; what another one at the same address left of its index goes."""
     owner = cache / "identity"
-    if not owner.is_file() or owner.read_text() != identity_:
+    if not owner.is_file() or files.content(owner).decode() != identity_:
         shutil.rmtree(cache / snapshots.FOLDER, ignore_errors=True)
         files.write_atomically(owner, identity_.encode(), durable=False)
 
