@@ -105,14 +105,6 @@ class Server:
         login = "osoroi:pass%20word" if password else "osoroi"
         return f"postgresql://{login}@127.0.0.1:{self.port}/postgres"
 
-    def keep(self, name: str, data: bytes) -> None:
-        """Write a file that the server alone may read into its folder of data."""
-        path = self._data / name
-        path.write_bytes(data)
-        path.chmod(0o600)
-        if self._user:
-            shutil.chown(path, self._user)
-
     def kill(self) -> None:
         """End it with SIGKILL, as a power cut would, but for what the operating system holds."""
         assert self._process is not None

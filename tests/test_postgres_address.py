@@ -1,13 +1,16 @@
 """Addresses of PostgreSQL: TLS and passwords by libpq's means, and no secret in any error or log."""
 
+import contextlib
 import datetime
 import ipaddress
 import logging
-import time
+import socket
+import ssl
+import threading
 import traceback
+from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -47,37 +50,69 @@ def certificate() -> tuple[bytes, bytes]:
     return made.public_bytes(pem), private
 
 
-def test_tls_is_verified_as_the_address_says(tmp_path, monkeypatch):
-    monkeypatch.setenv("OSOROI_CACHE", str(tmp_path / "cache"))
+class TlsFront:
+    """Speaks TLS for a server that has none, as a pooler in front of a database does; ``encrypted`` counts sessions."""
+
+    def __init__(self, server: tuple[str, int], chain: Path) -> None:
+        self.encrypted = 0
+        self._server = server
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(chain)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._session, args=(client,), daemon=True).start()
+
+    def _session(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:  # a client that refuses the certificate hangs up
+            assert client.recv(8) == bytes.fromhex("00000008 04d2162f"), "no request for TLS"
+            client.sendall(b"S")
+            with self._context.wrap_socket(client, server_side=True) as inside:
+                self.encrypted += 1
+                with socket.create_connection(self._server) as server:
+                    threading.Thread(target=self._pump, args=(server, inside), daemon=True).start()
+                    self._pump(inside, server)
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def test_tls_is_verified_as_the_address_says(postgres_address, tmp_path):
     ours, key = certificate()
     other, _ = certificate()
-    for name, pem in (("ours.crt", ours), ("other.crt", other)):
+    for name, pem in (("chain.pem", ours + key), ("ours.crt", ours), ("other.crt", other)):
         (tmp_path / name).write_bytes(pem)
-    with postgres.running() as server:
-        server.keep("server.crt", ours)
-        server.keep("server.key", key)
-        with psycopg.connect(server.url(), autocommit=True) as native:
-            native.execute("ALTER SYSTEM SET ssl = on")
-            native.execute("SELECT pg_reload_conf()")
-        end = time.monotonic() + 30
-        right = f"{server.url()}?sslmode=verify-full&sslrootcert={tmp_path}/ours.crt"
-        while time.monotonic() < end:
-            try:
-                psycopg.connect(right).close()
-                break
-            except psycopg.OperationalError:
-                time.sleep(0.05)
+    login, _, rest = postgres_address.rpartition("@")
+    host, _, path = rest.partition("/")
+    name, _, port = host.partition(":")
+    front = TlsFront((name, int(port or 5432)), tmp_path / "chain.pem")
+    try:
+        right = f"{login}@127.0.0.1:{front.port}/{path}&sslmode=verify-full&sslrootcert={tmp_path}/ours.crt"
         with create(Address.parse(right), entry("a", [1, 0, 0, 0])) as catalog:
             assert found(catalog) == "a"
-            with catalog.view() as transaction:
-                assert transaction.one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == (True,)
+        assert front.encrypted > 0
         for wrong, says in (
             (right.replace("ours.crt", "other.crt"), "certificate verify failed"),
-            (right.replace("127.0.0.1", "localhost"), "localhost"),
+            (right.replace("@127.0.0.1", "@localhost"), "localhost"),
             (right.replace("ours.crt", "none.crt"), "none.crt"),
         ):
             with pytest.raises(CatalogUnavailable, match=says):
                 open_catalog(Address.parse(wrong))
+    finally:
+        front.close()
 
 
 def test_a_password_comes_by_the_environment_and_by_a_file(place, monkeypatch, tmp_path, postgres_url):
