@@ -95,7 +95,7 @@ def test_filters_hold_as_text_and_as_json(client):
     assert set(found(client, picture(RED), where="not sale")) == {"P1", "P2", "P4", "P5"}
 
 
-def test_the_dial_changes_the_score_as_its_weights_say(client):
+def test_the_slider_changes_the_score_as_its_weights_say(client):
     """Top half red, bottom blue: the tiny encoder's `deep` sees red, its `detail` purple."""
     pixels = np.zeros((80, 60, 3), np.uint8)
     pixels[:40], pixels[40:] = RED, BLUE
@@ -103,7 +103,9 @@ def test_the_dial_changes_the_score_as_its_weights_say(client):
     Image.fromarray(pixels).save(file, "PNG")
     assert found(client, file.getvalue(), detail="0", k="1") == ["P1"]
     assert found(client, file.getvalue(), detail="1", k="1") == ["P4"]
-    hits = {dial: search(client, file.getvalue(), detail=dial, k="5").json()["hits"] for dial in ("0", "0.25", "1")}
+    hits = {
+        slider: search(client, file.getvalue(), detail=slider, k="5").json()["hits"] for slider in ("0", "0.25", "1")
+    }
     for hit in hits["0.25"]:
         assert hit["score"] == pytest.approx(0.75 * hit["parts"]["deep"] + 0.25 * hit["parts"]["detail"], abs=1e-5)
 

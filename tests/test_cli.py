@@ -102,14 +102,14 @@ def test_search_finds_the_product_of_the_colour_and_prints_json(shop: Path, tabl
         assert found["encoder"] == Encoder.open().fingerprint
 
 
-def test_the_dial_changes_what_counts(shop: Path, table: Path) -> None:
+def test_the_slider_changes_what_counts(shop: Path, table: Path) -> None:
     photo = table.parent / "red-street.png"
     hit = {
-        dial: json.loads(osoroi("search", shop, photo, "--detail", dial, "-k", "1", "--json").stdout)["hits"][0]
-        for dial in ("0", "1")
+        slider: json.loads(osoroi("search", shop, photo, "--detail", slider, "-k", "1", "--json").stdout)["hits"][0]
+        for slider in ("0", "1")
     }
-    for dial, name in (("0", "deep"), ("1", "detail")):  # `kind` keeps its share; this shop has no categories
-        cosines, score = hit[dial]["parts"], hit[dial]["score"]
+    for slider, name in (("0", "deep"), ("1", "detail")):  # `kind` keeps its share; this shop has no categories
+        cosines, score = hit[slider]["parts"], hit[slider]["score"]
         share = (score - cosines[name]) / (cosines["kind"] - cosines[name])
         assert 0 < share < 0.48
 
@@ -189,10 +189,9 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
         (["search", "{shop}", "{photo}", "--like", "red"], 2, "and not both"),
         (["search", "{shop}", "--like", "red", "--box", "1,2,3,4"], 2, "--box is a garment in a PHOTO"),
         (["search", "{shop}", "--like", "nobody"], 1, "nobody"),
-        (["search", "{shop}", "--text", "red", "--offset", "1"], 2, "--text goes with PHOTO, --box, -k"),
-        (["search", "{shop}", "--text", "red", "--sort", "price"], 2, "--text goes with PHOTO, --box, -k"),
-        (["search", "{shop}", "{photo}", "--text", "red", "--kind", "top"], 2, "--text goes with PHOTO, --box, -k"),
-        (["search", "{shop}", "--text", "red", "--detail-box", "1,2,3,4"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "--text", "red", "--sort", "price"], 2, "--text goes without --garment, --sort"),
+        (["search", "{shop}", "--text", "red", "--kind", "top"], 2, "box and kind are of a garment in a photo"),
+        (["search", "{shop}", "--text", "red", "--detail-box", "1,2,3,4"], 2, "detail_box is a garment in the photo"),
         (
             ["search", "{shop}", "--text", "red", "--detail", "1"],
             2,
@@ -266,7 +265,7 @@ def test_embedded_queries_score_by_the_plain_inner_product(shop: Path, table: Pa
         assert float(query["vectors"][street] @ gallery["vectors"][rows[crop_id]]) == pytest.approx(score, abs=1e-5)
 
 
-def test_a_dial_for_shop_vectors_is_refused(table: Path, tmp_path: Path) -> None:
+def test_a_slider_for_shop_vectors_is_refused(table: Path, tmp_path: Path) -> None:
     result = osoroi("embed", f"table:{table}", tmp_path / "x.npz", "--side", "shop", "--detail", "1")
     assert result.exit_code == 2
     assert "--detail weighs queries" in result.stderr

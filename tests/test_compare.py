@@ -183,7 +183,7 @@ def test_evaluations_of_other_data_or_another_protocol_are_refused(other, what):
         system("seeds", "both", [one, other])
 
 
-def test_the_dial_is_a_systems_own_affair():
+def test_the_slider_is_a_systems_own_affair():
     one, other = (made({"both": [1, 2]}, protocol=Protocol(detail=detail)) for detail in (None, 0.7))
     compare.check_comparable(one, other)
 

@@ -93,7 +93,7 @@ def test_no_crops_give_no_rows(tmp_path):
     assert Encoder.open(tiny(tmp_path)).encode([]).shape == (0, 3)
 
 
-def test_weights_scale_the_parts_of_a_query_and_the_dial_replaces_one(tmp_path):
+def test_weights_scale_the_parts_of_a_query_and_the_slider_replaces_one(tmp_path):
     encoder = Encoder.open(tiny(tmp_path))
     vectors = np.array([[1, 2, 4]], np.float32)
     assert encoder.weigh(vectors).tolist() == [[0.25, 1.5, 3.0]]
@@ -128,12 +128,12 @@ def test_weights_that_fit_no_part_are_refused(tmp_path, weights):
 
 
 @pytest.mark.parametrize("detail", [-0.01, 1.01, float("nan")])
-def test_a_dial_outside_its_range_is_refused(tmp_path, detail):
+def test_a_slider_outside_its_range_is_refused(tmp_path, detail):
     with pytest.raises(BadRequest, match="is outside"):
         Encoder.open(tiny(tmp_path)).weigh(np.ones((1, 3), np.float32), detail)
 
 
-def test_an_encoder_of_one_part_has_no_dial(tmp_path):
+def test_an_encoder_of_one_part_has_no_slider(tmp_path):
     metadata = Metadata((Part("both", 3, 1.0),), VIEWS, "tiny", "nothing", "CC0-1.0", fingerprint="")
     encoder = Encoder(Encoder.open(tiny(tmp_path)).embedder, metadata)
     assert encoder.weigh(np.ones((1, 3), np.float32)).tolist() == [[1, 1, 1]]

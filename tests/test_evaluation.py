@@ -222,7 +222,7 @@ def test_a_query_is_answerable_while_one_of_its_products_is_in_the_gallery():
     assert (found.data.unanswerable, found.data.skipped, len(found.queries)) == (0, 0, 4)
 
 
-def test_the_dial_is_sampled_between_the_parts_alone():
+def test_the_slider_is_sampled_between_the_parts_alone():
     found = asked(small(), sample_detail=True)
     assert [arm.detail for arm in found.arms] == [None] * 3 + [step / 10 for step in range(11)]
     assert found.main == "both"
@@ -231,7 +231,7 @@ def test_the_dial_is_sampled_between_the_parts_alone():
     assert found.arm("detail=0.5").scores == found.arm("both").scores
 
 
-def test_the_dial_can_be_set():
+def test_the_slider_can_be_set():
     found = asked(small(), protocol=Protocol(detail=1.0))
     assert found.arm("both").scores == found.arm("detail").scores
 

@@ -133,7 +133,7 @@ def test_a_kind_that_is_given_is_taken_and_nobody_is_looked_for(encoder: Encoder
         encoder.encode_query([alone.photo], kinds=[{"top": 0.8, "hat": 0.4}])
 
 
-def test_the_dial_turns_shape_into_colour_and_leaves_the_kind_its_weight(encoder: Encoder) -> None:
+def test_the_slider_turns_shape_into_colour_and_leaves_the_kind_its_weight(encoder: Encoder) -> None:
     vector = np.ones((1, encoder.dim), np.float32)
     for detail in (0.0, 0.25, 1.0):
         scales = {name: float(vectors[0]) for name, vectors in _columns(encoder, encoder.weigh(vector, detail)).items()}

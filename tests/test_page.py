@@ -190,12 +190,12 @@ def test_a_finger_taps_a_box_and_a_phone_shows_everything_without_scrolling_side
 # -------------------------------------------------------------------- the controls
 
 
-def test_the_dial_goes_from_shape_to_colour_and_knows_the_encoders_own_weight(page):
+def test_the_slider_goes_from_shape_to_colour_and_knows_the_encoders_own_weight(page):
     choose(page, top_and_bottom(RED, BLUE))  # its upper half is red, its mean is purple
     expect(page.locator(".strip").nth(0).locator("img").first).to_have_attribute("alt", "More like Red skirt")
     expect(page.locator(".strip").nth(1).locator("img").first).to_have_attribute("alt", "More like Purple top")
     expect(page.locator("#own")).to_be_hidden()
-    page.locator("#dial").focus()
+    page.locator("#slider").focus()
     page.keyboard.press("Home")
     expect_first(page, "Red skirt")
     expect(page.locator("#own")).to_be_visible()
@@ -204,10 +204,10 @@ def test_the_dial_goes_from_shape_to_colour_and_knows_the_encoders_own_weight(pa
     assert "detail=1" in page.url
     page.click("#own")
     page.wait_for_url(lambda url: "detail" not in url)
-    assert page.locator("#dial").input_value() == "0.5"
+    assert page.locator("#slider").input_value() == "0.5"
     page.get_by_role("link", name="By shape").click()
     expect_first(page, "Red skirt")
-    assert page.locator("#dial").input_value() == "0"
+    assert page.locator("#slider").input_value() == "0"
 
 
 def test_filters_narrow_what_is_found_count_what_is_left_and_are_cleared(page):
@@ -255,7 +255,7 @@ def test_an_address_is_all_a_friend_needs(page, browser, address):
     expect_first(page, "Purple top")
     page.get_by_label("Tops").check()
     expect(page.locator(".grid .card")).to_have_count(2)
-    page.locator("#dial").focus()
+    page.locator("#slider").focus()
     page.keyboard.press("End")
     page.wait_for_url("**detail=1**")
     titles = page.locator(".grid .card h3").all_inner_texts()
@@ -263,7 +263,7 @@ def test_an_address_is_all_a_friend_needs(page, browser, address):
     friend.goto(page.url)
     assert friend.locator(".grid .card h3").all_inner_texts() == titles
     assert friend.get_by_label("トップス").is_checked()
-    assert friend.locator("#dial").input_value() == "1"
+    assert friend.locator("#slider").input_value() == "1"
     friend.context.close()
 
 
@@ -337,7 +337,7 @@ def test_another_language_keeps_the_photo_and_its_box(page):
         assert page.locator("#query-photo").get_attribute("src").startswith("data:image/jpeg")
         expect(page.locator("#box")).to_be_visible()
     page.keyboard.press("Tab")
-    page.locator("#dial").focus()
+    page.locator("#slider").focus()
     page.keyboard.press("Home")  # scripts go on with it
     expect(page.locator(".grid .card")).to_have_count(5)
 
@@ -375,7 +375,7 @@ def test_a_server_that_is_gone_is_said_and_asked_again(browser, tmp_path):
             choose(page, picture(RED, width=200, height=200))
             expect_first(page, "Red skirt")
             page.context.set_offline(True)
-            page.locator("#dial").focus()
+            page.locator("#slider").focus()
             page.keyboard.press("End")
             expect(page.get_by_role("alert")).to_contain_text("The shop does not answer")
             expect(page.locator(".grid .card")).to_have_count(5)  # the old results stay
@@ -409,7 +409,7 @@ def test_results_stay_dimmed_in_their_place_until_the_new_ones_are_there(page):
         route.continue_()
 
     page.route("**/results", later)
-    page.locator("#dial").focus()
+    page.locator("#slider").focus()
     page.keyboard.press("Home")
     expect(page.locator("#results")).to_have_attribute("aria-busy", "true")
     expect(page.locator(".grid .card")).to_have_count(5)
@@ -466,7 +466,7 @@ def test_the_page_speaks_the_readers_language(browser, address, language):
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_serious(browser, address, scheme, width):
     if not AXE.is_file():
-        pytest.skip("needs axe-core: npm install --no-save axe-core")
+        pytest.skip("needs the Python package axe-playwright-python")
     for page in opened(
         browser, address, color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
     ):

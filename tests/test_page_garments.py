@@ -259,7 +259,7 @@ def test_the_garments_of_a_photo_of_the_shop_are_found_when_somebody_asks(page, 
 
 def test_a_colour_of_the_palette_or_of_the_photo_is_wished_for_and_taken_back(page, catalog, expected):
     snapped(page)
-    page.locator("#dial").focus()
+    page.locator("#slider").focus()
     page.keyboard.press("End")  # colour alone
     page.wait_for_url(re.compile("detail=1"))
     trousers = expected[number_of(expected, "trousers") - 1][0]
@@ -293,7 +293,7 @@ def hexadecimal(code: str) -> list[int]:
 
 def test_a_second_photo_gives_its_pattern_and_a_box_on_it_says_of_what(page, expected):
     snapped(page)
-    page.locator("#dial").focus()
+    page.locator("#slider").focus()
     page.keyboard.press("End")
     second = picture(GREEN, BLUE, width=400, height=300)
     page.set_input_files("#detail-file", {"name": "b.png", "mimeType": "image/png", "buffer": second})
@@ -356,7 +356,7 @@ def test_garments_look_colour_and_pattern_work_without_scripts(browser, address,
         expect_first(page, "Blue top")
         page.get_by_role("button", name="日本語").click()
         expect(page.locator("html")).to_have_attribute("lang", "ja")
-        expect_first(page, "Blue top")  # photo, garment, second photo and dial came along
+        expect_first(page, "Blue top")  # photo, garment, second photo and slider came along
         page.locator("button[name=to_garment][value=photo]").click()
         assert chosen(page) == []
 
@@ -403,7 +403,7 @@ def test_show_more_is_the_pages_of_the_api_in_a_row(browser, tmp_path):
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_serious_among_garments(browser, address, scheme, width):
     if not AXE.is_file():
-        pytest.skip("needs axe-core: npm install --no-save axe-core")
+        pytest.skip("needs the Python package axe-playwright-python")
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "bypass_csp": True}
     for page in opened(browser, address, **options):
         snapped(page)

@@ -70,7 +70,7 @@ def test_the_exporters_layouts_are_read(tmp_path, name, external):
     assert made.encoder.metadata.backbone["file"] == LAYOUTS[name]
 
 
-def test_detail_is_that_of_our_own_encoder_and_the_dial_works(tmp_path):
+def test_detail_is_that_of_our_own_encoder_and_the_slider_works(tmp_path):
     squashed(tmp_path / "in")
     save(Tokens().model(), tmp_path / "in" / "model.onnx")
     encoder = make(tmp_path / "in", tmp_path / "out.onnx").encoder

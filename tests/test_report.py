@@ -45,7 +45,7 @@ class Elements(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def made(arms: dict[str, list[float]], *, dataset="test:none", data="d", dial=False) -> Evaluation:
+def made(arms: dict[str, list[float]], *, dataset="test:none", data="d", slider=False) -> Evaluation:
     """Queries 0 to 5 of categories bags and <tops>; the right product of query i is p<i>, at these ranks."""
     listed = []
     for name, ranks in arms.items():
@@ -202,7 +202,7 @@ def test_evaluations_of_other_data_are_not_put_on_one_page(tmp_path):
         page(tmp_path, ("a", made(ARMS)), ("b", made(ARMS, data="x")))
 
 
-def test_the_dial_is_drawn_where_it_was_sampled(tmp_path):
+def test_the_slider_is_drawn_where_it_was_sampled(tmp_path):
     steps = {f"detail={step / 10:.1f}": [1 + step] * 6 for step in range(11)}
     assert "over the detail weight" in page(tmp_path, ("one", made(ARMS | steps)))
     assert "over the detail weight" not in page(tmp_path)

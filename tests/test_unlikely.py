@@ -78,7 +78,7 @@ def test_the_page_says_so_above_the_nearest_and_takes_it_back(
             assert above is not None
             assert card is not None
             assert above["y"] + above["height"] <= card["y"]
-            page.locator("#dial").focus()
+            page.locator("#slider").focus()
             page.keyboard.press("End")
             expect(note).to_have_count(0)  # nothing was fitted for another weight
             page.locator("#own").click()

@@ -36,7 +36,7 @@ class Real:
             return cls(shop, file["street"], parts, weights, str(file["fingerprint"]))
 
     def weigh(self, vectors: np.ndarray, detail: float | None) -> np.ndarray:
-        """Queries, by the encoder's weights or the dial's."""
+        """Queries, by the encoder's weights or the slider's."""
         weights = self.weights if detail is None else (1 - detail, detail)
         return np.ascontiguousarray(vectors * np.repeat(weights, self.parts), np.float32)
 

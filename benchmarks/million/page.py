@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.million.plot import ALL, Row, cell, dials, plot, rows_of, table
+from benchmarks.million.plot import ALL, Row, cell, plot, rows_of, sliders, table
 from benchmarks.million.questions import KINDS, SHARES
 
 MARK = "<!-- figures: written by benchmarks.million.page -->"
@@ -35,7 +35,7 @@ def every(results: Row, field: str, **which: Any) -> list[float]:
 
 def asked(results: Row, catalog: Row | None) -> str:
     """What was asked, and what was found, line by line."""
-    recalls = [cell(rows_of(results, dial=dial), SCAN, "none", ALL, "recall") or 0.0 for dial in (0.0, "own", 1.0)]
+    recalls = [cell(rows_of(results, slider=at), SCAN, "none", ALL, "recall") or 0.0 for at in (0.0, "own", 1.0)]
     scan, exact = (cell(rows_of(results), system, "none", ALL, "cpu_ms") or 0.0 for system in (SCAN, EXACT))
     built = {name: value for row in results["builds"] if row["system"] == SCAN for name, value in row.items()}
     later = every(results, "recall", replaced=True)
@@ -44,7 +44,7 @@ def asked(results: Row, catalog: Row | None) -> str:
         f"{built['learn_and_write_s']:.0f} s; {built['fresh_open_s']:.2f} s; {built['beyond_map_bytes'] / 1e6:.0f} MB"
     )
     lines = [
-        ("recall@10 at dial 0, the encoder's weights, 1", "≥ .998", ", ".join(f"{one:.4f}" for one in recalls)),
+        ("recall@10 at slider 0, the encoder's weights, 1", "≥ .998", ", ".join(f"{one:.4f}" for one in recalls)),
         ("recall@10 under every filter, at least", "≥ .99", f"{min(every(results, 'recall')):.4f}"),
         ("CPU of a query, no filter, one thread", "≤ 3 ms", f"{scan:.2f} ms"),
         ("the exact scan in the same run costs", "≥ 12 times that", f"{exact:.1f} ms, {exact / scan:.1f} times"),
@@ -82,7 +82,7 @@ def vectors(results: Row, path: Path, beside: Path) -> str:
     """The section of one run; draws its plot."""
     plot(results, beside / f"{path.stem}.svg")
     title = f"## {results['vectors']:,} vectors\n\n{machine(results)}\n\n![Recall and time]({path.stem}.svg)"
-    parts = [title, dials(results), builds(results)]
+    parts = [title, sliders(results), builds(results)]
     parts += [f"{name}\n\n{table(results, field, form, **which)}" for name, field, form, which in TABLES]
     return "\n\n".join(parts)
 

@@ -11,9 +11,11 @@ ALL = 1.0
 TITLES = {"independent": "does not care", "along": "goes along with the query", "against": "goes against it"}
 
 
-def rows_of(results: Row, *, replaced: bool = False, threads: int = 1, dial: float | str = "own") -> list[Row]:
+def rows_of(results: Row, *, replaced: bool = False, threads: int = 1, slider: float | str = "own") -> list[Row]:
     return [
-        row for row in results["rows"] if (row["replaced"], row["threads"], row["dial"]) == (replaced, threads, dial)
+        row
+        for row in results["rows"]
+        if (row["replaced"], row["threads"], row["slider"]) == (replaced, threads, slider)
     ]
 
 
@@ -41,11 +43,11 @@ def table(results: Row, field: str, form: str, *, replaced: bool = False, thread
     return "\n".join(lines)
 
 
-def dials(results: Row) -> str:
+def sliders(results: Row) -> str:
     """Markdown: recall without a filter at every weighting."""
-    lines = ["| no filter | dial 0 | the encoder's weights | dial 1 |", "|---|---:|---:|---:|"]
+    lines = ["| no filter | slider 0 | the encoder's weights | slider 1 |", "|---|---:|---:|---:|"]
     for system in systems(results):
-        found = [cell(rows_of(results, dial=dial), system, "none", ALL, "recall") for dial in (0.0, "own", 1.0)]
+        found = [cell(rows_of(results, slider=slider), system, "none", ALL, "recall") for slider in (0.0, "own", 1.0)]
         lines.append(f"| {system} | " + " | ".join("" if one is None else f"{one:.4f}" for one in found) + " |")
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ K = 10
 GROUPS = 4
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
 KINDS = ("independent", "along", "against")
-DIALS = (0.0, None, 1.0)
+SLIDERS = (0.0, None, 1.0)
 BLOCK = 20_000
 
 Columns = dict[str, np.ndarray]

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from benchmarks.million import memory
 from benchmarks.million.multiply import Real
-from benchmarks.million.questions import DIALS, GROUPS, K, arms
+from benchmarks.million.questions import GROUPS, SLIDERS, K, arms
 from benchmarks.million.systems import System, cpu_s
 from benchmarks.million.systems.databases import Pgvector, SqliteVec
 from benchmarks.million.systems.graphs import FaissHnsw, Hnswlib, Usearch
@@ -56,11 +56,11 @@ def ask_all(ask: Callable[[int], np.ndarray], count: int, threads: int) -> tuple
 
 
 def measure(
-    system: System, world: World, dial: float | None, arm: tuple[str, float], least: np.ndarray, *, threads: int
+    system: System, world: World, slider: float | None, arm: tuple[str, float], least: np.ndarray, *, threads: int
 ) -> dict[str, Any]:
     """One row of the results."""
     kind, share = arm
-    queries, groups = world.weighed(dial), world.queries.groups
+    queries, groups = world.weighed(slider), world.queries.groups
     filters = [None] * GROUPS if kind == "none" else list(world.queries.filters(kind, share))
     masks = [world.alive if one is None else world.alive & one.mask(world.columns) for one in filters]
     ready = [system.ready(one, mask) for one, mask in zip(filters, masks, strict=True)]
@@ -77,7 +77,7 @@ def measure(
     return {
         "system": system.name,
         "vectors": world.count,
-        "dial": "own" if dial is None else dial,
+        "slider": "own" if slider is None else slider,
         "filter": kind,
         "share": share,
         "threads": threads,
@@ -101,12 +101,12 @@ def rounds(
 ) -> None:
     """Every arm at the encoder's own weights; without a filter (a small scan: with all of them) at the others too."""
     wide = system.name == "osoroi scan" and world.count <= 200_000
-    for dial in (dial for dial in DIALS if dial in truth):
+    for slider in (slider for slider in SLIDERS if slider in truth):
         for arm in arms():
-            if dial is not None and arm[0] != "none" and not wide:
+            if slider is not None and arm[0] != "none" and not wide:
                 continue
-            for threads in (1, 2) if system.threads and dial is None and len(truth) > 1 else (1,):
-                keep(measure(system, world, dial, arm, truth[dial][arm], threads=threads))
+            for threads in (1, 2) if system.threads and slider is None and len(truth) > 1 else (1,):
+                keep(measure(system, world, slider, arm, truth[slider][arm], threads=threads))
 
 
 def command(module: str) -> str:
@@ -166,7 +166,7 @@ class Results:
 
 def compare(system: System, world: World, results: Results, *, replacing: bool) -> None:
     """Build a system and ask it everything; then, where asked, replace half of the rows and ask again."""
-    truth = {dial: world.least(dial, replaced=False) for dial in DIALS}
+    truth = {slider: world.least(slider, replaced=False) for slider in SLIDERS}
     start, cpu = time.perf_counter(), cpu_s()
     system.build(world.vectors[: world.count], {at: column[: world.count] for at, column in world.columns.items()})
     built = {"system": system.name, "wall_s": time.perf_counter() - start, "cpu_s": cpu_s() - cpu}

@@ -50,14 +50,14 @@ class World:
         self.alive[new], self.alive[gone] = True, False
         return gone, new
 
-    def weighed(self, dial: float | None) -> np.ndarray:
-        return self.real.weigh(self.queries.vectors, dial)
+    def weighed(self, slider: float | None) -> np.ndarray:
+        return self.real.weigh(self.queries.vectors, slider)
 
-    def least(self, dial: float | None, *, replaced: bool) -> Truth:
+    def least(self, slider: float | None, *, replaced: bool) -> Truth:
         """What is right, by comparing with everything; minutes at a million, so it is kept."""
-        path = self._stem.with_suffix(f".least.{len(self.queries.vectors)}.{dial}.{replaced}.npy")
+        path = self._stem.with_suffix(f".least.{len(self.queries.vectors)}.{slider}.{replaced}.npy")
         if not path.exists():
-            found = least_scores(self.vectors, self.alive, self.columns, self.queries, self.weighed(dial))
+            found = least_scores(self.vectors, self.alive, self.columns, self.queries, self.weighed(slider))
             np.save(path, np.stack([found[arm] for arm in arms()]))
         return dict(zip(arms(), np.load(path), strict=True))
 

@@ -6,6 +6,7 @@ What each needs is imported only where such a catalog is opened.
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -89,6 +90,15 @@ def open_or_create(place: Place, encoder: EncoderFacts, *, settings: Settings = 
 def encoder_of(catalog: "StoredCatalog", given: str | os.PathLike[str] | None = None, *, threads: int = 1) -> Encoder:
     """The encoder that was named, else the one that an open catalog keeps, else the one that ships."""
     return Encoder.open(given if given is not None else stored_encoder(catalog), threads=threads)
+
+
+def open_encoder(place: Place, given: str | os.PathLike[str] | None = None, *, threads: int = 1) -> Encoder:
+    """The encoder of a catalog that is not open here, or of one that is to be made."""
+    if given is not None or not is_catalog(place):
+        return Encoder.open(given, threads=threads)
+    plain = place if isinstance(place, Path) else replace(place, search="scan")
+    with open_catalog(plain, readonly=True) as catalog:
+        return encoder_of(catalog, threads=threads)
 
 
 def stored_encoder(catalog: "StoredCatalog") -> Path | None:

@@ -27,10 +27,15 @@ def command(catalog: Place, encoder: Path | None, threads: int, drop: bool, as_j
     osoroi reencode shop --encoder better.onnx
     """
     model = Encoder.open(encoder, threads=threads)
+
+    def keep() -> None:
+        with open_catalog(catalog) as products:
+            store_encoder(products, encoder)
+
     with progress.counting("crops") as show:
-        moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
-    with open_catalog(catalog) as products:
-        store_encoder(products, encoder)
+        moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show, on_switch=keep)
+    if not moved.switched:
+        keep()
     for dropped in moved.dropped:
         text.warn(f"dropped: crop {dropped.crop_id} of product {dropped.product_id}: {dropped.reason}")
     if as_json:

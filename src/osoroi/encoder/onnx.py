@@ -129,7 +129,7 @@ class Encoder:
 
     @property
     def own_detail(self) -> float | None:
-        """Where the dial between shape (0) and colour (1) stands by itself; None where there is nothing to turn."""
+        """Where the slider between shape (0) and colour (1) stands by itself; None where there is nothing to turn."""
         turned = {part.name: part.weight for part in self.parts if not (self.has_kind and part.name == KIND)}
         total = sum(turned.values())
         return turned[DETAIL] / total if DETAIL in turned and len(turned) > 1 and total else None

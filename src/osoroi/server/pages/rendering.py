@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from osoroi.errors import BadPhoto, Busy, NoKey, NotFound, OsoroiError, TooLarge, TooMuch
 from osoroi.records import Hit, Product
 from osoroi.search import is_unlikely
+from osoroi.server.api.photos import has_saliency
 from osoroi.server.api.routes import shortened
 from osoroi.server.limits import RETRY_S
 from osoroi.server.pages import view_model
@@ -23,6 +24,7 @@ from osoroi.server.pages.i18n import words as words_of
 from osoroi.server.pages.outfit import Mark
 from osoroi.server.pages.url_state import MORE, UrlState, from_pairs, number
 from osoroi.server.service import Service, Strips
+from osoroi.wishes import TEXT_LENGTH
 
 EXAMPLES = 12
 """Products to begin with on the first page."""
@@ -48,7 +50,7 @@ class DetailPhoto(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """The first hits under one setting of the dial, and the address of that setting."""
+    """The first hits under one setting of the slider, and the address of that setting."""
 
     name: str
     address: str
@@ -89,7 +91,7 @@ class Pages:
 
     @property
     def own_detail(self) -> float | None:
-        """The encoder's own weight of colour and pattern, or None where it has no dial."""
+        """The encoder's own weight of colour and pattern, or None where it has no slider."""
         return self.service.encoder.own_detail
 
     @property
@@ -97,7 +99,7 @@ class Pages:
         """Whether the encoder has a foreground head."""
         fingerprint = self.service.encoder.fingerprint
         if self._saliency[0] != fingerprint:
-            self._saliency = (fingerprint, self.service.has_saliency)
+            self._saliency = (fingerprint, has_saliency(self.service.encoder))
         return self._saliency[1]
 
     async def state(self, pairs: Iterable[tuple[str, str]]) -> UrlState:
@@ -115,6 +117,7 @@ class Pages:
             "root": self.service.settings.root_path,
             "pages": self,
             "default_k": UrlState.k,
+            "text_length": TEXT_LENGTH,
             "number": number,
             "query": None,
             "problem": None,
@@ -123,6 +126,7 @@ class Pages:
             "palette": [],
             "sections": [],
             "new": False,
+            "understood": [],
             "detail_photo": None,
             "known": "",
         }
@@ -147,10 +151,10 @@ class Pages:
         rows: tuple[Sequence[Hit], ...] = tuple(strips) if strips else ()
         stored = self.service.catalog.get_many({hit.product_id for hit in chain(hits, *rows)})
         made = [view_model.cards(row, stored, state, words, lang) for row in rows]
-        dials = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
+        sliders = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
         return Results(
             cards=view_model.cards(hits, stored, state, words, lang),
-            strips=[Strip(name, state.address(detail=dial), row) for name, dial, row in dials],
+            strips=[Strip(name, state.address(detail=slider), row) for name, slider, row in sliders],
             more=None if row else self._more(hits, state),
             filters=view_model.filters(self.counts.of(state), state, words, lang),
             mark=mark,

@@ -12,7 +12,7 @@ import { Wishes } from "./wishes.js";
 
 const find = (selector, within = document) => within.querySelector(selector);
 const form = find("#search");
-const dial = find("#dial");
+const slider = find("#slider");
 const says = find("#box-says");
 
 const WHOLE = "photo"; // garment=photo: search with the whole photo
@@ -26,7 +26,7 @@ const editor = new BoxEditor(find("#stage"), find("#box"), { onInput: () => sear
 const garments = new Garments(find("#stage"), find("#garments"));
 const filters = new Filters(form);
 const stage = new Stage(find("#stage"), find("#query-photo"), { fades: () => Boolean(form.elements.saliency?.checked) });
-const state = new State(form, { dial, editor, garments, filters });
+const state = new State(form, { slider, editor, garments, filters });
 const { hidden } = state;
 const wishes = find("#wishes")
   ? new Wishes(find("#wishes"), { color: hidden.detail_from, box: hidden.detail_box, onChange: () => refresh({ push: true }) })
@@ -59,6 +59,7 @@ function remember(push) {
   if (push && to + step.key + step.second !== before) history.pushState(step, "", to);
   else history.replaceState(step, "", to);
   document.body.dataset.view = state.searching ? "search" : "start";
+  document.body.dataset.by = state.byPhoto ? "photo" : "words";
 }
 
 function searchSoon(milliseconds) {
@@ -69,7 +70,8 @@ function searchSoon(milliseconds) {
 
 /** Everything that follows from the state without searching. */
 function updateControls() {
-  if (dial) find("#own").hidden = state.isOwn;
+  if (slider) find("#own").hidden = state.isOwn;
+  find("#another").textContent = find("#another").dataset[state.byPhoto ? "other" : "first"];
   find("#whole").hidden = !editor.value;
   find("#draw").hidden = Boolean(editor.value);
   find("#whole-look").hidden = garments.count < 2;
@@ -158,6 +160,7 @@ async function take(file) {
   const box = again ? boxOfAddress() : null;
   forget();
   if (!again) wishes?.restore("", "", null);
+  if (!again && new URLSearchParams(location.search).has("text")) hidden.text.value = ""; // words of the query before
   if (again) {
     const query = new URLSearchParams(location.search);
     hidden.garment.value = query.get("garment") ?? "";
@@ -183,7 +186,7 @@ function searchLike(product) {
   state.photo = null;
   forget();
   hidden.product.value = product;
-  hidden.look.value = "";
+  hidden.look.value = hidden.text.value = "";
   wishes?.restore("", "", null);
   editor.photo(0, 0);
   stage.empty();
@@ -229,10 +232,10 @@ function restore(query, step) {
   state.photo = photos.get(step?.key) ?? null;
   stage.shown = null;
   forget();
-  for (const name of ["product", "crop", "garment", "look"]) hidden[name].value = query.get(name) ?? "";
+  for (const name of ["product", "crop", "text", "garment", "look"]) hidden[name].value = query.get(name) ?? "";
   hidden.k.value = query.get("k") ?? hidden.k.dataset.default;
   wishes?.restore(query.get("detail_from") ?? "", query.get("detail_box"), seconds.get(step?.second));
-  if (dial) dial.value = query.get("detail") ?? dial.dataset.own;
+  if (slider) slider.value = query.get("detail") ?? slider.dataset.own;
   filters.restore(query);
   editor.photo(state.photo?.width ?? 0, state.photo?.height ?? 0);
   if (state.photo) {
@@ -253,13 +256,13 @@ function clicked(event) {
   }
   const link = event.target.closest("a, button");
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-  const { product, dial: to, more, clear, garment } = link.dataset;
+  const { product, slider: to, more, clear, garment } = link.dataset;
   const ours = [product, to, more, clear, garment].some((value) => value !== undefined) || link.id === "clear";
   if (!ours) return;
   event.preventDefault();
   if (garment !== undefined) choose(Number(garment));
   else if (product !== undefined) searchLike(product);
-  else if (to !== undefined) turn(to === "" ? dial.dataset.own : to);
+  else if (to !== undefined) turn(to === "" ? slider.dataset.own : to);
   else if (more !== undefined) {
     hidden.k.value = more;
     refresh({ push: true });
@@ -280,7 +283,7 @@ function speak(language) {
 }
 
 function turn(to) {
-  dial.value = to;
+  slider.value = to;
   refresh({ push: true });
 }
 
@@ -290,6 +293,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   refresh({ push: true });
 });
+hidden.text.addEventListener("search", () => hidden.text.value || refresh({ push: true })); // emptied by its own button
 find("#another").addEventListener("click", () => find("#file").click());
 find("#draw").addEventListener("click", () => editor.place());
 find("#whole-look").addEventListener("click", showLook);
@@ -303,11 +307,11 @@ const whole = () => {
 };
 find("#whole").addEventListener("click", whole);
 find("#stage").addEventListener("boxgone", () => find("#draw").focus());
-dial?.addEventListener("input", () => searchSoon(120));
-dial?.addEventListener("change", () => refresh({ push: true }));
+slider?.addEventListener("input", () => searchSoon(120));
+slider?.addEventListener("change", () => refresh({ push: true }));
 find("#own")?.addEventListener("click", () => {
-  turn(dial.dataset.own);
-  dial.focus();
+  turn(slider.dataset.own);
+  slider.focus();
 });
 form.addEventListener("change", ({ target }) => {
   if (target.closest("#filters") || target.name === "saliency") refresh({ push: true });
@@ -316,9 +320,9 @@ document.addEventListener("click", clicked);
 onPhoto(form, take);
 addEventListener("popstate", (event) => restore(new URLSearchParams(location.search), event.state));
 
-if (matchMedia("(max-width: 899px)").matches) {
-  for (const part of [find("#adjust"), find("#filters")]) if (part) part.open = false; // the products are what people came for
-}
+const small = matchMedia("(max-width: 899px)").matches; // the products are what people came for
+if (find("#filters")) find("#filters").open = !small;
+if (find("#adjust")) find("#adjust").open = !small && !matchMedia("(max-height: 800px)").matches; // filters stay in view
 if (Number(stage.dataset.width)) {
   stage.shown = { ...stage.image.dataset };
   editor.photo(Number(stage.dataset.width), Number(stage.dataset.height));

@@ -1,16 +1,16 @@
 // What a search is made of: the fields of the form, the box, the filters, the wishes and the photo, as an address and as a body.
 
 const root = document.documentElement.dataset.root ?? ""; // the path that a proxy puts before every address
-const NAMES = ["product", "crop", "box", "garment", "look", "k", "lang", "known", "detail_from", "detail_box"];
+const NAMES = ["product", "crop", "text", "box", "garment", "look", "k", "lang", "known", "detail_from", "detail_box"];
 
 export class State {
   photo = null; // {blob, url, width, height, key} of one's own; photos live in this page and nowhere else
   wishes = null;
 
-  constructor(form, { dial, editor, garments, filters }) {
+  constructor(form, { slider, editor, garments, filters }) {
     this.hidden = Object.fromEntries(NAMES.map((name) => [name, form.elements[name]]));
     this.hidden.box.disabled = false;
-    Object.assign(this, { dial, editor, garments, filters });
+    Object.assign(this, { slider, editor, garments, filters });
   }
 
   /** Whether every garment is searched with. */
@@ -31,11 +31,20 @@ export class State {
 
   /** Whether the weights are the encoder's own. */
   get isOwn() {
-    return Math.abs(this.dial.value - this.dial.dataset.own) < 0.005;
+    return Math.abs(this.slider.value - this.slider.dataset.own) < 0.005;
+  }
+
+  /** Whether a photo is searched with: one's own or one of the shop. */
+  get byPhoto() {
+    return Boolean(this.photo || this.hidden.product.value || this.hidden.crop.value);
+  }
+
+  get text() {
+    return this.hidden.text.value.trim();
   }
 
   get searching() {
-    return Boolean(this.photo || this.hidden.product.value || this.hidden.crop.value);
+    return this.byPhoto || Boolean(this.text);
   }
 
   pairs() {
@@ -46,11 +55,12 @@ export class State {
       put("product", hidden.product.value);
       put("crop", hidden.crop.value);
     }
+    put("text", this.text);
     if (number !== 1 || moved || !photo) put("garment", hidden.garment.value);
     put("look", hidden.look.value);
     if (moved || !number) put("box", editor.value?.join(","));
     for (const [name, value] of this.wishes?.pairs ?? []) put(name, value);
-    if (this.dial && !this.isOwn) put("detail", String(Number(this.dial.value)));
+    if (this.slider && !this.isOwn) put("detail", String(Number(this.slider.value)));
     fields.push(...this.filters.pairs());
     if (hidden.k.value !== hidden.k.dataset.default) put("k", hidden.k.value);
     put("lang", hidden.lang.value);

@@ -1,6 +1,6 @@
-"""What the detail dial does: of the first 5 products, how many have the colour, and how many the type, of what asked.
+"""What the detail slider does: of the first 5 products, how many have the colour, and how many the type, of what asked.
 
-    python benchmarks/dial.py [--encoder FILE] [--all | --composed] [--json FILE]
+    python benchmarks/slider.py [--encoder FILE] [--all | --composed] [--json FILE]
 
 Every H&M top asks by its product photo (``--composed``: by a street photo composed from it) among all others, itself
 left out and nothing else: its own design in other colours stands there too. Colour is the shop's ``colour_master``,
@@ -48,7 +48,7 @@ class Tops(NamedTuple):
 class Point(NamedTuple):
     """Shares of the first products that have the colour and the type of what asked, with their intervals."""
 
-    dial: float | None
+    slider: float | None
     colour: bootstrap.Interval
     kind: bootstrap.Interval
 
@@ -94,7 +94,7 @@ def share(names: np.ndarray, best: np.ndarray) -> Float64[np.ndarray, "q"]:
 
 
 def measure(encoder: Encoder, composed: bool, every: bool = False) -> tuple[list[Point], bootstrap.Interval, int]:
-    """A point for each step of the dial and for the encoder's own weights, last; and what the dial adds in colour."""
+    """A point for each step and for the encoder's own weights, last; and what the slider adds in colour."""
     given = tops(encoder, composed, recipe="hm_all" if every else "hm")
     colour, kind = given.attribute("color" if every else "colour_master"), given.attribute("kind")
     if every:
@@ -102,12 +102,13 @@ def measure(encoder: Encoder, composed: bool, every: bool = False) -> tuple[list
     asks = ~np.isin(colour, NAMELESS) & (kind != "")
     designs = np.unique([product.design_id or product.product_id for product in given.products], return_inverse=True)[1]
     shares = []
-    dials: list[float | None] = [*(step / STEPS for step in range(STEPS + 1)), None]
-    for dial in dials:
-        best = first(encoder.weigh(given.asking, dial) @ given.found.T)
+    sliders: list[float | None] = [*(step / STEPS for step in range(STEPS + 1)), None]
+    for slider in sliders:
+        best = first(encoder.weigh(given.asking, slider) @ given.found.T)
         shares.append(np.stack([share(colour, best)[asks], share(kind, best)[asks]], axis=1))
     points = [
-        Point(dial, *bootstrap.bootstrap_means(each, designs[asks])) for dial, each in zip(dials, shares, strict=True)
+        Point(slider, *bootstrap.bootstrap_means(each, designs[asks]))
+        for slider, each in zip(sliders, shares, strict=True)
     ]
     gain = bootstrap.bootstrap_means((shares[STEPS] - shares[0])[:, :1], designs[asks], span=(-1.0, 1.0))[0]
     return points, gain, int(asks.sum())
@@ -126,9 +127,9 @@ def main() -> None:
     what = "products" if arguments.all else "tops"
     by = "composed street" if arguments.composed else "product"
     print(f"{asked:,} {what} ask by a {by} photo; encoder {encoder.fingerprint[:12]}")
-    print("dial  same colour         same type")
+    print("slider  same colour         same type")
     for point in points:
-        name = "own " if point.dial is None else f"{point.dial:.1f} "
+        name = "own " if point.slider is None else f"{point.slider:.1f} "
         print(name, *(f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in (point.colour, point.kind)))
     kept = points[STEPS].kind.mean / points[0].kind.mean
     print(f"0 to 1: {100 * gain.mean:+.1f} points of colour [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}], "
@@ -141,7 +142,7 @@ def main() -> None:
             "encoder": encoder.fingerprint,
             "asked": asked,
             "composed": arguments.composed,
-            "points": [[point.dial, list(point.colour), list(point.kind)] for point in points],
+            "points": [[point.slider, list(point.colour), list(point.kind)] for point in points],
             "colour gained": list(gain),
             "type kept": kept,
         }
