@@ -172,7 +172,9 @@ async def _put(service: Service, content: bytes, answer: dict[str, Any]) -> None
     line = await _parsed(service, schemas.ProductLine, content, answer)
     product = product_of(line.product_id, line)
     if line.photos is None:
-        await service.put_metadata(product)
+        from osoroi.server import writing  # searches need none of it
+
+        await service.current(lambda: writing.put_metadata(service, product))
         return
     if not 1 <= len(line.photos) <= service.settings.photos:
         raise BadRequest(f"a product has 1 to {service.settings.photos} photos", hint="leave photos out to keep them")
