@@ -158,7 +158,8 @@ class _Search:
 
     def _matching(self, condition: Condition, without: Sequence[str], *, graph: bool) -> tuple[str, tuple[Any, ...]]:
         """Which crops may be found. An array keeps the order of a walk, where a join would sort everything."""
-        parts, values = ["TRUE"], []
+        parts = ["TRUE"]
+        values: list[Any] = []
         if condition is not None:
             text, of_filter = condition
             keys = f"SELECT product FROM products WHERE {text}"  # noqa: S608 (values are parameters)
