@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from osoroi.catalog import filters
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.memory.rwlock import ReadWriteLock
-from osoroi.catalog.protocol import Entry, Facet, Neighbor, SearchSource, StoredProduct
+from osoroi.catalog.protocol import CatalogFiles, Entry, Facet, Neighbor, SearchSource, StoredProduct
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import Settings
@@ -75,7 +75,7 @@ class CatalogWriter(Protocol):
     def remove_product(self, transaction: ReadTransaction, product_id: str, touched: "Touched") -> None: ...
 
 
-class StoredCatalog:
+class StoredCatalog(CatalogFiles):
     """The half of a catalog that its database does not change; see ``osoroi.catalog.Storage``.
 
     It belongs to the encoder it was opened with: once ``reencode`` has switched to another, every call raises
@@ -142,14 +142,6 @@ class StoredCatalog:
 
     def remove_empty(self) -> bool:
         """Remove the catalog where it holds no product; whether it is gone."""
-        raise NotImplementedError
-
-    def store_file(self, name: str, source: Path | None) -> None:
-        """Keep a copy of a file with the catalog under a name, in place of an earlier one; None removes that."""
-        raise NotImplementedError
-
-    def fetch_file(self, name: str) -> Path | None:
-        """The file that is kept under a name, as a file on this machine; None where there is none."""
         raise NotImplementedError
 
     # ---------------------------------------------------------------- writing
