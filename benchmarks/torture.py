@@ -44,6 +44,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.opening import is_catalog, open_catalog
 from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.index import ScanSettings
 
 STEPS = 30
@@ -66,15 +67,15 @@ def write(
 ) -> None:
     """A writer's life: steps, each announced before and acknowledged after. ``hear`` waits for the other process."""
     encoder = Seeded(model.encoder)
-    catalog = LocalCatalog.open_or_create(folder, encoder, settings=model.settings)
+    catalog: StoredCatalog = LocalCatalog.open_or_create(folder, encoder, settings=model.settings)
     for _ in range(STEPS):
         step = plan(model, rng)
         if step["do"] in REQUESTS:
-            catalog.settle()
+            catalog.compactor.wait()
         say(json.dumps(step))
         if step["do"] in REQUESTS:
             step = hear()
-        catalog = do(catalog, step, model)
+        catalog = do(catalog, folder, step, model)
         say("done")
         model = model.after(step)
     catalog.close()

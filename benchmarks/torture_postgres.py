@@ -30,16 +30,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psycopg
 from torture import KINDS, LINES, kill_at, searches, state
-from torture_steps import DIM, Model, Seeded, entry_of, product_of
+from torture_steps import Model, Seeded, change, do, product_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog.address import Address
-from osoroi.catalog.maintenance import reencode
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.opening import is_catalog, open_catalog, open_or_create
+from osoroi.catalog.opening import is_catalog, open_or_create
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.errors import BadCatalog
 from postgres import Server, drop, running, schema_of
@@ -49,6 +47,8 @@ TIME_S = 1.5
 """A writer, the server or connections are hit within so many seconds of its beginning."""
 OFTEN = {"put": 6, "replace": 3, "remove": 3, "patch": 3, "compact": 1, "search": 2, "reencode": 1}
 HITS = ("writer", "line", "server", "connections")
+SETTLE_S = 600
+"""Seconds that the server may take to notice that its clients are gone, on a machine that does much else."""
 ROUNDS = 25
 """Rounds of one catalog."""
 
@@ -62,33 +62,7 @@ def plan(model: Model, rng: random.Random, prefix: str, *, alone: bool) -> dict[
     if kind == "put" or not held:
         names = dict.fromkeys(f"{prefix}{rng.randrange(30):02}" for _ in range(rng.randint(1, 4)))
         return {"do": "put", "products": [product_of(name, rng) for name in names]}
-    if kind == "replace":
-        return {"do": "put", "products": [product_of(rng.choice(held), rng)]}
-    if kind == "remove":
-        return {"do": "remove", "ids": rng.sample(held, min(len(held), rng.randint(1, 3)))}
-    return {"do": "patch", "id": rng.choice(held), "price": float(rng.randrange(100))}
-
-
-def do(catalog: StoredCatalog, step: dict[str, Any], model: Model, address: Address) -> StoredCatalog:
-    """Take a step; a move to another encoder gives the catalog opened anew."""
-    match step["do"]:
-        case "put":
-            entries = [entry_of(one, model.encoder) for one in step["products"]]
-            catalog.put(entries, fingerprint=Seeded(model.encoder).fingerprint)
-        case "patch":
-            catalog.patch(step["id"], {"price": step["price"], "attributes.cheap": step["price"] < 50})
-        case "remove":
-            catalog.remove(step["ids"])
-        case "compact":
-            catalog.compact()
-        case "search":
-            catalog.nearest(np.ones((1, DIM), np.float32), 5, where="price < 50")
-        case "reencode":
-            catalog.close()
-            encoder = Seeded(step["encoder"])
-            reencode.reencode(address, encoder, threads=1, crops_per_commit=4, settings=model.settings)
-            return open_catalog(address, settings=model.settings)
-    return catalog
+    return change(kind, held, rng)
 
 
 @dataclass
@@ -138,7 +112,7 @@ def write(address: Address, model: Model, rng: random.Random, prefix: str, pipe:
         for _ in range(STEPS):
             step = plan(model, rng, prefix, alone=alone)
             print(json.dumps(step), file=pipe, flush=True)
-            catalog = do(catalog, step, model, address)
+            catalog = do(catalog, address, step, model)
             print("done", file=pipe, flush=True)
             model = model.after(step)
         catalog.close()
@@ -153,7 +127,8 @@ def hit(how: str, server: Server, address: Address, writers: Sequence[Writer], r
     match how:
         case "writer":
             for writer in writers:
-                os.kill(writer.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                    os.kill(writer.pid, signal.SIGKILL)
                 time.sleep(rng.random() * 0.05)
         case "server":
             server.kill()
@@ -174,6 +149,17 @@ def cut(address: Address) -> None:
         )
 
 
+def settle(address: Address) -> None:
+    """Wait until the server has done all that writers sent before they ended: what a killed one sent last may be
+    committed after its death, and the state of a catalog is read in several transactions."""
+    end = time.monotonic() + SETTLE_S
+    others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with psycopg.connect(address.conninfo, autocommit=True) as one:
+        while (row := one.execute(others).fetchone()) and row[0]:
+            assert time.monotonic() < end, "a connection of a writer that has ended stays open"
+            time.sleep(0.02)
+
+
 def believed(writer: Writer, said: Sequence[str]) -> tuple[Model, Model, str]:
     """What a writer's half of the catalog has to be: before or after its last step, and that step."""
     model = before = writer.model
@@ -190,6 +176,7 @@ def believed(writer: Writer, said: Sequence[str]) -> tuple[Model, Model, str]:
 def survived(address: Address, lives: Sequence[tuple[Writer, list[str], str]], model: Model) -> tuple[Model, list[str]]:
     """Open and compare; the state that was found, and the steps that were cut. Raises AssertionError."""
     cut_at = []
+    settle(address)
     if not is_catalog(address):
         assert not any(line == "done" for _, said, _ in lives for line in said), "the catalog is gone"
         return model, ["open"]
@@ -197,7 +184,10 @@ def survived(address: Address, lives: Sequence[tuple[Writer, list[str], str]], m
     for writer, said, prefix in lives:
         before, after, under_way = believed(writer, said)
         mine = {name: row for name, row in found.products.items() if name.startswith(prefix)}
-        assert mine in (before.products, after.products), f"{prefix}: neither before nor after {under_way}"
+        differing = {name for name in {*mine, *before.products} if mine.get(name) != before.products.get(name)}
+        assert mine in (before.products, after.products), (
+            f"{prefix}: neither before nor after {under_way}: {[(name, mine.get(name)) for name in sorted(differing)]}"
+        )
         assert found.encoder in (before.encoder, after.encoder), "another encoder"
         cut_at.append(under_way)
     searches(address, found)
@@ -245,6 +235,8 @@ def torture(server: Server, kills: int, seed: int) -> Counter[str]:
         model = found
         if how in ("server", "connections") or any(writer.was_killed for writer in writers):
             hits[f"{how} in {cut_at[0]}"] += 1
+            if hits.total() % ROUNDS == 0:
+                print(f"{hits.total()} hits survived so far", file=sys.stderr, flush=True)
     drop(text)
     return hits
 

@@ -17,11 +17,14 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi.catalog import Entry
+from osoroi.catalog.address import Place
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance import reencode
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
 from osoroi.errors import Busy, CatalogReplaced
 from osoroi.records import Clues, Crop, Part, Preprocessing, Product
@@ -124,6 +127,11 @@ def plan(model: Model, rng: random.Random) -> dict[str, Any]:
         names = [f"p{rng.randrange(60):02}" for _ in range(rng.randint(1, 4))]
         made = [product_of(name, rng) for name in dict.fromkeys(names)]
         return {"do": "other" if kind == "other" else "put", "products": made}
+    return change(kind, held, rng)
+
+
+def change(kind: str, held: Sequence[str], rng: random.Random) -> dict[str, Any]:
+    """A step that replaces, removes or patches products that are held."""
     if kind == "replace":
         return {"do": "put", "products": [product_of(rng.choice(held), rng)]}
     if kind == "remove":
@@ -179,7 +187,7 @@ def serve(folder: Path, step: dict[str, Any], model: Model, saved: list[Model]) 
     return step
 
 
-def do(catalog: LocalCatalog, step: dict[str, Any], model: Model) -> LocalCatalog:
+def do(catalog: StoredCatalog, place: Place, step: dict[str, Any], model: Model) -> StoredCatalog:
     """Take a step; a move to another encoder and a restored backup give the catalog opened anew."""
     match step["do"]:
         case "put":
@@ -198,13 +206,12 @@ def do(catalog: LocalCatalog, step: dict[str, Any], model: Model) -> LocalCatalo
         case "restore" if step["how"] != "nothing":
             refused(catalog)
             catalog.close()
-            return LocalCatalog.open(catalog.folder, settings=model.settings)
+            return open_catalog(place, settings=model.settings)
         case "reencode":
-            folder = catalog.folder
             catalog.close()
             encoder = Seeded(step["encoder"])
-            reencode.reencode(folder, encoder, threads=1, crops_per_commit=4, settings=model.settings)
-            return LocalCatalog.open(folder, settings=model.settings)
+            reencode.reencode(place, encoder, threads=1, crops_per_commit=4, settings=model.settings)
+            return open_catalog(place, settings=model.settings)
     return catalog
 
 
@@ -220,7 +227,7 @@ def second_handle(folder: Path, model: Model) -> None:
     tar.unlink(missing_ok=True)
 
 
-def refused(catalog: LocalCatalog) -> None:
+def refused(catalog: StoredCatalog) -> None:
     """A handle whose folder another catalog stands in acknowledges nothing and answers nothing."""
     entry = entry_of({"id": "lost", "price": 1.0, "crops": {"lost/0": [0, 0, 0]}}, 0)
     for call in (

@@ -22,6 +22,13 @@ NOBODY = "nobody"
 """PostgreSQL refuses to run as root; then it runs as this user."""
 
 
+START_S = 60
+"""Seconds that a server may take until it answers; it recovers first where it was killed."""
+
+STILL_THERE = "pre-existing shared memory block"
+"""What a server says that does not start because children of a killed one have not ended yet."""
+
+
 class Server:
     """A server of PostgreSQL on loopback; it can be killed and started again on the same data."""
 
@@ -75,18 +82,23 @@ class Server:
         command = [str(self._bin / "postgres"), "-D", str(self._data)]
         for option in options:
             command += ["-c", option]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._arguments())  # type: ignore[call-overload]
-        end = time.monotonic() + 30
+        end = time.monotonic() + START_S
+        self._launch(command)
         while True:
             try:
                 psycopg.connect(self.url(), connect_timeout=2).close()
                 return
             except psycopg.OperationalError:
-                is_up = self._process.poll() is None
-                assert is_up, (self._folder / "log").read_text()
                 assert time.monotonic() < end, "it does not answer"
+                if self._process is not None and self._process.poll() is not None:
+                    last = (self._folder / "log").read_text().splitlines()[-1]
+                    assert STILL_THERE in last, last
+                    self._launch(command)
                 time.sleep(0.05)
+
+    def _launch(self, command: list[str]) -> None:
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._arguments())  # type: ignore[call-overload]
 
     def url(self, *, password: bool = True) -> str:
         """The address of the server."""

@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from clients import connected
 from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.opening import open_or_create
 from osoroi.server.body import Lines
 from osoroi.server.limits import MemoryBudget
 from osoroi.server.settings import Settings
@@ -92,6 +93,18 @@ def test_a_product_without_photos_keeps_them_and_gets_exactly_this_metadata(addr
     assert (product.title, product.price, product.brand, product.attributes) == ("Rouge", None, None, {})
     assert catalog.crops("P1") == crops
     assert (catalog.vectors(["P1/0"]) == vectors).all()
+
+
+def test_a_product_without_photos_is_put_in_one_commit(place):
+    encoder = SeeingEncoder()
+    with open_or_create(place, encoder) as catalog:
+        seq = catalog.put(goods(encoder), fingerprint=encoder.fingerprint)
+        with serving(encoder, catalog) as address:
+            (answer,) = send(address, {"product_id": "P1", "title": "Rot", "attributes": {"sale": True}})
+            assert (answer["status"], catalog.seq) == (200, seq + 1)
+            assert (catalog.get("P1").title, catalog.get("P1").attributes) == ("Rot", {"sale": True})
+            (answer,) = send(address, {"product_id": "none", "title": "Rot"})
+            assert (answer["status"], answer["hint"], catalog.seq) == (404, "a new product needs photos", seq + 1)
 
 
 def test_a_mistake_of_ours_in_one_line_stops_no_other(address, catalog, monkeypatch, caplog):

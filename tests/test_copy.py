@@ -130,6 +130,15 @@ def test_a_crop_comes_from_a_product_that_stays(place, tmp_path):
     assert check(place) == []
 
 
+@pytest.mark.parametrize(
+    "values", [{"title": "x\0"}, {"attributes": {"sizes": ("S", "\0")}}, {"attributes": {"a\0": "b"}}], ids=repr
+)
+def test_text_that_postgresql_cannot_store_is_named_with_its_product(postgres_address, tmp_path, values):
+    create(tmp_path / "shop", entry("good", [1, 0, 0, 0]), entry("odd one", [1, 0, 0, 0], **values)).close()
+    with pytest.raises(BadRequest, match=r"product 'odd one' has a NUL character in .*PostgreSQL stores no NUL"):
+        copy(tmp_path / "shop", place_of(postgres_address))
+
+
 def test_a_kept_photo_that_is_gone_is_named_with_its_product(tmp_path):
     with create(tmp_path / "first", entry("a", [1, 0, 0, 0])) as catalog:
         photo = catalog.crop("a/0").photo

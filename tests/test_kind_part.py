@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import osoroi
-from osoroi import categories
+from osoroi import categories, ingest
 from osoroi.catalog import Entry
 from osoroi.catalog.maintenance.reencode import reencode
 from osoroi.cli import main
@@ -218,6 +218,17 @@ def once_read(shop: osoroi.Catalog, monkeypatch: pytest.MonkeyPatch, meanwhile: 
         return read
 
     monkeypatch.setattr(shop.storage, "entries", reading)
+
+
+def test_metadata_that_is_put_with_another_category_changes_the_kind_in_the_same_commit(shop: osoroi.Catalog) -> None:
+    storage, seq = shop.storage, shop.storage.seq
+    before = storage.entries(["d"])["d"]
+    bags = replace(before.product, category="Bags", attributes={"sale": True})
+    assert ingest.change(storage, shop.encoder, "d", lambda _: bags) == bags
+    after = storage.entries(["d"])["d"]
+    assert (storage.seq, after.product) == (seq + 1, bags)
+    assert (after.vectors == shop.encoder.with_kind(before.vectors, shop.encoder.clues_of(bags))).all()
+    assert (after.vectors != before.vectors).any()
 
 
 def test_an_update_of_the_category_loses_no_change_that_comes_between(shop: osoroi.Catalog, monkeypatch: Any) -> None:

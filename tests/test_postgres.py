@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import postgres
 from osoroi.catalog.address import Address
 from osoroi.catalog.maintenance.check import check
-from osoroi.catalog.opening import is_catalog, open_catalog, open_encoder, open_or_create, store_encoder
+from osoroi.catalog.opening import encoder_of, is_catalog, open_catalog, open_or_create, store_encoder
 from osoroi.catalog.postgres import schema
 from osoroi.catalog.postgres.catalog import PostgresCatalog, bring_up_to_date
 from osoroi.catalog.postgres.connection import PostgresConnection
@@ -317,14 +317,16 @@ def test_the_encoder_of_a_catalog_comes_to_every_machine(catalog, place, monkeyp
 
     mine = tmp_path / "mine.onnx"
     mine.write_bytes(DEFAULT.read_bytes())
-    store_encoder(place, mine)
+    (tmp_path / "mine.onnx.text").write_bytes(b"words")
+    store_encoder(catalog, mine)
     monkeypatch.setenv("OSOROI_CACHE", str(tmp_path / "another machine"))
     with open_catalog(place) as elsewhere:
-        assert elsewhere.fetch_file("encoder.onnx").read_bytes() == mine.read_bytes()
-    assert open_encoder(place, None).fingerprint
-    store_encoder(place, None)
-    with open_catalog(place) as elsewhere:
-        assert elsewhere.fetch_file("encoder.onnx") is None
+        assert encoder_of(elsewhere).path == elsewhere.folder / "encoder.onnx"
+        assert (elsewhere.folder / "encoder.onnx").read_bytes() == mine.read_bytes()
+        assert (elsewhere.folder / "encoder.onnx.text").read_bytes() == b"words"
+        store_encoder(elsewhere, None)
+        assert encoder_of(elsewhere).path != elsewhere.folder / "encoder.onnx"
+        assert not list(elsewhere.folder.glob("encoder*"))
 
 
 def test_text_with_a_nul_is_refused_and_nothing_of_its_batch_stays(catalog):

@@ -1,5 +1,7 @@
 """Words are compared with pictures by the text half of a brought backbone."""
 
+import shutil
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -8,7 +10,9 @@ from PIL import Image
 from brought import DIM, Tokens, clip_config, cosines, save, siglip_config, write_json
 from osoroi import ingest
 from osoroi.catalog.local import LocalCatalog
-from osoroi.encoder import Encoder, beside, text_tower
+from osoroi.catalog.maintenance.backup import backup
+from osoroi.catalog.opening import create_catalog, encoder_of, open_catalog, store_encoder
+from osoroi.encoder import Encoder, text_tower
 from osoroi.errors import BadEncoder
 from osoroi.pretrained.make import make
 from osoroi.records import Crop, Product, Row
@@ -107,16 +111,18 @@ def test_a_word_and_a_photo_count_alike(folder, tmp_path):
 
 
 def test_a_catalog_keeps_the_text_tower_of_its_encoder(folder, tmp_path):
-    make(folder[0], tmp_path / "out.onnx")
-    (tmp_path / "shop").mkdir()
-    beside.store(tmp_path / "shop", tmp_path / "out.onnx")
-    stored = beside.open_for(tmp_path / "shop", None)
-    tower = text_tower.of(stored)
-    assert tower is not None
-    expected = folder[1][WORDS.index("beta")]
-    assert tower.vector("beta") @ (expected / np.linalg.norm(expected)) == pytest.approx(1, abs=1e-5)
-    beside.store(tmp_path / "shop", None)
-    assert not list((tmp_path / "shop").iterdir())
+    made = make(folder[0], tmp_path / "out.onnx").encoder
+    with create_catalog(tmp_path / "shop", fingerprint=made.fingerprint, dim=made.dim, parts=made.parts) as catalog:
+        store_encoder(catalog, tmp_path / "out.onnx")
+        backup(tmp_path / "shop", tmp_path / "shop.tar")
+    shutil.unpack_archive(tmp_path / "shop.tar", tmp_path / "again", filter="data")
+    with open_catalog(tmp_path / "again") as catalog:
+        tower = text_tower.of(encoder_of(catalog))
+        assert tower is not None
+        expected = folder[1][WORDS.index("beta")]
+        assert tower.vector("beta") @ (expected / np.linalg.norm(expected)) == pytest.approx(1, abs=1e-5)
+        store_encoder(catalog, None)
+        assert not list((tmp_path / "again").glob("encoder*"))
 
 
 def test_the_tower_of_another_encoder_is_refused(folder, tmp_path):

@@ -120,6 +120,10 @@ def demand_encoder(catalog: Storage, encoder: Encoder) -> None:
         )
 
 
+Change = Callable[[Product], Product]
+"""What a product is to become."""
+
+
 def update(
     catalog: Storage,
     encoder: Encoder,
@@ -128,13 +132,36 @@ def update(
     *,
     embed: categories.Embed | None = None,
 ) -> Product:
-    """Change metadata of a product; where that changes what the shop says of its kind, its vectors follow.
+    """Change metadata of a product, see ``change``; only what ``changes`` names is written."""
+    from osoroi.catalog.store.writer import patched
+
+    return change(
+        catalog,
+        encoder,
+        product_id,
+        lambda before: patched(before, changes),
+        embed=embed,
+        patch=lambda: catalog.patch(product_id, changes),
+    )
+
+
+def change(
+    catalog: Storage,
+    encoder: Encoder,
+    product_id: str,
+    to: Change,
+    *,
+    embed: categories.Embed | None = None,
+    patch: Callable[[], object] | None = None,
+) -> Product:
+    """Change metadata of a product in one commit. Where that changes what the shop says of its kind, its vectors
+    follow.
 
     Nothing is embedded unless the kind is no longer known, which the photos then have to tell, by ``embed`` or in this
-    process: raises BadPhoto, and changes nothing, where they cannot be read. Returns the changed product. Raises
-    NotFound, BadRequest, Busy, and OtherEncoder where the catalog has another encoder.
+    process: raises BadPhoto, and changes nothing, where they cannot be read. ``patch`` writes the change where vectors
+    stay. Returns the changed product. Raises NotFound, BadRequest, Busy, and OtherEncoder where the catalog has another
+    encoder.
     """
-    from osoroi.catalog.store.writer import patched
 
     demand_encoder(catalog, encoder)
     encoder = categories.reader(catalog, encoder)
@@ -144,29 +171,30 @@ def update(
         before = catalog.entries([product_id]).get(product_id)
         if before is None:
             continue
-        product = patched(before.product, changes)
+        product = to(before.product)
         clue = encoder.clues_of(product)
-        if clue == encoder.clues_of(before.product):
-            catalog.patch(product_id, changes)
+        stays = clue == encoder.clues_of(before.product)
+        if stays and patch is not None:
+            patch()
             return catalog.get(product_id)
-        known = clue.known is not None
-        vectors = encoder.with_kind(before.vectors, clue) if known else embed(before.crops)
+        if stays:
+            vectors = before.vectors
+        elif clue.known is not None:
+            vectors = encoder.with_kind(before.vectors, clue)
+        else:
+            vectors = embed(before.crops)
         after = Entry(product, before.crops, vectors)
         if not catalog.put_if_unchanged([(before, after)], fingerprint=encoder.fingerprint):
             return product
     raise Busy(f"the product {product_id!r} is being changed by others", hint="try again in a moment")
 
 
-def crops_without_kind(
-    catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping[str, Value]
-) -> Sequence[Crop]:
-    """The shop crops whose pictures have to tell their kind after these changes, which the shop told before; none
+def crops_without_kind(catalog: Storage, encoder: Encoder, product_id: str, to: Change) -> Sequence[Crop]:
+    """The shop crops whose pictures have to tell their kind after a change, which the shop told before; none
     otherwise. Raises NotFound and BadRequest."""
-    from osoroi.catalog.store.writer import patched
-
     product = catalog.get(product_id)
     encoder = categories.reader(catalog, encoder)
-    is_known = [encoder.clues_of(one).known is not None for one in (product, patched(product, changes))]
+    is_known = [encoder.clues_of(one).known is not None for one in (product, to(product))]
     if is_known != [True, False]:
         return []
     return catalog.crops(product_id)

@@ -11,7 +11,7 @@ from osoroi import ingest, staging
 from osoroi import sync as syncing
 from osoroi.catalog import Storage
 from osoroi.catalog.address import place_of
-from osoroi.catalog.opening import create_catalog, open_catalog, open_encoder, store_encoder
+from osoroi.catalog.opening import create_catalog, encoder_of, open_catalog, store_encoder
 from osoroi.data.products import ProductInput, rows_of
 from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
@@ -294,9 +294,9 @@ def open(
     vectors were made by another encoder.
     """
     place = place_of(folder)
-    opened = encoder if isinstance(encoder, Encoder) else open_encoder(place, encoder, threads=threads)
     storage = open_catalog(place, readonly=readonly)
     try:
+        opened = encoder if isinstance(encoder, Encoder) else encoder_of(storage, encoder, threads=threads)
         if encoder is None and opened.fingerprint != storage.fingerprint:
             raise OtherEncoder(
                 f"the catalog {place} has vectors of encoder {storage.fingerprint[:12]}, "
@@ -324,7 +324,7 @@ def create(folder: str | os.PathLike[str], encoder: EncoderLike | None = None, *
         about={"recipe": opened.recipe, "training": opened.training, "licence": opened.licence},
     )
     if not isinstance(encoder, Encoder):
-        store_encoder(place, encoder)
+        store_encoder(storage, encoder)
     return Catalog(storage, opened)
 
 

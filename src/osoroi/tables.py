@@ -1,5 +1,6 @@
 """A table on its way into a catalog: its layout, lines that cannot be read, photos of links, and what would change."""
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,9 +12,9 @@ from osoroi.data.download import Count as FetchCount
 from osoroi.data.links import Links
 from osoroi.data.readers import Reader, open_dataset
 from osoroi.data.readers.layout import Layout
-from osoroi.data.readers.table import Table, id_of, price_of
+from osoroi.data.readers.table import Table, id_of, price_of, product_id_of
 from osoroi.data.tabular import BadLine, Line
-from osoroi.errors import BadDataset
+from osoroi.errors import BadDataset, BadRequest
 from osoroi.image.cropping import existing
 from osoroi.records import Row, Value
 from osoroi.sync import SyncCount, gathered, merged
@@ -22,19 +23,48 @@ LINKS = "links"
 """Folder inside a catalog for photos behind links."""
 
 
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` parts of a table, by a hash of the product's id that is the same on every machine."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """The shard that ``i/n`` names, i from 1 to n. Raises BadRequest.
+
+        >>> Shard.parse("2/8")
+        Shard(number=2, count=8)
+        """
+        number, _, count = text.partition("/")
+        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            raise BadRequest(f"{text!r} is no shard", hint="write i/n with i from 1 to n, such as 2/8")
+        return cls(int(number), int(count))
+
+    def holds(self, product_id: str) -> bool:
+        """Whether a product is of this part."""
+        digest = hashlib.sha256(product_id.encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
+
+
+WHOLE = Shard(1, 1)
+
+
 @dataclass
 class Incoming:
-    """A data set on its way into a catalog. ``bad_lines`` are filled as its rows are read."""
+    """A data set on its way into a catalog, or a part of it. ``bad_lines`` are filled as its rows are read."""
 
     reader: Reader
     layout: Layout | None = None
     bad_lines: list[BadLine] = field(default_factory=list)
     links: Links | None = None
+    shard: Shard = WHOLE
 
     @property
     def total(self) -> int | None:
         """Products, or lines that are nearly as many; None where nobody knows."""
-        return None if self.layout is None else self.layout.lines
+        return None if self.layout is None else -(-self.layout.lines // self.shard.count)
 
     @property
     def has_photos(self) -> bool:
@@ -44,10 +74,17 @@ class Incoming:
     def rows(self) -> Iterator[Row]:
         """The rows; lines that cannot be read are in ``bad_lines``."""
         if not isinstance(self.reader, Table):
-            return self.reader.rows()
-        self.bad_lines.clear()
-        photo_of = self.links.sources() if self.links else None
-        return self.reader.rows(self.bad_lines.append, layout=self.layout, photo_of=photo_of)
+            rows = self.reader.rows()
+        else:
+            self.bad_lines.clear()
+            photo_of = self.links.sources() if self.links else None
+            rows = self.reader.rows(self._note, layout=self.layout, photo_of=photo_of)
+        return rows if self.shard == WHOLE else (row for row in rows if self.shard.holds(row.product.product_id))
+
+    def _note(self, error: BadLine) -> None:
+        """Keep a line that cannot be read; each is of one shard alone."""
+        if self.shard.holds(error.product_id or error.place):
+            self.bad_lines.append(error)
 
     def spared(self) -> list[str] | None:
         """Products of lines that cannot be read, which must not be taken for removed; None where it is not known whose
@@ -59,11 +96,16 @@ class Incoming:
         """Fetch the photos of links into a folder; None where there are none."""
         if self.layout is None or not self.has_photos:
             return None
-        links = [photo for line in self.layout.read(lambda error: None) for photo in links_in(line)]
+        lines = (line for line in self.layout.read(lambda error: None) if self._is_of_shard(line))
+        links = [photo for line in lines for photo in links_in(line)]
         if not links:
             return None
         self.links = Links(folder, private)
         return self.links.fetch(links, on_progress)
+
+    def _is_of_shard(self, line: Line) -> bool:
+        photos = photos_in(line.cells.get("photo"))
+        return self.shard == WHOLE or (bool(photos) and self.shard.holds(product_id_of(line, photos[0])))
 
     def changes(self) -> dict[str, dict[str, Value]]:
         """Product id -> metadata that the lines of a table without photos state."""
@@ -81,11 +123,11 @@ class Incoming:
         return changes
 
 
-def open_incoming(dataset: str) -> Incoming:
-    """A data set on its way into a catalog; a table is read once to decide how."""
+def open_incoming(dataset: str, *, shard: Shard = WHOLE) -> Incoming:
+    """A data set on its way into a catalog, or a part of it; a table is read once to decide how."""
     reader = open_dataset(dataset)
     if not isinstance(reader, Table):
-        return Incoming(reader)
+        return Incoming(reader, shard=shard)
     layout = reader.layout()
     if layout.undecided:
         problem = f"{reader.path}: {'; '.join(layout.undecided)}"
@@ -99,7 +141,7 @@ def open_incoming(dataset: str) -> Incoming:
             f"{reader.path} has no column photo, and none that is a product_id",
             hint=f"the columns are {names}; osoroi look {reader.path} --recipe FILE.toml writes a recipe to name them",
         )
-    return Incoming(reader, layout)
+    return Incoming(reader, layout, shard=shard)
 
 
 def require_lines(layout: Layout) -> None:

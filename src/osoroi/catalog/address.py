@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from typing import Literal
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit
 
 from osoroi.errors import BadRequest
 
@@ -13,15 +15,21 @@ SCHEMES = ("postgresql://", "postgres://")
 SCHEMA = "osoroi"
 """The schema of an address that names none."""
 
-OURS = ("schema",)
+OURS = ("schema", "search")
 """Parameters of an address that are not libpq's."""
+
+
+Search = Literal["scan", "pgvector"]
+"""Who searches: an index in this process, or PostgreSQL with its extension pgvector."""
+
+SEARCHES: Mapping[str, Search] = {"scan": "scan", "pgvector": "pgvector"}
 
 
 @dataclass(frozen=True)
 class Address:
     """A catalog in PostgreSQL: ``postgresql://user@host/database?schema=shop``, with any parameter that libpq knows.
 
-    Text and ``repr`` have no password.
+    ``search=pgvector`` searches it inside PostgreSQL. Text and ``repr`` have no password.
 
     >>> address = Address.parse("postgresql://ann:secret@db.example/shops?schema=shoes&sslmode=require")
     >>> address.schema, str(address)
@@ -33,6 +41,7 @@ class Address:
     conninfo: str = field(repr=False)
     schema: str
     shown: str
+    search: Search = "scan"
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -41,22 +50,26 @@ class Address:
         try:
             parts = urlsplit(text)
             parameters = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        except ValueError as error:
-            raise BadRequest(
-                f"{text.partition('@')[2] or 'the address'} is no address of PostgreSQL: {error}", hint=FORM
-            ) from None
+        except ValueError:  # its text may have the password
+            raise BadRequest("the address of PostgreSQL cannot be read", hint=FORM) from None
         schema = dict(parameters).get("schema", SCHEMA)
         if not schema or "\0" in schema or len(schema.encode()) > 63:
             raise BadRequest(f"{schema!r} is no name of a schema", hint="it has 1 to 63 bytes")
+        search = SEARCHES.get(dict(parameters).get("search", "scan"))
+        if search is None:
+            raise BadRequest("the address names a search that there is not", hint="search is scan or pgvector")
         login, at, host = parts.netloc.rpartition("@")
         user, _, password = login.partition(":")
-        secrets = [unquote(password), password, *(value for name, value in parameters if name == "password")]
+        secrets = [unquote(password), password]
+        for value in (value for name, value in parameters if name.endswith("password")):
+            secrets += [value, quote(value), quote_plus(value)]
         libpq = urlencode([(name, value) for name, value in parameters if name not in OURS])
         return cls(
             f"postgresql://{parts.netloc}{parts.path}" + (f"?{libpq}" if libpq else ""),
             schema,
             f"postgresql://{user}{at}{host}{parts.path}?{urlencode({'schema': schema})}",
-            tuple(secret for secret in secrets if secret),
+            search,
+            tuple(sorted({secret for secret in secrets if secret}, key=len, reverse=True)),
         )
 
     def __str__(self) -> str:
@@ -72,7 +85,7 @@ class Address:
         return text
 
 
-FORM = "write postgresql://user@host/database?schema=shop"
+FORM = "write postgresql://user@host/database?schema=shop, with %40 and the like for special characters"
 
 Place = Path | Address
 """Where a catalog is."""

@@ -6,10 +6,12 @@ search looks first whether something was committed since. Threads may share a ca
 
 import functools
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osoroi import files
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store import database, verify
 from osoroi.catalog.store.pool import Pool
@@ -115,6 +117,21 @@ class LocalCatalog(StoredCatalog):
         """Give the files back, once a compaction that is under way has ended. What was committed stays."""
         self.settle()
         self._pool.close()
+
+    def store_file(self, name: str, source: Path | None) -> None:
+        """Keep a copy of a file in the folder; None removes the one that is there."""
+        path = self.folder / name
+        with database.explained(self.folder):
+            if source is None:
+                path.unlink(missing_ok=True)
+                return
+            with files.open_foreign(source) as original, files.replacing(path) as file:
+                shutil.copyfileobj(original, file)
+
+    def fetch_file(self, name: str) -> Path | None:
+        """The file of this name in the folder."""
+        path = self.folder / name
+        return path if path.is_file() else None
 
     @functools.cached_property
     def writer(self) -> "LocalWriter":

@@ -6,11 +6,12 @@ What each needs is imported only where such a catalog is opened.
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from osoroi import files
-from osoroi.catalog.address import Place, cache_folder, folder_of
+from osoroi.catalog.address import Address, Place, cache_folder
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store.settings import WAIT_S, Settings
 from osoroi.encoder import Encoder, beside
@@ -18,21 +19,21 @@ from osoroi.errors import extra
 from osoroi.records import Part
 
 if TYPE_CHECKING:
-    from osoroi.catalog.local import LocalCatalog
     from osoroi.catalog.postgres.catalog import PostgresCatalog
     from osoroi.catalog.store.reader import ReadTransaction
+    from osoroi.catalog.stored import StoredCatalog
 
 DEFAULTS = Settings()
 
 
-def _kind(place: Place) -> Any:
-    """The class of the catalogs of such a place."""
-    if isinstance(place, Path):
-        from osoroi.catalog.local import LocalCatalog
-
-        return LocalCatalog
+def _postgres(place: Address) -> "type[PostgresCatalog]":
+    """The class of a catalog in PostgreSQL; raises MissingExtra where what it needs is not installed."""
     for module in ("psycopg", "psycopg_pool"):
         extra(module, "postgres")
+    if place.search == "pgvector":
+        from osoroi.catalog.postgres.pgvector import PgvectorCatalog
+
+        return PgvectorCatalog
     from osoroi.catalog.postgres.catalog import PostgresCatalog
 
     return PostgresCatalog
@@ -42,7 +43,7 @@ def is_catalog(place: Place) -> bool:
     """Whether a catalog stands there, of whatever format and in whatever state."""
     if isinstance(place, Path):
         return (place / files.CATALOG).is_file()
-    _kind(place)
+    _postgres(place)
     from osoroi.catalog.postgres.catalog import is_catalog
 
     return is_catalog(place)
@@ -50,9 +51,13 @@ def is_catalog(place: Place) -> bool:
 
 def open_catalog(
     place: Place, *, readonly: bool = False, wait_s: float = WAIT_S, settings: Settings = DEFAULTS
-) -> "LocalCatalog | PostgresCatalog":
+) -> "StoredCatalog":
     """A catalog that is there, see ``LocalCatalog.open``. Raises BadCatalog."""
-    return _kind(place).open(place, readonly=readonly, wait_s=wait_s, settings=settings)
+    if not isinstance(place, Path):
+        return _postgres(place).open(place, readonly=readonly, wait_s=wait_s, settings=settings)
+    from osoroi.catalog.local import LocalCatalog
+
+    return LocalCatalog.open(place, readonly=readonly, wait_s=wait_s, settings=settings)
 
 
 def create_catalog(
@@ -63,29 +68,34 @@ def create_catalog(
     parts: Sequence[Part] = (),
     about: Mapping[str, str] | None = None,
     settings: Settings = DEFAULTS,
-) -> "LocalCatalog | PostgresCatalog":
+) -> "StoredCatalog":
     """A new, empty catalog, see ``LocalCatalog.create``. Raises BadCatalog where there is one."""
-    return _kind(place).create(place, fingerprint=fingerprint, dim=dim, parts=parts, about=about, settings=settings)
+    if not isinstance(place, Path):
+        postgres = _postgres(place)
+        return postgres.create(place, fingerprint=fingerprint, dim=dim, parts=parts, about=about, settings=settings)
+    from osoroi.catalog.local import LocalCatalog
+
+    return LocalCatalog.create(place, fingerprint=fingerprint, dim=dim, parts=parts, about=about, settings=settings)
 
 
-def open_or_create(
-    place: Place, encoder: EncoderFacts, *, settings: Settings = DEFAULTS
-) -> "LocalCatalog | PostgresCatalog":
+def open_or_create(place: Place, encoder: EncoderFacts, *, settings: Settings = DEFAULTS) -> "StoredCatalog":
     """The catalog there, opened for writing; a new one for this encoder where there is none."""
-    return _kind(place).open_or_create(place, encoder, settings=settings)
+    if not isinstance(place, Path):
+        return _postgres(place).open_or_create(place, encoder, settings=settings)
+    from osoroi.catalog.local import LocalCatalog
+
+    return LocalCatalog.open_or_create(place, encoder, settings=settings)
 
 
-def open_encoder(
-    place: Place,
-    given: str | os.PathLike[str] | None,
+def encoder_of(
+    catalog: "StoredCatalog",
+    given: str | os.PathLike[str] | None = None,
     *,
     threads: int = 1,
     providers: Sequence[str] | None = None,
 ) -> Encoder:
-    """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
-    if given is None and not isinstance(place, Path) and is_catalog(place):
-        stored_encoder(place)
-    return beside.open_for(folder_of(place), given, threads=threads, providers=providers)
+    """The encoder that was named, else the one that an open catalog keeps, else the one that ships."""
+    return Encoder.open(given if given is not None else stored_encoder(catalog), threads=threads, providers=providers)
 
 
 def fastest(encoder: Encoder, *, threads: int, bulk: bool) -> Encoder:
@@ -100,14 +110,27 @@ def runtimes() -> Path:
     return cache_folder() / "runtimes.json"
 
 
-def store_encoder(place: Place, given: str | os.PathLike[str] | None) -> None:
-    """Keep an encoder file with a catalog; for the encoder that ships, remove what an earlier one left."""
-    folder = folder_of(place)
-    beside.store(folder, given)
-    if not isinstance(place, Path):
-        kept = folder / beside.FILE
-        with open_catalog(place) as catalog:
-            catalog.store_file(beside.FILE, files.content(kept) if kept.is_file() else None)  # type: ignore[union-attr]
+def open_encoder(place: Place, given: str | os.PathLike[str] | None = None, *, threads: int = 1) -> Encoder:
+    """The encoder of a catalog that is not open here, or of one that is to be made."""
+    if given is not None or not is_catalog(place):
+        return Encoder.open(given, threads=threads)
+    plain = place if isinstance(place, Path) else replace(place, search="scan")
+    with open_catalog(plain, readonly=True) as catalog:
+        return encoder_of(catalog, threads=threads)
+
+
+def stored_encoder(catalog: "StoredCatalog") -> Path | None:
+    """The encoder file that an open catalog keeps, with what stands beside it; None for the encoder that ships."""
+    stored, *_ = [catalog.fetch_file(name) for name in beside.NAMES]
+    return stored
+
+
+def store_encoder(catalog: "StoredCatalog", given: str | os.PathLike[str] | None) -> None:
+    """Keep an encoder file and what stands beside it with an open catalog; for the encoder that ships, remove what an
+    earlier one left."""
+    for name, path in beside.stored_as(given).items():
+        if path is None or path.resolve() != (catalog.folder / name).resolve():
+            catalog.store_file(name, path)
 
 
 @runtime_checkable
@@ -131,16 +154,7 @@ def reading_pool(place: Place) -> ReadingPool:
 
         database.inspect(place.absolute())
         return Pool(place.absolute(), readonly=True, wait_s=WAIT_S)
-    _kind(place)
+    _postgres(place)
     from osoroi.catalog.postgres.catalog import reading_pool
 
     return reading_pool(place)
-
-
-def stored_encoder(place: Place) -> Path | None:
-    """The encoder file that a catalog keeps; None where its encoder is the one that ships."""
-    path = folder_of(place) / beside.FILE
-    if not isinstance(place, Path):
-        with open_catalog(place, readonly=True) as catalog:
-            catalog.fetch_file(beside.FILE)  # type: ignore[union-attr]
-    return path if path.is_file() else None

@@ -273,3 +273,15 @@ class Storage(Protocol):
         ``without`` names products to leave out. Raises BadFilter and BadRequest.
         """
         ...
+
+
+class CatalogFiles:
+    """Files that a catalog keeps beside its products, such as that of its encoder."""
+
+    def store_file(self, name: str, source: Path | None) -> None:
+        """Keep a copy of a file with the catalog under a name, in place of an earlier one; None removes that."""
+        raise NotImplementedError
+
+    def fetch_file(self, name: str) -> Path | None:
+        """The file that is kept under a name, as a file on this machine; None where there is none."""
+        raise NotImplementedError

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from osoroi.catalog import filters
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.memory.rwlock import ReadWriteLock
-from osoroi.catalog.protocol import Entry, Facet, Neighbor, SearchSource, StoredProduct
+from osoroi.catalog.protocol import CatalogFiles, Entry, Facet, Neighbor, SearchSource, StoredProduct
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import Settings
@@ -75,7 +75,7 @@ class CatalogWriter(Protocol):
     def remove_product(self, transaction: ReadTransaction, product_id: str, touched: "Touched") -> None: ...
 
 
-class StoredCatalog:
+class StoredCatalog(CatalogFiles):
     """The half of a catalog that its database does not change; see ``osoroi.catalog.Storage``.
 
     It belongs to the encoder it was opened with: once ``reencode`` has switched to another, every call raises

@@ -18,6 +18,7 @@ COMMANDS = (
     "demo",
     "look",
     "add",
+    "load",
     "sync",
     "remove",
     "find",

@@ -9,10 +9,11 @@ import click
 
 from osoroi import ingest
 from osoroi.catalog.address import Place, folder_of
-from osoroi.catalog.opening import fastest, is_catalog, open_encoder, store_encoder
+from osoroi.catalog.opening import fastest
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.records import Problem
+from osoroi.tables import WHOLE, Shard
 
 
 @click.command()
@@ -20,6 +21,7 @@ from osoroi.records import Problem
 @click.argument("dataset")
 @incoming.recipe
 @incoming.private_links
+@click.option("--shard", metavar="I/N", help="Add part I of N of the products, such as 2/8; by a hash of the ids.")
 @options.encoder
 @options.threads
 @options.device
@@ -30,6 +32,7 @@ def command(
     dataset: str,
     recipe: str | None,
     private_links: bool,
+    shard: str | None,
     encoder: Path | None,
     threads: int,
     providers: Sequence[str] | None,
@@ -45,18 +48,18 @@ def command(
     \b
     osoroi add shop products.csv
     osoroi add shop products_export.csv --recipe shopify
+    osoroi add 'postgresql://user@host/db?schema=shop' products.csv --shard 2/8
     """
-    source = incoming.opened(dataset, recipe)
+    part = WHOLE if shard is None else Shard.parse(shard)
+    source = incoming.opened(dataset, recipe, shard=part)
     if not source.has_photos:
         raise BadDataset(
             f"{dataset} has no column of photos", hint="osoroi sync changes prices and the like by such a table"
         )
-    is_new = not is_catalog(catalog)
-    model = open_encoder(catalog, encoder, threads=threads, providers=providers)
-    if measure:
-        model = fastest(model, threads=threads, bulk=True)
     problems: list[Problem] = []
-    with new_catalog.opened(catalog, model) as products:
+    with new_catalog.opened(catalog, encoder, threads=threads, providers=providers) as (products, model):
+        if measure:
+            model = fastest(model, threads=threads, bulk=True)
         incoming.fetched(source, folder_of(catalog), private=private_links)
         with progress.counting("products", source.total) as show:
             try:
@@ -72,10 +75,8 @@ def command(
                 text.warn("what was added stays; the same command goes on from there")
                 raise
         incoming.judged(products)
-        if not count.stored:
+        if not count.stored and (part == WHOLE or count.left_out or source.bad_lines):
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
-    if is_new and encoder is not None:
-        store_encoder(catalog, encoder)
     incoming.left_out(folder_of(catalog), source.bad_lines, problems)
     if count.contradicting:
         text.warn(f"{count.contradicting:,} rows contradict the first row of their product, which decides")

@@ -16,7 +16,7 @@ from osoroi.data.download import Count as FetchCount
 from osoroi.data.readers import dataset_name
 from osoroi.data.tabular import BadLine
 from osoroi.records import Problem
-from osoroi.tables import LINKS, Incoming, open_incoming
+from osoroi.tables import LINKS, WHOLE, Incoming, Shard, open_incoming
 from osoroi.text import csv_cell
 
 UNREADABLE = "unreadable.csv"
@@ -37,14 +37,14 @@ private_links = click.option(
 )
 
 
-def opened(dataset: str, recipe_name: str | None, *, quiet: bool = False) -> Incoming:
+def opened(dataset: str, recipe_name: str | None, *, shard: Shard = WHOLE, quiet: bool = False) -> Incoming:
     """The data set; what was decided about a table is said on stderr."""
     name = dataset if PREFIX.match(dataset) and not Path(dataset).exists() else dataset_name(dataset)
     if recipe_name:
         name += (
             "&" if "?" in name and name.rpartition("?")[2] else "" if name.endswith("?") else "?"
         ) + f"recipe={recipe_name}"
-    incoming = open_incoming(name)
+    incoming = open_incoming(name, shard=shard)
     if incoming.layout is not None and not quiet:
         for note in incoming.layout.notes:
             if note != "encoding: UTF-8":

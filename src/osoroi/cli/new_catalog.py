@@ -2,12 +2,13 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from osoroi import files, staging
 from osoroi.catalog.address import Place
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog
+from osoroi.catalog.opening import create_catalog, encoder_of, is_catalog, open_catalog, store_encoder
 from osoroi.catalog.store.rows import described
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
@@ -15,15 +16,19 @@ from osoroi.errors import BadCatalog
 
 
 @contextlib.contextmanager
-def opened(place: Place, encoder: Encoder) -> Iterator[StoredCatalog]:
-    """The catalog at a place, opened for writing; a new one where there is none.
+def opened(
+    place: Place, given: Path | None, *, threads: int, providers: Sequence[str] | None = None
+) -> Iterator[tuple[StoredCatalog, Encoder]]:
+    """The catalog at a place, opened for writing, and its encoder; a new one for the encoder given where there is none.
 
     Where the block fails, a catalog that was made here is removed again, unless somebody else has put products in it.
     """
-    made = None if is_catalog(place) else _made(place, encoder)
+    made = None if is_catalog(place) else _made(place, Encoder.open(given, threads=threads, providers=providers))
     with made or open_catalog(place) as products:
         try:
-            yield products
+            if made is not None:
+                store_encoder(made, given)
+            yield products, encoder_of(products, given, threads=threads, providers=providers)
         except Exception:
             if made is not None:
                 remove_empty(made)

@@ -3,13 +3,14 @@
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from osoroi import files
-from osoroi.catalog.address import Place, place_of
+from osoroi.catalog.address import Place, Search, place_of
 from osoroi.errors import BadRequest
 from osoroi.records import Box
 
@@ -75,6 +76,18 @@ class CatalogType(click.ParamType[Place]):
 
 CATALOG = CatalogType()
 
+
+def searched_by(place: Place, search: Search | None) -> Place:
+    """The catalog, searched as ``--search`` says. Raises UsageError for a folder."""
+    if search is None:
+        return place
+    if isinstance(place, Path):
+        if search != "scan":
+            raise click.UsageError(f"--search {search} is for a catalog in PostgreSQL, and {place} is a folder")
+        return place
+    return replace(place, search=search)
+
+
 encoder = click.option(
     "--encoder",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -114,6 +127,11 @@ measure = click.option(
 box = click.option("--box", type=BoxType(), help="The garment: left,top,right,bottom in pixels of the upright photo.")
 k = click.option(
     "-k", "--k", type=click.IntRange(1, MAX_K), default=10, show_default=True, help="Number of products to return."
+)
+search = click.option(
+    "--search",
+    type=click.Choice(get_args(Search)),
+    help="Who searches a catalog in PostgreSQL: an index in this process (scan, the default), or pgvector there.",
 )
 where = click.option("--where", help="Only products that match, for instance 'category = skirts and price <= 5000'.")
 detail = click.option(

@@ -1,14 +1,13 @@
 """``osoroi reencode``: move a catalog to another encoder."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import click
 
 from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.reencode import reencode
-from osoroi.catalog.opening import store_encoder
+from osoroi.catalog.opening import open_catalog, store_encoder
 from osoroi.cli import options, progress, text
 from osoroi.encoder import Encoder
 
@@ -37,8 +36,12 @@ def command(
     osoroi reencode shop --encoder better.onnx
     """
     model = Encoder.open(encoder, threads=threads, providers=providers)
+
+    def keep() -> None:
+        with open_catalog(catalog) as products:
+            store_encoder(products, encoder)
+
     with progress.counting("crops") as show:
-        keep = partial(store_encoder, catalog, encoder)
         moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show, on_switch=keep)
     if not moved.switched:
         keep()

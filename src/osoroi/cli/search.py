@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osoroi.catalog.address import Place
-from osoroi.catalog.opening import open_catalog, open_encoder
+from osoroi.catalog.address import Place, Search
+from osoroi.catalog.opening import encoder_of, open_catalog
 from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
@@ -54,6 +54,7 @@ NOTHING = "nothing in the catalog matches"
     "--text", "words", metavar="WORDS", help="Search by words, alone or with PHOTO, such as 'red floral dress'."
 )
 @click.option("--grid", type=options.Target(), help="Write the query and the results as one picture (PNG).")
+@options.search
 @options.encoder
 @options.as_json
 def command(
@@ -72,6 +73,7 @@ def command(
     detail_from: str | None,
     detail_box: Box | None,
     grid: Path | None,
+    search: Search | None,
     encoder: Path | None,
     as_json: bool,
 ) -> None:
@@ -87,17 +89,17 @@ def command(
     if words is not None:
         _demand_none(garment, sort, grid)
         by_words(
-            catalog, words, photo, encoder, as_json=as_json, like=like, box=box, kind=kind, k=k, offset=offset,
-            where=where, detail=detail, detail_from=detail_from, detail_box=detail_box,
+            options.searched_by(catalog, search), words, photo, encoder, as_json=as_json, like=like, box=box,
+            kind=kind, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from, detail_box=detail_box,
         )  # fmt: skip
         return
     _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
-    with open_catalog(catalog, readonly=True) as products:
-        searcher = Searcher(open_encoder(catalog, encoder), products)
+    with open_catalog(options.searched_by(catalog, search), readonly=True) as products:
+        searcher = Searcher(encoder_of(products, encoder), products)
 
-        def search(box: Box | None, kind: Kinds | None) -> list[Hit]:
+        def search_for(box: Box | None, kind: Kinds | None) -> list[Hit]:
             assert photo is not None
             return searcher.search(
                 photo, box=box, kind=kind, **options_of, detail_from=detail_from, detail_box=detail_box
@@ -105,7 +107,7 @@ def command(
 
         start = time.perf_counter()
         if photo is not None and garment == ALL:
-            lists = [(each, search(each.box, each.known_kinds)) for each in chosen]
+            lists = [(each, search_for(each.box, each.known_kinds)) for each in chosen]
             took_s = time.perf_counter() - start
             lists = [(each, sorted_by(hits, sort) if sort else hits) for each, hits in lists]
             suggest(products, where, *(hits for _, hits in lists))
@@ -117,9 +119,9 @@ def command(
                 show_each(lists, offset, left=beyond(offset, products.count(where=where)))
             return
         if chosen:
-            hits = search(chosen[0].box, chosen[0].known_kinds)
+            hits = search_for(chosen[0].box, chosen[0].known_kinds)
         else:
-            hits = searcher.similar(str(like), **options_of) if photo is None else search(box, kind)
+            hits = searcher.similar(str(like), **options_of) if photo is None else search_for(box, kind)
         box = chosen[0].box if chosen else box
         took_s = time.perf_counter() - start
         hits = sorted_by(hits, sort) if sort else hits
@@ -244,7 +246,7 @@ def by_words(
     given = {name: wishes[name] for name in ("box", "kind", "like", "detail_from", "detail_box")}
     require_fitting(photo, **given, text=words)
     with open_catalog(catalog, readonly=True) as products:
-        searcher = Searcher(open_encoder(catalog, encoder), products)
+        searcher = Searcher(encoder_of(products, encoder), products)
         start = time.perf_counter()
         hits, understood = WordSearch(searcher).search(words, photo, **wishes)
         facts: dict[str, Any] = {"encoder": searcher.encoder.fingerprint, "took_s": time.perf_counter() - start}

@@ -8,8 +8,8 @@ from typing import Literal
 
 import click
 
-from osoroi.catalog.address import Place
-from osoroi.catalog.opening import fastest, open_catalog, open_encoder, stored_encoder
+from osoroi.catalog.address import Place, Search
+from osoroi.catalog.opening import encoder_of, fastest, open_catalog, stored_encoder
 from osoroi.cli import options
 from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, BadRequest, OtherEncoder, extra
@@ -68,6 +68,7 @@ PORT = 8008
     metavar="ORIGIN",
     help="Origin whose pages may search here, as https://shop.example; repeat it for several.",
 )
+@options.search
 @options.encoder
 @click.option(
     "--encoders",
@@ -108,6 +109,7 @@ def command(
     log_format: Literal["text", "json"],
     root_path: str,
     allow_origins: tuple[str, ...],
+    search: Search | None,
     encoder: Path | None,
     encoders: Path | None,
     ray_address: str | None,
@@ -150,6 +152,7 @@ def command(
         demand_free(host, port)
     logs.configure(log_format)
     tracing.configure()
+    catalog = options.searched_by(catalog, search)
     if ray_address is not None:
         extra("ray", "cluster")
         from osoroi.cluster import run as cluster
@@ -159,7 +162,7 @@ def command(
         cluster.run(plan, ray_address, host, port)
         return
     with open_catalog(catalog) as products:
-        opened = open_encoder(catalog, encoder, threads=threads, providers=providers)
+        opened = encoder_of(products, encoder, threads=threads, providers=providers)
         faster = partial(fastest, threads=threads, bulk=False) if measure else as_it_is
         searcher = Searcher(faster(opened), products)
         again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads, faster, providers)
@@ -204,7 +207,7 @@ def reopened(
     """
     catalog = open_catalog(place)
     try:
-        stored = stored_encoder(place)
+        stored = stored_encoder(catalog)
         for path in [stored, *encoders] if stored else encoders:
             with contextlib.suppress(BadEncoder):  # another file in the folder, or one that is being written
                 encoder = Encoder.open(path, threads=threads, providers=providers)

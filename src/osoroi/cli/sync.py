@@ -11,7 +11,7 @@ import click
 from osoroi import staging
 from osoroi import sync as syncing
 from osoroi.catalog.address import Place, folder_of
-from osoroi.catalog.opening import is_catalog, open_catalog, open_encoder, store_encoder
+from osoroi.catalog.opening import encoder_of, is_catalog, open_catalog
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset, Busy, OsoroiError
 from osoroi.records import Problem
@@ -103,13 +103,10 @@ def changed_since(path: Path, last: staging.Stamp | None) -> staging.Stamp:
 def once(task: Task) -> bool:
     """Sync once; whether everything could be read."""
     source = incoming.opened(task.dataset, task.recipe)
-    is_new = not is_catalog(task.catalog)
-    if is_new and not source.has_photos:
+    if not source.has_photos and not is_catalog(task.catalog):
         raise BadDataset(f"there is no catalog {task.catalog}", hint="a table without photos changes one that is there")
     problems: list[Problem] = []
     count = patched(task, source) if not source.has_photos else synced(task, source, problems)
-    if is_new and task.encoder is not None:
-        store_encoder(task.catalog, task.encoder)
     incoming.left_out(folder_of(task.catalog), source.bad_lines, problems)
     if source.has_photos and source.spared() is None:
         text.warn("nothing was removed: it is not known whose the lines are that cannot be read")
@@ -127,8 +124,7 @@ def once(task: Task) -> bool:
 
 def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
     """Sync with a table that has photos."""
-    model = open_encoder(task.catalog, task.encoder, threads=task.threads)
-    with new_catalog.opened(task.catalog, model) as products:
+    with new_catalog.opened(task.catalog, task.encoder, threads=task.threads) as (products, model):
         incoming.fetched(source, folder_of(task.catalog), private=task.private_links)
         with progress.counting("products", source.total) as show:
             count = syncing.sync(
@@ -151,6 +147,6 @@ def patched(task: Task, source: Incoming) -> SyncCount:
     changes = source.changes()
     if not changes:
         raise BadDataset(f"{task.dataset} has no line that can be read", hint="nothing was changed")
-    model = open_encoder(task.catalog, task.encoder, threads=task.threads)
     with open_catalog(task.catalog) as products:
+        model = encoder_of(products, task.encoder, threads=task.threads)
         return syncing.patch(changes, products, model, lambda one: text.warn(f"not in the catalog: {one}"))

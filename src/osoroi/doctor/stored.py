@@ -12,7 +12,7 @@ import numpy as np
 
 from osoroi import files
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import open_catalog, open_encoder, runtimes
+from osoroi.catalog.opening import encoder_of, open_catalog, runtimes
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.doctor.finding import Finding
 from osoroi.encoder import choice
@@ -35,15 +35,14 @@ def findings(place: Place, encoder: Path | None = None) -> Iterator[Finding]:
     with open_catalog(place, readonly=True) as catalog:
         info = catalog.info()
         yield Finding("catalog", "ok", f"{len(catalog):,} products, {info.bytes / 1e6:,.1f} MB")
-        fingerprint, changed_s = catalog.fingerprint, info.changed_s
         yield photos(some_photos(catalog))
+        yield clock(info.changed_s, time.time())
+        yield fits(catalog, encoder)
     if isinstance(place, Path):
         yield writable(place)
         yield room(place, info.bytes, shutil.disk_usage(place).free)
         yield file_system(place)
         yield locks(place)
-    yield clock(changed_s, time.time())
-    yield fits(place, encoder, fingerprint)
 
 
 def titles(place: Place) -> list[str]:
@@ -134,11 +133,11 @@ def clock(changed_s: float | None, now_s: float) -> Finding:
     return Finding("last change", "ok", f"{(now_s - (changed_s or now_s)) / 86400:,.1f} days ago")
 
 
-def fits(place: Place, given: Path | None, fingerprint: str) -> Finding:
+def fits(catalog: StoredCatalog, given: Path | None) -> Finding:
     """Whether the encoder that a service would use made the catalog's vectors."""
-    encoder = open_encoder(place, given)
-    if encoder.fingerprint != fingerprint:
-        text = f"{encoder.fingerprint[:12]}, and the catalog holds vectors of {fingerprint[:12]}"
+    encoder = encoder_of(catalog, given)
+    if encoder.fingerprint != catalog.fingerprint:
+        text = f"{encoder.fingerprint[:12]}, and the catalog holds vectors of {catalog.fingerprint[:12]}"
         return Finding("encoder", "fail", text, REENCODE)
     encoder.encode([np.full(encoder.preprocessing["shop"].shape, 128, np.uint8)])
     runs = "; ".join(str(way) for way in choice.remembered(encoder, runtimes())) or "not measured yet"

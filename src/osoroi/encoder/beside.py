@@ -1,50 +1,31 @@
-"""The encoder file that a catalog keeps beside its vectors, so that nobody has to name it again.
+"""The files of an encoder that a catalog keeps beside its vectors, so that nobody has to name them again.
 
 The encoder that ships is not copied: it is found by its fingerprint.
 """
 
 import os
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from osoroi import files
 from osoroi.encoder import text_tower
 from osoroi.encoder.metadata import stand_in
-from osoroi.encoder.onnx import DEFAULT, Encoder
+from osoroi.encoder.onnx import DEFAULT
 
-FILE = "encoder.onnx"
-"""In the catalog's folder."""
-
-
-def open_for(
-    catalog: str | os.PathLike[str],
-    given: str | os.PathLike[str] | None,
-    *,
-    threads: int = 1,
-    providers: Sequence[str] | None = None,
-) -> Encoder:
-    """The encoder that was named, else the one that the catalog keeps, else the one that ships."""
-    stored = Path(catalog) / FILE
-    path = given if given is not None else stored if stored.is_file() else None
-    return Encoder.open(path, threads=threads, providers=providers)
+FILE: Final = "encoder.onnx"
+TEXT: Final = text_tower.beside(Path(FILE)).name
+INTEGERS: Final = stand_in(Path(FILE)).name
+NAMES: Final = (FILE, TEXT, INTEGERS)
+"""Names among the catalog's files: the encoder, its text tower, its stand-in in integers."""
 
 
-def store(catalog: Path, given: str | os.PathLike[str] | None) -> None:
-    """Copy an encoder file, with its text tower and its stand-in in integers, into a catalog; for the encoder that
-    ships, remove what an earlier one left."""
-    target = catalog / FILE
+def stored_as(given: str | os.PathLike[str] | None) -> dict[str, Path | None]:
+    """The files that a catalog of this encoder keeps, by their names there; None where it keeps none of that name.
+
+    >>> stored_as(None)
+    {'encoder.onnx': None, 'encoder.onnx.text': None, 'encoder.int8.onnx': None}
+    """
     if given is None or Path(given).resolve() == DEFAULT.resolve():
-        for path in (target, text_tower.beside(target), stand_in(target)):
-            path.unlink(missing_ok=True)
-        return
-    if Path(given).resolve() == target.resolve():
-        return
-    given = Path(given)
-    towers = text_tower.beside(given), text_tower.beside(target)
-    for path, copy in ((given, target), towers, (stand_in(given), stand_in(target))):
-        if path.is_file():
-            with files.open_foreign(path) as source, files.replacing(copy) as file:
-                shutil.copyfileobj(source, file)
-        elif copy is not target:
-            copy.unlink(missing_ok=True)  # of the encoder before
+        return dict.fromkeys(NAMES)
+    encoder = Path(given)
+    others = {TEXT: text_tower.beside(encoder), INTEGERS: stand_in(encoder)}
+    return {FILE: encoder} | {name: path if path.is_file() else None for name, path in others.items()}

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("osoroi.server")
 
 Vector = Float32[np.ndarray, "1 d"]
+Boxes = Sequence[Box | None]
 T = TypeVar("T")
 
 STALE: tuple[type[OsoroiError], ...] = (OtherEncoder, CatalogReplaced)
@@ -146,7 +147,7 @@ class Service:
 
     async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
-        return await self._current(lambda: self.read(lambda: work(self.catalog)), reads=True)
+        return await self.current(lambda: self.read(lambda: work(self.catalog)), reads=True)
 
     async def write(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` on the writing thread; it is finished even where its request gives up."""
@@ -180,7 +181,7 @@ class Service:
 
     # ---------------------------------------------------------------- another catalog, another encoder
 
-    async def _current(self, work: Callable[[], Awaitable[T]], *, reads: bool = False) -> T:
+    async def current(self, work: Callable[[], Awaitable[T]], *, reads: bool = False) -> T:
         """Do ``work``; again where the catalog was stale, or where work that only reads lost its connection."""
         searcher = self.searcher
         try:
@@ -247,7 +248,7 @@ class Service:
             return await self._noted(vector, request, without)
 
         require_modest(request.where)
-        return await self._current(once, reads=True)
+        return await self.current(once, reads=True)
 
     async def search_each(self, request: SearchRequest) -> list[tuple[Garment, list[Hit]]]:
         """The garments that a request names, and the products for each; BadRequest where there is no such garment."""
@@ -270,7 +271,7 @@ class Service:
             return hits, Strips(*rows)
 
         require_modest(request.where)
-        return await self._current(once, reads=True)
+        return await self.current(once, reads=True)
 
     async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         """The query's vector, and the products to leave out: a product is no answer to itself."""
@@ -368,29 +369,26 @@ class Service:
         try:
             return image.load(crop.photo, limits=self.decoder.limits)
         except BadPhoto:
-            raise NotFound(
-                f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read", hint="add the product again"
-            ) from None
+            gone = f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read"
+            raise NotFound(gone, hint="add the product again") from None
 
     # ---------------------------------------------------------------- writing
 
-    async def put(
-        self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
-    ) -> tuple[list[Crop], int]:
+    async def put(self, product: Product, photos: Sequence[bytes], boxes: Boxes) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
         from osoroi.server import writing  # searches need none of it
 
-        return await self._current(lambda: writing.put(self, product, photos, boxes))
+        return await self.current(lambda: writing.put(self, product, photos, boxes))
 
     async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
         """Change metadata; returns the product as it now is. Workers decode the photos that have to tell its kind."""
         from osoroi.server import writing  # searches need none of it
 
-        return await self._current(lambda: writing.patch(self, product_id, changes))
+        return await self.current(lambda: writing.patch(self, product_id, changes))
 
     async def remove(self, product_id: str) -> bool:
         """Remove a product; returns whether it was there."""
-        return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
+        return await self.current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
 
 def _usable(catalog: Storage) -> tuple[int, list[str]]:

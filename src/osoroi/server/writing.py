@@ -8,10 +8,11 @@ from jaxtyping import Float32
 
 from osoroi import image
 from osoroi.catalog import Entry
-from osoroi.categories import reader
+from osoroi.catalog.store.writer import patched
+from osoroi.categories import Embed, reader
 from osoroi.encoder import Encoder
-from osoroi.errors import Busy
-from osoroi.ingest import crops_without_kind, update
+from osoroi.errors import Busy, NotFound
+from osoroi.ingest import Change, change, crops_without_kind, update
 from osoroi.records import Box, Clues, Crop, Product, Value
 from osoroi.server.learning import CategoryLearning
 from osoroi.server.service import Service
@@ -43,7 +44,32 @@ def _learn(service: Service, product: Product, reads: Encoder) -> None:
 async def patch(service: Service, product_id: str, changes: Mapping[str, Value]) -> Product:
     """The product as it is after the changes. Nothing is changed where a photo cannot be read."""
     catalog, encoder = service.catalog, service.encoder
-    crops = await service.read(crops_without_kind, catalog, encoder, product_id, changes)
+    embed = await _embedding(service, product_id, lambda before: patched(before, changes))
+    product = await service.write(lambda: update(catalog, encoder, product_id, changes, embed=embed))
+    if "category" in changes:
+        _learn(service, product, await service.read(reader, catalog, encoder))
+    return product
+
+
+async def put_metadata(service: Service, product: Product) -> Product:
+    """Give a product that is there exactly this metadata, in one commit; its photos stay."""
+    catalog, encoder = service.catalog, service.encoder
+
+    def to(_: Product) -> Product:
+        return product
+
+    try:
+        embed = await _embedding(service, product.product_id, to)
+        await service.write(lambda: change(catalog, encoder, product.product_id, to, embed=embed))
+    except NotFound as error:
+        raise NotFound(error.what, hint="a new product needs photos") from None
+    _learn(service, product, await service.read(reader, catalog, encoder))
+    return product
+
+
+async def _embedding(service: Service, product_id: str, to: Change) -> Embed:
+    """The vectors of photos that have to tell the kind after a change, which are embedded here, before the commit."""
+    crops = await service.read(crops_without_kind, service.catalog, service.encoder, product_id, to)
     photos = [(await service.read(service.load, crop), crop.box) for crop in crops]
     vectors = [await service.embed(photo, box, "shop", Clues()) for photo, box in photos]
 
@@ -52,7 +78,4 @@ async def patch(service: Service, product_id: str, changes: Mapping[str, Value])
             raise Busy("the product's photos or its category were changed meanwhile", hint="try again in a moment")
         return np.concatenate(vectors)
 
-    product = await service.write(lambda: update(catalog, encoder, product_id, changes, embed=known))
-    if "category" in changes:
-        _learn(service, product, await service.read(reader, catalog, encoder))
-    return product
+    return known

@@ -123,8 +123,9 @@ def _write(folder: Path, copy: Path, file: IO[bytes], *, photos: bool) -> Copied
             connection.execute("PRAGMA journal_mode = WAL")
         for sha256 in sorted(kept):
             _add_photo(archive, folder, sha256)
-        if encoder.is_file():
-            archive.add(encoder, beside.FILE)
+        for name in beside.NAMES:
+            if (folder / name).is_file():
+                archive.add(folder / name, name)
         archive.add(copy, database.FILE)
     return copied
 

@@ -63,7 +63,7 @@ def copy(
                 with new.commit("copy") as (transaction, _):
                     put_meta(transaction.connection, transaction.CATEGORIES, str(old.trusts_categories))
                     put_meta(transaction.connection, MARK, f"copied {old.identity} {transaction.seq()}")
-                store_encoder(target, stored_encoder(source))
+                store_encoder(new, stored_encoder(old))
                 return Copied(len(new), put, removed, number)
     raise Busy(f"the catalog {source} changes faster than it is copied", hint="copy it while less is written")
 

@@ -109,7 +109,11 @@ class PostgresCatalog(StoredCatalog):
     def writer(self) -> PostgresWriter:
         """The writing half; raises BadCatalog where the catalog was opened for reading."""
         self._pool.check_writable()
-        return PostgresWriter(self._pool, self.encoder, self.compactor.consider)
+        return PostgresWriter(self._pool, self.encoder, self._committed)
+
+    def _committed(self) -> None:
+        """After each commit of this handle: a snapshot, where one is due."""
+        self.compactor.consider()
 
     @functools.cached_property
     def compactor(self) -> Compactor:
@@ -183,8 +187,10 @@ class PostgresCatalog(StoredCatalog):
 
     # files of the catalog, such as its encoder
 
-    def store_file(self, name: str, data: bytes | None) -> None:
-        """Keep a file in the database under a name, in place of an earlier one; None removes it."""
+    def store_file(self, name: str, source: Path | None) -> None:
+        """Keep a copy of a file in the database; None removes the one that is there."""
+        with explained(self.address):
+            data = None if source is None else files.content(source)
         with self._pool.commit() as transaction:
             transaction.connection.execute("DELETE FROM files WHERE name = ?", (name,))
             if data is not None:
@@ -287,7 +293,9 @@ def _make(native: Native, address: Address, encoder: StoredEncoder) -> None:
 
 def _drop(connection: PostgresConnection, address: Address) -> None:
     """Remove the tables of a catalog, and its schema where nothing else is in it."""
-    connection.together(f"DROP TABLE {', '.join(sorted(schema.TABLES))}")
+    found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = ?", (address.schema,)).fetchall()
+    derived = [name for (name,) in found if name.startswith("halfvecs_")]
+    connection.together(f"DROP TABLE {', '.join([*derived, *sorted(schema.TABLES)])}")
     connection.together("DROP SEQUENCE encoder_keys, product_keys, crop_keys")
     others = connection.execute(
         "SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace(?)::oid LIMIT 1", (schema.quoted(address.schema),)

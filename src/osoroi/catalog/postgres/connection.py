@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from osoroi.catalog.address import Address
+from osoroi.catalog.address import FORM, Address
 from osoroi.catalog.store.database import damaged
 from osoroi.errors import BadCatalog, BadFilter, BadRequest, Busy, CatalogUnavailable, OsoroiError
 
@@ -22,6 +22,9 @@ REFUSED = (
 )
 CONTRADICTORY = (errors.UndefinedTable, errors.UndefinedColumn, errors.DataCorrupted, errors.IndexCorrupted)
 FULL = (errors.DiskFull, errors.OutOfMemory, errors.InsufficientResources, errors.ConfigurationLimitExceeded)
+
+UNREADABLE = ("invalid ", "unexpected ", "extra ", "missing ", "forbidden ")
+"""How libpq begins what it says of an address that it cannot read."""
 
 AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 """What two writers at the same rows can cause: the one that gets it begins again."""
@@ -76,7 +79,8 @@ def explained(address: Address) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise meaning(address, error) from error
+        leaks = address.censored(str(error)) != str(error) and error.sqlstate is None
+        raise meaning(address, error) from (None if leaks else error)
     except UnicodeEncodeError as error:
         raise BadRequest(f"text that is no Unicode: {error.object!r:.60}") from error
     except MemoryError as error:
@@ -108,6 +112,8 @@ def meaning(address: Address, error: psycopg.Error) -> OsoroiError:  # noqa: PLR
         return CatalogUnavailable(f"the catalog {address} has no room left: {what}", hint="nothing was changed")
     if isinstance(error, psycopg.DataError):
         return BadRequest(f"a value that the catalog {address} cannot store: {what}", hint="PostgreSQL stores no NUL")
+    if isinstance(error, psycopg.ProgrammingError) and what.startswith(UNREADABLE):
+        return BadRequest(f"the address {address} is not understood: {what}", hint=FORM)
     if isinstance(error, psycopg.OperationalError):
         hint = "what was not acknowledged may or may not be there, and can be repeated"
         if what.startswith("connection failed"):

@@ -24,7 +24,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from osoroi.catalog.address import Address
 from osoroi.catalog.postgres.connection import Native, PostgresConnection, explained
 from osoroi.catalog.postgres.schema import quoted
-from osoroi.catalog.postgres.transaction import PostgresTransaction
+from osoroi.catalog.postgres.transaction import PostgresTransaction, halfvecs_of
 from osoroi.catalog.store.rows import MetaRow, StoredEncoder, is_whole, meta_row
 from osoroi.errors import BadCatalog, CatalogReplaced, CatalogUnavailable
 
@@ -147,13 +147,15 @@ class PostgresPool:
             other = signed(number + 1)
             lock += f"; SELECT pg_advisory_xact_lock({other}, key) FROM unnest('{{{keys}}}'::int[]) AS key"  # noqa: S608 (numbers)
         wait = f"SET LOCAL lock_timeout = {max(1, int(1000 * self._wait_s))}"
+        halfvecs = f"SELECT to_regclass('{halfvecs_of(encoder)}')::text" if encoder else "SELECT NULL"
         begin = "; ".join(
-            ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", self._path, IDENTITY, wait, lock, ENCODER]
+            ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", self._path, IDENTITY, wait, lock, ENCODER, halfvecs]
         )
         with explained(self.address), self._replaced(), self._connected(begin) as (connection, rows):
             self._demand_identity(rows[2])
             transaction = PostgresTransaction(self.folder, connection, self.address)
-            if encoder is not None and rows[-1] != meta_row("encoder", str(encoder.encoder)):
+            transaction.halfvecs = rows[-1][0]
+            if encoder is not None and rows[-2] != meta_row("encoder", str(encoder.encoder)):
                 transaction.demand_encoder(encoder)
             yield transaction
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float32
+
 from osoroi import files
 from osoroi.catalog.filters import fold
 from osoroi.catalog.postgres.schema import TEXTS
@@ -53,6 +56,15 @@ KEYS = (
     "SELECT ARRAY(SELECT nextval('product_keys') FROM generate_series(1, ?)),"
     " ARRAY(SELECT nextval('crop_keys') FROM generate_series(1, ?))"
 )
+
+
+def halfvec_text(vector: Float32[np.ndarray, "d"]) -> str:
+    """A vector as pgvector reads it.
+
+    >>> halfvec_text(np.array([0.5, -1], np.float32))
+    '[0.5,-1.0]'
+    """
+    return f"[{','.join(map(str, vector.tolist()))}]"
 
 
 @dataclass
@@ -189,6 +201,13 @@ class ChangedRows:
         self._put_photos()
         connection.execute_many(PUT_CROP, list(self.new_crops.values()))
         connection.execute_many(PUT_VECTOR, list(self.new_vectors.values()))
+        if self.transaction.halfvecs is not None and self.new_vectors:
+            put = _put(self.transaction.halfvecs, "crop", ["crop", "product", "vector"])
+            halves = [
+                (crop, self.new_crops[crop].product, halfvec_text(np.frombuffer(row.vector, "<f4")))
+                for crop, row in self.new_vectors.items()
+            ]
+            connection.execute_many(put, halves)
 
     def delete_products(self) -> None:
         """Write the removal of products."""

@@ -49,6 +49,7 @@ class PostgresTransaction(ReadTransaction):
     def __init__(self, folder: Path, connection: PostgresConnection, address: Address) -> None:
         super().__init__(folder, connection)
         self._address = address
+        self.halfvecs: str | None = None  # inside a commit: the table of vectors for pgvector, where there is one
 
     @property
     def location(self) -> str:
@@ -165,6 +166,14 @@ class PostgresTransaction(ReadTransaction):
         if missing := TABLES - there:
             yield f"tables are missing: {', '.join(sorted(missing))}"
             return
+        halfvecs = halfvecs_of(self.encoder())
+        if self.one("SELECT to_regclass(?)", halfvecs)[0] is not None:
+            both = (
+                f"crops FULL JOIN {halfvecs} AS halves USING (crop) WHERE crops.product IS DISTINCT FROM halves.product"
+            )
+            (differing,) = self.one(f"SELECT count(*) FROM {both}")  # noqa: S608 (names of ours)
+            if differing:
+                yield f"the table {halfvecs} for pgvector differs in {differing} crops; drop it, and it is made anew"
         columns = ", ".join(f"{name}, {name}_folded" for name in TEXTS)
         for rows in self.batches(f"SELECT product_id, {columns} FROM products"):  # noqa: S608 (names of ours)
             for product_id, *pairs in rows:
@@ -235,6 +244,11 @@ class PostgresTransaction(ReadTransaction):
         if len(by_slot) < len(set(slots)):
             raise self.damaged("a vector is not there")
         return self.vectors_of(encoder, [by_slot[one] for one in slots])
+
+
+def halfvecs_of(encoder: StoredEncoder) -> str:
+    """The name of the table that has an encoder's vectors for pgvector."""
+    return f"halfvecs_{encoder.encoder}"
 
 
 def _kind_and_value(text: str | None, number: float | None, flag: bool | None) -> tuple[str, Any]:

@@ -19,7 +19,7 @@ from osoroi.catalog.store.photos import StoredPhoto, hash_of, remembered
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import EncoderRow, StoredEncoder, checksum
 from osoroi.catalog.store.writer import Prepared, Touched, demand_encoder_of, parted, patched, record, taken
-from osoroi.errors import Busy
+from osoroi.errors import BadRequest, Busy
 from osoroi.records import Product, Source, Value
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class PostgresWriter:
             for product in changed:
                 if product.product_id not in rows.products:
                     transaction.row(product.product_id)  # raises NotFound
-                validation.demand_product(product)
+                demand_storable(product)
                 rows.put_product(product)
             rows.flush()
             gone = list(remove)
@@ -156,7 +156,7 @@ class PostgresWriter:
     def _patch(self, product_id: str, changes: Mapping[str, Value]) -> int:
         with self.commit("patch", [product_id]) as (transaction, touched):
             product = patched(transaction.product(product_id), changes)
-            validation.demand_product(product)
+            demand_storable(product)
             rows = ChangedRows(transaction, self.encoder.encoder, touched)
             rows.load([product_id], names=product.attributes)
             rows.put_product(product)
@@ -210,6 +210,7 @@ class PostgresWriter:
     def _prepared(self, entry: Entry) -> Prepared:
         """An entry after its checks; raises BadRequest and BadPhoto."""
         validation.demand(entry, self.encoder.dim)
+        demand_storable(entry.product, [text for crop in entry.crops for text in (crop.crop_id, crop.split)])
         photos = [self._photo(crop.photo, crop.sha256) for crop in entry.crops]
         return Prepared(entry.product, entry.crops, photos, entry.vectors)
 
@@ -219,6 +220,19 @@ class PostgresWriter:
             return remembered(self._pool.folder, photo, known)
         data = photo if isinstance(photo, bytes) else photo.read()
         return StoredPhoto(hash_of(data), None, data)
+
+
+def demand_storable(product: Product, of_crops: Sequence[str | None] = ()) -> None:
+    """Raise BadRequest for a product whose values PostgreSQL cannot store: unlike SQLite it has no text with a NUL."""
+    validation.demand_product(product)
+    columns = {name: value for name, value in vars(product).items() if name != "attributes"}
+    for name, value in [*columns.items(), *product.attributes.items(), *(("crop", one) for one in of_crops)]:
+        texts = [name, *(value if isinstance(value, tuple) else [value])]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise BadRequest(
+                f"product {product.product_id!r} has a NUL character in {name!r}",
+                hint="PostgreSQL stores no NUL; remove it from the text",
+            )
 
 
 def ids_of(prepared: Iterable[Prepared]) -> list[str]:

@@ -135,7 +135,7 @@ class Table:
         """The product of a line; without an id, the photo is a product of its own."""
         price, currency = price_of(line, layout)
         return Product(
-            product_id=id_of(line, "product_id") or normal(photo),
+            product_id=product_id_of(line, photo),
             title=line.text("title") or "",
             category=line.text("category"),
             brand=line.text("brand"),
@@ -174,6 +174,11 @@ def id_of(line: tabular.Line, column: str) -> str | None:
     if text is not None and tabular.CONTROL.search(text):
         line.refuse(f"{column} {text[:60]!r} holds a control character", hint="write it without")
     return None if text is None else normal(text)
+
+
+def product_id_of(line: tabular.Line, photo: str) -> str:
+    """The id of a line's product; without a column of ids, its first photo."""
+    return id_of(line, "product_id") or normal(photo)
 
 
 def domain_of(line: tabular.Line) -> Domain:

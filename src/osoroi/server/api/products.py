@@ -18,8 +18,8 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from osoroi.errors import BadRequest, NotFound, OsoroiError, TooMuch, outcome
-from osoroi.records import Box, Product, Value
+from osoroi.errors import BadRequest, OsoroiError, TooMuch, outcome
+from osoroi.records import Box
 from osoroi.server import forms
 from osoroi.server.admitted import ReadRoute, WriteRoute, service_of
 from osoroi.server.api import form_schemas, photos, routes, schemas
@@ -172,23 +172,14 @@ async def _put(service: Service, content: bytes, answer: dict[str, Any]) -> None
     line = await _parsed(service, schemas.ProductLine, content, answer)
     product = product_of(line.product_id, line)
     if line.photos is None:
-        await _keep_photos(service, product)
+        from osoroi.server import writing  # searches need none of it
+
+        await service.current(lambda: writing.put_metadata(service, product))
         return
     if not 1 <= len(line.photos) <= service.settings.photos:
         raise BadRequest(f"a product has 1 to {service.settings.photos} photos", hint="leave photos out to keep them")
     boxes = [Box(*photo.box) if photo.box else None for photo in line.photos]
     await service.put(product, [photo.base64 for photo in line.photos], boxes)
-
-
-async def _keep_photos(service: Service, product: Product) -> None:
-    """Put the metadata of a product that is there already; what is not sent is removed."""
-    columns: dict[str, Value] = {name: getattr(product, name) for name in schemas.COLUMNS_SENT}
-    try:
-        await service.patch(product.product_id, columns)  # what the category says of the kind changes vectors, too
-    except NotFound as error:
-        raise NotFound(error.what, hint="a new product needs photos") from None
-    catalog, fingerprint = service.catalog, service.encoder.fingerprint
-    await service.write(lambda: catalog.apply([], fingerprint=fingerprint, products=[product]))
 
 
 async def _patch(service: Service, content: bytes, answer: dict[str, Any]) -> None:

@@ -1,0 +1,152 @@
+"""Ready-made vectors are loaded as they are, or refused; shards of a table are exactly the table."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from osoroi import precomputed
+from osoroi.catalog.opening import open_or_create
+from osoroi.cli import main
+from osoroi.errors import BadDataset, BadRequest, OtherEncoder
+from osoroi.records import Product
+from osoroi.tables import Shard, open_incoming
+from tiny import TinyEncoder
+
+ENCODER = TinyEncoder()
+
+
+def vectors(count: int) -> np.ndarray:
+    rows = np.random.default_rng(0).standard_normal((count, 2, 4))
+    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+    return rows.reshape(count, 8).astype(np.float32)
+
+
+def file(tmp_path, **arrays):
+    path = tmp_path / "vectors.npz"
+    given = {"ids": np.array(["a", "b", "a"]), "vectors": vectors(3), "fingerprint": np.array(ENCODER.fingerprint)}
+    np.savez(path, allow_pickle=False, **{**given, **arrays})
+    return path
+
+
+def test_vectors_are_stored_as_they_are_and_once(place, tmp_path):
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(b"pixels")
+    rows = precomputed.read(
+        file(
+            tmp_path,
+            price=np.array([5, 7, 5]),
+            sale=np.array([True, False, True]),
+            photo=np.array([str(photo), "", ""]),
+        )
+    )
+    with open_or_create(place, ENCODER) as catalog:
+        assert precomputed.load(rows, catalog, ENCODER, name="x") == (2, 3, 1)
+        assert precomputed.load(rows, catalog, ENCODER, name="x") == (2, 3, 0)
+        assert catalog.get("a") == Product("a", price=5.0, attributes={"sale": True})
+        assert [crop.crop_id for crop in catalog.crops("a")] == ["a/0", "a/1"]
+        assert catalog.crops("a")[0].photo == photo
+        assert (catalog.vectors(["a/0", "b/0", "a/1"]) == rows.vectors).all()
+        assert catalog.nearest(rows.vectors[1:2] / 2, 1, where="price = 7")[0].product_id == "b"
+
+
+def test_parquet_is_read_like_an_archive(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = precomputed.read(file(tmp_path))
+    columns = {
+        "ids": ["a", "b", "a"],
+        "vectors": rows.vectors.tolist(),
+        "attributes": ['{"size": 3}', None, '{"size": 3}'],
+    }
+    table = pa.table(columns).replace_schema_metadata({"fingerprint": ENCODER.fingerprint})
+    pq.write_table(table, tmp_path / "v.parquet")
+    read = precomputed.read(tmp_path / "v.parquet")
+    assert (read.vectors == rows.vectors).all()
+    assert (read.fingerprint, read.product_ids) == (rows.fingerprint, rows.product_ids)
+    products = dict(precomputed._products(read, "v"))
+    assert products["a"].product == Product("a", attributes={"size": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "says"),
+    [
+        ({"fingerprint": np.array("0" * 64)}, OtherEncoder, "by encoder 000000000000"),
+        ({"vectors": 2 * vectors(3)}, BadDataset, "row 0 of x has the part 'deep' of length 2.0000"),
+        ({"vectors": vectors(3)[:, :4]}, BadDataset, "vectors of 4 numbers"),
+        ({"price": np.array([1, 2, 3])}, BadDataset, "rows of product 'a' of x differ"),
+        ({"crop_ids": np.array(["c", "d", "c"])}, BadDataset, "two rows of one crop_id"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_stored(tmp_path, arrays, error, says):
+    rows = precomputed.read(file(tmp_path, **arrays))
+    with open_or_create(tmp_path / "shop", ENCODER) as catalog:
+        with pytest.raises(error, match=says):
+            precomputed.load(rows, catalog, ENCODER, name="x")
+        assert (len(catalog), catalog.seq) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"ids": np.array(["a"])}, "1 ids and 3 of 'vectors'"),
+        ({"vectors": np.full((3, 8), np.nan, np.float32)}, "no rows of finite numbers"),
+    ],
+)
+def test_a_file_that_is_no_table_of_vectors_is_refused(tmp_path, arrays, says):
+    with pytest.raises(BadDataset, match=says):
+        precomputed.read(file(tmp_path, **arrays))
+
+
+def test_the_command_loads_what_embed_writes(tmp_path):
+    def osoroi(*words, code=0):
+        run = CliRunner().invoke(main, list(map(str, words)))
+        assert run.exit_code == code, run.output
+        return run.output
+
+    (tmp_path / "no.npz").write_bytes(b"no archive")
+    assert "cannot be read" in osoroi("load", tmp_path / "shop", tmp_path / "no.npz", code=1)
+    np.savez(tmp_path / "half.npz", ids=np.array(["a"]), vectors=vectors(1))
+    assert "has no 'fingerprint'" in osoroi("load", tmp_path / "shop", tmp_path / "half.npz", code=1)
+    assert "are by encoder tiny00" in osoroi("load", tmp_path / "shop", file(tmp_path), code=1)
+    assert not (tmp_path / "shop").exists(), "a load that fails leaves no empty catalog"
+
+
+def test_shards_are_exactly_the_whole_table(tmp_path):
+    table = tmp_path / "t.csv"
+    lines = [f"p{at % 40},photo{at}.jpg" for at in range(100)] + ["p3,"]
+    table.write_text("product_id,photo\n" + "\n".join(lines) + "\n")
+    whole = open_incoming(f"table:{table}")
+    every = [row.crop.crop_id for row in whole.rows()]
+    seen: list[str] = []
+    bad = 0
+    for number in range(1, 8):
+        source = open_incoming(f"table:{table}", shard=Shard.parse(f"{number}/7"))
+        rows = list(source.rows())
+        assert len({row.product.product_id for row in rows}) > 0
+        seen += [row.crop.crop_id for row in rows]
+        bad += len(source.bad_lines)
+    assert sorted(seen) == sorted(every)
+    assert bad == len(whole.bad_lines) == 1
+
+
+def test_a_shard_is_the_same_everywhere():
+    assert [Shard.parse("3/7").holds(name) for name in ("p0", "p1", "スカート")] == EXPECTED
+    for wrong in ("0/3", "4/3", "1", "a/b", "1/0"):
+        with pytest.raises(BadRequest, match="no shard"):
+            Shard.parse(wrong)
+
+
+EXPECTED = [False, True, False]
+
+
+def test_an_empty_shard_is_no_error(tmp_path):
+    source = tmp_path / "t.csv"
+    source.write_text("product_id,photo\na,gone.jpg\n")
+    outputs = [
+        CliRunner().invoke(main, ["add", str(tmp_path / "shop"), str(source), "--shard", f"{at}/2", "--json"])
+        for at in (1, 2)
+    ]
+    assert sorted(one.exit_code for one in outputs) == [0, 1]
+    (fine,) = [one for one in outputs if one.exit_code == 0]
+    assert json.loads(fine.stdout)["added"] == 0
