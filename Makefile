@@ -4,6 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO   ?= demo
+# One more than cores: many tests wait for a server, a browser or a process of their own.
+WORKERS ?= 3
+# Whatever the machine says: every process that tests start would compile the whole package anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types layers tests slow torture mutants docs site clean browser decoder
@@ -15,21 +19,23 @@ demo: $(VENV)/.serving ## draw a small shop, fill a catalog, search it, write a 
 	$(BIN)/osoroi demo $(DEMO)
 	@if [ -n "$(SERVE)" ]; then $(BIN)/osoroi serve $(DEMO)/shop; fi
 
-test: lint types layers tests ## install what tests need; lint, types, layers, documentation, tests
+test: ## install what tests need; then lint, types, layers, documentation and tests, two at a time
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.testing decoder
+	@$(MAKE) --no-print-directory -j2 lint types tests
 
 lint: $(VENV)/.testing ## ruff: style and formatting
 	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/ruff format --check src tests benchmarks tools
 
-types: $(VENV)/.testing ## mypy, strict for the package, looser for the tests
-	$(BIN)/mypy
-	$(BIN)/mypy --config-file tests/mypy.ini
+types: $(VENV)/.testing ## mypy, strict for the package, looser for the tests; politely, beside the tests
+	nice -n 19 $(BIN)/mypy
 
-layers: $(VENV)/.testing ## imports point only downwards
+layers: $(VENV)/.testing ## imports point only downwards; `make tests` runs it too
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.testing browser decoder ## every unmarked test, doctest and README command
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not network"
+	TMPDIR=$${TMPDIR:-$$(tools/fast_tmp.sh)} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+	  --no-loadscope-reorder -m "not slow and not gpu and not network"
 
 slow: $(VENV)/.testing ## the tests that take longer than ten seconds each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
@@ -38,7 +44,7 @@ torture: $(VENV)/.testing ## kill the writer of a catalog at 1,000 points; nothi
 	$(BIN)/python benchmarks/torture.py --kills 1000
 
 mutants: $(VENV)/.testing ## plant a sample of faults in the code; count how many the tests notice
-	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tools/mutants.py
+	TMPDIR=$${TMPDIR:-$$(tools/fast_tmp.sh)} OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tools/mutants.py
 
 docs: $(VENV)/.testing ## write the generated pages docs/cli.md and docs/api.md anew
 	$(BIN)/python tools/make_docs.py
@@ -60,11 +66,12 @@ $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.testing: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[test]'
+	-$(BIN)/python -W ignore -m compileall -q -j 2 $(VENV)/lib >/dev/null # pip would compile on one core
 	@touch $@ $(VENV)/.serving
 
 browser:
 	@tools/browser.sh
 
-decoder:
+decoder: browser
 	@tools/decoder.sh

@@ -3,11 +3,14 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-from playwright.sync_api import Browser, Page, expect  # noqa: E402
+from playwright.sync_api import Browser, Locator, Page, expect  # noqa: E402
+
+expect.set_options(timeout=30_000)  # a busy machine is slow, and not wrong
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -29,11 +32,11 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
+def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     """A page of its own; an error in a script, or a rule of the content security policy that was broken, fails."""
-    settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | options
+    settings: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | options
     context = browser.new_context(**settings)
-    context.set_default_timeout(8000)
+    context.set_default_timeout(30_000)
     page, troubles = context.new_page(), []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda said: troubles.append(said.text) if "Content Security Policy" in said.text else None)
@@ -58,7 +61,7 @@ def expect_first(page: Page, title: str) -> None:
     expect(page.locator(".grid .card h3").first).to_have_text(title)
 
 
-def status(page: Page) -> sync_api.Locator:
+def status(page: Page) -> Locator:
     return page.locator("#results [role=status]")
 
 

@@ -72,7 +72,7 @@ def table(
 def plain(
     titles: dict[str, str] = TITLES, header: Sequence[str] = ("photo", "product_id", "title", "price")
 ) -> list[list[object]]:
-    return [list(header), *([f"{key}.jpg", key, titles[key], f"{PRICES[key]:.0f}"] for key in TITLES)]
+    return [list[object](header), *([f"{key}.jpg", key, titles[key], f"{PRICES[key]:.0f}"] for key in TITLES)]
 
 
 def priced(*texts: str) -> list[list[object]]:

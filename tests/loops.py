@@ -19,7 +19,7 @@ def windows(height, width, kernel, stride, padding, *, ceil=False):
 
 
 def pooled(maps, kernel, stride, padding, reduce, *, ceil=False):
-    places = list(windows(*maps.shape[1:], kernel, stride, padding, ceil=ceil))
+    places = list(windows(maps.shape[1], maps.shape[2], kernel, stride, padding, ceil=ceil))
     tall, wide = places[-1][0] + 1, places[-1][1] + 1
     found = np.zeros((len(maps), tall, wide))
     for v, u, top, bottom, left, right in places:

@@ -70,6 +70,7 @@ class Server:
         import psycopg
 
         options = ["listen_addresses=127.0.0.1", f"port={self.port}", f"unix_socket_directories={self._folder}"]
+        options += ["fsync=off", "full_page_writes=off"]  # tests kill processes, never the operating system
         options += ["max_connections=60", "shared_buffers=32MB", "dynamic_shared_memory_type=posix"]
         command = [str(self._bin / "postgres"), "-D", str(self._data)]
         for option in options:

@@ -16,8 +16,8 @@ DIM = 4
 ENCODER = "f" * 64
 OTHER = "0" * 64
 DEFAULTS = Settings()
-SMALL = Settings(snapshot_from=1_000, scan_from=2_000)
-"""Snapshots and scans of catalogs of a few thousand vectors."""
+SMALL = Settings(snapshot_from=100, scan_from=200)
+"""Snapshots and scans of catalogs of a few hundred vectors."""
 
 
 def entry(

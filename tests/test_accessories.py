@@ -149,3 +149,27 @@ def test_classes_of_imagenet_speak_for_a_kind_of_the_lower_half() -> None:
         assert lower(person, pictured(kind))[kind] > plain[kind]
     assert rule.unusual(pictured(), "shorts") == 0.0, "ImageNet has no shorts"
     assert picture.USUAL["skirt"] < 0
+
+
+# -------------------------------------------------------------------- boots
+
+BLACK = (30, 28, 30)
+
+
+def shoes_of(person: Body) -> tuple[float, float, float, float]:
+    found = rule.shoe_box(person, profile.profile(person))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("top", [190, 200, 210])
+def test_shoes_begin_where_boots_do_on_bare_legs(top: int) -> None:
+    left, start, right, bottom = shoes_of(body((60, 140, RED), (top, 232, BLACK)))
+    assert abs(start - top) <= 5
+    assert (left, right, bottom) == (98, 158, 232)
+
+
+def test_covered_legs_and_bare_feet_tell_no_boots() -> None:
+    for stretches in ([(60, 200, BLUE), (200, 232, BLACK)], [(60, 140, RED)]):
+        _, start, _, _ = shoes_of(body(*stretches))
+        assert start == pytest.approx(226 - rule.SHOE_ABOVE * T, abs=1)

@@ -2,9 +2,10 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -20,7 +21,7 @@ from shop import BLUE, GREEN, RED, WHITE, SeeingEncoder, ThreadDecoder, fill, go
 READ, WRITE = "r" * 20, "w" * 20
 
 
-def client_of(application: FastAPI, **options: object) -> TestClient:
+def client_of(application: FastAPI, **options: Any) -> TestClient:
     return TestClient(application, base_url="http://127.0.0.1", raise_server_exceptions=False, **options)
 
 
@@ -30,18 +31,18 @@ def encoder() -> SeeingEncoder:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path, encoder: SeeingEncoder) -> LocalCatalog:
+def catalog(tmp_path: Path, encoder: SeeingEncoder) -> Iterator[LocalCatalog]:
     with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog:
         yield catalog
 
 
 @pytest.fixture
-def client(encoder: SeeingEncoder, catalog: LocalCatalog) -> TestClient:
+def client(encoder: SeeingEncoder, catalog: LocalCatalog) -> Iterator[TestClient]:
     with client_of(app.make(Searcher(encoder, catalog), decoder=ThreadDecoder())) as client:
         yield client
 
 
-def search(client: TestClient, photo: bytes | None = None, **fields: str) -> httpx.Response:
+def search(client: TestClient, photo: bytes | None = None, **fields: str) -> Any:
     files = [("photo", ("snap.png", photo))] if photo else []
     parts = [(name, (None, value)) for name, value in fields.items()]
     return client.post("/v1/search", files=[*files, *parts] or {"photo": ("", b"")})

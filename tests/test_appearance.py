@@ -30,6 +30,7 @@ def test_the_size_of_a_garment_in_its_photo_does_not_change_its_outline():
 
 def test_a_photo_that_its_garment_fills_counts_whole():
     filled = appearance.of_shop(np.full((50, 50, 3), (10, 200, 30), np.uint8))
+    assert filled.outline is not None
     assert filled.outline.all()
     assert appearance.color_distance(filled, appearance.of_street(np.full((50, 50, 3), (10, 200, 30), np.uint8))) < 0.01
 

@@ -47,7 +47,7 @@ def photo(*colours: tuple[int, int, int], box: Sequence[int] | None = None) -> d
 
 def send(address: str, *lines: object, method: str = "PUT", **options: Any) -> list[dict[str, Any]]:
     body = b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
-    answer = httpx.request(method, f"{address}/v1/products", content=body, headers=NDJSON, timeout=30, **options)
+    answer = httpx.request(method, f"{address}/v1/products", content=body, headers=NDJSON, timeout=60, **options)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson"), answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 

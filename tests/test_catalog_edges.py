@@ -83,7 +83,7 @@ def test_a_price_of_minus_nothing_is_nothing(tmp_path):
 
 
 def test_a_disk_without_room_for_the_vectors_beside_it_does_not_stop_a_search(tmp_path, monkeypatch):
-    with create(tmp_path / "shop", *many(2_500, 1), settings=SMALL) as catalog:
+    with create(tmp_path / "shop", *many(250, 1), settings=SMALL) as catalog:
         expected = found(catalog)
 
     def full(*_: object) -> None:
@@ -97,13 +97,13 @@ def test_a_disk_without_room_for_the_vectors_beside_it_does_not_stop_a_search(tm
 
 
 def test_more_products_than_the_snapshot_holds_are_found_with_those_behind_it(tmp_path):
-    with create(tmp_path / "shop", *many(15, 200), settings=SMALL) as catalog:
+    with create(tmp_path / "shop", *many(15, 20), settings=SMALL) as catalog:
         assert catalog.compact()
         put(catalog, *many(3, 1, seed=1))
         for k in (10, 17, 18, 99):
             assert len(catalog.nearest(query(1, 0, 0, 0), k)) == min(k, 18)
         every = {hit.product_id: hit.score for hit in catalog.nearest(query(1, 0, 0, 0), 99)}
-    best = {one.product.product_id: one.vectors[:, 0].max() for one in [*many(15, 200), *many(3, 1, seed=1)]}
+    best = {one.product.product_id: one.vectors[:, 0].max() for one in [*many(15, 20), *many(3, 1, seed=1)]}
     assert every == pytest.approx(best, abs=1e-5)
 
 
@@ -198,14 +198,14 @@ def test_a_value_of_another_type_is_damage_and_no_crash(tmp_path, damage):
 
 def test_check_reads_every_vector_of_a_snapshot_and_mends_it(tmp_path):
     shop = tmp_path / "shop"
-    with create(shop, *many(2_500, 1), settings=SMALL) as catalog:
+    with create(shop, *many(250, 1), settings=SMALL) as catalog:
         assert catalog.compact()
         expected = found(catalog)
     assert check(shop, settings=SMALL) == []
     path = snapshots.current(shop)
     assert path is not None
     data = bytearray((path / "vectors").read_bytes())
-    data[4096 + 16 * 1_777] ^= 1
+    data[4096 + 16 * 177] ^= 1
     (path / "vectors").write_bytes(data)
     findings = check(shop, settings=SMALL)
     assert [one.what for one in findings] == ["index"]
@@ -213,7 +213,7 @@ def test_check_reads_every_vector_of_a_snapshot_and_mends_it(tmp_path):
     with LocalCatalog.open(shop, settings=SMALL) as catalog:
         health = catalog.health()
         assert health is not None
-        assert health.vectors == 2_500
+        assert health.vectors == 250
     told = CliRunner().invoke(check_command, [str(shop)])
     assert told.exit_code == 1
     mended = CliRunner().invoke(check_command, [str(shop), "--mend"])
@@ -224,7 +224,7 @@ def test_check_reads_every_vector_of_a_snapshot_and_mends_it(tmp_path):
 
 def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path):
     shop = tmp_path / "shop"
-    with create(shop, *many(2_500, 1), settings=SMALL) as catalog:
+    with create(shop, *many(250, 1), settings=SMALL) as catalog:
         assert catalog.compact()
         whole = snapshots.current
         raced = []

@@ -169,12 +169,15 @@ def test_what_is_no_address_is_refused(url):
         osoroi.Client(url)
 
 
+Answer = tuple[int, dict[str, str], Any]
+
+
 class Scripted(http.server.ThreadingHTTPServer):
     """Answers what it is told, one after the other: (status, headers, content); ``None`` closes the connection."""
 
     daemon_threads = True
 
-    def __init__(self, *answers: tuple[int, dict[str, str], Any] | None) -> None:
+    def __init__(self, *answers: Answer | None) -> None:
         script, seen = list(answers), []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -267,7 +270,7 @@ def test_a_redirect_is_no_success_and_says_where_it_leads():
 
 
 def test_what_is_gone_after_a_lost_answer_was_removed():
-    gone = (404, {}, {"error": "no product", "hint": "look"})
+    gone: Answer = (404, {}, {"error": "no product", "hint": "look"})
     with Scripted(None, gone, gone, None, gone, None, (404, {}, b"<html>")) as service:
         transport = service.transport([])
         transport.request("DELETE", "/first")
@@ -279,7 +282,7 @@ def test_what_is_gone_after_a_lost_answer_was_removed():
 
 
 def test_a_connection_that_was_closed_while_it_waited_loses_no_answer():
-    gone = (404, {}, {"error": "no product", "hint": "look"})
+    gone: Answer = (404, {}, {"error": "no product", "hint": "look"})
     with Scripted((200, {"X-Close": "1"}, {}), gone) as service:
         transport = service.transport([])
         transport.request("GET", "/first")
@@ -289,7 +292,7 @@ def test_a_connection_that_was_closed_while_it_waited_loses_no_answer():
 
 
 def test_an_answer_that_is_no_json_shows_what_came():
-    page = (200, {}, b"<html>Welcome")
+    page: Answer = (200, {}, b"<html>Welcome")
     with Scripted(page, page) as service, osoroi.Client(service.url) as client:
         with pytest.raises(CatalogUnavailable, match="is no JSON: b'<html>Welcome'; is this the address"):
             client.count()
@@ -307,9 +310,9 @@ def test_lines_for_which_there_was_no_room_are_sent_again():
         sent = upload.put(upload.gathered(rows), service.transport(slept), lambda stored: None)
     assert (sent.stored, [(one.product_id, one.reason) for one in sent.problems]) == (1, [("p1", "no photo; send one")])
     assert len(slept) == 1
-    rows = upload.gathered(products.rows([{"product_id": "p", "photo": picture(RED)}]))
+    lonely = upload.gathered(products.rows([{"product_id": "p", "photo": picture(RED)}]))
     with Scripted((200, {}, b"")) as service, pytest.raises(CatalogUnavailable, match="0 of 1 lines"):
-        upload.put(rows, service.transport(slept), lambda stored: None)
+        upload.put(lonely, service.transport(slept), lambda stored: None)
 
 
 def test_threads_share_a_client(client):

@@ -45,6 +45,7 @@ def test_every_pixel_is_converted_as_one_colour_at_a_time():
 def test_black_has_a_gradient():
     images = torch.zeros(1, 3, 1, 1, requires_grad=True)
     lab(images).sum().backward()
+    assert images.grad is not None
     assert torch.isfinite(images.grad).all()
 
 
@@ -64,4 +65,5 @@ def test_a_black_photo_stays_black_and_has_a_gradient():
     found = shades_of_gray(images)
     found.sum().backward()
     assert not found.any()
+    assert images.grad is not None
     assert torch.isfinite(images.grad).all()

@@ -7,11 +7,13 @@ import pytest
 
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.store.settings import Settings
 from osoroi.records import Crop, Product
-from shops import SMALL, create, put
+from shops import create, put
 
 DIM = 16
 COUNT = 3_000
+SCANNED = Settings(snapshot_from=1_000, scan_from=2_000)
 
 
 def entries(prefix: str, vectors: np.ndarray) -> list[Entry]:
@@ -26,7 +28,7 @@ def entries(prefix: str, vectors: np.ndarray) -> list[Entry]:
 def catalog(tmp_path: Path):
     rng = np.random.default_rng(0)
     flat = (rng.standard_normal((COUNT, 4)) @ rng.standard_normal((4, DIM))).astype(np.float32)  # 4 axes of 16
-    with create(tmp_path / "shop", *entries("a", flat), dim=DIM, settings=SMALL) as made:
+    with create(tmp_path / "shop", *entries("a", flat), dim=DIM, settings=SCANNED) as made:
         made.settle()
         yield made
 

@@ -53,10 +53,14 @@ def answers(place) -> list[object]:
 def test_a_copy_answers_as_its_source_and_so_does_the_copy_of_the_copy(postgres_address, tmp_path):
     first, second, third = tmp_path / "shop", place_of(postgres_address), tmp_path / "back"
     shop(first, tmp_path)
+    with open_catalog(first) as catalog:
+        catalog.trust_categories(False)
     assert copy(first, second).products == 40
     assert copy(second, third).put == 40
     assert answers(first) == answers(second) == answers(third)
     assert check(second) == check(third) == []
+    with open_catalog(third, readonly=True) as catalog:
+        assert not catalog.trusts_categories
     with open_catalog(first) as catalog:
         catalog.remove(["p00"])
         put(catalog, entry("new", [3, 0, 0, 0]))

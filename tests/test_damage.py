@@ -168,7 +168,9 @@ def test_a_stored_vector_that_rots_while_it_is_mapped_is_replaced_by_the_truth(t
         catalog.compact()
         assert catalog.info().snapshot.startswith("scan, 300 vectors")
         expected = [hit.product_id for hit in catalog.nearest(vectors[:1], 20)]
-        path = snapshots.current(catalog.folder) / "vectors"
+        current = snapshots.current(catalog.folder)
+        assert current is not None
+        path = current / "vectors"
         with path.open("r+b") as file:
             file.seek(4096)
             data = bytearray(file.read(300 * 32))

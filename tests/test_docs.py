@@ -79,6 +79,16 @@ def test_the_tour_names_lines_that_search_and_training_really_have() -> None:
             assert not line.strip() or line.strip() in source, f"{path} has no line {line.strip()!r}"
 
 
+def test_the_tour_enters_as_few_files_as_it_says() -> None:
+    head, *paths = re.split("^## ", (ROOT / "docs" / "tour.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    entered = [set(re.findall(r"\*\*`([\w/]+\.py)`\*\*", path)) for path in paths[:5]]
+    assert not [name for name in set().union(*entered) if not (ROOT / "src" / "osoroi" / name).is_file()]
+    said = [int(number) for number in re.findall(r"\d+", head.partition("those that you enter:")[2])]
+    assert said == list(map(len, entered))
+    assert said[0] + said[1] < 15
+    assert said[3] < 16
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """What `osoroi demo` writes and prints, run once in an empty folder."""

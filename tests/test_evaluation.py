@@ -76,8 +76,8 @@ def small() -> list[Row]:
 
 
 def asked(rows, *more, encoder=None, protocol=None, **task) -> results.Evaluation:
-    task = Task("test:rows", protocol=protocol or Protocol(), **task)
-    return evaluate.evaluate_readers([Rows(rows), *map(Rows, more)], encoder or Weighable(), task)
+    whole = Task("test:rows", protocol=protocol or Protocol(), **task)
+    return evaluate.evaluate_readers([Rows(rows), *map(Rows, more)], encoder or Weighable(), whole)
 
 
 def ranks(found: results.Evaluation, arm="both") -> list[list[float]]:

@@ -75,7 +75,8 @@ def test_a_key_put_again_gets_the_new_vector_and_a_key_removed_is_gone():
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_history_ends_where_a_dictionary_ends(data):
-    index, held = ExactIndex(3), {}
+    index = ExactIndex(3)
+    held: dict[int, np.ndarray] = {}
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     for _ in range(data.draw(st.integers(0, 8))):
         some = np.array(data.draw(st.lists(st.integers(-5, 40), max_size=12)), np.int64)

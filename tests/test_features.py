@@ -38,6 +38,7 @@ def test_a_map_that_never_changes_has_hardly_a_deviation_and_a_gradient():
     found = pooling.deviation(flat, torch.ones(1, 4, 4))
     found.sum().backward()
     assert found.max() <= 1.001e-3
+    assert flat.grad is not None
     assert torch.isfinite(flat.grad).all()
 
 

@@ -259,8 +259,8 @@ def test_photos_that_cost_too_much_or_are_none_are_refused_wherever_they_come(tm
                 ("search", {"photo": bad, "garment": (None, "1")}),
                 ("search", {"photo": picture(RED), "detail_from": ("b.png", bad)}),
             ):
-                assert httpx.post(f"{url}/v1/{route}", files=files, timeout=20).status_code == 422
-        assert httpx.post(f"{url}/v1/find", files={"photo": picture(RED)}, timeout=20).status_code == 200
+                assert httpx.post(f"{url}/v1/{route}", files=files, timeout=60).status_code == 422
+        assert httpx.post(f"{url}/v1/find", files={"photo": picture(RED)}, timeout=60).status_code == 200
 
 
 # -------------------------------------------------------------------- many at once

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +62,42 @@ def test_a_japanese_letter_is_the_one_that_its_font_draws():
     assert np.asarray(canvas).tobytes() in shapes
 
 
-def test_a_grid_says_which_scripts_have_no_font(tmp_path):
-    encoder, photo, cuneiform = Encoder.open(), picture(RED), "\U00012000\U00012001"
+CUNEIFORM = "\U00012000\U00012001"
+
+
+@pytest.fixture
+def noted(caplog):
+    fonts.note_missing.cache_clear()
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "osoroi.report"]
+
+
+def test_a_grid_says_which_scripts_have_no_font(tmp_path, noted):
+    encoder, photo = Encoder.open(), picture(RED)
     (tmp_path / "a.png").write_bytes(photo)
-    fill(tmp_path / "shop", encoder, [entry(encoder, Product("p", cuneiform), photo)]).close()
+    fill(tmp_path / "shop", encoder, [entry(encoder, Product("p", CUNEIFORM), photo)]).close()
     words = ["search", tmp_path / "shop", tmp_path / "a.png", "--grid", tmp_path / "grid.png"]
     result = CliRunner().invoke(main, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "grid.png").exists()
-    missing = fonts.missing_scripts([cuneiform])
+    missing = fonts.missing_scripts([CUNEIFORM])
     assert missing in ([], ["Cuneiform"])
-    assert ("no font for Cuneiform was found" in result.stderr) == bool(missing)
+    assert [text.startswith("no font for Cuneiform was found") for text in noted()] == [True] * len(missing)
     assert fonts.missing_scripts(["plain"]) == []
+
+
+def test_every_caption_says_it_whoever_draws_it_and_once(noted):
+    """Grids of evaluations and audits have ids in their captions."""
+    missing = fonts.missing_scripts([CUNEIFORM])
+    for _ in range(2):
+        grid.sheet([[grid.Cell(None, f"{CUNEIFORM}\ntest"), grid.Cell(None, "plain")]])
+    assert len(noted()) == len(missing)
+
+
+def test_a_command_without_logging_says_it_on_stderr():
+    if not fonts.missing_scripts([CUNEIFORM]):
+        pytest.skip("this machine has a font for Cuneiform")
+    code = f"from osoroi.report import grid; grid.sheet([[grid.Cell(None, {CUNEIFORM!a})]])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.startswith(
+        "no font for Cuneiform was found, and the picture shows boxes in its place; install one"
+    )

@@ -1,20 +1,35 @@
 """A path that somebody gives may lead to a catalog's own database: only SQLite opens that, or its locks are gone."""
 
+import ast
+import contextlib
 import os
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import osoroi
 from osoroi import files, image
 from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.maintenance.copy import copy
+from osoroi.catalog.store.settings import Settings
 from osoroi.data.readers import open_dataset
-from osoroi.encoder import Encoder
-from osoroi.errors import BadDataset, BadEncoder, BadPhoto
-from shops import create, entry, put
+from osoroi.data.readers.table_recipe import read_recipe
+from osoroi.encoder import Encoder, text_tower
+from osoroi.errors import BadDataset, BadEncoder, BadPhoto, OsoroiError
+from osoroi.evaluation import results
+from osoroi.experiment import plan
+from osoroi.pretrained.check import from_npz
+from osoroi.pretrained.settings import from_toml
+from osoroi.server import configuration, keyring
+from shops import create, entry, found, put
 
 
 def locks(shop: Path) -> int:
@@ -140,3 +155,142 @@ def test_a_catalog_works_without_fcntl_and_posix_fallocate(tmp_path):
     assert done.stdout == "works\n", done.stderr
     with LocalCatalog.open(tmp_path / "shop") as catalog:  # the other platform's files are ours
         assert len(catalog) == 20
+
+
+@pytest.fixture(params=["pipe", "device", "socket", "folder"])
+def odd(request, tmp_path):
+    """A path to something that is no ordinary file: to read it would wait for ever, or never end."""
+    if os.name != "posix":
+        pytest.skip("needs pipes")
+    path = tmp_path / "odd"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "device":
+        path.symlink_to("/dev/zero")
+    elif request.param == "folder":
+        path.mkdir()
+    else:
+        with socket.socket(socket.AF_UNIX) as one, contextlib.chdir(tmp_path):  # its path may be too long
+            one.bind("odd")
+    return path
+
+
+def test_no_reader_waits_for_what_is_no_file(tmp_path, odd):
+    with create(tmp_path / "shop", entry("a", [1, 0, 0, 0])):
+        pass
+    for suffix in (".jpg", ".csv", ".csv.gz", ".jsonl", ".xlsx", ".xml", ".parquet", ".onnx", ".toml", ".json", ".npz"):
+        (tmp_path / f"odd{suffix}").symlink_to(odd)
+    path = {link.suffix: link for link in tmp_path.glob("odd.*")}
+    readers: dict[str, Callable[[], object]] = {
+        "photo": lambda: image.load(path[".jpg"]),
+        "encoder": lambda: Encoder.open(path[".onnx"]),
+        "keys": lambda: keyring.read(path[".toml"]),
+        "settings": lambda: configuration.limits_in(path[".toml"]),
+        "recipe": lambda: read_recipe(str(path[".toml"])),
+        "plan": lambda: plan.read(path[".toml"]),
+        "evaluation": lambda: results.read(path[".json"]),
+        "backbone": lambda: from_toml(path[".toml"]),
+        "reference": lambda: from_npz(path[".npz"]),
+        "text tower": lambda: text_tower.unpack(path[".onnx"], ""),
+        **{
+            f"table{suffix}": lambda suffix=suffix: list(open_dataset(f"table:{path[suffix]}").rows())
+            for suffix in (".csv", ".gz", ".jsonl", ".xlsx", ".xml", ".parquet")
+        },
+    }
+    for name, read in readers.items():
+        with in_time(), pytest.raises(OsoroiError) as error:
+            read()
+        assert "Traceback" not in str(error.value), name
+    with in_time(), pytest.raises(OSError, match=r"a folder, not a file|not an ordinary file"):
+        files.open_foreign(odd)
+
+
+@contextlib.contextmanager
+def in_time() -> Iterator[None]:
+    """Fail where the block waits: an alarm interrupts it after some seconds."""
+
+    def late(*_: object) -> None:
+        raise AssertionError("it waited")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_photo_whose_place_a_pipe_took_is_missing_at_once(tmp_path, odd):
+    """In a backup with photos, a check, and where a kept photo should be."""
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(b"a")
+    create(tmp_path / "shop", entry("b", [0, 1, 0, 0], photo=photo), entry("c", [1, 0, 0, 0], photo=b"kept")).close()
+    photo.unlink()
+    photo.symlink_to(odd)
+    with in_time():
+        assert backup(tmp_path / "shop", tmp_path / "b.tar", photos=True).missing == 1
+        assert [finding.what for finding in check(tmp_path / "shop")] == ["photo"]
+    (kept,) = (path for path in (tmp_path / "shop" / "photos").rglob("*") if path.is_file())
+    kept.unlink()
+    kept.symlink_to(odd)
+    with in_time(), pytest.raises(OsoroiError):
+        backup(tmp_path / "shop", tmp_path / "c.tar")
+    with in_time(), pytest.raises(BadPhoto):
+        copy(tmp_path / "shop", tmp_path / "copy")
+    with in_time():
+        assert [finding.what for finding in check(tmp_path / "shop")] == ["photo", "photo"]
+
+
+@pytest.mark.parametrize("name", ["current", "manifest.json", "owners", "columns", "vectors"])
+def test_a_snapshot_with_a_pipe_in_it_is_built_anew(tmp_path, name):
+    if os.name != "posix":
+        pytest.skip("needs pipes")
+    small = Settings(snapshot_from=4, scan_from=100)
+    with create(tmp_path / "shop", *(entry(f"p{n}", [1, n, 0, 0]) for n in range(9)), settings=small) as catalog:
+        assert catalog.compact()
+    (path,) = (tmp_path / "shop" / "index").rglob(name)
+    path.unlink()
+    os.mkfifo(path)
+    with in_time(), LocalCatalog.open(tmp_path / "shop", settings=small) as catalog:
+        assert len(found(catalog)) == 18
+
+
+def test_a_device_in_the_place_of_a_target_stays(tmp_path):
+    """To put a file in its place would take it away from everybody."""
+    if os.name != "posix":
+        pytest.skip("needs pipes")
+    target = tmp_path / "target"
+    os.mkfifo(target)
+    create(tmp_path / "shop", entry("a", [1, 0, 0, 0])).close()
+    with pytest.raises(OSError, match="not an ordinary file"):
+        files.write_atomically(target, b"content")
+    with pytest.raises(OsoroiError, match="not an ordinary file"):
+        backup(tmp_path / "shop", target)
+    assert target.is_fifo()
+    assert {path.name for path in tmp_path.iterdir()} == {"shop", "target"}
+
+
+def test_only_one_module_opens_paths_for_reading():
+    """Readers go through ``files``; those listed read what lies in the package, or what they have just made."""
+    allowed = {
+        *("garments/runtime.py", "server/pages/routes.py", "report/html.py", "doctor/installation.py"),
+        *("doctor/stored.py", "data/readers/composed.py", "data/download.py", "catalog/memory/columns.py"),
+        *("training/feature_cache.py", "files.py"),
+    }
+    root = Path(osoroi.__file__).parent
+    opening = set()
+    for module in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Attribute) and called.attr in ("read_bytes", "read_text", "open"):
+                modes = [
+                    arg.value
+                    for arg in (*node.args, *(key.value for key in node.keywords))
+                    if isinstance(arg, ast.Constant)
+                ]
+                is_module = isinstance(called.value, ast.Name) and called.value.id in ("tarfile", "Image", "os", "gzip")
+                by_mode = called.attr == "open" and not is_module and any(m in ("r", "rb", "utf-8") for m in modes)
+                if called.attr == "read_bytes" or by_mode or (called.attr == "read_text" and modes):
+                    opening.add(module.relative_to(root).as_posix())
+    assert opening <= allowed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.maintenance.backup import backup
+from osoroi.catalog.maintenance.backup import BESIDE, backup
 from osoroi.catalog.maintenance.check import check
 from osoroi.errors import OsoroiError
 from shops import create, entry, found, put
@@ -102,6 +102,7 @@ def test_work_on_a_disk_that_fills_up_is_done_or_not_begun(disk: Path, work: Cal
         message = refusal(work, shop)
         outcomes.append("refused" if message else "done")
         assert not message or re.search("no room|No space|cannot be written", message), message
+        assert work is not backing_up or not message or "b.tar" in message or BESIDE in message, message
         ballast.unlink()
         assert check(shop) == [], kib
         if outcomes[-1] == "refused" or work in (compacting, searching, backing_up, creating):

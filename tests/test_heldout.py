@@ -109,7 +109,7 @@ def test_components_are_those_of_a_slow_search():
     photos = defaultdict(set)
     for product, photo in links:
         photos[product].add(photo)
-    expected = []
+    expected: list[list[str]] = []
     for product in dict.fromkeys(product for product, _ in links):
         if not any(product in group for group in expected):
             group, seen = [product], set(photos[product])

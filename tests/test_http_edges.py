@@ -1,5 +1,6 @@
 """Connections and requests at the edge of HTTP: limits, clocks, odd headers and methods; never an error of ours."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import re
@@ -12,8 +13,11 @@ import pytest
 
 from clients import connected, post, raw
 from osoroi.catalog.local import LocalCatalog
+from osoroi.search import Searcher
+from osoroi.server import app, run
+from osoroi.server.connections import Connection, Connections
 from osoroi.server.settings import Settings
-from shop import RED, SeeingEncoder, fill, goods, picture, serving
+from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
 
 KEYS = Settings(read_key="r" * 20, write_key="w" * 20)
 
@@ -42,6 +46,38 @@ def test_idle_connections_make_room_and_busy_ones_do_not(catalog):
         answer = raw(url, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in answer.lower()
+
+
+class OtherTransport(asyncio.BaseTransport):
+    """As other event loops have them: all methods, and none of asyncio's classes for sockets."""
+
+    ended = False
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return ("127.0.0.1", 5) if name == "peername" else default
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        self.ended = True
+
+
+def test_a_connection_of_another_event_loop_is_one(catalog):
+    """Where uvloop is installed, uvicorn would take it, and no connection was made."""
+    application = app.make(Searcher(SeeingEncoder(), catalog), decoder=ThreadDecoder())
+    assert run.config(application, "127.0.0.1", 0).loop == "asyncio"
+
+    async def use() -> bool:
+        connections = Connections(most=4, head_s=0.0, take_s=9.0)
+        transport = OtherTransport()
+        connection = Connection(asyncio.Protocol(), connections)
+        connection.connection_made(transport)
+        await asyncio.sleep(0.01)
+        connection.check(time.monotonic(), 0.0, 9.0)
+        return transport.ended
+
+    assert asyncio.run(use())
 
 
 def test_a_client_that_never_reads_is_let_go_without_a_trace(catalog, caplog):
@@ -118,7 +154,7 @@ def test_what_is_hardly_http_is_refused_in_words(catalog, request_):
 
 def test_wherever_503_is_there_is_retry_after(catalog):
     def load(path: str) -> httpx.Response:
-        return httpx.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=30)
+        return httpx.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=60)
 
     class Slow(SeeingEncoder):
         def encode(self, crops):

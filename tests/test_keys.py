@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -167,13 +168,26 @@ def test_more_keys_than_a_file_may_hold_are_refused_before_it_is_written(tmp_pat
     made(file, "more", "search")
 
 
+def test_a_file_of_too_many_keys_is_put_right_by_the_command(tmp_path):
+    file = tmp_path / "keys.toml"
+    most = keyring.MOST_KEYS
+    keyring.write(file, [Key(f"n{number}", "0" * 64, ("search",)) for number in range(most + 2)])
+    with pytest.raises(BadRequest, match="are 202; 200 is the most; remove some: osoroi keys remove"):
+        Sources("127.0.0.1", keys_file=file).load()
+    assert len(json.loads(osoroi("keys", "list", file, "--json").stdout)) == most + 2
+    assert osoroi("keys", "new", file, "more").exit_code == 2
+    for number in range(2):  # the first leaves too many still
+        assert osoroi("keys", "remove", file, f"n{number}").exit_code == 0
+    assert len(Sources("127.0.0.1", keys_file=file).load().keys) == most
+
+
 def test_two_changes_at_once_are_both_kept(tmp_path, monkeypatch):
     file = tmp_path / "keys.toml"
     made(file, "first", "search")
     reads, inside = keyring.read, threading.Event()
 
-    def slow(place: Path) -> tuple[Key, ...]:
-        keys = reads(place)
+    def slow(place: Path, **options: Any) -> tuple[Key, ...]:
+        keys = reads(place, **options)
         inside.set()
         time.sleep(0.3)
         return keys

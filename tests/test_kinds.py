@@ -3,10 +3,11 @@
 import pytest
 
 from osoroi.garments import BY_NAME, KINDS, read_category
+from osoroi.garments.kinds import Kind
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_word_of_the_table_is_read_as_a_kind(kind) -> None:  # type: ignore[no-untyped-def]
+def test_every_word_of_the_table_is_read_as_a_kind(kind: Kind) -> None:
     words = (kind.name, kind.japanese, *kind.english_words, *kind.japanese_words)
     assert {word: read_category(word) for word in words} == dict.fromkeys(words, kind.name)
 

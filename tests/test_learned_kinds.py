@@ -1,11 +1,13 @@
 """Kinds that a catalog's own products teach: the classifier, and what it does to queries."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import osoroi
 from osoroi import categories
@@ -13,6 +15,7 @@ from osoroi.catalog import Entry
 from osoroi.cli import main
 from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.learned import learn_kinds, with_learned_kind
+from osoroi.errors import BadPhoto
 from osoroi.garments import learned
 from osoroi.garments.kinds import NAMES
 from osoroi.garments.posterior import part
@@ -213,3 +216,106 @@ def test_categories_that_say_nothing_of_the_photos_are_called_so(tmp_path: Path,
         assert categories.agreement(shop.storage, most=50) is None  # too few to learn from
     assert judged is not None
     assert judged.share < judged.chance + 0.1
+
+
+# -------------------------------------------------------------------- categories that photos contradict as a whole
+
+
+def two_clouds(encoder: Encoder) -> tuple[np.ndarray, list[str], list[str]]:
+    """Looks of 120 tops and 120 bags in any order, their words, and words that say nothing of them."""
+    rng = np.random.default_rng(8)
+    looks, labels = clouds(rng, encoder.columns[KIND].start, {TOP: 120, BAG: 120})
+    order = rng.permutation(240)
+    right = ["Bags" if label == BAG else "Blouses" for label in labels[order]]
+    return looks[order], right, [right[n] for n in rng.permutation(240)]
+
+
+def as_said(words: list[str]) -> list[np.ndarray]:
+    return [part({"bag" if word == "Bags" else "top": 1.0}) for word in words]
+
+
+def kinds_in(shop: osoroi.Catalog) -> np.ndarray:
+    entries = shop.storage.entries(sorted(shop.storage.product_ids()))
+    return np.concatenate([entry.vectors[:1, shop.encoder.columns[KIND]] for entry in entries.values()])
+
+
+def test_categories_that_photos_contradict_are_believed_no_longer_until_they_agree(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    looks, right, shuffled = two_clouds(encoder)
+    unsure = vectors_of(encoder, looks[:1], [part({"top": 0.6, "bag": 0.4})])
+
+    def embed(crops: Sequence[Crop]) -> np.ndarray:
+        return np.repeat(unsure, len(crops), axis=0)
+
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, vectors_of(encoder, looks, as_said(right)), list(right))
+        assert categories.review(shop.storage, encoder, embed=embed).reads_categories
+        assert shop.storage.trusts_categories
+        assert learned.certain(kinds_in(shop)).all()
+
+        put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))
+        assert not categories.review(shop.storage, encoder, embed=embed).reads_categories
+        assert not learned.certain(kinds_in(shop)).any()
+    with osoroi.open(tmp_path / "shop", encoder=encoder) as shop:
+        assert not shop.storage.trusts_categories
+        shop.update("p000", category="Bags")  # is not believed either
+        assert not learned.certain(kinds_in(shop)).any()
+        shop.update("p001", kind="bag")  # the attribute is
+        assert np.flatnonzero(learned.certain(kinds_in(shop))).tolist() == [1]
+        assert categories.learn(shop.storage, categories.reader(shop.storage, encoder), ["Bags"]) == {}
+        said = CliRunner().invoke(main, ["info", str(tmp_path / "shop")]).output
+        assert "categories are not believed" in said
+
+        put(shop, vectors_of(encoder, looks, [unsure[0, encoder.columns[KIND]]] * 240), list(right))
+        assert categories.review(shop.storage, encoder, embed=embed).reads_categories
+        assert shop.storage.trusts_categories
+        assert np.array_equal(kinds_in(shop), np.stack(as_said(right)))
+
+
+def test_a_photo_that_cannot_be_read_keeps_the_kind_of_its_category(
+    tmp_path: Path, encoder: Encoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks, _, shuffled = two_clouds(encoder)
+
+    def embed(crops: Sequence[Crop]) -> np.ndarray:
+        if crops[0].product_id == "p007":
+            raise BadPhoto("it is gone")
+        return vectors_of(encoder, looks[: len(crops)], [part({"top": 0.6, "bag": 0.4})] * len(crops))
+
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))
+        categories.review(shop.storage, encoder, embed=embed)
+        assert np.flatnonzero(learned.certain(kinds_in(shop))).tolist() == [7]
+    assert "p007 keeps the kind of its category: it is gone" in caplog.text
+
+
+def test_few_new_products_are_no_reason_to_judge_all_categories_anew(tmp_path: Path, encoder: Encoder) -> None:
+    looks, _, shuffled = two_clouds(encoder)
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))
+        assert not categories.settle(shop.storage, encoder, [], changed=23)
+        assert shop.storage.trusts_categories
+
+
+def test_add_and_sync_judge_the_categories_of_many_new_products_and_say_so(tmp_path: Path, encoder: Encoder) -> None:
+    looks, _, shuffled = two_clouds(encoder)
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))  # their photos cannot be read
+    Image.fromarray(swatch("navy")).save(tmp_path / "tee.png")
+    lines = [f"n{n:02},tee.png,{word}" for n, word in enumerate(shuffled[:27])]
+    (tmp_path / "new.csv").write_text("\n".join(["product_id,photo,category", *lines]))
+    for command in ("add", "sync"):
+        arguments = [str(tmp_path / "shop"), str(tmp_path / "new.csv"), *(["--yes"] if command == "sync" else [])]
+        done = CliRunner().invoke(main, [command, *arguments])
+        assert done.exit_code == 0, done.output
+        assert "photos contradict the categories of these products" in done.stderr
+        with osoroi.open(tmp_path / "shop", encoder=encoder) as shop:
+            assert not shop.storage.trusts_categories
+            new = [
+                row
+                for name, row in zip(sorted(shop.storage.product_ids()), kinds_in(shop), strict=True)
+                if name[0] == "n"
+            ]
+            assert not learned.certain(np.stack(new)).any()
+            assert len({row.tobytes() for row in new}) == 1  # one photo, one kind, whatever the category

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import lookbench
 from PIL import Image
 
+from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.errors import BadDataset
 
@@ -49,7 +50,9 @@ def test_queries_ask_the_gallery_is_asked_and_noise_is_nobodys_item(root: Path) 
     assert [row.crop.domain for row in rows] == ["street"] * 2 + ["shop"] * 7
     assert [row.product.product_id for row in rows[6:]] == ["noise/a", "noise/z", "noise/y"]
     assert rows[0].product.attributes == {"main_attribute": "red"}
-    assert [row.crop.photo.read() for row in rows[2:6]] == [photo(number) for number in range(4)], "over row groups"
+    assert [image.load(row.crop.photo) for row in rows[2:6]] == [photo(number) for number in range(4)], (
+        "over row groups"
+    )
     assert len({row.crop.crop_id for row in rows}) == 9
     assert len(list(open_dataset(f"lookbench:{root}").rows())) == 6
 

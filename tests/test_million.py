@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,15 +22,19 @@ def real(path: Path) -> Path:
         np.concatenate([part / np.linalg.norm(part, axis=1, keepdims=True) for part in np.split(rows, [12], axis=1)], 1)
         for rows in (shop, street)
     ]
-    about = {"parts": np.array([12, 4]), "weights": np.array([0.4, 0.6]), "fingerprint": np.array("f" * 64)}
+    about: dict[str, Any] = {
+        "parts": np.array([12, 4]),
+        "weights": np.array([0.4, 0.6]),
+        "fingerprint": np.array("f" * 64),
+    }
     np.savez(path, shop=units[0].astype("f4"), street=units[1].astype("f4"), **about)
     return path
 
 
 def run(module: str, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"benchmarks.million.{module}", real(tmp_path / "real.npz"), *arguments]
+    command = [sys.executable, "-m", f"benchmarks.million.{module}", str(real(tmp_path / "real.npz")), *arguments]
     done = subprocess.run(
-        [*command, "--cache", tmp_path / "cache", "--out", tmp_path / "out.json"],
+        [*command, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out.json")],
         cwd=ROOT,
         capture_output=True,
         text=True,

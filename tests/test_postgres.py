@@ -336,19 +336,19 @@ def test_text_with_a_nul_is_refused_and_nothing_of_its_batch_stays(catalog):
 
 def test_a_snapshot_in_the_cache_is_used_and_never_of_another_catalog(place, monkeypatch, tmp_path):
     rng = np.random.default_rng(3)
-    entries = [entry(f"p{at:04}", rng.standard_normal(4).tolist()) for at in range(1200)]
+    entries = [entry(f"p{at:04}", rng.standard_normal(4).tolist()) for at in range(120)]
     with create(place, *entries, settings=SMALL) as catalog:
         assert catalog.compact()
         before = catalog.nearest(query(1, 2, 3, 4), 5)
-        assert "1200 vectors" in catalog.info().snapshot
+        assert "120 vectors" in catalog.info().snapshot
     monkeypatch.setenv("OSOROI_CACHE", str(tmp_path / "another machine"))
     with open_catalog(place, readonly=True, settings=SMALL) as elsewhere:
         assert [hit.crop_id for hit in elsewhere.nearest(query(1, 2, 3, 4), 5)] == [hit.crop_id for hit in before]
-        assert "1200 vectors" in elsewhere.info().snapshot, "the first search saves what it has built"
+        assert "120 vectors" in elsewhere.info().snapshot, "the first search saves what it has built"
     postgres.drop(f"{place.conninfo}?schema={place.schema}")
-    with create(place, *entries[:1100], settings=SMALL) as other:
-        assert len(other.nearest(query(1, 2, 3, 4), 2000)) == 1100
-        assert "1100 vectors" in other.info().snapshot
+    with create(place, *entries[:110], settings=SMALL) as other:
+        assert len(other.nearest(query(1, 2, 3, 4), 200)) == 110
+        assert "110 vectors" in other.info().snapshot
 
 
 def test_commands_take_an_address(postgres_address, tmp_path):

@@ -179,7 +179,7 @@ def test_hundreds_of_columns_make_neither_a_slow_page_nor_a_long_message(tmp_pat
     many = Settings(facet_cells=10_000)  # 12,000 here
     with fill(tmp_path / "shop", encoder, entries) as catalog, serving(encoder, catalog, many) as url:
         start = time.monotonic()
-        page = httpx.get(f"{url}/", timeout=30)
+        page = httpx.get(f"{url}/", timeout=60)
         assert page.status_code == 200
         assert time.monotonic() - start < 2
         for answer in (
@@ -243,7 +243,7 @@ def test_health_says_that_searches_fail_and_the_service_follows_where_it_can(tmp
                 raise NotFound("the encoder's file is not there")
             return Searcher(new, LocalCatalog.open(after.folder))
 
-        with serving(old, moving, reopen=reopen) as url, httpx.Client(base_url=url, timeout=20) as client:
+        with serving(old, moving, reopen=reopen) as url, httpx.Client(base_url=url, timeout=60) as client:
             assert client.get("/health").json()["status"] == "ok"
             moving.moved = True
             assert client.post("/v1/search", files={"photo": photo}).status_code == 409
@@ -272,7 +272,7 @@ def test_a_catalog_that_was_replaced_is_opened_again_and_nothing_is_written_into
     with (
         fill(shop, encoder, goods(encoder)) as catalog,
         serving(encoder, catalog, reopen=reopen) as url,
-        httpx.Client(base_url=url, timeout=20) as client,
+        httpx.Client(base_url=url, timeout=60) as client,
     ):
         search = lambda: [hit["product_id"] for hit in client.post("/v1/search", files={"photo": photo}).json()["hits"]]  # noqa: E731
         assert "P1" in search()
@@ -297,9 +297,9 @@ def test_clients_that_ask_at_once_after_a_replacement_see_one_catalog(tmp_path):
 
     def ask(number: int) -> tuple[str, int, str]:
         if number % 4 == 0:
-            answer = httpx.put(f"{url}/v1/products/n{number}", files={"photo": photo}, timeout=30)
+            answer = httpx.put(f"{url}/v1/products/n{number}", files={"photo": photo}, timeout=60)
             return "put", answer.status_code, f"n{number}"
-        answer = httpx.get(f"{url}/v1/products/P1", timeout=30)
+        answer = httpx.get(f"{url}/v1/products/P1", timeout=60)
         return "get", answer.status_code, ""
 
     with fill(shop, encoder, goods(encoder)) as catalog, serving(encoder, catalog, reopen=reopen) as url:

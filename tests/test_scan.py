@@ -1,5 +1,6 @@
 """``scan`` is judged by ``exact``, which is judged by loops in test_exact.py."""
 
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from osoroi.errors import BadIndex
-from osoroi.index import Index, Neighbors, ScanSettings, codes, snapshot
+from osoroi.index import Index, Neighbors, ScanSettings, codes
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
 
@@ -304,7 +305,7 @@ def test_a_failed_write_leaves_the_old_snapshot_and_no_litter(
     before = file.read_bytes()
     index = ScanIndex.open(file, settings=SCAN)
     index.add(np.array([1]), vectors[:1])
-    monkeypatch.setattr(snapshot.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BadIndex, match="cannot be written: No space left on device"):
         index.save(file)
     assert file.read_bytes() == before

@@ -37,7 +37,7 @@ def shop(tmp_path_factory):
     folder, pairs = tmp_path_factory.mktemp("own"), []
     for number, (product, crop) in enumerate(open_dataset("drawn:60:4").rows()):
         (folder / f"{number}.jpg").write_bytes(image.load(crop.photo))
-        row = {"photo": f"{number}.jpg", "product_id": product.product_id, "domain": crop.domain}
+        row: dict[str, object] = {"photo": f"{number}.jpg", "product_id": product.product_id, "domain": crop.domain}
         row |= {"category": product.category, "design_id": product.design_id}
         pairs.append(row | (crop.box._asdict() if crop.box else {}))
     write(folder / "pairs.csv", pairs)

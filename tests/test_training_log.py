@@ -24,7 +24,7 @@ def test_csv_and_json_hold_all_lines_and_say_what_is_no_number(tmp_path, monkeyp
 
 
 def test_tensorboard_gets_each_epoch_once_where_it_is_installed(tmp_path, monkeypatch):
-    told = []
+    told: list[tuple[object, ...]] = []
 
     class Writer:
         def __init__(self, folder):
@@ -34,17 +34,17 @@ def test_tensorboard_gets_each_epoch_once_where_it_is_installed(tmp_path, monkey
             told.append((self.folder.name, name, value, step))
 
         def close(self):
-            told.append("closed")
+            told.append(("closed",))
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == "tensorboard" else None)
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(SummaryWriter=Writer))
     for count in (1, 2):
         log.write(tmp_path, LINES[:count])
     first, second = (
-        [("events", "nDCG@5", 0.5, 0), "closed"],
+        [("events", "nDCG@5", 0.5, 0), ("closed",)],
         [("events", "loss", 0.25, 1), ("events", "nDCG@5", 0.75, 1)],
     )
-    assert told == [*first, *second, "closed"]
+    assert told == [*first, *second, ("closed",)]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed")

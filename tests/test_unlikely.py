@@ -75,6 +75,8 @@ def test_the_page_says_so_above_the_nearest_and_takes_it_back(
             expect(note).to_have_text(NOTE)
             expect(note).to_be_visible()
             above, card = note.bounding_box(), page.locator(".grid .card").first.bounding_box()
+            assert above is not None
+            assert card is not None
             assert above["y"] + above["height"] <= card["y"]
             page.locator("#slider").focus()
             page.keyboard.press("End")

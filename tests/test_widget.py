@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -86,15 +87,14 @@ def service(site: ShopPage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)  # the first photo loads the networks
     yield from chromium()
-    expect.set_options()
 
 
-def opened(browser: Browser, site: ShopPage, **options: object) -> Iterator[Page]:
+def opened(browser: Browser, site: ShopPage, **options: Any) -> Iterator[Page]:
     """The shop's page; an error of a script, or a rule of its policy that was broken, fails."""
-    context = browser.new_context(**({"viewport": {"width": 1100, "height": 900}} | options))
-    context.set_default_timeout(15000)
+    settings: dict[str, Any] = {"viewport": {"width": 1100, "height": 900}} | options
+    context = browser.new_context(**settings)
+    context.set_default_timeout(30_000)
     page, troubles = context.new_page(), []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
@@ -205,7 +205,9 @@ def test_on_a_japanese_phone_it_offers_the_camera_in_japanese_and_fits(browser, 
     options = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     try:
         for page in opened(browser, site, **options):
-            assert page.get_by_text("写真を撮る").bounding_box()["height"] >= 44
+            button = page.get_by_text("写真を撮る").bounding_box()
+            assert button is not None
+            assert button["height"] >= 44
             assert page.locator("#camera").get_attribute("capture") == "environment"
             choose(page, snap())
             expect(page.locator("li").first).to_be_visible()

@@ -5,7 +5,7 @@ from jaxtyping import Float32, UInt8
 
 from osoroi.encoder import Embedder, Encoder
 from osoroi.encoder.metadata import Metadata
-from osoroi.records import Part, Preprocessing
+from osoroi.records import Domain, Part, Preprocessing
 
 SIDE = 16
 
@@ -30,6 +30,6 @@ class TinyEncoder(Encoder):
     def __init__(self, name: str = "tiny", weight: float = 0.5, embedder: Embedder | None = None) -> None:
         preprocessing = Preprocessing(SIDE, SIDE)
         parts = (Part("deep", 4, 1 - weight), Part("detail", 4, weight))
-        domains = {"street": preprocessing, "shop": preprocessing}
+        domains: dict[Domain, Preprocessing] = {"street": preprocessing, "shop": preprocessing}
         metadata = Metadata(parts, domains, "tiny", "nothing", "CC0-1.0", name.ljust(64, "0"))
         super().__init__(embedder or TinyEmbedder(), metadata)

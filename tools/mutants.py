@@ -19,81 +19,15 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "osoroi"
-EXPLAINED = ROOT / "tests" / "mutants.toml"
-
-TESTS = {
-    "evaluation": ["metrics", "ranking", "corruption", "evaluation", "evaluate_command", "compare"],
-    "index": ["exact", "scan", "catalog_edges"],
-    "catalog": [
-        "filters",
-        "filter_limits",
-        "columns",
-        "local",
-        "catalog_edges",
-        "check",
-        "reencode",
-        "identity",
-        "compaction",
-        "damage",
-    ],
-    "model": ["heads", "features", "color", "network", "foreground", "multiscale", "backbones", "googlenet", "export"],
-    "training": [
-        "losses",
-        "mining",
-        "sampling",
-        "augmentation",
-        "optimizer",
-        "lda",
-        "training_log",
-        "checkpoint",
-        "training_dataset",
-        "foreground",
-        "training",
-    ],
-}
-"""Test files of each package, the fastest first."""
-
-ALONE = {
-    **{f"evaluation/{name}.py": [name] for name in ("metrics", "ranking", "corruption")},
-    "evaluation/bootstrap.py": ["compare"],
-    "evaluation/compare.py": ["compare"],
-    "evaluation/queries.py": ["evaluation"],
-    "evaluation/results.py": ["evaluation", "compare", "evaluate_command"],
-    "model/heads.py": ["heads", "lda", "export"],
-    "model/color.py": ["color", "network"],
-    "model/multiscale.py": ["multiscale", "network", "export"],
-    "model/foreground.py": ["foreground", "network", "export"],
-    "model/pooling.py": ["network", "foreground", "export"],
-    "model/backbones/googlenet.py": ["googlenet", "features"],
-    "model/backbones/resnet.py": ["large_backbones", "backbones"],
-    "model/backbones/vgg.py": ["large_backbones", "backbones"],
-    "model/backbones/vit.py": ["large_backbones", "backbones"],
-    "training/losses.py": ["losses"],
-    "training/mining.py": ["mining"],
-    "training/sampling.py": ["sampling"],
-    "training/augmentation.py": ["augmentation"],
-    "training/optimizer.py": ["optimizer"],
-    "training/lda.py": ["lda"],
-    "training/log.py": ["training_log"],
-    "training/checkpoint.py": ["checkpoint", "training"],
-    "training/view_loader.py": ["augmentation", "training_dataset"],
-    "training/feature_cache.py": ["training_dataset", "training"],
-    "training/dataset.py": ["training_dataset", "training"],
-    "training/foreground.py": ["foreground"],
-    "index/exact.py": ["exact"],
-    "catalog/store/where.py": ["filter_limits", "local", "filters"],
-    **{
-        f"catalog/filters/{name}.py": ["filters", "filter_limits"]
-        for name in ("__init__", "grammar", "from_json", "nodes")
-    },
-}
-"""Modules that have tests of their own, which suffice."""
+SETTINGS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
+"""Tests of each package by module, and explained faults."""
 
 CPU_S = 240
 """Seconds of CPU for the tests of one fault; more than that counts as noticed, whatever else the machine does."""
@@ -277,8 +211,10 @@ def sample(package: str, count: int, seed: int) -> list[Mutant]:
 
 
 def test_files(mutant: Mutant, package: str) -> list[str]:
-    """Tests that must notice a fault, the doctests of its module first."""
-    names = ALONE.get(mutant.path.relative_to(SOURCE).as_posix(), TESTS[package])
+    """Tests that must notice a fault, the nearest first."""
+    module = mutant.path.relative_to(SOURCE / package).with_suffix("").as_posix()
+    table = SETTINGS["tests"][package]
+    names = next((names for modules, names in table.items() if module in modules.split()), table["others"])
     files = [ROOT / "tests" / f"test_{name}.py" for name in names]
     missing = [file.name for file in files if not file.exists()]
     if missing:
@@ -286,12 +222,21 @@ def test_files(mutant: Mutant, package: str) -> list[str]:
     return list(map(str, files))
 
 
-def is_noticed(mutant: Mutant, package: str, tree: Path) -> bool:
-    """Run the tests on a copy of the package with the fault. They run in a child process, for at most CPU_S."""
+def is_noticed(mutant: Mutant, package: str, tree: Path, number: int) -> bool:
+    """Run the tests on a copy of the package with the fault, the ``number``-th."""
     target = tree / "osoroi" / mutant.path.relative_to(SOURCE)
-    files = [str(target), *test_files(mutant, package)]
     target.unlink()
     target.write_text(mutant.text, encoding="utf-8")
+    os.utime(target, (number, number))  # a time of its own: bytecode of an earlier fault must not pass for this one's
+    try:
+        return fails(tree, [str(target), *test_files(mutant, package)])
+    finally:
+        target.unlink()
+        target.symlink_to(mutant.path)
+
+
+def fails(tree: Path, files: Sequence[str]) -> bool:
+    """Whether tests on a copy of the package fail, in a child process, or take more than CPU_S."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -301,26 +246,22 @@ def is_noticed(mutant: Mutant, package: str, tree: Path) -> bool:
             code = _run(tree, files)
         finally:
             os._exit(code)  # never back into the parent's code
-    try:
-        return _wait(child) != 0
-    finally:
-        target.unlink()
-        target.symlink_to(mutant.path)
+    return _wait(child) != 0
 
 
-def demand_passing(mutant: Mutant, package: str, tree: Path) -> None:
-    """Stop where the tests of a fault fail without it."""
-    clean = mutant._replace(text=mutant.path.read_text(encoding="utf-8"))
-    if is_noticed(clean, package, tree):
-        names = ", ".join(Path(file).name for file in test_files(mutant, package))
-        raise SystemExit(f"{names} fail, or take over {CPU_S} s of CPU, without any fault")
+def demand_passing(files: Iterable[str], tree: Path) -> None:
+    """Stop where tests fail without any fault."""
+    for file in files:
+        if fails(tree, [file]):
+            raise SystemExit(f"{Path(file).name} fails, or takes over {CPU_S} s of CPU, without any fault")
 
 
 def _run(tree: Path, files: Sequence[str]) -> int:
     """Exit code of pytest in this process, quiet."""
     os.environ["PYTHONPATH"] = str(tree)
     sys.path.insert(0, str(tree))
-    sys.dont_write_bytecode = True
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(tree / "bytecode")
+    sys.dont_write_bytecode = False
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -355,13 +296,24 @@ def linked_tree(folder: Path) -> Path:
 
 def explanations() -> dict[str, str]:
     """Faults that no test can notice, and why."""
-    with EXPLAINED.open("rb") as file:
-        return {entry["mutant"]: entry["why"] for entry in tomllib.load(file)["explained"]}
+    return {entry["mutant"]: entry["why"] for entry in SETTINGS["explained"]}
+
+
+def summary(package: str, counts: dict[str, int]) -> str:
+    """Counts, the share that was noticed or explained, and its 95% interval (Clopper and Pearson)."""
+    from scipy.stats import binomtest
+
+    total = sum(counts.values())
+    if not total:
+        return f"{package}: nothing was planted"
+    good = binomtest(total - counts["survived"], total)
+    interval = good.proportion_ci(method="exact")
+    return f"{package}: {counts} of {total}: {good.statistic:.2f} ({interval.low:.2f} to {interval.high:.2f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("packages", nargs="*", default=[*TESTS], choices=[*TESTS])
+    parser.add_argument("packages", nargs="*", default=[*SETTINGS["tests"]], choices=[*SETTINGS["tests"]])
     parser.add_argument("--sample", type=int, default=40, help="faults of each package")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0, help="stop planting after this time")
@@ -373,24 +325,24 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         tree = linked_tree(Path(folder))
-        passing: set[tuple[str, ...]] = set()
+        passing: set[str] = set()
+        every: Counter[str] = Counter()
         for package in given.packages:
             counts = {"noticed": 0, "explained": 0, "survived": 0}
             planted = sample(package, given.sample, given.seed)
-            for mutant in planted:
+            for number, mutant in enumerate(planted):
                 if time.monotonic() > end:
                     break
-                files = tuple(test_files(mutant, package))
-                if files not in passing:
-                    demand_passing(mutant, package, tree)
-                    passing.add(files)
-                noticed = is_noticed(mutant, package, tree)
+                files = test_files(mutant, package)
+                demand_passing([file for file in files if file not in passing], tree)
+                passing.update(files)
+                noticed = is_noticed(mutant, package, tree, number)
                 fate = "noticed" if noticed else "explained" if mutant.name in known else "survived"
                 counts[fate] += 1
                 print(f"{fate}: {mutant.name} (line {mutant.line})", flush=True)
-            total = sum(counts.values())
-            share = (total - counts["survived"]) / max(1, total)
-            print(f"{package}: {counts} of {total}: {share:.0%} noticed or explained", flush=True)
+            every.update(counts)
+            print(summary(package, counts), flush=True)
+        print(summary("together", every), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,27 @@
-"""The shop's categories against the photos of its products: words that no dictionary knows are learned from them, and
-products whose photo contradicts their category are named."""
+"""The shop's categories against the photos of its products: words that no dictionary knows are learned from them,
+products whose photo contradicts their category are named, and categories that most photos contradict are not believed.
+"""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64, Int64
 
 from osoroi.catalog import Entry, Storage
 from osoroi.encoder import KIND, Encoder
+from osoroi.encoder.learned import reading
 from osoroi.encoder.metadata import columns_of
+from osoroi.errors import BadPhoto
 from osoroi.garments import learned
 from osoroi.garments.kinds import NAMES
 from osoroi.garments.part import known_kind
-from osoroi.records import Clues, Product
+from osoroi.records import Clues, Crop, Product
+
+log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 """How often products are read again that others change meanwhile; after that the next run learns them."""
@@ -24,6 +31,17 @@ AT_ONCE: Final = 256
 
 NAMED: Final = 10
 """Products that are named as contradicting, the surest first."""
+
+
+MIN_AGREEMENT: Final = 0.25
+"""Categories are believed where looks agree with them so far beyond chance, as a share of what chance leaves."""
+
+MANY: Final = 0.1
+"""Categories are judged anew where at least this share of the products is new or changed."""
+
+
+Embed = Callable[[Sequence[Crop]], Float32[np.ndarray, "b d"]]
+"""The vectors of shop photos, whose kind the pictures tell."""
 
 
 class Contradiction(NamedTuple):
@@ -44,6 +62,60 @@ class Agreement(NamedTuple):
     chance: float
     contradictions: list[Contradiction]
 
+    @property
+    def believed(self) -> bool:
+        """Whether the categories tell more of the kinds than photos do.
+
+        >>> [Agreement(500, share, 0.2, []).believed for share in (0.19, 0.8)]
+        [False, True]
+        """
+        return is_believed(self.share, self.chance)
+
+
+def is_believed(share: float, chance: float) -> bool:
+    """Whether an agreement of so much, where chance gives so much, is enough to believe categories."""
+    return share - chance >= MIN_AGREEMENT * (1 - chance)
+
+
+def reader(catalog: Storage, encoder: Encoder) -> Encoder:
+    """The encoder as it reads the products of a catalog: without categories where they are not believed."""
+    return reading(encoder, categories=catalog.trusts_categories)
+
+
+def settle(catalog: Storage, encoder: Encoder, words: Iterable[str], *, changed: int) -> bool:
+    """What follows for kinds once so many products were added or changed: ``review`` where they are many, and ``learn``
+    for these words. Whether anything was written."""
+    after = encoder
+    if encoder.has_kind and changed > 0 and changed >= MANY * len(catalog):
+        after = review(catalog, encoder)
+    return bool(learn(catalog, after, words)) or after.reads_categories != encoder.reads_categories
+
+
+def review(catalog: Storage, encoder: Encoder, *, embed: Embed | None = None) -> Encoder:
+    """Judge whether the categories of a catalog are believed, and give its products the kinds that follow.
+
+    Where photos contradict the categories as a whole (``Agreement.believed``), photos tell the kinds from now on, and
+    products whose kind a category said are embedded anew; a photo that cannot be read leaves its product as it is.
+    Where they agree again, the kinds are written into the vectors. Returns the encoder that reads the catalog now.
+    Too few products change nothing.
+    """
+    judgement = agreement(catalog)
+    if judgement is None:
+        return reader(catalog, encoder)
+    trusted, encoder = catalog.trusts_categories, reading(encoder, categories=judgement.believed)
+    if trusted and not judgement.believed:
+        catalog.trust_categories(False)  # first, so that what others put meanwhile is read so
+    if not (trusted and judgement.believed):
+        _rewrite(catalog, encoder, embed or partial(embedded, encoder))
+    if judgement.believed and not trusted:
+        catalog.trust_categories(True)
+    return encoder
+
+
+def embedded(encoder: Encoder, crops: Sequence[Crop]) -> Float32[np.ndarray, "b d"]:
+    """The vectors of shop photos, embedded in this process. Raises BadPhoto."""
+    return encoder.encode_photos([crop.photo for crop in crops], "shop", boxes=[crop.box for crop in crops])
+
 
 def learn(catalog: Storage, encoder: Encoder, categories: Iterable[str]) -> dict[str, str]:
     """Give the products of categories that no dictionary knows the kind that their photos have together.
@@ -52,7 +124,7 @@ def learn(catalog: Storage, encoder: Encoder, categories: Iterable[str]) -> dict
     attribute ``kind`` says is left alone. Nothing is embedded.
     """
     readings = {}
-    for category in sorted(set(categories)) if encoder.has_kind else ():
+    for category in sorted(set(categories)) if encoder.has_kind and encoder.reads_categories else ():
         unread = [product.product_id for product in _of(catalog, category) if known_kind(product) is None]
         kind = _kind_of(catalog, encoder, unread)
         if kind is not None:
@@ -63,7 +135,7 @@ def learn(catalog: Storage, encoder: Encoder, categories: Iterable[str]) -> dict
 
 def unread(encoder: Encoder, products: Iterable[Product]) -> set[str]:
     """The categories of products whose kind they do not tell."""
-    if not encoder.has_kind:
+    if not (encoder.has_kind and encoder.reads_categories):
         return set()
     return {product.category for product in products if product.category and known_kind(product) is None}
 
@@ -85,22 +157,24 @@ def agreement(catalog: Storage, *, most: int = learned.ENOUGH) -> Agreement | No
     """
     columns = columns_of(catalog.encoder.parts)[KIND]
     every = [product for product in catalog.products() if product.category and known_kind(product) is not None]
-    products = every[:: -(-len(every) // most) or 1]
-    if not products:
+    some = [product.product_id for product in every[:: -(-len(every) // most) or 1]]
+    entries = [one for one in _entries(catalog, some) if known_kind(one.product) is not None]
+    if not entries:
         return None
-    vectors = np.concatenate([entry.vectors[:1] for entry in _entries(catalog, [each.product_id for each in products])])
+    products = [entry.product for entry in entries]
     labels = np.array([NAMES.index(known_kind(product) or "") for product in products])
-    chances = learned.held_out(vectors[:, : columns.start], labels, len(NAMES))
-    if chances is None:
+    looks = np.concatenate([entry.vectors[:1, : columns.start] for entry in entries])
+    judgement = judged(looks, labels)
+    if judgement is None:
         return None
+    chances = judgement.chances
     guess, own = chances.argmax(axis=1), chances[np.arange(len(labels)), labels]
     surest = np.argsort(own - chances.max(axis=1), kind="stable")
     doubted = [number for number in surest if own[number] < learned.UNLIKELY < learned.LIKELY < chances[number].max()]
-    shares = np.bincount(labels) / len(labels)
     return Agreement(
         len(products),
-        float((guess == labels).mean()),
-        float((shares**2).sum()),
+        judgement.share,
+        judgement.chance,
         [
             Contradiction(
                 products[number].product_id,
@@ -111,6 +185,24 @@ def agreement(catalog: Storage, *, most: int = learned.ENOUGH) -> Agreement | No
             for number in doubted[:NAMED]
         ],
     )
+
+
+class Judgement(NamedTuple):
+    """The probability of each kind for products by the looks of the others; how often the likeliest is the labelled
+    one, and how often it would be by chance."""
+
+    chances: Float64[np.ndarray, "n k"]
+    share: float
+    chance: float
+
+
+def judged(looks: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) -> Judgement | None:
+    """How far looks and labels agree, by classifiers of the other half; None where they are too few to learn from."""
+    chances = learned.held_out(looks, labels, len(NAMES))
+    if chances is None:
+        return None
+    shares = np.bincount(labels) / len(labels)
+    return Judgement(chances, float((chances.argmax(axis=1) == labels).mean()), float((shares**2).sum()))
 
 
 def _of(catalog: Storage, category: str) -> Iterator[Product]:
@@ -132,15 +224,47 @@ def _kind_of(catalog: Storage, encoder: Encoder, product_ids: list[str]) -> str 
 
 def _write(catalog: Storage, encoder: Encoder, product_ids: list[str], kind: str) -> None:
     clue = Clues(known={kind: 1.0})
+
+    def vectors(entry: Entry) -> Float32[np.ndarray, "n d"]:
+        return entry.vectors if known_kind(entry.product) is not None else encoder.with_kind(entry.vectors, clue)
+
+    _change(catalog, encoder, product_ids, vectors)
+
+
+def _rewrite(catalog: Storage, encoder: Encoder, embed: Embed) -> None:
+    """Give every product the kind that an encoder reads: the shop's, or that of its photos where it holds another."""
+    columns = encoder.columns[KIND]
+
+    def vectors(entry: Entry) -> Float32[np.ndarray, "n d"]:
+        clue = encoder.clues_of(entry.product)
+        if clue.known is not None:
+            return encoder.with_kind(entry.vectors, clue)
+        if not learned.certain(entry.vectors[:, columns]).any():
+            return entry.vectors
+        try:
+            return embed(entry.crops)
+        except BadPhoto as error:
+            log.warning("%s keeps the kind of its category: %s", entry.product.product_id, error)
+            return entry.vectors
+
+    _change(catalog, encoder, catalog.product_ids(), vectors)
+
+
+def _change(
+    catalog: Storage,
+    encoder: Encoder,
+    product_ids: list[str],
+    vectors: Callable[[Entry], Float32[np.ndarray, "n d"]],
+) -> None:
+    """Store other vectors of products, which follow from what is stored."""
     for start in range(0, len(product_ids), AT_ONCE):
         left = product_ids[start : start + AT_ONCE]
         for _ in range(ATTEMPTS):  # products that others change meanwhile are read again
-            changes = []
-            for entry in catalog.entries(left).values():
-                vectors: Float32[np.ndarray, "n d"] = encoder.with_kind(entry.vectors, clue)
-                still = known_kind(entry.product) is None
-                if still and not np.array_equal(vectors, entry.vectors):
-                    changes.append((entry, entry._replace(vectors=vectors)))
+            changes = [
+                (entry, entry._replace(vectors=after))
+                for entry in catalog.entries(left).values()
+                if not np.array_equal(after := vectors(entry), entry.vectors)
+            ]
             left = catalog.put_if_unchanged(changes, fingerprint=encoder.fingerprint) if changes else []
             if not left:
                 break

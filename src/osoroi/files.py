@@ -11,7 +11,9 @@ import io
 import json
 import os
 import secrets
+import stat
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -46,6 +48,18 @@ def from_json(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+def from_toml(content: bytes) -> dict[str, Any]:
+    """What TOML says. Raises ValueError for anything else: no UTF-8, too many digits and too deep nesting among it.
+
+    >>> from_toml(b"epochs = 3")
+    {'epochs': 3}
+    """
+    try:
+        return tomllib.loads(content.decode())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a whole file in one step: a reader finds the old content or the new one, never half of it.
 
@@ -67,8 +81,11 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
 
     Missing folders are made. With ``durable`` the content and the name are on the disk when the block has ended.
     The file gets the permissions of the one it replaces, or those of a new file under the process's umask. What a
-    process that was killed left of the same file is removed once it is an hour old. Raises OSError.
+    process that was killed left of the same file is removed once it is an hour old. Raises OSError, for a device or a
+    pipe too, which would be lost.
     """
+    with contextlib.suppress(FileNotFoundError):
+        require_ordinary(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(path)
     part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}{PART}")
@@ -92,11 +109,42 @@ def open_foreign(path: Path) -> io.BufferedReader:
     """Open a file whose path somebody gave us, for reading.
 
     Raises PermissionError for the database of a catalog, under whatever name a link gives it: to close any descriptor
-    of such a file drops the locks by which this process's SQLite keeps others from writing over it. Raises OSError.
+    of such a file drops the locks by which this process's SQLite keeps others from writing over it. Raises OSError at
+    once for what is no ordinary file: a pipe would be waited for, and a device may never end.
     """
     if is_database(path):
         raise PermissionError(errno.EACCES, "it is the database of a catalog", str(path))
-    return path.open("rb")
+    require_ordinary(path)  # before it is opened, since to open a device may do something
+    return open(path, "rb", opener=_opener)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file whose path somebody gave us; raises OSError as ``open_foreign`` does."""
+    with open_foreign(path) as file:
+        return file.read()
+
+
+def require_ordinary(path: Path) -> None:
+    """Raise OSError where a path leads to a pipe, a device, a socket or a folder, or to nothing."""
+    _require_ordinary(os.stat(path).st_mode, path)
+
+
+def _require_ordinary(mode: int, path: str | Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe, a device or a socket, not an ordinary file", str(path))
+
+
+def _opener(path: str, flags: int) -> int:
+    """Open a path without waiting for the other end of a pipe that has taken the file's place meanwhile."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _require_ordinary(os.fstat(descriptor).st_mode, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def is_database(path: Path) -> bool:

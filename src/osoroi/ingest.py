@@ -78,11 +78,13 @@ def add(
     decides its metadata, however far the others are. To add the same rows again changes nothing. Products that others
     change or remove meanwhile stop nothing. ``on_problem`` gets each
     photo that cannot be read; where the catalog has an earlier vector of that crop, the vector stays. Crops that the
-    rows of a product no longer name are removed at the end, and categories that no dictionary knows are learned from
-    the photos of their products. Raises BadDataset where the rows cannot be read: what was
-    committed until then stays, and no crop is removed. Raises OtherEncoder where the catalog has another encoder.
+    rows of a product no longer name are removed at the end, categories that photos contradict are believed no longer
+    (``categories.review``), and those that no dictionary knows are learned from the photos of their products. Raises
+    BadDataset where the rows cannot be read: what was committed until then stays, and no crop is removed. Raises
+    OtherEncoder where the catalog has another encoder.
     """
     demand_encoder(catalog, encoder)
+    encoder = categories.reader(catalog, encoder)
     run = _Run(Count())
     for chunk in _chunks(rows, run, products_per_commit):
         for attempts_left in reversed(range(ATTEMPTS)):
@@ -104,7 +106,7 @@ def add(
         run.record(outcomes, unreadable=len(problems), embedded=len(vectors))
         on_progress(run.count)
     run.count.dropped = sum(catalog.drop(product_id, crops) for product_id, crops in run.unnamed.items() if crops)
-    categories.learn(catalog, encoder, run.unread)
+    categories.settle(catalog, encoder, run.unread, changed=run.count.added + run.count.changed)
     return run.count
 
 
@@ -118,12 +120,13 @@ def demand_encoder(catalog: Storage, encoder: Encoder) -> None:
         )
 
 
-Embed = Callable[[Sequence[Crop]], Float32[np.ndarray, "b d"]]
-"""The vectors of shop photos, whose kind the pictures tell."""
-
-
 def update(
-    catalog: Storage, encoder: Encoder, product_id: str, changes: Mapping[str, Value], *, embed: Embed | None = None
+    catalog: Storage,
+    encoder: Encoder,
+    product_id: str,
+    changes: Mapping[str, Value],
+    *,
+    embed: categories.Embed | None = None,
 ) -> Product:
     """Change metadata of a product; where that changes what the shop says of its kind, its vectors follow.
 
@@ -133,11 +136,9 @@ def update(
     """
     from osoroi.catalog.store.writer import patched
 
-    def by_encoder(crops: Sequence[Crop]) -> Float32[np.ndarray, "b d"]:
-        return encoder.encode_photos([crop.photo for crop in crops], "shop", boxes=[crop.box for crop in crops])
-
     demand_encoder(catalog, encoder)
-    embed = embed or by_encoder
+    encoder = categories.reader(catalog, encoder)
+    embed = embed or partial(categories.embedded, encoder)
     for _ in range(ATTEMPTS):
         catalog.get(product_id)  # raises NotFound
         before = catalog.entries([product_id]).get(product_id)
@@ -164,6 +165,7 @@ def crops_without_kind(
     from osoroi.catalog.store.writer import patched
 
     product = catalog.get(product_id)
+    encoder = categories.reader(catalog, encoder)
     is_known = [encoder.clues_of(one).known is not None for one in (product, patched(product, changes))]
     if is_known != [True, False]:
         return []

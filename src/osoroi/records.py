@@ -27,6 +27,29 @@ Value = Scalar | tuple[Scalar, ...] | None
 """The types of an attribute: one value, several texts or numbers in their order (the sizes of a product), or none."""
 
 
+def as_float(number: SupportsFloat) -> float:
+    """A number as a float; infinite where it is too large for one, so that whoever wants a finite one refuses it.
+
+    >>> as_float(3), as_float(-(10**400))
+    (3.0, -inf)
+    """
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf  # type: ignore[operator]
+
+
+def as_value(value: Any) -> Value:
+    """Integers as floats and lists as tuples, as they are stored.
+
+    >>> as_value(3), as_value(["S", 38])
+    (3.0, ('S', 38.0))
+    """
+    if isinstance(value, list | tuple):
+        return tuple(as_value(one) for one in value)
+    return as_float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 @runtime_checkable
 class Readable(Protocol):
     """Anything with ``read() -> bytes``: an open binary file, or a photo that is rendered when it is read."""
@@ -80,7 +103,7 @@ class Box(NamedTuple):
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, SupportsFloat) and math.isfinite(value)
+    return isinstance(value, SupportsFloat) and math.isfinite(as_float(value))
 
 
 SIDE_PX = 4096

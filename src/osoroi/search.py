@@ -27,9 +27,6 @@ DETAIL_ALONE = Clues(known={})
 UNLIKELY = 0.2
 """Chance below which a response says that the product itself is probably not in the catalog."""
 
-SAMPLE = 2048
-"""Vectors of a catalog that tell the share of its products whose kind the shop says, and teach the kinds of queries."""
-
 
 class KindFacts(NamedTuple):
     """What a sample of a catalog says of kinds: the share of products whose kind the shop says, and a classifier of
@@ -167,10 +164,10 @@ class Searcher:
             return KindFacts(1.0, None)
         seq = self.catalog.seq
         if self._kinds[0] != seq:
-            from osoroi.encoder.learned import learn_kinds
+            from osoroi.encoder.learned import SAMPLE, learn_kinds, share_of_known
 
             sample = self.catalog.sample(SAMPLE)
-            self._kinds = (seq, KindFacts(self.encoder.share_of_known(sample), learn_kinds(self.encoder, sample)))
+            self._kinds = (seq, KindFacts(share_of_known(self.encoder, sample), learn_kinds(self.encoder, sample)))
         return self._kinds[1]
 
     def encode(self, queries: Sequence[Input]) -> Float32[np.ndarray, "n d"]:

@@ -11,14 +11,14 @@ from osoroi import sync as syncing
 from osoroi.catalog import Storage
 from osoroi.catalog.address import place_of
 from osoroi.catalog.opening import create_catalog, open_catalog, open_encoder, store_encoder
-from osoroi.data.products import ProductInput, as_value, rows_of
+from osoroi.data.products import ProductInput, rows_of
 from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.garments import Garment
 from osoroi.garments import find as find_garments
 from osoroi.ingest import Count
-from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Problem, Product, Value
+from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Problem, Product, Value, as_value
 from osoroi.search import K, Searcher
 from osoroi.sync import MOST_REMOVED, SyncCount
 from osoroi.tables import LINKS, open_incoming

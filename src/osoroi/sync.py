@@ -117,6 +117,7 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
     another sync of the catalog is under way, or another writer changed its photos meanwhile.
     """
     demand_encoder(catalog, encoder)
+    encoder = categories.reader(catalog, encoder)
     plan = Plan()
     wanted = gathered(rows, plan.count)
     if not wanted:
@@ -143,7 +144,8 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
             remove=plan.remove,
         )
         stage.committed()
-    if categories.learn(catalog, encoder, categories.unread(encoder, (one.product for one in plan.entries))):
+    unread = categories.unread(encoder, (one.product for one in plan.entries))
+    if categories.settle(catalog, encoder, unread, changed=plan.count.added + plan.count.changed):
         plan.count.seq = catalog.seq
     plan.count.removed = len(plan.remove)
     return plan.count
@@ -338,6 +340,7 @@ def patch(
     before anything is done.
     """
     demand_encoder(catalog, encoder)
+    encoder = categories.reader(catalog, encoder)
     count = SyncCount()
     products: list[Product] = []
     entries: list[Entry] = []

@@ -89,7 +89,7 @@ def store_encoder(place: Place, given: str | os.PathLike[str] | None) -> None:
     if not isinstance(place, Path):
         kept = folder / beside.FILE
         with open_catalog(place) as catalog:
-            catalog.store_file(beside.FILE, kept.read_bytes() if kept.is_file() else None)  # type: ignore[union-attr]
+            catalog.store_file(beside.FILE, files.content(kept) if kept.is_file() else None)  # type: ignore[union-attr]
 
 
 @runtime_checkable

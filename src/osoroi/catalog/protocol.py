@@ -160,6 +160,15 @@ class Storage(Protocol):
         """
         ...
 
+    @property
+    def trusts_categories(self) -> bool:
+        """Whether the categories of products tell their kinds; else photos do, as the two contradict each other."""
+        ...
+
+    def trust_categories(self, trusted: bool) -> None:
+        """Say whether categories tell kinds; changes no vector. ``osoroi.categories.review`` decides it."""
+        ...
+
     def product_ids(self) -> list[str]:
         """The ids of all products, from one read transaction."""
         ...

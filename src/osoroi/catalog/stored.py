@@ -185,6 +185,13 @@ class StoredCatalog:
         """One commit by hand, for what maintains a catalog: a transaction, and what it has to note as touched."""
         return self.writer.commit(kind)
 
+    def trust_categories(self, trusted: bool) -> None:
+        """Say whether the categories of products tell their kinds, see ``Storage``."""
+        from osoroi.catalog.store.writer import put_meta
+
+        with self.commit("categories") as (transaction, _):
+            put_meta(transaction.connection, transaction.CATEGORIES, str(trusted))
+
     def compact(self) -> bool:
         """Fold what changed into a new snapshot while searches go on, and throw out what nobody needs any more.
 
@@ -200,6 +207,12 @@ class StoredCatalog:
         """Number of the last commit."""
         with self.view() as transaction:
             return transaction.seq()
+
+    @property
+    def trusts_categories(self) -> bool:
+        """Whether the categories of products tell their kinds."""
+        with self.view() as transaction:
+            return transaction.trusts_categories()
 
     def product_ids(self) -> list[str]:
         """The ids of all products, from one transaction."""

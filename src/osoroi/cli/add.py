@@ -64,6 +64,7 @@ def command(
             except KeyboardInterrupt:
                 text.warn("what was added stays; the same command goes on from there")
                 raise
+        incoming.judged(products)
         if not count.stored:
             raise nothing(dataset, count, [str(error.problem) for error in source.bad_lines], problems)
     if is_new and encoder is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from osoroi import files
+from osoroi.catalog import Storage
 from osoroi.cli import text
 from osoroi.data.download import Count as FetchCount
 from osoroi.data.readers import dataset_name
@@ -65,6 +66,15 @@ def fetched(incoming: Incoming, catalog: Path, *, private: bool) -> None:
     count = incoming.fetch(catalog / LINKS, private=private, on_progress=show)
     if count is not None:
         text.warn(f"links: {count.there:,} were there, {count.saved:,} fetched, {count.failed + count.lost:,} failed")
+
+
+def judged(catalog: Storage) -> None:
+    """Say that categories are not believed, where photos contradict them."""
+    if not catalog.trusts_categories:
+        text.warn(
+            "photos contradict the categories of these products, so their kinds are those of the photos; "
+            f"osoroi info {catalog.location} says how far both agree"
+        )
 
 
 def left_out(catalog: Path, lines: Sequence[BadLine], problems: Sequence[Problem]) -> None:

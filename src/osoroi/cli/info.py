@@ -39,7 +39,7 @@ def command(path: Place, as_json: bool) -> None:
     else:
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            if name not in ("kinds", "photos_agree", "photos_contradict"):
+            if name not in ("kinds", "photos_agree", "photos_contradict", "trusts_categories"):
                 text.show(f"{name.removesuffix('_s'):{width}}  {printable(plain(name, value))}")
         for kind, words in facts.get("kinds", {}).items():
             text.show(f"{'by picture' if kind == BY_PICTURE else f'{kind} is':{width}}  {printable(plain('', words))}")
@@ -52,8 +52,8 @@ def show_agreement(facts: Mapping[str, Any], width: int) -> None:
         return
     share, chance, products = (facts["photos_agree"][name] for name in ("share", "chance", "products"))
     text.show(f"{'photos agree':{width}}  with {share:.0%} of {products:,} categories; {chance:.0%} by chance")
-    if share <= chance:
-        text.show(f"{'':{width}}  these categories say nothing of the photos: leave the column away")
+    if not facts["trusts_categories"]:
+        text.show(f"{'':{width}}  that is too little: categories are not believed, and photos tell the kinds")
     for one in facts["photos_contradict"]:
         said = f"{one['product_id']}: {one['category']} is {one['kind']}, and the photo looks like {one['predicted']}"
         text.show(f"{'contradicting':{width}}  {printable(said)}")
@@ -100,6 +100,7 @@ def kind_facts(catalog: StoredCatalog) -> dict[str, Any]:
         facts["learned"] = learned
     if (judged := categories.agreement(catalog)) is not None:
         facts["photos_agree"] = {"products": judged.products, "share": judged.share, "chance": judged.chance}
+        facts["trusts_categories"] = catalog.trusts_categories
         facts["photos_contradict"] = [one._asdict() for one in judged.contradictions]
     return facts
 

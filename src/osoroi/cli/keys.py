@@ -46,7 +46,8 @@ def new(file: Path, name: str, rights: tuple[Right, ...], days: float | None) ->
     """
     secret, key = keyring.create(name, tuple(dict.fromkeys(rights)), days=days)
     with keyring.changing(file):
-        keys = [*(keyring.read(file) if file.exists() else ()), key]
+        keys = [*(keyring.read(file, most=None) if file.exists() else ()), key]
+        keyring.require_room(file, keys)
         keyring.write(file, keys)
     text.show(secret)
     same = sum(other.name == name for other in keys)
@@ -65,7 +66,8 @@ def rotate(file: Path, name: str, days: float) -> None:
     osoroi keys rotate keys.toml widget --days 7
     """
     with keyring.changing(file):
-        secret, keys = keyring.rotated(keyring.read(file), name, days=days)
+        secret, keys = keyring.rotated(keyring.read(file, most=None), name, days=days)
+        keyring.require_room(file, keys)
         keyring.write(file, keys)
     text.show(secret)
 
@@ -82,7 +84,7 @@ def remove(file: Path, name: str, expired: bool) -> None:
     """
     now_s = datetime.now(UTC).timestamp()
     with keyring.changing(file):
-        keys = keyring.read(file)
+        keys = keyring.read(file, most=None)
         rest = [key for key in keys if key.name != name or (expired and key.is_valid(now_s))]
         if len(rest) == len(keys):
             raise NotFound(f"{file} holds no such key {name!r}", hint=f"list them with: osoroi keys list {file}")
@@ -99,7 +101,7 @@ def show(file: Path, as_json: bool) -> None:
     \b
     osoroi keys list keys.toml
     """
-    keys = keyring.read(file)
+    keys = keyring.read(file, most=None)
     rows = [(key.name, "+".join(key.rights), _date(key.created_s), _end(key), key.sha256[:8]) for key in keys]
     if as_json:
         names = ("name", "rights", "created", "expires", "sha256")

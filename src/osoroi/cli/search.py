@@ -271,21 +271,17 @@ def fields_of(chosen: "Sequence[Garment]") -> dict[str, Any] | None:
 
 def draw(products: "StoredCatalog", query: Crop, hits: Sequence[Hit], grid: Path) -> None:
     """Write the query and its hits as a grid."""
-    from osoroi.cli import pictures
     from osoroi.report import grid as grids
 
     grids.write(grid, grids.of_search(query.photo, query.box, hits, products))
-    pictures.note_fonts(hit.product.title for hit in hits)
 
 
 def draw_each(searcher: Searcher, photo: Path, lists: "Sequence[tuple[Garment, Sequence[Hit]]]", grid: Path) -> None:
     """Write a grid with one row for each garment of a photo."""
-    from osoroi.cli import pictures
     from osoroi.report import grid as grids
 
     rows = [grids.search_row(photo, each.box, hits, searcher.catalog) for each, hits in lists]
     grids.write(grid, grids.sheet(rows))
-    pictures.note_fonts(hit.product.title for _, hits in lists for hit in hits)
 
 
 def answer_of(

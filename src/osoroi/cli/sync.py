@@ -130,7 +130,7 @@ def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
     with new_catalog.opened(task.catalog, model) as products:
         incoming.fetched(source, folder_of(task.catalog), private=task.private_links)
         with progress.counting("products", source.total) as show:
-            return syncing.sync(
+            count = syncing.sync(
                 source.rows(),
                 products,
                 model,
@@ -141,6 +141,8 @@ def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
                 on_problem=problems.append,
                 on_progress=lambda done, total: show(done),
             )
+        incoming.judged(products)
+        return count
 
 
 def patched(task: Task, source: Incoming) -> SyncCount:

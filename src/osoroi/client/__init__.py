@@ -4,20 +4,22 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from osoroi import image
 from osoroi.client import upload, values
-from osoroi.client.transport import Transport
+from osoroi.client.transport import Transport, understood
 from osoroi.client.upload import Sent
-from osoroi.data.products import ProductInput, as_value, rows_of
+from osoroi.data.products import ProductInput, rows_of
 from osoroi.errors import BadDataset, BadRequest, NotFound
-from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value
+from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value, as_value
 
 if TYPE_CHECKING:
     from osoroi.garments import Garment
 
 __all__ = ["Client", "RemotePhoto", "Sent"]
+
+T = TypeVar("T")
 
 K = 10
 PAGE = 200
@@ -122,7 +124,7 @@ class Client:
             "detail_from": values.detail_of(detail_from),
             "detail_box": values.box_text(detail_box),
         }
-        return values.hits_of(self._post("/v1/search", fields))
+        return self._post("/v1/search", fields, values.hits_of)
 
     def _batch(
         self,
@@ -142,13 +144,8 @@ class Client:
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> "list[Garment]":
         """The garments in a photo, as ``osoroi.find`` gives them; each has a box to search with."""
-        from osoroi.garments import Garment
-
-        answer = self._post("/v1/find", {"photo": image.load(photo), "box": values.box_text(box)})
-        return [
-            Garment(Box(*one["box"]), one["kind"], one["score"], one["person"], one["kinds"], tuple(one["colors"]))
-            for one in answer["garments"]
-        ]
+        fields = {"photo": image.load(photo), "box": values.box_text(box)}
+        return self._post("/v1/find", fields, values.garments_of)
 
     # ------------------------------------------------------------------------------------------------ change
 
@@ -182,7 +179,8 @@ class Client:
             body=json.dumps(content).encode(),
             content_type="application/json",
         )
-        return values.product_of(answer.json())
+        with understood(self._transport.url):
+            return values.product_of(answer.json())
 
     def remove(self, product_ids: str | Iterable[str]) -> list[str]:
         """Remove one product or several; returns the ids that were in the catalog."""
@@ -199,11 +197,11 @@ class Client:
 
     def __getitem__(self, product_id: str) -> Product:
         """One product; raises NotFound."""
-        return values.product_of(self._stored(product_id)["product"])
+        return self._stored(product_id, lambda stored: values.product_of(stored["product"]))
 
     def __contains__(self, product_id: object) -> bool:
         try:
-            return isinstance(product_id, str) and bool(self._stored(product_id))
+            return isinstance(product_id, str) and self._stored(product_id, bool)
         except NotFound:
             return False
 
@@ -218,29 +216,24 @@ class Client:
         after: str | None = None
         while True:
             query = {"limit": str(PAGE), "where": where, "after": after}
-            page = self._get("/v1/products", query)
-            yield from map(values.product_of, page["products"])
-            after = page["next"]
+            products, after = self._get("/v1/products", query, values.page_of)
+            yield from products
             if after is None:
                 return
 
     def count(self, *, where: str | None = None) -> int:
         """The number of products that match a filter. Raises BadFilter."""
-        return int(self._get("/v1/products", {"limit": "1", "total": "true", "where": where})["total"])
+        query = {"limit": "1", "total": "true", "where": where}
+        return self._get("/v1/products", query, lambda page: int(page["total"]))
 
     def crops(self, product_id: str) -> list[Crop]:
         """The crops of a product's photos; raises NotFound. A photo is fetched when it is read, as a small JPEG, while
         the box is that of the photo as it was sent."""
-        return [
-            Crop(
-                one["crop_id"],
-                product_id,
-                "shop",
-                RemotePhoto(self._transport, one["crop_id"]),
-                Box(*one["box"]) if one["box"] else None,
-            )
-            for one in self._stored(product_id)["crops"]
-        ]
+        return self._stored(product_id, lambda stored: [self._crop(product_id, one) for one in stored["crops"]])
+
+    def _crop(self, product_id: str, one: Mapping[str, Any]) -> Crop:
+        photo, box = RemotePhoto(self._transport, one["crop_id"]), one["box"]
+        return Crop(one["crop_id"], product_id, "shop", photo, Box(*box) if box else None)
 
     # ------------------------------------------------------------------------------------------------ close
 
@@ -256,13 +249,17 @@ class Client:
     ) -> None:
         self.close()
 
-    def _stored(self, product_id: str) -> Any:
-        return self._get("/v1/product", {"id": product_id})
+    def _stored(self, product_id: str, parse: Callable[[Any], T]) -> T:
+        return self._get("/v1/product", {"id": product_id}, parse)
 
-    def _get(self, path: str, query: Mapping[str, str | None]) -> Any:
+    def _get(self, path: str, query: Mapping[str, str | None], parse: Callable[[Any], T]) -> T:
         given = {name: value for name, value in query.items() if value is not None}
-        return self._transport.request("GET", path, query=given).json()
+        answer = self._transport.request("GET", path, query=given)
+        with understood(self._transport.url):
+            return parse(answer.json())
 
-    def _post(self, path: str, fields: values.Fields) -> Any:
+    def _post(self, path: str, fields: values.Fields, parse: Callable[[Any], T]) -> T:
         body, content_type = values.form(fields)
-        return self._transport.request("POST", path, body=body, content_type=content_type).json()
+        answer = self._transport.request("POST", path, body=body, content_type=content_type)
+        with understood(self._transport.url):
+            return parse(answer.json())

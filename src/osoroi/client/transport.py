@@ -3,8 +3,8 @@
 Of the standard library alone, like the downloader; ``docs/decisions/0021-client.md`` says why.
 """
 
+import contextlib
 import http.client
-import json
 import random
 import selectors
 import socket
@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from osoroi import __version__, errors
+from osoroi import __version__, errors, files
 from osoroi.errors import BadRequest, CatalogUnavailable, NotFound, OsoroiError
 
 LONGEST_WAIT_S = 60.0
 """Seconds of a Retry-After that are waited for at most."""
+
+LARGEST = 2**28
+"""Bytes of an answer at most."""
 
 BY_STATUS: Mapping[int, type[OsoroiError]] = {
     400: errors.BadRequest,
@@ -193,7 +196,7 @@ class Transport:
             refused = error  # a service that refuses a body may answer before it has all of it
         try:
             response = connection.getresponse()
-            answer = Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, _content(response))
         except (http.client.HTTPException, OSError):
             raise refused or AnswerLost("no answer") from None
         if response.will_close:
@@ -229,6 +232,28 @@ class Transport:
         )
 
 
+@contextlib.contextmanager
+def understood(url: str) -> Iterator[None]:
+    """Raise CatalogUnavailable where what an answer holds is not what the block reads from it."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CatalogUnavailable(
+            f"the answer of {url} is not understood ({type(error).__name__}: {error!s:.100})",
+            hint="is this the address of the service, and are both of the same version?",
+        ) from error
+
+
+def _content(response: http.client.HTTPResponse) -> bytes:
+    """The bytes of an answer; raises HTTPException beyond LARGEST."""
+    content = response.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise http.client.HTTPException("the answer is too large")
+    if response.length:  # with a limit, http.client does not complain of an answer that was cut
+        raise http.client.IncompleteRead(content, response.length)
+    return content
+
+
 def _is_closed(connection: http.client.HTTPConnection) -> bool:
     """Whether a connection that waits was closed: nothing is to be read from one that is open."""
     if connection.sock is None:
@@ -241,7 +266,7 @@ def _is_closed(connection: http.client.HTTPConnection) -> bool:
 def _said(answer: Answer) -> tuple[str, str] | None:
     """What an error of the service says, and its hint; None where the answer is another one's."""
     try:
-        said = json.loads(answer.content)
+        said = files.from_json(answer.content)
         return str(said["error"]), str(said["hint"])
     except (ValueError, KeyError, TypeError):
         return None
@@ -257,7 +282,7 @@ def retry_after_s(answer: Answer) -> float:
 
 def _json(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return files.from_json(content)
     except ValueError:
         raise CatalogUnavailable(
             f"the answer is no JSON: {content[:80]!r}", hint="is this the address of the service?"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from osoroi import image
-from osoroi.client.transport import Transport
+from osoroi.client.transport import Transport, understood
 from osoroi.client.values import photos_fields, product_fields
 from osoroi.errors import BadPhoto, CatalogUnavailable
 from osoroi.records import Crop, Problem, Product, Row
@@ -91,12 +91,14 @@ def _send(batch: list[tuple[str, bytes]], transport: Transport, sent: Sent) -> N
         wait_s = next(waits, None)
         busy = []
         for line, one in zip(batch, answers, strict=True):
-            if one["status"] == 200:
+            with understood(transport.url):
+                status = one["status"]
+                reason = "" if status == 200 else f"{one['error']}; {one['hint']}"
+            if status == 200:
                 sent.stored += 1
-            elif one["status"] == 503 and wait_s is not None:
+            elif status == 503 and wait_s is not None:
                 busy.append(line)
             else:
-                reason = f"{one['error']}; {one['hint']}"
                 sent.problems.append(Problem(line[0], "", "", reason))
         if busy and wait_s is not None:
             transport.again(wait_s)

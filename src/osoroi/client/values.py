@@ -6,12 +6,15 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osoroi import image
-from osoroi.data.products import COLUMNS, as_value
+from osoroi.data.products import COLUMNS
 from osoroi.image.swatch import is_color
-from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value
+from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value, as_value
+
+if TYPE_CHECKING:
+    from osoroi.garments import Garment
 
 Fields = Mapping[str, str | bytes | None]
 """Fields of a form: text, the bytes of a file, or None for one that is left out."""
@@ -99,6 +102,21 @@ def hits_of(answer: Mapping[str, Any]) -> list[Hit]:
         )
         for hit in answer["hits"]
     ]
+
+
+def garments_of(answer: Mapping[str, Any]) -> "list[Garment]":
+    """The garments of a photo from their JSON."""
+    from osoroi.garments import Garment
+
+    return [
+        Garment(Box(*one["box"]), one["kind"], one["score"], one["person"], one["kinds"], tuple(one["colors"]))
+        for one in answer["garments"]
+    ]
+
+
+def page_of(answer: Mapping[str, Any]) -> tuple[list[Product], str | None]:
+    """The products of a page, and after which the next one begins."""
+    return [product_of(one) for one in answer["products"]], answer["next"]
 
 
 def photos_fields(crops: Sequence[tuple[Crop, bytes]]) -> list[dict[str, Any]]:

@@ -63,11 +63,11 @@ def fetch(link: str, timeouts: Timeouts) -> Reply:
     try:
         parts = urlsplit(link)
         host, port = parts.hostname, parts.port
-    except ValueError:
+        target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=SAFE)
+    except ValueError:  # half surrogates, among others
         host, port = None, None
     if not host or parts.scheme not in ("http", "https"):
         return Reply("never", f"no link to follow: {link[:200]!r}")
-    target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=SAFE)
     try:
         address = public_address(host) if timeouts.public_only else host
         if address is None:
@@ -135,7 +135,10 @@ def _hang_up(sock: socket.socket) -> None:
 def _refusal(response: http.client.HTTPResponse, link: str) -> Reply:
     place = response.getheader("Location")
     if response.status in MOVED and place:
-        return Reply("moved", urljoin(link, place))
+        try:
+            return Reply("moved", urljoin(link, place))
+        except ValueError:
+            return Reply("never", f"redirected to no address: {place[:200]!r}")
     kind: Literal["later", "never"] = "later" if response.status in LATER else "never"
     return Reply(kind, f"HTTP {response.status}", wait_s=seconds(response.getheader("Retry-After")))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from osoroi import files
 from osoroi.data.download import JOURNAL, Count, Link, Policy, download, outcomes
 from osoroi.data.http import Timeouts
 from osoroi.errors import BadPhoto
@@ -26,7 +27,7 @@ class Fetched(NamedTuple):
     def read(self) -> bytes:
         """The bytes; raises BadPhoto where the file is gone."""
         try:
-            return self.path.read_bytes()
+            return files.content(self.path)
         except OSError as error:
             raise BadPhoto(f"{self.name}: its file {self.path} cannot be read", hint="add the table again") from error
 

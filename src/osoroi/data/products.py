@@ -11,7 +11,7 @@ from osoroi import image
 from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.data.readers.table import made_id
 from osoroi.errors import BadRequest
-from osoroi.records import Box, BoxLike, Crop, PhotoLike, Product, Row, Value
+from osoroi.records import Box, BoxLike, Crop, PhotoLike, Product, Row, as_value
 
 ProductPhotos = tuple[Product, PhotoLike | Sequence[PhotoLike]]
 """A product, and its shop photo or photos."""
@@ -91,14 +91,3 @@ def _of_photos(product: Product, photos: Sequence[PhotoLike], boxes: Sequence[Bo
 
 def _photos(photos: Any) -> Sequence[PhotoLike]:
     return photos if isinstance(photos, list | tuple) else [photos]
-
-
-def as_value(value: Any) -> Value:
-    """Integers as floats and lists as tuples, as they are stored.
-
-    >>> as_value(3), as_value(["S", 38])
-    (3.0, ('S', 38.0))
-    """
-    if isinstance(value, list | tuple):
-        return tuple(float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

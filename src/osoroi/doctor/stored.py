@@ -65,7 +65,7 @@ def photos(paths: Sequence[str]) -> Finding:
     """Whether photos are still where they were when they were added."""
     if not paths:
         return Finding("photos", "ok", "the catalog keeps its photos itself")
-    if gone := [path for path in paths if not os.access(path, os.R_OK)]:
+    if gone := [path for path in paths if not (os.path.isfile(path) and os.access(path, os.R_OK))]:
         text = f"{len(gone)} of {len(paths)} that were looked at cannot be read: {printable(gone[0])}"
         hint = "put them back, or add the products from where they are; pictures and `osoroi reencode` need them"
         return Finding("photos", "warn", text, hint)

@@ -33,7 +33,7 @@ def store(catalog: Path, given: str | os.PathLike[str] | None) -> None:
         return
     for path, copy in ((Path(given), target), (text_tower.beside(Path(given)), text_tower.beside(target))):
         if path.is_file():
-            with path.open("rb") as source, files.replacing(copy) as file:
+            with files.open_foreign(path) as source, files.replacing(copy) as file:
                 shutil.copyfileobj(source, file)
         elif copy is not target:
             copy.unlink(missing_ok=True)  # of the encoder before

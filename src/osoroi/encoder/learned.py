@@ -1,5 +1,7 @@
 """What the stored vectors of a catalog teach an encoder: the kind of a photo from its looks."""
 
+from copy import copy
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -7,6 +9,9 @@ from osoroi.encoder.metadata import KIND
 from osoroi.encoder.onnx import Encoder
 from osoroi.garments import learned
 from osoroi.garments.learned import LearnedKinds
+
+SAMPLE = 2048
+"""Vectors of a catalog that tell the share of its products whose kind the shop says, and teach the kinds of queries."""
 
 
 def learn_kinds(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> LearnedKinds | None:
@@ -21,6 +26,18 @@ def learn_kinds(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> Learne
     kinds = vectors[:, columns]
     labels = np.where(learned.certain(kinds), kinds.argmax(axis=1), -1)
     return learned.learn(vectors[:, : columns.start], labels)
+
+
+def share_of_known(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> float:
+    """The share of stored vectors whose kind is certain, as a shop's category makes it; 1 without any vectors."""
+    return float(learned.certain(vectors[:, encoder.columns[KIND]]).mean()) if len(vectors) else 1.0
+
+
+def reading(encoder: Encoder, *, categories: bool) -> Encoder:
+    """The same encoder, to which the categories of products tell their kinds, or do not."""
+    other = copy(encoder)
+    other.reads_categories = categories
+    return other
 
 
 def with_learned_kind(

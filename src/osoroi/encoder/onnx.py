@@ -15,7 +15,6 @@ from osoroi import image
 from osoroi.encoder.metadata import (
     DETAIL,
     KIND,
-    UNIT,
     Metadata,
     columns_of,
     computation,
@@ -62,6 +61,9 @@ class Encoder:
 
     path: Path | None = None
     """The file that the encoder was opened from."""
+
+    reads_categories: bool = True
+    """Whether the category of a product says the kind of its photos."""
 
     def __init__(self, embedder: Embedder, metadata: Metadata, with_kinds: "WithKinds | None" = None) -> None:
         self.embedder = embedder
@@ -303,7 +305,7 @@ class Encoder:
             return Clues()
         from osoroi.garments import part
 
-        return part.of_product(product)
+        return part.of_product(product, categories=self.reads_categories)
 
     def with_kind(self, vectors: Float32[np.ndarray, "b d"], clues: Clues) -> Float32[np.ndarray, "b d"]:
         """The vectors with the part of a kind that is known; the same where it is not, or there is no such part."""
@@ -372,11 +374,6 @@ class Encoder:
         other = copy(self)
         other.metadata = replace(self.metadata, parts=parts)
         return other
-
-    def share_of_known(self, vectors: Float32[np.ndarray, "n d"]) -> float:
-        """The share of stored vectors whose kind is certain, as a shop's category makes it; 1 without any vectors."""
-        kinds = vectors[:, self.columns[KIND]]
-        return float((kinds.max(axis=1) >= 1 - UNIT).mean()) if len(kinds) else 1.0
 
     def by_part(self, products: Float32[np.ndarray, "n d"]) -> dict[str, Float32[np.ndarray, "n"]]:
         """Sums over the columns of each part: cosines, where the rows are vectors times stored vectors."""

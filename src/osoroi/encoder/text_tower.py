@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float32
 
+from osoroi import files
 from osoroi.encoder.onnx import Encoder
 from osoroi.errors import BadEncoder, extra
 from osoroi.inference import faults, open_session
@@ -97,10 +98,10 @@ def of(encoder: Encoder) -> TextTower | None:
 def unpack(path: Path, fingerprint: str) -> TextTower:
     """The text tower in a file. Raises BadEncoder for what is none, or belongs to another encoder."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with files.open_foreign(path) as file, zipfile.ZipFile(file) as archive:
             if max(archive.getinfo(name).file_size for name in (TOKENIZER, GRAPH, FACTS)) > LARGEST:
                 raise ValueError("too large")
-            facts = TextFacts(**json.loads(archive.read(FACTS)))
+            facts = TextFacts(**files.from_json(archive.read(FACTS)))
             tokenizer, graph = archive.read(TOKENIZER).decode(), archive.read(GRAPH)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise BadEncoder(f"{path} is no text tower ({error})", hint="make the encoder again") from error

@@ -127,4 +127,4 @@ def calibration_error(chances: Float64[np.ndarray, "n"], outcomes: Bool[np.ndarr
 def write(encoder: Encoder, source: Path, calibration: Calibration, target: Path) -> None:
     """The encoder file ``source`` with this calibration, as ``target``: same vectors, same fingerprint."""
     metadata = replace(encoder.metadata, calibration=calibration)
-    files.write_atomically(target, with_entry(source.read_bytes(), metadata.to_json()))
+    files.write_atomically(target, with_entry(files.content(source), metadata.to_json()))

@@ -17,9 +17,10 @@ from jaxtyping import Bool, Float32
 from osoroi import __version__, image
 from osoroi.data.readers import Reader, dataset_name, open_dataset
 from osoroi.encoder import DETAIL, KIND, Encoder, loader
+from osoroi.encoder.learned import share_of_known
 from osoroi.encoder.loader import Pixels
 from osoroi.errors import BadPhoto, BadRequest, Mismatch
-from osoroi.evaluation import queries, ranking
+from osoroi.evaluation import queries, ranking, shop_kinds
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
 from osoroi.evaluation.labels import Labels
 from osoroi.evaluation.proposals import propose
@@ -127,8 +128,16 @@ def evaluate_readers(
         for rows, vectors in crop_encoder.encode(street):
             query_vectors[rows], readable[rows] = vectors, True
         gallery = writer.gallery()
+        if encoder.has_kind and task.protocol.categories:
+            if shop_kinds.are_believed(gallery, encoder, evaluation_set):
+                shop_kinds.learn_words(gallery, encoder, evaluation_set)
+            else:
+                by_picture = CropEncoder(encoder, threads, None, on_progress, categories=False)
+                shop_kinds.replace_vectors(gallery, by_picture.encode(evaluation_set.registered(readers)))
+            alone = [number for number, row in street if row.crop.crop_id in crop_encoder.alone]
+            query_vectors = shop_kinds.taught(gallery, encoder, query_vectors, alone)
         specs = arm_specs(encoder, task)
-        categorised = encoder.share_of_known(gallery.vectors) if encoder.has_kind else 1.0
+        categorised = share_of_known(encoder, gallery.vectors) if encoder.has_kind else 1.0
         weighted = {
             spec.name: spec.encoder.weigh(query_vectors, spec.detail, categorised=categorised) for spec in specs
         }
@@ -230,6 +239,7 @@ class CropEncoder:
     """Reads crops on a few threads and encodes them in batches; counts unreadable photos and names the first ones.
 
     ``kinds`` has the kinds of queries that were found in their photos; ``categories`` is that of the protocol.
+    ``alone`` gets the queries of whose kind nothing but their picture speaks.
     """
 
     encoder: Encoder
@@ -238,6 +248,7 @@ class CropEncoder:
     on_progress: Progress
     kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     categories: bool = True
+    alone: set[str] = field(default_factory=set)
     done: int = 0
     unreadable: dict[str, int] = field(default_factory=lambda: {"street": 0, "shop": 0})
     problems: list[str] = field(default_factory=list)
@@ -268,11 +279,14 @@ class CropEncoder:
         if crop.domain == "shop":
             return Input(clean, self.encoder.clues_of(row.product) if self.categories else Clues())
         kinds = self.kinds.get(crop.crop_id)
-        if self.corrupt is None:
-            return Input(clean, self.encoder.query_clues(crop.photo, crop.box, kind=kinds))
-        data, box = corrupt_photo(image.read(crop.photo), crop.box, seed=self.corrupt, crop_id=crop.crop_id)
-        corrupted = replace(crop, box=box)
-        return Input(self.pixels(data, corrupted), self.encoder.query_clues(data, box, kind=kinds))
+        data, box, pixels = crop.photo, crop.box, clean
+        if self.corrupt is not None:
+            data, box = corrupt_photo(image.read(crop.photo), crop.box, seed=self.corrupt, crop_id=crop.crop_id)
+            pixels = self.pixels(data, replace(crop, box=box))
+        clues = self.encoder.query_clues(data, box, kind=kinds)
+        if clues == Clues():
+            self.alone.add(crop.crop_id)
+        return Input(pixels, clues)
 
     def pixels(self, photo: PhotoLike, crop: Crop) -> Pixels:
         """The pixels of a crop's box in a photo, which may be a corrupted one."""

@@ -13,7 +13,8 @@ from osoroi.records import Row, Source
 
 @dataclass(frozen=True)
 class Proposals:
-    """Crop id -> the row with the box that was found, and its kinds; a garment that is missed is in neither.
+    """Crop id -> the row with the box that was found, and its kinds where somebody wears it; a garment that is missed
+    is in neither.
 
     ``boxes`` has recall, precision and right kinds over photos.
     """
@@ -49,5 +50,7 @@ def propose(queries: Sequence[Row]) -> Proposals:
         for at, number in boxes.matched([garment.box for garment in garments], [box for _, box in true]):
             row = boxed[number]
             rows[row.crop.crop_id] = row._replace(crop=replace(row.crop, box=garments[at].box))
-            kinds[row.crop.crop_id] = garments[at].kinds
+            known = garments[at].known_kinds
+            if known is not None:  # else the picture has to tell, as in a search
+                kinds[row.crop.crop_id] = known
     return Proposals(rows, kinds, boxes.summary(counts))

@@ -75,6 +75,13 @@ class EvaluationSet:
                 if row.crop.domain == "shop":
                     yield self.register(row), row
 
+    def registered(self, readers: Iterable[Reader]) -> Iterator[tuple[int, Row]]:
+        """Key and row of every shop photo that is in the gallery already, in the same order."""
+        for reader in readers:
+            for row in reader.rows():
+                if row.crop.domain == "shop" and row.product.product_id in self.keys:
+                    yield self.keys[row.product.product_id], row
+
     def relevant_keys(self) -> Int64[np.ndarray, "q r"]:
         """Keys of each query's relevant products; short rows are filled with -1."""
         rows = [[self.keys[product] for product in each.query.product_ids] for each in self.queries]

@@ -69,7 +69,7 @@ class GalleryWriter:
         if len(owners) == 0:
             vectors = np.empty((0, self.dim), np.float32)
         else:
-            vectors = np.memmap(self._file, np.float32, mode="r", shape=(len(owners), self.dim))
+            vectors = np.memmap(self._file, np.float32, mode="r+", shape=(len(owners), self.dim))
         order = np.argsort(owners, kind="stable")
         keys, starts = np.unique(owners[order], return_index=True)
         return Gallery(vectors, order, keys, np.append(starts, len(owners)))

@@ -302,13 +302,13 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
     """Read an evaluation file. Raises BadDataset where it is not one. Means are recomputed from the ranks."""
     path = Path(path)
     try:
-        fields = files.from_json(path.read_bytes())
+        fields = files.from_json(files.content(path))
         version = fields["format"]
         if version == FORMAT:
             return _evaluation(fields)
     except OSError as error:
         raise BadDataset(f"cannot read the evaluation {path} ({error.strerror})", hint="check the path") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadDataset(
             f"{path} is not an evaluation ({type(error).__name__}: {error})", hint="write one: osoroi evaluate … --json"
         ) from error

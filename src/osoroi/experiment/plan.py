@@ -26,13 +26,13 @@
 ``{out}`` for that of the experiment.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from osoroi import files
 from osoroi.errors import BadRequest
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.experiment import schema
@@ -123,8 +123,7 @@ class Plan:
 def read(path: Path, **folders: Path | str) -> Plan:
     """The plan in a file, its folders filled in; raises BadRequest naming the file and the entry that is wrong."""
     try:
-        with path.open("rb") as file:
-            entries = tomllib.load(file)
+        entries = files.from_toml(files.content(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadRequest(f"{path} cannot be read as a plan ({reason})", hint="a plan is a TOML file") from error

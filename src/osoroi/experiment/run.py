@@ -133,7 +133,7 @@ def chosen_setting(experiment: Experiment, system: PlannedSystem) -> Setting | N
     if not path.exists():
         return None
     try:
-        return tuple(files.from_json(path.read_bytes()))
+        return tuple(files.from_json(files.content(path)))
     except (OSError, ValueError, TypeError) as error:
         raise BadRun(f"{path} holds no settings ({error})", hint="remove it, and run the experiment again") from error
 
@@ -234,7 +234,7 @@ def read_evaluation(experiment: Experiment, one: PlannedEvaluation, system: Plan
 def read_outcome(folder: Path) -> Outcome:
     """The outcome of a finished run; raises BadRun where there is none."""
     try:
-        fields = files.from_json((folder / OUTCOME).read_bytes())
+        fields = files.from_json(files.content(folder / OUTCOME))
         return Outcome(tuple(fields["setting"]), fields["seed"], fields["metrics"], Cost(**fields["cost"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(f"{folder} holds no outcome ({error})", hint="run the experiment again: it goes on") from error
@@ -276,7 +276,7 @@ def _timed(folder: Path) -> Iterator[Clock]:
     """Adds up the seconds of a run over the times that it was stopped, unless it was killed outright."""
     path = folder / COST
     try:
-        before_s = float(files.from_json(path.read_bytes())["seconds"]) if path.exists() else 0.0
+        before_s = float(files.from_json(files.content(path))["seconds"]) if path.exists() else 0.0
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(f"{path} holds no cost ({error})", hint="remove it, and run the experiment again") from error
     clock = Clock(before_s)

@@ -27,7 +27,7 @@ SAME_BAG: Final = 0.5
 CLASSES_OF_BAG: Final = 0.3
 """Weight of the log mass of ImageNet's bags, against the log of the detector's score."""
 
-MIN_BAG: Final = -3.4
+MIN_BAG: Final = -3.8
 """A bag whose sum of both is lower is left out."""
 
 HEAD_BESIDE, HEAD_ABOVE, HEAD_BELOW = 0.55, 0.05, 0.05
@@ -39,7 +39,7 @@ WHOLE_BESIDE, WHOLE_ABOVE = 0.4, 0.1
 """Half the width of the picture of the crown, and how far below the eyes it ends; half the width of the picture of the
 whole head, and the room above the person; in torsos."""
 
-MIN_HAT: Final = -8.4
+MIN_HAT: Final = -8.8
 """Where the log masses of ImageNet's hats in both pictures sum to less, no hat is worn. Hats are rare, so that a lower
 one would bring more heads than hats."""
 

@@ -70,24 +70,26 @@ def _seen(
         yield from zip(some, picture.logits([_resized(crops[number]) for number in some]).rows, strict=True)
 
 
-def known_kind(product: Product) -> str | None:
+def known_kind(product: Product, *, categories: bool = True) -> str | None:
     """The kind that the shop says: an attribute ``kind`` that is a name of the table, else what its category names,
-    else what the attribute does; None where none of them is understood.
+    else what the attribute does; None where none of them is understood. Without ``categories``, the attribute alone.
 
     >>> known_kind(Product("p", category="Women > Skirts > Midi")), known_kind(Product("p", category="New in"))
     ('skirt', None)
+    >>> known_kind(Product("p", category="Skirts", attributes={"kind": "Boots"}), categories=False)
+    'shoes'
     """
     said = product.attributes.get("kind")
     word = said.strip().casefold() if isinstance(said, str) else ""
     if word in BY_NAME:
         return word
-    kind = read_category(product.category) if product.category else None
+    kind = read_category(product.category) if product.category and categories else None
     return kind or (read_category(word) if word else None)
 
 
-def of_product(product: Product) -> Clues:
-    """The clues of a product's photos: its kind where the shop says it, else nothing."""
-    kind = known_kind(product)
+def of_product(product: Product, *, categories: bool = True) -> Clues:
+    """The clues of a product's photos: its kind where the shop says it, else nothing; see ``known_kind``."""
+    kind = known_kind(product, categories=categories)
     return Clues() if kind is None else Clues(known={kind: 1.0})
 
 

@@ -52,6 +52,7 @@ WAIST: Final = Prior(0.5, 1.25, 0.85, 0.2)
 SKIRT_HEM: Final = Prior(1.25, 2.8, 1.65, 0.4)
 SHORTS_HEM: Final = Prior(1.2, 2.2, 1.65, 0.3)
 DRESS_HEM: Final = Prior(1.4, 3.05, 2.05, 0.8)
+BOOT_TOP: Final = Prior(2.15, 2.95, 2.6, 0.35)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,9 @@ BESIDE_ARMS, BESIDE_LEGS, BESIDE_FEET = 0.15, 0.17, 0.25
 SHOE_ABOVE, SHOE_BELOW = 0.03, 0.23
 """Shoes reach from so far above the highest landmark of the feet to so far below the lowest one, in torsos."""
 
+BOOT_JUMP, BOOT_SKIN = 14.0, 0.25
+"""Boots are seen where the colour of the legs jumps by at least the first and the share of skin falls by the second."""
+
 BARE: Final = 0.35
 """A forearm with a larger share of skin is bare."""
 
@@ -187,7 +190,7 @@ def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5
             garments.append(Estimate("top", inner_box(body, colours), outer, {"top": 1.0}))
     if kind:
         garments.append(Estimate(kind, box(body, colours, kind), lower[kind], lower))
-    if (shoes := shoe_box(body)) is not None:
+    if (shoes := shoe_box(body, colours)) is not None:
         garments.append(Estimate("shoes", shoes, 0.9, {"shoes": 1.0}))
     return garments
 
@@ -273,8 +276,16 @@ def bare_forearms(body: Body) -> tuple[float, float]:
     return shares[0], shares[1]
 
 
-def shoe_box(body: Body) -> Rectangle | None:
-    """Both shoes: the person's pixels near the landmarks of the feet."""
+def boot_top(colours: Profile) -> float | None:
+    """Where boots begin along the body, as far as legs tell: bare above, covered below. None without such a place."""
+    place, jump = profiles.boundary(colours.legs, colours.leg_skin, profiles.BOOT_TOP)
+    above = colours.skin_on_legs(place - profiles.WINDOW, place - profiles.STEP)
+    below = colours.skin_on_legs(place + profiles.STEP, place + profiles.WINDOW)
+    return place if jump >= BOOT_JUMP and above - below > BOOT_SKIN else None
+
+
+def shoe_box(body: Body, colours: Profile) -> Rectangle | None:
+    """Both shoes: the person's pixels near the landmarks of the feet, and from the top of boots on."""
     feet = body.pose.landmarks[list(poses.FEET)]
     t = body.torso
     top, bottom = float(feet[:, 1].min()) - SHOE_ABOVE * t, float(feet[:, 1].max()) + SHOE_BELOW * t
@@ -285,7 +296,10 @@ def shoe_box(body: Body) -> Rectangle | None:
     if not pixels.any():
         return None
     y, x = np.nonzero(pixels)
-    return float(low + x.min()), float(first + y.min()), float(low + x.max() + 1), float(first + y.max() + 1)
+    start, boots = float(first + y.min()), boot_top(colours)
+    if boots is not None:
+        start = min(start, body.row(boots))
+    return float(low + x.min()), start, float(low + x.max() + 1), float(first + y.max() + 1)
 
 
 def crop_box(body: Body, stretch: tuple[float, float]) -> Rectangle:

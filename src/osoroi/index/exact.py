@@ -156,7 +156,7 @@ class ExactIndex:
     @classmethod
     def open(cls, path: Path) -> "ExactIndex":
         try:
-            data = path.read_bytes()
+            data = files.content(path)
         except OSError as error:
             raise BadIndex(f"the index {path} cannot be read: {error.strerror}") from error
         body = data[len(MAGIC) + 4 :]

@@ -118,7 +118,7 @@ class Snapshot:
     def open(cls, path: Path) -> "Snapshot":
         """Map a file; raises BadIndex for any that ``write`` did not write as it is."""
         try:
-            with path.open("rb") as file:
+            with files.open_foreign(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else None
                 data = memoryview(mapping if mapping is not None else b"")

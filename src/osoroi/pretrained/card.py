@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from osoroi import files
 from osoroi.pretrained.folder import Folder
 
 RESEARCH: Final = (
@@ -23,7 +24,7 @@ def licence_of(folder: Folder) -> str:
     for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "license.txt"):
         path = folder.path(name)
         if path is not None:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = files.content(path).decode(errors="replace").splitlines()
             return next((line.strip("# ").strip()[:100] for line in lines if line.strip("# ")), UNKNOWN)
     return UNKNOWN
 
@@ -51,7 +52,7 @@ def _card(folder: Folder, field: str) -> str:
     path = folder.path("README.md")
     if path is None:
         return ""
-    text = path.read_text(encoding="utf-8", errors="replace")[: 2**16]
+    text = files.content(path).decode(errors="replace")[: 2**16]
     front = re.match(r"\s*---\n(.*?)\n---", text, re.DOTALL)
     field_of = front and re.search(rf"^{field}:[ \t]*(.+)$", front.group(1), re.MULTILINE)
     return field_of.group(1).strip().strip("'\"") if field_of else ""

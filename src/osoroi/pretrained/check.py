@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from osoroi import image
+from osoroi import files, image
 from osoroi.errors import BadRequest, Mismatch
 from osoroi.image import fitting
 from osoroi.pretrained.model import Model
@@ -58,6 +58,7 @@ def drawn_photos() -> list[Pixels]:
 def from_npz(path: Path) -> Reference:
     """The reference in a file with `vectors` [n d] and `photos`, n names of files beside it. Raises BadRequest."""
     try:
+        files.require_ordinary(path)
         with np.load(path, allow_pickle=False) as arrays:
             vectors = np.asarray(arrays["vectors"], np.float32)
             names = [str(name) for name in arrays["photos"]]

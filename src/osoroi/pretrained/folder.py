@@ -62,7 +62,7 @@ class Folder:
         try:
             if path.stat().st_size > LARGEST_JSON:
                 raise ValueError("too large")
-            content = files.from_json(path.read_bytes())
+            content = files.from_json(files.content(path))
         except (OSError, ValueError) as error:
             raise BadRequest(f"{path} cannot be read as JSON ({error})", hint="download it again") from error
         if not isinstance(content, dict):
@@ -93,7 +93,7 @@ class Folder:
         """The checksum of the model's files, one after the other in hexadecimal."""
         digest = hashlib.sha256()
         for path in self.files:
-            with path.open("rb") as file:
+            with files.open_foreign(path) as file:
                 while block := file.read(2**22):
                     digest.update(block)
         return digest.hexdigest()

@@ -1,11 +1,11 @@
 """What is known of a brought backbone, as one value, and as a small TOML file that people can edit."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from osoroi import files
 from osoroi.errors import BadRequest
 from osoroi.records import Fit
 
@@ -85,8 +85,8 @@ FIELDS: Final = (*FIT_FIELDS, "scale", "mean", "std", "bgr", "output", "pool", "
 def from_toml(path: Path) -> Settings:
     """The settings in a file that ``write_toml`` wrote and somebody edited. Raises BadRequest with the wrong key."""
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        fields = files.from_toml(files.content(path))
+    except (OSError, ValueError) as error:
         raise BadRequest(f"{path} is no TOML file ({error})", hint="delete it to have it written again") from error
     return from_fields(fields, path.name)
 

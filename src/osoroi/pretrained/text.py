@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from osoroi import files
 from osoroi.encoder.text_tower import TextFacts, TextTower, beside, pack
 from osoroi.errors import BadEncoder
 from osoroi.pretrained import model
@@ -60,7 +61,7 @@ def write(folder: Folder, encoder: Path, fingerprint: str, size: int, dim: int) 
     fixed = ids[0].type.tensor_type.shape.dim[1].dim_value or None
     padded = fixed is not None or folder.model_type in PADDED
     facts = TextFacts(fingerprint, output, fixed or _length(folder), padded, _pad(folder), dim)
-    text = tokenizer.read_text(encoding="utf-8")
+    text = files.content(tokenizer).decode()
     _require_size(TextTower(text, proto.SerializeToString(), replace(facts, dim=2**31)), size)
     pack(target, text.encode(), proto.SerializeToString(), facts)
     return True

@@ -5,6 +5,7 @@ Japanese, Korean, Thai and emoji first. No font ships with the package.
 """
 
 import functools
+import logging
 import os
 import sys
 import unicodedata
@@ -16,6 +17,8 @@ from typing import Final, NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from osoroi.text import printable
+
+log = logging.getLogger("osoroi.report")
 
 FOLDERS: Final = {
     "linux": ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
@@ -73,14 +76,27 @@ def fit(text: str, size: int, width: int) -> str:
 
 
 def draw(canvas: Image.Image, at: tuple[int, int], text: str, *, size: int, fill: Ink) -> None:
-    """Draw a line with its upper left corner at ``at``."""
+    """Draw a line with its upper left corner at ``at``. The log says once of each script that no font has it."""
     left, top = float(at[0]), at[1]
     for run in runs(text, size):
+        if run.missing:
+            for script in sorted({_script(letter) for letter in run.text}):
+                note_missing(script)
         if run.face.scale == 1:
             ImageDraw.Draw(canvas).text((left, top), run.text, fill=fill, font=run.face.font)
         else:
             _draw_scaled(canvas, (round(left), round(top)), run, size)
         left += run.face.font.getlength(run.text) * run.face.scale
+
+
+@functools.lru_cache(maxsize=256)
+def note_missing(script: str) -> None:
+    """Say in the log that a picture shows boxes in the place of a script; once a process."""
+    log.warning(
+        "no font for %s was found, and the picture shows boxes in its place; install one, for instance Noto Sans CJK "
+        "(Japanese, Chinese, Korean), Noto Sans Thai or Noto Color Emoji",
+        script,
+    )
 
 
 def missing_scripts(texts: Iterable[str]) -> list[str]:

@@ -2,8 +2,6 @@
 
 import difflib
 import logging
-import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +12,7 @@ from fastapi import FastAPI
 from osoroi import files
 from osoroi.errors import BadRequest, OsoroiError
 from osoroi.image import Limits
+from osoroi.records import as_float
 from osoroi.server import keyring
 from osoroi.server.service import Service
 from osoroi.server.settings import Settings
@@ -52,11 +51,10 @@ class Sources:
 def limits_in(file: Path) -> dict[str, int | float]:
     """The settings of a TOML file: numbers, by their names in ``Settings``. Raises BadRequest."""
     try:
-        with files.open_foreign(file) as stream:
-            content = tomllib.load(stream)
+        content = files.from_toml(files.content(file))
     except OSError as error:
         raise BadRequest(f"the settings {file} cannot be read: {error.strerror}", hint="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise BadRequest(
             f"the settings {file} are no TOML: {error}", hint="write lines such as: searches = 32"
         ) from error
@@ -70,10 +68,10 @@ def _number(name: str, value: object, kinds: Mapping[str, Any], file: Path) -> i
         hint = f"did you mean {near[0]}?" if near else "the names stand in docs/deploy.md"
         raise BadRequest(f"{file} sets {name!r}, which is no setting", hint=hint)
     is_number = isinstance(value, int if kinds[name] is int else int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(number := kinds[name](value)) or not 0 < number <= MOST:
+    if not is_number or not 0 < as_float(value) <= MOST:
         what = "whole number" if kinds[name] is int else "number"
         raise BadRequest(f"{file} sets {name} to {str(value)[:40]!r}, and it is a {what} above 0", hint="correct it")
-    return number
+    return kinds[name](value)
 
 
 def reload(application: FastAPI, sources: Sources) -> None:

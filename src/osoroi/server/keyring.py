@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import time
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,22 +47,24 @@ def create(name: str, rights: tuple[Right, ...], *, days: float | None = None) -
     return secret, Key(name, hash_of(secret), rights, now_s, None if days is None else now_s + days * 86400)
 
 
-def read(file: Path) -> tuple[Key, ...]:
-    """The keys of a file. Raises BadRequest where it is not one, with the entry that is wrong."""
+def read(file: Path, *, most: int | None = MOST_KEYS) -> tuple[Key, ...]:
+    """The keys of a file. Raises BadRequest where it is not one, with the entry that is wrong, and where there are more
+    than ``most``; None reads any number, so that some can be removed."""
     try:
-        with files.open_foreign(file) as stream:
-            content: dict[str, Any] = tomllib.load(stream)
+        content = files.from_toml(files.content(file))
     except OSError as error:
         raise BadRequest(
             f"the keys {file} cannot be read: {error.strerror}", hint="make it: osoroi keys new"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise BadRequest(f"the keys {file} are no TOML: {error}", hint="make it with: osoroi keys new") from error
     entries = content.pop("key", [])
     if content or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise BadRequest(f"the keys {file} hold something other than [[key]] tables", hint="make it: osoroi keys new")
-    if len(entries) > MOST_KEYS:
-        raise BadRequest(f"the keys {file} are {len(entries)}; {MOST_KEYS} is the most", hint="remove some")
+    if most is not None and len(entries) > most:
+        raise BadRequest(
+            f"the keys {file} are {len(entries)}; {most} is the most", hint="remove some: osoroi keys remove"
+        )
     return tuple(_key(entry, f"key {place} of {file}") for place, entry in enumerate(entries, start=1))
 
 
@@ -79,13 +80,16 @@ def changing(file: Path) -> Iterator[None]:
         yield
 
 
-def write(file: Path, keys: Sequence[Key]) -> None:
-    """Write a file of keys in one step, where a link leads if it is one; a new one is for its owner alone. Raises
-    BadRequest, and writes nothing, where there are too many to be read again."""
+def require_room(file: Path, keys: Sequence[Key]) -> None:
+    """Raise BadRequest where there would be more keys than a service reads."""
     if len(keys) > MOST_KEYS:
         raise BadRequest(
             f"the keys {file} would be {len(keys)}; {MOST_KEYS} is the most", hint="remove some: osoroi keys remove"
         )
+
+
+def write(file: Path, keys: Sequence[Key]) -> None:
+    """Write a file of keys in one step, where a link leads if it is one; a new one is for its owner alone."""
     place = _place(file)
     is_new = not place.exists()
     files.write_atomically(place, (HEAD + "".join(map(_entry, keys))).encode())

@@ -10,7 +10,7 @@ from osoroi.errors import BadRequest
 from osoroi.garments import BY_NAME, Garment
 from osoroi.garments.choose import ALL
 from osoroi.image import swatch
-from osoroi.records import Box, Kinds
+from osoroi.records import Box, Kinds, as_float
 from osoroi.server.forms import Form
 from osoroi.server.settings import Settings
 
@@ -164,7 +164,7 @@ def kind_of(text: str | None) -> Kinds | None:
         return text
     try:
         kinds = json.loads(text)
-        if kinds.keys() <= BY_NAME.keys() and all(0 <= float(value) <= 1 for value in kinds.values()):
+        if kinds.keys() <= BY_NAME.keys() and all(0 <= as_float(value) <= 1 for value in kinds.values()):
             return {name: float(value) for name, value in kinds.items()}
     except (ValueError, TypeError, RecursionError):
         pass

@@ -366,13 +366,14 @@ class Service:
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
+        from osoroi.categories import reader
         from osoroi.server.uploads import crops_of  # searches need none of it
 
         crops = await self.read(crops_of, product.product_id, photos, boxes)
 
         async def once() -> tuple[list[Crop], int]:
             sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
-            clues = self.encoder.clues_of(product)
+            clues = await self.read(lambda: reader(self.catalog, self.encoder).clues_of(product))
             vectors = [await self.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
             return crops, await self.write(self._put, Entry(product, crops, np.concatenate(vectors)))
 

@@ -91,7 +91,7 @@ def stored(folder: Path, signature: str, write: Callable[[Path], list[str]]) -> 
             reasons = write(folder)
             (folder / UNREADABLE).write_text(json.dumps(reasons, ensure_ascii=False), encoding="utf-8")
             done.write_text(signature, encoding="utf-8")
-    unreadable = files.from_json((folder / UNREADABLE).read_bytes())
+    unreadable = files.from_json(files.content(folder / UNREADABLE))
     return Cached(*read(folder), unreadable)
 
 

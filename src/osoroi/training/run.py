@@ -223,7 +223,7 @@ def load(folder: Path) -> tuple[Any, RunConfig]:
 def read_config(folder: Path) -> RunConfig:
     """What a run began with; raises BadRun for a folder that holds none."""
     try:
-        stored = files.from_json((folder / CONFIG).read_bytes())
+        stored = files.from_json(files.content(folder / CONFIG))
         recipe: dict[str, Any] = {
             name: tuple(map(tuple, value)) if isinstance(value, list) else value
             for name, value in stored["recipe"].items()
@@ -247,7 +247,7 @@ def datasets_of(folder: Path) -> tuple[str, ...]:
 def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
     """The crops that an export of the run is checked on; raises BadRun where they cannot be read."""
     try:
-        with (folder / CROPS).open("rb") as file:
+        with files.open_foreign(folder / CROPS) as file:
             return list(np.lib.format.read_array(file, allow_pickle=False))
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise BadRun(f"{folder / CROPS} holds no crops ({error})", hint="train again, into another --out") from error

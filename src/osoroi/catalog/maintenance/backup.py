@@ -17,7 +17,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from contextlib import closing
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -31,7 +31,7 @@ from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import CropRow, checksum
 from osoroi.catalog.store.settings import WAIT_S
 from osoroi.encoder import beside
-from osoroi.errors import BadCatalog, BadRequest, Busy
+from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogUnavailable
 
 BESIDE = ".osoroi-backup-"
 """Beginning of the name of the folder, beside the backup, where the database is copied to first."""
@@ -70,15 +70,30 @@ def backup(folder: Path, file: Path, *, photos: bool = False) -> Copied:
         ):
             if not only:  # a compaction might throw out a photo that the copy still refers to
                 raise Busy(f"the catalog {folder} is being compacted", hint="try again in a minute")
-            copy = Path(place) / database.FILE
-            with pool.connected() as connection, closing(sqlite3.connect(copy)) as target:
-                connection.backup(target)
-            with files.replacing(file) as target_file:
-                copied = _write(folder, copy, target_file, photos=photos)
+            with _written(file):
+                copy = Path(place) / database.FILE
+                with pool.connected() as connection, closing(sqlite3.connect(copy)) as target:
+                    connection.backup(target)
+                with files.replacing(file) as target_file:
+                    copied = _write(folder, copy, target_file, photos=photos)
             pool.check_identity()
     finally:
         pool.close()
     return copied._replace(bytes=file.stat().st_size)
+
+
+@contextlib.contextmanager
+def _written(file: Path) -> Iterator[None]:
+    """Say of what goes wrong beside the catalog that the backup cannot be written: it may lie on another disk."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        named = getattr(error, "filename", None)  # where a file cannot be opened; of a write it is not known
+        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        if (isinstance(error, OSError) and named in (None, str(file))) or is_full:
+            cause = "there is no room left" if is_full else getattr(error, "strerror", None) or error
+            raise CatalogUnavailable(f"the backup {file} cannot be written: {cause}", hint=database.REMEDY) from error
+        raise
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -150,7 +165,7 @@ def _content(row: CropRow) -> bytes | None:
 def _add_photo(archive: tarfile.TarFile, folder: Path, sha256: str) -> None:
     """A stored photo, if it is what its name says."""
     path = _photos.place(folder, sha256)
-    data = path.read_bytes()
+    data = files.content(path)
     if _photos.hash_of(data) != sha256:
         raise database.damaged(folder, f"the kept photo {path} is not what was written")
     _add(archive, path.relative_to(folder).as_posix(), data)

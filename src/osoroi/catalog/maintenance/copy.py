@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from osoroi import files
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog, store_encoder, stored_encoder
 from osoroi.catalog.protocol import Entry
@@ -60,6 +61,7 @@ def copy(
             changed = _changed(old, before)
             if changed is not None and different <= changed:
                 with new.commit("copy") as (transaction, _):
+                    put_meta(transaction.connection, transaction.CATEGORIES, str(old.trusts_categories))
                     put_meta(transaction.connection, MARK, f"copied {old.identity} {transaction.seq()}")
                 store_encoder(target, stored_encoder(source))
                 return Copied(len(new), put, removed, number)
@@ -200,7 +202,7 @@ def _bytes(crop: Crop) -> bytes:
     """A kept photo; raises BadPhoto where it is gone."""
     assert isinstance(crop.photo, Path)
     try:
-        return crop.photo.read_bytes()
+        return files.content(crop.photo)
     except OSError as error:
         raise BadPhoto(
             f"the kept photo {crop.photo} of product {crop.product_id!r} cannot be read: {error.strerror}",

@@ -14,7 +14,7 @@ from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.migration import Migration, Pending
 from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.store.settings import Settings
-from osoroi.encoder import Encoder, loader
+from osoroi.encoder import Encoder, learned, loader
 from osoroi.errors import BadCatalog, BadPhoto
 from osoroi.image import LIMITS, Limits
 from osoroi.records import Input
@@ -66,7 +66,8 @@ def reencode(
         if catalog.fingerprint == encoder.fingerprint:
             return Moved(0, (), switched=False)
         migration = Migration.begin(catalog, encoder)
-        reader = partial(read, encoder=encoder, limits=limits)
+        reading = learned.reading(encoder, categories=catalog.trusts_categories)
+        reader = partial(read, encoder=reading, limits=limits)
         while True:
             unread: dict[int, tuple[Pending, BadPhoto]] = {}
             for crops in migration.pending(limit=crops_per_commit):

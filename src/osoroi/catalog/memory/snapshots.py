@@ -175,7 +175,7 @@ def write(
 def current(folder: Path) -> Path | None:
     """The folder of the current snapshot, or None where there is none."""
     try:
-        name = (folder / FOLDER / CURRENT).read_text()
+        name = files.content(folder / FOLDER / CURRENT).decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -187,7 +187,7 @@ def current(folder: Path) -> Path | None:
 def manifest_of(path: Path) -> Manifest:
     """What a snapshot is of; raises BadIndex."""
     try:
-        text, check = (path / "manifest.json").read_text().splitlines()
+        text, check = files.content(path / "manifest.json").decode().splitlines()
         if zlib.crc32(text.encode()) != int(check):
             raise ValueError("its checksum is another")
         manifest = Manifest(**files.from_json(text))
@@ -250,7 +250,7 @@ def exclusive(folder: Path) -> Iterator[bool]:
 
 def _crc(path: Path) -> int:
     crc = 0
-    with path.open("rb") as file:
+    with files.open_foreign(path) as file:
         while block := file.read(1 << 20):
             crc = zlib.crc32(block, crc)
     return crc

@@ -209,7 +209,7 @@ class PostgresCatalog(StoredCatalog):
 def _claim(cache: Path, identity_: str) -> None:
     """Make a cache this catalog's; what another one at the same address left of its index goes."""
     owner = cache / "identity"
-    if not owner.is_file() or owner.read_text() != identity_:
+    if not owner.is_file() or files.content(owner).decode() != identity_:
         shutil.rmtree(cache / snapshots.FOLDER, ignore_errors=True)
         files.write_atomically(owner, identity_.encode(), durable=False)
 

@@ -10,6 +10,7 @@ can be seen, so whoever sees a line sees every line before it.
 """
 
 import contextlib
+import os
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,7 @@ class PostgresPool:
         self._wait_s = wait_s
         self._path = f"SET LOCAL search_path TO {quoted(address.schema)}"
         self._closed = False
+        self._process = os.getpid()
         self._pool: ConnectionPool[Native] = ConnectionPool(
             address.conninfo,
             min_size=0,
@@ -75,6 +77,10 @@ class PostgresPool:
         or rolled back where something is raised."""
         if self._closed:
             raise BadCatalog(f"the catalog {self.address} is closed", hint="open it again")
+        if self._process != os.getpid():
+            raise BadCatalog(
+                f"the catalog {self.address} was opened before this process was forked", hint="open it in this process"
+            )
         native, rows = self._begun(begin)
         connection = PostgresConnection(native)
         try:
@@ -205,9 +211,11 @@ class PostgresPool:
             raise BadCatalog(f"the catalog {self.address} was opened for reading", hint="open it for writing")
 
     def close(self) -> None:
-        """Close every connection; one that is lent is closed when it comes back."""
+        """Close every connection; one that is lent is closed when it comes back. Those of a process that this one was
+        forked from stay, as closing them here would end its sessions."""
         self._closed = True
-        self._pool.close()
+        if self._process == os.getpid():
+            self._pool.close()
 
 
 ENCODER = "SELECT name, value, checksum FROM meta WHERE name = 'encoder'"

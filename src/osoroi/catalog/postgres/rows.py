@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from osoroi import files
 from osoroi.catalog.filters import fold
 from osoroi.catalog.postgres.schema import TEXTS
 from osoroi.catalog.postgres.transaction import PostgresTransaction
@@ -239,7 +240,7 @@ class ChangedRows:
             return photo.data
         path = place(self.transaction.folder, photo.sha256)
         try:
-            return path.read_bytes()
+            return files.content(path)
         except OSError as error:
             raise BadPhoto(f"the kept photo {path} is gone", hint="put the product with its photos") from error
 

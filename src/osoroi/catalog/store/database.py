@@ -213,6 +213,11 @@ def abandon(connection: sqlite3.Connection) -> None:
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
             connection.close()
             return
+    leave_open(connection)
+
+
+def leave_open(connection: sqlite3.Connection) -> None:
+    """Keep a connection open as long as the process."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 

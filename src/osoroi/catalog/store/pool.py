@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from osoroi.catalog.store import database, identity
+from osoroi.catalog.store import database, forks, identity
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import meta_row
 from osoroi.errors import BadCatalog, CatalogReplaced
@@ -37,10 +37,13 @@ class Pool:
         self._frozen: tuple[int, int] | None = None
         self._generation = 0
         self._lent = 0
+        self._in_use: list[sqlite3.Connection] = []
         self._closed = False
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._stamp = identity.stamp(self._database)
+        forks.demand_usable(self._stamp and self._stamp.database, folder)
+        forks.track(self)
         try:
             with self.view() as transaction:
                 self.identity = transaction.identity()
@@ -69,6 +72,7 @@ class Pool:
             raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
         self.check_identity()
         with self._changed:
+            forks.demand_usable(self._stamp and self._stamp.database, self.folder)
             if self.readonly and (frozen := self._frozen_state(self.folder)) != self._frozen:
                 self._frozen = frozen
                 self._generation += 1  # what is lent just now is of the file before
@@ -79,11 +83,13 @@ class Pool:
         try:
             if connection is None:
                 connection = self._connect()
+            self._in_use.append(connection)
             yield connection
         finally:
             with self._changed:
                 self._lent -= 1
-                if connection is not None:
+                if connection is not None and connection in self._in_use:  # a child has given it up
+                    self._in_use.remove(connection)
                     if self._closed or generation != self._generation:
                         self._close(connection)
                     else:
@@ -138,6 +144,21 @@ class Pool:
     def __del__(self) -> None:
         """Close what a caller forgot to close, as ``close`` does: by Python's own way it would delete by path."""
         self._close_idle()
+
+    def before_fork(self) -> None:
+        """Close what is idle: a child would inherit connections without the locks that they rely on."""
+        self._changed.acquire()
+        self._close_idle()
+
+    def after_fork(self, *, is_child: bool) -> None:
+        """Go on; in the child without the database, where a thread of the parent uses it."""
+        if is_child and self._lent:
+            if self._stamp is not None:
+                forks.give_up(self._stamp.database)
+            for connection in self._in_use:
+                database.leave_open(connection)
+            self._in_use.clear()
+        self._changed.release()
 
     def check_writable(self) -> None:
         """Raise BadCatalog where the catalog was opened for reading."""

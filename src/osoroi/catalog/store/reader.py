@@ -90,6 +90,13 @@ class ReadTransaction(SqlTransaction):
         row = self.one("SELECT 1 FROM meta WHERE name = ?", self.IDENTITY)
         return self.meta(self.IDENTITY) if row else ""
 
+    CATEGORIES = "categories"
+
+    def trusts_categories(self) -> bool:
+        """Whether the categories of products say their kinds; True where nobody said otherwise."""
+        row = self.one("SELECT 1 FROM meta WHERE name = ?", self.CATEGORIES)
+        return self.meta(self.CATEGORIES) == str(True) if row else True
+
     def changes(self, after: int) -> list[ChangeRow]:
         """Commits behind ``after`` in their order."""
         rows = self.rows(ChangeRow, "SELECT * FROM changes WHERE seq > ? ORDER BY seq", after)

@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from osoroi.catalog.filters import Known, kind
 from osoroi.catalog.protocol import EncoderFacts
-from osoroi.records import Box, Part, Product, Value
+from osoroi.records import Box, Part, Product, Value, as_value
 
 SLOTS = 1 << 40
 
@@ -153,7 +153,7 @@ def product_row(key: int, product: Product) -> ProductRow:
         product.currency,
         product.url,
         product.design_id,
-        json.dumps({name: _plain(value) for name, value in product.attributes.items()}, ensure_ascii=False),
+        json.dumps({name: as_value(value) for name, value in product.attributes.items()}, ensure_ascii=False),
     )
     return ProductRow(*values, checksum(*values))
 
@@ -203,12 +203,6 @@ def box_of(text: str | None) -> Box | None:
     return None if text is None else Box(*map(int, text.split(",")))
 
 
-def _plain(value: Value) -> Value:
-    if isinstance(value, tuple):
-        return tuple(float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def each(value: Known | tuple[Known, ...]) -> tuple[tuple[Known, str], ...]:
     """The values of an attribute, each once, with the kind that filters know: ``texts`` for text of a list.
 
@@ -226,5 +220,5 @@ def facts(product: Product) -> dict[str, Known | tuple[Known, ...]]:
     >>> facts(Product("p", attributes={"size": 38.0, "sale": True, "note": None}))
     {'size': 38.0, 'sale': True}
     """
-    plain = {name: _plain(value) for name, value in product.attributes.items()}
+    plain = {name: as_value(value) for name, value in product.attributes.items()}
     return {name: value for name, value in plain.items() if value is not None and value != ()}

@@ -44,7 +44,7 @@ class DeepFashion2:
     def photo(self, path: Path, split: str) -> Iterator[Row]:
         """The garments of one photo, in the order of their numbers."""
         try:
-            annotations = files.from_json(path.read_bytes())
+            annotations = files.from_json(files.content(path))
             domain, pair = SOURCES[annotations["source"]], int(annotations["pair_id"])
             names = sorted((name for name in annotations if ITEM.fullmatch(name)), key=lambda name: int(name[4:]))
             for name in names:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from osoroi import files
 from osoroi.data.readers import Reader
 from osoroi.errors import BadDataset, BadPhoto, extra
 from osoroi.records import Crop, Domain, Product, Row
@@ -45,6 +46,7 @@ class StoredPhoto:
 @lru_cache(maxsize=2)
 def _images(path: Path, group: int) -> Any:
     """The photos of a row group; they are read in order, so few groups are held."""
+    files.require_ordinary(path)
     with extra("pyarrow.parquet", "parquet").ParquetFile(path) as file:
         return file.read_row_group(group, columns=["image"]).column("image")
 
@@ -84,6 +86,7 @@ def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str, str], StoredPhoto]
     """Number, labels and photo of each row of a file."""
     parquet, arrow = extra("pyarrow.parquet", "parquet"), extra("pyarrow", "parquet")
     try:
+        files.require_ordinary(path)
         with parquet.ParquetFile(path) as file:
             missing = [name for name in ("image", *LABELS) if name not in file.schema_arrow.names]
             if missing:

@@ -113,7 +113,7 @@ class Street2Shop:
             hint = "docs/datasets/street2shop.md shows the folder that street2shop: wants"
             raise BadDataset(f"{self.path} lacks meta/json/{name}", hint=hint)
         try:
-            written = files.from_json(path.read_bytes())
+            written = files.from_json(files.content(path))
         except ValueError as error:
             raise BadDataset(f"{path} is no JSON: {error}", hint="unpack meta.zip again") from error
         if not isinstance(written, list):

@@ -1,12 +1,12 @@
 """A recipe: how the columns and values of another's table become ours, as a TOML file."""
 
 import string
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from osoroi import files
 from osoroi.data import tabular
 from osoroi.data.cells import as_text, listed, photos_in
 from osoroi.errors import BadDataset
@@ -170,8 +170,10 @@ def read_recipe(name: str) -> TableRecipe:
         ready = ", ".join(sorted(recipe.stem for recipe in shipped.glob("*.toml")))
         raise BadDataset(f"there is no recipe {name}", hint=f"name a .toml file, or one that ships: {ready}")
     try:
-        contents: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        contents = files.from_toml(files.content(path))
+    except OSError as error:
+        raise BadDataset(f"the recipe {path} cannot be read: {error.strerror}", hint="check the file") from error
+    except ValueError as error:
         raise BadDataset(f"the recipe {path} is no TOML: {error}", hint="see docs/datasets/table.md") from error
     for part, entries in contents.items():
         require_part(path, part, entries)

@@ -87,7 +87,8 @@ def open_source(path: Path, *, encoding: str = "", sheet: str = "") -> Source:
         hint = ADVICE.get(suffix, f"a table's name ends in one of: {', '.join(FORMATS)}")
         raise BadDataset(f"{path} is no table", hint=hint)
     if not path.is_file():
-        raise BadDataset(f"there is no table {path}", hint="check the path")
+        what = f"{path} is no ordinary file" if path.exists() else f"there is no table {path}"
+        raise BadDataset(what, hint="check the path")
     if files.is_database(path):
         raise BadDataset(f"{path} is the database of a catalog, and no table", hint="give the table it was made from")
     if suffix in (".xlsx", ".xlsm"):

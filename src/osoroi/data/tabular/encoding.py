@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from osoroi import files
 from osoroi.errors import BadDataset
 
 BLOCK = 1 << 20
@@ -58,8 +59,9 @@ class Encoding(NamedTuple):
 def opened(path: Path) -> io.BufferedReader | gzip.GzipFile:
     """The bytes of a file, uncompressed where its name ends in ``.gz``."""
     if path.suffix.lower() == ".gz":
+        files.require_ordinary(path)
         return gzip.open(path, "rb")
-    return path.open("rb")
+    return files.open_foreign(path)
 
 
 def blocks(path: Path) -> Iterator[bytes]:

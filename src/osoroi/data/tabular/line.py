@@ -99,7 +99,7 @@ def cell(line: Line, name: str, value: object) -> Value:
         return value.strip() or None
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float | Decimal) and not math.isinf(value):
+    if isinstance(value, int | float | Decimal) and (isinstance(value, int) or not math.isinf(value)):
         return number_of(value)
     if isinstance(value, date | time):  # Excel knows no dates without a time
         is_day = isinstance(value, datetime) and value.time() == time()
@@ -159,10 +159,10 @@ def number_of(value: int | float | Decimal) -> Value:
     >>> number_of(2**60), number_of(Decimal("12.50")), number_of(Decimal("0.1234567890123456789"))
     ('1152921504606846976', 12.5, '0.1234567890123456789')
     """
-    if math.isnan(value):
-        return None
     if isinstance(value, int):
         return float(value) if abs(value) < 2**53 else str(value)
+    if math.isnan(value):
+        return None
     if isinstance(value, Decimal) and Decimal(repr(float(value))) != value:
         return f"{value:f}"
     return float(value)

@@ -20,7 +20,7 @@ from pydantic import (
 
 from osoroi.catalog.filters import COLUMNS
 from osoroi.garments import KINDS
-from osoroi.records import Value
+from osoroi.records import Value, as_value
 
 
 def _plain(text: str) -> str:
@@ -41,13 +41,6 @@ Scalar = (
 String = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)]
 Several = list[String] | list[Number]
 Attribute = String | Scalar | Annotated[Several, Field(max_length=200)] | None
-
-
-def _stored(value: Any) -> Value:
-    """Whole numbers as floats and lists as tuples."""
-    if isinstance(value, list):
-        return tuple(float(one) if isinstance(one, int) else one for one in value)
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Metadata(BaseModel):
@@ -71,7 +64,7 @@ class Metadata(BaseModel):
 
     def attribute_values(self) -> dict[str, Value]:
         """The attributes; whole numbers are kept as floats, as everywhere."""
-        return {name: _stored(value) for name, value in self.attributes.items()}
+        return {name: as_value(value) for name, value in self.attributes.items()}
 
 
 COLUMNS_SENT = tuple(name for name in Metadata.model_fields if name != "attributes")
