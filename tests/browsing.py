@@ -1,5 +1,6 @@
 """A real browser for the tests of the page: pages that fail on errors of scripts, and what people do on them."""
 
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-AXE = Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js"
+PACKAGE = importlib.util.find_spec("axe_playwright_python")
+AXE = Path((PACKAGE and PACKAGE.origin) or "nowhere").with_name("axe.min.js")
 
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Debian: apt-get install chromium")
 

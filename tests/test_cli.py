@@ -189,10 +189,9 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
         (["search", "{shop}", "{photo}", "--like", "red"], 2, "and not both"),
         (["search", "{shop}", "--like", "red", "--box", "1,2,3,4"], 2, "--box is a garment in a PHOTO"),
         (["search", "{shop}", "--like", "nobody"], 1, "nobody"),
-        (["search", "{shop}", "--text", "red", "--offset", "1"], 2, "--text goes with PHOTO, --box, -k"),
-        (["search", "{shop}", "--text", "red", "--sort", "price"], 2, "--text goes with PHOTO, --box, -k"),
-        (["search", "{shop}", "{photo}", "--text", "red", "--kind", "top"], 2, "--text goes with PHOTO, --box, -k"),
-        (["search", "{shop}", "--text", "red", "--detail-box", "1,2,3,4"], 2, "--text goes with PHOTO, --box, -k"),
+        (["search", "{shop}", "--text", "red", "--sort", "price"], 2, "--text goes without --garment, --sort"),
+        (["search", "{shop}", "--text", "red", "--kind", "top"], 2, "box and kind are of a garment in a photo"),
+        (["search", "{shop}", "--text", "red", "--detail-box", "1,2,3,4"], 2, "detail_box is a garment in the photo"),
         (
             ["search", "{shop}", "--text", "red", "--detail", "1"],
             2,

@@ -61,7 +61,7 @@ def same(first: list[osoroi.Hit], second: list[osoroi.Hit]) -> bool:
     "wishes",
     [{}, {"k": 2, "offset": 1}, {"box": (0, 0, 30, 80)}, {"where": "price < 5000"}, {"detail": 0.9},
      {"detail_from": "navy"}, {"detail_from": picture(GREEN), "detail_box": [0, 0, 30, 60]},
-     {"kind": {"skirt": 1.0}, "k": 3}],
+     {"kind": {"skirt": 1.0}, "k": 3}, {"text": "blue", "offset": 1}, {"text": "skirt", "detail_from": "navy"}],
     ids=str,
 )  # fmt: skip
 def test_a_search_gives_the_hits_of_the_local_catalog(client, shop, wishes):
@@ -77,6 +77,8 @@ def test_photos_in_every_form_batches_and_products_are_queries(client, shop, tmp
     batch = client.search([path, picture(BLUE)], box=[None, (0, 0, 30, 60)], k=2)
     assert [same(mine, theirs) for mine, theirs in zip(batch, shop.search([path, picture(BLUE)], k=2), strict=True)]
     assert same(client.search(like="P2"), shop.search(like="P2"))
+    assert same(client.search(text="blue top"), shop.search(text="blue top"))
+    assert same(client.search(like="P2", text="red"), shop.search(like="P2", text="red"))
 
 
 def test_garments_are_those_that_are_found_here_with_their_kinds(client, shop):

@@ -25,6 +25,7 @@ from starlette.testclient import TestClient
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.cli import main
+from osoroi.errors import BadRequest
 from osoroi.search import Searcher
 from osoroi.server import app
 from osoroi.server.settings import Settings
@@ -165,6 +166,54 @@ def test_compose_names_files_that_exist_and_locks_the_services_down(tmp_path):
             assert re.search(r":v?[0-9]+\.[0-9]+", service.get("image", "")) or name == "backup"
     words = compose["services"]["backup"]["entrypoint"][1:]
     accepts([word.replace("/backups", str(tmp_path)) for word in words])
+
+
+def test_the_cluster_of_compose_calls_the_command_as_it_is():
+    compose = yaml.safe_load((DEPLOY / "cluster/compose.yaml").read_text())
+    services = compose["services"]
+    assert set(services) == {"database", "first", "other", "serve"}
+    assert {secret for service in services.values() for secret in service["secrets"]} == set(compose["secrets"])
+    for name in ("first", "other", "serve"):
+        assert (services[name]["cap_drop"], services[name]["environment"]["RAY_AUTH_MODE"]) == (["ALL"], "token")
+        shell = services[name]["command"][2].replace("$$", "$")
+        passes("sh", "-n", "-c", shell)
+        program, *words = shlex.split(shell.rpartition("exec ")[2])
+        if program == "osoroi":
+            accepts(words)
+        else:
+            assert (program, words[0], words[-1]) == ("ray", "start", "--block")
+
+
+def test_the_service_of_kuberay_names_an_application_and_arguments_that_exist(monkeypatch):
+    from osoroi.cluster import serving as cluster
+
+    document = yaml.safe_load((DEPLOY / "cluster/kuberay.yaml").read_text())
+    assert (document["apiVersion"], document["kind"]) == ("ray.io/v1", "RayService")
+    spec = document["spec"]
+    (application,) = yaml.safe_load(spec["serveConfigV2"])["applications"]
+    module, name = application["import_path"].split(":")
+    assert getattr(sys.modules[module], name) is cluster.configured
+    for unset in ("OSOROI_READ_KEY", "OSOROI_KEYS"):
+        monkeypatch.delenv(unset, raising=False)
+    monkeypatch.setenv("OSOROI_WRITE_KEY", "w" * 16)
+    plan = cluster.planned(application["args"])
+    assert (plan.shards, plan.replicas, plan.settings.open_reads, plan.settings.keyed) == (4, 2, True, True)
+    groups = [spec["rayClusterConfig"]["headGroupSpec"], *spec["rayClusterConfig"]["workerGroupSpecs"]]
+    room = sum(group.get("replicas", 0) * 8 for group in groups)
+    assert room >= (plan.shards * plan.replicas + plan.servers + plan.encoders) * plan.cpus
+    for group in groups:
+        (container,) = group["template"]["spec"]["containers"]
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in group["template"]["spec"]["volumes"]}
+    wrong = {"shard": 4}, {"shards": "4"}, {"shards": 0}, {"open_reads": 1}
+    for values in wrong:
+        with pytest.raises(BadRequest, match=r"file says shard;|shards: '4'; it is a int|0 shards|open_reads: 1"):
+            cluster.planned({"catalog": "postgresql:///shops", "open_reads": True} | values)
+    with pytest.raises(BadRequest, match="no catalog"):
+        cluster.planned({})
+    monkeypatch.delenv("OSOROI_WRITE_KEY")
+    with pytest.raises(BadRequest):
+        cluster.planned({"catalog": "postgresql:///shops"})
 
 
 @pytest.mark.parametrize("name", ["Caddyfile", "prefix.Caddyfile"])

@@ -466,7 +466,7 @@ def test_the_page_speaks_the_readers_language(browser, address, language):
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_serious(browser, address, scheme, width):
     if not AXE.is_file():
-        pytest.skip("needs axe-core: npm install --no-save axe-core")
+        pytest.skip("needs the Python package axe-playwright-python")
     for page in opened(
         browser, address, color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
     ):

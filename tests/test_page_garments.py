@@ -403,7 +403,7 @@ def test_show_more_is_the_pages_of_the_api_in_a_row(browser, tmp_path):
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_serious_among_garments(browser, address, scheme, width):
     if not AXE.is_file():
-        pytest.skip("needs axe-core: npm install --no-save axe-core")
+        pytest.skip("needs the Python package axe-playwright-python")
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "bypass_csp": True}
     for page in opened(browser, address, **options):
         snapped(page)

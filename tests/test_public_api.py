@@ -91,7 +91,7 @@ def test_training_without_torch_says_what_to_install() -> None:
             "*skip_unanswerable *find *categories *threads *top_k *on_progress",
         ),
         ("compare", "first second *metrics *seed"),
-        ("Catalog.search", "photo *box *kind *k *offset *where *detail *detail_from *detail_box *like"),
+        ("Catalog.search", "photo *box *kind *k *offset *where *detail *detail_from *detail_box *like *text"),
         ("Catalog.find", "photo *box"),
         ("Catalog.add", "products *threads *on_progress"),
         ("Catalog.update", "product_id **changes"),
@@ -99,9 +99,10 @@ def test_training_without_torch_says_what_to_install() -> None:
         ("Catalog.products", "*where"),
         ("Catalog.count", "*where"),
         ("Client", "url *key *timeout_s *retries"),
-        ("Client.search", "photo *box *kind *k *offset *where *detail *detail_from *detail_box *like"),
+        ("Client.search", "photo *box *kind *k *offset *where *detail *detail_from *detail_box *like *text"),
         ("Client.find", "photo *box"),
         ("Client.add", "products *on_progress"),
+        ("Client.sync", "table *most_removed *private_links *on_progress"),
         ("Client.update", "product_id **changes"),
         ("Client.remove", "product_ids"),
         ("Client.products", "*where"),
@@ -119,6 +120,33 @@ def test_the_parameters_of_the_public_functions_are_these(function: str, paramet
     marks: dict[object, str] = {inspect.Parameter.KEYWORD_ONLY: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     given = inspect.signature(target).parameters.values()  # type: ignore[arg-type]
     assert " ".join(marks.get(each.kind, "") + each.name for each in given if each.name != "self") == parameters
+
+
+OF_ONE_DOOR: dict[str, tuple[set[str], set[str]]] = {
+    "search": (set(), set()),
+    "add": ({"threads"}, set()),
+    "sync": ({"threads"}, set()),
+}
+"""Method -> parameters of ``Catalog`` alone and of ``Client`` alone: a client embeds nothing."""
+
+
+def test_a_client_has_the_methods_of_a_catalog_with_their_parameters_in_their_order() -> None:
+    doors = [osoroi.Catalog, osoroi.Client]
+    names = [{name for name, _ in inspect.getmembers(door, inspect.isfunction)} for door in doors]
+    hidden = ("_", "__")
+    public = [{name for name in each if not name.startswith(hidden[0]) or name.endswith(hidden[1])} for each in names]
+    assert public[0] == public[1]
+    for name in sorted(public[0] - {"__init__", "__repr__"}):
+        here, there = (inspect.signature(getattr(door, name)).parameters for door in doors)
+        only = OF_ONE_DOOR.get(name, (set[str](), set[str]()))
+        assert set(here) - set(there) == only[0], name
+        assert set(there) - set(here) == only[1], name
+        same = [parameter for parameter in here if parameter in there]
+        assert same == [parameter for parameter in there if parameter in here], name
+        for parameter in same:
+            mine, theirs = here[parameter], there[parameter]
+            assert mine.kind == theirs.kind, (name, parameter)
+            assert mine.default == theirs.default or callable(mine.default), (name, parameter)
 
 
 @pytest.fixture

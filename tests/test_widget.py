@@ -4,6 +4,7 @@ import http.server
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from browsing import AXE, Browser, Page, chromium, expect, needs_browser
 from osoroi.data.synthetic.outfits import outfits
 from osoroi.errors import BadRequest
+from osoroi.search import Searcher
 from osoroi.server.settings import Settings
 from proxy import proxied
 from shop import BLUE, GREEN, RED, SeeingEncoder, fill, goods, picture, serving
@@ -185,6 +187,24 @@ def test_more_products_follow_and_the_keyboard_goes_to_the_first_of_them(browser
 
 
 @needs_browser
+def test_words_bring_products_and_a_list_says_where_other_kinds_begin(page, monkeypatch):
+    monkeypatch.setattr(
+        Searcher,
+        "with_other_kinds",
+        lambda self, hits, vector: [replace(hit, other_kind=place > 0) for place, hit in enumerate(hits)],
+    )
+    field = page.get_by_role("searchbox", name="Or in words")
+    field.fill("blue top")
+    field.press("Enter")
+    expect(page.locator("li .name").first).to_have_text("Blue top")
+    expect(page.locator("li.others")).to_have_text("Other kinds")
+    assert page.locator("ol > li").nth(1).inner_text() == "Other kinds"
+    assert page.evaluate("window.told.at(-1)") == ["photo search", 1]
+    choose(page, picture(RED, width=300, height=400))
+    expect(page.locator("li .name").first).to_have_text("Red skirt")
+
+
+@needs_browser
 def test_a_file_that_is_no_photo_is_said_and_told(browser, site, service):
     context = browser.new_context()
     page = context.new_page()
@@ -228,7 +248,7 @@ def test_a_page_that_was_not_named_cannot_search(browser, site, service):
 
 
 @needs_browser
-@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core; `make browser` says how to get it")
+@pytest.mark.skipif(not AXE.is_file(), reason="needs the Python package axe-playwright-python")
 def test_the_widget_has_no_serious_fault_for_screen_readers(browser, site, service):
     context = browser.new_context(bypass_csp=True)
     page = context.new_page()
@@ -257,8 +277,9 @@ def test_variables_of_the_page_theme_it_and_styles_of_the_page_do_not_reach_it(b
         site.html = html
 
 
-def test_all_that_the_widget_loads_has_less_than_20_kb():
-    assert sum((STATIC / f"{name}.js").stat().st_size for name in ("widget", "prepare", "garments")) < 20_000
+def test_all_that_the_widget_loads_has_less_than_20_kb(service):
+    paths = ("widget.js", "static/prepare.js", "static/garments.js")
+    assert sum(len(httpx.get(f"{service}/{path}").content) for path in paths) < 20_000
 
 
 def test_the_script_may_be_loaded_from_anywhere_and_is_kept(service):

@@ -112,6 +112,24 @@ def test_a_filter_holds_for_words_too(search):
     assert {hit.product_id for hit in hits} == {"red-coat"}  # the navy coat is neither red nor a skirt
 
 
+def test_a_list_says_where_other_kinds_begin(search):
+    hits, _ = search.search("red skirt", k=4)
+    assert [hit.other_kind for hit in hits] == [False, False, True]
+    pixels = np.full((240, 200, 3), 250, np.uint8)
+    pixels[40:200, 60:140] = (190, 30, 40)
+    searcher = search.searcher
+    for kind in ("skirt", "coat"):
+        known = words.read(kind).kind
+        hits = searcher.search(pixels, kind=known, k=4)
+        assert [hit.product_id.split("-")[1] == kind for hit in hits] == [True, True, False, False]
+        assert [hit.other_kind for hit in hits] == [False, False, True, True]
+        pages = [searcher.search(pixels, kind=known, k=1, offset=at)[0] for at in range(4)]
+        assert [hit.other_kind for hit in pages] == [False, False, True, True]
+    assert all(hit.other_kind for hit in searcher.search(pixels, kind="hat", k=3)), "the shop has none"
+    vague = {"skirt": 0.4, "outerwear": 0.3, "hat": 0.3}
+    assert not any(hit.other_kind for hit in searcher.search(pixels, kind=vague, k=4))
+
+
 @pytest.mark.parametrize("text", ["", "   ", "x" * 501])
 def test_no_words_and_too_many_are_refused(search, text):
     with pytest.raises(BadRequest, match="characters"):

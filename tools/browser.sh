@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests of the page need: a Chromium, and axe-core from npm. Where neither this nor the machine
-# can give them, those tests skip and say so.
+# Installs what the tests of the page need: a Chromium. Where neither this nor the machine can give one, those tests
+# skip and say so.
 set -u
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
@@ -14,12 +14,4 @@ if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null 
   fi
 fi
 
-if [ ! -f node_modules/axe-core/axe.min.js ]; then
-  if command -v npm >/dev/null; then
-    npm install --silent --no-save --no-package-lock --no-audit --no-fund axe-core@4.10.3 >/dev/null \
-      || echo "axe-core could not be installed: the accessibility test will skip"
-  else
-    echo "no npm here: the accessibility test will skip"
-  fi
-fi
 exit 0

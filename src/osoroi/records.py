@@ -278,6 +278,16 @@ class Problem(NamedTuple):
     reason: str
 
 
+def crop_id_of(product_id: str, sha256: str, box: Box | None) -> str:
+    """The id of a crop that was sent to a service: by product, photo and box, so that sending it again changes nothing.
+
+    >>> crop_id_of("P1", "0123456789abcdef0123", Box(0, 0, 9, 9))
+    'P1:0123456789abcdef@0,0,9,9'
+    """
+    mark = sha256[:16] if box is None else f"{sha256[:16]}@{','.join(map(str, box))}"
+    return f"{product_id}:{mark}"
+
+
 @dataclass(frozen=True)
 class Hit:
     """One result of a search: a product, its best crop, the score of that crop, and the cosine of each part.
@@ -285,6 +295,7 @@ class Hit:
     ``probability`` is the chance that this is the very product in the photo, and ``in_catalog`` that any of the first
     twelve products of the whole list is, whichever page of it this hit is on. Both are None where the encoder has no
     calibration, under a filter, and where the query is no street photo under the encoder's own weights.
+    ``other_kind`` says that it is of another kind than the query, and so is all that follows in the list.
     """
 
     product_id: str
@@ -294,3 +305,4 @@ class Hit:
     parts: Mapping[str, float] = field(default_factory=dict)
     probability: float | None = None
     in_catalog: float | None = None
+    other_kind: bool = False

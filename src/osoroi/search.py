@@ -10,22 +10,28 @@ from jaxtyping import Float32
 
 from osoroi import image
 from osoroi.catalog import Neighbor, Storage
-from osoroi.encoder import Encoder
+from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.calibration import DEPTH, agreement, appearance
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
+from osoroi.wishes import K
 
 if TYPE_CHECKING:
     from osoroi.garments.learned import LearnedKinds
-
-K = 10
-"""Products of one search by default."""
 
 DETAIL_ALONE = Clues(known={})
 """Clues for a photo of which colour and pattern alone are used: its kind is not judged."""
 
 UNLIKELY = 0.2
 """Chance below which a response says that the product itself is probably not in the catalog."""
+
+
+AHEAD = 24
+"""Products that are looked at beyond a list which ends in other kinds, before that is said of it."""
+
+OTHER_KIND = 0.4
+"""Cosine of the part ``kind`` below which a product is of another kind. Of a product whose kind is certain, it is the
+root of the chance that the query is of that kind."""
 
 
 class KindFacts(NamedTuple):
@@ -74,17 +80,25 @@ class Searcher:
         the photo, and colour and pattern are those of a second photo (of ``detail_box`` in it), or of a colour such as
         ``#b03a2e``, ``navy`` or ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
-        query = self.encoder.input_of(photo, None if box is None else Box.of(box), "street", kind=kind)
-        vector = self.encode([query])  # [1 d], parts of unit length
+        vector = self.vector_of(photo, box=box, kind=kind)
         if detail_from is not None:
-            from osoroi.image.swatch import photo_or_swatch
-
-            inside = None if detail_box is None else Box.of(detail_box)
-            domain = detail_domain(inside)
-            second = image.crop(photo_or_swatch(detail_from), inside, self.encoder.preprocessing[domain])
-            vector = self.encoder.with_detail(vector, self.encoder.encode_inputs([Input(second, DETAIL_ALONE)]))
+            vector = self.encoder.with_detail(vector, self.detail_vector(detail_from, detail_box))
         judged = detail is None and detail_from is None
         return self.nearest(vector, k, offset=offset, where=where, detail=detail, judged=judged)
+
+    def vector_of(
+        self, photo: PhotoLike, *, box: BoxLike | None = None, kind: Kinds | None = None
+    ) -> Float32[np.ndarray, "1 d"]:
+        """The vector of a garment in a street photo, each part of unit length."""
+        return self.encode([self.encoder.input_of(photo, None if box is None else Box.of(box), "street", kind=kind)])
+
+    def detail_vector(self, photo: PhotoLike, box: BoxLike | None = None) -> Float32[np.ndarray, "1 d"]:
+        """The vector of a photo, or of a colour, of which colour and pattern alone are used."""
+        from osoroi.image.swatch import photo_or_swatch
+
+        inside = None if box is None else Box.of(box)
+        crop = image.crop(photo_or_swatch(photo), inside, self.encoder.preprocessing[detail_domain(inside)])
+        return self.encoder.encode_inputs([Input(crop, DETAIL_ALONE)])
 
     def search_batch(
         self,
@@ -118,9 +132,12 @@ class Searcher:
 
         Raises NotFound, BadFilter and BadRequest.
         """
-        first = self.catalog.crops(product_id)[0].crop_id
-        vector = self.catalog.vectors([first])
+        vector = self.stored_vector(product_id)
         return self.nearest(vector, k, offset=offset, where=where, detail=detail, without=[product_id])
+
+    def stored_vector(self, product_id: str) -> Float32[np.ndarray, "1 d"]:
+        """The vector of a product's first crop; raises NotFound."""
+        return self.catalog.vectors([self.catalog.crops(product_id)[0].crop_id])
 
     def nearest(
         self,
@@ -142,7 +159,21 @@ class Searcher:
         judged = judged and where is None
         depth = max(k + offset, DEPTH) if judged else k + offset
         hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), vector)
-        return (self.judge(hits) if judged else hits)[offset : offset + k]
+        if len(hits) == depth and is_other_kind(hits[-1]) and self.knows_kind(vector):  # does the kind come again?
+            hits = self.explain(self.catalog.nearest(query, depth + AHEAD, where=where, without=without), vector)
+        hits = self.judge(hits) if judged else hits
+        return self.with_other_kinds(hits, vector)[offset : offset + k]
+
+    def knows_kind(self, vector: Float32[np.ndarray, "1 d"]) -> bool:
+        """Whether one kind is more likely than all others together for a query."""
+        return self.encoder.has_kind and float(vector[0, self.encoder.columns[KIND]][:-1].max()) ** 2 > 0.5
+
+    def with_other_kinds(self, hits: Sequence[Hit], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
+        """A list in which the hits after the last one of the query's kind say so, where that kind is known."""
+        last = max((place for place, hit in enumerate(hits) if not is_other_kind(hit)), default=-1)
+        if last == len(hits) - 1 or not self.knows_kind(vector):
+            return list(hits)
+        return [*hits[: last + 1], *(replace(hit, other_kind=True) for hit in hits[last + 1 :])]
 
     def judge(self, hits: Sequence[Hit]) -> list[Hit]:
         """The hits of a whole list with their probabilities, where the encoder has a calibration."""
@@ -219,15 +250,18 @@ def response(
     took_s: float,
     offset: int = 0,
     garment: Mapping[str, Any] | None = None,
+    understood: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Hits as plain data: what ``osoroi search --json`` prints and the service sends.
 
     ``encoder`` is the encoder's fingerprint, ``detail`` the weight that was asked for or None, ``took_s`` seconds.
     ``offset`` products stand before these. ``garment`` is the one that was found in the photo and searched with, as
-    ``garments.fields`` gives it.
+    ``garments.fields`` gives it; ``understood`` what words say.
     """
     located = {} if garment is None else {"garment": garment}
-    return {**located, **_ranked(hits, offset), "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
+    read = {} if understood is None else {"understood": understood}
+    facts = {"encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
+    return {**located, **_ranked(hits, offset), **read, **facts}
 
 
 def outfit_response(
@@ -237,10 +271,12 @@ def outfit_response(
     detail: float | None,
     took_s: float,
     offset: int = 0,
+    understood: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The hits of each garment of a photo as plain data; the garments are as ``garments.fields`` gives them."""
     rows = [{**garment, **_ranked(hits, offset)} for garment, hits in lists]
-    return {"garments": rows, "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
+    read = {} if understood is None else {"understood": understood}
+    return {"garments": rows, **read, "encoder": encoder, "detail": detail, "took_s": round(took_s, 6)}
 
 
 def _ranked(hits: Sequence[Hit], offset: int) -> dict[str, Any]:
@@ -256,6 +292,11 @@ def hit_fields(hit: Hit, rank: int) -> dict[str, Any]:
     fields = {"rank": rank, **vars(hit), "product": vars(hit.product)}
     del fields["in_catalog"]  # it is said once, of the whole list
     return fields
+
+
+def is_other_kind(hit: Hit) -> bool:
+    """Whether a product is of another kind than the query, whose kind is known."""
+    return hit.parts.get(KIND, 1.0) < OTHER_KIND
 
 
 def is_unlikely(hits: Sequence[Hit]) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,14 +15,15 @@ from osoroi.catalog.opening import create_catalog, open_catalog, open_encoder, s
 from osoroi.data.products import ProductInput, rows_of
 from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
-from osoroi.errors import BadDataset, BadRequest, OtherEncoder
+from osoroi.errors import BadDataset, OtherEncoder
 from osoroi.garments import Garment
 from osoroi.garments import find as find_garments
 from osoroi.ingest import Count
 from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Problem, Product, Value, as_value
-from osoroi.search import K, Searcher
-from osoroi.sync import MOST_REMOVED, SyncCount
+from osoroi.search import Searcher
+from osoroi.sync import Synced
 from osoroi.tables import LINKS, open_incoming
+from osoroi.wishes import MOST_REMOVED, K, require_fitting
 
 if TYPE_CHECKING:
     from osoroi.words.search import WordSearch
@@ -38,15 +40,6 @@ class Added:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True)
-class Synced:
-    """The result of ``Catalog.sync``: numbers, photos that could not be read, and lines that could not."""
-
-    count: SyncCount
-    problems: tuple[Problem, ...]
-    bad_lines: tuple[str, ...]
-
-
 class Catalog:
     """The products of a shop, and the encoder that made their vectors.
 
@@ -58,7 +51,12 @@ class Catalog:
         self.storage = storage
         self.encoder = encoder
         self._searcher = Searcher(encoder, storage)
-        self._words: "WordSearch | None" = None
+
+    @cached_property
+    def _words(self) -> "WordSearch":
+        from osoroi.words.search import WordSearch
+
+        return WordSearch(self._searcher)
 
     def __repr__(self) -> str:
         return f"<osoroi.Catalog {self.storage.location}>"
@@ -79,6 +77,7 @@ class Catalog:
         detail_from: PhotoLike | None = None,
         detail_box: BoxLike | None = None,
         like: str | None = None,
+        text: str | None = None,
     ) -> list[Hit]: ...
 
     @overload
@@ -107,6 +106,7 @@ class Catalog:
         detail_from: PhotoLike | None = None,
         detail_box: BoxLike | None = None,
         like: str | None = None,
+        text: str | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The k products most similar to the garment in a photo, best first, after the first ``offset`` of them.
 
@@ -120,15 +120,27 @@ class Catalog:
         second photo.
 
         A list of photos is one batch: it gives a list of hits for each photo, and ``box`` and ``kind`` are then lists.
-        ``like`` names a product of the catalog that is the query instead of a photo. Raises BadPhoto, BadFilter,
-        BadRequest and NotFound.
+        ``like`` names a product of the catalog that is the query instead of a photo. ``text`` has words such as
+        ``"red floral dress"``, alone or with one photo or ``like``: products have the cut of the photo, and colour and
+        kind of the words (``osoroi.words.read`` gives what is understood); scores then lie in [0, 1]. Raises BadPhoto,
+        BadFilter, BadRequest and NotFound.
         """
-        if (photo is None) == (like is None) or (like is not None and not (box is None and kind is None)):
-            raise BadRequest("a search needs a photo, or like= without box and kind", hint="give one")
-        if detail_from is not None and (like is not None or isinstance(photo, list | tuple)):
-            raise BadRequest("detail_from needs one photo, not like= or a list", hint="search for one photo at a time")
-        if detail_box is not None and detail_from is None:
-            raise BadRequest("detail_box is a garment in the photo of detail_from", hint="give that photo too")
+        require_fitting(photo, box, kind, like=like, text=text, detail_from=detail_from, detail_box=detail_box)
+        if text is not None:
+            one: Any = photo  # not a list
+            return self._words.search(
+                text,
+                one,
+                like=like,
+                box=box,
+                kind=kind,
+                k=k,
+                offset=offset,
+                where=where,
+                detail=detail,
+                detail_from=detail_from,
+                detail_box=detail_box,
+            ).hits
         if like is not None:
             return self._searcher.similar(like, k=k, offset=offset, where=where, detail=detail)
         if isinstance(photo, list | tuple):
@@ -147,28 +159,6 @@ class Catalog:
             detail_from=detail_from,
             detail_box=detail_box,
         )
-
-    def search_words(
-        self,
-        text: str,
-        photo: PhotoLike | None = None,
-        *,
-        box: BoxLike | None = None,
-        k: int = K,
-        where: str | None = None,
-        detail: float | None = None,
-    ) -> list[Hit]:
-        """The k products that fit words such as ``"red floral dress"`` best, or words and a photo.
-
-        Words are read into kind, colour and pattern, in English and Japanese, and searched in the titles;
-        ``osoroi.words.read`` gives what is understood. With a photo, products have its cut, and colour and kind of the
-        words. Scores lie in [0, 1]. Raises BadRequest, BadPhoto and BadFilter.
-        """
-        from osoroi.words.search import WordSearch
-
-        if self._words is None:
-            self._words = WordSearch(self._searcher)
-        return self._words.search(text, photo, box=box, k=k, where=where, detail=detail).hits
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
         """The garments in a photo, as ``osoroi.find`` gives them; each has a box to search with."""

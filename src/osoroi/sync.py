@@ -6,7 +6,7 @@ nothing, and the next one goes on where it was. About one kilobyte a row of the 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,10 +25,9 @@ from osoroi.image import LIMITS, Limits
 from osoroi.ingest import demand_encoder
 from osoroi.records import Box, Clues, Crop, Input, Problem, Product, Row, Value
 from osoroi.staging import Staging, Stamp, only_sync, stamp_of
+from osoroi.wishes import MOST_REMOVED
 
 PRODUCTS_AT_ONCE = 256
-MOST_REMOVED = 0.2
-"""Share of a catalog's products that a sync removes without being told to."""
 
 Item = TypeVar("Item")
 
@@ -48,6 +47,15 @@ class SyncCount:
     unreadable: int = 0
     contradicting: int = 0
     seq: int = 0
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The result of a sync: numbers, photos that could not be read, and lines that could not."""
+
+    count: SyncCount
+    problems: tuple[Problem, ...]
+    bad_lines: tuple[str, ...]
 
 
 class Wanted(NamedTuple):
@@ -80,12 +88,11 @@ def gathered(rows: Iterable[Row], count: SyncCount) -> dict[str, Wanted]:
     return wanted
 
 
-def removed(catalog: Storage, wanted: Mapping[str, Wanted], spared: Iterable[str], *, most: float) -> list[str]:
-    """Products that the table has no longer, without those of lines that cannot be read.
+def removed(stored: Sequence[str], wanted: Mapping[str, Wanted], spared: Iterable[str], *, most: float) -> list[str]:
+    """Stored products that the table has no longer, without those of lines that cannot be read.
 
-    Raises BadRequest where they are more than the share ``most`` of the catalog.
+    Raises BadRequest where they are more than the share ``most`` of those stored.
     """
-    stored = catalog.product_ids()
     spare = set(spared)
     gone = [product_id for product_id in stored if product_id not in wanted and product_id not in spare]
     if len(gone) > most * len(stored):
@@ -125,7 +132,7 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
     spare = spared()
     catalog.check_identity()
     with only_sync(staging, catalog.location), closing(Staging(staging, encoder.fingerprint)) as stage:
-        plan.remove = [] if spare is None else removed(catalog, wanted, spare, most=most_removed)
+        plan.remove = [] if spare is None else removed(catalog.product_ids(), wanted, spare, most=most_removed)
         done = 0
         for chunk in chunks(wanted.values(), PRODUCTS_AT_ONCE):
             stored = catalog.get_many([one.product.product_id for one in chunk])

@@ -98,7 +98,11 @@ def folder_of(place: Place) -> Path:
     """
     if isinstance(place, Path):
         return place
-    users = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    cache = os.environ.get("OSOROI_CACHE") or str(Path(users) / "osoroi")
     name = hashlib.sha256(place.shown.encode()).hexdigest()[:16]
-    return Path(cache).absolute() / f"postgresql-{name}"
+    return cache_folder() / f"postgresql-{name}"
+
+
+def cache_folder() -> Path:
+    """The folder for files that can be made anew."""
+    users = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("OSOROI_CACHE") or str(Path(users) / "osoroi")).absolute()

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog.filters.nodes import Kind
 from osoroi.records import Crop, Part, Product, Value
+
+if TYPE_CHECKING:
+    from osoroi.index import Health
 
 
 class Entry(NamedTuple):
@@ -84,6 +87,30 @@ class EncoderFacts(Protocol):
 
 
 @runtime_checkable
+class SearchSource(Protocol):
+    """An index of a catalog that is not in this process."""
+
+    def nearest(
+        self,
+        catalog: Any,
+        query: Float32[np.ndarray, "1 d"],
+        k: int,
+        where: str | None,
+        without: Sequence[str],
+    ) -> list[Neighbor]:
+        """See ``StoredCatalog.nearest``."""
+        ...
+
+    def health(self) -> "Health | None":
+        """See ``StoredCatalog.health``."""
+        ...
+
+    def missing(self) -> list[str]:
+        """See ``StoredCatalog.missing``."""
+        ...
+
+
+@runtime_checkable
 class Storage(Protocol):
     """Products, crops and vectors of one encoder. A write is durable once its method has returned."""
 
@@ -110,6 +137,10 @@ class Storage(Protocol):
     @property
     def identity(self) -> str:
         """A random number that the catalog got when it was made; its copies and backups share it."""
+        ...
+
+    def missing(self) -> list[str]:
+        """What should take part in a search and is away just now, by name; searches do without it."""
         ...
 
     def check_identity(self) -> None:

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from osoroi.catalog import filters
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.memory.rwlock import ReadWriteLock
-from osoroi.catalog.protocol import Entry, Facet, Neighbor, StoredProduct
+from osoroi.catalog.protocol import Entry, Facet, Neighbor, SearchSource, StoredProduct
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import Settings
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound="StoredCatalog")
+T = TypeVar("T")
 
 PAGE = 500
 """Products read in one view."""
@@ -92,6 +93,7 @@ class StoredCatalog:
         self._settings = settings
         self._lock = ReadWriteLock()
         self._memory: MemoryIndex | None = None  # made by the first search
+        self._elsewhere: SearchSource | None = None
 
     @property
     def writer(self) -> CatalogWriter:
@@ -298,14 +300,10 @@ class StoredCatalog:
 
     def health(self) -> Health | None:
         """How well the index finds, on a sample, what comparing with everything finds; None where it is exact."""
-        try:
-            return self._health()
-        except BadIndex as error:
-            self._build_anew(error)
-            return self._health()
+        return self._elsewhere.health() if self._elsewhere is not None else self._sound(self._health)
 
     def _health(self) -> Health | None:
-        with self._current() as (_, memory):
+        with self.current() as (_, memory):
             return memory.index.health()
 
     def info(self) -> "Info":
@@ -332,13 +330,40 @@ class StoredCatalog:
                 f"k={k} and a query of {query.shape[1]} numbers find nothing here",
                 hint=f"k is at least 1, and queries are {self.encoder.dim} finite numbers",
             )
-        try:
-            return self._nearest(query, k, where, without)
-        except BadIndex as error:
-            self._build_anew(error)
-            return self._nearest(query, k, where, without)
+        if self._elsewhere is not None:
+            return self._elsewhere.nearest(self, query, k, where, without)
+        return self._sound(lambda: self._nearest(query, k, where, without))
 
-    def _build_anew(self, error: BadIndex) -> None:
+    def _sound(self, work: Callable[[], T]) -> T:
+        """Do work with the index; once more where the index is found to be damaged, after it was built anew."""
+        try:
+            return work()
+        except BadIndex as error:
+            self.build_anew(error)
+            return work()
+
+    def search_elsewhere(self, source: SearchSource) -> None:
+        """Search in an index outside this process from now on, and keep none here."""
+        self._elsewhere = source
+
+    def missing(self) -> list[str]:
+        """What should take part in a search and is away just now, by name; searches do without it."""
+        return self._elsewhere.missing() if self._elsewhere is not None else []
+
+    @contextlib.contextmanager
+    def memory_at(self, seq: int, commit: int) -> Iterator[tuple[MemoryIndex, ReadTransaction | None]]:
+        """The memory index where it has reached a commit, else brought up to date in the transaction that is given.
+
+        Nothing changes it while the block runs.
+        """
+        with self._lock.shared():
+            if self._memory is not None and self._memory.changed_since(seq, commit) is not None:
+                yield self._memory, None
+                return
+        with self.current() as (transaction, memory):
+            yield memory, transaction
+
+    def build_anew(self, error: BadIndex) -> None:
         """Build the index anew from the database, because a vector of the snapshot is not what was written."""
         log.warning("%s: the index is built anew from the database: %s", self.location, error)
         with self._lock.exclusive(), self.view() as transaction:
@@ -347,7 +372,7 @@ class StoredCatalog:
     def _nearest(
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
     ) -> list[Neighbor]:
-        with self._current() as (transaction, memory):
+        with self.current() as (transaction, memory):
             with transaction.limited():
                 among = memory.allowed(transaction, transaction.filter(where)) if where and where.strip() else None
             rows = [transaction.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
@@ -355,7 +380,7 @@ class StoredCatalog:
             return transaction.neighbors(self.encoder, best)
 
     @contextlib.contextmanager
-    def _current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:
+    def current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:
         """A read transaction, and the memory index at its state, which nothing changes while the block runs."""
         with self._lock.shared(), self.view() as transaction:
             if self._memory is not None and self._memory.is_of(transaction):

@@ -14,10 +14,16 @@ from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.data.readers.layout import Layout
 from osoroi.data.readers.table import Table
 from osoroi.data.readers.table_draft import draft
+from osoroi.data.tabular import tables_in
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.tables import Incoming, missing_photos, preview, require_lines
 
 NO_PHOTOS = "no column is one of photos, which an add needs; a sync changes prices and the like by such a table"
+
+NAMED = 5
+"""Tables of a folder that are named."""
+
+FOLDER = "it has no table; osoroi add takes a folder of photos as it is, one product a photo"
 
 SHOWN = 200
 """Errors that are printed; ``--json`` has all of them."""
@@ -41,6 +47,10 @@ def command(table: str, catalog: Place | None, recipe: str | None, write: Path |
     """
     name = dataset_name(table)
     reader = open_dataset(f"{name}{'&' if '?' in name else '?'}recipe={recipe}" if recipe else name)
+    if not isinstance(reader, Table) and Path(table).is_dir():
+        names = tables_in(Path(table))
+        hint = f"name one of its tables: {', '.join(names[:NAMED])}" if names else FOLDER
+        raise BadDataset(f"{table} is a folder", hint=hint)
     if not isinstance(reader, Table):
         raise BadDataset(f"{table} is no table", hint="name a CSV, Excel, JSON, XML or Parquet file")
     layout = reader.layout()

@@ -1,5 +1,6 @@
 """``osoroi reencode``: move a catalog to another encoder."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -28,8 +29,10 @@ def command(catalog: Place, encoder: Path | None, threads: int, drop: bool, as_j
     """
     model = Encoder.open(encoder, threads=threads)
     with progress.counting("crops") as show:
-        moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show)
-    store_encoder(catalog, encoder)
+        keep = partial(store_encoder, catalog, encoder)
+        moved = reencode(catalog, model, threads=threads, drop=drop, on_progress=show, on_switch=keep)
+    if not moved.switched:
+        keep()
     for dropped in moved.dropped:
         text.warn(f"dropped: crop {dropped.crop_id} of product {dropped.product_id}: {dropped.reason}")
     if as_json:

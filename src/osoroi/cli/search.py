@@ -12,8 +12,9 @@ from osoroi.catalog.opening import open_catalog, open_encoder
 from osoroi.cli import options, text
 from osoroi.image.swatch import is_color
 from osoroi.records import Box, Crop, Hit, Kinds
-from osoroi.search import Searcher, hit_fields, is_unlikely, outfit_response, response
+from osoroi.search import Searcher, is_unlikely, outfit_response, response
 from osoroi.text import number
+from osoroi.wishes import require_fitting
 
 if TYPE_CHECKING:
     from osoroi.catalog.stored import StoredCatalog
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """Search by every garment of the photo."""
+
+OTHER_KINDS = "-- other kinds --"
+"""Stands where the products of the query's kind end."""
 
 NOTHING = "nothing in the catalog matches"
 
@@ -81,8 +85,11 @@ def command(
     osoroi search shop --text 'red floral dress'
     """
     if words is not None:
-        _demand_words_alone(photo, detail, like, garment, kind, offset or None, sort, detail_from, detail_box, grid)
-        by_words(catalog, words, photo, box, k, where, detail, encoder, as_json=as_json)
+        _demand_none(garment, sort, grid)
+        by_words(
+            catalog, words, photo, encoder, as_json=as_json, like=like, box=box, kind=kind, k=k, offset=offset,
+            where=where, detail=detail, detail_from=detail_from, detail_box=detail_box,
+        )  # fmt: skip
         return
     _demand_fitting(photo, like, box, garment, kind, detail_from, detail_box)
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
@@ -216,41 +223,39 @@ def note_others(photo: Path | None, chosen: Box | str | None) -> None:
         text.warn(f"{len(found)} garments are in the photo ({kinds}); --garment all searches for each")
 
 
-def _demand_words_alone(photo: Path | None, detail: float | None, *others: object) -> None:
+def _demand_none(*others: object) -> None:
     """Raise UsageError for options that a search by words would ignore."""
     if any(other is not None for other in others):
-        raise click.UsageError("--text goes with PHOTO, --box, -k, --where, --detail and --json alone")
-    if detail is not None and photo is None:
-        raise click.UsageError("--detail weighs the colour and pattern of a PHOTO; words alone have none")
+        raise click.UsageError("--text goes without --garment, --sort and --grid")
 
 
 def by_words(
     catalog: Place,
     words: str,
     photo: Path | None,
-    box: Box | None,
-    k: int,
-    where: str | None,
-    detail: float | None,
     encoder: Path | None,
     *,
     as_json: bool,
+    **wishes: Any,
 ) -> None:
-    """Print what was understood of the words, and the products for them."""
+    """Print what was understood of the words, and the products for them; ``wishes`` are those of the search."""
     from osoroi.words.search import WordSearch
 
+    given = {name: wishes[name] for name in ("box", "kind", "like", "detail_from", "detail_box")}
+    require_fitting(photo, **given, text=words)
     with open_catalog(catalog, readonly=True) as products:
         searcher = Searcher(open_encoder(catalog, encoder), products)
         start = time.perf_counter()
-        hits, understood = WordSearch(searcher).search(words, photo, box=box, k=k, where=where, detail=detail)
-        took_s = time.perf_counter() - start
-        if as_json:
-            rows = [hit_fields(hit, rank) for rank, hit in enumerate(hits, start=1)]
-            answer = {"hits": rows, "understood": vars(understood), "encoder": searcher.encoder.fingerprint}
-            text.show_json(answer | {"detail": detail, "took_s": round(took_s, 6)})
-            return
+        hits, understood = WordSearch(searcher).search(words, photo, **wishes)
+        facts: dict[str, Any] = {"encoder": searcher.encoder.fingerprint, "took_s": time.perf_counter() - start}
+        total = products.count(where=wishes["where"])
+    offset = wishes["offset"]
+    if as_json:
+        answer = response(hits, **facts, detail=wishes["detail"], offset=offset, understood=vars(understood))
+        text.show_json(answer | {"total": total, "offset": offset})
+        return
     text.warn(f"understood: {understood}")
-    text.show(table(hits) if hits else NOTHING)
+    text.show(table(hits, offset) if hits else beyond(offset, total))
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
@@ -306,7 +311,8 @@ def show_each(lists: "Sequence[tuple[Garment, Sequence[Hit]]]", offset: int, *, 
 
 
 def table(hits: Sequence[Hit], offset: int = 0) -> str:
-    """Hits as aligned columns: rank, chance where it is known, score, the parts' cosines, id, title, price."""
+    """Hits as aligned columns: rank, chance where it is known, score, the parts' cosines, id, title, price; and a line
+    where other kinds begin."""
     names = list(hits[0].parts)
     chance = ["chance"] if hits[0].probability is not None else []
     rows = [["rank", *chance, "score", *names, "product", "title", "price"]]
@@ -315,4 +321,7 @@ def table(hits: Sequence[Hit], offset: int = 0) -> str:
         cosines = [f"{hit.parts[name]:.3f}" for name in names]
         chance = [] if hit.probability is None else [f"{hit.probability:.0%}"]
         rows.append([str(rank), *chance, f"{hit.score:.3f}", *cosines, hit.product_id, hit.product.title, price])
-    return text.aligned(rows)
+    lines = text.aligned(rows).split("\n")
+    if any(hit.other_kind for hit in hits):
+        lines.insert(1 + [hit.other_kind for hit in hits].index(True), OTHER_KINDS)
+    return "\n".join(lines)

@@ -12,7 +12,7 @@ from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_catalog, open_encoder, stored_encoder
 from osoroi.cli import options
 from osoroi.encoder import Encoder
-from osoroi.errors import BadEncoder, OtherEncoder, extra
+from osoroi.errors import BadEncoder, BadRequest, OtherEncoder, extra
 from osoroi.search import Searcher
 
 PORT = 8008
@@ -74,6 +74,25 @@ PORT = 8008
     type=click.Path(path_type=Path, exists=True),
     help="Encoder file, or folder of such files, to go on with once `osoroi reencode` has moved the catalog to one.",
 )
+@click.option(
+    "--ray",
+    "ray_address",
+    envvar="OSOROI_RAY",
+    metavar="ADDRESS",
+    help="Serve on a cluster of Ray: its address, as 10.0.0.5:6379, or auto, or local. CATALOG is in PostgreSQL.",
+)
+@click.option("--shards", type=click.IntRange(1), default=1, show_default=True, help="With --ray: parts of the index.")
+@click.option(
+    "--replicas", type=click.IntRange(1), default=2, show_default=True, help="With --ray: searchers of each shard."
+)
+@click.option("--servers", type=click.IntRange(1), default=2, show_default=True, help="With --ray: processes for HTTP.")
+@click.option(
+    "--cpus",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="With --ray: processors that each process takes of its node.",
+)
 @options.threads
 def command(
     catalog: Place,
@@ -89,6 +108,11 @@ def command(
     allow_origins: tuple[str, ...],
     encoder: Path | None,
     encoders: Path | None,
+    ray_address: str | None,
+    shards: int,
+    replicas: int,
+    servers: int,
+    cpus: float,
     threads: int,
 ) -> None:
     """Serve CATALOG: the page for people at /, the API for programs under /v1.
@@ -96,9 +120,12 @@ def command(
     \b
     osoroi serve shop
     osoroi serve shop --host 0.0.0.0 --open-reads
+    osoroi serve postgresql://osoroi@db/shops --ray auto --shards 4
     """
     for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):
         extra(module, "serve")
+    if ray_address is not None:
+        demand_shared(catalog, encoder, encoders)
     from osoroi.server import logs, supervisor, tracing
     from osoroi.server.configuration import Sources
     from osoroi.server.run import demand_free, run
@@ -119,10 +146,31 @@ def command(
         demand_free(host, port)
     logs.configure(log_format)
     tracing.configure()
+    if ray_address is not None:
+        extra("ray", "cluster")
+        from osoroi.cluster import run as cluster
+        from osoroi.cluster.plan import Plan
+
+        plan = Plan(catalog, shards, replicas, servers, cpus=cpus, settings=settings)
+        cluster.run(plan, ray_address, host, port)
+        return
     with open_catalog(catalog) as products:
         searcher = Searcher(open_encoder(catalog, encoder, threads=threads), products)
         again = partial(reopened, catalog, [encoder, *files_of(encoders)], threads)
         run(searcher, settings, host, port, reopen=again, sources=sources, sockets=sockets or None)
+
+
+def demand_shared(catalog: Place, encoder: Path | None, encoders: Path | None) -> None:
+    """Raise BadRequest for what only this machine has: other nodes of a cluster need it too."""
+    if isinstance(catalog, Path):
+        raise BadRequest(
+            f"the catalog {catalog} is a folder of this machine", hint="move it: osoroi copy FOLDER postgresql://…"
+        )
+    if encoder is not None or encoders is not None:
+        raise BadRequest(
+            "with --ray every node takes the encoder that the catalog keeps",
+            hint="leave out --encoder and --encoders; 'osoroi add' and 'osoroi reencode' keep the file in the catalog",
+        )
 
 
 def files_of(encoders: Path | None) -> list[Path]:

@@ -15,8 +15,9 @@ from osoroi.catalog.opening import is_catalog, open_catalog, open_encoder, store
 from osoroi.cli import incoming, new_catalog, options, progress, text
 from osoroi.errors import PARTLY, BadDataset, Busy, OsoroiError
 from osoroi.records import Problem
-from osoroi.sync import MOST_REMOVED, SyncCount
+from osoroi.sync import SyncCount
 from osoroi.tables import Incoming
+from osoroi.wishes import MOST_REMOVED
 
 POLL_S = 2.0
 """Seconds between two looks at a table that is watched."""

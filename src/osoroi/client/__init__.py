@@ -13,15 +13,16 @@ from osoroi.client.upload import Sent
 from osoroi.data.products import ProductInput, rows_of
 from osoroi.errors import BadDataset, BadRequest, NotFound
 from osoroi.records import Box, BoxLike, Crop, Hit, Kinds, PhotoLike, Product, Value, as_value
+from osoroi.wishes import MOST_REMOVED, K, require_fitting
 
 if TYPE_CHECKING:
     from osoroi.garments import Garment
+    from osoroi.sync import Synced
 
 __all__ = ["Client", "RemotePhoto", "Sent"]
 
 T = TypeVar("T")
 
-K = 10
 PAGE = 200
 """Products of one request of a list."""
 SHOWN_WIDTH = 1600
@@ -72,6 +73,7 @@ class Client:
         detail_from: PhotoLike | None = None,
         detail_box: BoxLike | None = None,
         like: str | None = None,
+        text: str | None = None,
     ) -> list[Hit]: ...
 
     @overload
@@ -100,21 +102,20 @@ class Client:
         detail_from: PhotoLike | None = None,
         detail_box: BoxLike | None = None,
         like: str | None = None,
+        text: str | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The k products most similar to the garment in a photo, best first; all of it as in ``Catalog.search``.
 
         The photo is sent to the service, which neither stores nor logs it. A list of photos is searched one by one. The
         service gives 200 products at most, after an ``offset`` of 1,000 at most.
         """
-        if (photo is None) == (like is None) or (like is not None and not (box is None and kind is None)):
-            raise BadRequest("a search needs a photo, or like= without box and kind", hint="give one")
+        require_fitting(photo, box, kind, like=like, text=text, detail_from=detail_from, detail_box=detail_box)
         if isinstance(photo, list | tuple):
-            if detail_from is not None:
-                raise BadRequest("detail_from needs one photo, not a list", hint="search for one photo at a time")
             return self._batch(photo, box, kind, {"k": k, "offset": offset, "where": where, "detail": detail})
         fields: dict[str, str | bytes | None] = {
             "photo": None if photo is None else image.load(photo),
             "product_id": like,
+            "text": text,
             "box": values.box_text(box),
             "kind": values.kind_text(kind),
             "k": str(k),
@@ -165,6 +166,31 @@ class Client:
         if not sent.stored and sent.problems:
             raise BadDataset(f"no product was stored: {sent.problems[0].reason}")
         return sent
+
+    def sync(
+        self,
+        table: str | os.PathLike[str],
+        *,
+        most_removed: float = MOST_REMOVED,
+        private_links: bool = False,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> "Synced":
+        """Make the service's products equal to a table or another data set, as ``Catalog.sync`` does.
+
+        Photos that the service has are not sent again. Each product is a change of its own: searches may see some
+        before the others. Photos behind links are fetched into the user's cache. Raises BadRequest, and changes
+        nothing, where more than the share ``most_removed`` of the products would go.
+        """
+        from osoroi.catalog.address import cache_folder
+        from osoroi.client import syncing
+        from osoroi.data.readers import dataset_name
+        from osoroi.tables import open_incoming
+
+        incoming = open_incoming(dataset_name(table))
+        if not incoming.has_photos:
+            return syncing.patch(incoming.changes(), incoming, self._transport)
+        incoming.fetch(cache_folder() / "links", private=private_links, on_progress=lambda count: None)
+        return syncing.sync(incoming, self._transport, most_removed=most_removed, on_progress=on_progress)
 
     def update(self, product_id: str, /, **changes: Value | int | list[str | float]) -> Product:
         """Change columns of a product, such as ``price=2900``; other names are attributes. None removes a value.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from osoroi import image
 from osoroi.client.transport import Transport, understood
@@ -45,10 +45,22 @@ def put(
 ) -> Sent:
     """Send products with the photos that can be read; products without one are left out."""
     sent = Sent()
-    for batch in _batches(_lines(products, sent)):
-        _send(batch, transport, sent)
-        on_progress(sent.stored)
+    send_lines(_lines(products, sent), transport, sent, on_progress=on_progress)
     return sent
+
+
+def send_lines(
+    lines: Iterable[tuple[str, bytes]],
+    transport: Transport,
+    sent: Sent,
+    *,
+    method: Literal["PUT", "PATCH"] = "PUT",
+    on_progress: Callable[[int], None] = lambda stored: None,
+) -> None:
+    """Send lines, each with its product id, in batches; what becomes of them is added to ``sent``."""
+    for batch in _batches(lines):
+        _send(batch, transport, sent, method)
+        on_progress(sent.stored)
 
 
 def _lines(products: Iterable[tuple[Product, list[Crop]]], sent: Sent) -> Iterator[tuple[str, bytes]]:
@@ -77,12 +89,12 @@ def _batches(lines: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, byt
         yield batch
 
 
-def _send(batch: list[tuple[str, bytes]], transport: Transport, sent: Sent) -> None:
+def _send(batch: list[tuple[str, bytes]], transport: Transport, sent: Sent, method: str) -> None:
     """Send a batch, and once more the lines for which the service had no room."""
     waits = transport.waits()
     while batch:
         body = b"".join(line for _, line in batch)
-        answer = transport.request("PUT", "/v1/products", body=body, content_type=NDJSON)
+        answer = transport.request(method, "/v1/products", body=body, content_type=NDJSON)
         answers = answer.lines()
         if len(answers) != len(batch):
             raise CatalogUnavailable(

@@ -99,6 +99,7 @@ def hits_of(answer: Mapping[str, Any]) -> list[Hit]:
             hit["parts"],
             hit["probability"],
             answer["probability"],
+            hit["other_kind"],
         )
         for hit in answer["hits"]
     ]

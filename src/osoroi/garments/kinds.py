@@ -278,6 +278,15 @@ def read_category(category: str) -> str | None:
     return None
 
 
+def without_kinds(text: str) -> str:
+    """A text with spaces in the place of all words for kinds.
+
+    >>> without_kinds("midi skirt, wool").split()
+    ['midi', ',', 'wool']
+    """
+    return _pattern().sub(" ", _normalised(text))
+
+
 def _head(phrase: str) -> str | None:
     """The kind of the known word that ends last; of words that end together, the longest one's."""
     last = None

@@ -94,7 +94,7 @@ def config(application: FastAPI, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         http=application.state.connections.protocol(H11Protocol),
-        loop="asyncio",  # whatever else is installed: what is measured and tested
+        loop="asyncio",  # what is tested; the transports of uvloop, which Ray brings, are none of asyncio's
         ws="none",
         access_log=False,  # the middleware logs the route alone
         log_config=None,

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from osoroi.catalog import filters
 from osoroi.errors import BadRequest
@@ -13,15 +14,16 @@ from osoroi.image import swatch
 from osoroi.records import Box, Kinds, as_float
 from osoroi.server.forms import Form
 from osoroi.server.settings import Settings
+from osoroi.wishes import TEXT_LENGTH, K
+
+if TYPE_CHECKING:
+    from osoroi.words import Words
 
 FIELDS = (
-    "photo", "crop_id", "product_id", "box", "kind", "garment", "look", "k", "offset", "where", "detail",
+    "photo", "crop_id", "product_id", "text", "box", "kind", "garment", "look", "k", "offset", "where", "detail",
     "detail_from", "detail_box", "total",
 )  # fmt: skip
 """Fields of ``POST /v1/search``."""
-
-K = 10
-"""Default of ``k``."""
 
 NAME = 60
 """Characters of a colour, or of what names a garment."""
@@ -30,6 +32,8 @@ NAME = 60
 @dataclass(frozen=True)
 class SearchRequest:
     """One search: by a photo that was sent, or by a crop or a product of the catalog; never by two of them.
+
+    ``text`` has words, alone or with one of these.
 
     In a photo or the photo of a crop, ``box`` selects a part, ``garment`` one of the garments that are found in it
     (``all`` gives a list for each). ``kind`` says what the garment is. ``where`` is a filter as text or as JSON text.
@@ -40,6 +44,7 @@ class SearchRequest:
     photo: bytes | None = None
     crop_id: str | None = None
     product_id: str | None = None
+    text: str | None = None
     box: Box | None = None
     garment: str | None = None
     kind: Kinds | None = None
@@ -52,7 +57,15 @@ class SearchRequest:
     total: bool = False
 
     def __post_init__(self) -> None:
-        require_one(self, "search", ("photo", "crop_id", "product_id"))
+        require_one(self, "search", ("photo", "crop_id", "product_id"), alone="text")
+        if self.text is not None and not self.text.strip():
+            raise BadRequest("the text has no words", hint="write some, as in text=red floral dress")
+        if self.text is not None and len(self.text) > TEXT_LENGTH:
+            raise BadRequest(f"the text has {len(self.text)} characters", hint=f"write {TEXT_LENGTH} at most")
+        if self.is_text_alone and (self.box is not None or self.garment is not None or self.detail is not None):
+            raise BadRequest(
+                "box, garment and detail are of a photo, and here are words alone", hint="leave them out, or send one"
+            )
         if self.product_id is not None and (self.box is not None or self.garment is not None):
             what = "a box" if self.box is not None else "a garment"
             raise BadRequest(f"{what} needs a photo, and a product may have several", hint="send its crop_id instead")
@@ -62,6 +75,20 @@ class SearchRequest:
             raise BadRequest("the kind of a garment that is found is known", hint="leave the kind out")
         if self.detail_box is not None and not isinstance(self.detail_from, bytes):
             raise BadRequest("detail_box is a garment in the photo of detail_from", hint="send that photo as a file")
+
+    @property
+    def is_text_alone(self) -> bool:
+        """Whether words are all there is."""
+        return self.photo is None and self.crop_id is None and self.product_id is None
+
+    @property
+    def words(self) -> "Words | None":
+        """What the words say, if there are any; a colour that is wished for goes before theirs."""
+        if self.text is None:
+            return None
+        from osoroi.words.search import understood  # most searches need none of it
+
+        return understood(self.text, color=self.detail_from if isinstance(self.detail_from, str) else None)
 
     def of(self, garment: Garment) -> "SearchRequest":
         """The same search by one garment that was found in its photo."""
@@ -80,13 +107,14 @@ class FindRequest:
         require_one(self, "request for garments", ("photo", "crop_id"))
 
 
-def require_one(request: object, what: str, names: Sequence[str]) -> None:
-    """Raise BadRequest unless exactly one of these attributes is set."""
+def require_one(request: object, what: str, names: Sequence[str], *, alone: str | None = None) -> None:
+    """Raise BadRequest unless exactly one of these attributes is set, or none of them beside ``alone``."""
     given = [name for name in names if getattr(request, name) is not None]
-    if len(given) != 1:
+    if len(given) > 1 or (not given and (alone is None or getattr(request, alone) is None)):
         choice = f"{', '.join(names[:-1])} and {names[-1]}"
+        instead = "" if alone is None else f", or {alone}"
         raise BadRequest(
-            f"a {what} takes one of {choice}; here is {' and '.join(given) or 'none'}",
+            f"a {what} takes one of {choice}{instead}; here is {' and '.join(given) or 'none'}",
             hint="send a photo as a file, as in: curl -F photo=@snap.jpg",
         )
 
@@ -108,6 +136,7 @@ def from_form(form: Form, settings: Settings) -> SearchRequest:
         photo=photos[0] if photos else None,
         crop_id=form.one("crop_id"),
         product_id=form.one("product_id"),
+        text=form.one("text"),
         box=box_of(form.one("box")),
         garment=garment_of(form.one("garment"), form.one("look")),
         kind=kind_of(form.one("kind")),

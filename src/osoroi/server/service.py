@@ -11,16 +11,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry, Storage
+from osoroi.catalog import Storage
 from osoroi.catalog.store import interruption
 from osoroi.encoder import Encoder
-from osoroi.errors import BadPhoto, BadRequest, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
+from osoroi.errors import BadPhoto, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import WORK_SIDE, Garment, choose
 from osoroi.garments.choose import ALL
 from osoroi.image.swatch import swatch
@@ -34,6 +34,10 @@ from osoroi.server.metrics import Metrics, note, stage
 from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
 from osoroi.server.together import together
+
+if TYPE_CHECKING:
+    from osoroi.server.learning import CategoryLearning
+    from osoroi.words.search import WordSearch
 
 log = logging.getLogger("osoroi.server")
 
@@ -59,11 +63,12 @@ class Strips(NamedTuple):
 
 
 class Health(NamedTuple):
-    """What ``/health`` answers: ``ok``, or why searches fail."""
+    """What ``/health`` answers: ``ok``, or why searches fail; and what is away that searches do without."""
 
     status: str
     products: int
     encoder: str
+    missing: list[str] = []  # noqa: RUF012  nobody changes it
 
 
 class Service:
@@ -96,6 +101,7 @@ class Service:
         self._readers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self.finder = finder or Finder(settings.finders)
+        self.learning: "CategoryLearning | None" = None
         self._watch = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._use(searcher)
         self._health = Health("ok", 0, self.encoder.fingerprint)
@@ -104,14 +110,26 @@ class Service:
         self.searcher = searcher
         self.encoder: Encoder = searcher.encoder
         self.catalog: Storage = searcher.catalog
+        self._words: "WordSearch | None" = None
         self.batcher = Batcher(
             self.encoder, batch=self.settings.batch, workers=self.settings.workers, on_batch=self.metrics.batch
         )
+
+    @property
+    def words(self) -> "WordSearch":
+        """Searches by words in the catalog in use."""
+        if self._words is None:
+            from osoroi.words.search import WordSearch  # most searches need none of it
+
+            self._words = WordSearch(self.searcher)
+        return self._words
 
     def close(self) -> None:
         """End the decoders and wait for what the threads are doing; what waits is not begun."""
         for unwanted in list(self._under_way):
             unwanted.set()
+        if self.learning is not None:
+            self.learning.close()
         self.decoder.close()
         self.batcher.close()
         self.finder.close()
@@ -128,7 +146,7 @@ class Service:
 
     async def read_catalog(self, work: Callable[[Storage], T]) -> T:
         """Read the catalog on a reading thread; once more where it had to be opened again."""
-        return await self._current(lambda: self.read(lambda: work(self.catalog)))
+        return await self._current(lambda: self.read(lambda: work(self.catalog)), reads=True)
 
     async def write(self, work: Callable[..., T], *arguments: object) -> T:
         """Run ``work`` on the writing thread; it is finished even where its request gives up."""
@@ -162,13 +180,16 @@ class Service:
 
     # ---------------------------------------------------------------- another catalog, another encoder
 
-    async def _current(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do ``work``; where the catalog is stale, open it again and do the work once more."""
+    async def _current(self, work: Callable[[], Awaitable[T]], *, reads: bool = False) -> T:
+        """Do ``work``; again where the catalog was stale, or where work that only reads lost its connection."""
         searcher = self.searcher
         try:
             return await work()
         except STALE:
             if not await self.follow(searcher):
+                raise
+        except CatalogUnavailable:
+            if not reads:  # a write may have been done
                 raise
         return await work()
 
@@ -204,12 +225,12 @@ class Service:
         searcher = self.searcher
         try:
             try:
-                products = await self._on(self._watch, _usable, searcher.catalog)
+                products, missing = await self._on(self._watch, _usable, searcher.catalog)
             except STALE:
                 if not await self.follow(searcher):
                     raise
-                products = await self._on(self._watch, _usable, self.catalog)
-            self._health = Health("ok", products, self.encoder.fingerprint)
+                products, missing = await self._on(self._watch, _usable, self.catalog)
+            self._health = Health("ok", products, self.encoder.fingerprint, missing)
         except OsoroiError as error:
             kinds = {OtherEncoder: "other_encoder", CatalogReplaced: "replaced"}
             status = next((name for kind, name in kinds.items() if isinstance(error, kind)), "unavailable")
@@ -226,7 +247,7 @@ class Service:
             return await self._noted(vector, request, without)
 
         require_modest(request.where)
-        return await self._current(once)
+        return await self._current(once, reads=True)
 
     async def search_each(self, request: SearchRequest) -> list[tuple[Garment, list[Hit]]]:
         """The garments that a request names, and the products for each; BadRequest where there is no such garment."""
@@ -241,7 +262,7 @@ class Service:
         async def once() -> tuple[list[Hit], Strips | None]:
             vector, without = await self.vector_of(request)
             hits = await self._noted(vector, request, without)
-            if self.encoder.own_detail is None:
+            if self.encoder.own_detail is None or request.text is not None:
                 return hits, None
             rows = [
                 await self.read(self._plain, vector, request, without, strip, detail) for detail in (0.0, 1.0, None)
@@ -249,14 +270,20 @@ class Service:
             return hits, Strips(*rows)
 
         require_modest(request.where)
-        return await self._current(once)
+        return await self._current(once, reads=True)
 
     async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         """The query's vector, and the products to leave out: a product is no answer to itself."""
-        vector, without = await self._vector_of(request)
-        if request.detail_from is None:
-            return vector, without
-        return self.encoder.with_detail(vector, await self.detail_vector(request)), without
+        words = request.words
+        wished = request.detail_from
+        if words is not None and wished is None:
+            wished = words.color_of_query(alone=request.is_text_alone)
+        second = None if wished is None else await self.detail_vector(wished, request.detail_box)
+        base, without = (None, ()) if request.is_text_alone else await self._vector_of(request)
+        if words is not None:
+            return await self.read(self.words.vector, words, base, second), without
+        assert base is not None
+        return base if second is None else self.encoder.with_detail(base, second), without
 
     async def _vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
         if request.photo is not None:
@@ -271,13 +298,12 @@ class Service:
             crop = (await self.read(catalog.crops, request.product_id))[0]
         return await self.read(catalog.vectors, [crop.crop_id]), (crop.product_id,)
 
-    async def detail_vector(self, request: SearchRequest) -> Vector:
+    async def detail_vector(self, photo: bytes | str, box: Box | None) -> Vector:
         """The vector of the photo or the colour whose detail is wanted."""
-        domain = detail_domain(request.detail_box)
-        if isinstance(request.detail_from, bytes):
-            return await self.embed(request.detail_from, request.detail_box, domain, DETAIL_ALONE)
-        preprocessing = self.encoder.preprocessing[domain]
-        color = request.detail_from or ""
+        domain = detail_domain(box)
+        if isinstance(photo, bytes):
+            return await self.embed(photo, box, domain, DETAIL_ALONE)
+        preprocessing, color = self.encoder.preprocessing[domain], photo
         crop = await self.read(lambda: image.crop(swatch(color), None, preprocessing))
         return await self.batcher.encode(Input(crop, DETAIL_ALONE))
 
@@ -315,6 +341,11 @@ class Service:
         return hits
 
     def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
+        if (words := request.words) is not None:
+            return self.words.nearest(
+                words, vector, request.k, offset=request.offset, where=request.where, detail=request.detail,
+                alone=request.is_text_alone, by_picture=request.detail_from is not None, without=without,
+            )  # fmt: skip
         judged = request.photo is not None and request.detail is None and request.detail_from is None
         return self._plain(vector, request, without, request.k, request.detail, judged=judged)
 
@@ -332,8 +363,6 @@ class Service:
             vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged
         )
 
-    # ---------------------------------------------------------------- photos
-
     def load(self, crop: Crop) -> bytes:
         """The file of a photo of the catalog. The error does not say where it should be: it goes outside."""
         try:
@@ -343,57 +372,28 @@ class Service:
                 f"the photo of crop {crop.crop_id[:200]!r} is gone or cannot be read", hint="add the product again"
             ) from None
 
-    @property
-    def has_saliency(self) -> bool:
-        """Whether the encoder has a foreground head."""
-        preprocessing = self.encoder.preprocessing["street"]
-        try:
-            self.encoder.foreground(np.full(preprocessing.shape, 128, np.uint8))
-        except BadRequest:
-            return False
-        return True
-
-    async def saliency(self, photo: bytes, box: Box | None, domain: Domain, width: int) -> bytes:
-        """A JPEG of the photo with what the foreground head passes over faded; BadRequest where there is no head."""
-        preprocessing = self.encoder.preprocessing[domain]
-        crop = await self.decoder.crop(photo, box, preprocessing)
-        attention = await self.read(self.encoder.foreground, crop)
-        return await self.decoder.saliency(photo, box, preprocessing, attention, width)
-
     # ---------------------------------------------------------------- writing
 
     async def put(
         self, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
     ) -> tuple[list[Crop], int]:
         """Put a product with exactly these photos; returns its crops and the ``seq`` of the commit."""
-        from osoroi.categories import reader
-        from osoroi.server.uploads import crops_of  # searches need none of it
+        from osoroi.server import writing  # searches need none of it
 
-        crops = await self.read(crops_of, product.product_id, photos, boxes)
-
-        async def once() -> tuple[list[Crop], int]:
-            sources = [(image.load(crop.photo, limits=self.decoder.limits), crop.box) for crop in crops]
-            clues = await self.read(lambda: reader(self.catalog, self.encoder).clues_of(product))
-            vectors = [await self.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
-            return crops, await self.write(self._put, Entry(product, crops, np.concatenate(vectors)))
-
-        return await self._current(once)
+        return await self._current(lambda: writing.put(self, product, photos, boxes))
 
     async def patch(self, product_id: str, changes: Mapping[str, Value]) -> Product:
         """Change metadata; returns the product as it now is. Workers decode the photos that have to tell its kind."""
-        from osoroi.server.patching import patch  # searches need none of it
+        from osoroi.server import writing  # searches need none of it
 
-        return await self._current(lambda: patch(self, product_id, changes))
+        return await self._current(lambda: writing.patch(self, product_id, changes))
 
     async def remove(self, product_id: str) -> bool:
         """Remove a product; returns whether it was there."""
         return await self._current(lambda: self.write(lambda: bool(self.catalog.remove([product_id]))))
 
-    def _put(self, entry: Entry) -> int:
-        return self.catalog.put([entry], fingerprint=self.encoder.fingerprint)
 
-
-def _usable(catalog: Storage) -> int:
-    """The number of products of a catalog that can be searched; raises what a search would."""
+def _usable(catalog: Storage) -> tuple[int, list[str]]:
+    """The number of products of a catalog that can be searched, and what is missing; raises what a search would."""
     catalog.vectors([])
-    return len(catalog)
+    return len(catalog), catalog.missing()

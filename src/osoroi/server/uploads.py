@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from osoroi.errors import BadRequest
-from osoroi.records import Box, Crop
+from osoroi.records import Box, Crop, crop_id_of
 
 
 def crops_of(product_id: str, photos: Sequence[bytes], boxes: Sequence[Box | None]) -> list[Crop]:
@@ -12,8 +12,7 @@ def crops_of(product_id: str, photos: Sequence[bytes], boxes: Sequence[Box | Non
     crops: dict[str, Crop] = {}
     for photo, box in zip(photos, boxes, strict=True):
         sha256 = hashlib.sha256(photo).hexdigest()
-        mark = sha256[:16] if box is None else f"{sha256[:16]}@{','.join(map(str, box))}"
-        crop_id = f"{product_id}:{mark}"
+        crop_id = crop_id_of(product_id, sha256, box)
         crops[crop_id] = Crop(crop_id, product_id, "shop", photo, box, sha256=sha256)
     if not crops:
         raise BadRequest("a product needs a photo", hint="send one or more as files called photo")

@@ -34,21 +34,22 @@ def agreement(
     words: Words,
     *,
     kind: float | None,
-    color: float,
+    color: float | None,
     title: float,
     photo: float | None,
     tower: float | None = None,
 ) -> Agreement:
     """Agreement by what a product says of itself; where it says nothing, by its picture.
 
-    ``kind`` and ``color`` are what the picture gives, in [0, 1]; ``kind`` is None where the encoder cannot say.
+    ``kind`` and ``color`` are what the picture gives, in [0, 1]; ``kind`` is None where the encoder cannot say, and
+    ``color`` where none is wanted.
     ``tower`` is how near the picture is to the words by the encoder's own text model.
     """
     stated = read(product.title)
     own_kind = (read_category(product.category) if product.category else None) or stated.kind
     return Agreement(
         kind=None if words.kind is None else _kind(words.kind, own_kind, kind),
-        color=_color(words, stated, color) if words.colors else None,
+        color=None if color is None else _color(words, stated, color),
         pattern=None if words.pattern is None else float(stated.pattern == words.pattern),
         title=title,
         photo=photo,
@@ -77,6 +78,6 @@ def _kind(wanted: str, own: str | None, by_picture: float | None) -> float:
 
 def _color(words: Words, stated: Words, by_picture: float) -> float:
     """1 where the title states a colour that is wanted, 0 where it states others alone."""
-    if not stated.colors:
+    if not stated.colors or not words.colors:
         return by_picture
     return float(any(same_color(one, other) for one in words.colors for other in stated.colors))

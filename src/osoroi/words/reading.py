@@ -3,14 +3,14 @@ in ``garments.kinds`` and in ``image.swatch``; what no table knows stays for the
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from PIL import ImageColor
 
-from osoroi.garments.kinds import read_category
+from osoroi.garments.kinds import read_category, without_kinds
 from osoroi.image.swatch import FASHION, JAPANESE, parse
 
 PATTERNS: Final[dict[str, tuple[str, ...]]] = {
@@ -33,17 +33,32 @@ NO_COLOR: Final = frozenset({"linen", "snow", "peru", "moccasin", "thistle", "wh
 
 ADJECTIVES: Final = {"赤い": "赤", "青い": "青", "白い": "白", "黒い": "黒", "黄色い": "黄色", "茶色い": "茶色"}
 
+FILLERS: Final = frozenset(["a", "an", "and", "for", "from", "in", "my", "of", "on", "or", "some", "the", "to", "with"])
+"""Words that are in no title for a reason."""
+
+PARTICLE: Final = re.compile("[ぁ-ん]{1,2}")
+"""Japanese words of grammar alone, such as な, で and から."""
+
+PLAIN: Final = "grey"
+"""The colour of a query by words that name none; it does not count."""
+
 LATIN: Final = re.compile(r"[a-z0-9#]+(?:[-'][a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
 class Words:
-    """What was understood of a text: each is None or empty where the text does not say it."""
+    """What was understood of a text: each is None or empty where the text does not say it. ``rest`` are the words that
+    say nothing of these; titles are searched for all words."""
 
     text: str
     kind: str | None = None
     colors: tuple[str, ...] = ()
     pattern: str | None = None
+    rest: tuple[str, ...] = ()
+
+    def color_of_query(self, *, alone: bool) -> str | None:
+        """The colour that the words bring into a vector: their first, or a plain one where there is no photo."""
+        return self.colors[0] if self.colors else PLAIN if alone else None
 
     def __str__(self) -> str:
         """What people are shown."""
@@ -51,23 +66,45 @@ class Words:
             f"kind {self.kind}" if self.kind else "",
             f"colour {' and '.join(self.colors)}" if self.colors else "",
             f"pattern {self.pattern}" if self.pattern else "",
+            f"in titles {' '.join(self.rest)}" if self.rest else "",
         ]
-        return ", ".join(filter(None, understood)) or "no kind, colour or pattern; searched in titles alone"
+        return ", ".join(filter(None, understood)) or "nothing"
 
 
 def read(text: str) -> Words:
     """What a text says. Upper case and width make no difference; of several kinds and patterns the last counts.
 
-    >>> read("Red floral midi dress")
-    Words(text='Red floral midi dress', kind='dress', colors=('red',), pattern='floral')
+    >>> read("Red floral wool dress")
+    Words(text='Red floral wool dress', kind='dress', colors=('red',), pattern='floral', rest=('wool',))
     >>> str(read("紺のボーダーTシャツ"))
     'kind top, colour 紺, pattern striped'
     >>> str(read("something nice"))
-    'no kind, colour or pattern; searched in titles alone'
+    'in titles something nice'
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
-    pattern = [name for _, name in sorted(_patterns(plain))]
-    return Words(text, _kind(plain), tuple(colors_of(plain)), pattern[-1] if pattern else None)
+    kind, colors, pattern = _kind(plain), tuple(colors_of(plain)), [name for _, name in sorted(_patterns(plain))]
+    return Words(text, kind, colors, pattern[-1] if pattern else None, tuple(_rest(plain, kind, colors)))
+
+
+def _rest(plain: str, kind: str | None, colors: Iterable[str]) -> Iterator[str]:
+    """Words that say nothing of kind, colour and pattern, in a normalised text."""
+    left = without_kinds(plain) if kind else plain
+    for adjective, name in ADJECTIVES.items():
+        left = left.replace(adjective, name)
+    for name in sorted((*colors, *(word for words in PATTERNS.values() for word in words)), key=len, reverse=True):
+        left = re.sub(_expression(name), " ", left)
+    words = [word for word in LATIN.findall(left) if word not in FILLERS]
+    yield from dict.fromkeys([*words, *(run for run in runs(left) if not PARTICLE.fullmatch(run))])
+
+
+def runs(text: str) -> list[str]:
+    """Runs of letters that are not Latin, cut at spaces and at the particle の."""
+    return "".join(each if each.isalnum() and not each.isascii() and each != "の" else " " for each in text).split()
+
+
+def _expression(word: str) -> str:
+    """A pattern for a word: an English one as a whole word, a Japanese one anywhere."""
+    return rf"(?<![a-z]){re.escape(word)}(?![a-z])" if word.isascii() else re.escape(word)
 
 
 def _kind(plain: str) -> str | None:
@@ -82,7 +119,7 @@ def colors_of(plain: str) -> Iterator[str]:
         rest = rest.replace(adjective, name)
     found_at: list[tuple[int, str]] = []
     for name in _names():
-        expression = rf"(?<![a-z]){re.escape(name)}(?![a-z])" if name.isascii() else re.escape(name)
+        expression = _expression(name)
         for match in re.finditer(expression, rest):
             found_at.append((match.start(), name))
         rest = re.sub(expression, lambda match: " " * len(match.group()), rest)
@@ -92,8 +129,7 @@ def colors_of(plain: str) -> Iterator[str]:
 def _patterns(plain: str) -> Iterator[tuple[int, str]]:
     for name, words in PATTERNS.items():
         for word in words:
-            expression = rf"(?<![a-z]){re.escape(word)}(?![a-z])" if word.isascii() else re.escape(word)
-            yield from ((match.start(), name) for match in re.finditer(expression, plain))
+            yield from ((match.start(), name) for match in re.finditer(_expression(word), plain))
 
 
 @cache
@@ -101,6 +137,15 @@ def _names() -> tuple[str, ...]:
     """All names of colours, the longest first."""
     names = {*FASHION, *JAPANESE, *ImageColor.colormap} - NO_COLOR
     return tuple(sorted(names, key=lambda name: (-len(name), name)))
+
+
+def pattern_name(pattern: str, lang: str) -> str:
+    """The name of a pattern for people.
+
+    >>> pattern_name("striped", "en"), pattern_name("striped", "ja")
+    ('striped', 'ストライプ')
+    """
+    return next(word for word in PATTERNS[pattern] if not word.isascii()) if lang == "ja" else pattern
 
 
 def same_color(one: str, other: str) -> bool:

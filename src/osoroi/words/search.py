@@ -1,5 +1,11 @@
-"""Products for words, alone or with a photo, by the encoder and catalog of a searcher."""
+"""Products for words, alone or with a photo, by the encoder and catalog of a searcher.
 
+A query is made in two steps, so that a service can encode photos where it always does: ``WordSearch.vector`` writes the
+words into the vector of a photo or a colour, ``WordSearch.nearest`` finds candidates by it and titles and fuses them.
+"""
+
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -8,22 +14,29 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi import image
+from osoroi.catalog import filters
 from osoroi.encoder import text_tower
 from osoroi.encoder.text_tower import TextTower
 from osoroi.errors import BadRequest
-from osoroi.image.swatch import swatch
-from osoroi.records import Box, BoxLike, Clues, Hit, PhotoLike
-from osoroi.search import K, Searcher
+from osoroi.image.swatch import is_color
+from osoroi.records import BoxLike, Clues, Hit, Kinds, PhotoLike, Product
+from osoroi.search import Searcher
+from osoroi.wishes import TEXT_LENGTH, K
 from osoroi.words.fusion import agreement, score
 from osoroi.words.reading import Words, read
 from osoroi.words.titles import TitleIndex
 
 POOL: Final = 200
-"""Candidates of each list, by picture and by title, that are scored together."""
+"""Candidates of each list, by picture and by title, that are scored together; more where more products are wanted. The
+number does not depend on ``offset``, so that pages joined are the whole list."""
 
-LONGEST: Final = 500
-"""Most characters of a text."""
+AT_ONCE_S: Final = 0.1
+"""Processor seconds of reading all titles below which they are read again after every commit."""
+
+SHARE: Final = 0.05
+"""In larger catalogs, most of the time that reading titles anew may take; until then earlier ones are searched."""
+
+Vector = Float32[np.ndarray, "1 d"]
 
 
 class WordHits(NamedTuple):
@@ -33,72 +46,141 @@ class WordHits(NamedTuple):
     understood: Words
 
 
+def understood(text: str, *, color: str | None = None) -> Words:
+    """What a text says; ``color`` goes before the colours that it names. Raises BadRequest for an empty text, and for
+    one that is too long."""
+    if not text.strip() or len(text) > TEXT_LENGTH:
+        raise BadRequest(f"a text of {len(text)} characters", hint=f"write 1 to {TEXT_LENGTH} characters")
+    words = read(text)
+    return words if color is None else replace(words, colors=(color,))
+
+
 class WordSearch:
-    """Searches by words. The titles of the catalog are read once, and again after a commit."""
+    """Searches by words. The titles of the catalog are read once, and again after a commit. Threads may share it."""
 
     def __init__(self, searcher: Searcher) -> None:
         self.searcher = searcher
-        self._index: tuple[int, TitleIndex] | None = None
+        self._titles: TitleIndex | None = None
+        self._seq, self._read_at_s, self._took_s = -1, 0.0, 0.0
+        self._reading = threading.Lock()
 
-    def search(
+    def search(  # noqa: PLR0913  the wishes of one query are plain keywords here
         self,
         text: str,
         photo: PhotoLike | None = None,
         *,
+        like: str | None = None,
         box: BoxLike | None = None,
+        kind: Kinds | None = None,
         k: int = K,
+        offset: int = 0,
         where: str | None = None,
         detail: float | None = None,
+        detail_from: PhotoLike | None = None,
+        detail_box: BoxLike | None = None,
     ) -> WordHits:
-        """The k best distinct products for words, or for words and a photo whose cut they should have.
+        """The k best distinct products for words, or for words and a photo or product whose cut they should have.
 
-        The words' colour takes the place of the photo's, their kind that of its kind. A hit's score is that of
-        ``fusion``, in (0, 1]; its parts are cosines as always. Where the encoder has a text tower, ``deep`` of a
-        product is compared with the text's vector, or with the mean of the text's and the photo's. Raises BadRequest,
-        BadPhoto and BadFilter.
+        The words' colour takes the place of the photo's, their kind that of its kind; ``detail_from``, a colour or a
+        photo, goes before the words' colour. A hit's score is that of ``fusion``, in (0, 1]; its parts are cosines as
+        always. Where the encoder has a text tower, ``deep`` of a product is compared with the text's vector, or with
+        the mean of the text's and the photo's. Raises BadRequest, BadPhoto, BadFilter and NotFound.
         """
-        if not text.strip() or len(text) > LONGEST or k < 1:
-            raise BadRequest(f"a text of {len(text)} characters and k={k}", hint=f"write up to {LONGEST} characters")
-        words = read(text)
-        vector = self._vector(words, photo, box)
-        pool = max(POOL, 4 * k)
-        weight = detail if photo is not None else self._detail(words)
-        titles = self._titles().search(text, pool)
-        hits = self.searcher.nearest(vector, pool, where=where, detail=weight)
-        named = {hit.product_id for hit in hits}
+        color = detail_from if isinstance(detail_from, str) and is_color(detail_from) else None
+        words = understood(text, color=color)
+        base: Vector | None = None
+        if photo is not None:
+            base = self.searcher.vector_of(photo, box=box, kind=kind)
+        elif like is not None:
+            base = self.searcher.stored_vector(like)
+        wished = detail_from if detail_from is not None else words.color_of_query(alone=base is None)
+        second = None if wished is None else self.searcher.detail_vector(wished, detail_box)
+        hits = self.nearest(
+            words,
+            self.vector(words, base, second),
+            k,
+            offset=offset,
+            where=where,
+            detail=detail,
+            alone=base is None,
+            by_picture=detail_from is not None,
+            without=[] if like is None else [like],
+        )
+        return WordHits(hits, words)
+
+    def vector(self, words: Words, base: Vector | None, second: Vector | None) -> Vector:
+        """The query's vector: that of a photo or product, or without one that of a colour, with what the words say.
+
+        ``second`` is the vector of the colour or photo whose colour and pattern are wanted; it may be None beside a
+        photo alone.
+        """
+        encoder = self.searcher.encoder
+        if base is None:
+            assert second is not None
+            vector = second
+        else:
+            vector = base if second is None else encoder.with_detail(base, second)
+        if self.tower is not None:
+            vector = self._with_text(vector, words.text, alone=base is None)
+        return vector if words.kind is None else encoder.with_kind(vector, Clues(known={words.kind: 1.0}))
+
+    def nearest(  # noqa: PLR0913  as search
+        self,
+        words: Words,
+        vector: Vector,
+        k: int,
+        *,
+        offset: int = 0,
+        where: str | None = None,
+        detail: float | None = None,
+        alone: bool,
+        by_picture: bool = False,
+        without: Sequence[str] = (),
+    ) -> list[Hit]:
+        """The k best products after the first ``offset``, for words and a vector of ``vector``.
+
+        ``alone`` says that there is no photo or product beside the words, whose shape would count. ``by_picture`` says
+        that the vector has a colour and pattern that count even where the words name no colour. Raises BadRequest and
+        BadFilter.
+        """
+        if k < 1 or offset < 0:
+            raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
+        if alone and detail is not None:
+            raise BadRequest("detail weighs the colour and pattern of a photo; words alone have none", hint="omit it")
+        pool = max(POOL, k)
+        titles = self.titles().search(words.text, pool)
+        weight = self._detail(words) if alone else detail
+        hits = self.searcher.nearest(vector, pool, where=where, detail=weight, without=without)
+        named = {*without, *(hit.product_id for hit in hits)}
         more = self._entries([each for each in titles if each not in named], where, vector)
-        fused = self._fused([*hits, *more], words, titles, with_photo=photo is not None)
-        return WordHits([hit for hit in fused if hit.score > 0][:k], words)
+        fused = self._fused([*hits, *more], words, titles, alone=alone, by_picture=by_picture)
+        fused = self.searcher.with_other_kinds([hit for hit in fused if hit.score > 0], vector)
+        return fused[offset : offset + k]
 
     @cached_property
     def tower(self) -> TextTower | None:
         """The text tower of the encoder, if it has one."""
         return text_tower.of(self.searcher.encoder)
 
+    def titles(self) -> TitleIndex:
+        """The titles of the catalog: those of the last commit, or in a large catalog with many commits earlier ones."""
+        with self._reading:
+            seq, begin_s = self.searcher.catalog.seq, time.thread_time()
+            is_due = self._took_s < AT_ONCE_S or time.monotonic() - self._read_at_s > self._took_s / SHARE
+            if self._titles is None or (seq != self._seq and is_due):
+                self._titles = TitleIndex(self.searcher.catalog.products())
+                self._seq, self._read_at_s = seq, time.monotonic()
+                self._took_s = time.thread_time() - begin_s
+            return self._titles
+
     def _detail(self, words: Words) -> float:
-        """Where the candidates of words alone come from: the text tower compares with ``deep``, a colour with
-        ``detail``."""
+        """The weight by which candidates for words alone are found: the text tower compares with ``deep``, and a colour
+        with ``detail``."""
         if self.tower is None:
             return 1.0
         return 0.5 if words.colors else 0.0
 
-    def _vector(self, words: Words, photo: PhotoLike | None, box: BoxLike | None) -> Float32[np.ndarray, "1 d"]:
-        encoder = self.searcher.encoder
-        color = swatch(words.colors[0]) if words.colors else None
-        if photo is None:
-            plain = image.crop(swatch("grey") if color is None else color, None, encoder.preprocessing["shop"])
-            vector = encoder.encode([plain])
-        else:
-            query = encoder.input_of(photo, None if box is None else Box.of(box), "street")
-            vector = encoder.encode_inputs([query])
-            if color is not None:
-                second = encoder.encode([image.crop(color, None, encoder.preprocessing["shop"])])
-                vector = encoder.with_detail(vector, second)
-        if self.tower is not None:
-            vector = self._with_text(vector, words.text, alone=photo is None)
-        return vector if words.kind is None else encoder.with_kind(vector, Clues(known={words.kind: 1.0}))
-
-    def _with_text(self, vector: Float32[np.ndarray, "1 d"], text: str, *, alone: bool) -> Float32[np.ndarray, "1 d"]:
+    def _with_text(self, vector: Vector, text: str, *, alone: bool) -> Vector:
         """``deep`` of the text, or half of the text and half of the photo, as for two photos."""
         assert self.tower is not None
         columns = self.searcher.encoder.columns["deep"]
@@ -109,40 +191,41 @@ class WordSearch:
         mixed[0, columns] = deep
         return mixed
 
-    def _titles(self) -> TitleIndex:
-        seq = self.searcher.catalog.seq
-        if self._index is None or self._index[0] != seq:
-            self._index = (seq, TitleIndex(self.searcher.catalog.products()))
-        return self._index[1]
-
-    def _entries(self, product_ids: Sequence[str], where: str | None, vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
-        """Products of the titles' list as hits, by their first crop; those alone that the filter allows."""
+    def _entries(self, product_ids: Sequence[str], where: str | None, vector: Vector) -> list[Hit]:
+        """Products of the titles' list as hits, by their first crop; those alone that the filter allows, and that are
+        still there."""
         catalog = self.searcher.catalog
-        if where is not None and product_ids:
-            allowed = {product.product_id for product in catalog.products(where=where)}
-            product_ids = [each for each in product_ids if each in allowed]
-        if not product_ids:
+        stored = catalog.entries(product_ids) if product_ids else {}
+        found = [stored[each] for each in product_ids if each in stored]
+        if where:
+            kinds = {name.removeprefix(filters.PREFIX): kinds for name, kinds in catalog.columns().items()}
+            wanted = filters.checked(filters.parse(where), kinds, text=where)
+            found = [each for each in found if filters.matches(wanted, each.product)]
+        if not found:
             return []
-        crops = [catalog.crops(each)[0].crop_id for each in product_ids]
-        cosines = self.searcher.encoder.by_part(catalog.vectors(crops) * vector)
-        return [
-            Hit(product_id, 0.0, crop, catalog.get(product_id), {name: float(c[row]) for name, c in cosines.items()})
-            for row, (product_id, crop) in enumerate(zip(product_ids, crops, strict=True))
-        ]
+        cosines = self.searcher.encoder.by_part(np.stack([each.vectors[0] for each in found]) * vector)
+        return [_hit(each.product, each.crops[0].crop_id, cosines, row) for row, each in enumerate(found)]
 
-    def _fused(self, hits: Sequence[Hit], words: Words, titles: dict[str, float], *, with_photo: bool) -> list[Hit]:
+    def _fused(
+        self, hits: Sequence[Hit], words: Words, titles: dict[str, float], *, alone: bool, by_picture: bool
+    ) -> list[Hit]:
         """Hits by their score, ties by their id."""
         colors = _spread([hit.parts.get("detail", 0.0) for hit in hits])
         shapes = _spread([hit.parts.get("deep", 0.0) for hit in hits])
         scored = []
         for hit, color, shape in zip(hits, colors, shapes, strict=True):
             agrees = agreement(
-                hit.product, words, kind=hit.parts.get("kind"), color=color,
-                title=titles.get(hit.product_id, 0.0), photo=shape if with_photo else None,
-                tower=shape if self.tower is not None and not with_photo else None,
+                hit.product, words, kind=hit.parts.get("kind"), color=color if words.colors or by_picture else None,
+                title=titles.get(hit.product_id, 0.0), photo=None if alone else shape,
+                tower=shape if self.tower is not None and alone else None,
             )  # fmt: skip
-            scored.append((replace(hit, score=score(agrees), probability=None), color))
+            scored.append((replace(hit, score=score(agrees), probability=None, other_kind=False), color))
         return [hit for hit, _ in sorted(scored, key=lambda pair: (-pair[0].score, -pair[1], pair[0].product_id))]
+
+
+def _hit(product: Product, crop_id: str, cosines: dict[str, Float32[np.ndarray, "n"]], row: int) -> Hit:
+    parts = {name: float(values[row]) for name, values in cosines.items()}
+    return Hit(product.product_id, 0.0, crop_id, product, parts)
 
 
 def _spread(values: Sequence[float]) -> list[float]:

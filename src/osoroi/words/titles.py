@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from osoroi.records import Product
-from osoroi.words.reading import LATIN
+from osoroi.words.reading import LATIN, runs
 
 MOST: Final = 32
 """Words of one query that are searched."""
@@ -39,7 +39,7 @@ class TitleIndex:
         """
         plain = text.casefold()
         latin = list(dict.fromkeys(LATIN.findall(plain)))[:MOST]
-        other = [run for run in _runs(plain) if not run.isascii()][:MOST]
+        other = runs(plain)[:MOST]
         results: dict[str, float] = {}
         with self._lock:
             if latin:
@@ -63,9 +63,3 @@ class TitleIndex:
 
 def _quoted(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
-
-
-def _runs(text: str) -> list[str]:
-    """Runs of letters that are not Latin, cut at spaces and at the particle の."""
-    runs = "".join(each if each.isalnum() and not each.isascii() and each != "の" else " " for each in text)
-    return runs.split()

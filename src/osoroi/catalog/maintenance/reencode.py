@@ -45,7 +45,7 @@ class Moved:
     switched: bool
 
 
-def reencode(
+def reencode(  # noqa: PLR0913  two of them are only told of progress
     place: Place,
     encoder: Encoder,
     *,
@@ -55,8 +55,11 @@ def reencode(
     crops_per_commit: int = CROPS_PER_COMMIT,
     settings: Settings = DEFAULTS,
     on_progress: Callable[[int], None] = lambda done: None,
+    on_switch: Callable[[], None] = lambda: None,
 ) -> Moved:
     """Give every crop of a catalog a vector of this encoder, then switch. ``on_progress`` gets crops embedded so far.
+
+    ``on_switch`` is called once searches need the new encoder, before the index is written anew.
 
     A photo that cannot be read, or is no longer the one that was added, keeps the catalog with the old encoder: raises
     BadCatalog naming it. With ``drop`` its crops are removed instead, and products that have no other.
@@ -86,6 +89,7 @@ def reencode(
                 dropped += [_named(*unread[one.key]) for one in gone]
             if migration.switch():
                 break
+        on_switch()
     with open_catalog(place, settings=settings) as catalog:
         catalog.compact()
     return Moved(embedded, tuple(dropped), switched=True)

@@ -5,7 +5,7 @@ database.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from osoroi.catalog.filters import (
 )
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import attributes_of, facts
+from osoroi.catalog.store.settings import WHOLE, Shard
 from osoroi.records import Product, Value
 
 COLUMNAR = ("category", "brand", "price", "currency", "design_id")
@@ -138,14 +139,16 @@ class Columns:
         self.wide = wide
 
     @classmethod
-    def read(cls, transaction: ReadTransaction, *, words: int) -> "Columns":
+    def read(cls, transaction: ReadTransaction, *, words: int, shard: Shard = WHOLE) -> "Columns":
         """From the database: a second for a million products and column, so it is saved with the snapshot.
 
-        An attribute with more than ``words`` different texts has no array.
+        Only the products of ``shard`` have values. An attribute with more than ``words`` different texts has no array.
         """
         size = int(transaction.one("SELECT coalesce(max(product), 0) FROM products")[0]) + 1
         columns = cls(size, {name: Column.empty() for name in COLUMNAR}, set())
-        for rows in transaction.batches(f"SELECT product, {', '.join(COLUMNAR)} FROM products"):  # noqa: S608 (names of ours)
+        inside = shard.condition("product")
+        statement = f"SELECT product, {', '.join(COLUMNAR)} FROM products WHERE {inside}"  # noqa: S608 (names of ours)
+        for rows in transaction.batches(statement):
             keys, *by_column = zip(*rows, strict=True)
             for name, values in zip(COLUMNAR, by_column, strict=True):
                 columns.arrays[name].put(np.array(keys, np.int64), values, size)
@@ -153,8 +156,8 @@ class Columns:
         for at, (name_id, name, kinds) in enumerate(named):
             if at < ATTRIBUTES and len(transaction.fact_texts(name, words + 1)) <= words:
                 is_list = any(kind_.endswith("s") for kind_ in kinds.split())
-                read = _lists(transaction, name_id, name, size) if is_list else _attribute(transaction, name_id, size)
-                columns.arrays[PREFIX + name] = read
+                of = _lists(transaction, name_id, name, shard) if is_list else transaction.fact_values(name_id, shard)
+                columns.arrays[PREFIX + name] = _attribute(of, size)
             else:
                 columns.wide.add(PREFIX + name)
         return columns
@@ -227,24 +230,21 @@ def _word(word: Any) -> Any:
     return tuple(word) if isinstance(word, list) else word
 
 
-def _attribute(transaction: ReadTransaction, name_id: int, size: int) -> Column:
+def _attribute(batches: Iterable[Sequence[tuple[int, Value]]], size: int) -> Column:
     column = Column.empty()
-    for rows in transaction.fact_values(name_id):
+    for rows in batches:
         keys, values = zip(*rows, strict=True)
         column.put(np.array(keys, np.int64), values, size)
     return column
 
 
-def _lists(transaction: ReadTransaction, name_id: int, name: str, size: int) -> Column:
-    """A column in which some values are lists: in their order, which the facts do not have."""
-    column = Column.empty()
-    statement = (
-        "SELECT product, attributes FROM products WHERE product IN (SELECT product FROM facts WHERE name_id = ?)"
+def _lists(transaction: ReadTransaction, name_id: int, name: str, shard: Shard) -> Iterator[list[tuple[int, Value]]]:
+    """Products and their values of an attribute. Some are lists, in their order, which the facts do not have."""
+    having = (
+        "SELECT product, attributes FROM products WHERE product IN (SELECT product FROM facts WHERE name_id = ?) AND"
     )
-    for rows in transaction.batches(statement, name_id):
-        keys, attributes = zip(*rows, strict=True)
-        column.put(np.array(keys, np.int64), (attributes_of(text).get(name) for text in attributes), size)
-    return column
+    for rows in transaction.batches(" ".join([having, shard.condition("product")]), name_id):
+        yield [(key, attributes_of(text).get(name)) for key, text in rows]
 
 
 def grown(array: np.ndarray, size: int, fill: int | float) -> np.ndarray:

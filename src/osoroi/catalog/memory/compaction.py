@@ -85,23 +85,30 @@ class Compactor:
 
     def run(self) -> bool:
         """Compact now; False where another process is at it."""
-        with self._running, database.explained(self._pool.folder), snapshots.exclusive(self._pool.folder) as only:
-            if not only:
-                return False
-            with self._pool.view() as transaction:
-                transaction.demand_encoder(self._encoder)
-                memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(transaction)
-            _judge(memory, self._pool.folder)
-            self._swap(memory)
-            self._sweep(memory.seq)
-        return True
+        shard = self._settings.shard.folder
+        folder = self._pool.folder / shard
+        with self._running, database.explained(self._pool.folder):
+            if shard:
+                folder.mkdir(exist_ok=True)
+            with snapshots.exclusive(folder) as only:
+                if only:
+                    self._compact()
+                return only
+
+    def _compact(self) -> None:
+        with self._pool.view() as transaction:
+            transaction.demand_encoder(self._encoder)
+            memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(transaction)
+        _judge(memory, self._pool.folder)
+        self._swap(memory)
+        self._sweep(memory.seq)
 
     def is_due(self) -> bool:
         """Whether enough has changed since the last snapshot, and this handle writes any."""
         if not self._settings.compacts:
             return False
         with self._pool.view() as transaction:
-            return due(transaction, self._settings.snapshot_from)
+            return due(transaction, self._settings)
 
     def consider(self) -> None:
         """Start a compaction in the background where it is due."""
@@ -131,10 +138,10 @@ def _judge(memory: MemoryIndex, folder: Path) -> None:
         log.log(level, "%s: recall of the new index on a sample: %.4f, drift %.2f", folder, health.recall, health.drift)
 
 
-def due(transaction: ReadTransaction, snapshot_from: int) -> bool:
+def due(transaction: ReadTransaction, settings: Settings) -> bool:
     """Whether ``snapshot_from`` crops, and one in twenty of the snapshot, have changed since it was written."""
     seq, count = 0, 0
-    path = snapshots.current(transaction.folder)
+    path = snapshots.current(transaction.folder / settings.shard.folder)
     if path is not None:
         try:
             manifest = snapshots.manifest_of(path)
@@ -143,7 +150,7 @@ def due(transaction: ReadTransaction, snapshot_from: int) -> bool:
         if manifest.encoder == transaction.encoder().encoder:
             seq, count = manifest.seq, manifest.count
     (tail,) = transaction.one("SELECT coalesce(sum(length(detail)), 0) FROM changes WHERE seq > ?", seq)
-    return bool(tail > KEY_BYTES * max(snapshot_from, count // SHARE))
+    return bool(tail > KEY_BYTES * max(settings.snapshot_from, count // SHARE) * settings.shard.of)
 
 
 def sweep(pool: SweepablePool, seq: int) -> None:

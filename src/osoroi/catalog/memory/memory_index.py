@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -16,9 +17,12 @@ from osoroi.catalog.filters import Condition, Filter
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns, grown
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
-from osoroi.catalog.store.rows import ChangedKeys, CropRow, StoredEncoder
+from osoroi.catalog.store.rows import ChangedKeys, ChangeRow, CropRow, StoredEncoder
 from osoroi.catalog.store.settings import Settings
 from osoroi.index import Index
+
+if TYPE_CHECKING:
+    from osoroi.catalog.memory.history import History
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,10 @@ RUNG = 64
 
 RECENT = 8
 """Filters whose crops are remembered, at one byte a crop, until the next commit."""
+
+
+class NeedsDatabase(Exception):
+    """A condition of a filter that no column in memory answers."""
 
 
 class MemoryIndex:
@@ -51,13 +59,19 @@ class MemoryIndex:
         self.columns = columns
         self._allowed: OrderedDict[str, Bool[np.ndarray, "m"]] = OrderedDict()  # filter as text -> its crops, marked
         self._matching = threading.Lock()
+        self._history: "History | None" = None
+        if settings.history:
+            from osoroi.catalog.memory.history import History
+
+            self._history = History(seq, commit, settings.history)
 
     @classmethod
     def open(cls, transaction: ReadTransaction, encoder: StoredEncoder, settings: Settings) -> "MemoryIndex":
         """From the snapshot and what was committed since, or, without one that holds, from the database alone."""
-        _, count = transaction.count()
+        count = transaction.crop_count(settings.shard)
         has_snapshot = count >= settings.snapshot_from
-        snapshot = snapshots.read(transaction.folder, encoder.encoder, settings) if has_snapshot else None
+        folder = transaction.folder / settings.shard.folder
+        snapshot = snapshots.read(folder, encoder.encoder, settings) if has_snapshot else None
         if snapshot is None:
             return cls.build(transaction, encoder, settings)
         memory = cls.of_snapshot(encoder, snapshot, settings)
@@ -80,15 +94,17 @@ class MemoryIndex:
     @classmethod
     def build(cls, transaction: ReadTransaction, encoder: StoredEncoder, settings: Settings) -> "MemoryIndex":
         """From the database alone."""
-        _, count = transaction.count()
+        shard = settings.shard
+        count = transaction.crop_count(shard)
         owners = np.zeros(1024, np.int64)
-        for rows in transaction.batches_of(CropRow, "SELECT * FROM crops"):
+        for rows in transaction.every_crop(shard):
             owners = _with_crops(owners, transaction, rows)
-        index = snapshots.built(transaction.folder, count, encoder, transaction.every_vector(encoder), settings)
+        vectors = transaction.every_vector(encoder, shard)
+        index = snapshots.built(transaction.folder, count, encoder, vectors, settings)
         if len(index) != count or np.count_nonzero(owners) != count:
             raise transaction.damaged(f"{count} crops have {len(index)} vectors")
         seq = transaction.seq()
-        columns = Columns.read(transaction, words=settings.words)
+        columns = Columns.read(transaction, words=settings.words, shard=shard)
         return cls(encoder, seq, transaction.commit(seq), index, owners, columns, settings)
 
     def save(self, transaction: ReadTransaction) -> "MemoryIndex":
@@ -96,8 +112,9 @@ class MemoryIndex:
         commit = self.commit
         number = self._encoder.encoder
         parts = (self.index, self.owners, self.columns)
-        snapshots.write(transaction.folder, *parts, encoder=number, seq=self.seq, commit=commit)
-        again = snapshots.read(transaction.folder, number, self._settings)
+        folder = transaction.folder / self._settings.shard.folder
+        snapshots.write(folder, *parts, encoder=number, seq=self.seq, commit=commit)
+        again = snapshots.read(folder, number, self._settings)
         if again is None or again.manifest.seq != self.seq:
             return self
         return MemoryIndex.of_snapshot(self._encoder, again, self._settings)
@@ -117,6 +134,7 @@ class MemoryIndex:
         ):
             return False
         changed = [ChangedKeys(*json.loads(row.detail)) for row in rows]
+        before = self.owners if self._history is None else self.owners.copy()
         self._replay_crops(
             transaction,
             {key for keys in changed for key in keys.crops},
@@ -124,9 +142,11 @@ class MemoryIndex:
         )
         self._replay_products(
             transaction,
-            {key for keys in changed for key in keys.products},
+            set(self._of_shard([key for keys in changed for key in keys.products])),
             gone={key for keys in changed for key in keys.gone_products},
         )
+        if self._history is not None:
+            self._remember(self._history, rows, changed, before)
         self.seq, self.commit = last, transaction.commit(last)
         return True
 
@@ -134,16 +154,47 @@ class MemoryIndex:
         """Whether it shows just this state."""
         return transaction.head() == (self.seq, self.commit)
 
+    def changed_since(self, seq: int, commit: int) -> frozenset[int] | None:
+        """The products of the shard that changed since a commit; None where that commit is not remembered."""
+        return None if self._history is None else self._history.changed_since(seq, commit)
+
+    def _remember(
+        self,
+        history: "History",
+        rows: Sequence[ChangeRow],
+        changed: Sequence[ChangedKeys],
+        before: Int64[np.ndarray, "c"],
+    ) -> None:
+        """Which products each commit changed: those it names, and the owners of the crops that it names."""
+        products: list[set[int]] = []
+        for keys in changed:
+            owners = [*_owners_of(before, [*keys.crops, *keys.gone_crops]), *_owners_of(self.owners, keys.crops)]
+            products.append(set(self._of_shard([*keys.products, *keys.gone_products, *owners])) - {0})
+        put = {key for keys in changed for key in keys.crops}
+        passing = [key for keys in changed for key in keys.gone_crops if key in put]
+        if 0 in _owners_of(before, passing):  # put and removed since, nobody knows of what: nothing is known in between
+            rows, products = rows[-1:], [set().union(*products)]
+        for row, keys_ in zip(rows, products, strict=True):
+            history.add(row.seq, row.checksum, keys_)
+
+    def _of_shard(self, products: Sequence[int]) -> list[int]:
+        """Those of these products that the index holds."""
+        keys = np.array(products, np.int64)
+        return keys[self._settings.shard.holds(keys)].tolist()
+
     def _replay_crops(self, transaction: ReadTransaction, changed: set[int], *, gone: set[int]) -> None:
         """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
         if gone:
             removed = np.array(sorted(gone), np.int64)
             self.index.remove(removed)
             self.owners = _owned(self.owners, removed, np.zeros_like(removed))
-        crops = sorted(changed - gone)
-        if not crops:
+        rows = transaction.crop_rows(sorted(changed - gone))
+        own = set(self._of_shard([row.product for row in rows]))
+        rows = [row for row in rows if row.product in own]
+        if not rows:
             return
-        self.owners = _with_crops(self.owners, transaction, transaction.crop_rows(crops))
+        self.owners = _with_crops(self.owners, transaction, rows)
+        crops = [row.crop for row in rows]
         self.index.add(np.array(crops, np.int64), transaction.vectors_at(self._encoder, crops))
 
     def nearest(
@@ -175,12 +226,16 @@ class MemoryIndex:
             width *= 4
         return []
 
-    def allowed(self, transaction: ReadTransaction, filter_: Filter) -> Bool[np.ndarray, "m"]:
-        """Marks of the crops whose products match."""
+    def allowed(self, transaction: ReadTransaction | None, filter_: Filter) -> Bool[np.ndarray, "m"]:
+        """Marks of the crops whose products match; raises NeedsDatabase where that takes a transaction."""
 
         def by_database(condition: Condition) -> Int64[np.ndarray, "m"]:
+            if transaction is None:
+                raise NeedsDatabase
             sql, values = transaction.sql(condition)
-            rows = transaction.all(" ".join(["SELECT product FROM products WHERE", sql]), *values)
+            inside = self._settings.shard.condition("product")
+            statement = " ".join(["SELECT product FROM products WHERE", inside, "AND (", sql, ")"])
+            rows = transaction.all(statement, *values)
             return np.fromiter((key for (key,) in rows), np.int64, len(rows))
 
         text = repr(filter_)  # as values, true and 1 are the same
@@ -199,6 +254,12 @@ class MemoryIndex:
         rows = transaction.product_rows(sorted(changed - gone))
         self.columns.follow({row.product: transaction.product_of(row) for row in rows})
         self._allowed.clear()
+
+
+def _owners_of(owners: Int64[np.ndarray, "c"], crops: Sequence[int]) -> list[int]:
+    """The products of these crops, 0 where there is none."""
+    keys = np.array(crops, np.int64)
+    return np.where(keys < len(owners), owners[np.minimum(keys, len(owners) - 1)], 0).tolist()
 
 
 def _with_crops(

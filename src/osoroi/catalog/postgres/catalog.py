@@ -127,7 +127,7 @@ class PostgresCatalog(StoredCatalog):
             )
 
     @contextlib.contextmanager
-    def _current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:
+    def current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:
         """See ``StoredCatalog``. From the second search on, a thread brings the index up to date before searches come.
 
         The snapshot in the cache is this machine's own, so readers, too, write a new one where that is due.
@@ -136,7 +136,7 @@ class PostgresCatalog(StoredCatalog):
         if is_first and self._lacks_snapshot():  # built once, and saved, rather than built for this search alone
             self.compactor.run()
         before = self._memory and self._memory.seq
-        with super()._current() as both:
+        with super().current() as both:
             yield both
         if not is_first and self._follower is None:
             with self._starting:
@@ -149,14 +149,15 @@ class PostgresCatalog(StoredCatalog):
         """Whether this machine should have a snapshot and has none, or one that is old."""
         if not self._settings.compacts:
             return False
-        if snapshots.current(self.folder) is not None:
+        shard = self._settings.shard
+        if snapshots.current(self.folder / shard.folder) is not None:
             return self.compactor.is_due()
         with self.view() as transaction:
-            return transaction.count()[1] >= self._settings.snapshot_from
+            return transaction.crop_count(shard) >= self._settings.snapshot_from
 
     def _catch_up(self) -> None:
         """Bring the index up to what is committed."""
-        with super()._current():
+        with super().current():
             pass
 
     def settle(self) -> None:
@@ -210,7 +211,8 @@ def _claim(cache: Path, identity_: str) -> None:
     """Make a cache this catalog's; what another one at the same address left of its index goes."""
     owner = cache / "identity"
     if not owner.is_file() or files.content(owner).decode() != identity_:
-        shutil.rmtree(cache / snapshots.FOLDER, ignore_errors=True)
+        for index in [cache / snapshots.FOLDER, *cache.glob(f"shard-*/{snapshots.FOLDER}")]:
+            shutil.rmtree(index, ignore_errors=True)
         files.write_atomically(owner, identity_.encode(), durable=False)
 
 

@@ -19,6 +19,7 @@ from osoroi.catalog.store import interruption
 from osoroi.catalog.store.photos import hash_of, place
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
 from osoroi.catalog.store.rows import CropRow, ProductRow, StoredEncoder, VectorRow, slot
+from osoroi.catalog.store.settings import Shard
 from osoroi.catalog.store.sql import BATCH, R
 from osoroi.catalog.store.where import Dialect
 from osoroi.errors import BadFilter, NotFound, TooMuch
@@ -114,9 +115,10 @@ class PostgresTransaction(ReadTransaction):
         )
         return [value for (value,) in self.all(statement, name, limit)]
 
-    def fact_values(self, name_id: int) -> Iterator[list[tuple[int, Any]]]:
-        """Products and their values of an attribute, some thousand at a time."""
-        for rows in self.batches("SELECT product, text, number, flag FROM facts WHERE name_id = ?", name_id):
+    def fact_values(self, name_id: int, shard: Shard) -> Iterator[list[tuple[int, Any]]]:
+        """Products of a shard and their values of an attribute, some thousand at a time."""
+        having = "SELECT product, text, number, flag FROM facts WHERE name_id = ? AND"
+        for rows in self.batches(" ".join([having, shard.condition("product")]), name_id):
             yield [(row[0], _kind_and_value(*row[1:])[1]) for row in rows]
 
     def every_fact(self) -> Iterator[list[tuple[int, str | None, str | None, Any]]]:

@@ -24,6 +24,7 @@ from osoroi.catalog.store.rows import (
     slot,
     vector_is_whole,
 )
+from osoroi.catalog.store.settings import WHOLE, Shard
 from osoroi.catalog.store.sql import R, SqlTransaction
 from osoroi.errors import NotFound, OtherEncoder
 from osoroi.records import Crop, Part, Product
@@ -47,6 +48,10 @@ class ReadTransaction(SqlTransaction):
     def count(self) -> tuple[int, int]:
         """Products and crops held."""
         return self.one("SELECT count(*) FROM products")[0], self.one("SELECT count(*) FROM crops")[0]
+
+    def crop_count(self, shard: Shard) -> int:
+        """Crops held of the products of a shard."""
+        return int(self.one(" ".join(["SELECT count(*) FROM crops WHERE", shard.condition("product")]))[0])
 
     def encoder(self) -> StoredEncoder:
         """The encoder whose vectors are searched."""
@@ -255,9 +260,18 @@ class ReadTransaction(SqlTransaction):
         data = b"".join(row.vector for row in rows)
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(rows), encoder.dim)
 
-    def every_vector(self, encoder: StoredEncoder) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
-        """Keys of crops and their vectors, by rising key, some thousand at a time."""
+    def every_crop(self, shard: Shard = WHOLE) -> Iterator[list[CropRow]]:
+        """The crops of a shard, some thousand at a time."""
+        return self.batches_of(CropRow, " ".join(["SELECT * FROM crops WHERE", shard.condition("product")]))
+
+    def every_vector(
+        self, encoder: StoredEncoder, shard: Shard = WHOLE
+    ) -> Iterator[tuple[list[int], Float32[np.ndarray, "n d"]]]:
+        """Keys of the crops of a shard and their vectors, by rising key, some thousand at a time."""
         first = slot(encoder.encoder, 0)
-        statement = "SELECT * FROM vectors WHERE slot >= ? AND slot < ?"
-        for rows in self.batches_of(VectorRow, statement, first, first + SLOTS):
+        statement, values = "SELECT * FROM vectors WHERE slot >= ? AND slot < ?", [first, first + SLOTS]
+        if shard.of > 1:
+            inside = f"SELECT crop + ? FROM crops WHERE {shard.condition('product')}"  # noqa: S608 (numbers)
+            statement, values = f"{statement} AND slot IN ({inside})", [*values, first]
+        for rows in self.batches_of(VectorRow, statement, *values):
             yield [row.slot - first for row in rows], self.vectors_of(encoder, rows)

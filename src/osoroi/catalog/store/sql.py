@@ -13,6 +13,7 @@ from osoroi.catalog.store import interruption
 from osoroi.catalog.store.database import damaged, tables
 from osoroi.catalog.store.photos import place
 from osoroi.catalog.store.rows import ChangeRow, CropRow, EncoderRow, MetaRow, ProductRow, VectorRow
+from osoroi.catalog.store.settings import Shard
 from osoroi.errors import BadFilter, CatalogDamaged, TooMuch
 
 BATCH = 4096
@@ -116,9 +117,10 @@ class SqlTransaction:
         )
         return [value for (value,) in self.all(statement, name, limit)]
 
-    def fact_values(self, name_id: int) -> Iterator[list[tuple[int, Any]]]:
-        """Products and their values of an attribute, some thousand at a time."""
-        for rows in self.batches("SELECT product, value FROM facts WHERE name_id = ?", name_id):
+    def fact_values(self, name_id: int, shard: Shard) -> Iterator[list[tuple[int, Any]]]:
+        """Products of a shard and their values of an attribute, some thousand at a time."""
+        statement = " ".join(["SELECT product, value FROM facts WHERE name_id = ? AND", shard.condition("product")])
+        for rows in self.batches(statement, name_id):
             yield [(key, bool(one) if isinstance(one, int) else one) for key, one in rows]  # whole numbers are flags
 
     def every_fact(self) -> Iterator[list[tuple[int, str | None, str | None, Any]]]:

@@ -111,6 +111,11 @@ def _encoding(path: Path, named: str) -> Encoding:
         raise BadDataset(f"{path} cannot be read: {error}", hint="check the file") from error
 
 
+def tables_in(folder: Path) -> list[str]:
+    """The names of the files of a folder that may be tables."""
+    return sorted(file.name for file in folder.iterdir() if {suffix.lower() for suffix in file.suffixes} & {*FORMATS})
+
+
 def _sheet_notes(path: Path, sheet: str) -> tuple[str, ...]:
     from osoroi.data.tabular.workbook import sheet_names
 

@@ -5,10 +5,12 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest, NotFound
-from osoroi.records import Crop
+from osoroi.records import Box, Crop, Domain
 from osoroi.server.admitted import ReadRoute, SearchRoute, form_of, service_of
 from osoroi.server.api.routes import REFUSALS
 from osoroi.server.search_request import box_of
@@ -114,7 +116,7 @@ async def saliency(request: Request) -> Response:
     photos = form.photos(most=1)
     if not photos:
         raise BadRequest("send one photo as a file", hint="as in: curl -F photo=@snap.jpg")
-    data = await service.saliency(photos[0], box_of(form.one("box")), "street", 960)
+    data = await saliency_of(service, photos[0], box_of(form.one("box")), "street", 960)
     return Response(data, headers={"Cache-Control": "no-store"}, media_type="image/jpeg")
 
 
@@ -139,7 +141,24 @@ async def _make(service: Service, crop: Crop, width: int, saliency: bool) -> byt
     data = await service.read(service.load, crop)
     try:
         if saliency:
-            return await service.saliency(data, crop.box, "shop", width)
+            return await saliency_of(service, data, crop.box, "shop", width)
         return (await service.decoder.thumbnail(data, width)).jpeg
     except BadPhoto:
         raise NotFound(f"the photo of crop {crop.crop_id[:200]!r} is broken", hint="add the product again") from None
+
+
+def has_saliency(encoder: Encoder) -> bool:
+    """Whether the encoder has a foreground head."""
+    try:
+        encoder.foreground(np.full(encoder.preprocessing["street"].shape, 128, np.uint8))
+    except BadRequest:
+        return False
+    return True
+
+
+async def saliency_of(service: Service, photo: bytes, box: Box | None, domain: Domain, width: int) -> bytes:
+    """A JPEG of the photo with what the foreground head passes over faded; BadRequest where there is no head."""
+    preprocessing = service.encoder.preprocessing[domain]
+    crop = await service.decoder.crop(photo, box, preprocessing)
+    attention = await service.read(service.encoder.foreground, crop)
+    return await service.decoder.saliency(photo, box, preprocessing, attention, width)

@@ -22,7 +22,7 @@ from osoroi.errors import BadRequest, NotFound, OsoroiError, TooMuch, outcome
 from osoroi.records import Box, Product, Value
 from osoroi.server import forms
 from osoroi.server.admitted import ReadRoute, WriteRoute, service_of
-from osoroi.server.api import photos, routes, schemas
+from osoroi.server.api import form_schemas, photos, routes, schemas
 from osoroi.server.api.routes import REFUSALS, body_schema, check_id, parsed, product_of, shortened
 from osoroi.server.body import STEP_BYTES, Line, Lines
 from osoroi.server.service import Service
@@ -60,7 +60,7 @@ async def product(request: Request, id: Id) -> Response:
 @writes.put(
     "/product",
     response_model=schemas.PutResponse,
-    openapi_extra=body_schema(schemas.PutForm, "multipart/form-data"),
+    openapi_extra=body_schema(form_schemas.PutForm, "multipart/form-data"),
     tags=["products"],
 )
 async def put_one(request: Request, id: Id) -> Response:

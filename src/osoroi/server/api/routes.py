@@ -17,7 +17,7 @@ from osoroi.records import Box, Crop, Hit, Product
 from osoroi.search import outfit_response, response
 from osoroi.server import search_request
 from osoroi.server.admitted import ReadRoute, SearchRoute, WriteRoute, content_of, form_of, service_of
-from osoroi.server.api import schemas
+from osoroi.server.api import form_schemas, schemas
 from osoroi.server.body import STEP_BYTES
 from osoroi.server.counting import Counting
 from osoroi.server.limits import RETRY_S
@@ -94,7 +94,7 @@ def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
 @searches.post(
     "/find",
     response_model=schemas.FindResponse,
-    openapi_extra=body_schema(schemas.FindForm, "multipart/form-data"),
+    openapi_extra=body_schema(form_schemas.FindForm, "multipart/form-data"),
     tags=["search"],
 )
 async def find(request: Request) -> Response:
@@ -108,11 +108,11 @@ async def find(request: Request) -> Response:
 @searches.post(
     "/search",
     response_model=schemas.SearchResponse | schemas.OutfitResponse,
-    openapi_extra=body_schema(schemas.SearchForm, "multipart/form-data"),
+    openapi_extra=body_schema(form_schemas.SearchForm, "multipart/form-data"),
     tags=["search"],
 )
 async def search(request: Request) -> Response:
-    """Find the products that look like a garment in a photo, or like a product of the catalog.
+    """Find the products that look like a garment in a photo, or like a product of the catalog, or that words describe.
 
     With `look`, or `garment=all`, there is one list for each garment of the photo.
     """
@@ -133,6 +133,8 @@ async def search(request: Request) -> Response:
         "took_s": took_s,
         "offset": parameters.offset,
     }
+    if parameters.text is not None:
+        said["understood"] = vars(parameters.words)
     if parameters.garment == ALL:
         content = outfit_response(lists, **said)
     else:
@@ -151,6 +153,7 @@ async def products(
     limit: Annotated[int, Query(ge=1, le=200, description="Products on a page.")] = 50,
     where: Annotated[str | None, Query(description="Only those that match this filter.")] = None,
     total: Annotated[bool, Query(description="Count those that match, on all pages together.")] = False,
+    crops: Annotated[bool, Query(description="Name the photos of each.")] = False,
 ) -> Response:
     """The products of the catalog, page by page, in the order of their ids."""
     service = service_of(request)
@@ -160,7 +163,13 @@ async def products(
     )
     more = len(page) > limit
     shown = [vars(product) for product in page[:limit]]
-    content = {"products": shown, "next": page[limit - 1].product_id if more else None}
+    content: dict[str, Any] = {"products": shown, "next": page[limit - 1].product_id if more else None}
+    if crops:
+        ids = [product.product_id for product in page[:limit]]
+        stored = await service.read_catalog(lambda catalog: catalog.get_many(ids))
+        known = [stored[product_id] for product_id in ids if product_id in stored]  # with their photos as of one moment
+        content["products"] = [vars(one.product) for one in known]
+        content["crops"] = {one.product.product_id: [crop.crop_id for crop in one.crops] for one in known}
     return to_json(content | ({"total": await _count(service, where)} if total else {}))
 
 
@@ -195,7 +204,7 @@ async def product(request: Request, product_id: str) -> Response:
 @writes.put(
     "/products/{product_id:path}",
     response_model=schemas.PutResponse,
-    openapi_extra=body_schema(schemas.PutForm, "multipart/form-data"),
+    openapi_extra=body_schema(form_schemas.PutForm, "multipart/form-data"),
     tags=["products"],
 )
 async def put(request: Request, product_id: str) -> Response:
@@ -268,6 +277,7 @@ async def metrics(request: Request) -> Response:
         "connections": len(request.app.state.connections),
         "settings_rejected": int(service.settings_rejected),
         "products": health.products,
+        "searchers_missing": len(health.missing),
     }
     return Response(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
 

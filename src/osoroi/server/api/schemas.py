@@ -168,6 +168,10 @@ class ListResponse(BaseModel):
 
     products: list[ProductResponse]
     next: str | None
+    crops: Annotated[
+        dict[str, list[str]] | None,
+        Field(description="Product id to the ids of its photos; left out unless asked for."),
+    ] = None
     total: Annotated[int | None, Field(description="Products on all pages; left out unless it was asked for.")] = None
 
 
@@ -183,6 +187,9 @@ class HitResponse(BaseModel):
     parts: dict[str, float]
     probability: Annotated[
         float | None, Field(description="Chance that it is the very product; null where the query does not allow one.")
+    ]
+    other_kind: Annotated[
+        bool, Field(description="Whether it is of another kind than the query, and so is all that follows it.")
     ]
 
 
@@ -215,45 +222,57 @@ class FindResponse(BaseModel):
 TOTAL = "Products that match `where`, that of the query too; left out unless it was asked for."
 
 
-class SearchResponse(BaseModel):
+class Understood(BaseModel):
+    """What was understood of words."""
+
+    text: str
+    kind: Annotated[str | None, Field(json_schema_extra={"enum": [*(kind.name for kind in KINDS), None]})]
+    colors: Annotated[list[str], Field(description="Names of colours, or the colour of `detail_from` in their place.")]
+    pattern: str | None
+    rest: Annotated[list[str], Field(description="All other words, which only titles are searched for.")]
+
+
+UNDERSTOOD = "What was understood of `text`; left out without it."
+
+
+class Listed(BaseModel):
+    """A list of products, best first."""
+
+    hits: list[HitResponse]
+    probability: Annotated[
+        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
+    ]
+    nothing_like_it: Annotated[
+        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
+    ]
+
+
+class Searched(BaseModel):
+    """How a search was done; ``detail`` is null where the encoder's own weight was used."""
+
+    understood: Annotated[Understood | None, Field(description=UNDERSTOOD)] = None
+    encoder: str
+    detail: float | None
+    took_s: float
+    total: Annotated[int | None, Field(description=TOTAL)] = None
+
+
+class SearchResponse(Searched, Listed):
     """As ``osoroi search --json`` prints it; ``detail`` is null where the encoder's own weight was used."""
 
     garment: Annotated[
         GarmentResponse | None, Field(description="The one of the field `garment`; left out without that field.")
     ] = None
-    hits: list[HitResponse]
-    probability: Annotated[
-        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
-    ]
-    nothing_like_it: Annotated[
-        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
-    ]
-    encoder: str
-    detail: float | None
-    took_s: float
-    total: Annotated[int | None, Field(description=TOTAL)] = None
 
 
-class GarmentHits(GarmentResponse):
+class GarmentHits(Listed, GarmentResponse):
     """A garment in a photo, and the products that look like it."""
 
-    hits: list[HitResponse]
-    probability: Annotated[
-        float | None, Field(description="Chance that the very product is among the hits; null as for a hit.")
-    ]
-    nothing_like_it: Annotated[
-        bool, Field(description="Whether that chance is below .2: the nearest are shown all the same.")
-    ]
 
-
-class OutfitResponse(BaseModel):
+class OutfitResponse(Searched):
     """One list of products for each garment of a photo, as ``osoroi search --garment all --json`` prints it."""
 
     garments: list[GarmentHits]
-    encoder: str
-    detail: float | None
-    took_s: float
-    total: Annotated[int | None, Field(description=TOTAL)] = None
 
 
 class ChoiceResponse(BaseModel):
@@ -301,6 +320,9 @@ class HealthResponse(BaseModel):
         Literal["ok", "rejected"],
         Field(description="`rejected`: the files hold something wrong now, and what they said before is in force."),
     ]
+    missing: Annotated[
+        list[str], Field(description="Searchers of a cluster that are away just now; searches do without them.")
+    ]
 
 
 class ErrorResponse(BaseModel):
@@ -312,68 +334,3 @@ class ErrorResponse(BaseModel):
 
 NAMED_ONLY: tuple[type[BaseModel], ...] = (Metadata, LinePhoto, ProductLine, ChangeLine, LineResponse)
 """Models that bodies name and no route returns as JSON: the framework does not put them into the document."""
-
-
-class SearchForm(BaseModel):
-    """One of ``photo``, ``crop_id`` and ``product_id``, and how to search."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    photo: Annotated[bytes, Field(description="The photo, as a file: JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP, TIFF.")] = (
-        b""
-    )
-    crop_id: Annotated[str, Field(description="A photo in the catalog, instead.")] = ""
-    product_id: Annotated[str, Field(description="A product in the catalog, instead: more like this.")] = ""
-    box: Annotated[str, Field(description="The garment: left,top,right,bottom in pixels of the upright photo.")] = ""
-    garment: Annotated[
-        str,
-        Field(
-            description="A garment that is found in the photo, instead of a box: its number in the list of `/v1/find`, "
-            "its kind, or its place (upper, lower, whole, feet, carried, head); `all` is `look`."
-        ),
-    ] = ""
-    kind: Annotated[
-        str, Field(description="What the garment is: a kind as `/v1/find` names it, or `kinds` of it as JSON.")
-    ] = ""
-    every: Annotated[
-        bool, Field(alias="look", description="One list for each garment of the photo; the answer is OutfitResponse.")
-    ] = False
-    k: Annotated[int, Field(ge=1, description="Products to find.")] = 10
-    offset: Annotated[int, Field(ge=0, description="Products to leave out before them: the next page.")] = 0
-    where: Annotated[str, Field(description="A filter, as text or JSON: category = skirts and price <= 5000.")] = ""
-    detail: Annotated[
-        float | None, Field(ge=0, le=1, description="Weight of colour and pattern; without it the encoder's own.")
-    ] = None
-    detail_from: Annotated[
-        str,
-        Field(
-            description="Whose colour and pattern: a colour (#b03a2e, navy, 紺), or a second photo as a file; the "
-            "shape is then that of the first."
-        ),
-    ] = ""
-    detail_box: Annotated[str, Field(description="The garment in the photo of `detail_from`, as in `box`.")] = ""
-    total: Annotated[bool, Field(description="Count the products that match `where`.")] = False
-
-
-class FindForm(BaseModel):
-    """One of ``photo`` and ``crop_id``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    photo: Annotated[bytes, Field(description="The photo, as a file: JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP, TIFF.")] = (
-        b""
-    )
-    crop_id: Annotated[str, Field(description="A photo in the catalog, instead.")] = ""
-    box: Annotated[str, Field(description="This box alone, whose kind is judged: left,top,right,bottom.")] = ""
-
-
-class PutForm(BaseModel):
-    """A product with its photos, which replace those it had."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    photo: Annotated[list[bytes], Field(min_length=1, description="One file for each photo.")]
-    product: Annotated[Metadata | None, Field(description="Its metadata as JSON, as a field or as a file.")] = None
-    box: Annotated[
-        list[str], Field(description="For each photo the garment's left,top,right,bottom, or empty for all of it.")
-    ] = Field(default_factory=list)

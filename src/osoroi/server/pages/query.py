@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from osoroi.errors import BadPhoto
 from osoroi.garments import Garment
 from osoroi.records import Box
+from osoroi.server.api.photos import has_saliency, saliency_of
 from osoroi.server.decoding import Thumbnail
 from osoroi.server.forms import Form
 from osoroi.server.pages import outfit
@@ -49,7 +50,7 @@ class Query:
     @property
     def searches(self) -> bool:
         """Whether there is anything to search with."""
-        return self.photo is not None or self.state.has_query
+        return self.photo is not None or self.state.has_query or self.state.text is not None
 
     @property
     def garments(self) -> list[Garment]:
@@ -108,8 +109,8 @@ async def carried(service: Service, photo: bytes, state: UrlState) -> Query:
     scale = width / small.width
     box = state.box and Box(*(round(side * scale) for side in state.box))
     saliency = ""
-    if state.saliency and service.has_saliency:
-        saliency = _data(await service.saliency(small.jpeg, box, "street", SHOWN_WIDTH))
+    if state.saliency and has_saliency(service.encoder):
+        saliency = _data(await saliency_of(service, small.jpeg, box, "street", SHOWN_WIDTH))
     shown = QueryPhoto(_data(small.jpeg), width, height, saliency, base64.b64encode(small.jpeg).decode())
     return Query(replace(state, box=box), small.jpeg, shown)
 

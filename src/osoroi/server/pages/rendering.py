@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from osoroi.errors import BadPhoto, Busy, NoKey, NotFound, OsoroiError, TooLarge, TooMuch
 from osoroi.records import Hit, Product
 from osoroi.search import is_unlikely
+from osoroi.server.api.photos import has_saliency
 from osoroi.server.api.routes import shortened
 from osoroi.server.limits import RETRY_S
 from osoroi.server.pages import view_model
@@ -23,6 +24,7 @@ from osoroi.server.pages.i18n import words as words_of
 from osoroi.server.pages.outfit import Mark
 from osoroi.server.pages.url_state import MORE, UrlState, from_pairs, number
 from osoroi.server.service import Service, Strips
+from osoroi.wishes import TEXT_LENGTH
 
 EXAMPLES = 12
 """Products to begin with on the first page."""
@@ -97,7 +99,7 @@ class Pages:
         """Whether the encoder has a foreground head."""
         fingerprint = self.service.encoder.fingerprint
         if self._saliency[0] != fingerprint:
-            self._saliency = (fingerprint, self.service.has_saliency)
+            self._saliency = (fingerprint, has_saliency(self.service.encoder))
         return self._saliency[1]
 
     async def state(self, pairs: Iterable[tuple[str, str]]) -> UrlState:
@@ -115,6 +117,7 @@ class Pages:
             "root": self.service.settings.root_path,
             "pages": self,
             "default_k": UrlState.k,
+            "text_length": TEXT_LENGTH,
             "number": number,
             "query": None,
             "problem": None,
@@ -123,6 +126,7 @@ class Pages:
             "palette": [],
             "sections": [],
             "new": False,
+            "understood": [],
             "detail_photo": None,
             "known": "",
         }

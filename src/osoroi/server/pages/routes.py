@@ -6,6 +6,7 @@ page carries the photo, made small, in a hidden field.
 
 import hashlib
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -18,7 +19,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from osoroi.errors import BadPhoto, OsoroiError, outcome
 from osoroi.server.admitted import SearchRoute, form_of, service_of
 from osoroi.server.forms import Form
-from osoroi.server.pages import colors, outfit
+from osoroi.server.pages import colors, outfit, view_model
 from osoroi.server.pages import query as queries
 from osoroi.server.pages.i18n import language
 from osoroi.server.pages.i18n import words as words_of
@@ -157,6 +158,7 @@ def _of_query(query: Query, lang: str) -> dict[str, Any]:
         "palette": colors.palette(query.state, lang),
         "known": outfit.written(known),
         "new": query.new,
+        "understood": view_model.understood(query.state, words, lang),
         "detail_photo": query.detail_shown,
     }
 
@@ -207,8 +209,8 @@ async def widget(request: Request) -> Response:
 
 @cache
 def _widget() -> tuple[bytes, str]:
-    """The script and its ETag."""
-    script = (STATIC / "widget.js").read_bytes()
+    """The script, without its indentation and comments, and its ETag."""
+    script = re.sub(rb"^(?: +|//.*\n)+", b"", (STATIC / "widget.js").read_bytes(), flags=re.MULTILINE)
     return script, f'"{hashlib.sha256(script).hexdigest()[:32]}"'
 
 

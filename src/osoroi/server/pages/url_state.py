@@ -16,6 +16,7 @@ from osoroi.records import Box, Kinds
 from osoroi.server import search_request as parameters
 from osoroi.server.search_request import SearchRequest
 from osoroi.server.settings import Settings
+from osoroi.wishes import TEXT_LENGTH
 
 K = 24
 """Products on a page."""
@@ -36,12 +37,14 @@ Columns = Mapping[str, frozenset[Kind]]
 class UrlState:
     """The state of one page. ``choices`` are the values chosen in each column, of which a product must have one.
 
-    ``garment`` is the number of the garment that is searched with, or ``WHOLE``; with ``box`` too, that garment was
-    moved. ``every_garment`` (``look=1``) shows a row for each. ``detail_from`` is a colour that is wished for.
+    ``text`` has words, alone or beside a photo. ``garment`` is the number of the garment that is searched with, or
+    ``WHOLE``; with ``box`` too, that garment was moved. ``every_garment`` (``look=1``) shows a row for each.
+    ``detail_from`` is a colour that is wished for.
     """
 
     product_id: str | None = None
     crop_id: str | None = None
+    text: str | None = None
     garment: str | None = None
     every_garment: bool = False
     box: Box | None = None
@@ -83,6 +86,7 @@ class UrlState:
         one = {
             "product": self.product_id,
             "crop": self.crop_id,
+            "text": self.text,
             "garment": self.garment,
             "look": "1" if self.every_garment else None,
             "box": ",".join(map(str, self.box)) if self.box else None,
@@ -133,17 +137,19 @@ class UrlState:
         second photo.
         """
         inside = self.box or box
+        has_photo = photo is not None or self.has_query
         return SearchRequest(
             photo=photo,
             crop_id=self.crop_id if photo is None else None,
             product_id=self.product_id if photo is None and self.crop_id is None else None,
+            text=self.text,
             box=inside if photo is not None or self.crop_id is not None else None,
             kind=kind,
             detail_from=detail_photo or self.detail_from,
             detail_box=self.detail_box if detail_photo is not None else None,
             k=self.k,
             where=self.where(),
-            detail=self.detail,
+            detail=self.detail if has_photo else None,
         )
 
 
@@ -189,6 +195,7 @@ def from_pairs(
     return UrlState(
         product_id=last.get("product") or None,
         crop_id=last.get("crop") or None,
+        text=last.get("text", "")[:TEXT_LENGTH] or None,
         garment=_garment(last),
         every_garment=_every_garment(last),
         box=None if "to_garment" in last else _box(last),

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from osoroi.catalog import Facet, StoredProduct
 from osoroi.catalog.filters import PREFIX
 from osoroi.records import Hit, Product
+from osoroi.server.pages.colors import name_of
 from osoroi.server.pages.i18n import Words, money, named
+from osoroi.server.pages.outfit import kind_name
 from osoroi.server.pages.url_state import OWN, UrlState
 from osoroi.server.prefix import photo_url
 
@@ -42,6 +44,7 @@ class Card:
     like: str
     shots: tuple[str, ...]
     bars: tuple[Bar, ...]
+    other_kind: bool
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def safe_url(url: str | None) -> str | None:
 
 def like_address(product_id: str, state: UrlState) -> str:
     """The page that searches with a product: filters and language stay, what belongs to the query before it goes."""
-    nothing: dict[str, None] = dict.fromkeys(("crop_id", "box", "garment", "detail_from", "detail_box"))
+    nothing: dict[str, None] = dict.fromkeys(("crop_id", "text", "box", "garment", "detail_from", "detail_box"))
     return state.address(product_id=product_id, every_garment=False, k=UrlState.k, **nothing)
 
 
@@ -118,7 +121,26 @@ def _card(
         bars=tuple(_bar(name, cosine, words) for name, cosine in result.parts.items())
         if isinstance(result, Hit)
         else (),
+        other_kind=isinstance(result, Hit) and result.other_kind,
     )
+
+
+def understood(state: UrlState, words: Words, lang: str) -> list[tuple[str, str]]:
+    """What was understood of the words of a search, each with its label; nothing where there are none."""
+    if state.text is None:
+        return []
+    from osoroi.words.reading import pattern_name
+    from osoroi.words.search import understood as understood_words
+
+    read = understood_words(state.text, color=state.detail_from)
+    names = [name_of(color, lang) if color.startswith("#") else color for color in read.colors]
+    facts = (
+        ("kind_short", kind_name(read.kind, lang) if read.kind else ""),
+        ("color", ", ".join(names)),
+        ("pattern", pattern_name(read.pattern, lang) if read.pattern else ""),
+        ("in_titles", " ".join(read.rest)),
+    )
+    return [(words[label], text) for label, text in facts if text]
 
 
 def _bar(name: str, cosine: float, words: Words) -> Bar:

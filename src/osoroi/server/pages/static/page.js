@@ -59,6 +59,7 @@ function remember(push) {
   if (push && to + step.key + step.second !== before) history.pushState(step, "", to);
   else history.replaceState(step, "", to);
   document.body.dataset.view = state.searching ? "search" : "start";
+  document.body.dataset.by = state.byPhoto ? "photo" : "words";
 }
 
 function searchSoon(milliseconds) {
@@ -70,6 +71,7 @@ function searchSoon(milliseconds) {
 /** Everything that follows from the state without searching. */
 function updateControls() {
   if (slider) find("#own").hidden = state.isOwn;
+  find("#another").textContent = find("#another").dataset[state.byPhoto ? "other" : "first"];
   find("#whole").hidden = !editor.value;
   find("#draw").hidden = Boolean(editor.value);
   find("#whole-look").hidden = garments.count < 2;
@@ -158,6 +160,7 @@ async function take(file) {
   const box = again ? boxOfAddress() : null;
   forget();
   if (!again) wishes?.restore("", "", null);
+  if (!again && new URLSearchParams(location.search).has("text")) hidden.text.value = ""; // words of the query before
   if (again) {
     const query = new URLSearchParams(location.search);
     hidden.garment.value = query.get("garment") ?? "";
@@ -183,7 +186,7 @@ function searchLike(product) {
   state.photo = null;
   forget();
   hidden.product.value = product;
-  hidden.look.value = "";
+  hidden.look.value = hidden.text.value = "";
   wishes?.restore("", "", null);
   editor.photo(0, 0);
   stage.empty();
@@ -229,7 +232,7 @@ function restore(query, step) {
   state.photo = photos.get(step?.key) ?? null;
   stage.shown = null;
   forget();
-  for (const name of ["product", "crop", "garment", "look"]) hidden[name].value = query.get(name) ?? "";
+  for (const name of ["product", "crop", "text", "garment", "look"]) hidden[name].value = query.get(name) ?? "";
   hidden.k.value = query.get("k") ?? hidden.k.dataset.default;
   wishes?.restore(query.get("detail_from") ?? "", query.get("detail_box"), seconds.get(step?.second));
   if (slider) slider.value = query.get("detail") ?? slider.dataset.own;
@@ -290,6 +293,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   refresh({ push: true });
 });
+hidden.text.addEventListener("search", () => hidden.text.value || refresh({ push: true })); // emptied by its own button
 find("#another").addEventListener("click", () => find("#file").click());
 find("#draw").addEventListener("click", () => editor.place());
 find("#whole-look").addEventListener("click", showLook);
@@ -316,9 +320,9 @@ document.addEventListener("click", clicked);
 onPhoto(form, take);
 addEventListener("popstate", (event) => restore(new URLSearchParams(location.search), event.state));
 
-if (matchMedia("(max-width: 899px)").matches) {
-  for (const part of [find("#adjust"), find("#filters")]) if (part) part.open = false; // the products are what people came for
-}
+const small = matchMedia("(max-width: 899px)").matches; // the products are what people came for
+if (find("#filters")) find("#filters").open = !small;
+if (find("#adjust")) find("#adjust").open = !small && !matchMedia("(max-height: 800px)").matches; // filters stay in view
 if (Number(stage.dataset.width)) {
   stage.shown = { ...stage.image.dataset };
   editor.photo(Number(stage.dataset.width), Number(stage.dataset.height));

@@ -1,7 +1,7 @@
 // What a search is made of: the fields of the form, the box, the filters, the wishes and the photo, as an address and as a body.
 
 const root = document.documentElement.dataset.root ?? ""; // the path that a proxy puts before every address
-const NAMES = ["product", "crop", "box", "garment", "look", "k", "lang", "known", "detail_from", "detail_box"];
+const NAMES = ["product", "crop", "text", "box", "garment", "look", "k", "lang", "known", "detail_from", "detail_box"];
 
 export class State {
   photo = null; // {blob, url, width, height, key} of one's own; photos live in this page and nowhere else
@@ -34,8 +34,17 @@ export class State {
     return Math.abs(this.slider.value - this.slider.dataset.own) < 0.005;
   }
 
-  get searching() {
+  /** Whether a photo is searched with: one's own or one of the shop. */
+  get byPhoto() {
     return Boolean(this.photo || this.hidden.product.value || this.hidden.crop.value);
+  }
+
+  get text() {
+    return this.hidden.text.value.trim();
+  }
+
+  get searching() {
+    return this.byPhoto || Boolean(this.text);
   }
 
   pairs() {
@@ -46,6 +55,7 @@ export class State {
       put("product", hidden.product.value);
       put("crop", hidden.crop.value);
     }
+    put("text", this.text);
     if (number !== 1 || moved || !photo) put("garment", hidden.garment.value);
     put("look", hidden.look.value);
     if (moved || !number) put("box", editor.value?.join(","));

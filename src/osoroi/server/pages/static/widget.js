@@ -11,6 +11,7 @@
     en: {
       title: "Find it from a photo", lead: "Choose a photo of someone who wears it.", choose: "Choose a photo",
       take: "Take a photo", garments: "Garments in the photo", products: "Products", searching: "Looking for garments …",
+      words: "Or in words", go: "Search", others: "Other kinds",
       found: (n) => (n === 1 ? "1 product" : `${n} products`), more: "Show more", nothing: "Nothing here looks like it.",
       unlikely: "Probably not the very product; these are the nearest.", photo: "Your photo",
       kept: "Your photo is used for this search alone and not kept.", failed: "That did not work. Please try again.",
@@ -19,6 +20,7 @@
     ja: {
       title: "写真から探す", lead: "着ている人の写真を選んでください。", choose: "写真を選ぶ", take: "写真を撮る",
       garments: "写真の中の服", products: "商品", searching: "服を探しています…", found: (n) => `${n}点の商品`,
+      words: "言葉で探す", go: "検索", others: "ほかの種類",
       more: "もっと見る", nothing: "似た商品はありません。", unlikely: "同じ商品はおそらくありません。近いものを表示します。",
       photo: "選んだ写真", kept: "写真はこの検索だけに使い、保存しません。", failed: "うまくいきませんでした。もう一度お試しください。",
       unreadable: "このファイルは写真として読めません。", busy: "混み合っています。少し待ってもう一度お試しください。",
@@ -35,7 +37,7 @@
     .choose { display: flex; flex-wrap: wrap; gap: .6em; margin: 0 0 .8em; padding: 1em; text-align: center;
       border: 1.5px dashed var(--osoroi-border, #b5b0a8); border-radius: var(--osoroi-radius, 10px); }
     .over { border-color: var(--osoroi-accent, #1f4e79); }
-    label, .more { flex: 1 1 10em; min-height: 44px; padding: .6em 1em; border: 0; font: inherit; font-weight: 600;
+    label, .more, .go { flex: 1 1 10em; min-height: 44px; padding: .6em 1em; border: 0; font: inherit; font-weight: 600;
       cursor: pointer; border-radius: var(--osoroi-radius, 10px); color: var(--osoroi-accent-text, #fff);
       background: var(--osoroi-accent, #1f4e79); }
     input { position: absolute; opacity: 0; width: 1px; height: 1px; }
@@ -62,7 +64,12 @@
       border: 1px solid var(--osoroi-border, #e3dfd8); border-radius: var(--osoroi-radius, 10px); }
     .name { display: block; margin-top: .4em; line-height: 1.35; overflow-wrap: anywhere; }
     .price { display: block; font-weight: 600; }
-    .more { display: block; width: 100%; }`;
+    .more { display: block; width: 100%; }
+    form { display: flex; gap: .6em; margin: 0 0 .8em; }
+    form input { position: static; opacity: 1; flex: 1; width: auto; min-width: 0; padding: .6em 1em; font: inherit;
+      border: 1px solid var(--osoroi-border, #857f76); border-radius: var(--osoroi-radius, 10px); }
+    .go { flex: none; }
+    .others { grid-column: 1 / -1; font-weight: 600; }`;
 
   const element = (name, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(name), properties);
@@ -88,6 +95,8 @@
   const chosen = file("file");
   const drop = element("div", { className: "choose" }, chosen, label("file", t.choose));
   if (matchMedia("(pointer: coarse)").matches) drop.prepend(camera, label("camera", t.take));
+  const text = element("input", { type: "search", maxLength: 500, placeholder: t.words, aria: { "aria-label": t.words } });
+  const words = element("form", {}, text, element("button", { className: "go", textContent: t.go }));
   const image = element("img", { alt: t.photo });
   const buttons = element("div", { className: "garments", role: "group", aria: { "aria-label": t.garments } });
   const stage = element("div", { className: "stage", hidden: true }, image);
@@ -96,7 +105,7 @@
   const more = element("button", { type: "button", className: "more", textContent: t.more, hidden: true });
   const body = element("div", { className: "body" }, stage, element("div", {}, status, list, more));
   tree.append(element("section", { lang, aria: { "aria-label": t.title } }, element("h2", { textContent: t.title }),
-    element("p", { textContent: t.lead }), drop, element("p", { className: "muted", textContent: t.kept }), body));
+    element("p", { textContent: t.lead }), drop, words, element("p", { className: "muted", textContent: t.kept }), body));
 
   // ---------------------------------------------------------------- asking the service
 
@@ -169,14 +178,28 @@
       body.scrollIntoView({ block: "nearest" });
     });
 
+  const describe = () =>
+    run(async (signal) => {
+      clear();
+      body.classList.remove("searched");
+      const query = text.value.trim();
+      status.textContent = "";
+      if (!query) return;
+      const { hits, understood } = await ask({ text: query, detail: "" }, signal);
+      looks = [{ hits, text: query, kind: understood.kind }];
+      tell("search", { garments: [{ kind: understood.kind, product_ids: hits.map((hit) => hit.product_id) }] });
+      choose(0);
+    });
+
   const further = () =>
     run(async (signal) => {
       const one = looks[now];
-      const { hits } = await ask({ photo: photo.blob, garment: one.number, offset: one.hits.length }, signal);
+      const query = one.text ? { text: one.text, detail: "" } : { photo: photo.blob, garment: one.number };
+      const { hits } = await ask({ ...query, offset: one.hits.length }, signal);
       one.last = hits.length < k;
       one.hits.push(...hits);
       fill(one);
-      list.children[one.hits.length - hits.length]?.querySelector("a")?.focus();
+      list.querySelectorAll("li:not(.others)")[one.hits.length - hits.length]?.querySelector("a")?.focus();
       tell("more", { kind: one.kind, product_ids: hits.map((hit) => hit.product_id) });
     });
 
@@ -218,7 +241,7 @@
     if (!looks[place]) return void (status.textContent = t.nothing);
     const changed = now >= 0 && now !== place;
     now = place;
-    parts.garments.mark(place + 1);
+    parts?.garments.mark(place + 1);
     fill(looks[place]);
     if (changed) tell("garment", { kind: looks[place].kind });
   }
@@ -227,6 +250,8 @@
     const { hits } = one;
     status.textContent = !hits.length ? t.nothing : one.nothing_like_it ? t.unlikely : t.found(hits.length);
     list.replaceChildren(...hits.map(card));
+    const other = hits.findIndex((hit) => hit.other_kind);
+    if (other >= 0) list.children[other].before(element("li", { className: "others", textContent: t.others }));
     more.hidden = one.last || hits.length < k;
   }
 
@@ -272,6 +297,7 @@
     });
   }
   more.addEventListener("click", further);
+  words.addEventListener("submit", (event) => (event.preventDefault(), describe()));
   const dragging = (on) => drop.classList.toggle("over", on);
   host.addEventListener("dragover", (event) => (event.preventDefault(), dragging(true)));
   host.addEventListener("dragleave", () => dragging(false));
