@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 ROUTER = CatalogSettings(compacts=False)
 """Of the servers' own handles of the catalog, which hold no index."""
 
-
 EVERYWHERE = "0.0.0.0"
 """Where the proxies of a config file listen, so that keys are needed."""
 
