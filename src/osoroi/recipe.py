@@ -264,6 +264,9 @@ class OptimizerSettings:
     """Margin of the triplet loss, in squared distance of unit vectors."""
     part_loss_weight: float = 0.5
     """Weight of the loss of each part alone, added to the loss of their weighted sum."""
+    deep_ignores_color: bool = False
+    """In the loss of ``deep`` alone, count products of one design as the same product, so that it learns fewer colors.
+    The loss of the weighted sum still tells them apart."""
     teacher_weight: float = 1.0
     """Weight of distillation in the loss, beside that of pairs, where teachers are given."""
     teacher_scale: float = 20.0

@@ -87,9 +87,11 @@ class Learner(nn.Module):
         """Loss of the weighted sum of parts, and of each part alone."""
         recipe = self.recipe
         street, shop = vectors[batch.is_street], vectors[~batch.is_street]
-        same = batch.product[batch.is_street][:, None] == batch.product[~batch.is_street]
+        names = [None, *(part.name for part in self.network.parts)]
 
         def loss_of(street: Float[Tensor, "s d"], shop: Float[Tensor, "t d"], term: int) -> Float[Tensor, ""]:
+            label = batch.design if recipe.deep_ignores_color and names[term] == "deep" else batch.product
+            same = label[batch.is_street][:, None] == label[~batch.is_street]
             if recipe.loss == "info_nce":
                 scale = self.log_scales[term].exp().clamp(max=recipe.max_logit_scale)
                 return losses.info_nce(street, shop, same, scale)

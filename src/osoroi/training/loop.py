@@ -311,7 +311,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device of the network."""
     images = tuple(one.to(device, non_blocking=True) for one in batch.images)
     teachers = tuple(one.to(device) for one in batch.teachers)
-    return Batch(images, batch.product.to(device), batch.is_street.to(device), teachers, batch.is_paired)
+    product, design = batch.product.to(device), batch.design.to(device)
+    return Batch(images, product, design, batch.is_street.to(device), teachers, batch.is_paired)
 
 
 def workers(device: torch.device) -> int:

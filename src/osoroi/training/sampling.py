@@ -31,12 +31,14 @@ class TeacherVectors(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of one step; ``product`` is the number of the product that a row shows. Where several processes share a
-    batch, ``images`` are those of one. ``teachers`` has the vectors of all rows by each teacher, and ``is_paired`` says
-    whether street and shop rows are photos that belong together, or views of one photo."""
+    """Rows of one step; ``product`` is the number of the product that a row shows, and ``design`` that of its design, a
+    number of its own where the product has none. Where several processes share a batch, ``images`` are those of one.
+    ``teachers`` has the vectors of all rows by each teacher, and ``is_paired`` says whether street and shop rows are
+    photos that belong together, or views of one photo."""
 
     images: Images
     product: Int64[Tensor, "b"]
+    design: Int64[Tensor, "b"]
     is_street: Bool[Tensor, "b"]
     teachers: Images = ()
     is_paired: bool = True
@@ -119,9 +121,12 @@ def batches(
 
 def load(pairs: Pairs, rows: Int64[np.ndarray, "b"], epoch: int, world: World = ALONE) -> Batch:
     """The batch of some rows, with the images of this process' slice."""
+    product = pairs.product[rows]
+    design = np.where(pairs.design[product] < 0, -1 - product, pairs.design[product])
     return Batch(
         pairs.load(rows[world.own(len(rows))], epoch),
-        torch.from_numpy(pairs.product[rows]),
+        torch.from_numpy(product),
+        torch.from_numpy(design),
         torch.from_numpy(pairs.is_street[rows]),
         tuple(torch.from_numpy(teacher.vectors[rows]) for teacher in pairs.teachers),
         int(pairs.dataset[pairs.product[rows[0]]]) not in pairs.unpaired,
