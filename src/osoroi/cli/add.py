@@ -58,15 +58,14 @@ def command(
         )
     problems: list[Problem] = []
     with new_catalog.opened(catalog, encoder, threads=threads, providers=providers) as (products, model):
-        if measure:
-            model = fastest(model, threads=threads, bulk=True)
+        fast = fastest(model, threads=threads, bulk=True) if measure else model
         incoming.fetched(source, folder_of(catalog), private=private_links)
         with progress.counting("products", source.total) as show:
             try:
                 count = ingest.add(
                     source.rows(),
                     products,
-                    model,
+                    fast,
                     threads=threads,
                     on_problem=problems.append,
                     on_progress=lambda so_far: show(so_far.stored + so_far.left_out),
