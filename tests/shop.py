@@ -16,6 +16,7 @@ from PIL import Image
 from osoroi import image
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
 from osoroi.image import Limits, Reduced
 from osoroi.records import Box, Crop, Preprocessing, Product
@@ -111,7 +112,7 @@ class ThreadDecoder:
 @contextlib.contextmanager
 def serving(
     encoder: Encoder,
-    catalog: LocalCatalog,
+    catalog: StoredCatalog,
     settings: Settings | None = None,
     *,
     processes: bool = False,
