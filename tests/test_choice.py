@@ -88,9 +88,10 @@ def test_a_choice_is_remembered_until_the_file_beside_changes(tmp_path: Path) ->
     assert len(clock.asked) == asked, "measured once"
     beside(path, stands_for=encoder.fingerprint)
     assert choice.fastest(encoder, cache=cache, timer=clock).runtime.precision == "int8"  # type: ignore[union-attr]
-    cache.write_bytes(b"[[[")
-    assert choice.remembered(encoder, cache) == []
-    assert choice.fastest(encoder, cache=cache, timer=clock).runtime.precision == "int8"  # type: ignore[union-attr]
+    for content in (b"[[[", b"[]"):
+        cache.write_bytes(content)
+        assert choice.remembered(encoder, cache) == []
+        assert choice.fastest(encoder, cache=cache, timer=clock).runtime.precision == "int8"  # type: ignore[union-attr]
 
 
 def test_the_smallest_batch_that_is_as_fast_is_the_most_that_waits_together(tmp_path: Path) -> None:

@@ -197,9 +197,10 @@ def _remembered(cache: Path, key: str) -> Way | None:
 
 
 def _remember(cache: Path, key: str, way: Way) -> None:
-    known = {}
+    known: object = None
     with contextlib.suppress(OSError, ValueError):
         known = files.from_json(cache.read_bytes())
+    others = known if isinstance(known, dict) else {}
     with contextlib.suppress(OSError):
         cache.parent.mkdir(parents=True, exist_ok=True)
-        files.write_atomically(cache, json.dumps({**known, key: list(way)}, indent=1).encode(), durable=False)
+        files.write_atomically(cache, json.dumps({**others, key: list(way)}, indent=1).encode(), durable=False)
