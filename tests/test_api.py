@@ -63,7 +63,17 @@ def test_a_red_photo_finds_the_red_product_and_the_answer_is_that_of_search_json
     assert answer["encoder"] == encoder.fingerprint
     assert answer["detail"] is None
     first = answer["hits"][0]
-    assert set(first) == {"rank", "product_id", "score", "crop_id", "photo", "parts", "product", "probability"}
+    assert set(first) == {
+        "rank",
+        "product_id",
+        "score",
+        "crop_id",
+        "photo",
+        "parts",
+        "product",
+        "probability",
+        "other_kind",
+    }
     assert client.get(first["photo"]).headers["content-type"] == "image/jpeg"
     assert (first["rank"], first["product_id"], first["crop_id"]) == (1, "P1", "P1/0")
     assert first["score"] == pytest.approx(1, abs=1e-4)  # the same pixels: both cosines are 1

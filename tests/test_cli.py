@@ -195,7 +195,7 @@ def test_search_for_people_is_a_table_and_a_picture(shop: Path, table: Path, tmp
         (
             ["search", "{shop}", "--text", "red", "--detail", "1"],
             2,
-            "--detail weighs the colour and pattern of a PHOTO",
+            "detail weighs the colour and pattern of a photo",
         ),
         (["add", "{shop}", "atlas:here"], 1, "no reader is called 'atlas'"),
         (["info", "no-such-file"], 1, "there is no catalog and no encoder at no-such-file"),

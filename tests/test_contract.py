@@ -93,11 +93,11 @@ def test_what_follows_from_an_entry_is_put_only_where_the_entry_still_stands(cat
 
 def test_whether_categories_are_trusted_is_remembered(catalog, place):
     put(catalog, entry("a", [1, 0, 0, 0]))
-    assert catalog.trusts_categories
+    assert catalog.trusts_categories()
     for trusted in (False, True, False):
         catalog.trust_categories(trusted)
         with open_catalog(place, readonly=True) as other:
-            assert catalog.trusts_categories == other.trusts_categories == trusted
+            assert catalog.trusts_categories() == other.trusts_categories() == trusted
             assert len(other) == 1
             with pytest.raises(BadCatalog):
                 other.trust_categories(True)

@@ -60,7 +60,7 @@ def test_a_copy_answers_as_its_source_and_so_does_the_copy_of_the_copy(postgres_
     assert answers(first) == answers(second) == answers(third)
     assert check(second) == check(third) == []
     with open_catalog(third, readonly=True) as catalog:
-        assert not catalog.trusts_categories
+        assert not catalog.trusts_categories()
     with open_catalog(first) as catalog:
         catalog.remove(["p00"])
         put(catalog, entry("new", [3, 0, 0, 0]))

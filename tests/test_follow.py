@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import main
+from osoroi.cli import main, new_catalog
 from osoroi.cli import sync as command
 from osoroi.shop import Catalog
 from shop import BLUE, GREEN, RED, picture
@@ -134,7 +134,7 @@ def test_a_watched_table_is_followed_when_it_has_stopped_growing(
             raise KeyboardInterrupt from error
 
     monkeypatch.setattr(command.time, "sleep", sleep)
-    monkeypatch.setattr(command, "open_encoder", lambda *_, **__: shop.encoder)
+    monkeypatch.setattr(new_catalog, "encoder_of", lambda *_, **__: shop.encoder)
     written("red", "green")
     result = CliRunner().invoke(main, ["sync", str(tmp_path / "shop"), str(table), "--watch"])
     assert not failed, failed

@@ -381,7 +381,7 @@ def test_a_photo_nobody_may_read_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         raise PermissionError(13, "Permission denied")  # root may read anything, so the refusal is played
 
     (tmp_path / "coat.jpg").write_bytes(b"x")
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("osoroi.files.open_foreign", refuse)
     with pytest.raises(BadPhoto, match="may not be read"):
         images.read(tmp_path / "coat.jpg")
 

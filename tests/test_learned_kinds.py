@@ -251,14 +251,14 @@ def test_categories_that_photos_contradict_are_believed_no_longer_until_they_agr
     with osoroi.create(tmp_path / "shop", encoder) as shop:
         put(shop, vectors_of(encoder, looks, as_said(right)), list(right))
         assert categories.review(shop.storage, encoder, embed=embed).reads_categories
-        assert shop.storage.trusts_categories
+        assert shop.storage.trusts_categories()
         assert learned.certain(kinds_in(shop)).all()
 
         put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))
         assert not categories.review(shop.storage, encoder, embed=embed).reads_categories
         assert not learned.certain(kinds_in(shop)).any()
     with osoroi.open(tmp_path / "shop", encoder=encoder) as shop:
-        assert not shop.storage.trusts_categories
+        assert not shop.storage.trusts_categories()
         shop.update("p000", category="Bags")  # is not believed either
         assert not learned.certain(kinds_in(shop)).any()
         shop.update("p001", kind="bag")  # the attribute is
@@ -269,7 +269,7 @@ def test_categories_that_photos_contradict_are_believed_no_longer_until_they_agr
 
         put(shop, vectors_of(encoder, looks, [unsure[0, encoder.columns[KIND]]] * 240), list(right))
         assert categories.review(shop.storage, encoder, embed=embed).reads_categories
-        assert shop.storage.trusts_categories
+        assert shop.storage.trusts_categories()
         assert np.array_equal(kinds_in(shop), np.stack(as_said(right)))
 
 
@@ -295,7 +295,7 @@ def test_few_new_products_are_no_reason_to_judge_all_categories_anew(tmp_path: P
     with osoroi.create(tmp_path / "shop", encoder) as shop:
         put(shop, vectors_of(encoder, looks, as_said(shuffled)), list(shuffled))
         assert not categories.settle(shop.storage, encoder, [], changed=23)
-        assert shop.storage.trusts_categories
+        assert shop.storage.trusts_categories()
 
 
 def test_add_and_sync_judge_the_categories_of_many_new_products_and_say_so(tmp_path: Path, encoder: Encoder) -> None:
@@ -311,7 +311,7 @@ def test_add_and_sync_judge_the_categories_of_many_new_products_and_say_so(tmp_p
         assert done.exit_code == 0, done.output
         assert "photos contradict the categories of these products" in done.stderr
         with osoroi.open(tmp_path / "shop", encoder=encoder) as shop:
-            assert not shop.storage.trusts_categories
+            assert not shop.storage.trusts_categories()
             new = [
                 row
                 for name, row in zip(sorted(shop.storage.product_ids()), kinds_in(shop), strict=True)

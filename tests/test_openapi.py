@@ -128,4 +128,4 @@ def test_the_curl_lines_about_garments_find_search_and_wish(tmp_path):
         ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count('"kind":"trousers"') == 3  # found, the lower garment, and one of the look
-    assert ran.stdout.count('"hits":[{"rank":1') == 3 + len(garments.find(tmp_path / "snap.jpg"))
+    assert ran.stdout.count('"hits":[{"rank":1') == 4 + len(garments.find(tmp_path / "snap.jpg"))

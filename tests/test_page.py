@@ -431,14 +431,14 @@ def test_an_empty_shop_says_how_to_fill_it(browser, tmp_path):
 
 def test_everything_needed_works_without_scripts(plain):
     choose(plain, WIDE)
-    plain.get_by_role("button", name="Search").click()
+    plain.get_by_role("button", name="Search", exact=True).click()
     expect_first(plain, "Purple top")
     for side, value in {"left": 0, "top": 0, "right": 200, "bottom": 500}.items():
         plain.locator(f"[name={side}]").fill(str(value))
-    plain.get_by_role("button", name="Search").click()  # the page carries the photo
+    plain.get_by_role("button", name="Search", exact=True).click()  # the page carries the photo
     expect_first(plain, "Red skirt")
     plain.get_by_label("Tops").check()
-    plain.get_by_role("button", name="Search").click()
+    plain.get_by_role("button", name="Search", exact=True).click()
     expect(plain.locator(".grid .card")).to_have_count(2)
     plain.get_by_role("button", name="日本語").click()
     expect(plain.locator("html")).to_have_attribute("lang", "ja")

@@ -47,7 +47,7 @@ def test_words_alone_bring_products_and_are_in_the_address(page, address):
     page.go_back()
     expect_first(page, "Blue top")
     page.locator("#text").fill("green skirt")
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search in words").click()
     expect_first(page, "Green skirt")
     page.go_back()
     expect(page.locator("#text")).to_have_value("blue top")

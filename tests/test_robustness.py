@@ -257,6 +257,7 @@ def test_health_says_that_searches_fail_and_the_service_follows_where_it_can(tmp
             assert answer.json()["encoder"] == new.fingerprint
             assert client.get("/health").json() | {"version": ""} == {
                 "status": "ok", "products": 3, "encoder": new.fingerprint, "version": "", "settings": "ok",
+                "missing": [], "runtime": "not measured",
             }  # fmt: skip
 
 

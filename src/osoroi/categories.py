@@ -79,7 +79,7 @@ def is_believed(share: float, chance: float) -> bool:
 
 def reader(catalog: Storage, encoder: Encoder) -> Encoder:
     """The encoder as it reads the products of a catalog: without categories where they are not believed."""
-    return reading(encoder, categories=catalog.trusts_categories)
+    return reading(encoder, categories=catalog.trusts_categories())
 
 
 def settle(catalog: Storage, encoder: Encoder, words: Iterable[str], *, changed: int) -> bool:
@@ -102,7 +102,7 @@ def review(catalog: Storage, encoder: Encoder, *, embed: Embed | None = None) ->
     judgement = agreement(catalog)
     if judgement is None:
         return reader(catalog, encoder)
-    trusted, encoder = catalog.trusts_categories, reading(encoder, categories=judgement.believed)
+    trusted, encoder = catalog.trusts_categories(), reading(encoder, categories=judgement.believed)
     if trusted and not judgement.believed:
         catalog.trust_categories(False)  # first, so that what others put meanwhile is read so
     if not (trusted and judgement.believed):

@@ -191,7 +191,6 @@ class Storage(Protocol):
         """
         ...
 
-    @property
     def trusts_categories(self) -> bool:
         """Whether the categories of products tell their kinds; else photos do, as the two contradict each other."""
         ...

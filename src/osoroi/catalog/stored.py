@@ -210,7 +210,6 @@ class StoredCatalog(CatalogFiles):
         with self.view() as transaction:
             return transaction.seq()
 
-    @property
     def trusts_categories(self) -> bool:
         """Whether the categories of products tell their kinds."""
         with self.view() as transaction:

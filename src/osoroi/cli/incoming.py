@@ -70,7 +70,7 @@ def fetched(incoming: Incoming, catalog: Path, *, private: bool) -> None:
 
 def judged(catalog: Storage) -> None:
     """Say that categories are not believed, where photos contradict them."""
-    if not catalog.trusts_categories:
+    if not catalog.trusts_categories():
         text.warn(
             "photos contradict the categories of these products, so their kinds are those of the photos; "
             f"osoroi info {catalog.location} says how far both agree"

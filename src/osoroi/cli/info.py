@@ -106,7 +106,7 @@ def kind_facts(catalog: StoredCatalog) -> dict[str, Any]:
         facts["learned"] = learned
     if (judged := categories.agreement(catalog)) is not None:
         facts["photos_agree"] = {"products": judged.products, "share": judged.share, "chance": judged.chance}
-        facts["trusts_categories"] = catalog.trusts_categories
+        facts["trusts_categories"] = catalog.trusts_categories()
         facts["photos_contradict"] = [one._asdict() for one in judged.contradictions]
     return facts
 

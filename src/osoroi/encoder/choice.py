@@ -190,7 +190,7 @@ def _processor() -> str:
 
 def _remembered(cache: Path, key: str) -> Way | None:
     try:
-        written = files.from_json(cache.read_bytes())[key]
+        written = files.from_json(files.content(cache))[key]
         return Way(str(written[0]), int(written[1]), int(written[2]), float(written[3]))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
@@ -199,7 +199,7 @@ def _remembered(cache: Path, key: str) -> Way | None:
 def _remember(cache: Path, key: str, way: Way) -> None:
     known: object = None
     with contextlib.suppress(OSError, ValueError):
-        known = files.from_json(cache.read_bytes())
+        known = files.from_json(files.content(cache))
     others = known if isinstance(known, dict) else {}
     with contextlib.suppress(OSError):
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -43,8 +43,9 @@ KINDS: Final = (
             "polo shirt, garment upper body, dress shirt, work shirt, sleeveless"
         ),
         _words(
-            "トップス, シャツ, ブラウス, カットソー, ニット, セーター, スウェット, トレーナー, パーカー, パーカ, "
-            "ポロ, タンクトップ, キャミソール, チュニック, プルオーバー, ベアトップ, 長袖, 半袖, 上着類, 和トップス"
+            "トップス, シャツ, Tシャツ, ブラウス, カットソー, ニット, セーター, スウェット, トレーナー, パーカー, "
+            "パーカ, ポロ, タンクトップ, キャミソール, チュニック, プルオーバー, ベアトップ, 長袖, 半袖, "
+            "上着類, 和トップス"
         ),
     ),
     Kind(
@@ -281,8 +282,8 @@ def read_category(category: str) -> str | None:
 def without_kinds(text: str) -> str:
     """A text with spaces in the place of all words for kinds.
 
-    >>> without_kinds("midi skirt, wool").split()
-    ['midi', ',', 'wool']
+    >>> without_kinds("red midi skirt, wool").split()
+    ['red', ',', 'wool']
     """
     return _pattern().sub(" ", _normalised(text))
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from osoroi import files
 from osoroi.encoder import Encoder, open_session
 from osoroi.encoder.metadata import columns_of
 from osoroi.errors import extra
@@ -53,7 +54,7 @@ def moved(encoder: Encoder, before: Float32[np.ndarray, "b d"], after: Float32[n
 
 
 def _vectors(path: Path, crops: Crops) -> Float32[np.ndarray, "b d"]:
-    vectors: np.ndarray = open_session(path.read_bytes(), threads=1).run(["vectors"], {"crops": np.stack(crops)})[0]
+    vectors: np.ndarray = open_session(files.content(path), threads=1).run(["vectors"], {"crops": np.stack(crops)})[0]
     return vectors
 
 

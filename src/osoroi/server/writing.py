@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Entry
+from osoroi.catalog import Entry, Storage
 from osoroi.catalog.store.writer import patched
-from osoroi.categories import Embed, reader
+from osoroi.categories import Embed
 from osoroi.encoder import Encoder
+from osoroi.encoder.learned import reading
 from osoroi.errors import Busy, NotFound
 from osoroi.ingest import Change, change, crops_without_kind, update
 from osoroi.records import Box, Clues, Crop, Product, Value
@@ -26,7 +27,7 @@ async def put(
     catalog, encoder = service.catalog, service.encoder
     crops = await service.read(crops_of, product.product_id, photos, boxes)
     sources = [(image.load(crop.photo, limits=service.decoder.limits), crop.box) for crop in crops]
-    reads = await service.read(reader, catalog, encoder)
+    reads = await _reader(service, catalog, encoder)
     clues = reads.clues_of(product)
     vectors = [await service.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
     entry = Entry(product, crops, np.concatenate(vectors))
@@ -47,7 +48,7 @@ async def patch(service: Service, product_id: str, changes: Mapping[str, Value])
     embed = await _embedding(service, product_id, lambda before: patched(before, changes))
     product = await service.write(lambda: update(catalog, encoder, product_id, changes, embed=embed))
     if "category" in changes:
-        _learn(service, product, await service.read(reader, catalog, encoder))
+        _learn(service, product, await _reader(service, catalog, encoder))
     return product
 
 
@@ -63,8 +64,13 @@ async def put_metadata(service: Service, product: Product) -> Product:
         await service.write(lambda: change(catalog, encoder, product.product_id, to, embed=embed))
     except NotFound as error:
         raise NotFound(error.what, hint="a new product needs photos") from None
-    _learn(service, product, await service.read(reader, catalog, encoder))
+    _learn(service, product, await _reader(service, catalog, encoder))
     return product
+
+
+async def _reader(service: Service, catalog: Storage, encoder: Encoder) -> Encoder:
+    """The encoder as it reads the products of the catalog."""
+    return await service.read(lambda: reading(encoder, categories=catalog.trusts_categories()))
 
 
 async def _embedding(service: Service, product_id: str, to: Change) -> Embed:

@@ -61,7 +61,7 @@ def copy(
             changed = _changed(old, before)
             if changed is not None and different <= changed:
                 with new.commit("copy") as (transaction, _):
-                    put_meta(transaction.connection, transaction.CATEGORIES, str(old.trusts_categories))
+                    put_meta(transaction.connection, transaction.CATEGORIES, str(old.trusts_categories()))
                     put_meta(transaction.connection, MARK, f"copied {old.identity} {transaction.seq()}")
                 store_encoder(new, stored_encoder(old))
                 return Copied(len(new), put, removed, number)

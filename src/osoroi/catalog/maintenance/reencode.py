@@ -69,7 +69,7 @@ def reencode(  # noqa: PLR0913  two of them are only told of progress
         if catalog.fingerprint == encoder.fingerprint:
             return Moved(0, (), switched=False)
         migration = Migration.begin(catalog, encoder)
-        reading = learned.reading(encoder, categories=catalog.trusts_categories)
+        reading = learned.reading(encoder, categories=catalog.trusts_categories())
         reader = partial(read, encoder=reading, limits=limits)
         while True:
             unread: dict[int, tuple[Pending, BadPhoto]] = {}

@@ -91,6 +91,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "brand": ("Brand", "ブランド"),
     "more_values": ("more", "もっと見る"),
     "search": ("Search", "検索"),
+    "search_in_words": ("Search in words", "言葉で検索"),
     "found": ("{n} products, best first", "{n} 点、似ている順"),
     "unlikely": (
         "The shop probably does not have this very piece. These come nearest.",
