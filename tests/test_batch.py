@@ -37,25 +37,25 @@ def catalog(tmp_path: Path) -> Iterator[LocalCatalog]:
 
 
 @pytest.fixture
-def address(catalog: LocalCatalog) -> Iterator[str]:
-    with serving(SeeingEncoder(), catalog, Settings(upload_s=2.0, lines=20, batches=1, field_bytes=2000)) as address:
-        yield address
+def url(catalog: LocalCatalog) -> Iterator[str]:
+    with serving(SeeingEncoder(), catalog, Settings(upload_s=2.0, lines=20, batches=1, field_bytes=2000)) as url:
+        yield url
 
 
 def photo(*colours: tuple[int, int, int], box: Sequence[int] | None = None) -> dict[str, Any]:
     return {"base64": base64.b64encode(picture(*colours)).decode()} | ({"box": list(box)} if box else {})
 
 
-def send(address: str, *lines: object, method: str = "PUT", **options: Any) -> list[dict[str, Any]]:
+def send(url: str, *lines: object, method: str = "PUT", **options: Any) -> list[dict[str, Any]]:
     body = b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
-    answer = httpx.request(method, f"{address}/v1/products", content=body, headers=NDJSON, timeout=60, **options)
+    answer = httpx.request(method, f"{url}/v1/products", content=body, headers=NDJSON, timeout=60, **options)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson"), answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def test_each_line_is_a_product_and_a_wrong_one_stops_no_other(address, catalog):
+def test_each_line_is_a_product_and_a_wrong_one_stops_no_other(url, catalog):
     answers = send(
-        address,
+        url,
         {"product_id": "new", "title": "Red", "price": 5, "attributes": {"sizes": ["S", "M"]}, "photos": [photo(RED)]},
         b"{not json",
         {"product_id": "two", "photos": [photo(RED, GREEN, box=(30, 0, 60, 80)), photo(BLUE)]},
@@ -85,10 +85,10 @@ def test_each_line_is_a_product_and_a_wrong_one_stops_no_other(address, catalog)
     assert len(catalog) == 5 + 3
 
 
-def test_a_product_without_photos_keeps_them_and_gets_exactly_this_metadata(address, catalog):
+def test_a_product_without_photos_keeps_them_and_gets_exactly_this_metadata(url, catalog):
     crops, vectors = catalog.crops("P1"), catalog.vectors(["P1/0"])
-    send(address, {"product_id": "P1", "title": "Rot", "attributes": {"sale": True}})
-    send(address, {"product_id": "P1", "title": "Rouge"})
+    send(url, {"product_id": "P1", "title": "Rot", "attributes": {"sale": True}})
+    send(url, {"product_id": "P1", "title": "Rouge"})
     product = catalog.get("P1")
     assert (product.title, product.price, product.brand, product.attributes) == ("Rouge", None, None, {})
     assert catalog.crops("P1") == crops
@@ -99,15 +99,15 @@ def test_a_product_without_photos_is_put_in_one_commit(place):
     encoder = SeeingEncoder()
     with open_or_create(place, encoder) as catalog:
         seq = catalog.put(goods(encoder), fingerprint=encoder.fingerprint)
-        with serving(encoder, catalog) as address:
-            (answer,) = send(address, {"product_id": "P1", "title": "Rot", "attributes": {"sale": True}})
+        with serving(encoder, catalog) as url:
+            (answer,) = send(url, {"product_id": "P1", "title": "Rot", "attributes": {"sale": True}})
             assert (answer["status"], catalog.seq) == (200, seq + 1)
             assert (catalog.get("P1").title, catalog.get("P1").attributes) == ("Rot", {"sale": True})
-            (answer,) = send(address, {"product_id": "none", "title": "Rot"})
+            (answer,) = send(url, {"product_id": "none", "title": "Rot"})
             assert (answer["status"], answer["hint"], catalog.seq) == (404, "a new product needs photos", seq + 1)
 
 
-def test_a_mistake_of_ours_in_one_line_stops_no_other(address, catalog, monkeypatch, caplog):
+def test_a_mistake_of_ours_in_one_line_stops_no_other(url, catalog, monkeypatch, caplog):
     patch = catalog.patch
 
     def broken(product_id: str, changes: Any) -> Any:
@@ -116,7 +116,7 @@ def test_a_mistake_of_ours_in_one_line_stops_no_other(address, catalog, monkeypa
         return patch(product_id, changes)
 
     monkeypatch.setattr(catalog, "patch", broken)
-    answers = send(address, *({"product_id": f"P{number}", "price": number} for number in (1, 2, 3)), method="PATCH")
+    answers = send(url, *({"product_id": f"P{number}", "price": number} for number in (1, 2, 3)), method="PATCH")
     mistake = {"error": "the service made a mistake", "hint": "its log says more"}
     assert [one["status"] for one in answers] == [200, 500, 200]
     assert answers[1] == {"line": 2, "product_id": "P2", "status": 500, **mistake}
@@ -124,25 +124,25 @@ def test_a_mistake_of_ours_in_one_line_stops_no_other(address, catalog, monkeypa
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [KeyError]
 
 
-def test_patching_lines_changes_what_is_sent(address, catalog):
+def test_patching_lines_changes_what_is_sent(url, catalog):
     lines = [{"product_id": "P1", "price": 1}, {"product_id": "P2", "price": 2}, {"product_id": "none", "price": 3}]
-    answers = send(address, *lines, {"product_id": "P3"}, method="PATCH")
+    answers = send(url, *lines, {"product_id": "P3"}, method="PATCH")
     assert [one["status"] for one in answers] == [200, 200, 404, 400]
     assert [catalog.get(one).price for one in ("P1", "P2", "P3")] == [1, 2, 2900]
     assert catalog.get("P1").title == "Red skirt"
 
 
-def test_the_same_batch_again_changes_nothing_and_the_last_of_two_lines_wins(address, catalog):
+def test_the_same_batch_again_changes_nothing_and_the_last_of_two_lines_wins(url, catalog):
     lines = [{"product_id": "a", "title": title, "photos": [photo(RED)]} for title in ("first", "second")]
-    send(address, *lines)
+    send(url, *lines)
     assert catalog.get("a").title == "second"
     seq, crops = catalog.seq, catalog.crops("a")
-    send(address, lines[1])
+    send(url, lines[1])
     assert (catalog.seq, catalog.crops("a")) == (seq, crops)
 
 
-def test_lines_are_answered_while_others_are_still_to_come(address):
-    with connected(address) as connection:
+def test_lines_are_answered_while_others_are_still_to_come(url):
+    with connected(url) as connection:
         connection.sendall(
             b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-ndjson\r\n\r\n"
@@ -166,40 +166,40 @@ def until(connection: socket.socket, end: bytes) -> bytes:
 
 
 def test_a_line_that_is_too_long_is_refused_and_the_next_one_is_not(catalog):
-    with serving(SeeingEncoder(), catalog, Settings(body_bytes=30_000, field_bytes=1000)) as address:
+    with serving(SeeingEncoder(), catalog, Settings(body_bytes=30_000, field_bytes=1000)) as url:
         long = {"product_id": "long", "title": "x" * 50_000, "photos": [photo(RED)]}
-        answers = send(address, long, {"product_id": "P1", "price": 1}, method="PATCH")
+        answers = send(url, long, {"product_id": "P1", "price": 1}, method="PATCH")
         assert [one["status"] for one in answers] == [413, 200]
         assert "more than 41,000 bytes" in answers[0]["error"]
-        assert used(address) == 0
+        assert used(url) == 0
 
 
-def used(address: str) -> float:
-    lines = httpx.get(f"{address}/metrics").text.splitlines()
+def used(url: str) -> float:
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
     return float(next(line for line in lines if line.startswith("osoroi_upload_bytes")).split()[1])
 
 
-def test_a_batch_has_a_number_of_lines_and_the_answer_says_where_to_go_on(address, catalog):
-    answers = send(address, *[{"product_id": "P1", "price": number} for number in range(30)], method="PATCH")
+def test_a_batch_has_a_number_of_lines_and_the_answer_says_where_to_go_on(url, catalog):
+    answers = send(url, *[{"product_id": "P1", "price": number} for number in range(30)], method="PATCH")
     assert [one["status"] for one in answers] == [200] * 20 + [413]
     assert answers[-1]["hint"] == "send the lines from here on in another request"
     assert catalog.get("P1").price == 19
 
 
-def test_empty_lines_count_too(address, catalog):
-    answers = send(address, *[b""] * 19, {"product_id": "P1", "price": 1}, method="PATCH")
+def test_empty_lines_count_too(url, catalog):
+    answers = send(url, *[b""] * 19, {"product_id": "P1", "price": 1}, method="PATCH")
     assert [(one["line"], one["status"]) for one in answers] == [(20, 200)]
-    answers = send(address, *[b""] * 20, {"product_id": "P1", "price": 2}, method="PATCH")
+    answers = send(url, *[b""] * 20, {"product_id": "P1", "price": 2}, method="PATCH")
     assert [(one["line"], one["status"]) for one in answers] == [(21, 413)]
     start = time.monotonic()
-    answers = send(address, b"\n" * 10_000, method="PATCH")
+    answers = send(url, b"\n" * 10_000, method="PATCH")
     assert [(one["line"], one["status"]) for one in answers] == [(21, 413)]
     assert time.monotonic() - start < 30
     assert catalog.get("P1").price == 1
 
 
-def test_empty_lines_do_not_keep_a_batch_alive(address):
-    with connected(address) as connection:
+def test_empty_lines_do_not_keep_a_batch_alive(url):
+    with connected(url) as connection:
         connection.sendall(
             b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-ndjson\r\n\r\n"
@@ -239,8 +239,8 @@ def test_other_requests_have_their_turn_between_many_lines():
     assert asyncio.run(turns()) > 10
 
 
-def test_a_line_that_does_not_come_ends_the_batch_and_what_came_stays(address, catalog):
-    with connected(address) as connection:
+def test_a_line_that_does_not_come_ends_the_batch_and_what_came_stays(url, catalog):
+    with connected(url) as connection:
         start = time.monotonic()
         connection.sendall(
             b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n"
@@ -252,25 +252,25 @@ def test_a_line_that_does_not_come_ends_the_batch_and_what_came_stays(address, c
     assert catalog.get("P1").price == 7
 
 
-def test_few_batches_run_at_once_and_searches_go_on_meanwhile(address):
-    with connected(address) as connection:
+def test_few_batches_run_at_once_and_searches_go_on_meanwhile(url):
+    with connected(url) as connection:
         connection.sendall(
             b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-ndjson\r\n\r\n"
         )
         connection.recv(100)  # the head of the answer: this batch is inside
-        refused = httpx.patch(f"{address}/v1/products", content=b"{}\n", headers=NDJSON)
+        refused = httpx.patch(f"{url}/v1/products", content=b"{}\n", headers=NDJSON)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.json()["error"] == "1 batches wait already"
-        assert httpx.post(f"{address}/v1/search", files={"photo": picture(RED)}).status_code == 200
+        assert httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}).status_code == 200
         connection.sendall(b"0\r\n\r\n")
         until(connection, b"0\r\n\r\n")
-    assert send(address, {"product_id": "P1", "price": 1}, method="PATCH")[0]["status"] == 200
+    assert send(url, {"product_id": "P1", "price": 1}, method="PATCH")[0]["status"] == 200
 
 
-def test_a_client_that_hangs_up_leaves_room_and_half_a_line_is_none(address, catalog):
+def test_a_client_that_hangs_up_leaves_room_and_half_a_line_is_none(url, catalog):
     for _ in range(3):
-        with connected(address) as connection:
+        with connected(url) as connection:
             connection.sendall(
                 b"PATCH /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n"
                 b'Content-Type: application/x-ndjson\r\n\r\n{"product_id": "P1", "price": 8}'
@@ -278,20 +278,20 @@ def test_a_client_that_hangs_up_leaves_room_and_half_a_line_is_none(address, cat
             time.sleep(0.2)
     time.sleep(0.3)
     assert catalog.get("P1").price == 3900
-    assert send(address, {"product_id": "P1", "price": 1}, method="PATCH")[0]["status"] == 200
-    assert used(address) == 0
+    assert send(url, {"product_id": "P1", "price": 1}, method="PATCH")[0]["status"] == 200
+    assert used(url) == 0
 
 
 def test_a_batch_writes_and_needs_the_key_for_it(catalog):
-    with serving(SeeingEncoder(), catalog, Settings(read_key=READS, write_key=WRITES)) as address:
+    with serving(SeeingEncoder(), catalog, Settings(read_key=READS, write_key=WRITES)) as url:
         for key, status in ((None, 401), (READS, 401), (WRITES, 200)):
             headers = NDJSON | ({"Authorization": f"Bearer {key}"} if key else {})
-            answer = httpx.put(f"{address}/v1/products", content=b"", headers=headers)
+            answer = httpx.put(f"{url}/v1/products", content=b"", headers=headers)
             assert answer.status_code == status
 
 
-def test_another_type_of_body_is_refused(address):
-    answer = httpx.put(f"{address}/v1/products", data={"a": "b"})
+def test_another_type_of_body_is_refused(url):
+    answer = httpx.put(f"{url}/v1/products", data={"a": "b"})
     assert (answer.status_code, "Content-Type: application/x-ndjson" in answer.json()["hint"]) == (400, True)
 
 
@@ -305,10 +305,10 @@ def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path):
     child = os.fork()
     if child == 0:
         serve_until_killed(tmp_path / "shop", writing)
-    address = os.read(reading, 100).decode()
+    url = os.read(reading, 100).decode()
     line = json.dumps({"product_id": "kill {}", "photos": [photo(RED)]}).encode() + b"\n"
     answered = b""
-    with connected(address) as connection, contextlib.suppress(OSError):
+    with connected(url) as connection, contextlib.suppress(OSError):
         connection.sendall(
             b"PUT /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: application/x-ndjson\r\n\r\n"
@@ -332,8 +332,8 @@ def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path):
 def serve_until_killed(folder: Path, writing: int) -> None:
     try:
         encoder = SeeingEncoder()
-        with LocalCatalog.open(folder) as catalog, serving(encoder, catalog) as address:
-            os.write(writing, address.encode())
+        with LocalCatalog.open(folder) as catalog, serving(encoder, catalog) as url:
+            os.write(writing, url.encode())
             threading.Event().wait(60)
     finally:
         os._exit(1)

@@ -36,22 +36,21 @@ def jpeg(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-SNAP = jpeg(outfits(1, 48).photo)
-"""Somebody whose top, trousers and shoes are found in any JPEG."""
+SNAP = jpeg(outfits(1, 5).photo)
+"""Somebody whose trousers, top and shoes are found in any JPEG."""
+
+NAMES = {"top": "Blouse", "trousers": "Trousers", "shoes": "Shoes"}
 
 
-def halves(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> bytes:
-    pixels = np.empty((80, 60, 3), np.uint8)
-    pixels[:40], pixels[40:] = upper, lower
-    return jpeg(pixels)
-
-
-CLOTHES = {
-    "BLOUSE": picture((162, 198, 228)),
-    "TROUSERS": picture((224, 115, 40)),
-    "SHOES": halves((141, 133, 127), (67, 70, 73)),
-}
-"""Products in the colours of what is worn; above the shoes their box shows skin."""
+def halves(garment: Garment) -> bytes:
+    """A product photo in two colours: those of the upper and of the lower half of a garment's box."""
+    box, pixels = garment.box, np.asarray(Image.open(io.BytesIO(SNAP)))
+    middle = (box.top + box.bottom) // 2
+    colors = [
+        pixels[top:bottom, box.left : box.right].mean((0, 1))
+        for top, bottom in ((box.top, middle), (middle, box.bottom))
+    ]
+    return jpeg(np.repeat(np.repeat(np.array(colors)[:, None], 60, axis=1), 40, axis=0).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCatalog]:
     encoder = SeeingEncoder()
-    clothes = [entry(encoder, Product(name, name.title()), photo) for name, photo in CLOTHES.items()]
+    clothes = [
+        entry(encoder, Product(NAMES[garment.kind].upper(), NAMES[garment.kind]), halves(garment))
+        for garment in garments.find(SNAP)
+    ]
     worn = entry(encoder, Product("WORN", "As worn", "coats"), SNAP)
     with fill(tmp_path_factory.mktemp("page") / "shop", encoder, [*goods(encoder), *clothes, worn]) as catalog:
         yield catalog
