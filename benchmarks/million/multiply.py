@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from osoroi.encoder.slider import shifted
+
 NEAR = 20
 BLOCK = 20_000
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -37,8 +39,12 @@ class Real:
 
     def weigh(self, vectors: np.ndarray, detail: float | None) -> np.ndarray:
         """Queries, by the encoder's weights or the slider's."""
-        weights = self.weights if detail is None else (1 - detail, detail)
+        weights = self.weights if detail is None else tuple(self._shifted(detail))
         return np.ascontiguousarray(vectors * np.repeat(weights, self.parts), np.float32)
+
+    def _shifted(self, detail: float) -> Iterator[float]:
+        named = dict(zip(("deep", "detail", "kind"), self.weights, strict=False))
+        return iter(shifted(named, detail).values())
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, *, itself: bool) -> tuple[np.ndarray, np.ndarray]:
