@@ -226,8 +226,8 @@ def test_a_first_run_that_fails_leaves_what_another_one_has_put_there_meanwhile(
 
 def test_a_table_of_categories_is_refused_by_another_encoder(shop: Catalog, tmp_path: Path) -> None:
     shop.sync(table(tmp_path, NAMES))
+    changes = {"p1": {"category": "skirts", "price": 1.0}}
     with pytest.raises(OtherEncoder, match="not of other0"):
-        changes = {"p1": {"category": "skirts", "price": 1.0}}
         patches.patch(changes, shop.storage, TinyEncoder("other"), lambda one: None)
     assert (shop["p1"].category, shop.storage.seq) == (None, 1)
 
