@@ -15,8 +15,9 @@ from PIL import Image
 
 from osoroi import patches, staging, sync, tables
 from osoroi.catalog import Entry
+from osoroi.catalog.address import place_of
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import main
+from osoroi.cli import main, new_catalog
 from osoroi.errors import BadRequest, Busy, OtherEncoder
 from osoroi.image import cropping
 from osoroi.records import Crop, Product, Row
@@ -222,6 +223,15 @@ def test_a_first_run_that_fails_leaves_what_another_one_has_put_there_meanwhile(
     assert result.exit_code in (1, 2), result.stderr
     with LocalCatalog.open(tmp_path / "new", readonly=True) as products:
         assert products.product_ids() == ["p0"]
+
+
+def test_a_new_catalog_is_opened_once(tmp_path: Path, monkeypatch) -> None:
+    def again(place: object) -> LocalCatalog:
+        raise AssertionError("opened a second time")
+
+    monkeypatch.setattr(new_catalog, "open_catalog", again)
+    with new_catalog.opened(place_of(str(tmp_path / "new")), None, threads=1) as (products, _):
+        assert len(products) == 0
 
 
 def test_a_table_of_categories_is_refused_by_another_encoder(shop: Catalog, tmp_path: Path) -> None:
