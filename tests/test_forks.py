@@ -1,8 +1,11 @@
 """A process with an open catalog is forked, as multiprocessing does: nothing acknowledged is lost."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -119,6 +122,39 @@ def test_a_child_of_a_process_that_is_reading_says_why_it_cannot(tmp_path):
         another_process_puts(shop, "p2")
         put(catalog, entry("p3", [1, 0, 0, 0]))
     assert ids(shop) == ["p1", "p2", "p3"]
+
+
+@pytest.mark.parametrize("inside", ["commit", "index"])
+def test_a_child_of_a_process_whose_other_thread_is_at_work_says_so_and_does_not_hang(tmp_path, inside):
+    shop = tmp_path / "shop"
+    begun, done = threading.Event(), threading.Event()
+    with create(shop, entry("p1", [1, 0, 0, 0])) as catalog:
+        found(catalog)
+
+        def thread() -> None:
+            with catalog.commit("x") if inside == "commit" else catalog._lock.exclusive(), catalog.view():
+                begun.set()
+                done.wait(30)
+
+        def work() -> None:
+            signal.alarm(5)
+            for use in (lambda: put(catalog, entry("p2", [1, 0, 0, 0])), lambda: found(catalog)):
+                with pytest.raises(BadCatalog, match="was in use when this process was forked"):
+                    use()
+            began = time.monotonic()
+            catalog.close()
+            assert time.monotonic() - began < 2
+
+        other = threading.Thread(target=thread)
+        other.start()
+        begun.wait()
+        try:
+            ended(in_child(work))
+        finally:
+            done.set()
+            other.join()
+        put(catalog, entry("p3", [1, 0, 0, 0]))
+    assert ids(shop) == ["p1", "p3"]
 
 
 def test_a_child_leaves_the_connections_to_postgresql_to_its_parent(postgres_address):

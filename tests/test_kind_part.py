@@ -34,7 +34,7 @@ from osoroi.garments.profile import PLACES, Profile
 from osoroi.garments.runtime import WEIGHTS
 from osoroi.records import Box, Clues, Part, Preprocessing, Product
 from osoroi.search import Searcher
-from osoroi.server import app
+from osoroi.server import app, learning
 from shop import ThreadDecoder, entry, fill, picture
 from tiny import TinyEncoder
 
@@ -438,3 +438,18 @@ def test_a_category_that_the_service_no_longer_understands_is_told_by_the_photo_
         Path(crop.photo).unlink()
         assert client.patch("/v1/products/p", json={"category": "New in"}).status_code == 404
         assert catalog.get("p").category == "hats"
+
+
+def test_a_large_category_is_not_judged_for_each_product_and_the_product_gets_its_kind(
+    shop: osoroi.Catalog, monkeypatch: Any
+) -> None:
+    judged: list[int] = []
+    monkeypatch.setattr(learning, "LARGE", 1)
+    monkeypatch.setattr(categories, "learn", lambda *_: judged.append(1) or {"Drop 9": "skirt"})
+    shop.add([{"product_id": f"e{n}", "photo": photo_of(200), "category": "Drop 9"} for n in range(12)])
+    judged.clear()
+    learner = learning.CategoryLearning(lambda work: work())  # type: ignore[arg-type, return-value]
+    learner._learn(shop.storage, shop.encoder, {"Drop 9": {"e0"}})
+    learner._learn(shop.storage, shop.encoder, {"Drop 9": {"e1", "gone"}})
+    assert judged == [1]
+    assert kind_in(shop.encoder, stored(shop, "e1")) == {"skirt": pytest.approx(1)}

@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from osoroi import staging, sync, tables
+from osoroi import patches, staging, sync, tables
 from osoroi.catalog import Entry
+from osoroi.catalog.address import place_of
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import main
+from osoroi.cli import main, new_catalog
 from osoroi.errors import BadRequest, Busy, OtherEncoder
 from osoroi.image import cropping
 from osoroi.records import Crop, Product, Row
@@ -123,6 +124,23 @@ def test_a_table_of_prices_patches_what_it_names_and_removes_nothing(shop: Catal
     assert len(shop) == 10
 
 
+def test_a_table_of_prices_keeps_what_others_write_meanwhile(shop: Catalog, tmp_path: Path, monkeypatch) -> None:
+    shop.sync(table(tmp_path, NAMES))
+    apply = type(shop.storage).apply
+
+    def then(self: LocalCatalog, entries, **rest) -> int:
+        self.patch("p1", {"title": "New", "attributes.stock": 7.0})
+        self.remove(["p2"])
+        return apply(self, entries, **rest)
+
+    monkeypatch.setattr(type(shop.storage), "apply", then)
+    unknown: list[str] = []
+    count = patches.patch({"p1": {"price": 2.0}, "p2": {"price": 2.0}}, shop.storage, shop.encoder, unknown.append)
+    product = shop["p1"]
+    assert (product.title, product.price, product.attributes) == ("New", 2.0, {"stock": 7.0})
+    assert (count.changed, count.left_out, unknown, len(shop)) == (1, 1, ["p2"], 9)
+
+
 def test_a_sync_that_was_stopped_changed_nothing_and_goes_on_without_embedding_twice(
     shop: Catalog, tmp_path: Path, embedder: Counting
 ) -> None:
@@ -207,10 +225,20 @@ def test_a_first_run_that_fails_leaves_what_another_one_has_put_there_meanwhile(
         assert products.product_ids() == ["p0"]
 
 
+def test_a_new_catalog_is_opened_once(tmp_path: Path, monkeypatch) -> None:
+    def again(place: object) -> LocalCatalog:
+        raise AssertionError("opened a second time")
+
+    monkeypatch.setattr(new_catalog, "open_catalog", again)
+    with new_catalog.opened(place_of(str(tmp_path / "new")), None, threads=1) as (products, _):
+        assert len(products) == 0
+
+
 def test_a_table_of_categories_is_refused_by_another_encoder(shop: Catalog, tmp_path: Path) -> None:
     shop.sync(table(tmp_path, NAMES))
+    changes = {"p1": {"category": "skirts", "price": 1.0}}
     with pytest.raises(OtherEncoder, match="not of other0"):
-        sync.patch({"p1": {"category": "skirts", "price": 1.0}}, shop.storage, TinyEncoder("other"), lambda one: None)
+        patches.patch(changes, shop.storage, TinyEncoder("other"), lambda one: None)
     assert (shop["p1"].category, shop.storage.seq) == (None, 1)
 
 

@@ -206,8 +206,24 @@ def judged(vectors: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) 
 
 
 def _of(catalog: Storage, category: str) -> Iterator[Product]:
+    return catalog.products(where=_is(category))
+
+
+def _is(category: str) -> str:
+    """The filter for products of a category."""
     quoted = category.replace("\\", "\\\\").replace('"', '\\"')
-    return catalog.products(where=f'category == "{quoted}"')
+    return f'category == "{quoted}"'
+
+
+def size(catalog: Storage, category: str) -> int:
+    """How many products a category has."""
+    return catalog.count(where=_is(category))
+
+
+def give(catalog: Storage, encoder: Encoder, product_ids: Iterable[str], category: str, kind: str) -> None:
+    """Give these products the kind of their category, which was learned before; those that have it are not written."""
+    held = catalog.get_many(product_ids).items()
+    _write(catalog, encoder, [one for one, stored in held if stored.product.category == category], kind)
 
 
 def _entries(catalog: Storage, product_ids: list[str]) -> Iterator[Entry]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from osoroi import ingest, staging
+from osoroi import ingest, patches, staging
 from osoroi import sync as syncing
 from osoroi.catalog import Storage
 from osoroi.catalog.address import place_of
@@ -213,7 +213,7 @@ class Catalog:
         problems: list[Problem] = []
         folder = self.storage.folder
         if not incoming.has_photos:
-            count = syncing.patch(incoming.changes(), self.storage, self.encoder, lambda product_id: None)
+            count = patches.patch(incoming.changes(), self.storage, self.encoder, lambda product_id: None)
             return Synced(count, (), tuple(map(str, incoming.bad_lines)))
         incoming.fetch(folder / LINKS, private=private_links, on_progress=lambda count: None)
         count = syncing.sync(

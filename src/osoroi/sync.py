@@ -326,58 +326,21 @@ def entry_of(one: Wanted, catalog: Storage, stage: Staging, encoder: Encoder) ->
     ]
     known = [row for row in rows if row is not None]
     if len(known) < len(rows):
-        raise Busy(
-            f"another writer changed the photos of product {product_id!r} while they were read",
-            hint="nothing was changed; sync again",
-        )
+        raise changed_meanwhile(product_id)
     return Entry(one.product, one.crops, encoder.with_kind(np.stack(known), clue))
+
+
+def changed_meanwhile(product_id: str) -> Busy:
+    """The error for photos that are others by now."""
+    return Busy(
+        f"another writer changed the photos of product {product_id!r} while they were read",
+        hint="nothing was changed; sync again",
+    )
 
 
 def _what(crop: Crop) -> tuple[str, str | None, Box | None]:
     """What a stored vector is of."""
     return crop.crop_id, crop.sha256, crop.box
-
-
-def patch(
-    changes: Mapping[str, Mapping[str, Value]], catalog: Storage, encoder: Encoder, on_unknown: Callable[[str], None]
-) -> SyncCount:
-    """Change the metadata of many products in one commit; products that are not there are named and passed over.
-
-    Where a change says another kind, the vectors follow, as in ``ingest.update``. Raises BadPhoto, and OtherEncoder
-    before anything is done.
-    """
-    demand_encoder(catalog, encoder)
-    encoder = categories.reader(catalog, encoder)
-    count = SyncCount()
-    products: list[Product] = []
-    entries: list[Entry] = []
-    for ids in chunks(changes, PRODUCTS_AT_ONCE):
-        stored = catalog.get_many(ids)
-        for product_id in ids:
-            if product_id not in stored:
-                count.left_out += 1
-                on_unknown(product_id)
-                continue
-            before = stored[product_id].product
-            after = merged(before, changes[product_id])
-            count.changed += after != before
-            count.unchanged += after == before
-            if after != before and encoder.clues_of(after) == encoder.clues_of(before):
-                products.append(after)
-            elif after != before:
-                entries.append(of_other_kind(after, catalog, encoder))
-    count.seq = catalog.apply(entries, fingerprint=encoder.fingerprint, products=products)
-    return count
-
-
-def of_other_kind(product: Product, catalog: Storage, encoder: Encoder) -> Entry:
-    """A product of which the shop says another kind, or none any more, with its vectors changed."""
-    _, crops, vectors = catalog.entries([product.product_id])[product.product_id]
-    clue = encoder.clues_of(product)
-    if clue.known is not None:
-        return Entry(product, crops, encoder.with_kind(vectors, clue))
-    photos, boxes = [crop.photo for crop in crops], [crop.box for crop in crops]
-    return Entry(product, crops, encoder.encode_photos(photos, "shop", boxes=boxes))
 
 
 def merged(product: Product, changes: Mapping[str, Value]) -> Product:

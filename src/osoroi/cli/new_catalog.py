@@ -24,7 +24,7 @@ def opened(
     Where the block fails, a catalog that was made here is removed again, unless somebody else has put products in it.
     """
     made = None if is_catalog(place) else _made(place, Encoder.open(given, threads=threads, providers=providers))
-    with made or open_catalog(place) as products:
+    with made if made is not None else open_catalog(place) as products:  # an empty catalog is false
         try:
             if made is not None:
                 store_encoder(made, given)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import click
 
-from osoroi import staging
+from osoroi import patches, staging
 from osoroi import sync as syncing
 from osoroi.catalog.address import Place, folder_of
 from osoroi.catalog.opening import encoder_of, is_catalog, open_catalog
@@ -149,4 +149,4 @@ def patched(task: Task, source: Incoming) -> SyncCount:
         raise BadDataset(f"{task.dataset} has no line that can be read", hint="nothing was changed")
     with open_catalog(task.catalog) as products:
         model = encoder_of(products, task.encoder, threads=task.threads)
-        return syncing.patch(changes, products, model, lambda one: text.warn(f"not in the catalog: {one}"))
+        return patches.patch(changes, products, model, lambda one: text.warn(f"not in the catalog: {one}"))

@@ -17,6 +17,9 @@ log = logging.getLogger("osoroi.server")
 WAIT_S: Final = 2.0
 """Seconds from the first such product until they are learned, together with those that came meanwhile."""
 
+LARGE: Final = 200
+"""Products from which on a category is judged again only when it has grown by a tenth."""
+
 Learn = Callable[[Callable[[], object]], Awaitable[object]]
 """Runs a function where the catalog is written."""
 
@@ -26,22 +29,37 @@ class CategoryLearning:
 
     def __init__(self, write: Learn) -> None:
         self._write = write
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, set[str]] = {}  # category -> products
+        self._catalog: Storage | None = None
+        self._judged: dict[str, tuple[int, str | None]] = {}  # -> how many products, which kind
         self._task: asyncio.Task[None] | None = None
 
     def note(self, product: Product, catalog: Storage, encoder: Encoder) -> None:
         """Remember the category of a product that was written, if the category does not tell its kind."""
-        self._waiting |= categories.unread(encoder, [product])
+        for category in categories.unread(encoder, [product]):
+            self._waiting.setdefault(category, set()).add(product.product_id)
         if self._waiting and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._soon(catalog, encoder))
 
     async def _soon(self, catalog: Storage, encoder: Encoder) -> None:
         await asyncio.sleep(WAIT_S)
-        waiting, self._waiting, self._task = self._waiting, set(), None
+        waiting, self._waiting, self._task = self._waiting, {}, None
         try:
-            await self._write(lambda: categories.learn(catalog, encoder, waiting))
+            await self._write(lambda: self._learn(catalog, encoder, waiting))
         except OsoroiError as error:  # the next product of the category has it learned
             log.warning("categories were not learned: %s", type(error).__name__)
+
+    def _learn(self, catalog: Storage, encoder: Encoder, waiting: dict[str, set[str]]) -> None:
+        if self._catalog is not catalog:  # opened again, perhaps with another encoder
+            self._catalog, self._judged = catalog, {}
+        for category, product_ids in waiting.items():
+            count = categories.size(catalog, category)
+            judged_at, kind = self._judged.get(category, (0, None))
+            if count < LARGE or abs(count - judged_at) >= judged_at / 10:
+                kind = categories.learn(catalog, encoder, [category]).get(category)
+                self._judged[category] = (count, kind)
+            elif kind is not None:
+                categories.give(catalog, encoder, product_ids, category, kind)
 
     def close(self) -> None:
         """Leave what waits unlearned; pictures tell those kinds until the next product of the category comes."""

@@ -1,7 +1,9 @@
 """A gate that many pass together, or one alone."""
 
 import contextlib
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 
 
@@ -9,6 +11,11 @@ class ReadWriteLock:
     """Searches pass together; what changes the index under them passes alone, and is not kept waiting by new ones."""
 
     def __init__(self) -> None:
+        self._renew()
+        _all.add(self)
+
+    def _renew(self) -> None:
+        """Let nobody be inside: in a process that was just forked, no other thread is there to leave."""
         self._changed = threading.Condition()
         self._inside = 0
         self._exclusive = False
@@ -24,7 +31,7 @@ class ReadWriteLock:
             yield
         finally:
             with self._changed:
-                self._inside -= 1
+                self._inside = max(0, self._inside - 1)  # nobody is inside in a child
                 self._changed.notify_all()
 
     @contextlib.contextmanager
@@ -41,3 +48,15 @@ class ReadWriteLock:
             with self._changed:
                 self._exclusive = False
                 self._changed.notify_all()
+
+
+_all: weakref.WeakSet[ReadWriteLock] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for lock in list(_all):
+        lock._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

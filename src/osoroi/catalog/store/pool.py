@@ -71,8 +71,8 @@ class Pool:
         if self._closed:
             raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
         self.check_identity()
+        self._demand_usable()
         with self._changed:
-            forks.demand_usable(self._stamp and self._stamp.database, self.folder)
             if self.readonly and (frozen := self._frozen_state(self.folder)) != self._frozen:
                 self._frozen = frozen
                 self._generation += 1  # what is lent just now is of the file before
@@ -87,7 +87,7 @@ class Pool:
             yield connection
         finally:
             with self._changed:
-                self._lent -= 1
+                self._lent = max(0, self._lent - 1)  # none is lent in a child
                 if connection is not None and connection in self._in_use:  # a child has given it up
                     self._in_use.remove(connection)
                     if self._closed or generation != self._generation:
@@ -123,6 +123,7 @@ class Pool:
         stood here before, or lost.
         """
         self.check_writable()
+        self._demand_usable()
         with database.explained(self.folder), self._writing, self.connected() as connection:
             with database.transaction(connection, write=True):
                 self.check_identity()
@@ -152,13 +153,20 @@ class Pool:
 
     def after_fork(self, *, is_child: bool) -> None:
         """Go on; in the child without the database, where a thread of the parent uses it."""
+        if is_child:
+            self._writing = threading.Lock()  # no thread of the parent is here to release it
         if is_child and self._lent:
             if self._stamp is not None:
                 forks.give_up(self._stamp.database)
             for connection in self._in_use:
                 database.leave_open(connection)
             self._in_use.clear()
+            self._lent = 0
         self._changed.release()
+
+    def _demand_usable(self) -> None:
+        """Raise BadCatalog in a child that was forked while a thread of its parent used the database."""
+        forks.demand_usable(self._stamp and self._stamp.database, self.folder)
 
     def check_writable(self) -> None:
         """Raise BadCatalog where the catalog was opened for reading."""
