@@ -8,7 +8,7 @@ import pytest
 
 from osoroi.encoder import Encoder
 from osoroi.encoder.metadata import Metadata
-from osoroi.errors import Mismatch
+from osoroi.errors import BadDataset, Mismatch
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.pretrained import integers, quantize
 from osoroi.pretrained.quantize import Losses, Pairs
@@ -69,6 +69,23 @@ def test_a_loss_that_few_pairs_leave_uncertain_is_refused(tmp_path: Path, monkey
         made = quantize.quantize(source, out, PAIRS, pairs=judges, photos=2)
         assert made.same_photos == same
         assert made.encoder.metadata.stands_for
+
+
+def test_pairs_without_both_sides_are_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize, "in_integers", lambda *_: pytest.fail("too early"))
+    source, out = write_encoder(tmp_path / "encoder.onnx"), tmp_path / "int8.onnx"
+    for lines, message in (("a,a.jpg,shop", "no street"), ("a,a.jpg,street\nb,b.jpg,shop", "a street and a shop")):
+        table = tmp_path / "one.csv"
+        table.write_text(f"product_id,photo,domain\n{lines}\n")
+        with pytest.raises(BadDataset, match=message):
+            quantize.quantize(source, out, PAIRS, pairs=Pairs(str(table)), photos=2)
+
+
+def test_progress_counts_the_crops_of_all_evaluations(tmp_path: Path) -> None:
+    encoder, told = Encoder.open(write_encoder(tmp_path / "encoder.onnx")), list[int]()
+    quantize.judged(encoder, encoder, PAIRS, told.append)
+    assert told == sorted(told)
+    assert told[-1] > told[0] > 0
 
 
 def test_queries_and_products_are_judged_each_by_their_own_encoder(tmp_path: Path) -> None:

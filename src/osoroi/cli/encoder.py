@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from osoroi.cli import options, text
+from osoroi.cli import options, progress, text
 from osoroi.encoder import DEFAULT
 from osoroi.encoder.metadata import stand_in
 
@@ -127,7 +127,8 @@ def quantize(
 
     judges = Pairs(pairs or calibrate, pairs_split if pairs else split, distractors)
     target = out or stand_in(encoder)
-    made = in_integers(encoder, target, Pairs(calibrate, split), pairs=judges, force=force)
+    with progress.counting("crops searched with") as show:
+        made = in_integers(encoder, target, Pairs(calibrate, split), pairs=judges, force=force, on_progress=show)
     text.show(f"{METRIC} loses {made.losses}, over {made.queries} queries")
     if made.same_photos:
         text.warn("the pairs that judged are calibration photos, too; give others with --pairs")

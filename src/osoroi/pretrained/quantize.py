@@ -18,6 +18,7 @@ from osoroi.errors import BadDataset, BadPhoto, Mismatch
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import compare
 from osoroi.evaluation.evaluate import CropEncoder, Progress, evaluate_readers
+from osoroi.evaluation.queries import build_evaluation_set
 from osoroi.evaluation.results import Evaluation, Protocol, Task
 from osoroi.pretrained.integers import in_integers
 from osoroi.records import Row
@@ -76,7 +77,14 @@ class Quantized:
 
 
 def quantize(
-    source: Path, out: Path, calibrate: Pairs, *, pairs: Pairs | None = None, force: bool = False, photos: int = PHOTOS
+    source: Path,
+    out: Path,
+    calibrate: Pairs,
+    *,
+    pairs: Pairs | None = None,
+    force: bool = False,
+    photos: int = PHOTOS,
+    on_progress: Progress = lambda done: None,
 ) -> Quantized:
     """Write the encoder in integers: ranges from the photos of ``calibrate``, judged by searches of ``pairs``.
 
@@ -86,6 +94,7 @@ def quantize(
     forced may take the place of the encoder it was made of.
     """
     encoder, pairs = Encoder.open(source), pairs or calibrate
+    _demand_pairs(pairs)
     crops = list(islice(_crops(calibrate, encoder), photos))
     if not crops:
         raise BadDataset(
@@ -95,7 +104,7 @@ def quantize(
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         draft.write_bytes(_with_metadata(graph, encoder.metadata, "", ""))
-        losses, queries = judged(encoder, Encoder.open(draft), pairs)
+        losses, queries = judged(encoder, Encoder.open(draft), pairs, on_progress)
     is_accepted = losses.is_accepted
     if not (is_accepted or force):
         advice = "judge by more pairs" if losses.worst <= MOST else "calibrate on photos more like the queries"
@@ -118,17 +127,45 @@ def _same(calibrate: Pairs, pairs: Pairs) -> bool:
     return dataset_name(calibrate.dataset) == dataset_name(pairs.dataset) and is_one_split
 
 
-def judged(before: Encoder, after: Encoder, pairs: Pairs) -> tuple[Losses, int]:
-    """What the second encoder loses against the first, and the number of queries."""
-    first = _evaluated(before, before, pairs)
+def _demand_pairs(pairs: Pairs) -> None:
+    """Raise BadDataset where there are no queries to judge by, or nothing that they could find."""
+    reader, protocol = open_dataset(dataset_name(pairs.dataset)), Protocol(split=pairs.split)
+    wanted = {
+        product for query in build_evaluation_set(reader, protocol).queries for product in query.query.product_ids
+    }
+    if not any(row.crop.domain == "shop" and row.product.product_id in wanted for row in reader.rows()):
+        raise BadDataset(
+            f"{pairs.dataset} has no product with a street and a shop photo", hint="give such pairs with --pairs"
+        )
+
+
+def judged(
+    before: Encoder, after: Encoder, pairs: Pairs, on_progress: Progress = lambda done: None
+) -> tuple[Losses, int]:
+    """What the second encoder loses against the first, and the number of queries. Progress counts the crops of all four
+    evaluations."""
+    done = 0
+
+    def evaluated(queries: Encoder, products: Encoder) -> Evaluation:
+        nonlocal done
+        begun = done
+
+        def show(crops: int) -> None:
+            nonlocal done
+            done = begun + crops
+            on_progress(done)
+
+        return _evaluated(queries, products, pairs, show)
+
+    first = evaluated(before, before)
     found = []
     for queries, products in ((after, after), (after, before), (before, after)):
-        rows = compare(first, _evaluated(queries, products, pairs), metrics=[METRIC]).differences
+        rows = compare(first, evaluated(queries, products), metrics=[METRIC]).differences
         found += [row for row in rows if row.category is None]
     return Losses(*(row.interval for row in found)), found[0].queries
 
 
-def _evaluated(queries: Encoder, products: Encoder, pairs: Pairs) -> Evaluation:
+def _evaluated(queries: Encoder, products: Encoder, pairs: Pairs, on_progress: Progress) -> Evaluation:
     """Searches with the queries of one encoder among the products of another."""
     task = Task(
         dataset_name(pairs.dataset), tuple(map(dataset_name, pairs.distractors)), protocol=Protocol(split=pairs.split)
@@ -138,7 +175,7 @@ def _evaluated(queries: Encoder, products: Encoder, pairs: Pairs) -> Evaluation:
         return _TwoEncoders(encoder, threads, corrupt, on_progress, queries=queries, products=products)
 
     readers = [open_dataset(name) for name in (task.dataset, *task.distractors)]
-    return evaluate_readers(readers, queries, task, make_crop_encoder=crop_encoder)
+    return evaluate_readers(readers, queries, task, on_progress=on_progress, make_crop_encoder=crop_encoder)
 
 
 @dataclass
