@@ -169,3 +169,8 @@ def test_a_page_of_words_alone_has_no_garments_to_look_for(client: TestClient, m
     assert page.status_code == 200
     assert "Blue top" in page.text
     assert "Choose your photo again" not in page.text
+
+
+def test_a_page_without_a_photo_has_no_picture_of_one(client: TestClient) -> None:
+    assert '<img id="query-photo"' not in client.get("/?text=blue").text
+    assert '<img id="query-photo"' in client.get("/?product=P1").text
