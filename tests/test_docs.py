@@ -13,6 +13,7 @@ import click
 import pytest
 
 import osoroi
+from osoroi.catalog.filters import limits
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import COMMANDS, main
 from osoroi.data.readers import READERS
@@ -186,3 +187,15 @@ def test_every_command_line_in_the_readme_is_one_the_commands_accept() -> None:
     for line in lines:
         name, *words = shlex.split(line.partition(" | ")[0])[1:]
         command_named(name).make_context(name, words).close()
+
+
+def test_the_recipes_of_tables_and_the_limits_of_filters_are_documented_as_they_are() -> None:
+    shipped = sorted(path.stem for path in (ROOT / "src/osoroi/data/readers/recipes").glob("*.toml"))
+    page = (ROOT / "docs/datasets/table.md").read_text("utf-8")
+    assert [name for name in shipped if f"| `{name}` |" not in page] == []
+    said = (ROOT / "docs/filters.md").read_text("utf-8")
+    wanted = (
+        f"{limits.LENGTH:,} characters, {limits.VALUES:,} values, {limits.CONDITIONS} conditions, "
+        f"of which {limits.LONG_CONDITIONS} on"
+    )
+    assert wanted in said
