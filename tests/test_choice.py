@@ -1,5 +1,6 @@
 """The fastest way to run an encoder is chosen by measuring; what is not faster is never run."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,31 @@ def test_a_choice_is_remembered_until_the_file_beside_changes(tmp_path: Path) ->
         cache.write_bytes(content)
         assert choice.remembered(encoder, cache) == []
         assert choice.fastest(encoder, cache=cache, timer=clock).runtime.precision == "int8"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["single", 1, 0, 0],
+        ["single", 0, 1, 1.0],
+        ["single", 100_000, 1, 1.0],
+        ["single", 1, 3, 1.0],
+        ["double", 1, 1, 1.0],
+        ["single", 1, 1, -1.0],
+        ["single", 1, 1, float("nan")],
+        ["single", float("inf"), 1, 1.0],
+    ],
+)
+def test_a_choice_that_cannot_have_been_made_is_measured_anew(tmp_path: Path, written: list[object]) -> None:
+    encoder, cache = Encoder.open(write_encoder(tmp_path / "encoder.onnx")), tmp_path / "runtimes.json"
+    clock = Clock(single=1.0).of(encoder)
+    choice.fastest(encoder, cache=cache, timer=clock)
+    asked = len(clock.asked)
+    cache.write_text(json.dumps(dict.fromkeys(json.loads(cache.read_bytes()), written)))
+    found = choice.fastest(encoder, cache=cache, timer=clock).runtime
+    assert len(clock.asked) > asked
+    assert found is not None
+    assert (found.precision, found.threads, found.batch) == ("single", 1, 1)
 
 
 def test_the_smallest_batch_that_is_as_fast_is_the_most_that_waits_together(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import click
 import pytest
 
 import osoroi
+from osoroi.catalog.filters import limits
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import COMMANDS, main
 from osoroi.data.readers import READERS
@@ -37,8 +38,12 @@ def test_every_command_explains_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_example_in_a_help_page_is_a_call_the_command_accepts(name: str) -> None:
-    """Parsed, not run: files need not be there."""
+def test_the_example_in_a_help_page_is_a_call_the_command_accepts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsed, not run: files need not be there, but for that of keys."""
+    monkeypatch.chdir(tmp_path)
+    Path("keys.toml").touch()
     command = command_named(name)
     examples = [line.strip() for line in (command.help or "").splitlines() if line.strip().startswith("osoroi ")]
     for example in examples:
@@ -186,3 +191,15 @@ def test_every_command_line_in_the_readme_is_one_the_commands_accept() -> None:
     for line in lines:
         name, *words = shlex.split(line.partition(" | ")[0])[1:]
         command_named(name).make_context(name, words).close()
+
+
+def test_the_recipes_of_tables_and_the_limits_of_filters_are_documented_as_they_are() -> None:
+    shipped = sorted(path.stem for path in (ROOT / "src/osoroi/data/readers/recipes").glob("*.toml"))
+    page = (ROOT / "docs/datasets/table.md").read_text("utf-8")
+    assert [name for name in shipped if f"| `{name}` |" not in page] == []
+    said = (ROOT / "docs/filters.md").read_text("utf-8")
+    wanted = (
+        f"{limits.LENGTH:,} characters, {limits.VALUES:,} values, {limits.CONDITIONS} conditions, "
+        f"of which {limits.LONG_CONDITIONS} on"
+    )
+    assert wanted in said

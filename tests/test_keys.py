@@ -225,3 +225,15 @@ def test_a_second_key_of_a_name_is_said_to_be_one(tmp_path):
     done = osoroi("keys", "new", tmp_path / "keys.toml", "a")
     assert done.exit_code == 0
     assert f"there are 2 keys called a now; to replace one: osoroi keys rotate {tmp_path}" in done.stderr
+
+
+def test_the_examples_of_serve_that_open_reads_have_a_key_for_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OSOROI_WRITE_KEY", raising=False)
+    monkeypatch.delenv("OSOROI_KEYS", raising=False)
+    lines = [line for line in osoroi("serve", "--help").output.splitlines() if line.startswith("  osoroi serve ")]
+    assert lines
+    assert all("--keys" in line for line in lines if "--open-reads" in line)
+    with pytest.raises(BadRequest) as refused:
+        Settings(open_reads=True)
+    assert "OSOROI_WRITE_KEY" in str(refused.value)
+    assert "--keys" in str(refused.value)

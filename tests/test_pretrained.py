@@ -1,6 +1,8 @@
 """Brought backbones give the vectors of their own library, whatever the layout of their folder."""
 
 import hashlib
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,8 @@ from brought import CLIP_MEAN, CLIP_STD, SIDE, Tokens, save, siglip_config, writ
 from osoroi import image
 from osoroi.cli import main
 from osoroi.encoder import Encoder
-from osoroi.errors import BadEncoder, BadRequest, Mismatch
-from osoroi.pretrained import check
+from osoroi.errors import BadEncoder, BadRequest, Mismatch, MissingExtra
+from osoroi.pretrained import check, integers, model
 from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.make import Made, Options, make
 from osoroi.pretrained.reduction import SHRINKAGE, whitening
@@ -360,3 +362,13 @@ def test_the_whole_way_from_a_folder_to_a_search(tmp_path):
             "search", tmp_path / "shop", tmp_path / "p1.png", "--encoder", made, "--detail", detail, "-k", "1"
         )
         assert "p1" in best
+
+
+def test_a_missing_module_is_named_with_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for refused in (
+        lambda: model.load(tmp_path / "model.onnx"),
+        lambda: integers.in_integers(DEFAULT, tmp_path / "model.onnx", []),
+    ):
+        with pytest.raises(MissingExtra, match=re.escape("osoroi[backbone]")):
+            refused()

@@ -14,6 +14,7 @@ from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import Settings, Shard
+from osoroi.cluster import searchers
 from osoroi.cluster.merging import merged
 from osoroi.cluster.messages import ShardAnswer
 from osoroi.errors import BadFilter, Busy, OtherEncoder
@@ -238,3 +239,19 @@ def test_a_filter_that_is_wrong_is_refused_before_any_shard_is_asked(tmp_path):
 def test_there_is_no_shard_beyond_the_last():
     with pytest.raises(ValueError, match="shard 4 of 4"):
         Shard(4, 4)
+
+
+def test_a_searcher_tries_again_whatever_kept_its_shard_from_opening(monkeypatch):
+    outcomes = iter([OSError("too many open files"), MemoryError(), Busy("busy"), "opened"])
+
+    def opened(place, shard):
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(searchers, "ShardSearcher", opened)
+    monkeypatch.setattr(searchers, "RETRY_S", 0.0)
+    searcher = searchers.Searcher(Path("shop"), Shard(0, 1))
+    assert searcher._opened.wait(5)
+    assert searcher.is_open()

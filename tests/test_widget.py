@@ -148,6 +148,11 @@ def test_a_photo_gives_products_with_links_to_the_shops_pages_and_events_for_its
 
 
 @needs_browser
+def test_the_field_of_words_is_as_high_as_a_finger(page):
+    assert page.get_by_role("searchbox").bounding_box()["height"] >= 44
+
+
+@needs_browser
 def test_garments_are_buttons_over_the_photo_and_each_has_its_list(page):
     choose(page, snap())
     buttons = page.locator(".garments button")

@@ -152,3 +152,25 @@ def test_a_page_and_an_answer_say_where_other_kinds_begin(client, monkeypatch):
     assert [hit.other_kind for hit in values.hits_of(post(client, text="skirt", k="2").json())] == [False, True]
     table = search.table([osoroi.Hit("a", 1.0, "a", osoroi.Product("a"), {}, other_kind=flag) for flag in flags])
     assert table.splitlines()[2] == search.OTHER_KINDS
+
+
+@pytest.mark.parametrize("more", ["", "&garment=2", "&look=1", "&box=1,1,9,9"])
+def test_a_page_whose_photo_is_gone_asks_for_it_and_keeps_the_words(client: TestClient, more: str) -> None:
+    page = client.get(f"/?text=navy&photo=mine{more}")
+    assert page.status_code == 200
+    assert "Choose your photo again" in page.text
+    assert 'value="navy"' in page.text
+    assert 'data-view="start"' in page.text
+
+
+@pytest.mark.parametrize("more", ["&garment=2", "&look=1"])
+def test_a_page_of_words_alone_has_no_garments_to_look_for(client: TestClient, more: str) -> None:
+    page = client.get(f"/?text=blue{more}")
+    assert page.status_code == 200
+    assert "Blue top" in page.text
+    assert "Choose your photo again" not in page.text
+
+
+def test_a_page_without_a_photo_has_no_picture_of_one(client: TestClient) -> None:
+    assert '<img id="query-photo"' not in client.get("/?text=blue").text
+    assert '<img id="query-photo"' in client.get("/?product=P1").text

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from osoroi.cli import options, text
+from osoroi.cli import options, progress, text
 from osoroi.encoder import DEFAULT
 from osoroi.encoder.metadata import stand_in
 
@@ -115,8 +115,9 @@ def quantize(
 
     Convolutions that would move the vectors most stay as they are. The photos of --calibrate set the ranges of the
     activations, and the pairs are searched by both encoders, and by each among products of the other. Refused where
-    hit@5 loses more than half a point. As NAME.int8.onnx beside NAME.onnx, the file takes that one's place in `osoroi
-    serve` and `osoroi add` on machines where it is faster; no catalog has to be reencoded.
+    hit@5 loses more than half a point, or where its interval does not end within two points, as with few pairs. As
+    NAME.int8.onnx beside NAME.onnx, the file takes that one's place in `osoroi serve` and `osoroi add` on machines
+    where it is faster; no catalog has to be reencoded.
 
     \b
     osoroi encoder quantize encoder.onnx --calibrate pairs.csv --split train --pairs pairs.csv --pairs-split val
@@ -126,6 +127,9 @@ def quantize(
 
     judges = Pairs(pairs or calibrate, pairs_split if pairs else split, distractors)
     target = out or stand_in(encoder)
-    made = in_integers(encoder, target, Pairs(calibrate, split), pairs=judges, force=force)
+    with progress.counting("crops searched with") as show:
+        made = in_integers(encoder, target, Pairs(calibrate, split), pairs=judges, force=force, on_progress=show)
     text.show(f"{METRIC} loses {made.losses}, over {made.queries} queries")
+    if made.same_photos:
+        text.warn("the pairs that judged are calibration photos, too; give others with --pairs")
     text.show(f"{target} {made.encoder.fingerprint[:12]}")

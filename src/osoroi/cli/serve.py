@@ -125,7 +125,7 @@ def command(
 
     \b
     osoroi serve shop
-    osoroi serve shop --host 0.0.0.0 --open-reads
+    osoroi serve shop --host 0.0.0.0 --keys keys.toml --open-reads
     osoroi serve postgresql://osoroi@db/shops --ray auto --shards 4
     """
     for module in ("uvicorn", "fastapi", "jinja2", "python_multipart", "prometheus_client"):

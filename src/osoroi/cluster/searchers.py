@@ -50,8 +50,9 @@ class Searcher:
         while self._searcher is None:
             try:
                 self._searcher = ShardSearcher(place, self._shard)
-            except OsoroiError as error:
-                log.warning("shard %d cannot be opened just now: %s", self._shard.number, error)
+            except Exception as error:  # noqa: BLE001 - a thread that ended would leave the shard closed for good
+                told = str(error) if isinstance(error, OsoroiError) else f"{type(error).__name__}: {error}"
+                log.warning("shard %d cannot be opened just now: %s", self._shard.number, told)
                 time.sleep(RETRY_S)
         self._opened.set()
 

@@ -7,6 +7,7 @@ many crops run together. What is not clearly faster than the encoder as it was o
 import contextlib
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -38,6 +39,8 @@ MOST_THREADS: Final = 4
 
 CALM: Final = 0.5
 """Share of the time of a measurement that this process has to have had a processor."""
+
+PRECISIONS: Final = ("single", "int8")
 
 BATCHES: Final = (1, 4, 8, 16)
 
@@ -78,7 +81,7 @@ def fastest(
     if encoder.path is None or not _on_cpu(encoder):
         return encoder
     key = _key(encoder, threads, bulk)
-    way = None if cache is None else _remembered(cache, key)
+    way = None if cache is None else _remembered(cache, key, threads)
     chosen = None if way is None else _opened(encoder, way, threads)
     if way is None or chosen is None:
         begun, used = time.perf_counter(), time.process_time()
@@ -92,7 +95,7 @@ def fastest(
 
 def remembered(encoder: Encoder, cache: Path) -> list[Way]:
     """The ways that were chosen before for an encoder on this machine, opened with one thread."""
-    return [way for bulk in (False, True) if (way := _remembered(cache, _key(encoder, 1, bulk)))]
+    return [way for bulk in (False, True) if (way := _remembered(cache, _key(encoder, 1, bulk), 1))]
 
 
 def _measured(encoder: Encoder, threads: int, timer: Timer, size: int) -> tuple[Way, Encoder]:
@@ -188,12 +191,20 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _remembered(cache: Path, key: str) -> Way | None:
+def _remembered(cache: Path, key: str, threads: int) -> Way | None:
+    """The choice in the file; None where there is none that this module could have made."""
     try:
         written = files.from_json(files.content(cache))[key]
-        return Way(str(written[0]), int(written[1]), int(written[2]), float(written[3]))
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        way = Way(str(written[0]), int(written[1]), int(written[2]), float(written[3]))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError):
         return None
+    is_possible = (
+        way.precision in PRECISIONS
+        and (way.threads == threads or 1 <= way.threads <= (os.cpu_count() or 1))
+        and way.batch in BATCHES
+        and 0 <= way.ms < math.inf
+    )
+    return way if is_possible else None
 
 
 def _remember(cache: Path, key: str, way: Way) -> None:

@@ -31,7 +31,7 @@ Crops = Sequence[UInt8[np.ndarray, "h w 3"]]
 
 def in_integers(encoder: Encoder, source: Path, crops: Crops) -> Any:
     """The ONNX model of an encoder with static ranges from the crops, and weights per channel."""
-    onnx: ModuleType = extra("onnx", "train")
+    onnx: ModuleType = extra("onnx", "backbone")
     names = [node.name for node in onnx.load(source).graph.node if node.op_type == OPERATOR]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         draft, few = Path(folder) / "integers.onnx", crops[:TRIED]
@@ -60,7 +60,7 @@ def _vectors(path: Path, crops: Crops) -> Float32[np.ndarray, "b d"]:
 
 def _quantized(source: Path, target: Path, crops: Crops, names: Sequence[str]) -> Path:
     """The file of the model with the operators of these names in integers."""
-    quantization: ModuleType = extra("onnxruntime.quantization", "train")
+    quantization: ModuleType = extra("onnxruntime.quantization", "backbone")
     quantization.quantize_static(
         source,
         target,

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from jaxtyping import Float32, UInt8
 
-from osoroi.errors import BadEncoder, BadRequest
+from osoroi.errors import BadEncoder, BadRequest, MissingExtra
 from osoroi.inference import faults, open_session
 from osoroi.pretrained import graph, output
 from osoroi.pretrained.folder import Folder
@@ -60,11 +60,14 @@ def normalised(pixels: UInt8[np.ndarray, "_ _ 3"], colors: Colors) -> Float32[np
 
 def load(path: Path) -> Any:
     """The ONNX model in a file, with tensors from the files beside it. Raises BadEncoder."""
+    onnx = graph.onnx()
     try:
-        proto = graph.inlined(graph.onnx().load(str(path), load_external_data=True))
+        proto = graph.inlined(onnx.load(str(path), load_external_data=True))
         for tensor in proto.graph.initializer:
             tensor.ClearField("data_location")  # onnx writes that it lies here, which older readers do not expect
         return proto
+    except MissingExtra:
+        raise
     except Exception as error:  # protobuf, onnx and the file system raise their own
         raise BadEncoder(
             f"{path} cannot be read as an ONNX model ({_first(error)})", hint="download it again"

@@ -109,7 +109,10 @@ class Settings:
                     hint="make one with: python -c 'import secrets; print(secrets.token_urlsafe(24))'",
                 )
         if self.write_key is None and (self.read_key is not None or self.open_reads):
-            raise BadRequest("with a read key or open reads, writing needs a key of its own", hint="set the write key")
+            raise BadRequest(
+                "with a read key or open reads, writing needs a key of its own",
+                hint="set OSOROI_WRITE_KEY, or name a file of keys with --keys",
+            )
         if self.write_key is not None and (self.read_key is None) != self.open_reads:
             raise BadRequest(
                 "a write key needs one answer to who may read", hint="set a read key, or let everybody read, not both"

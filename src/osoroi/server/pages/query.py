@@ -136,7 +136,8 @@ async def with_garments(service: Service, query: Query) -> Query:
     """The same query with the garments of its photo, found now unless they are known. In a photo of the catalog they
     are looked for where the address says so."""
     state = query.state
-    wanted = query.photo is not None or state.garment not in (None, WHOLE) or state.every_garment
+    of_address = state.crop_id is not None and (state.garment not in (None, WHOLE) or state.every_garment)
+    wanted = query.photo is not None or of_address
     if query.known is not None or not wanted:
         return query
     garments = await service.find(FindRequest(query.photo, None if query.photo is not None else state.crop_id))

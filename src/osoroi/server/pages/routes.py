@@ -106,8 +106,9 @@ async def _show(
     pages = pages_of(request)
     service = pages.service
     lang = language(query.state.lang, request.headers.get("accept-language", ""))
-    searching = error is not None or query.searches
-    values: dict[str, Any] = {"sections": [], "searching": searching, "photo_gone": photo_gone and not searching}
+    photo_gone = photo_gone and error is None and query.photo is None and not query.state.has_query
+    searching = error is not None or (query.searches and not photo_gone)  # its words were meant beside the photo
+    values: dict[str, Any] = {"sections": [], "searching": searching, "photo_gone": photo_gone}
     status, rest = 200, list[int | None]()
     try:
         if error is not None:
@@ -127,6 +128,8 @@ async def _show(
     except OsoroiError as problem:
         status, values["problem"], rest = outcome(problem)[1], problem_of(problem, words_of(lang)), []
     values |= _of_query(query, lang)
+    if photo_gone:
+        values["understood"] = []
     response = await service.read(lambda: pages.html(template, request, query.state, status, **values))
     if rest:
         return _streamed(request, response, query, rest, lang)

@@ -25,7 +25,7 @@ const results = new Results(find("#results"), find("#gone"), { onShown: resultsS
 const editor = new BoxEditor(find("#stage"), find("#box"), { onInput: () => searchSoon(200), onCommit: boxed });
 const garments = new Garments(find("#stage"), find("#garments"));
 const filters = new Filters(form);
-const stage = new Stage(find("#stage"), find("#query-photo"), { fades: () => Boolean(form.elements.saliency?.checked) });
+const stage = new Stage(find("#stage"), { fades: () => Boolean(form.elements.saliency?.checked) });
 const state = new State(form, { slider, editor, garments, filters });
 const { hidden } = state;
 const wishes = find("#wishes")

@@ -5,7 +5,9 @@ import { salient } from "./photo.js";
 export class Stage {
   shown = null; // addresses of the query's photo where it is one of the catalog: {plain, saliency}
 
-  constructor(element, image, { fades }) {
+  constructor(element, { fades }) {
+    const image = element.querySelector("img") ?? new Image(); // a page without a photo has none
+    if (!image.id) element.prepend(Object.assign(image, { id: "query-photo", alt: element.dataset.alt, draggable: false }));
     Object.assign(this, { element, image, fades });
   }
 

@@ -66,8 +66,9 @@
     .price { display: block; font-weight: 600; }
     .more { display: block; width: 100%; }
     form { display: flex; gap: .6em; margin: 0 0 .8em; }
-    form input { position: static; opacity: 1; flex: 1; width: auto; min-width: 0; padding: .6em 1em; font: inherit;
-      border: 1px solid var(--osoroi-border, #857f76); border-radius: var(--osoroi-radius, 10px); }
+    form input { position: static; opacity: 1; flex: 1; width: auto; height: auto; min-width: 0; min-height: 44px;
+      padding: .6em 1em; font: inherit; border: 1px solid var(--osoroi-border, #857f76);
+      border-radius: var(--osoroi-radius, 10px); }
     .go { flex: none; }
     .others { grid-column: 1 / -1; font-weight: 600; }`;
 
