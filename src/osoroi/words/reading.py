@@ -42,6 +42,9 @@ PARTICLE: Final = re.compile("[ぁ-ん]{1,2}")
 PLAIN: Final = "grey"
 """The colour of a query by words that name none; it does not count."""
 
+ACCENTS: Final = re.compile("[\u0300-\u036f]")
+"""Accents of Latin letters, as they stand after the letter in decomposed text."""
+
 LATIN: Final = re.compile(r"[a-z0-9#]+(?:[-'][a-z0-9]+)*")
 
 
@@ -81,9 +84,19 @@ def read(text: str) -> Words:
     >>> str(read("something nice"))
     'in titles something nice'
     """
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = folded(text)
     kind, colors, pattern = _kind(plain), tuple(colors_of(plain)), [name for _, name in sorted(_patterns(plain))]
     return Words(text, kind, colors, pattern[-1] if pattern else None, tuple(_rest(plain, kind, colors)))
+
+
+def folded(text: str) -> str:
+    """A text in which width, case and accents make no difference; the marks of kana stay.
+
+    >>> folded("Crème ＴＯＰ"), folded("ｽｶｰﾄ ドット")
+    ('creme top', 'スカート ドット')
+    """
+    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text)).casefold()
+    return unicodedata.normalize("NFKC", ACCENTS.sub("", parts))
 
 
 def _rest(plain: str, kind: str | None, colors: Iterable[str]) -> Iterator[str]:

@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog import filters
-from osoroi.encoder import text_tower
+from osoroi.encoder import KIND, text_tower
 from osoroi.encoder.text_tower import TextTower
 from osoroi.errors import BadRequest
+from osoroi.garments.kinds import NAMES
 from osoroi.image.swatch import is_color
 from osoroi.records import BoxLike, Clues, Hit, Kinds, PhotoLike, Product
 from osoroi.search import Searcher
@@ -84,10 +85,11 @@ class WordSearch:
     ) -> WordHits:
         """The k best distinct products for words, or for words and a photo or product whose cut they should have.
 
-        The words' colour takes the place of the photo's, their kind that of its kind; ``detail_from``, a colour or a
-        photo, goes before the words' colour. A hit's score is that of ``fusion``, in (0, 1]; its parts are cosines as
-        always. Where the encoder has a text tower, ``deep`` of a product is compared with the text's vector, or with
-        the mean of the text's and the photo's. Raises BadRequest, BadPhoto, BadFilter and NotFound.
+        The words' colour takes the place of the photo's, and their kind that of its kind, which counts where they name
+        none; ``detail_from``, a colour or a photo, goes before the words' colour. A hit's score is that of ``fusion``,
+        in (0, 1]; its parts are cosines as always. Where the encoder has a text tower, ``deep`` of a product is
+        compared with the text's vector, or with the mean of the text's and the photo's. Raises BadRequest, BadPhoto,
+        BadFilter and NotFound.
         """
         color = detail_from if isinstance(detail_from, str) and is_color(detail_from) else None
         words = understood(text, color=color)
@@ -151,6 +153,8 @@ class WordSearch:
         if alone and detail is not None:
             raise BadRequest("detail weighs the colour and pattern of a photo; words alone have none", hint="omit it")
         weight = self._detail(words) if alone else detail
+        if words.kind is None and not alone:
+            words = replace(words, kind=self._kind_of(vector))
         found: list[Hit] = []
         seen, pool = set(without), POOL
         while len(found) < offset + k:
@@ -182,6 +186,12 @@ class WordSearch:
                 self._seq, self._read_at_s = seq, time.monotonic()
                 self._took_s = time.thread_time() - begin_s
             return self._titles
+
+    def _kind_of(self, vector: Vector) -> str | None:
+        """The kind of a query by its photo, box or product, where it is known."""
+        if not self.searcher.knows_kind(vector):
+            return None
+        return NAMES[int(vector[0, self.searcher.encoder.columns[KIND]][:-1].argmax())]
 
     def _detail(self, words: Words) -> float:
         """The weight by which candidates for words alone are found: the text tower compares with ``deep``, and a colour
