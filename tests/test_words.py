@@ -26,6 +26,11 @@ from osoroi.words.search import WordSearch
         ("ネイビー ボーダー Tシャツ", "top", ("ネイビー",), "striped"),
         ("抹茶色のコート", "outerwear", ("抹茶色",), None),
         ("gift for her", None, (), None),
+        ("navy blue coat", "outerwear", ("navy",), None),
+        ("dark blue and off white skirt", "skirt", ("dark blue", "off-white"), None),
+        ("red dress without flowers", "dress", ("red",), None),
+        ("striped skirt, not navy blue", "skirt", (), "striped"),
+        ("黒以外の花柄なしスカート", "skirt", (), None),
     ],
 )
 def test_words_are_read_into_kind_colour_and_pattern(text, kind, colors, pattern):
@@ -46,6 +51,12 @@ def test_titles_are_searched_by_stems_and_in_japanese():
     assert list(index.search("プリーツ", 5)) == ["b"]
     assert list(index.search("紺", 5)) == ["c"]
     assert index.search('" OR NEAR(', 5) == {}
+
+
+def test_titles_are_not_searched_for_what_is_not_wanted():
+    index = words.TitleIndex([Product("a", "Black flowers"), Product("b", "Satin")])
+    assert list(index.search("satin without flowers, not black", 5)) == ["b"]
+    assert str(words.read("navy blue satin, not black")) == "colour navy, in titles satin"
 
 
 def test_width_and_accents_make_no_difference():

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from osoroi.records import Product
-from osoroi.words.reading import LATIN, folded, runs
+from osoroi.words.reading import LATIN, folded, runs, wanted
 
 MOST: Final = 32
 """Words of one query that are searched."""
@@ -40,7 +40,7 @@ class TitleIndex:
         >>> list(index.search("striped skirts in navy", 5))
         ['a', 'b']
         """
-        plain = folded(text)
+        plain = wanted(folded(text))
         latin = list(dict.fromkeys(LATIN.findall(plain)))[:MOST]
         other = runs(plain)[:MOST]
         results: dict[str, float] = {}
