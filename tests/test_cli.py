@@ -138,6 +138,8 @@ def test_every_garment_has_its_list_sorted_its_filter_spelled_and_its_offset(sho
     assert lists
     assert all(prices == [4000, 3000, 2000, 1000] for prices in lists)
     assert 'did you mean "boxes"?' in osoroi(*words, "--where", "category = boxs").stderr
+    by_words = osoroi("search", shop, "--text", "red box", "--where", "category = boxs")
+    assert 'did you mean "boxes"?' in by_words.stderr
     assert osoroi(*words, "--offset", "3").stdout.splitlines()[2].startswith("4 ")
     assert "4 products match, and none is left after --offset 9" in osoroi(*words, "--offset", "9").stdout
 

@@ -26,6 +26,11 @@ from osoroi.words.search import WordSearch
         ("ネイビー ボーダー Tシャツ", "top", ("ネイビー",), "striped"),
         ("抹茶色のコート", "outerwear", ("抹茶色",), None),
         ("gift for her", None, (), None),
+        ("navy blue coat", "outerwear", ("navy",), None),
+        ("dark blue and off white skirt", "skirt", ("dark blue", "off-white"), None),
+        ("red dress without flowers", "dress", ("red",), None),
+        ("striped skirt, not navy blue", "skirt", (), "striped"),
+        ("黒以外の花柄なしスカート", "skirt", (), None),
     ],
 )
 def test_words_are_read_into_kind_colour_and_pattern(text, kind, colors, pattern):
@@ -46,6 +51,22 @@ def test_titles_are_searched_by_stems_and_in_japanese():
     assert list(index.search("プリーツ", 5)) == ["b"]
     assert list(index.search("紺", 5)) == ["c"]
     assert index.search('" OR NEAR(', 5) == {}
+
+
+def test_titles_are_not_searched_for_what_is_not_wanted():
+    index = words.TitleIndex([Product("a", "Black flowers"), Product("b", "Satin")])
+    assert list(index.search("satin without flowers, not black", 5)) == ["b"]
+    assert str(words.read("navy blue satin, not black")) == "colour navy, in titles satin"
+
+
+def test_width_and_accents_make_no_difference():
+    index = words.TitleIndex([Product("a", "ｽｶｰﾌ"), Product("b", "Ｗｏｏｌ cape"), Product("c", "Crème brûlée")])
+    assert list(index.search("スカーフ", 5)) == ["a"]
+    assert list(index.search("wool", 5)) == ["b"]
+    assert (
+        list(index.search("creme", 5)) == list(index.search("crème", 5)) == list(index.search("ＣＲＥＭＥ", 5)) == ["c"]
+    )
+    assert words.read("crème brûlée").rest == ("creme", "brulee")
 
 
 def test_what_a_title_says_goes_before_the_picture_and_kind_counts_most():
@@ -105,6 +126,18 @@ def test_words_with_a_photo_change_its_colour(search):
     pixels[40:200, 60:140] = (190, 30, 40)
     hits, _ = search.search("navy skirt", pixels, k=1)
     assert hits[0].product_id == "navy-skirt"
+
+
+@pytest.mark.parametrize("kind", ["skirt", "outerwear"])
+def test_words_that_name_no_kind_keep_that_of_the_photo(search, kind):
+    pixels = np.full((240, 200, 3), 250, np.uint8)
+    pixels[40:200, 60:140] = (190, 30, 40)
+    hits, understood = search.search("navy", pixels, kind=kind, k=4)
+    name = "skirt" if kind == "skirt" else "coat"
+    assert [hit.product_id for hit in hits[:2]] == [f"navy-{name}", f"red-{name}"]
+    assert understood.kind is None
+    hits, _ = search.search("navy", like=f"red-{name}", k=3)
+    assert hits[0].product_id == f"navy-{name}"
 
 
 def test_a_filter_holds_for_words_too(search):

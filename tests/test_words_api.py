@@ -137,6 +137,13 @@ def test_the_page_searches_by_words_and_keeps_them_in_its_address(client):
     )
 
 
+def test_a_page_says_that_nothing_matches_the_words(client):
+    page = client.get("/?text=xylophone").text
+    assert "Nothing in the shop matches these words." in page
+    assert "nothing else in the shop" not in page
+    assert "この言葉に合う商品はありません。" in client.get("/?text=of+the&lang=ja").text
+
+
 def ends_after_one(self: Searcher, hits: list[osoroi.Hit], vector: object) -> list[osoroi.Hit]:
     return [replace(hit, other_kind=place > 0) for place, hit in enumerate(hits)]
 

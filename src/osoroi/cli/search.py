@@ -251,6 +251,7 @@ def by_words(
         hits, understood = WordSearch(searcher).search(words, photo, **wishes)
         facts: dict[str, Any] = {"encoder": searcher.encoder.fingerprint, "took_s": time.perf_counter() - start}
         total = products.count(where=wishes["where"])
+        suggest(products, wishes["where"], hits)
     offset = wishes["offset"]
     if as_json:
         answer = response(hits, **facts, detail=wishes["detail"], offset=offset, understood=vars(understood))

@@ -33,6 +33,16 @@ NO_COLOR: Final = frozenset({"linen", "snow", "peru", "moccasin", "thistle", "wh
 
 ADJECTIVES: Final = {"赤い": "赤", "青い": "青", "白い": "白", "黒い": "黒", "黄色い": "黄色", "茶色い": "茶色"}
 
+COMPOUNDS: Final = {
+    "navy blue": "navy", "off white": "off-white", "olive green": "olive", "mint green": "mint", "wine red": "wine",
+    "emerald green": "emerald", "khaki green": "khaki", "charcoal grey": "charcoal", "charcoal gray": "charcoal",
+    "camel brown": "camel", "mustard yellow": "mustard", "burgundy red": "burgundy", "cream white": "cream",
+}  # fmt: skip
+"""Two words for one colour, and its name."""
+
+SHADES: Final = ("light", "dark", "pale", "medium", "deep", "hot", "forest", "lime")
+"""First words of names of CSS that people write apart, as in dark blue."""
+
 FILLERS: Final = frozenset(["a", "an", "and", "for", "from", "in", "my", "of", "on", "or", "some", "the", "to", "with"])
 """Words that are in no title for a reason."""
 
@@ -41,6 +51,9 @@ PARTICLE: Final = re.compile("[ぁ-ん]{1,2}")
 
 PLAIN: Final = "grey"
 """The colour of a query by words that name none; it does not count."""
+
+ACCENTS: Final = re.compile("[\u0300-\u036f]")
+"""Accents of Latin letters, as they stand after the letter in decomposed text."""
 
 LATIN: Final = re.compile(r"[a-z0-9#]+(?:[-'][a-z0-9]+)*")
 
@@ -81,16 +94,24 @@ def read(text: str) -> Words:
     >>> str(read("something nice"))
     'in titles something nice'
     """
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = wanted(folded(text))
     kind, colors, pattern = _kind(plain), tuple(colors_of(plain)), [name for _, name in sorted(_patterns(plain))]
     return Words(text, kind, colors, pattern[-1] if pattern else None, tuple(_rest(plain, kind, colors)))
 
 
+def folded(text: str) -> str:
+    """A text in which width, case and accents make no difference; the marks of kana stay.
+
+    >>> folded("Crème ＴＯＰ"), folded("ｽｶｰﾄ ドット")
+    ('creme top', 'スカート ドット')
+    """
+    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text)).casefold()
+    return unicodedata.normalize("NFKC", ACCENTS.sub("", parts))
+
+
 def _rest(plain: str, kind: str | None, colors: Iterable[str]) -> Iterator[str]:
     """Words that say nothing of kind, colour and pattern, in a normalised text."""
-    left = without_kinds(plain) if kind else plain
-    for adjective, name in ADJECTIVES.items():
-        left = left.replace(adjective, name)
+    left = _joined(without_kinds(plain) if kind else plain)
     for name in sorted((*colors, *(word for words in PATTERNS.values() for word in words)), key=len, reverse=True):
         left = re.sub(_expression(name), " ", left)
     words = [word for word in LATIN.findall(left) if word not in FILLERS]
@@ -114,9 +135,7 @@ def _kind(plain: str) -> str | None:
 
 def colors_of(plain: str) -> Iterator[str]:
     """Names of colours in a normalised text, longest first where they overlap, in their order."""
-    rest = plain
-    for adjective, name in ADJECTIVES.items():
-        rest = rest.replace(adjective, name)
+    rest = _joined(plain)
     found_at: list[tuple[int, str]] = []
     for name in _names():
         expression = _expression(name)
@@ -124,6 +143,35 @@ def colors_of(plain: str) -> Iterator[str]:
             found_at.append((match.start(), name))
         rest = re.sub(expression, lambda match: " " * len(match.group()), rest)
     yield from dict.fromkeys(name for _, name in sorted(found_at))
+
+
+def wanted(plain: str) -> str:
+    """A normalised text without colours and patterns that it says are not wanted.
+
+    >>> wanted("a dress without flowers, not black").split(), wanted("黒以外のコート")
+    (['a', 'dress', ','], ' のコート')
+    """
+    return _unwanted().sub(" ", plain)
+
+
+@cache
+def _unwanted() -> re.Pattern[str]:
+    words = {*_names(), *COMPOUNDS, *(word for words in PATTERNS.values() for word in words)}
+    ordered = sorted(words, key=lambda word: (-len(word), word))
+    latin = "|".join(re.escape(word) for word in ordered if word.isascii())
+    other = "|".join(re.escape(word) for word in ordered if not word.isascii())
+    before = r"\b(?:without|not|no|non)[ -](?:(?:an?|any|the|in) )?"
+    after = "(?:以外|なし|無し|じゃない|ではない|[のが]ない)"
+    return re.compile(f"{before}(?:{latin})(?![a-z])|(?:{other}){after}")
+
+
+def _joined(plain: str) -> str:
+    """A normalised text with adjectives and compounds of colours as the colour's name."""
+    for adjective, name in ADJECTIVES.items():
+        plain = plain.replace(adjective, name)
+    for compound, name in COMPOUNDS.items():
+        plain = re.sub(_expression(compound), name, plain)
+    return plain
 
 
 def _patterns(plain: str) -> Iterator[tuple[int, str]]:
@@ -135,7 +183,9 @@ def _patterns(plain: str) -> Iterator[tuple[int, str]]:
 @cache
 def _names() -> tuple[str, ...]:
     """All names of colours, the longest first."""
-    names = {*FASHION, *JAPANESE, *ImageColor.colormap} - NO_COLOR
+    css = ImageColor.colormap
+    apart = {f"{shade} {name}" for shade in SHADES for name in css if shade + name in css}
+    names = {*FASHION, *JAPANESE, *css, *apart} - NO_COLOR
     return tuple(sorted(names, key=lambda name: (-len(name), name)))
 
 

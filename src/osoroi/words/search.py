@@ -6,7 +6,7 @@ words into the vector of a photo or a colour, ``WordSearch.nearest`` finds candi
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.catalog import filters
-from osoroi.encoder import text_tower
+from osoroi.encoder import KIND, text_tower
 from osoroi.encoder.text_tower import TextTower
 from osoroi.errors import BadRequest
+from osoroi.garments.kinds import NAMES
 from osoroi.image.swatch import is_color
 from osoroi.records import BoxLike, Clues, Hit, Kinds, PhotoLike, Product
 from osoroi.search import Searcher
@@ -27,8 +28,11 @@ from osoroi.words.reading import Words, read
 from osoroi.words.titles import TitleIndex
 
 POOL: Final = 200
-"""Candidates of each list, by picture and by title, that are scored together; more where more products are wanted. The
-number does not depend on ``offset``, so that pages joined are the whole list."""
+"""Candidates of each list, by picture and by title, that are scored together first. Where more products are wanted,
+the next ones follow, ``MORE`` times as many. Neither depends on the page, so that pages joined are the whole list."""
+
+MORE: Final = 4
+"""How many times as many candidates are found each time that they do not suffice."""
 
 AT_ONCE_S: Final = 0.1
 """Processor seconds of reading all titles below which they are read again after every commit."""
@@ -81,10 +85,11 @@ class WordSearch:
     ) -> WordHits:
         """The k best distinct products for words, or for words and a photo or product whose cut they should have.
 
-        The words' colour takes the place of the photo's, their kind that of its kind; ``detail_from``, a colour or a
-        photo, goes before the words' colour. A hit's score is that of ``fusion``, in (0, 1]; its parts are cosines as
-        always. Where the encoder has a text tower, ``deep`` of a product is compared with the text's vector, or with
-        the mean of the text's and the photo's. Raises BadRequest, BadPhoto, BadFilter and NotFound.
+        The words' colour takes the place of the photo's, and their kind that of its kind, which counts where they name
+        none; ``detail_from``, a colour or a photo, goes before the words' colour. A hit's score is that of ``fusion``,
+        in (0, 1]; its parts are cosines as always. Where the encoder has a text tower, ``deep`` of a product is
+        compared with the text's vector, or with the mean of the text's and the photo's. Raises BadRequest, BadPhoto,
+        BadFilter and NotFound.
         """
         color = detail_from if isinstance(detail_from, str) and is_color(detail_from) else None
         words = understood(text, color=color)
@@ -147,15 +152,24 @@ class WordSearch:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
         if alone and detail is not None:
             raise BadRequest("detail weighs the colour and pattern of a photo; words alone have none", hint="omit it")
-        pool = max(POOL, k)
-        titles = self.titles().search(words.text, pool)
         weight = self._detail(words) if alone else detail
-        hits = self.searcher.nearest(vector, pool, where=where, detail=weight, without=without)
-        named = {*without, *(hit.product_id for hit in hits)}
-        more = self._entries([each for each in titles if each not in named], where, vector)
-        fused = self._fused([*hits, *more], words, titles, alone=alone, by_picture=by_picture)
-        fused = self.searcher.with_other_kinds([hit for hit in fused if hit.score > 0], vector)
-        return fused[offset : offset + k]
+        if words.kind is None and not alone:
+            words = replace(words, kind=self._kind_of(vector))
+        found: list[Hit] = []
+        seen, pool = set(without), POOL
+        while len(found) < offset + k:
+            titles, named = self._titled(words.text, pool, where, vector, seen)
+            hits = self.searcher.nearest(vector, pool, where=where, detail=weight, without=without)
+            new = {hit.product_id: hit for hit in (*named, *hits) if hit.product_id not in seen}
+            fused = self._fused(list(new.values()), words, titles, alone=alone, by_picture=by_picture)
+            most = found[-1].score if found else 1.0
+            agreeing = [replace(hit, score=min(hit.score, most)) for hit in fused if hit.score > 0]
+            found += agreeing
+            seen.update(hit.product_id for hit in agreeing)
+            if not agreeing or len(hits) < pool:  # no more of them agree, or these are all products
+                break
+            pool *= MORE
+        return self.searcher.with_other_kinds(found, vector)[offset : offset + k]
 
     @cached_property
     def tower(self) -> TextTower | None:
@@ -172,6 +186,12 @@ class WordSearch:
                 self._seq, self._read_at_s = seq, time.monotonic()
                 self._took_s = time.thread_time() - begin_s
             return self._titles
+
+    def _kind_of(self, vector: Vector) -> str | None:
+        """The kind of a query by its photo, box or product, where it is known."""
+        if not self.searcher.knows_kind(vector):
+            return None
+        return NAMES[int(vector[0, self.searcher.encoder.columns[KIND]][:-1].argmax())]
 
     def _detail(self, words: Words) -> float:
         """The weight by which candidates for words alone are found: the text tower compares with ``deep``, and a colour
@@ -190,6 +210,19 @@ class WordSearch:
             deep /= max(float(np.linalg.norm(deep)), 1e-12)
         mixed[0, columns] = deep
         return mixed
+
+    def _titled(
+        self, text: str, most: int, where: str | None, vector: Vector, seen: Collection[str]
+    ) -> tuple[dict[str, float], list[Hit]]:
+        """How well titles fit, and the products of the ``most`` best that the filter allows, without those ``seen``."""
+        depth, hits, looked_at = most, list[Hit](), set(seen)
+        while True:
+            titles = self.titles().search(text, depth)
+            hits += self._entries([each for each in titles if each not in looked_at], where, vector)
+            if not where or len(hits) >= most or len(titles) < depth:
+                return titles, hits[:most]
+            looked_at |= titles.keys()
+            depth *= MORE
 
     def _entries(self, product_ids: Sequence[str], where: str | None, vector: Vector) -> list[Hit]:
         """Products of the titles' list as hits, by their first crop; those alone that the filter allows, and that are

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from osoroi.records import Product
-from osoroi.words.reading import LATIN, runs
+from osoroi.words.reading import LATIN, folded, runs, wanted
 
 MOST: Final = 32
 """Words of one query that are searched."""
@@ -24,7 +24,10 @@ class TitleIndex:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._connection.execute("CREATE VIRTUAL TABLE words USING fts5(product UNINDEXED, text, tokenize='porter')")
         self._connection.execute("CREATE VIRTUAL TABLE parts USING fts5(product UNINDEXED, text, tokenize='trigram')")
-        rows = ((each.product_id, " ".join(filter(None, (each.title, each.category, each.brand)))) for each in products)
+        rows = (
+            (each.product_id, folded(" ".join(filter(None, (each.title, each.category, each.brand)))))
+            for each in products
+        )
         for row in rows:
             self._connection.execute("INSERT INTO words VALUES (?, ?)", row)
             if not row[1].isascii():
@@ -37,7 +40,7 @@ class TitleIndex:
         >>> list(index.search("striped skirts in navy", 5))
         ['a', 'b']
         """
-        plain = text.casefold()
+        plain = wanted(folded(text))
         latin = list(dict.fromkeys(LATIN.findall(plain)))[:MOST]
         other = runs(plain)[:MOST]
         results: dict[str, float] = {}

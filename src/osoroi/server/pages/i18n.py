@@ -110,6 +110,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "商品を入れるには: osoroi add CATALOG table:products.csv",
     ),
     "alone": ("There is nothing else in the shop.", "ほかに商品がありません。"),
+    "no_words": ("Nothing in the shop matches these words.", "この言葉に合う商品はありません。"),
+    "no_words_hint": ("Try other words, or fewer of them.", "別の言葉や、もっと短い言葉をお試しください。"),
     "photo_gone": ("Choose your photo again", "写真をもう一度選んでください"),
     "photo_gone_hint": (
         "Photos are not kept, so a page that was reloaded has to be given its photo anew.",
