@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from osoroi import precomputed
-from osoroi.catalog.opening import open_or_create
+from osoroi.catalog.opening import open_catalog, open_or_create
 from osoroi.cli import main
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.records import Product
@@ -110,6 +111,20 @@ def test_the_command_loads_what_embed_writes(tmp_path):
     assert "has no 'fingerprint'" in osoroi("load", tmp_path / "shop", tmp_path / "half.npz", code=1)
     assert "are by encoder tiny00" in osoroi("load", tmp_path / "shop", file(tmp_path), code=1)
     assert not (tmp_path / "shop").exists(), "a load that fails leaves no empty catalog"
+
+
+def test_products_of_a_table_stay_products_through_embed_and_load(tmp_path):
+    for at in range(3):
+        Image.new("RGB", (40, 40), (80 * at, 100, 200)).save(tmp_path / f"{at}.png")
+    (tmp_path / "t.csv").write_text("product_id,photo\na,0.png\na,1.png\nb,2.png\n")
+    out, shop = tmp_path / "v.npz", tmp_path / "shop"
+    for words in (["embed", tmp_path / "t.csv", out, "--side", "shop"], ["load", shop, out, "--json"]):
+        run = CliRunner().invoke(main, list(map(str, words)))
+        assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["products"] == 2
+    with open_catalog(shop) as catalog:
+        assert sorted(product.product_id for product in catalog.products()) == ["a", "b"]
+        assert len(catalog.crops("a")) == 2
 
 
 def test_shards_are_exactly_the_whole_table(tmp_path):
