@@ -256,7 +256,8 @@ def test_embedded_queries_score_by_the_plain_inner_product(shop: Path, table: Pa
     assert query["vectors"].shape == (8, 278)
     assert query["fingerprint"] == Encoder.open().fingerprint
     assert [(str(name), int(size)) for name, size in query["parts"]] == [("deep", 128), ("detail", 128), ("kind", 22)]
-    names = [str(name) for name in query["ids"]]
+    names = [str(name) for name in query["crop_ids"]]
+    assert set(map(str, query["ids"])) == {"red", "green", "blue", "white"}
     asked = json.loads(
         osoroi("search", shop, table.parent / "red-street.png", "--box", "30,30,80,120", "--json").stdout
     )

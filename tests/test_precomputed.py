@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from osoroi import precomputed
-from osoroi.catalog.opening import open_or_create
+from osoroi.catalog.opening import open_catalog, open_or_create
 from osoroi.cli import main
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.records import Product
@@ -76,6 +77,10 @@ def test_parquet_is_read_like_an_archive(tmp_path):
         ({"vectors": vectors(3)[:, :4]}, BadDataset, "vectors of 4 numbers"),
         ({"price": np.array([1, 2, 3])}, BadDataset, "rows of product 'a' of x differ"),
         ({"crop_ids": np.array(["c", "d", "c"])}, BadDataset, "two rows of one crop_id"),
+        ({"crop_ids": np.array(["c", "c", "d"])}, BadDataset, "'a' and 'b' of x have the same crop_id 'c'"),
+        ({"price": np.array([1, np.inf, 1])}, BadDataset, "row 1 of x: product 'b' has the value inf"),
+        ({"attributes": np.array(["", "{}", "no"])}, BadDataset, "row 0 has attributes that are no JSON object"),
+        ({"attributes": np.array(["{}", "[1]", "{}"])}, BadDataset, "row 1 has attributes that are no JSON object"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_stored(tmp_path, arrays, error, says):
@@ -91,11 +96,31 @@ def test_what_does_not_fit_is_refused_before_anything_is_stored(tmp_path, arrays
     [
         ({"ids": np.array(["a"])}, "1 ids and 3 of 'vectors'"),
         ({"vectors": np.full((3, 8), np.nan, np.float32)}, "no rows of finite numbers"),
+        ({"vectors": np.float32(1)}, "no rows of finite numbers"),
+        ({"price": np.array(5.0)}, "'price' of .* is no column"),
+        ({"ids": np.array([["a"], ["b"], ["a"]])}, "row 0 of .* has the ids"),
+        ({"ids": np.array([1, np.nan, 1])}, "row 1 of .* has the ids None"),
+        ({"ids": np.array([b"a", b"\xff", b"a"])}, "row 1 of .* no UTF-8"),
     ],
 )
 def test_a_file_that_is_no_table_of_vectors_is_refused(tmp_path, arrays, says):
     with pytest.raises(BadDataset, match=says):
         precomputed.read(file(tmp_path, **arrays))
+
+
+def test_bytes_are_text_and_nan_is_missing(tmp_path):
+    given = {"ids": np.array([b"a", b"b", b"a"]), "price": np.array([np.nan, 7, np.nan])}
+    products = dict(precomputed._products(precomputed.read(file(tmp_path, **given)), "x"))
+    assert [entry.product for entry in products.values()] == [Product("a"), Product("b", price=7.0)]
+    numbers = precomputed.read(file(tmp_path, ids=np.array([7, 8, 7])))
+    assert numbers.product_ids == ["7", "8", "7"]
+
+
+def test_a_table_of_photos_is_no_file_of_vectors(tmp_path):
+    (tmp_path / "products.csv").write_text("product_id,photo\na,a.png\n")
+    with pytest.raises(BadDataset, match="no npz archive") as raised:
+        precomputed.read(tmp_path / "products.csv")
+    assert "npz archive of NumPy or from a Parquet file" in str(raised.value)
 
 
 def test_the_command_loads_what_embed_writes(tmp_path):
@@ -110,6 +135,20 @@ def test_the_command_loads_what_embed_writes(tmp_path):
     assert "has no 'fingerprint'" in osoroi("load", tmp_path / "shop", tmp_path / "half.npz", code=1)
     assert "are by encoder tiny00" in osoroi("load", tmp_path / "shop", file(tmp_path), code=1)
     assert not (tmp_path / "shop").exists(), "a load that fails leaves no empty catalog"
+
+
+def test_products_of_a_table_stay_products_through_embed_and_load(tmp_path):
+    for at in range(3):
+        Image.new("RGB", (40, 40), (80 * at, 100, 200)).save(tmp_path / f"{at}.png")
+    (tmp_path / "t.csv").write_text("product_id,photo\na,0.png\na,1.png\nb,2.png\n")
+    out, shop = tmp_path / "v.npz", tmp_path / "shop"
+    for words in (["embed", tmp_path / "t.csv", out, "--side", "shop"], ["load", shop, out, "--json"]):
+        run = CliRunner().invoke(main, list(map(str, words)))
+        assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["products"] == 2
+    with open_catalog(shop) as catalog:
+        assert sorted(product.product_id for product in catalog.products()) == ["a", "b"]
+        assert len(catalog.crops("a")) == 2
 
 
 def test_shards_are_exactly_the_whole_table(tmp_path):

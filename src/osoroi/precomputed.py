@@ -4,6 +4,7 @@ A file is a NumPy archive (npz) or a Parquet table. It has a row for each vector
 """
 
 import json
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +15,10 @@ from jaxtyping import Float32
 
 from osoroi import files
 from osoroi.catalog import Entry, Storage
+from osoroi.catalog.store.validation import demand
 from osoroi.data.products import COLUMNS
 from osoroi.encoder import Encoder
-from osoroi.errors import BadDataset, OtherEncoder, extra
+from osoroi.errors import BadDataset, BadRequest, OtherEncoder, extra
 from osoroi.records import Crop, Product, Value, as_value
 
 PRODUCTS_PER_COMMIT = 256
@@ -26,6 +28,9 @@ UNIT = 1e-3
 
 OURS = frozenset({"ids", "vectors", "fingerprint", "parts", "crop_ids", "photo"})
 """Arrays of a file that are no columns of products."""
+
+
+FORMATS = "vectors are read from an npz archive of NumPy or from a Parquet file (.parquet)"
 
 
 class Precomputed(NamedTuple):
@@ -44,28 +49,66 @@ def read(path: Path) -> Precomputed:
     try:
         arrays = _of_parquet(path) if path.suffix == ".parquet" else _of_npz(path)
         vectors = np.array(arrays["vectors"], np.float32)
-        product_ids = [str(one) for one in arrays["ids"]]
-        fingerprint = str(arrays["fingerprint"])
+        product_ids = _ids(arrays["ids"], "ids", path)
+        fingerprint = str(_decoded(arrays["fingerprint"]))
     except KeyError as error:
         raise BadDataset(
             f"{path} has no {error}", hint="it needs ids, vectors and fingerprint, as 'osoroi embed --side shop' writes"
         ) from error
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise BadDataset(f"{path} cannot be read: {error}", hint="give an npz or a Parquet file of vectors") from error
-    columns = {name: [as_value(one) for one in values] for name, values in arrays.items() if name not in OURS}
-    crop_ids = None if "crop_ids" not in arrays else [str(one) for one in arrays["crop_ids"]]
-    photos = [None if not one else str(one) for one in arrays.get("photo", [None] * len(product_ids))]
+        reason = "an array holds Python objects, not text or numbers" if "allow_pickle" in str(error) else error
+        raise BadDataset(f"{path} cannot be read: {reason}", hint=FORMATS) from error
+    if vectors.ndim != 2 or not np.isfinite(vectors).all():
+        raise BadDataset(f"the vectors of {path} are no rows of finite numbers", hint="write an array [n, d]")
+    columns = {name: _column(values, name, path) for name, values in arrays.items() if name not in OURS}
+    crop_ids = None if "crop_ids" not in arrays else _ids(arrays["crop_ids"], "crop_ids", path)
+    paths = _column(arrays.get("photo", [None] * len(product_ids)), "photo", path)
+    photos = [str(one) if one else None for one in paths]
     for name, values in {"vectors": vectors, "crop_ids": crop_ids, "photo": photos, **columns}.items():
         if values is not None and len(values) != len(product_ids):
             raise BadDataset(f"{path} has {len(product_ids)} ids and {len(values)} of {name!r}", hint="one for each id")
-    if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        raise BadDataset(f"the vectors of {path} are no rows of finite numbers", hint="write an array [n, d]")
     return Precomputed(fingerprint, product_ids, crop_ids, photos, columns, vectors)
 
 
+def _ids(values: Any, name: str, path: Path) -> list[str]:
+    """Ids as text. Raises BadDataset for one that is missing, or is itself a list."""
+    ids = _column(values, name, path)
+    for row, one in enumerate(ids):
+        if one is None or isinstance(one, tuple | dict):
+            raise BadDataset(f"row {row} of {path} has the {name} {one!r:.60}", hint="an id is a text or a number")
+    return [str(one) for one in values] if all(isinstance(one, int) for one in values) else [str(one) for one in ids]
+
+
+def _column(values: Any, name: str, path: Path) -> list[Any]:
+    """The values of a column, one for each row."""
+    if not isinstance(values, list):
+        raise BadDataset(f"{name!r} of {path} is no column: {values!r:.60}", hint="it has one value for each id")
+    column = []
+    for row, one in enumerate(values):
+        try:
+            column.append(_value(one))
+        except UnicodeDecodeError as error:
+            raise BadDataset(f"row {row} of {path} has {name} that are no UTF-8: {one!r:.60}") from error
+    return column
+
+
+def _value(one: Any) -> Any:
+    """A value as it is stored: bytes are text in UTF-8, and NaN, as pandas writes it, is missing."""
+    value = as_value(_decoded(one))
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _decoded(one: Any) -> Any:
+    return one.decode() if isinstance(one, bytes) else one
+
+
 def _of_npz(path: Path) -> dict[str, Any]:
-    with files.open_foreign(path) as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name].tolist() if name != "vectors" else archive[name] for name in archive.files}
+    with files.open_foreign(path) as file:
+        if not zipfile.is_zipfile(file):
+            raise BadDataset(f"{path} cannot be read: it is no npz archive", hint=FORMATS)
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name].tolist() if name != "vectors" else archive[name] for name in archive.files}
 
 
 def _of_parquet(path: Path) -> dict[str, Any]:
@@ -101,7 +144,7 @@ def load(
     """Store every product of a file with exactly these vectors. Loading the same again changes nothing.
 
     Raises, before anything is stored, OtherEncoder for vectors of another encoder, and BadDataset for vectors whose
-    parts are not of unit length, and for a product whose rows contradict each other.
+    parts are not of unit length, for a product whose rows contradict each other, and for values that no catalog stores.
     """
     if rows.fingerprint != catalog.fingerprint:
         raise OtherEncoder(
@@ -136,6 +179,7 @@ def _demand_unit(vectors: Float32[np.ndarray, "n d"], encoder: Encoder, name: st
 def _products(rows: Precomputed, name: str) -> Iterator[tuple[str, Entry]]:
     """Products with their crops and vectors, each once. Raises BadDataset where two rows contradict each other."""
     places: dict[str, list[int]] = {}
+    owners: dict[str, str] = {}  # crop -> its product
     for at, product_id in enumerate(rows.product_ids):
         places.setdefault(product_id, []).append(at)
     for product_id, of in places.items():
@@ -145,7 +189,19 @@ def _products(rows: Precomputed, name: str) -> Iterator[tuple[str, Entry]]:
         crops = [_crop(rows, at, number, product_id) for number, at in enumerate(of)]
         if len({crop.crop_id for crop in crops}) < len(crops):
             raise BadDataset(f"product {product_id!r} of {name} has two rows of one crop_id", hint="each needs its own")
-        yield product_id, Entry(product, crops, rows.vectors[of])
+        for crop in crops:
+            if owners.setdefault(crop.crop_id, product_id) != product_id:
+                raise BadDataset(
+                    f"products {owners[crop.crop_id]!r} and {product_id!r} of {name} have the same crop_id "
+                    f"{crop.crop_id!r}",
+                    hint="each crop belongs to one product",
+                )
+        entry = Entry(product, crops, rows.vectors[of])
+        try:
+            demand(entry, rows.vectors.shape[1])
+        except BadRequest as error:
+            raise BadDataset(f"row {of[0]} of {name}: {error}", hint="correct the file") from error
+        yield product_id, entry
 
 
 def _crop(rows: Precomputed, at: int, number: int, product_id: str) -> Crop:
@@ -159,7 +215,10 @@ def _product(rows: Precomputed, at: int) -> Product:
     values = {name: column[at] for name, column in rows.columns.items() if column[at] is not None}
     attributes = {name: value for name, value in values.items() if name not in COLUMNS and name != "attributes"}
     listed = values.get("attributes")
-    if isinstance(listed, str):
-        attributes |= {key: as_value(value) for key, value in json.loads(listed).items()}
+    if listed is not None:
+        try:
+            attributes |= {key: _value(value) for key, value in json.loads(listed).items()}
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise BadDataset(f"row {at} has attributes that are no JSON object: {listed!r:.60}") from error
     columns: dict[str, Any] = {name: value for name, value in values.items() if name in COLUMNS}
     return Product(**{**columns, "product_id": rows.product_ids[at]}, attributes=attributes)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,11 @@ def place_of(text: str | os.PathLike[str] | Address) -> Place:
     if isinstance(text, Address):
         return text
     named = os.fspath(text)
+    if isinstance(text, str) and not named.startswith(SCHEMES) and (scheme := re.match(r"[A-Za-z][\w+.-]*://", named)):
+        raise BadRequest(
+            f"a catalog is a folder or an address of PostgreSQL, and no {scheme[0]}",
+            hint="osoroi.Client speaks to a server",
+        )
     return Address.parse(named) if named.startswith(SCHEMES) else Path(named)
 
 
@@ -116,6 +122,12 @@ def folder_of(place: Place) -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder for files that can be made anew."""
-    users = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("OSOROI_CACHE") or str(Path(users) / "osoroi")).absolute()
+    """The folder for files that can be made anew. Raises BadRequest where no variable names it and there is no home."""
+    if ours := os.environ.get("OSOROI_CACHE"):
+        return Path(ours).absolute()
+    if users := os.environ.get("XDG_CACHE_HOME"):
+        return (Path(users) / "osoroi").absolute()
+    try:
+        return (Path.home() / ".cache" / "osoroi").absolute()
+    except RuntimeError as error:
+        raise BadRequest("this user has no home for a cache", hint="set OSOROI_CACHE to a folder") from error

@@ -15,7 +15,7 @@ from osoroi.catalog.address import Address, Place, cache_folder
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store.settings import WAIT_S, Settings
 from osoroi.encoder import Encoder, beside
-from osoroi.errors import extra
+from osoroi.errors import BadRequest, extra
 from osoroi.records import Part
 
 if TYPE_CHECKING:
@@ -105,9 +105,12 @@ def fastest(encoder: Encoder, *, threads: int, bulk: bool) -> Encoder:
     return choice.fastest(encoder, threads=threads, bulk=bulk, cache=runtimes())
 
 
-def runtimes() -> Path:
-    """The file that remembers how encoders run fastest on this machine."""
-    return cache_folder() / "runtimes.json"
+def runtimes() -> Path | None:
+    """The file that remembers how encoders run fastest on this machine; None where there is no folder for it."""
+    try:
+        return cache_folder() / "runtimes.json"
+    except BadRequest:
+        return None
 
 
 def open_encoder(place: Place, given: str | os.PathLike[str] | None = None, *, threads: int = 1) -> Encoder:

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Write one vector for each row of TABLE (a file, or name:path) to OUT.npz.
 
-    The file has the arrays ids [n], vectors float32 [n d], parts (names and sizes) and fingerprint. A photo that cannot
-    be read is reported on stderr, and has no row.
+    The file has the arrays ids [n] of products, crop_ids [n], vectors float32 [n d], parts (names and sizes) and
+    fingerprint. A photo that cannot be read is reported on stderr, and has no row.
 
     \b
     osoroi embed queries.csv queries.npz --side query
@@ -59,11 +59,13 @@ def command(
         raise BadRequest("--detail weighs queries, and --side is shop", hint="leave --detail out, or use --side query")
     model = Encoder.open(encoder, threads=threads, providers=providers)
     dataset = table if table.partition(":")[0] in READERS else f"table:{table}"
-    row_ids: list[str] = []
+    product_ids: list[str] = []
+    crop_ids: list[str] = []
 
     def numbered(rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
-            row_ids.append(row.crop.crop_id)
+            product_ids.append(row.product.product_id)
+            crop_ids.append(row.crop.crop_id)
             yield row
 
     def read(row: Row) -> Input:
@@ -73,21 +75,26 @@ def command(
         return model.input_of(crop.photo, crop.box, "shop", kind=model.clues_of(row.product).known)
 
     rows = numbered(open_dataset(dataset).rows())
-    ids: list[str] = []
+    done: list[int] = []
     vectors: list[Float32[np.ndarray, "b d"]] = []
     with progress.counting("crops") as show:
         for batch in loader.encode(rows, model.encode_inputs, read, threads=threads, batch=BATCH):
-            ids += [row_ids[index] for index in batch.indices]
+            done += [int(index) for index in batch.indices]
             vectors.append(
                 model.weigh(batch.vectors, detail, categorised=categorised) if side == "query" else batch.vectors
             )
             for index, error in batch.errors.items():
-                text.warn(f"left out: {row_ids[index]}: {error}")
-            show(len(ids))
-    if not ids:
+                text.warn(f"left out: {crop_ids[index]}: {error}")
+            show(len(done))
+    if not done:
         raise BadRequest(f"{table} gave no crop that could be read", hint="see the reasons above")
     parts = np.array([(part.name, part.size) for part in model.parts], dtype=[("name", "U32"), ("size", "i8")])
-    arrays = {"ids": np.array(ids), "vectors": np.concatenate(vectors), "parts": parts}
+    arrays = {
+        "ids": np.array([product_ids[index] for index in done]),
+        "crop_ids": np.array([crop_ids[index] for index in done]),
+        "vectors": np.concatenate(vectors),
+        "parts": parts,
+    }
     with files.replacing(out) as file:
         np.savez(file, allow_pickle=False, **arrays, fingerprint=np.array(model.fingerprint))
-    text.warn(f"{len(ids):,} vectors of {model.dim} numbers: {out}")
+    text.warn(f"{len(done):,} vectors of {model.dim} numbers: {out}")

@@ -93,8 +93,10 @@ def fastest(
     return chosen
 
 
-def remembered(encoder: Encoder, cache: Path) -> list[Way]:
+def remembered(encoder: Encoder, cache: Path | None) -> list[Way]:
     """The ways that were chosen before for an encoder on this machine, opened with one thread."""
+    if cache is None:
+        return []
     return [way for bulk in (False, True) if (way := _remembered(cache, _key(encoder, 1, bulk), 1))]
 
 
