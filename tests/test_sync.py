@@ -20,7 +20,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main, new_catalog
 from osoroi.errors import BadRequest, Busy, OtherEncoder
 from osoroi.image import cropping
-from osoroi.records import Crop, Product, Row
+from osoroi.records import Crop, Product, Row, Value
 from osoroi.shop import Catalog
 from tiny import TinyEmbedder, TinyEncoder
 
@@ -236,7 +236,7 @@ def test_a_new_catalog_is_opened_once(tmp_path: Path, monkeypatch) -> None:
 
 def test_a_table_of_categories_is_refused_by_another_encoder(shop: Catalog, tmp_path: Path) -> None:
     shop.sync(table(tmp_path, NAMES))
-    changes = {"p1": {"category": "skirts", "price": 1.0}}
+    changes: dict[str, dict[str, Value | None]] = {"p1": {"category": "skirts", "price": 1.0}}
     with pytest.raises(OtherEncoder, match="not of other0"):
         patches.patch(changes, shop.storage, TinyEncoder("other"), lambda one: None)
     assert (shop["p1"].category, shop.storage.seq) == (None, 1)

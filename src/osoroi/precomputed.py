@@ -217,7 +217,7 @@ def _product(rows: Precomputed, at: int) -> Product:
     listed = values.get("attributes")
     if listed is not None:
         try:
-            attributes |= {key: _value(value) for key, value in json.loads(listed).items()}
+            attributes |= {key: _value(value) for key, value in json.loads(str(listed)).items()}
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BadDataset(f"row {at} has attributes that are no JSON object: {listed!r:.60}") from error
     columns: dict[str, Any] = {name: value for name, value in values.items() if name in COLUMNS}
