@@ -382,7 +382,8 @@ def test_services_behind_a_proxy_are_replaced_one_by_one_and_no_search_fails(pro
         assert httpx.get(f"{url}/metrics").status_code == 404
         large = httpx.post(f"{url}/v1/search", files={"photo": b"x" * 2**21}, timeout=60)
         assert (large.status_code, "x-request-id" in large.headers) == (422, True)
-        assert httpx.post(f"{url}/v1/search", files={"photo": b"x" * 34 * 10**6}, timeout=60).status_code == 413
+        beyond = b"x" * 36 * 10**6  # the proxy refuses it; of what is less, a proxy may lose the service's early answer
+        assert httpx.post(f"{url}/v1/search", files={"photo": beyond}, timeout=60).status_code == 413
 
 
 @pytest.mark.parametrize(("proxy", "file"), [(by_caddy, "prefix.Caddyfile"), (by_nginx, "prefix.conf")])

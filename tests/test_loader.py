@@ -71,11 +71,13 @@ def test_no_more_items_are_read_ahead_than_allowed() -> None:
             taken += 1
             yield number
 
+    before = set(threading.enumerate())
     results = loader.read(items(), abs, threads=2, ahead=3)
     assert [next(results) for _ in range(5)] == [(n, n) for n in range(5)]
     assert taken == 5 + 3
     results.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read")], "no thread is left"
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name.startswith("read")], "no thread is left"
 
 
 def test_an_error_of_the_input_or_of_our_own_is_raised(crops: list[Crop]) -> None:
