@@ -1,6 +1,6 @@
 """Where the time of an encoder goes: by operator, and beside its bare backbone in the same runtime, taking turns.
 
-    python benchmarks/operators.py [ENCODER] [--rounds 60]
+    python -m benchmarks.operators [ENCODER] [--rounds 60]
 
 CPU milliseconds of one thread, one crop, median. `with kinds` is what a crop of unknown kind takes, whose picture has
 to tell it. The bare backbone is the same graph, cut behind the backbone's last map.
@@ -9,7 +9,6 @@ to tell it. The bare backbone is the same graph, cut behind the backbone's last 
 import argparse
 import json
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import onnx
 import onnx.utils
 import onnxruntime as ort
+from benchmarks.query import medians
 
 from osoroi.encoder import DEFAULT, Encoder, open_session
 
@@ -35,17 +35,6 @@ def bare(path: Path) -> bytes:
             last = node.output[0]
     cut: bytes = onnx.utils.Extractor(model).extract_model(["crops"], [last]).SerializeToString()
     return cut
-
-
-def medians(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """CPU milliseconds of each part, all taking turns; the first tenth of the rounds warms up."""
-    times: dict[str, list[float]] = {name: [] for name in parts}
-    for _ in range(rounds):
-        for name, run in parts.items():
-            start = time.process_time()
-            run()
-            times[name].append(1000 * (time.process_time() - start))
-    return {name: median(found[rounds // 10 :]) for name, found in times.items()}
 
 
 def by_operator(path: Path, crop: np.ndarray, rounds: int) -> dict[str, tuple[int, float]]:
