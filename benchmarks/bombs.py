@@ -45,18 +45,12 @@ class Row(NamedTuple):
 
 
 class Service:
-    """A service in a process of its own."""
+    """A service in a process of its own; ``command`` starts it on a free port, and its log goes to the file ``log``."""
 
-    def __init__(self, folder: Path) -> None:
-        photo = folder / "a.jpg"
-        Image.new("RGB", (300, 400), (200, 30, 40)).save(photo)
-        (folder / "shop.csv").write_text("photo,product_id\na.jpg,p\n", encoding="utf-8")
-        osoroi = [sys.executable, "-c", "from osoroi.cli import main; main()"]
-        subprocess.run([*osoroi, "add", str(folder / "shop"), f"table:{folder}/shop.csv"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        self.log = (folder / "log").open("w+", encoding="utf-8")
-        self.process = subprocess.Popen([*osoroi, "serve", str(folder / "shop"), "--port", "0"], stderr=self.log)
-        self.url = self._url(folder / "log")
+    def __init__(self, command: list[str], log: Path) -> None:
+        self.log = log.open("w+", encoding="utf-8")
+        self.process = subprocess.Popen(command, stderr=self.log)
+        self.url = self._url(log)
 
     def _url(self, log: Path) -> str:
         for _ in range(600):
@@ -94,6 +88,17 @@ class Service:
         self.process.wait(60)
         self.log.close()
         return time.monotonic() - start
+
+
+def small_shop(folder: Path) -> Service:
+    """A service on a shop of one product, which is made in the folder."""
+    photo = folder / "a.jpg"
+    Image.new("RGB", (300, 400), (200, 30, 40)).save(photo)
+    (folder / "shop.csv").write_text("photo,product_id\na.jpg,p\n", encoding="utf-8")
+    osoroi = [sys.executable, "-c", "from osoroi.cli import main; main()"]
+    subprocess.run([*osoroi, "add", str(folder / "shop"), f"table:{folder}/shop.csv"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    return Service([*osoroi, "serve", str(folder / "shop"), "--port", "0"], folder / "log")
 
 
 class Watch:
@@ -165,7 +170,7 @@ def rows() -> Iterator[Row]:
     ordinary = file.getvalue()
     makers: dict[str, Callable[[], bytes]] = {name: make for name, (make, _) in REFUSED.items()} | COSTLY
     with tempfile.TemporaryDirectory() as name:
-        service = Service(Path(name))
+        service = small_shop(Path(name))
         try:
             yield measure(service, "an ordinary photo", [ordinary], ordinary)
             for bomb, make in makers.items():

@@ -80,7 +80,7 @@ def main() -> None:
         compare.check_comparable(evaluations[0], each)
     grid, values = along(evaluations, arguments.metric)
     categories = np.array([str(query.category) for query in evaluations[0].queries])
-    cluster = evaluations[0].clusters()
+    cluster = results.clusters(evaluations)
     found = fit(values, categories, cluster, grid, arguments.folds)
     print(f"| category | queries | {arguments.metric}, one weight | one a category | gain | weights of detail |")
     print("|---|---|---|---|---|---|")

@@ -28,9 +28,9 @@ from jaxtyping import Float32
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog import Entry
 from osoroi.catalog.address import Place
-from osoroi.catalog.opening import create_catalog, open_catalog
+from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog
 from osoroi.catalog.store.reader import BestCrop
-from osoroi.catalog.store.settings import Settings, Shard
+from osoroi.catalog.store.settings import CatalogSettings, Shard
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.cluster.merging import merged
 from osoroi.cluster.messages import ShardAnswer, ShardQuery
@@ -84,14 +84,18 @@ class World:
 
 
 def fill(place: Place, products: int, folder: Path, seed: int = 0) -> World:
-    """A new catalog with so many products."""
+    """A catalog with so many products; one that was begun is continued."""
     world, photo = World(seed), folder / "photo.jpg"
     photo.write_bytes(PHOTO)
-    settings = Settings(compacts=False)
-    with create_catalog(place, fingerprint=FINGERPRINT, dim=DIM, parts=PARTS, settings=settings) as catalog:
-        for start in range(0, products, BATCH):
+    settings = CatalogSettings(compacts=False)
+    if not is_catalog(place):
+        create_catalog(place, fingerprint=FINGERPRINT, dim=DIM, parts=PARTS, settings=settings).close()
+    with open_catalog(place, settings=settings) as catalog:
+        for start in range(len(catalog), products, BATCH):
+            world.rng = np.random.default_rng((seed, start))
             numbers = range(start, min(start + BATCH, products))
             catalog.put([world.entry(number, photo) for number in numbers], fingerprint=FINGERPRINT)
+    world.rng = np.random.default_rng((seed, products))
     return world
 
 
@@ -163,10 +167,10 @@ def equal(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Answers of shards beside those of one index."""
     place = folder / "shop"
     world = fill(place, arguments.products, folder)
-    settings = [Settings(shard=Shard(at, arguments.shards), history=10) for at in range(arguments.shards)]
+    settings = [CatalogSettings(shard=Shard(at, arguments.shards), history=10) for at in range(arguments.shards)]
     searchers = [ShardSearcher(place, one.shard, settings=one) for one in settings]
     with open_catalog(place, readonly=True) as catalog:
-        kind = [about for about, _ in (one.health() for one in searchers)]
+        kind = [one.status() for one in searchers]
         compared = everything(catalog)
         counts = {"plain": [0, 0], "filtered": [0, 0]}
         wrong = {"one index": 0, "shards": 0}
@@ -209,15 +213,15 @@ def overhead(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with clusters.nodes() as nodes, open_catalog(place, readonly=True) as catalog:
         import ray
 
-        from osoroi.cluster.plan import Plan
+        from osoroi.cluster.plan import ClusterPlan
         from osoroi.cluster.run import connect
         from osoroi.cluster.searchers import Searchers
 
         connect(nodes.address)
-        searchers = Searchers(Plan(place, arguments.shards, replicas=1, cpus=0.1))
+        searchers = Searchers(ClusterPlan(place, arguments.shards, replicas=1, cpus=0.1))
         while searchers.absent():
             time.sleep(0.5)
-        processes = [about.process for about, _ in searchers.healths()]
+        processes = [about.process for about in searchers.statuses()]
         here = [ShardSearcher(place, Shard(at, arguments.shards)) for at in range(arguments.shards)]
         ways: dict[str, Callable[[ShardQuery], Sequence[ShardAnswer]]] = {
             "in this process": lambda query: [one.search(query) for one in here],
@@ -254,6 +258,14 @@ def spread(values: np.ndarray) -> dict[str, float]:
     return {"mean": round(float(values.mean()), 2), "low": round(float(low), 2), "high": round(float(high), 2)}
 
 
+def tell(found: object, out: Path | None) -> None:
+    """Print what was found as JSON, and write it to a file where one is named."""
+    text = json.dumps(found, indent=1)
+    print(text)
+    if out:
+        out.write_text(text + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["equal", "overhead"])
@@ -264,10 +276,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="osoroi-") as folder:
         found = {"equal": equal, "overhead": overhead}[arguments.part](arguments, Path(folder))
-    text = json.dumps(found, indent=1)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    tell(found, arguments.out)
 
 
 if __name__ == "__main__":

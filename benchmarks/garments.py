@@ -22,8 +22,9 @@ import numpy as np
 
 from osoroi import image
 from osoroi.data.synthetic.outfits import outfits
-from osoroi.evaluation.boxes import MAIN, Count, count, summary
-from osoroi.garments import find, read_category
+from osoroi.evaluation.boxes import MAIN, BoxCount, count, summary
+from osoroi.garments import read_category
+from osoroi.garments.find import find
 from osoroi.image import Photo
 from osoroi.records import Box
 
@@ -73,7 +74,7 @@ def main() -> None:
         photos = drawn(numbers[0], numbers[1] if len(numbers) > 1 else 0)
     else:
         photos = ccp(Path(arguments.photos))
-    counts: list[Count] = []
+    counts: list[BoxCount] = []
     seconds, boxes = [], 0
     for labelled in photos:
         start = time.process_time()

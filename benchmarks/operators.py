@@ -2,8 +2,10 @@
 
     python -m benchmarks.operators [ENCODER] [--rounds 60]
 
-CPU milliseconds of one thread, one crop, median. `with kinds` is what a crop of unknown kind takes, whose picture has
-to tell it. The bare backbone is the same graph, cut behind the backbone's last map.
+CPU milliseconds of one thread, one crop, median. `vectors` is what `Encoder.open` runs, `as stored` the graph of the
+file, which differs where the package has a faster one (``encoder.faster``). `with kinds` is what a query takes whose
+picture has to tell its kind, `of a product` the same for a product. The bare backbone is the graph that runs, cut
+behind the backbone's last map.
 """
 
 import argparse
@@ -21,14 +23,16 @@ import onnxruntime as ort
 from benchmarks.query import medians
 
 from osoroi.encoder import DEFAULT, Encoder, open_session
+from osoroi.encoder.faster import faster
+from osoroi.records import Clues
 
 BACKBONE = "network.extractor.backbone."
 """What the names of a backbone's weights begin with in a file that `osoroi export` wrote."""
 
 
-def bare(path: Path) -> bytes:
+def bare(stored: bytes) -> bytes:
     """The graph up to the last map of the backbone."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(stored))
     last = [node for node in model.graph.node if any(name.startswith(BACKBONE) for name in node.input)][-1].output[0]
     for node in model.graph.node:
         if node.op_type in ("Clip", "Relu") and node.input[0] == last:
@@ -37,13 +41,13 @@ def bare(path: Path) -> bytes:
     return cut
 
 
-def by_operator(path: Path, crop: np.ndarray, rounds: int) -> dict[str, tuple[int, float]]:
+def by_operator(model: bytes, crop: np.ndarray, rounds: int) -> dict[str, tuple[int, float]]:
     """Operator -> how often it stands in the optimized graph, and its microseconds."""
     with tempfile.TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.enable_profiling = 1, True
         options.profile_file_prefix = f"{folder}/profile"
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         for _ in range(rounds):
             session.run(["vectors"], {"crops": crop})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
@@ -63,18 +67,22 @@ def main() -> None:
     parser.add_argument("encoder", type=Path, nargs="?", default=DEFAULT)
     parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
-    encoder, backbone = Encoder.open(arguments.encoder), open_session(bare(arguments.encoder), threads=1)
+    encoder, stored = Encoder.open(arguments.encoder), arguments.encoder.read_bytes()
+    model = faster(stored, encoder.fingerprint) or stored
+    backbone, before = open_session(bare(model), threads=1), open_session(stored, threads=1)
     shape = encoder.preprocessing["street"].shape
     crop = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
     parts: dict[str, Callable[[], object]] = {
         "bare backbone": lambda: backbone.run(None, {"crops": crop}),
+        "as stored": lambda: before.run(["vectors"], {"crops": crop}),
         "vectors": lambda: encoder.embedder.vectors(crop),
-        "with kinds": lambda: encoder.encode(list(crop)),
+        "with kinds": lambda: encoder.encode(list(crop), [Clues(is_query=True)]),
+        "of a product": lambda: encoder.encode(list(crop)),
     }
     ms = medians(parts, arguments.rounds)
     for name, value in ms.items():
         print(f"{name:14} {value:6.2f} ms  {value / ms['bare backbone']:.2f}")
-    for operator, (count, us) in by_operator(arguments.encoder, crop, arguments.rounds).items():
+    for operator, (count, us) in by_operator(model, crop, arguments.rounds).items():
         print(f"{operator:18} {count:4} {us:8.0f} us")
 
 

@@ -79,7 +79,8 @@ def seen(url: str, photos: list[bytes]) -> list[dict[str, float]]:
 
     rows = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        path = shutil.which("chromium") or shutil.which("chromium-headless-shell")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for photo in photos:
             page = browser.new_page()
             page.goto(url)

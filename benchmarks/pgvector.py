@@ -23,15 +23,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog import Entry
 from osoroi.catalog.address import place_of
 from osoroi.catalog.opening import create_catalog, open_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.index import ScanSettings
 from osoroi.records import Crop, Part, Product
 from postgres import running, schema_of
 
 K = 10
-WHERES = (None, "price < 10", "price < 1")
-"""All products, a tenth, and a hundredth."""
+WHERES = (None, "price < 90", "price < 50", "price < 10", "price < 1")
+"""All products, nine tenths, half, a tenth, and a hundredth."""
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -75,12 +75,16 @@ def main() -> None:
     street = real["street"][rng.permutation(len(real["street"]))[: chosen.queries]].astype(np.float32)
     scales = np.repeat(np.array(weights, np.float32), sizes)
     without = np.repeat(np.array([w if at != 1 else 0 for at, w in enumerate(weights)], np.float32), sizes)
-    scan = Settings(scan_from=1, snapshot_from=1, scan=ScanSettings(coded_from=100, exact_up_to=500))
+    scan = CatalogSettings(scan_from=1, snapshot_from=1, scan=ScanSettings(coded_from=100, exact_up_to=500))
     with tempfile.TemporaryDirectory() as folder, running() as server:
         os.environ["OSOROI_CACHE"] = folder
         text = schema_of(server.url())
         with create_catalog(
-            place_of(text), fingerprint="f" * 64, dim=shop.shape[1], parts=parts, settings=Settings(compacts=False)
+            place_of(text),
+            fingerprint="f" * 64,
+            dim=shop.shape[1],
+            parts=parts,
+            settings=CatalogSettings(compacts=False),
         ) as catalog:
             made = entries(shop, len(shop) // 2, rng)
             for start in range(0, len(made), 500):
@@ -88,8 +92,10 @@ def main() -> None:
         begin = time.process_time()
         ways = {
             "scan": open_catalog(place_of(text), settings=scan),
-            "pgvector, compared": open_catalog(place_of(f"{text}&search=pgvector"), settings=Settings(scan_from=10**9)),
-            "pgvector, graph": open_catalog(place_of(f"{text}&search=pgvector"), settings=Settings(scan_from=1)),
+            "pgvector, compared": open_catalog(
+                place_of(f"{text}&search=pgvector"), settings=CatalogSettings(scan_from=10**9)
+            ),
+            "pgvector, graph": open_catalog(place_of(f"{text}&search=pgvector"), settings=CatalogSettings(scan_from=1)),
         }
         took_s = time.process_time() - begin
         vectors = f"{len(shop)} vectors of {shop.shape[1]} numbers"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from bombs import Service
+from bombs import Service, small_shop
 from PIL import Image
 
 from costly_photos import COSTLY, REFUSED
@@ -43,26 +43,25 @@ def photos() -> list[bytes]:
     return made
 
 
-def status(url: str, number: int, shots: list[bytes], bombs: list[bytes]) -> int:
+def status(client: httpx.Client, number: int, shots: list[bytes], bombs: list[bytes]) -> int:
     """The status of one request; 0 where the service let the connection go, as it does with clients that are slow."""
     try:
-        return request(url, number, shots, bombs)
+        return request(client, number, shots, bombs)
     except httpx.TransportError:
         return 0
 
 
-def request(url: str, number: int, shots: list[bytes], bombs: list[bytes]) -> int:
+def request(client: httpx.Client, number: int, shots: list[bytes], bombs: list[bytes]) -> int:
     """One request of a mixture; its status."""
     dice = random.Random(number)
-    with httpx.Client(base_url=url, timeout=90) as client:
-        if number % COSTLY_EACH in (0, 1):
-            return client.post("/v1/search", files={"photo": dice.choice(bombs)}).status_code
-        if number % 11 == 2:
-            return client.get("/", params={"product": "p", "below": str(number)}).status_code
-        if number % 29 == 3:
-            return client.post("/results", files={"photo": dice.choice(shots)}).status_code
-        fields = {"k": str(1 + number % 50)} | ({"where": f"price <= {number}"} if number % 5 == 0 else {})
-        return client.post("/v1/search", files={"photo": dice.choice(shots)}, data=fields).status_code
+    if number % COSTLY_EACH in (0, 1):
+        return client.post("/v1/search", files={"photo": dice.choice(bombs)}).status_code
+    if number % 11 == 2:
+        return client.get("/", params={"product": "p", "below": str(number)}).status_code
+    if number % 29 == 3:
+        return client.post("/results", files={"photo": dice.choice(shots)}).status_code
+    fields = {"k": str(1 + number % 50)} | ({"where": f"price <= {number}"} if number % 5 == 0 else {})
+    return client.post("/v1/search", files={"photo": dice.choice(shots)}, data=fields).status_code
 
 
 def resident_mb(service: Service) -> float:
@@ -78,15 +77,18 @@ def main() -> int:
     shots, levels = photos(), list[float]()
     bombs = [COSTLY[name]() for name in CHEAP] + [make() for name, (make, _) in REFUSED.items() if "30 MiB" not in name]
     with tempfile.TemporaryDirectory() as place:
-        service = Service(Path(place))
+        service = small_shop(Path(place))
         try:
             print(f"at the start {resident_mb(service):.0f} MB")
             block, statuses = max(1, count // 20), Counter[int]()
             before = service.cpu_s()
-            with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+            with (
+                concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool,
+                httpx.Client(base_url=service.url, timeout=90) as client,
+            ):
                 for first in range(0, count, block):
                     numbers = range(first, min(first + block, count))
-                    statuses.update(pool.map(lambda number: status(service.url, number, shots, bombs), numbers))
+                    statuses.update(pool.map(lambda number: status(client, number, shots, bombs), numbers))
                     levels.append(resident_mb(service))
                     used = f"{service.memory_mb():.0f} MB, {service.cpu_s() - before:.0f} CPU s"
                     print(f"{numbers.stop} requests: {levels[-1]:.0f} MB; with its workers {used}", flush=True)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog import Entry
 from osoroi.catalog.address import place_of
 from osoroi.catalog.opening import create_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.records import Crop, Product
 from postgres import running, schema_of
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--puts", type=int, default=200)
     arguments = parser.parse_args()
-    settings = Settings(compacts=False)
+    settings = CatalogSettings(compacts=False)
     with tempfile.TemporaryDirectory() as folder, running() as server:
         os.environ["OSOROI_CACHE"] = f"{folder}/cache"
         places = {"folder": Path(folder) / "shop", "PostgreSQL": place_of(schema_of(server.url()))}

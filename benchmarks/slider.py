@@ -21,6 +21,8 @@ from jaxtyping import Bool, Float32, Float64
 from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
+from osoroi.encoder.metadata import DETAIL
+from osoroi.encoder.slider import distinctive, usual
 from osoroi.errors import BadPhoto
 from osoroi.evaluation import bootstrap
 from osoroi.garments.part import known_kind
@@ -102,9 +104,12 @@ def measure(encoder: Encoder, composed: bool, every: bool = False) -> tuple[list
     asks = ~np.isin(colour, NAMELESS) & (kind != "")
     designs = np.unique([product.design_id or product.product_id for product in given.products], return_inverse=True)[1]
     shares = []
+    set_by_hand, columns = given.asking.copy(), encoder.columns[DETAIL]
+    set_by_hand[:, columns] = distinctive(given.asking[:, columns], usual(given.found[:, columns]))
     sliders: list[float | None] = [*(step / STEPS for step in range(STEPS + 1)), None]
     for slider in sliders:
-        best = first(encoder.weigh(given.asking, slider) @ given.found.T)
+        asking = given.asking if slider is None else set_by_hand
+        best = first(encoder.weigh(asking, slider) @ given.found.T)
         shares.append(np.stack([share(colour, best)[asks], share(kind, best)[asks]], axis=1))
     points = [
         Point(slider, *bootstrap.bootstrap_means(each, designs[asks]))

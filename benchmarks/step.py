@@ -25,11 +25,11 @@ import torch
 from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.model import build
-from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.recipes import named
 from osoroi.training import dataset as datasets
 from osoroi.training import loop, sampling
+from osoroi.training.distributed import device
 from osoroi.training.learner import Learner
 from osoroi.training.sampling import Batch, Pairs
 

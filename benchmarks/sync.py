@@ -1,7 +1,8 @@
 """How long ``sync`` takes where a hundredth of a large table has changed: seconds, and processor time a row.
 
 The encoder is a stand-in that averages colours, and all products share a few drawn photos under names of their own, so
-what is measured is reading, comparing and committing. ``python benchmarks/sync.py --products 100000``
+what is measured is reading, comparing and committing. What decoding and encoding cost with the encoder that ships is
+measured beside it. ``python benchmarks/sync.py --products 100000``
 """
 
 import argparse
@@ -17,6 +18,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi import staging
 from osoroi.catalog.local import LocalCatalog
+from osoroi.encoder import BATCH, Encoder, loader
+from osoroi.records import Crop
 from osoroi.sync import SyncCount, sync
 from osoroi.tables import open_incoming
 from tiny import TinyEncoder
@@ -67,6 +70,17 @@ def run(path: Path, catalog: LocalCatalog, encoder: TinyEncoder) -> tuple[SyncCo
     return count, time.perf_counter() - start, time.process_time() - cpu
 
 
+def bare(photo: Path, crops: int = 100) -> float:
+    """Seconds of a processor to read, decode and encode a crop with the encoder that ships, and nothing else."""
+    encoder = Encoder.open()
+    crop = Crop("c", "p", "shop", photo)
+    start = time.process_time()
+    for _ in range(0, crops, BATCH):
+        pixels = [loader.crop_pixels(loader.load(crop), encoder.preprocessing) for _ in range(BATCH)]
+        encoder.encode(pixels)
+    return (time.process_time() - start) / (-(-crops // BATCH) * BATCH)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=100_000)
@@ -74,6 +88,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         table, encoder = Path(folder) / "shop.csv", TinyEncoder()
         photos(Path(folder) / "photos", products)
+        big = Image.effect_noise((600, 800), 60).convert("RGB")
+        big.save(Path(folder) / "big.jpg", quality=90)
+        cost = bare(Path(folder) / "big.jpg")
+        print(f"decoding a photo of 600 x 800 and encoding it: {1e6 * cost:,.0f} us of a processor")
         time.sleep(2.5)  # so that the files are older than their hashes
         with LocalCatalog.open_or_create(Path(folder) / "shop", encoder) as catalog:
             for what, changed in (("all new", 0), ("nothing changed", 0), ("1% changed", products // 100)):

@@ -14,9 +14,9 @@ SIGKILL leaves the operating system alive: what this shows is that every state o
 disk keeps what it acknowledged.
 
     python benchmarks/torture.py --kills 1000
+    python benchmarks/torture.py --kills 1000 --minutes 15 --tally torture.json   # in pieces, each the same command
 """
 
-import argparse
 import contextlib
 import io
 import json
@@ -27,9 +27,7 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -37,17 +35,19 @@ from typing import Any, TextIO
 
 import numpy as np
 from PIL import Image
-from torture_steps import DIM, REQUESTS, Model, Seeded, do, plan, serve, vector
+from torture_steps import DIM, REQUESTS, Model, Seeded, Tally, do, plan, serve, vector
 
 from osoroi.catalog.address import Place
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.opening import is_catalog, open_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.index import ScanSettings
 
 STEPS = 30
+ROUNDS = 50
+"""Rounds of one catalog."""
 LINES = 12_000
 """A round is killed at one of so many lines, if it gets there."""
 TIME_S = 0.25
@@ -55,9 +55,9 @@ TIME_S = 0.25
 SMALL = 12
 """Crops from which on a snapshot is kept here, so that there are many."""
 KINDS = (
-    Settings(snapshot_from=SMALL),
-    Settings(snapshot_from=SMALL, scan_from=SMALL),
-    Settings(snapshot_from=SMALL, scan_from=SMALL, scan=ScanSettings(coded_from=21)),
+    CatalogSettings(snapshot_from=SMALL),
+    CatalogSettings(snapshot_from=SMALL, scan_from=SMALL),
+    CatalogSettings(snapshot_from=SMALL, scan_from=SMALL, scan=ScanSettings(coded_from=21)),
 )
 """Catalogs are compared with everything, scanned without codes (a snapshot and a tail), and with them, in turn."""
 
@@ -180,7 +180,7 @@ def survived(place: Place, model: Model, said: Sequence[str]) -> tuple[Model, st
     return found, under_way
 
 
-def state(place: Place, settings: Settings) -> Model:
+def state(place: Place, settings: CatalogSettings) -> Model:
     """What a catalog holds, as a model; every vector and kept photo is compared on the way."""
     with open_catalog(place, settings=settings) as catalog:
         model = Model(settings, int(catalog.fingerprint))
@@ -217,41 +217,32 @@ def searches(place: Place, model: Model) -> None:
             assert all(abs(best[hit.product_id] - hit.score) < 1e-5 for hit in hits)
 
 
-def torture(folder: Path, kills: int, seed: int) -> Counter[str]:
-    """So many kills, of one catalog after another; where they fell."""
-    cut: Counter[str] = Counter()
-    model, number, round_ = Model(KINDS[0]), 0, 0
+def torture(folder: Path, tally: Tally) -> None:
+    """So many kills, of one catalog after another; the tally says where they fell."""
+    model, number = Model(KINDS[0]), 0
     saved: list[Model] = []
-    while cut.total() < kills:
-        round_ += 1
-        if round_ % 50 == 1:  # so that the making of a catalog is cut too
-            number, saved = number + 1, []
+    for round_ in tally.rounds(ROUNDS):
+        if round_ % ROUNDS == 1:  # so that the making of a catalog is cut too
+            number, saved = round_ // ROUNDS, []
             model = Model(KINDS[number % len(KINDS)])
         traced = round_ % 2 == 0
-        said, killed = life(folder / f"shop{number}", model, seed * 1_000_003 + round_, saved, traced=traced)
+        said, killed = life(folder / f"shop{number}", model, tally.seed * 1_000_003 + round_, saved, traced=traced)
         try:
             model, under_way = survived(folder / f"shop{number}", model, said)
         except AssertionError as error:
             raise AssertionError(
-                f"round {round_} of seed {seed} (traced: {traced}): {error}; said {said[-3:]}"
+                f"round {round_} of seed {tally.seed} (traced: {traced}): {error}; said {said[-3:]}"
             ) from error
         if killed:
-            cut[under_way] += 1
-    return cut
+            tally.cut[under_way] += 1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+    tally = Tally.of_command(__doc__)
     logging.basicConfig(level=logging.ERROR)
-    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="osoroi-torture-") as folder:
-        cut = torture(Path(folder), arguments.kills, arguments.seed)
-    where = ", ".join(f"{count} {name}" for name, count in cut.most_common())
-    took_s = time.monotonic() - start
-    print(f"{cut.total()} of {arguments.kills} kills survived in {took_s:.0f} s; cut: {where}")
+        torture(Path(folder), tally)
+    print(tally.text())
 
 
 if __name__ == "__main__":

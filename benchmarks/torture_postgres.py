@@ -10,9 +10,9 @@ was removed may not come back. Searches have to equal a comparison with everythi
 looks for gaps in the numbers of commits, has to find nothing.
 
     python benchmarks/torture_postgres.py --kills 1000
+    python benchmarks/torture_postgres.py --kills 1000 --minutes 15 --tally postgres.json   # in pieces
 """
 
-import argparse
 import contextlib
 import json
 import logging
@@ -21,23 +21,23 @@ import random
 import signal
 import sys
 import tempfile
-import threading
 import time
 import traceback
-from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from torture import KINDS, LINES, kill_at, searches, state
-from torture_steps import Model, Seeded, change, do, product_of
+from torture_steps import Model, Seeded, Tally, change, do, product_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog.address import Address
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.opening import is_catalog, open_or_create
+from osoroi.catalog.postgres.connection import Native
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.errors import BadCatalog
 from postgres import Server, drop, running, schema_of
@@ -150,14 +150,31 @@ def cut(address: Address) -> None:
 
 
 def settle(address: Address) -> None:
-    """Wait until the server has done all that writers sent before they ended: what a killed one sent last may be
-    committed after its death, and the state of a catalog is read in several transactions."""
+    """Wait until the server has done all that writers sent before they ended.
+
+    What a killed one sent last may be committed after its death, which is right: it was never acknowledged, and holds
+    its products until then. But the state of a catalog is read here in several transactions.
+    """
     end = time.monotonic() + SETTLE_S
-    others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    with psycopg.connect(address.conninfo, autocommit=True) as one:
-        while (row := one.execute(others).fetchone()) and row[0]:
-            assert time.monotonic() < end, "a connection of a writer that has ended stays open"
+    others = (
+        "SELECT pid, state, wait_event_type, wait_event, left(query, 80) FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    with connected(address, end) as one:
+        while rows := one.execute(others).fetchall():
+            assert time.monotonic() < end, f"a connection of a writer that has ended stays open: {rows}"
             time.sleep(0.02)
+
+
+def connected(address: Address, end: float) -> Native:
+    """A connection, once the server answers: on a machine that does much else it may take long."""
+    while True:
+        try:
+            return psycopg.connect(address.conninfo, autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 def believed(writer: Writer, said: Sequence[str]) -> tuple[Model, Model, str]:
@@ -202,18 +219,15 @@ def half(model: Model, prefix: str) -> Model:
     return Model(model.settings, model.encoder, products)
 
 
-def torture(server: Server, kills: int, seed: int) -> Counter[str]:
-    """So many hits, of one catalog after another; what was hit, and where."""
-    hits: Counter[str] = Counter()
+def torture(server: Server, tally: Tally) -> None:
+    """So many hits, of one catalog after another; the tally says what was hit, and where."""
     model = Model(KINDS[0])
     text = schema_of(server.url())
-    round_ = 0
-    while hits.total() < kills:
-        round_ += 1
+    for round_ in tally.rounds(ROUNDS):
         if round_ % ROUNDS == 1:
             drop(text)
             text, model = schema_of(server.url()), Model(KINDS[round_ // ROUNDS % len(KINDS)])
-        address, rng = Address.parse(text), random.Random(seed * 1_000_003 + round_)
+        address, rng = Address.parse(text), random.Random(tally.seed * 1_000_003 + round_)
         how = HITS[round_ % len(HITS)]
         prefixes = rng.choice([("p",), ("a", "b")]) if is_catalog(address) else ("p",)
         alone = len(prefixes) == 1
@@ -221,39 +235,30 @@ def torture(server: Server, kills: int, seed: int) -> Counter[str]:
             fork(address, half(model, one), rng.randrange(2**32), one, alone=alone, traced=how == "line")
             for one in prefixes
         ]
-        thread = threading.Thread(target=hit, args=(how, server, address, writers, rng))
-        thread.start()
-        lives = [(writer, writer.said(), prefix) for writer, prefix in zip(writers, prefixes, strict=True)]
-        thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            hitting = pool.submit(hit, how, server, address, writers, rng)
+            lives = [(writer, writer.said(), prefix) for writer, prefix in zip(writers, prefixes, strict=True)]
+            hitting.result()
         others = {name: row for name, row in model.products.items() if not name.startswith(prefixes)}
         try:
             found, cut_at = survived(address, lives, model)
             assert {name: row for name, row in found.products.items() if not name.startswith(prefixes)} == others
         except AssertionError as error:
             said = [said[-3:] for _, said, _ in lives]
-            raise AssertionError(f"round {round_} of seed {seed} ({how}): {error}; said {said}") from error
+            raise AssertionError(f"round {round_} of seed {tally.seed} ({how}): {error}; said {said}") from error
         model = found
         if how in ("server", "connections") or any(writer.was_killed for writer in writers):
-            hits[f"{how} in {cut_at[0]}"] += 1
-            if hits.total() % ROUNDS == 0:
-                print(f"{hits.total()} hits survived so far", file=sys.stderr, flush=True)
+            tally.cut[f"{how} in {cut_at[0]}"] += 1
     drop(text)
-    return hits
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+    tally = Tally.of_command(__doc__)
     logging.disable(logging.CRITICAL)
-    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="osoroi-torture-") as folder, running() as server:
         os.environ["OSOROI_CACHE"] = folder
-        hits = torture(server, arguments.kills, arguments.seed)
-    where = ", ".join(f"{count} {name}" for name, count in hits.most_common())
-    took_s = time.monotonic() - start
-    print(f"{hits.total()} of {arguments.kills} hits survived in {took_s:.0f} s: {where}")
+        torture(server, tally)
+    print(tally.text())
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""The steps of the torture: a model of what a catalog has to hold, and what a writer does to both."""
+"""The steps of the torture: a model of what a catalog has to hold, what a writer does to both, the tally of kills."""
 
+import argparse
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
 import tarfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from osoroi import files
 from osoroi.catalog import Entry
 from osoroi.catalog.address import Place
 from osoroi.catalog.local import LocalCatalog
@@ -23,7 +27,7 @@ from osoroi.catalog.maintenance import reencode
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.opening import open_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
 from osoroi.errors import Busy, CatalogReplaced
@@ -97,7 +101,7 @@ def photo(colour: Sequence[int]) -> bytes:
 class Model:
     """What a catalog has to hold: a dictionary of what was acknowledged; and the settings it is opened with."""
 
-    settings: Settings
+    settings: CatalogSettings
     encoder: int = 0
     products: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -116,6 +120,53 @@ class Model:
             case "reencode":
                 return replace(self, encoder=step["encoder"], products=products)
         return replace(self, products=products)
+
+
+@dataclass
+class Tally:
+    """Kills that were survived, and the round they have come to. A file keeps them, so that a run of several pieces
+    goes on with the next catalog."""
+
+    kills: int
+    seed: int = 1
+    path: Path | None = None
+    minutes: float = float("inf")
+    round_: int = 0
+    cut: Counter[str] = field(default_factory=Counter)
+    took_s: float = 0.0
+
+    @classmethod
+    def of_command(cls, text: str | None) -> "Tally":
+        """The tally that the command line asks for."""
+        parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--kills", type=int, default=1000)
+        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+        parser.add_argument("--tally", type=Path, help="file of the kills so far; the same command goes on from it")
+        options = parser.parse_args()
+        tally = cls(options.kills, options.seed, options.tally, options.minutes)
+        if tally.path is not None and tally.path.is_file():
+            before = json.loads(tally.path.read_text())
+            assert before["seed"] == tally.seed, f"{tally.path} is of seed {before['seed']}"
+            tally.round_, tally.cut, tally.took_s = before["round"], Counter(before["cut"]), before["took_s"]
+        return tally
+
+    def rounds(self, per_catalog: int) -> Iterator[int]:
+        """The numbers of rounds until there are enough kills, or the time is over; they begin with a new catalog."""
+        start, before_s = time.monotonic(), self.took_s
+        self.round_ = -(-self.round_ // per_catalog) * per_catalog
+        while self.cut.total() < self.kills and time.monotonic() - start < 60 * self.minutes:
+            self.round_ += 1
+            yield self.round_
+            self.took_s = before_s + time.monotonic() - start
+            if self.path is not None:
+                content = {"seed": self.seed, "round": self.round_, "cut": self.cut, "took_s": self.took_s}
+                files.write_atomically(self.path, json.dumps(content).encode(), durable=False)
+
+    def text(self) -> str:
+        """The result in a line."""
+        where = ", ".join(f"{count} {name}" for name, count in self.cut.most_common())
+        return f"{self.cut.total()} of {self.kills} kills survived in {self.took_s:.0f} s; cut: {where}"
 
 
 def plan(model: Model, rng: random.Random) -> dict[str, Any]:

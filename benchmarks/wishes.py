@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from osoroi import image
 from osoroi.encoder import KIND, Encoder
-from osoroi.encoder.learned import learn_kinds, with_learned_kind
+from osoroi.encoder.learned import centred, learn_kinds, usual_detail, with_learned_kind
 from osoroi.evaluation import bootstrap
 from osoroi.garments import read_category
 from osoroi.image.swatch import swatch
@@ -146,10 +146,12 @@ def main() -> None:
     known = given.asking.copy()
     known[:, encoder.columns[KIND]] = given.stored[:, encoder.columns[KIND]]
     colored = {"photo": given.detail, "chip": chips(encoder, given.colors)}
+    usual = usual_detail(encoder, given.stored)
     clusters = np.unique(given.designs[a], return_inverse=True)[1]
     for name, asking in (("picture", given.asking), ("learned", taught(encoder, given)), ("given", known)):
         for source, details in colored.items():
-            kind, color = hits(encoder, given, encoder.with_detail(asking[a], details[b]), a, b)
+            queries = centred(encoder, encoder.with_detail(asking[a], details[b]), usual)
+            kind, color = hits(encoder, given, queries, a, b)
             both = bootstrap.bootstrap_means((kind & color).mean(axis=1)[:, None], clusters)[0]
             print(f"kind by {name:8} colour by {source:6} kind {kind.mean():.3f}  colour {color.mean():.3f}  "
                   f"both {both.mean:.3f} [{both.low:.3f}, {both.high:.3f}]")  # fmt: skip

@@ -26,7 +26,7 @@ from benchmarks.million.world import World
 
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog, is_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.records import Crop, Part, Product
 
 BATCH = 2_000
@@ -68,7 +68,7 @@ def fill(folder: Path, world: World) -> dict[str, float]:
     """Make the catalog; seconds of adding and of one compaction."""
     parts = [Part(f"part{at}", size, weight) for at, (size, weight) in enumerate(_parts(world))]
     dim = sum(part.size for part in parts)
-    by_hand = Settings(compacts=False)  # one compaction at the end, so that it can be timed
+    by_hand = CatalogSettings(compacts=False)  # one compaction at the end, so that it can be timed
     catalog = LocalCatalog.create(folder, fingerprint=world.real.fingerprint, dim=dim, parts=parts, settings=by_hand)
     start = time.perf_counter()
     for entries in products(world, np.random.default_rng(0)):
