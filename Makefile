@@ -33,7 +33,7 @@ types: $(VENV)/.testing ## mypy, strict for the package, looser for the tests; p
 layers: $(VENV)/.testing ## imports point only downwards; `make tests` runs it too
 	$(BIN)/lint-imports
 
-tests: $(VENV)/.testing browser decoder ## every unmarked test, doctest and README command
+tests: $(VENV)/.warm browser decoder ## every unmarked test, doctest and README command
 	TMPDIR=$${TMPDIR:-$$(tools/fast_tmp.sh)} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
 	  --no-loadscope-reorder -m "not slow and not gpu and not network"
 
@@ -66,9 +66,13 @@ $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.testing: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[test]'
-	$(BIN)/python -W ignore -m compileall -q -j 2 $(VENV)/lib >/dev/null || true # on two cores; some files are templates
+	$(BIN)/python tools/install.py $(VENV) '.[test]'
 	@touch $@ $(VENV)/.serving
+
+# One process writes the bytecode that all workers would else write at once, of what tests import; not of every package.
+$(VENV)/.warm: $(VENV)/.testing
+	@$(BIN)/python -m pytest --collect-only -q -p no:cacheprovider >$@.log || { tail -40 $@.log; exit 1; }
+	@touch $@
 
 browser:
 	@tools/browser.sh

@@ -68,7 +68,7 @@ class Tokens:
         opset=18, text=False, names=None,
     ) -> Any:  # fmt: skip
         """The ONNX model. ``names`` renames outputs; ``text`` adds an input of text to it."""
-        tensors = {"weight": self.weight, "bias": self.bias, "linear": self.linear}
+        tensors: dict[str, np.ndarray] = {"weight": self.weight, "bias": self.bias, "linear": self.linear}
         tensors |= {"shape": np.array([0, self.dim, -1], np.int64)}
         nodes = [
             helper.make_node("Conv", [name, "weight", "bias"], ["conv"], strides=[PATCH, PATCH]),

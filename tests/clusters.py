@@ -56,7 +56,10 @@ class Nodes:
         self._cluster.remove_node(self.others.pop(), allow_graceful=False)
 
     def stop(self) -> None:
-        """End all nodes."""
+        """End all nodes, and this process's connection to them."""
+        import ray
+
+        ray.shutdown()
         self._cluster.shutdown()
 
 

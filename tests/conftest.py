@@ -3,12 +3,16 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 import postgres
 from osoroi.catalog.address import Place, place_of
+
+if TYPE_CHECKING:
+    from browsing import Browser, Page
 
 settings.register_profile("busy", deadline=None)  # an example takes as long as a busy machine needs
 settings.load_profile("busy")
@@ -77,3 +81,46 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def place(address: str) -> Place:
     """Where a catalog can be made."""
     return place_of(address)
+
+
+@pytest.fixture(scope="session")
+def goods_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service on the five products of ``shop.goods``. A test that changes them puts them back."""
+    from shop import SeeingEncoder, fill, goods, serving
+
+    encoder = SeeingEncoder()
+    with (
+        fill(tmp_path_factory.mktemp("goods") / "shop", encoder, goods(encoder)) as catalog,
+        serving(encoder, catalog) as url,
+    ):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A real browser; the test is skipped where there is none, or no playwright."""
+    from browsing import BROWSER, NEEDED, chromium
+
+    if BROWSER is None:
+        pytest.skip(NEEDED)
+    yield from chromium()
+
+
+@pytest.fixture(scope="module")
+def page_url(goods_url: str) -> str:
+    """The address that ``page`` opens; a module whose page shows another shop overrides it."""
+    return goods_url
+
+
+@pytest.fixture
+def page_options() -> dict[str, Any]:
+    """What the browser is told of ``page``, such as its ``viewport``; a module may override it."""
+    return {}
+
+
+@pytest.fixture
+def page(browser: "Browser", page_url: str, page_options: dict[str, Any]) -> "Iterator[Page]":
+    """The page of a shop, opened; an error in one of its scripts fails the test."""
+    from browsing import opened
+
+    yield from opened(browser, page_url, **page_options)

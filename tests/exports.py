@@ -38,7 +38,7 @@ class Export(NamedTuple):
 
     file: str
     trap: str
-    write: Callable[[Path], None]
+    write: Callable[[Path], object]
     product_id: str = "tee"
     price: float | None = 1990.0
     currency: str | None = None
@@ -71,11 +71,11 @@ def table(
 
 def plain(
     titles: dict[str, str] = TITLES, header: Sequence[str] = ("photo", "product_id", "title", "price")
-) -> list[list[object]]:
-    return [list[object](header), *([f"{key}.jpg", key, titles[key], f"{PRICES[key]:.0f}"] for key in TITLES)]
+) -> list[Sequence[object]]:
+    return [header, *([f"{key}.jpg", key, titles[key], f"{PRICES[key]:.0f}"] for key in TITLES)]
 
 
-def priced(*texts: str) -> list[list[object]]:
+def priced(*texts: str) -> list[Sequence[object]]:
     return [
         ["photo", "product_id", "title", "price"],
         *([f"{key}.jpg", key, TITLES[key], one] for key, one in zip(TITLES, texts, strict=True)),
@@ -94,8 +94,8 @@ def workbook(path: Path) -> None:
     book.save(path)
 
 
-def text(content: str) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content.encode()) and None
+def text(content: str) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content.encode())
 
 
 def document(path: Path) -> None:
@@ -166,13 +166,13 @@ EXPORTS = [
 ]  # fmt: skip
 
 
-def write_all(folder: Path) -> None:
-    """Write every export, and the photos that they name."""
+def write_all(folder: Path, exports: Sequence[Export] = EXPORTS) -> None:
+    """Write exports, and the photos that they name."""
     folder.mkdir(parents=True, exist_ok=True)
     for key, colour in COLOURS.items():
         for suffix in ("", "-back", "_2"):
             Image.new("RGB", (48, 64), colour).save(folder / f"{key}{suffix}.jpg")
-    for export in EXPORTS:
+    for export in exports:
         export.write(folder / export.file)
 
 

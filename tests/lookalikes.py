@@ -37,8 +37,11 @@ def draw(path: Path, look: int, *, at: Corner | None = None, size: tuple[int, in
     brush.rectangle((left, top, left + width - 1, top + height - 1), fill=ground)
     gap = 4 + look % 5 * 3
     for place in range(0, width if look % 2 else height, gap):
-        line = (left + place, top, left + place, top + height - 1) if look % 2 else None
-        brush.line(line or (left, top + place, left + width - 1, top + place), fill=stripe, width=2)
+        upright, level = (
+            (left + place, top, left + place, top + height - 1),
+            (left, top + place, left + width - 1, top + place),
+        )
+        brush.line(upright if look % 2 else level, fill=stripe, width=2)
     photo.save(path, "JPEG" if path.suffix in ("", ".jpg", ".jpeg") else None)
 
 

@@ -13,6 +13,7 @@ from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.model import build
 from osoroi.model.backbones import Maps
+from osoroi.model.heads import Head
 from osoroi.model.network import FeatureExtractor, Network
 from osoroi.recipe import Recipe
 from osoroi.records import Row
@@ -73,6 +74,14 @@ class Drawn:
 
     def rows(self) -> Iterator[Row]:
         return iter(drawn(self.products))
+
+
+def linear_of(network: nn.Module, name: str) -> nn.Linear:
+    """The linear layer of a head."""
+    assert isinstance(network, Network)
+    head = network.heads[name]
+    assert isinstance(head, Head)
+    return head.linear
 
 
 @cache

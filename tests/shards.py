@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_catalog
-from osoroi.catalog.store.settings import Settings, Shard
+from osoroi.catalog.store.settings import CatalogSettings, Shard
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.cluster.merging import ShardedSearch
 from osoroi.cluster.messages import ShardAnswer, ShardQuery
@@ -22,7 +22,7 @@ def sharded(
 ) -> Iterator[StoredCatalog]:
     """The catalog there, searched in shards. ``between`` runs after the view of each search was taken, and then every
     shard catches up, so that it has gone further than the view."""
-    settings = [Settings(shard=Shard(number, of), history=history, **sizes) for number in range(of)]
+    settings = [CatalogSettings(shard=Shard(number, of), history=history, **sizes) for number in range(of)]
     searchers = [ShardSearcher(place, one.shard, settings=one) for one in settings]
 
     def ask(query: ShardQuery) -> Sequence[ShardAnswer]:

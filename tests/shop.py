@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastapi import FastAPI
 from PIL import Image
 
 from osoroi import image
@@ -18,12 +19,14 @@ from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
+from osoroi.garments import Garment
 from osoroi.image import Limits, Reduced
 from osoroi.records import Box, Crop, Preprocessing, Product
 from osoroi.search import Searcher
 from osoroi.server import app, run
-from osoroi.server.decoding import Attention, Decoder, Thumbnail, tasks
+from osoroi.server.decoding import Decoder, ForegroundMap, Thumbnail, tasks
 from osoroi.server.finding import Finder
+from osoroi.server.learning import CategoryLearning
 from osoroi.server.settings import Settings
 from tiny import TinyEncoder
 
@@ -67,6 +70,12 @@ def goods(encoder: Encoder) -> list[Entry]:
     return [entry(encoder, product, *photos) for product, photos in made]
 
 
+def file_of(crop: Crop) -> Path:
+    """The file of a crop whose photo is one."""
+    assert isinstance(crop.photo, Path)
+    return crop.photo
+
+
 def fill(folder: Path, encoder: Encoder, entries: Sequence[Entry]) -> LocalCatalog:
     catalog = LocalCatalog.open_or_create(folder, encoder)
     if entries:
@@ -97,7 +106,7 @@ class ThreadDecoder:
         return Thumbnail(jpeg, head["width"], head["height"])
 
     async def saliency(
-        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: Attention, width: int
+        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: ForegroundMap, width: int
     ) -> bytes:
         values = {"box": box, "preprocessing": asdict(preprocessing), "attention": attention, "width": width}
         return (await self.run("saliency", photo, **values))[1]
@@ -109,6 +118,26 @@ class ThreadDecoder:
         pass
 
 
+def routes_of(application: FastAPI) -> list[Any]:
+    """Every route of the service, those of included routers too."""
+
+    def walk(routes: Sequence[Any]) -> Iterator[Any]:
+        for route in routes:
+            if hasattr(route, "path"):
+                yield route
+            else:  # a router that was included
+                yield from walk(route.original_router.routes)
+
+    return list(walk(application.router.routes))
+
+
+def learning_soon(application: FastAPI) -> FastAPI:
+    """A service that learns the categories of products in no time, and not two seconds after the first one."""
+    service = application.state.service
+    service.learning = CategoryLearning(service.write, wait_s=0.05)
+    return application
+
+
 @contextlib.contextmanager
 def serving(
     encoder: Encoder,
@@ -118,11 +147,14 @@ def serving(
     processes: bool = False,
     reopen: Callable[[], Searcher] | None = None,
     finder: Finder | None = None,
+    learns_soon: bool = False,
 ) -> Iterator[str]:
     """The service on a free port of this machine, in a thread; gives its address. With ``processes`` photos are decoded
     in worker processes, as they are outside of tests."""
     decoder: Decoder | None = None if processes else ThreadDecoder()
     application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen, finder=finder)
+    if learns_soon:
+        learning_soon(application)
     server = run.Server(application, "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -135,3 +167,18 @@ def serving(
         server.should_exit = True
         thread.join(60)
         assert not thread.is_alive(), "the service did not stop"
+
+
+@contextlib.contextmanager
+def serving_finds(folder: Path, garments: Sequence[Garment]) -> Iterator[str]:
+    """The service on the products of ``goods``, which finds these garments in every photo; gives its address."""
+    encoder = SeeingEncoder()
+
+    def find(photo: Reduced, *, box: Box | None = None) -> list[Garment]:
+        return list(garments)
+
+    with (
+        fill(folder, encoder, goods(encoder)) as catalog,
+        serving(encoder, catalog, finder=Finder(1, find=find, load=lambda: None)) as address,
+    ):
+        yield address

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 COLOURS = {"tee": (200, 30, 40), "coat": (30, 60, 160), "skirt": (40, 150, 70)}
@@ -31,7 +32,7 @@ def google_feed(path: Path) -> None:
     path.write_text(GOOGLE.format(items=items))
 
 
-def google_lines() -> list[list[object]]:
+def google_lines() -> list[Sequence[object]]:
     header = "id,title,description,link,image_link,additional_image_link,availability,price,brand,condition,size,item_group_id"
     return [
         header.split(","),
@@ -184,7 +185,7 @@ RAKUTEN = [
 ]
 
 
-def rakuten_lines() -> list[list[object]]:
+def rakuten_lines() -> list[Sequence[object]]:
     image = "https://image.rakuten.co.jp/osoroi/cabinet/{}.jpg"
     return [
         RAKUTEN,
@@ -234,8 +235,8 @@ RAKUTEN_SKU = [
 ]
 
 
-def rakuten_sku_lines() -> list[list[object]]:
-    lines: list[list[object]] = [RAKUTEN_SKU]
+def rakuten_sku_lines() -> list[Sequence[object]]:
+    lines: list[Sequence[object]] = [RAKUTEN_SKU]
     for key in TITLES:
         lines.append(
             [
@@ -314,8 +315,8 @@ YAHOO = [
 ]
 
 
-def yahoo_lines() -> list[list[object]]:
-    lines: list[list[object]] = [YAHOO]
+def yahoo_lines() -> list[Sequence[object]]:
+    lines: list[Sequence[object]] = [YAHOO]
     for key in TITLES:
         cells = {
             "path": "レディース:トップス",

@@ -8,15 +8,15 @@ import numpy as np
 from osoroi.catalog import Entry
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import create_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.records import Box, Crop, Product
 
 DIM = 4
 ENCODER = "f" * 64
 OTHER = "0" * 64
-DEFAULTS = Settings()
-SMALL = Settings(snapshot_from=100, scan_from=200)
+DEFAULTS = CatalogSettings()
+SMALL = CatalogSettings(snapshot_from=100, scan_from=200)
 """Snapshots and scans of catalogs of a few hundred vectors."""
 
 
@@ -29,7 +29,7 @@ def entry(
     return Entry(Product(product_id, **values), crops, np.array(vectors or np.empty((0, DIM)), np.float32))
 
 
-def create(place: Place, *entries: Entry, dim: int = DIM, settings: Settings = DEFAULTS) -> StoredCatalog:
+def create(place: Place, *entries: Entry, dim: int = DIM, settings: CatalogSettings = DEFAULTS) -> StoredCatalog:
     """A new catalog with these products."""
     catalog = create_catalog(place, fingerprint=ENCODER, dim=dim, settings=settings)
     put(catalog, *entries)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osoroi.encoder.metadata import Metadata, computation, fingerprint, with_entry
+from osoroi.encoder.metadata import EncoderMetadata, computation, fingerprint, with_entry
 from osoroi.records import Domain, Part, Preprocessing
 
 onnx = pytest.importorskip("onnx", reason="the file is made by the package onnx")
@@ -36,6 +36,6 @@ def write_encoder(path: Path, seed: int = 1) -> Path:
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
     parts, view = (Part("deep", 6, 1.0),), Preprocessing(SIDE, SIDE)
     views: dict[Domain, Preprocessing] = {"street": view, "shop": view}
-    metadata = Metadata(parts, views, "test", "nothing", "CC0-1.0", fingerprint(computation(data), parts, views))
+    metadata = EncoderMetadata(parts, views, "test", "nothing", "CC0-1.0", fingerprint(computation(data), parts, views))
     path.write_bytes(with_entry(data, metadata.to_json()))
     return path

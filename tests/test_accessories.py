@@ -3,50 +3,20 @@
 import numpy as np
 import pytest
 
+from bodies import BLUE, GREEN, RED, T, body
 from osoroi.garments import accessories, picture, profile, rule
-from osoroi.garments import pose as poses
 from osoroi.garments.body import Body
 from osoroi.garments.people import Detection
-from osoroi.garments.picture import IMAGENET, PROBED, Row, log_mass
+from osoroi.garments.picture import IMAGENET, PROBED, CropLogits, log_mass
 from osoroi.garments.pose import Pose
 
-SKIN, RED, BLUE, GREEN = (224, 172, 140), (170, 30, 40), (30, 50, 150), (20, 120, 60)
-T = 60.0  # the torso, in pixels of the crop
 
-
-def body(*stretches: tuple[int, int, tuple[int, int, int]], gap: bool = False) -> Body:
-    """Somebody 60 pixels wide who stands upright: shoulders at row 60, hips 120, knees 170, ankles 220.
-
-    ``stretches`` are first row, last row and colour; the rest is skin. With ``gap`` the legs part below row 125.
-    """
-    at = {poses.SHOULDERS: 60, poses.ELBOWS: 90, poses.WRISTS: 118, poses.HANDS: 124}
-    at |= {poses.HIPS: 120, poses.KNEES: 170, poses.ANKLES: 220}
-    landmarks = np.full((33, 2), (128.0, 40.0), np.float32)
-    for pair, row in at.items():
-        beside = 24 if row < 119 and pair != poses.SHOULDERS else 40 if pair == poses.HANDS else 15
-        for number, sign in zip(pair, (1, -1), strict=True):
-            landmarks[number] = (128 + sign * beside, row)
-    for number in poses.UPPER_FACE:
-        landmarks[number] = (128, 36)
-    for number, x in zip(poses.FEET, (140, 116, 146, 110), strict=True):
-        landmarks[number] = (x, 226)
-    mask = np.zeros((256, 256), np.float32)
-    mask[20:232, 98:158] = 1
-    mask[20:56, 98:114] = mask[20:56, 142:158] = 0  # a head narrower than the shoulders
-    if gap:
-        mask[126:, 124:132] = 0
-    crop = np.full((256, 256, 3), SKIN, np.uint8)
-    for first, last, colour in stretches:
-        crop[first:last] = colour
-    return Body(Pose(landmarks, np.ones(33, np.float32), mask, crop, 1.0, 0.0, 0.0, 1.0))
-
-
-def pictured(kind: str | None = None, *, strong: float = 20.0, probe: dict[str, float] | None = None) -> Row:
+def pictured(kind: str | None = None, *, strong: float = 20.0, probe: dict[str, float] | None = None) -> CropLogits:
     """Logits of a picture in which the classes of one kind stand out, and the probe's logits."""
     imagenet = np.zeros(1000, np.float32)
     if kind is not None:
         imagenet[list(IMAGENET[kind])] = strong
-    return Row(np.array([(probe or {}).get(name, 0.0) for name in PROBED], np.float32), imagenet)
+    return CropLogits(np.array([(probe or {}).get(name, 0.0) for name in PROBED], np.float32), imagenet)
 
 
 def bag(left: float, top: float, *, score: float = 0.5, label: str = "handbag", size: float = 30) -> Detection:
@@ -101,8 +71,9 @@ def test_a_head_outside_the_photo_wears_no_hat() -> None:
     assert accessories.hat(headless, []) == []
 
 
-def outer(person: Body, upper: Row) -> float:
-    return rule.outer_chance(person, profile.profile(person), rule.evidence(upper, pictured()))
+def outer(person: Body, upper: CropLogits, knee: CropLogits | None = None) -> float:
+    pictures = rule.evidence(upper, pictured(), knee or pictured())
+    return rule.outer_chance(person, profile.profile(person), pictures)
 
 
 def test_outerwear_is_told_by_its_picture_and_not_on_bare_forearms() -> None:
@@ -123,8 +94,27 @@ def test_an_open_front_speaks_for_outerwear() -> None:
     assert outer(opened, pictured()) > outer(Body(closed), pictured()) + 0.2
 
 
-def lower(person: Body, picture_of_legs: Row | None = None) -> dict[str, float]:
-    pictures = rule.evidence(pictured(), picture_of_legs or pictured())
+def log_odds(chance: float) -> float:
+    return float(np.log(chance / (1 - chance)))
+
+
+def test_outerwear_goes_on_below_the_hips() -> None:
+    coat, top = (
+        log_odds(outer(body((50, 150, RED)), pictured())),
+        log_odds(outer(body((50, 118, RED), (118, 222, BLUE)), pictured())),
+    )
+    assert coat - top == pytest.approx(rule.ENDING_AGAINST_OUTER * rule.MOST_APART), "red and blue are farther apart"
+
+
+def test_coats_down_to_the_knees_speak_for_outerwear_and_other_pictures_there_do_not() -> None:
+    person = body((50, 150, RED))
+    plain = log_odds(outer(person, pictured()))
+    assert log_odds(outer(person, pictured(), pictured("outerwear"))) > plain + 1
+    assert log_odds(outer(person, pictured(), pictured("dress"))) < plain
+
+
+def lower(person: Body, picture_of_legs: CropLogits | None = None) -> dict[str, float]:
+    pictures = rule.evidence(pictured(), picture_of_legs or pictured(), pictured())
     return rule.lower_kinds(person, profile.profile(person), pictures)
 
 
@@ -180,7 +170,7 @@ def test_covered_legs_and_bare_feet_tell_no_boots() -> None:
 
 def test_outerwear_speaks_against_a_dress() -> None:
     person = body((50, 180, RED))
-    colours, pictures = profile.profile(person), rule.evidence(pictured(), pictured("dress"))
+    colours, pictures = profile.profile(person), rule.evidence(pictured(), pictured("dress"), pictured())
     bare, coat = (rule.lower_kinds(person, colours, pictures, outer) for outer in (0.0, 1.0))
     odds = [np.log(kinds["dress"] / (1 - kinds["dress"])) for kinds in (bare, coat)]
     assert odds[0] - odds[1] == pytest.approx(rule.OUTER_AGAINST_DRESS)
@@ -195,7 +185,8 @@ def dress_and_coat(*, opened: bool) -> dict[str, tuple[float, float, float, floa
     if not opened:
         crop[56:120, 118:138] = BLUE
     pose = Pose(person.pose.landmarks, person.pose.visibility, person.pose.mask, crop, 1.0, 0.0, 0.0, 1.0)
-    pictures = rule.evidence(pictured("outerwear", probe={"outerwear": 20.0}), pictured("dress", probe={"dress": 20.0}))
+    coat = pictured("outerwear", probe={"outerwear": 20.0})
+    pictures = rule.evidence(coat, pictured("dress", probe={"dress": 20.0}), coat)
     found = rule.estimate(Body(pose), profile.profile(Body(pose)), pictures)
     return {one.kind: one.box for one in found}
 
@@ -206,3 +197,20 @@ def test_a_dress_in_an_open_coat_begins_below_the_chest() -> None:
     assert opened["dress"][1] == pytest.approx(90)  # half-way from the shoulders to the hips
     assert closed["dress"][1] == pytest.approx(60 - 0.05 * T)
     assert opened["dress"][0::2] == closed["dress"][0::2]
+
+
+def worn(person: Body, picture_of_legs: CropLogits) -> dict[str, float]:
+    """Kinds and scores of what somebody without outerwear wears above the feet."""
+    top = pictured("top", probe={"top": 20.0})
+    pictures = rule.evidence(top, picture_of_legs, pictured())
+    found = rule.estimate(person, profile.profile(person), pictures)
+    return {one.kind: one.score for one in found if one.kind != "shoes"}
+
+
+def test_beside_a_dress_that_is_not_sure_the_top_that_it_may_be_is_offered() -> None:
+    person = body((50, 180, RED))
+    sure = worn(person, pictured("dress", probe={"dress": 20.0}))
+    unsure = worn(person, pictured("dress", strong=2.0, probe={"dress": 1.0}))
+    assert set(sure) == {"dress"}
+    assert sure["dress"] >= rule.SURE_DRESS > unsure["dress"] > 0.5
+    assert unsure == {"top": pytest.approx(1 - unsure["dress"]), "dress": unsure["dress"]}

@@ -13,7 +13,7 @@ from osoroi.recipe import Recipe
 from osoroi.recipes import named
 from osoroi.training import loop
 from osoroi.training.optimizer import StartWeights
-from pairs import TINY, tiny_network
+from pairs import TINY, linear_of, tiny_network
 from test_optimizer import pairs_of_random_features
 
 RECIPE = replace(TINY, unfreeze_blocks=2, dropout=0.0, epochs=4, backbone_lr=3e-2, precision="float32")
@@ -71,8 +71,9 @@ def test_training_moves_adapters_and_heads_alone(tmp_path):
 
 def test_the_weight_of_the_distance_holds_the_backbone_near_its_start(tmp_path):
     far, near = (
-        distance(*trained(tmp_path / name, **changes), "backbone.")
+        distance(before, after, "backbone.")
         for name, changes in (("far", {}), ("near", {"l2_sp": 20.0}))
+        for before, after in [trained(tmp_path / name, **changes)]
     )
     assert 0 < near < 0.5 * far
 
@@ -80,7 +81,9 @@ def test_the_weight_of_the_distance_holds_the_backbone_near_its_start(tmp_path):
 def test_a_pull_is_a_step_along_the_gradient_of_the_distance():
     network = tiny_network(RECIPE)
     start = StartWeights(network, replace(RECIPE, l2_sp=2.0, backbone_lr=0.05))
-    weight, head = network.extractor.backbone.end.weight, network.heads["deep"].linear.weight
+    end = network.extractor.backbone.end
+    assert isinstance(end, nn.Conv2d)
+    weight, head = end.weight, linear_of(network, "deep").weight
     origin, bias = weight.detach().clone(), head.detach().clone()
     with torch.no_grad():
         weight.add_(1.0)
@@ -129,7 +132,7 @@ def test_a_run_with_adapters_resumes_to_the_same_weights(tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        loop.train(tiny_network(recipe), pairs, pairs, recipe, tmp_path / "killed", on_step=kill)
+        loop.train(tiny_network(recipe), pairs, pairs, recipe, tmp_path / "killed", watch=loop.Watch(kill))
     again = tiny_network(recipe)
     loop.train(again, pairs, pairs, recipe, tmp_path / "killed", resume=True)
     for name, one in again.state_dict().items():

@@ -131,9 +131,10 @@ def test_more_like_this_leaves_the_product_itself_out(client):
     [
         ({}, 400, "one of photo, crop_id and product_id"),
         ({"product_id": "P1", "crop_id": "P1/0"}, 400, "crop_id and product_id"),
-        ({"product_id": "P1", "k": "0"}, 400, "from 1 to 200"),
-        ({"product_id": "P1", "k": "201"}, 400, "from 1 to 200"),
-        ({"product_id": "P1", "k": "1_0"}, 400, "from 1 to 200"),
+        ({"product_id": "P1", "k": "0"}, 400, "from 1 to 200write it like k=10"),
+        ({"product_id": "P1", "k": "201"}, 400, "from 1 to 200write it like k=10"),
+        ({"product_id": "P1", "k": "1_0"}, 400, "from 1 to 200write it like k=10"),
+        ({"product_id": "P1", "offset": "-1"}, 400, "write it like offset=0"),
         ({"product_id": "P1", "detail": "nan"}, 400, "from 0 to 1"),
         ({"product_id": "P1", "detail": "1.1"}, 400, "from 0 to 1"),
         ({"product_id": "P1", "box": "1,2,3,4"}, 400, "crop_id"),

@@ -24,7 +24,9 @@ class Code:
 @pytest.fixture(scope="module")
 def lite0() -> EfficientNetLite:
     torch.manual_seed(0)
-    return backbones.build("efficientnet_lite0")
+    network = backbones.build("efficientnet_lite0")
+    assert isinstance(network, EfficientNetLite)
+    return network
 
 
 def slow_same_convolution(maps, weight, stride):
@@ -53,6 +55,16 @@ def test_padding_is_that_of_the_checkpoints(size, kernel, stride):
     assert found == pytest.approx(
         slow_same_convolution(maps[0].numpy(), convolution.weight.detach().numpy(), stride), abs=1e-5
     )
+
+
+def test_pixels_become_what_the_checkpoints_were_trained_on(lite0):
+    """(v - 127) / 128 for a byte v: 0 for a grey of 127, and 1 for white."""
+    seen = []
+    hook = lite0._conv_stem.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        lite0(torch.tensor([0, 127, 255]).repeat_interleave(32)[None, None, None].expand(1, 3, 32, 96) / 255)
+    hook.remove()
+    assert seen[0][0, 1, 5, ::32].tolist() == pytest.approx([-127 / 128, 0, 1], abs=1e-6)
 
 
 def test_blocks_have_the_widths_and_strides_of_the_paper(lite0):

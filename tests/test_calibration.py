@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from scipy.optimize import minimize
 
 from osoroi.cli import main
 from osoroi.encoder import DEFAULT, Encoder
@@ -84,6 +83,8 @@ def test_the_fit_finds_the_parameters_that_made_the_lists() -> None:
 
 
 def test_the_fit_is_as_likely_as_what_another_optimiser_finds() -> None:
+    from scipy.optimize import minimize  # half a second, for each worker if it stood above
+
     scores, right = simulated(np.random.default_rng(2), 800)
     chosen = np.where(right[:, :OPTIONS].any(1), right.argmax(1), OPTIONS)
 
@@ -185,7 +186,8 @@ def test_hits_of_a_photo_have_the_probabilities_of_the_whole_list(searcher: Sear
 
 
 def test_whether_the_product_is_there_is_told_by_the_whole_list_whatever_the_page(searcher: Searcher) -> None:
-    chances = [hit.probability for hit in searcher.search(picture(RED), k=5)]
+    chances = [hit.probability or 0.0 for hit in searcher.search(picture(RED), k=5)]
+    assert all(chances)
     pages = [searcher.search(picture(RED), k=1, offset=offset) for offset in range(5)]
     assert [page[0].in_catalog for page in pages] == pytest.approx([sum(chances)] * 5)
     said = [response(page, encoder="", detail=None, took_s=0.0, offset=offset) for offset, page in enumerate(pages)]
@@ -213,7 +215,9 @@ def test_the_command_fits_and_judges(looks_only: Path, tmp_path: Path) -> None:
     fitted = CliRunner().invoke(main, [*command, str(looks_only), "--out", target])
     assert fitted.exit_code == 0, fitted.output
     said = json.loads(fitted.stdout)
-    assert Encoder.open(target).metadata.calibration.to_dict() == said["calibration"]
+    calibration = Encoder.open(target).metadata.calibration
+    assert calibration is not None
+    assert calibration.to_dict() == said["calibration"]
     assert said["calibration"]["dataset"] == "drawn:14"
     judged = CliRunner().invoke(main, [*command, target])
     assert json.loads(judged.stdout) == said

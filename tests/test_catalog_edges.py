@@ -17,7 +17,7 @@ from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.reencode import reencode
 from osoroi.catalog.memory import snapshots
-from osoroi.catalog.store import database, validation
+from osoroi.catalog.store import database, identity, validation
 from osoroi.catalog.store.pool import Pool
 from osoroi.cli.check import command as check_command
 from osoroi.errors import BadCatalog, BadFilter, BadRequest, NotFound, OtherEncoder
@@ -26,7 +26,7 @@ from osoroi.index.scan import ScanIndex
 from osoroi.index.snapshot import Snapshot
 from osoroi.records import Crop
 from osoroi.search import Searcher
-from shop import goods
+from shop import file_of, goods
 from shops import SMALL, create, entry, found, put, query
 from tiny import TinyEncoder
 
@@ -42,9 +42,8 @@ def test_a_product_put_anew_while_the_catalog_moves_is_not_dropped_with_its_old_
     folder = tmp_path / "shop"
     first, *rest = goods(old)
     gone = tmp_path / "gone.png"
-    gone.write_bytes(
-        first.crops[0].photo if isinstance(first.crops[0].photo, bytes) else first.crops[0].photo.read_bytes()
-    )
+    photo = first.crops[0].photo
+    gone.write_bytes(photo if isinstance(photo, bytes) else file_of(first.crops[0]).read_bytes())
     lost = first._replace(crops=[Crop(one.crop_id, one.product_id, "shop", gone, one.box) for one in first.crops])
     with LocalCatalog.open_or_create(folder, old) as catalog:
         catalog.put([lost, *rest], fingerprint=old.fingerprint)
@@ -166,7 +165,7 @@ def test_commits_in_a_log_that_cannot_be_read_are_never_passed_over(tmp_path, mo
     shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("*-shm"))
     writer.close()
     assert (tmp_path / "copy" / "catalog.sqlite-wal").stat().st_size > 0
-    monkeypatch.setattr(database.os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     assert database.frozen(tmp_path / "copy") is None, "SQLite is to see the log, or to say that it cannot"
 
 
@@ -227,7 +226,7 @@ def test_a_snapshot_from_behind_the_view_is_no_damage(tmp_path):
     with create(shop, *many(250, 1), settings=SMALL) as catalog:
         assert catalog.compact()
         whole = snapshots.current
-        raced = []
+        raced: list[Path] = []
 
         def current(folder: Path) -> Path | None:
             if not raced:
@@ -270,18 +269,18 @@ def test_a_backup_into_no_folder_says_so(tmp_path):
 
 @pytest.mark.parametrize("there", [False, True])
 def test_of_two_that_make_a_catalog_in_one_folder_the_second_overwrites_nothing(tmp_path, there, monkeypatch):
-    folder, mark = tmp_path / "shop", database.identity.mark
+    folder, mark = tmp_path / "shop", identity.mark
     if there:
         folder.mkdir()
 
     def another(beside):
         """While the second is at work, the first makes the catalog and acknowledges a product."""
-        monkeypatch.setattr(database.identity, "mark", mark)
+        monkeypatch.setattr(identity, "mark", mark)
         with create(folder) as catalog:
             put(catalog, entry("kept", [1, 0, 0, 0]))
         mark(beside)
 
-    monkeypatch.setattr(database.identity, "mark", another)
+    monkeypatch.setattr(identity, "mark", another)
     with pytest.raises(BadCatalog, match="another process made a catalog"):
         create(folder)
     with LocalCatalog.open(folder) as catalog:

@@ -1,24 +1,33 @@
 """``check`` finds whatever was changed behind the catalog's back, and ``backup`` copies what is sound and only that."""
 
+import os
 import sqlite3
 import tarfile
 import threading
+import time
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from osoroi import files
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.maintenance.backup import backup
+from osoroi.catalog.maintenance.backup import BEGINNING_S, BESIDE, LOCK, backup
 from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.maintenance.migration import Migration
 from osoroi.catalog.memory import memory_index, snapshots
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store import identity
+from osoroi.catalog.store.rows import StoredEncoder
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.cli.backup import command as backup_command
 from osoroi.cli.check import command as check_command
 from osoroi.encoder import beside
-from osoroi.errors import BadCatalog
+from osoroi.errors import BadCatalog, Busy
+from osoroi.index.exact import ExactIndex
+from shop import file_of
 from shops import create, entry, found, put
 
-SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 """How an archive is unpacked; Python 3.11 before 3.11.4 knows no other way."""
 
 
@@ -78,7 +87,7 @@ def test_what_contradicts_itself_is_found(shop, damage, says):
 
 def test_photos_that_are_gone_or_changed_are_found(shop):
     with LocalCatalog.open(shop, readonly=True) as catalog:
-        first, second = (crop.photo for crop in catalog.crops("b"))
+        first, second = (file_of(crop) for crop in catalog.crops("b"))
     first.unlink()
     second.write_bytes(b"something else")
     assert [finding.what for finding in check(shop)] == ["photo", "photo"]
@@ -99,9 +108,10 @@ def test_a_damaged_snapshot_is_found(shop, name):
 
 def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
     with LocalCatalog.open(shop) as catalog, catalog.view() as truth:
-        mirror = memory_index.MemoryIndex.build(truth, catalog.encoder, Settings())
+        mirror = memory_index.MemoryIndex.build(truth, catalog.encoder, CatalogSettings())
+        assert isinstance(mirror.index, ExactIndex)
         mirror.index.add(mirror.index.keys.copy(), -mirror.index.vectors(mirror.index.keys))
-        mirror.save(truth)
+        mirror.save(shop)
     (finding,) = check(shop)
     assert finding.what == "index"
     assert "of what comparing with everything finds" in finding.text
@@ -113,7 +123,7 @@ def test_a_backup_is_a_catalog_again(shop, tmp_path):
     restore(tmp_path / "shop.tar", tmp_path / "again")
     assert check(tmp_path / "again") == []
     with LocalCatalog.open(tmp_path / "again") as catalog:
-        assert (found(catalog), catalog.crops("a")[0].photo.read_bytes()) == ("ab", b"photo of a/0")
+        assert (found(catalog), file_of(catalog.crops("a")[0]).read_bytes()) == ("ab", b"photo of a/0")
         put(catalog, entry("c", [0.1, 0, 0, 0]))
 
 
@@ -138,9 +148,45 @@ def test_a_backup_with_photos_needs_no_table_any_more(tmp_path):
     restore(tmp_path / "shop.tar", tmp_path / "again")
     assert [finding.what for finding in check(tmp_path / "again")] == ["photo"]  # the changed one
     with LocalCatalog.open(tmp_path / "again", readonly=True) as catalog:
-        assert [catalog.crops(name)[0].photo.read_bytes() for name in ("one", "one again")] == [b"photo one"] * 2
+        assert [file_of(catalog.crops(name)[0]).read_bytes() for name in ("one", "one again")] == [b"photo one"] * 2
     done = CliRunner().invoke(backup_command, [str(tmp_path / "shop"), str(tmp_path / "c.tar"), "--photos"])
     assert (done.exit_code, "3 crops have a photo that is gone" in done.stderr) == (3, True)
+
+
+def test_what_a_killed_backup_left_goes_and_what_another_backup_is_at_stays(shop, tmp_path):
+    """However old they are: the copy of a large catalog takes long, and a killed one may be young."""
+    killed, running = (tmp_path / f"{BESIDE}{name}" for name in ("killed", "running"))
+    for folder in (killed, running):
+        folder.mkdir()
+        (folder / "catalog.sqlite").write_bytes(b"half a copy")
+        (folder / LOCK).touch()
+    with files.lock(running / LOCK):
+        for folder, age_s in ((killed, 2 * BEGINNING_S), (running, 1e6)):
+            os.utime(folder, (time.time() - age_s,) * 2)
+        backup(shop, tmp_path / "shop.tar")
+        assert (killed.exists(), running.exists()) == (False, True)
+    os.utime(running, (time.time(),) * 2)
+    backup(shop, tmp_path / "shop.tar")
+    assert running.exists(), "it may be a moment before its lock"
+
+
+def test_a_backup_never_has_another_encoder_than_its_vectors(shop, tmp_path, monkeypatch):
+    content = identity.content
+
+    def moved() -> bytes:
+        """The catalog moves once its database was copied."""
+        with LocalCatalog.open(shop) as catalog:
+            migration = Migration.begin(catalog, StoredEncoder(0, "e" * 64, 4, (), {}, 0.0))
+            for crops in migration.pending(limit=10):
+                migration.store(crops, -catalog.vectors([one.crop.crop_id for one in crops]))
+            assert migration.switch()
+        (shop / beside.FILE).write_bytes(b"the next encoder")
+        return content()
+
+    monkeypatch.setattr(identity, "content", moved)
+    with pytest.raises(Busy, match="moved to another encoder"):
+        backup(shop, tmp_path / "shop.tar")
+    assert not (tmp_path / "shop.tar").exists()
 
 
 def restore(tar, folder):

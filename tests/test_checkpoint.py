@@ -1,5 +1,7 @@
 """Checkpoints: everything comes back, nothing is half written, nothing in the file is run."""
 
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import save
@@ -13,7 +15,8 @@ from osoroi.training.checkpoint import Checkpoint
 def learned(seed):
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    optimizer = torch.optim.AdamW([{"params": model[0].parameters(), "lr": 0.1}, {"params": model[2].parameters()}])
+    groups: list[dict[str, Any]] = [{"params": model[0].parameters(), "lr": 0.1}, {"params": model[2].parameters()}]
+    optimizer = torch.optim.AdamW(groups)
     step(model, optimizer)
     return model, optimizer
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from osoroi.cli import main
 from osoroi.encoder import Encoder, choice
 from osoroi.encoder.metadata import stand_in, with_entry
+from osoroi.encoder.taught import with_nodes
 from osoroi.server.batching import Batcher
 from small_encoder import write_encoder
 
@@ -93,6 +94,34 @@ def test_a_choice_is_remembered_until_the_file_beside_changes(tmp_path: Path) ->
         cache.write_bytes(content)
         assert choice.remembered(encoder, cache) == []
         assert choice.fastest(encoder, cache=cache, timer=clock).runtime.precision == "int8"  # type: ignore[union-attr]
+
+
+def test_a_choice_is_not_remembered_for_another_graph_of_the_same_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package's faster graph took a quarter of the time away, and what was measured before it still counted."""
+    cache, encoder = tmp_path / "runtimes.json", Encoder.open()
+    choice.fastest(encoder, cache=cache, timer=Clock(single=1.0).of(encoder))
+    assert choice.remembered(Encoder.open(), cache)
+    monkeypatch.setattr("osoroi.encoder.trial.faster", lambda *_: None)
+    own = Encoder.open()
+    assert own.fingerprint == encoder.fingerprint
+    assert choice.remembered(own, cache) == []
+
+
+def test_a_choice_is_not_remembered_for_other_nodes_beside_the_graph_or_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, cache = write_encoder(tmp_path / "encoder.onnx"), tmp_path / "runtimes.json"
+    encoder = Encoder.open(path)
+    choice.fastest(encoder, cache=cache, timer=Clock(single=1.0).of(encoder))
+    path.write_bytes(with_nodes(path.read_bytes(), b"\x12\x00"))
+    other = Encoder.open(path)
+    assert other.fingerprint == encoder.fingerprint
+    assert choice.remembered(other, cache) == []
+    assert choice.remembered(encoder, cache)
+    monkeypatch.setattr(choice, "__version__", "99.0")
+    assert choice.remembered(encoder, cache) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from PIL import Image
 from osoroi.cli import main
 from osoroi.data.synthetic.outfits import outfits
 from osoroi.errors import BadRequest
-from osoroi.garments import Garment, choose, find
+from osoroi.garments import Garment, choose
+from osoroi.garments.find import find
 from osoroi.records import Box
 
 WORN = [
@@ -66,9 +67,24 @@ def test_searching_by_a_garment_is_searching_by_its_box(tmp_path: Path) -> None:
     assert [row["kind"] for row in each] == [garment.kind for garment in found]
     assert all(len(row["hits"]) == 3 for row in each)  # type: ignore[arg-type]
     assert each[found.index(lower)]["hits"] == search("--garment", "trousers")["hits"]
+    worded = search("--garment", "lower", "--text", "navy")
+    boxed_words = search("--box", ",".join(map(str, lower.box)), "--kind", "trousers", "--text", "navy")
+    assert [hit["product_id"] for hit in worded["hits"]] == [hit["product_id"] for hit in boxed_words["hits"]]
+    assert worded["garment"]["kind"] == "trousers"  # type: ignore[call-overload]
+    both = search("--garment", "all", "--text", "navy")
+    assert both["garments"][found.index(lower)]["hits"] == worded["hits"]
+    assert both["understood"]["colors"] == ["navy"]  # type: ignore[call-overload]
     refused = CliRunner().invoke(main, ["search", str(shop), str(photo), "--garment", "hat"])
     assert refused.exit_code == 2
-    note = f"{len(found)} garments are in the photo ({', '.join(each.kind for each in found)}); --garment all"
-    for options, says in {("--json",): False, ("--kind", "top"): False, ("--garment", "1"): False, (): True}.items():
-        told = CliRunner().invoke(main, ["search", str(shop), str(photo), "-k", "3", *options]).stderr
-        assert (note in told) is says
+    kinds = ", ".join(each.kind for each in found)
+    note = f"searched by the whole photo; {len(found)} garments are in it ({kinds}): --garment all"
+    for options, says in {
+        ("--json",): False,
+        ("--kind", "top"): False,
+        ("--garment", "1"): False,
+        (): True,
+        ("--text", "navy"): True,
+    }.items():
+        told = CliRunner().invoke(main, ["search", str(shop), str(photo), "-k", "3", *options])
+        assert (note in told.stderr) is says
+        assert not says or told.output.index(note) < told.output.index("rank"), "said before the list"

@@ -109,6 +109,16 @@ def test_a_stdout_that_is_full_is_one_line(shop):
     assert run.stderr == "error: No space left on device\n"
 
 
+def test_memory_that_is_full_is_one_line(shop, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("osoroi.cli.info.open_catalog", full)
+    run = CliRunner().invoke(main, ["info", str(shop)])
+    assert (run.exit_code, run.output.count("\n")) == (1, 1)
+    assert "the memory that this process may use is full" in run.output
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_prints_one_line_and_ends_with_130():
     code = (
@@ -239,7 +249,7 @@ LETTERS = {"Latin": "ä", "Cyrillic": "Ж", "Japanese": "赤", "Korean": "한", 
 
 def ink(caption: str) -> np.ndarray:
     """Pixels of the caption of a grid of one cell."""
-    return grid.sheet([[grid.Cell(None, caption)]])[grid.GAP + 160 :]
+    return grid.sheet([[grid.GridCell(None, caption)]])[grid.GAP + 160 :]
 
 
 @pytest.mark.parametrize("name", LETTERS)

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,14 @@ def test_products_are_added_changed_and_removed(client, shop, tmp_path: Path):
         client.add({"product_id": "bad", "photo": b"none"})
 
 
-def test_rows_of_a_product_may_stand_apart_and_batches_are_bounded(client, shop, monkeypatch):
-    monkeypatch.setattr(upload, "LINES", 2)
-    rows = products.rows([{"product_id": f"r{n % 3}", "photo": picture((n * 20, 9, 9))} for n in range(6)])
+def test_rows_of_a_product_may_stand_apart_and_batches_are_bounded(served, client, shop):
+    rows = list(products.rows([{"product_id": f"r{n % 3}", "photo": picture((n * 20, 9, 9))} for n in range(6)]))
     progress: list[int] = []
-    assert client.add(rows, on_progress=progress.append).stored == 3
+    with closing(Transport(served[0], key=WRITES, timeout_s=30.0, retries=0)) as transport:
+        assert upload.put(upload.gathered(rows), transport, progress.append, most=2).stored == 3
     assert progress == [2, 3]
+    assert client.add(rows, on_progress=progress.append).stored == 3
+    assert progress == [2, 3, 3]
     assert [len(shop.crops(f"r{n}")) for n in range(3)] == [2, 2, 2]
     client.remove(["r0", "r1", "r2"])
 
@@ -308,7 +311,7 @@ def test_lines_for_which_there_was_no_room_are_sent_again():
     again = json.dumps({"line": 1, "status": 422, "error": "no photo", "hint": "send one"}).encode()
     slept: list[float] = []
     with Scripted((200, {}, first), (200, {}, again)) as service:
-        rows = products.rows([{"product_id": f"p{n}", "photo": picture(RED)} for n in range(2)])
+        rows = list(products.rows([{"product_id": f"p{n}", "photo": picture(RED)} for n in range(2)]))
         sent = upload.put(upload.gathered(rows), service.transport(slept), lambda stored: None)
     assert (sent.stored, [(one.product_id, one.reason) for one in sent.problems]) == (1, [("p1", "no photo; send one")])
     assert len(slept) == 1

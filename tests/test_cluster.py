@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +14,7 @@ from PIL import Image
 import clusters
 import osoroi
 import postgres
+import web
 from osoroi.catalog.address import place_of
 
 pytestmark = [
@@ -38,13 +38,13 @@ class Serving:
 
     def __init__(self, address: str, nodes: clusters.Nodes) -> None:
         from osoroi.cluster import run
-        from osoroi.cluster.plan import Plan
+        from osoroi.cluster.plan import ClusterPlan
 
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.nodes = nodes
-        self.plan = Plan(place_of(address), shards=2, replicas=2, servers=1, cpus=0.1)
+        self.plan = ClusterPlan(place_of(address), shards=2, replicas=2, servers=1, cpus=0.1)
         self._ended, self._started = threading.Event(), threading.Event()
 
         def on_start(searchers) -> None:
@@ -60,7 +60,7 @@ class Serving:
         self._thread = threading.Thread(target=serve)
         self._thread.start()
         self._started.wait()
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
+        self.client = web.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
 
     def stop(self) -> None:
         """End it, and wait until it has ended."""
@@ -120,7 +120,7 @@ def test_a_cluster_answers_as_one_machine_and_goes_on_where_searchers_die(servin
 def test_a_searcher_that_hangs_keeps_no_search_waiting_for_long(serving):
     import ray
 
-    about, _ = ray.get(serving.searchers._actors[1, 1].health.remote())
+    about = ray.get(serving.searchers._actors[1, 1].status.remote())
     os.kill(about.process, signal.SIGSTOP)
     try:
         before = time.monotonic()

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 from click.testing import CliRunner
 
+import web
 from osoroi.catalog.address import place_of
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli.serve import command
-from osoroi.cluster.plan import Plan
+from osoroi.cluster.plan import ClusterPlan
 from osoroi.errors import BadRequest, CatalogUnavailable
 from osoroi.search import Searcher
 from osoroi.server import app, run
@@ -46,7 +47,7 @@ class Faltering:
 def test_a_search_that_lost_its_connection_is_done_once_more_and_health_names_what_is_missing(catalog):
     with LocalCatalog.open(catalog.folder) as router:
         router.search_elsewhere(Faltering(catalog, failures=3))
-        with serving(SeeingEncoder(), router) as url, httpx.Client(base_url=url) as client:
+        with serving(SeeingEncoder(), router) as url, web.Client(base_url=url) as client:
             statuses = [client.post("/v1/search", files={"photo": picture(RED)}).status_code for _ in range(3)]
             assert statuses == [503, 200, 200], "the first met two failures, the second one"
             health = client.get("/health")
@@ -76,7 +77,23 @@ def test_a_cluster_takes_nothing_that_only_this_machine_has(arguments, says, tmp
         CliRunner().invoke(command, words[1:], catch_exceptions=False)
 
 
+def test_a_cluster_starts_more_processes_where_requests_queue():
+    serving = pytest.importorskip(
+        "osoroi.cluster.serving", reason="needs the package ray: pip install 'osoroi[cluster]'"
+    )
+    pytest.importorskip("ray.serve", reason="needs the package ray: pip install 'osoroi[cluster]'")
+    plan = ClusterPlan(place_of("postgresql://db/shops"), servers=2, max_servers=5, encoders=3)
+    server = serving.application(plan)._bound_deployment
+    scaling = server._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas, scaling.target_ongoing_requests) == (2, 5, serving.ONGOING)
+    encoder = server.init_args[1]._bound_deployment
+    assert (encoder.num_replicas, encoder._deployment_config.autoscaling_config) == (3, None)
+    with pytest.raises(BadRequest, match="max_servers is 1, and servers 2"):
+        ClusterPlan(place_of("postgresql://db/shops"), servers=2, max_servers=1)
+
+
 @pytest.mark.parametrize("name", ["shards", "replicas", "servers", "encoders", "threads"])
 def test_a_cluster_has_at_least_one_of_everything(name):
+    settings: dict[str, Any] = {name: 0}
     with pytest.raises(BadRequest, match=f"0 {name}"):
-        Plan(place_of("postgresql://db/shops"), **{name: 0})
+        ClusterPlan(place_of("postgresql://db/shops"), **settings)

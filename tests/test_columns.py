@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.memory.columns import Columns
 from shops import DEFAULTS, create, entry, found, put
 
-PRODUCTS = {
+PRODUCTS: dict[str, dict[str, Any]] = {
     "a": {"price": 10.0, "brand": "é", "attributes": {"size": 38.0, "sale": True, "note": "one"}},
     "b": {"price": None, "brand": None, "attributes": {"size": "38", "sale": False, "note": "two"}},
     "c": {"price": 30.5, "brand": "z", "attributes": {"note": "three"}},

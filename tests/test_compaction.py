@@ -7,13 +7,13 @@ import pytest
 
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.records import Crop, Product
 from shops import create, put
 
 DIM = 16
 COUNT = 3_000
-SCANNED = Settings(snapshot_from=1_000, scan_from=2_000)
+SCANNED = CatalogSettings(snapshot_from=1_000, scan_from=2_000)
 
 
 def entries(prefix: str, vectors: np.ndarray) -> list[Entry]:
@@ -29,6 +29,7 @@ def catalog(tmp_path: Path):
     rng = np.random.default_rng(0)
     flat = (rng.standard_normal((COUNT, 4)) @ rng.standard_normal((4, DIM))).astype(np.float32)  # 4 axes of 16
     with create(tmp_path / "shop", *entries("a", flat), dim=DIM, settings=SCANNED) as made:
+        assert isinstance(made, LocalCatalog)
         made.settle()
         yield made
 
@@ -39,11 +40,14 @@ def test_info_notices_drift_and_a_compaction_in_the_background_learns_anew(catal
     strange = 3 * np.random.default_rng(1).standard_normal((900, DIM)).astype(np.float32)
     put(catalog, *entries("b", strange))  # too few for a new snapshot
     catalog.settle()
-    assert (catalog.info().index["tail"], catalog.info().index["recall"]) == (900, 1.0)
-    assert catalog.info().index["drift"] > 2
+    index = catalog.info().index
+    assert index is not None
+    assert (index["tail"], index["recall"]) == (900, 1.0)
+    assert index["drift"] > 2
     put(catalog, *entries("c", strange[:600]))
     catalog.settle()
     index = catalog.info().index
+    assert index is not None
     assert (index["vectors"], index["tail"], index["recall"]) == (COUNT + 1_500, 0, 1.0)
     assert index["drift"] == pytest.approx(1, abs=0.1)
 

@@ -13,6 +13,7 @@ from osoroi.errors import BadRequest, Mismatch
 from osoroi.evaluation import bootstrap, compare, results
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import Difference, system
+from osoroi.evaluation.labels import Labels
 from osoroi.evaluation.results import Arm, Data, Evaluation, Protocol, Query, Task
 
 
@@ -156,6 +157,30 @@ def test_one_product_asked_often_shows_nothing():
     for found, verdict in ((one, "not shown"), (many, "better")):
         ours, theirs = (system(arm, arm, [found]) for arm in ("a", "b"))
         assert compare.compare(ours, theirs, metrics=["hit@5"]).differences[0].verdict == verdict
+
+
+def test_colors_of_one_design_show_no_more_than_one_product():
+    """Fifty colours of one cut are one observation of that cut; as many cuts are fifty."""
+    ranks = {"a": [1] * 50, "b": [9] * 50}
+    found = made(ranks)
+    for designs, count, verdict in (("0" * 50, 1, "not shown"), (range(50), 50, "better")):
+        known = {f"p{number}": str(design) for number, design in enumerate(designs)}
+        one = replace(found, labels=Labels(designs=known))
+        assert len(set(one.clusters().tolist())) == count
+        ours, theirs = (system(arm, arm, [one]) for arm in ("a", "b"))
+        assert compare.compare(ours, theirs, metrics=["hit@5"]).differences[0].verdict == verdict
+
+
+def test_designs_that_one_of_two_files_knows_count_in_both_directions():
+    """Files of before there were designs know none; whichever stands first, the fifty colours are one observation."""
+    old = made({"a": [1] * 50, "b": [9] * 50})
+    new = replace(old, labels=Labels(designs={f"p{number}": "0" for number in range(50)}))
+    for one, other in ((old, new), (new, old)):
+        forth = compare.compare(system("a", "a", [one]), system("b", "b", [other]), metrics=["hit@5"]).differences[0]
+        back = compare.compare(system("b", "b", [other]), system("a", "a", [one]), metrics=["hit@5"]).differences[0]
+        assert forth.verdict == back.verdict == "not shown"
+        assert forth.p == back.p
+        assert math.isnan(system("a", "a", [one, other]).means(["hit@5"])[0].low)
 
 
 def test_several_seeds_are_one_system_with_a_mean_and_a_spread():

@@ -146,6 +146,19 @@ def test_each_shop_photo_brings_its_street_photos_unread(tmp_path: Path) -> None
         image.read(found[1].crop.photo)
 
 
+def test_some_categories_bring_other_numbers_of_street_photos(tmp_path: Path) -> None:
+    table = written(tmp_path, names=("a", "b", "c"))
+    table.write_text(table.read_text().replace("b,d1,tops", "b,d1,bags").replace("c,d2,tops", "c,d2,skirts"))
+    found = rows(table, views="1,bags:3,skirts:0")
+    streets = Counter(row.product.product_id for row in found if row.crop.domain == "street")
+    assert streets == {"a": 1, "b": 3}
+    more = rows(table, views="3")
+    same = [row.crop.crop_id for row in more if row.product.product_id == "b"]
+    assert [row.crop.crop_id for row in found if row.product.product_id == "b"] == same
+    with pytest.raises(BadDataset, match="views names hats, shoes, and no product is of that category"):
+        rows(table, views="1,shoes:2,hats:2")
+
+
 def test_the_mask_lies_on_the_garment_and_nowhere_else(tmp_path: Path) -> None:
     inside, outside = [], []
     for row in rows(written(tmp_path), views="6"):
@@ -164,10 +177,12 @@ def test_a_photo_depends_on_seed_and_crop_alone(tmp_path: Path) -> None:
     table = written(tmp_path)
     first, again, other = rows(table), rows(table, views="1"), rows(table, seed="1")
     assert first[1].crop == again[1].crop
-    data = [row.crop.photo.read() for row in first if isinstance(row.crop.photo, Street)]
+    data, twice, others = (
+        [row.crop.photo.read() for row in some if isinstance(row.crop.photo, Street)] for some in (first, first, other)
+    )
     assert len(set(data)) == 4
-    assert first[1].crop.photo.read() == data[0]
-    assert other[1].crop.photo.read() != data[0]
+    assert twice == data
+    assert others[0] != data[0]
 
 
 def test_photos_come_small_and_as_jpegs(tmp_path: Path) -> None:
@@ -252,6 +267,9 @@ def test_street_photos_of_the_table_stay_as_they_are(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"views": "-1"}, "views '-1' is no whole number from 0 to 99"),
+        ({"views": "1,bags"}, "views=1,bags: 'bags' is no category with its number, each once"),
+        ({"views": "1,tops:2,tops:3"}, "'tops:3' is no category with its number, each once"),
+        ({"views": "1,tops:x"}, "views 'x' is no whole number from 0 to 99"),
         ({"seed": "x"}, "seed 'x' is no whole number"),
         ({"shop": "white"}, "shop 'white'; shop photos are taken asis, or cut out to white: cut"),
         ({"scenes": "nowhere"}, "there is no folder nowhere"),
@@ -271,6 +289,7 @@ def test_an_empty_folder_of_scenes_is_refused(tmp_path: Path) -> None:
         rows(written(tmp_path), scenes=str(tmp_path / "places"))
 
 
+@pytest.mark.slow
 def test_the_shipped_recipes_read_the_real_tables(data: Path, tmp_path: Path) -> None:
     hm = rows(data / "hm/manifest.csv", recipe="hm_garments", views="0", cache=str(tmp_path))
     assert {row.product.category for row in hm} == {*compose.PLACES}
@@ -287,6 +306,7 @@ def test_the_shipped_recipes_read_the_real_tables(data: Path, tmp_path: Path) ->
     assert {row.product.category for row in home} == {*compose.PLACES} - {"bags"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import statistics
 import subprocess
 import sys
 import threading
@@ -16,9 +17,11 @@ import postgres
 import shops
 from osoroi.catalog import Storage, filters
 from osoroi.catalog.address import Place, place_of
+from osoroi.catalog.filters.nodes import ValueType
 from osoroi.catalog.opening import open_catalog
+from osoroi.catalog.store import marking
 from osoroi.errors import BadCatalog, BadFilter, BadPhoto, BadRequest, Busy, NotFound, OtherEncoder
-from osoroi.records import Box, Crop, Product
+from osoroi.records import Box, Crop, Product, Value
 from shops import ENCODER, OTHER, create, entry, found, put, query
 
 
@@ -39,10 +42,39 @@ def test_products_are_found_once_by_their_best_crop(catalog):
     assert found(catalog) == "abc", "or all there are"
 
 
+def test_times_with_a_zone_are_stored_and_filtered_in_utc(catalog):
+    berlin: dict[str, Value] = {
+        "since": "2026-07-01T10:00+02:00",
+        "days": ("2026-07-01T00:30+02:00",),
+        "note": "+2",
+    }
+    london: dict[str, Value] = {"since": "2026-07-01T09:30:00+01:00"}
+    one = entry("a", [1, 0, 0, 0])
+    one = one._replace(product=Product("a", attributes=berlin))
+    put(catalog, one, entry("b", [0.5, 0, 0, 0]))
+    catalog.patch("b", london)
+    assert catalog.get("a").attributes == {
+        "since": "2026-07-01T08:00:00+00:00",
+        "days": ("2026-06-30T22:30:00+00:00",),
+        "note": "+2",
+    }
+    assert catalog.get("b").attributes["since"] == "2026-07-01T08:30:00+00:00"
+    seq = catalog.seq
+    assert catalog.put([one], fingerprint=ENCODER) == seq, "it is so already"
+    for where, expected in {
+        'since > "2026-07-01T10:00+02:00"': "b",
+        'since == "2026-07-01T17:00+09:00"': "a",
+        'days contains "2026-06-30T22:30:00+00:00"': "a",
+        'days = "2026-07-01T00:30+02:00"': "a",
+        'since exactly in ("2026-07-01T10:30+02:00")': "b",
+    }.items():
+        assert found(catalog, where=where) == expected, where
+
+
 def test_what_was_put_comes_back_as_it_was(catalog, tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(b"pixels")
-    attributes = {"size": "M", "sale": True, "n": 2.0, "note": None}
+    attributes: dict[str, Value] = {"size": "M", "sale": True, "n": 2.0, "note": None}
     product = Product("a", "Skirt", "skirts", "A", 4900.0, "JPY", "https://x/a", "d1", attributes)
     crops = [Crop("a/1", "a", "shop", path, Box(1, 2, 30, 40), "train"), Crop("a/0", "a", "shop", b"bytes")]
     vectors = np.array([[1, 2, 3, 4], [5, 6, 7, -8]], np.float32)
@@ -101,6 +133,29 @@ def test_whether_categories_are_trusted_is_remembered(catalog, place):
             assert len(other) == 1
             with pytest.raises(BadCatalog):
                 other.trust_categories(True)
+
+
+def test_a_mark_of_an_unsettled_run_comes_and_stays_with_what_it_writes(catalog, place):
+    put(catalog, entry("a", [1, 0, 0, 0]))
+    assert catalog.unsettled() == {}
+    with marking.noted("one", "1"):
+        put(catalog, entry("b", [1, 0, 0, 0]))
+    with marking.noted("two", "1"):
+        catalog.patch("b", {"price": 2.0})
+    with marking.noted("three", "1"), pytest.raises(NotFound):
+        catalog.patch("nobody", {"price": 2.0})
+    seen = catalog.unsettled()
+    assert seen == {"one": "1", "two": "1"}
+    with marking.noted("one", "2"):
+        catalog.patch("b", {"price": 2.0})
+        assert catalog.unsettled() == seen, "nothing was changed"
+        catalog.patch("b", {"price": 3.0})
+    catalog.mark_settled(seen)
+    with open_catalog(place, readonly=True) as other:
+        assert catalog.unsettled() == other.unsettled() == {"one": "2"}
+        with pytest.raises(BadCatalog):
+            other.mark_settled({"one": "2"})
+    assert catalog.seq == 4
 
 
 def test_the_same_again_commits_nothing(catalog):
@@ -202,8 +257,8 @@ wheres = st.recursive(
     ),
     max_leaves=6,
 )
-KINDS = frozenset(["text", "number", "flag", "texts", "numbers"])
-EVERY_KIND = {  # so that any filter may ask for any kind
+KINDS: frozenset[ValueType] = frozenset(["text", "number", "flag", "texts", "numbers"])
+EVERY_KIND: dict[str, dict[str, Value]] = {  # so that any filter may ask for any kind
     "p7": {"sale": "x", "size": 1.0},
     "p8": {"sale": 1.0, "size": "x"},
     "p9": {"sale": True, "size": True},
@@ -224,6 +279,7 @@ def agreeing(request, tmp_path_factory):
             yield catalog
 
 
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # threads of the pool of connections do
 @settings(max_examples=20, deadline=None)
 @given(shop, shop, st.lists(wheres, min_size=1, max_size=6))
 def test_sql_and_the_meaning_of_filters_agree(agreeing, before, after, asked):
@@ -332,8 +388,10 @@ with open_catalog(place_of(sys.argv[1]), readonly=True) as catalog:
 
 def test_another_process_sees_a_commit_within_a_second(catalog, address):
     with subprocess.Popen([sys.executable, "-c", READER, address], stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
         put(catalog, entry("first", [1, 0, 0, 0]))
         assert reader.stdout.readline() == "first\n"
+        delays_s = []
         for change, sees in (
             (lambda: put(catalog, entry("second", [2, 0, 0, 0])), "second"),
             (lambda: catalog.remove(["second"]), "first"),
@@ -342,7 +400,9 @@ def test_another_process_sees_a_commit_within_a_second(catalog, address):
             change()
             start = time.monotonic()
             assert reader.stdout.readline() == sees + "\n"
-            assert time.monotonic() - start < 1
+            delays_s.append(time.monotonic() - start)
+        assert statistics.median(delays_s) < 1
+        assert max(delays_s) < 5, "one of them may meet a busy machine"
 
 
 def test_a_reader_that_looks_seldom_sees_the_end_of_what_happened(catalog, place):
@@ -421,3 +481,48 @@ def test_a_clock_that_jumps_changes_nothing(catalog, monkeypatch):
         put(catalog, entry(name, [1, 0, 0, 0]))
         assert found(catalog).endswith(name)
     assert (catalog.seq, catalog.info().changed_s) == (3, -1e9)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_text_that_no_database_holds_is_that_of_no_product(catalog, text):
+    put(catalog, entry("a", [1, 0, 0, 0]))
+    where = json.dumps({"column": "title", "=": text})
+    asks = [
+        lambda: catalog.crop(text),
+        lambda: catalog.crops(text),
+        lambda: catalog.patch(text, {"price": 1.0}),
+        lambda: catalog.get_many([text]),
+        lambda: catalog.remove([text]),
+        lambda: catalog.count(where=where),
+        lambda: found(catalog, where),
+    ]
+    for number, ask in enumerate(asks):
+        try:
+            assert not ask(), number
+        except (NotFound, BadRequest, BadFilter):
+            continue  # it is said not to be there, or not to be text
+    assert found(catalog) == "a"
+    assert catalog.get("a").price is None
+
+
+def test_a_sync_puts_changes_and_removes_in_one_commit(catalog):
+    put(catalog, entry("a", [1, 0, 0, 0]), entry("b", [0.5, 0, 0, 0]))
+    seq = catalog.apply(
+        [entry("c", [0.25, 0, 0, 0])], fingerprint=ENCODER, products=[Product("b", price=7.0)], remove=["a"]
+    )
+    assert seq == catalog.seq
+    assert found(catalog) == "bc"
+    assert [(one.product_id, one.price) for one in catalog.products()] == [("b", 7.0), ("c", None)]
+
+
+def test_a_sync_that_changes_a_product_which_is_not_there_changes_nothing(catalog):
+    put(catalog, entry("a", [1, 0, 0, 0]), entry("b", [0.5, 0, 0, 0]))
+    seq = catalog.seq
+    with pytest.raises(NotFound, match="nobody"):
+        catalog.apply(
+            [entry("c", [0.25, 0, 0, 0])],
+            fingerprint=ENCODER,
+            products=[Product("b", price=7.0), Product("nobody", price=7.0)],
+            remove=["a"],
+        )
+    assert (catalog.seq, found(catalog), catalog.get("b").price) == (seq, "ab", None)

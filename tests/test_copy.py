@@ -11,8 +11,10 @@ from osoroi.catalog.address import place_of
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.copy import copy
 from osoroi.catalog.opening import open_catalog
+from osoroi.catalog.store import marking
 from osoroi.cli import main
 from osoroi.errors import BadPhoto, BadRequest
+from shop import file_of
 from shops import create, entry, put, query
 
 
@@ -46,7 +48,7 @@ def answers(place) -> list[object]:
             rows += [(hit.product_id, hit.crop_id, hit.score, hit.vector.tobytes()) for hit in hits]
         for product in catalog.products():
             crops = catalog.crops(product.product_id)
-            rows += [product, [(replace(crop, photo=Path()), crop.photo.read_bytes()) for crop in crops]]
+            rows += [product, [(replace(crop, photo=Path()), file_of(crop).read_bytes()) for crop in crops]]
         return rows
 
 
@@ -55,18 +57,24 @@ def test_a_copy_answers_as_its_source_and_so_does_the_copy_of_the_copy(postgres_
     shop(first, tmp_path)
     with open_catalog(first) as catalog:
         catalog.trust_categories(False)
+        with marking.noted("a run", "7"):
+            catalog.patch("p00", {"price": 7.5})
     assert copy(first, second).products == 40
     assert copy(second, third).put == 40
     assert answers(first) == answers(second) == answers(third)
     assert check(second) == check(third) == []
     with open_catalog(third, readonly=True) as catalog:
         assert not catalog.trusts_categories()
+        assert catalog.unsettled() == {"a run": "7"}
     with open_catalog(first) as catalog:
+        catalog.mark_settled({"a run": "7"})
         catalog.remove(["p00"])
         put(catalog, entry("new", [3, 0, 0, 0]))
     again = copy(first, second)
     assert (again.put, again.removed) == (1, 1), "what changed is brought over"
     assert answers(first) == answers(second)
+    with open_catalog(second, readonly=True) as catalog:
+        assert catalog.unsettled() == {}
 
 
 def test_a_copy_that_was_stopped_goes_on(postgres_address, tmp_path):
@@ -141,7 +149,7 @@ def test_text_that_postgresql_cannot_store_is_named_with_its_product(postgres_ad
 
 def test_a_kept_photo_that_is_gone_is_named_with_its_product(tmp_path):
     with create(tmp_path / "first", entry("a", [1, 0, 0, 0])) as catalog:
-        photo = catalog.crop("a/0").photo
+        photo = file_of(catalog.crop("a/0"))
     photo.unlink()
     with pytest.raises(BadPhoto, match="of product 'a' cannot be read") as raised:
         copy(tmp_path / "first", tmp_path / "second")

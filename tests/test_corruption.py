@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from osoroi.evaluation.corruption import corrupt
 from osoroi.records import Box
@@ -56,10 +57,12 @@ def test_light_contrast_and_balance_stay_within_their_shares():
 def test_the_photo_is_a_jpeg_of_quality_40():
     data, _ = corrupt(SMOOTH, None, seed=0, crop_id="a")
     with Image.open(io.BytesIO(data)) as picture:
+        assert isinstance(picture, JpegImageFile)
         table = picture.quantization[0]
     reference = io.BytesIO()
     Image.fromarray(SMOOTH).save(reference, format="JPEG", quality=40)
     with Image.open(reference) as picture:
+        assert isinstance(picture, JpegImageFile)
         assert picture.quantization[0] == table
 
 

@@ -19,7 +19,8 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.memory import snapshots
 from osoroi.catalog.store import database
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable
 from shops import create, entry, found, put, query
 
@@ -55,7 +56,7 @@ def shop(sound, tmp_path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / "shop"))
 
 
-TINY = Settings(snapshot_from=5)
+TINY = CatalogSettings(snapshot_from=5)
 """Snapshots of a few products."""
 
 
@@ -198,7 +199,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(path)], check=True)
 
 
-def fill(catalog: LocalCatalog) -> int:
+def fill(catalog: StoredCatalog) -> int:
     """Put products until the disk is full; how many were acknowledged."""
     for place in range(2000):
         try:
@@ -243,9 +244,9 @@ import numpy as np
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.memory import snapshots
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 folder = Path(sys.argv[1])
-with LocalCatalog.open(folder, settings=Settings(snapshot_from=5, scan_from=8)) as catalog:
+with LocalCatalog.open(folder, settings=CatalogSettings(snapshot_from=5, scan_from=8)) as catalog:
     catalog.compact()
     before = [(hit.product_id, hit.score) for hit in catalog.nearest(np.eye(1, 4, dtype="f4"), 9)]
     vectors = snapshots.current(folder) / "vectors"
@@ -351,6 +352,7 @@ def test_only_damage_is_called_damage(tmp_path, code, name, kind, says):
     with pytest.raises(kind, match=says) as caught, database.explained(tmp_path):
         raise error
     assert (kind is CatalogDamaged) == ("is damaged" in str(caught.value))
+    assert "nothing was changed" not in str(caught.value), "a command may have made commits before"
 
 
 @pytest.mark.parametrize(
@@ -364,8 +366,9 @@ def test_only_damage_is_called_damage(tmp_path, code, name, kind, says):
     ],
 )
 def test_what_the_system_refuses_is_said_with_its_cause(tmp_path, error, says):
-    with pytest.raises(CatalogUnavailable, match=says), database.explained(tmp_path):
+    with pytest.raises(CatalogUnavailable, match=says) as caught, database.explained(tmp_path):
         raise error
+    assert caught.value.hint.startswith("what was committed before stays; ")
 
 
 def test_a_snapshot_that_cannot_be_written_leaves_nothing_behind(shop, monkeypatch):

@@ -14,14 +14,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
-import httpx
 import pytest
 import yaml
 from starlette.testclient import TestClient
 
+import web
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.cli import main
@@ -275,11 +277,11 @@ def test_the_restore_drill_brings_back_the_same_answers(tmp_path):
     ]
     fill(folder, encoder, entries).close()
 
-    def answers() -> list[object]:
+    def answers() -> list[Any]:
         with LocalCatalog.open(folder) as catalog, serving(encoder, catalog) as url:
-            found = httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60).json()
-            thumbnails = [httpx.get(url + f"/v1/photos/{hit['crop_id']}", timeout=60) for hit in found["hits"]]
-            listed = httpx.get(f"{url}/v1/products", timeout=60).json()
+            found = web.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60).json()
+            thumbnails = [web.get(url + f"/v1/photos/{hit['crop_id']}", timeout=60) for hit in found["hits"]]
+            listed = web.get(f"{url}/v1/products", timeout=60).json()
         found.pop("took_s")
         return [found, listed, [(one.status_code, one.content) for one in thumbnails]]
 
@@ -289,7 +291,8 @@ def test_the_restore_drill_brings_back_the_same_answers(tmp_path):
     shutil.rmtree(photos)
     folder.mkdir()
     with tarfile.open(tar) as archive:
-        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(folder, **safely)
     assert answers() == before
     assert all(status == 200 for status, _ in before[2])
 
@@ -370,20 +373,20 @@ def test_services_behind_a_proxy_are_replaced_one_by_one_and_no_search_fails(pro
         with load(url, clients=3) as results:
             for place, port in enumerate(ports):
                 before = results["200"]
-                until(lambda before=before: results["200"] > before + 15, 90)
+                until(partial(lambda before: results["200"] > before + 15, before), 90)
                 services[place].ended_after(40)
                 before = results["200"]
-                until(lambda before=before: results["200"] > before + 10, 90)
+                until(partial(lambda before: results["200"] > before + 10, before), 90)
                 services[place] = stack.enter_context(Served(shop, "--port", str(port), is_tiny=True))
             before = results["200"]
             until(lambda: results["200"] > before + 15, 90)
             after = dict(results)
         assert set(after) == {"200"}
-        assert httpx.get(f"{url}/metrics").status_code == 404
-        large = httpx.post(f"{url}/v1/search", files={"photo": b"x" * 2**21}, timeout=60)
+        assert web.get(f"{url}/metrics").status_code == 404
+        large = web.post(f"{url}/v1/search", files={"photo": b"x" * 2**21}, timeout=60)
         assert (large.status_code, "x-request-id" in large.headers) == (422, True)
         beyond = b"x" * 36 * 10**6  # the proxy refuses it; of what is less, a proxy may lose the service's early answer
-        assert httpx.post(f"{url}/v1/search", files={"photo": beyond}, timeout=60).status_code == 413
+        assert web.post(f"{url}/v1/search", files={"photo": beyond}, timeout=60).status_code == 413
 
 
 @pytest.mark.parametrize(("proxy", "file"), [(by_caddy, "prefix.Caddyfile"), (by_nginx, "prefix.conf")])
@@ -398,8 +401,8 @@ def test_under_a_path_of_the_shop_the_page_and_its_parts_arrive(proxy, file, tmp
         assert [(name, status) for name, status, *_ in checks] == [
             *(("proxy", "ok"), ("headers", "ok"), ("metrics", "ok"), ("page", "ok"), ("uploads", "ok"))
         ]
-        assert httpx.get(f"{url}/find").status_code in (301, 302)
-        answer = httpx.post(f"{url}/find/v1/search", files={"photo": picture(RED)}, timeout=60)
+        assert web.get(f"{url}/find").status_code in (301, 302)
+        answer = web.post(f"{url}/find/v1/search", files={"photo": picture(RED)}, timeout=60)
         assert answer.json()["hits"][0]["product_id"] == "P1"
 
 

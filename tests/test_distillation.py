@@ -84,6 +84,7 @@ def test_a_teacher_sees_each_crop_once_and_plain(tmp_path):
     assert np.allclose(own.vectors[first[0]], expected[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_brings_the_student_nearer_to_its_teacher(tmp_path):
     recipe = replace(RECIPE, epochs=20, lr=2e-2, dropout=0.0, keep_epoch="last")
     network, pairs = taught(tmp_path, recipe, photos=[Drawn(54)])

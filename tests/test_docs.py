@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -56,6 +57,19 @@ def test_the_help_pages_in_docs_are_those_of_the_commands() -> None:
         [sys.executable, ROOT / "tools" / "make_docs.py", "--check"], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["add"], ["keys"], ["keys", "new"]])
+def test_the_page_of_commands_prints_what_the_terminal_prints(words: list[str]) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    command = [sys.executable, "-m", "osoroi", *words, "--help"]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "100", "PYTHONUTF8": "1"}
+    )
+    options = run.stdout.partition("Options:")[2].partition("\n\n")[0]
+    usage = run.stdout.partition("Usage: ")[2].splitlines()[0].removeprefix("python -m ")
+    below = page.partition(f"Usage: {usage}\n")[2].partition("```")[0]
+    assert below.partition("Options:")[2].split("\n\n")[0].split() == options.split()
 
 
 def test_every_reader_is_documented() -> None:
@@ -203,3 +217,22 @@ def test_the_recipes_of_tables_and_the_limits_of_filters_are_documented_as_they_
         f"of which {limits.LONG_CONDITIONS} on"
     )
     assert wanted in said
+
+
+def test_the_tests_that_docs_testing_names_are_there() -> None:
+    """Rows are `file`: sentences, each the name of a function or its beginning."""
+    text = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+    table = text[text.index("## Hostile input") : text.index("## PostgreSQL")]
+    named = re.findall(r"`(test_\w+\.py)`: ([^|`]+?)(?=; `test_| \|)", table)
+    assert len(named) > 35
+    for file, sentences in named:
+        functions = re.findall(r"^def test_(\w+)", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.MULTILINE)
+        for sentence in sentences.split("; "):
+            assert sentence.replace(" ", "_") in functions, f"{file} has no test {sentence!r}"
+
+
+def test_every_benchmark_stands_on_the_page_of_benchmarks() -> None:
+    page = (ROOT / "docs" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    scripts = [path.name for path in (ROOT / "benchmarks").glob("*.py") if "argparse" in path.read_text("utf-8")]
+    assert len(scripts) > 20
+    assert not [name for name in scripts if f"`{name}`" not in page]

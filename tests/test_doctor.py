@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -153,6 +157,22 @@ def test_an_address_where_nothing_answers_fails():
         port = one.getsockname()[1]
     done, statuses = doctor("--url", f"http://127.0.0.1:{port}/")
     assert (done.exit_code, statuses["proxy"]) == (1, "fail")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, for a certificate of one's own")
+def test_a_certificate_that_nobody_trusts_is_told_as_such(tmp_path):
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    files = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"]
+    subprocess.run([*make.split(), *files], check=True, capture_output=True, timeout=60)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    done, statuses = doctor("--url", f"https://localhost:{server.server_port}/")
+    server.shutdown()
+    server.server_close()
+    assert (done.exit_code, statuses["TLS"], "SSL_CERT_FILE" in done.output) == (1, "fail", True)
 
 
 def test_a_catalog_that_this_user_may_not_write_is_told(tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from osoroi import image
 from osoroi.data import splits
 from osoroi.data.readers import open_dataset
-from osoroi.data.readers.drawn import SPLIT_OF, Photo, sewn
+from osoroi.data.readers.drawn import SPLIT_OF, DrawnPhoto, sewn
 from osoroi.data.synthetic import shapes, stage
 from osoroi.data.synthetic.canvas import Canvas, Piece
 from osoroi.data.synthetic.cloth import COLOURS, Cloth
@@ -24,40 +24,48 @@ def rows(spec: str) -> list[Row]:
     return list(open_dataset(f"drawn:{spec}").rows())
 
 
-def pixels(photo: Photo) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(photo.read())).convert("RGB"), dtype=float)
+def data_of(row: Row) -> bytes:
+    """The file that is drawn for a row."""
+    assert isinstance(row.crop.photo, DrawnPhoto)
+    return row.crop.photo.read()
+
+
+def pixels(row: Row) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data_of(row))).convert("RGB"), dtype=float)
 
 
 def test_a_product_is_the_same_however_many_are_drawn_and_in_whatever_order() -> None:
     few, many = rows("2"), rows("12")
     assert many[: len(few)] == few
-    backwards = [row.crop.photo.read() for row in reversed(few)]
-    assert [row.crop.photo.read() for row in few] == backwards[::-1]
+    backwards = [data_of(row) for row in reversed(few)]
+    assert [data_of(row) for row in few] == backwards[::-1]
 
 
 def test_another_seed_draws_others() -> None:
     assert rows("3:1") == rows("3:1")
     first, other = rows("3")[0], rows("3:1")[0]
     assert first.crop.photo != other.crop.photo
-    assert first.crop.photo.read() != other.crop.photo.read()
+    assert data_of(first) != data_of(other)
 
 
 def test_each_photo_has_chances_of_its_own() -> None:
-    photos = [Photo(seed, number, view) for seed in (0, 1) for number in (0, 1) for view in ("street-1", "street-2")]
+    photos = [
+        DrawnPhoto(seed, number, view) for seed in (0, 1) for number in (0, 1) for view in ("street-1", "street-2")
+    ]
     assert len({photo.dice(stream).random() for photo in photos for stream in (0, 1)}) == 16
 
 
 def test_rows_come_without_drawing_a_photo(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(photo: Photo) -> bytes:
+    def refuse(photo: DrawnPhoto) -> bytes:
         raise AssertionError(photo)
 
-    monkeypatch.setattr(Photo, "read", refuse)
+    monkeypatch.setattr(DrawnPhoto, "read", refuse)
     assert len(rows("20")) > 40
 
 
 def test_a_photo_travels_and_says_its_name() -> None:
     photo = rows("13")[-1].crop.photo
-    assert isinstance(photo, Photo)
+    assert isinstance(photo, DrawnPhoto)
     again = pickle.loads(pickle.dumps(photo))  # noqa: S301
     assert again == photo
     assert hash(again) == hash(photo)
@@ -78,12 +86,12 @@ def test_each_product_has_shop_and_street_photos_and_only_the_street_is_boxed() 
 
 def test_boxes_hold_the_garment_as_it_is_painted() -> None:
     for number in (0, 3, 4, 9, 13, 30):
-        staged = Photo(0, number, "street-1").staged()
+        staged = DrawnPhoto(0, number, "street-1").staged()
         pieces = tuple(piece for piece in staged.pieces if piece.own)  # nothing hides it
         paper = Image.new("RGB", (staged.camera.width, staged.camera.height))
         canvas = Canvas(staged.camera, (0.2, 0.5), np.random.default_rng(0), paper)
         stage.painted(stage.Stage(pieces, staged.camera, street=True), canvas)
-        assert canvas.mask.getbbox() == pytest.approx(Photo(0, number, "street-1").box(), abs=2)
+        assert canvas.mask.getbbox() == pytest.approx(DrawnPhoto(0, number, "street-1").box(), abs=2)
 
 
 def test_street_photos_fit_their_boxes_and_shop_photos_have_a_plain_border() -> None:
@@ -115,7 +123,7 @@ def test_products_of_a_design_differ_in_colour_alone() -> None:
 def test_what_is_called_red_is_painted_red() -> None:
     plain = [row for row in rows("40") if row.product.attributes["pattern"] == "plain"]
     for row in [row for row in plain if row.crop.crop_id.endswith("shop-1")]:
-        photo = pixels(row.crop.photo)
+        photo = pixels(row)
         garment = photo[np.abs(photo - 255).max(axis=2) > 60] if row.product.attributes["colour"] != "white" else photo
         wanted = np.array(COLOURS[str(row.product.attributes["colour"])])
         assert np.abs(np.median(garment, axis=0) - wanted).max() < 45, row.product.title
@@ -144,8 +152,8 @@ def test_every_category_comes_early_and_is_sold_as_a_shop_sells() -> None:
 def test_all_kinds_are_drawn_only_where_they_are_wanted() -> None:
     every = [row for row in rows("30:0?kinds=all") if row.crop.domain == "shop"]
     assert {row.product.category for row in every} == {*CATEGORIES.values()}
-    names = {row.crop.photo.name for row in every if isinstance(row.crop.photo, Photo)}
-    usual = {row.crop.photo.name for row in rows("30:0") if isinstance(row.crop.photo, Photo)}
+    names = {row.crop.photo.name for row in every if isinstance(row.crop.photo, DrawnPhoto)}
+    usual = {row.crop.photo.name for row in rows("30:0") if isinstance(row.crop.photo, DrawnPhoto)}
     assert not names & usual  # a cache must not take one for the other
 
 
@@ -153,7 +161,7 @@ def test_all_kinds_are_drawn_only_where_they_are_wanted() -> None:
 def test_further_kinds_are_worn_where_they_belong(kind: str, first: float, last: float) -> None:
     """The pit of the neck is at 0, the ankles at 6.5."""
     photos = [row.crop.photo for row in rows("60:3?kinds=all") if row.crop.domain == "street"]
-    people = [photo for photo in photos if isinstance(photo, Photo) and photo.design()[0].kind == kind]
+    people = [photo for photo in photos if isinstance(photo, DrawnPhoto) and photo.design()[0].kind == kind]
     assert len(people) > 2
     for photo in people:
         pieces = photo.staged().pieces

@@ -9,7 +9,7 @@ from osoroi import image
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest
 from osoroi.inference import OnnxEmbedder
-from osoroi.records import Box
+from osoroi.records import Box, Clues, Domain, Input
 from tiny import TinyEncoder
 
 
@@ -23,12 +23,17 @@ def test_queries_and_products_are_encoded_from_photos_as_from_crops() -> None:
     photos = [np.random.default_rng(seed).integers(0, 255, (90, 70, 3), np.uint8) for seed in range(3)]
     boxes = [(5, 4, 60, 80), None, [0, 0, 70.0, 90]]
     places = [Box(5, 4, 60, 80), None, Box(0, 0, 70, 90)]
-    for domain, encode in (("street", encoder.encode_query), ("shop", encoder.encode_product)):
+    domains: tuple[Domain, Domain] = ("street", "shop")
+    for domain in domains:
+        encode = encoder.encode_query if domain == "street" else encoder.encode_product
         crops = [image.crop(*item, encoder.preprocessing[domain]) for item in zip(photos, places, strict=True)]
-        vectors = encoder.encode(crops)
+        clues = Clues(is_query=domain == "street")
+        vectors = encoder.encode_inputs([Input(crop, clues) for crop in crops])
         if domain == "street":
             np.testing.assert_allclose(encode(photos, boxes=boxes, threads=2), encoder.weigh(vectors), atol=1e-6)
-            np.testing.assert_allclose(encode(photos, boxes=boxes, detail=0.9), encoder.weigh(vectors, 0.9), atol=1e-6)
+            np.testing.assert_allclose(
+                encoder.encode_query(photos, boxes=boxes, detail=0.9), encoder.weigh(vectors, 0.9), atol=1e-6
+            )
         else:
             np.testing.assert_allclose(encode(photos, boxes=boxes, threads=2), vectors, atol=1e-6)
     assert encoder.encode_product([]).shape == (0, encoder.dim)

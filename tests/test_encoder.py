@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from osoroi.encoder import BATCH, DEFAULT, Encoder
-from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
+from osoroi.encoder.metadata import ENTRY, EncoderMetadata, computation, fingerprint
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.records import Domain, Part, Preprocessing
 
@@ -59,7 +59,7 @@ def tiny(tmp_path: Path, *, with_attention=False, steps=(TOGETHER,), more=(), **
     opsets = [helper.make_opsetid("", 18), *(helper.make_opsetid(one, 1) for one in changes.get("domains", ()))]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10, functions=changes.get("functions", ()))
     signed = changes.get("signed") or fingerprint(computation(model.SerializeToString()), PARTS, VIEWS)
-    metadata = Metadata(PARTS, VIEWS, recipe="tiny", training="nothing", licence="CC0-1.0", fingerprint=signed)
+    metadata = EncoderMetadata(PARTS, VIEWS, recipe="tiny", training="nothing", licence="CC0-1.0", fingerprint=signed)
     said = json.loads(metadata.to_json()) | changes.get("metadata", {})
     if not changes.get("anonymous"):
         model.metadata_props.add(key=ENTRY, value=changes.get("text", json.dumps(said)))
@@ -134,7 +134,7 @@ def test_a_slider_outside_its_range_is_refused(tmp_path, detail):
 
 
 def test_an_encoder_of_one_part_has_no_slider(tmp_path):
-    metadata = Metadata((Part("both", 3, 1.0),), VIEWS, "tiny", "nothing", "CC0-1.0", fingerprint="")
+    metadata = EncoderMetadata((Part("both", 3, 1.0),), VIEWS, "tiny", "nothing", "CC0-1.0", fingerprint="")
     encoder = Encoder(Encoder.open(tiny(tmp_path)).embedder, metadata)
     assert encoder.weigh(np.ones((1, 3), np.float32)).tolist() == [[1, 1, 1]]
     with pytest.raises(BadRequest, match="no weight of 'detail' to set"):
@@ -361,12 +361,19 @@ def test_a_file_altered_after_it_was_written_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no model", b"\x08\x0a", bytes(1000), b"\x3a\xff\xff\xff\xff\x0f", b"\xff" * 40, b"\x3a\x05hello"]
+    "content", [b"no model", b"\x08\x0a", bytes(1000), b"\x3a\xff\xff\xff\xff\x0f", b"\xff" * 40, b"\x3a\x05hello"]
 )
 def test_a_file_that_is_no_onnx_model_is_refused_by_name(tmp_path, content):
     path = tmp_path / "coat.jpg"
     path.write_bytes(content)
     with pytest.raises(BadEncoder, match=r"coat\.jpg: .*give a file that `osoroi export` wrote"):
+        Encoder.open(path)
+
+
+def test_an_empty_file_is_no_encoder(tmp_path):
+    path = tmp_path / "coat.jpg"
+    path.touch()
+    with pytest.raises(BadEncoder, match=r"coat\.jpg is an empty file, not an encoder file; export, copy"):
         Encoder.open(path)
 
 

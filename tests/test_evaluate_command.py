@@ -47,6 +47,13 @@ def osoroi(*words) -> str:
     return run.stdout
 
 
+def test_the_path_of_a_table_is_a_data_set(shop):
+    by_path, by_name = (osoroi(name, "--split", "val").splitlines() for name in ("shop.csv", "table:shop.csv"))
+    assert by_path[1:] == by_name[1:]
+    refused = CliRunner().invoke(main, ["evaluate", "tabel:shop.csv"])
+    assert "no reader is called 'tabel'" in refused.stderr
+
+
 def test_it_prints_a_metric_a_row_and_an_arm_a_column(shop):
     printed = osoroi("table:shop.csv", "--split", "val", "--by", "category", "--sample-detail").splitlines()
     assert printed[0].startswith("table:shop.csv · split val · 4 queries · 4 products in 4 photos · encoder tiny")

@@ -291,6 +291,23 @@ def test_an_evaluation_comes_back_from_its_file_and_the_file_is_the_same_each_ti
     assert set(told["categories"]) == {"tops", "hats"}
 
 
+def test_queries_of_one_design_are_one_cluster_as_they_were_evaluated_and_from_the_file(tmp_path):
+    designs = {"red": "coat", "blue": "coat", "green": None}
+    rows = [
+        each._replace(product=replace(each.product, design_id=designs[each.product.product_id])) for each in small()
+    ]
+    found = asked(rows)
+    results.save(found, tmp_path / "a.json")
+    for each in (found, results.read(tmp_path / "a.json")):
+        assert each.labels.designs == {"red": "coat", "blue": "coat"}
+        assert each.clusters().tolist() == [0, 1, 0]  # red, green, blue
+    assert asked(small()).clusters().tolist() == [0, 1, 2]
+    before = json.loads((tmp_path / "a.json").read_text())
+    del before["labels"]["designs"]  # as files were written before there were designs
+    (tmp_path / "before.json").write_text(json.dumps(before))
+    assert results.read(tmp_path / "before.json").clusters().tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', "null", '{"format": 99}'])
 def test_a_file_that_is_no_evaluation_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)

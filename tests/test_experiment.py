@@ -16,7 +16,7 @@ from osoroi.evaluation import compare, results
 from osoroi.evaluation.evaluate import evaluate_readers
 from osoroi.evaluation.results import Protocol, Task
 from osoroi.experiment import cached_crops, per_category, picture, plan, published, report, run, schema, tables
-from osoroi.report import grid
+from osoroi.report import examples, grid
 from osoroi.training import run as runs
 from pairs import TINY, tiny_network
 
@@ -77,7 +77,7 @@ def test_a_system_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
         (('["drawn"]', '["hm"]'), r"system 'one' names 'hm', which is not there; there is drawn"),
         (('"loss=triplet"', '"los=triplet"'), r"system 'two': a recipe has no setting 'los'"),
         (("title", "[search]\nlr = 3\n[ignored]\ntitle"), r"the plan has no key"),
-        (("{data}", "{photos}"), r"needs a folder 'photos'; name it on the command line"),
+        (("{data}", "{photos}"), r"needs a folder 'photos'; name it: .folder."),
         (("[evaluation.drawn]", "[evaluation.drawn]\nsplits = 'val'"), r"evaluation 'drawn' has no key 'splits'"),
         (('"drawn:24:9"', "24"), r"evaluation 'drawn': dataset = 24 is not a text"),
         (('dataset = "drawn:{data}"', ""), r"system 'one' has no dataset; name one to train on, or an encoder"),
@@ -95,6 +95,9 @@ def test_a_system_takes_from_its_base_what_it_does_not_say_itself(tmp_path):
         (("seeds = [3]", "seeds = []"), r"system 'two': seeds is empty; seeds is a list of whole numbers"),
         (('name = "two"', 'name = "../../evil"'), r"the name '../../evil' is none of a file; use letters, digits"),
         (('name = "two"', 'name = ".."'), r"the name '..' is none of a file"),
+        (("title", "comparisons = [['one', 'six']]\ntitle"), r"comparisons names 'six', which is not there"),
+        (("title", "comparisons = [['one', 'one']]\ntitle"), r"comparisons has 'one' with itself"),
+        (("title", "comparisons = [['one']]\ntitle"), r"comparisons = \[\['one'\]\] is not a list of pairs of texts"),
         (("[evaluation.drawn]", '[evaluation."a/b"]'), r"evaluation: the name 'a/b' is none of a file"),
     ],
 )
@@ -110,8 +113,10 @@ def test_a_plan_without_systems_is_refused(tmp_path):
 
 
 def test_search_takes_lists_of_values_that_a_recipe_takes(tmp_path):
-    searched = planned(tmp_path, PLAN + "search = {lr = [1e-3, 1e-4], refit = [true, false]}").systems[1].search
-    assert searched.axes == (("lr", ("0.001", "0.0001")), ("refit", ("yes", "no")))
+    searched = (
+        planned(tmp_path, PLAN + "search = {lr = [1e-3, 1e-4], color_constancy = [true, false]}").systems[1].search
+    )
+    assert searched.axes == (("lr", ("0.001", "0.0001")), ("color_constancy", ("yes", "no")))
     assert len(searched.combinations()) == 4
     for wrong in ("{lr = 3}", "{lr = []}", "{lr = ['fast']}"):
         with pytest.raises(BadRequest):
@@ -193,7 +198,11 @@ def test_the_table_holds_means_over_seeds_and_paired_gains_by_category(evaluated
     assert two["tops"].gain in expected
     assert one["tops"].gain is None
     text = tables.markdown(table, "nDCG@5")
-    assert f"{100 * table.rows[1].cells['nDCG@5']['all'].gain.interval.mean:+.1f} [" in text
+    gain = table.rows[1].cells["nDCG@5"]["all"].gain
+    assert gain is not None
+    assert f"{100 * gain.interval.mean:+.1f} [" in text
+    low, high = (f"{end:.3f}".lstrip("0") for end in table.rows[0].cells["nDCG@5"]["all"].spread[2:])
+    assert text.count("; seeds ") == text.count(f"; seeds {low} to {high} |") == 1  # of all categories, two seeds
     assert "| *published, Street2Shop: shallow* | .27 | .66 |  |" in text
 
 
@@ -205,6 +214,41 @@ def test_the_report_compares_with_another_system_where_one_is_named(evaluated):
     assert [row.cells["hit@5"]["all"].gain is None for row in table.rows] == [False, True]
     with pytest.raises(BadRequest, match="no system is called 'three'; one of: one, two"):
         plan.with_reference(evaluated.plan, "three")
+
+
+def test_further_comparisons_stand_below_those_with_the_reference(evaluated):
+    other = replace(evaluated, plan=replace(evaluated.plan, reference=None, comparisons=(("one", "two"),)))
+    drawn = other.plan.evaluations["drawn"]
+    first, second = tables.systems_of(other, drawn)
+    worse = [
+        replace(each, arms=tuple(replace(arm, ranks=arm.ranks + 3) for arm in each.arms)) for each in second.evaluations
+    ]
+    systems = [first, replace(second, evaluations=tuple(worse))]
+    table = tables.table_of(other, drawn, systems)
+    expected = {(each.metric, each.category): each for each in compare.compare(systems[0], systems[1]).differences}
+    gain = expected["nDCG@5", "tops"]
+    assert gain.interval.mean > 0
+    stored = tables.to_json(table)["comparisons"]
+    assert [(each["system"], each["over"]) for each in stored] == [("one", "two")]
+    assert stored[0]["gains"]["nDCG@5"]["tops"] == {
+        "gain": tables.rounded(gain.interval),
+        "p": round(gain.p, 4),
+        "verdict": gain.verdict,
+    }
+    line = next(line for line in tables.markdown(table, "nDCG@5").splitlines() if "one: gain over two, points" in line)
+    assert f"{100 * gain.interval.mean:+.1f} [" in line.split("|")[2]
+    assert len(line.split("|")) == 6  # tops, skirts, all
+
+
+def test_a_comparison_of_systems_that_are_no_rows_is_reported_and_what_is_not_corrected_is_said(evaluated):
+    pairs = replace(evaluated.plan, reference=None, rows=("one",), comparisons=(("one", "two"), ("two", "one")))
+    text = report.write(replace(evaluated, plan=pairs), photos=False)
+    stored = json.loads((evaluated.out / "report" / "report.json").read_text())["evaluations"]["drawn"]
+    assert [row["system"] for row in stored["rows"]] == ["one"]
+    assert [(each["system"], each["over"]) for each in stored["comparisons"]] == [("one", "two"), ("two", "one")]
+    assert text.count("The 2 rows of gains are comparisons that the plan states.") == 1
+    single = replace(pairs, comparisons=(("one", "two"),))
+    assert "rows of gains" not in report.write(replace(evaluated, plan=single), photos=False)
 
 
 def test_arms_are_rows_of_their_own_where_they_are_wanted(evaluated):
@@ -229,9 +273,7 @@ def test_the_picture_has_a_row_for_each_arm_of_each_query_and_frames_what_is_rel
     systems = tables.systems_of(evaluated, drawn)
     evaluation = systems[0].evaluations[0]
     number = next(row for row, top in enumerate(evaluation.arm("both").top) if evaluation.queries[row][1][0] in top[:8])
-    crops = picture.examples.load_crops(
-        [open_dataset("drawn:24:9")], evaluation.queries, evaluation.arm("both").top[number]
-    )
+    crops = examples.load_crops([open_dataset("drawn:24:9")], evaluation.queries, evaluation.arm("both").top[number])
     rows = picture.query_rows(systems, number, crops)
     assert len(rows) == 2
     framed = [cell.frame == grid.GREEN for cell in rows[0][2:]]
@@ -304,7 +346,7 @@ evaluations = ["drawn"]
 
 
 def test_a_search_tries_one_setting_after_the_other_and_all_seeds_get_the_best(tmp_path):
-    said = []
+    said: list[str] = []
     experiment = run.Experiment(planned(tmp_path, SEARCHED), tmp_path / "out", said.append)
     run.run(experiment)
     system = experiment.plan.systems[0]
@@ -317,6 +359,7 @@ def test_a_search_tries_one_setting_after_the_other_and_all_seeds_get_the_best(t
         (lr, "triplet_margin=0.3"),
     }
     best = run.chosen_setting(experiment, system)
+    assert best is not None
     assert tried[best, 0].metrics["nDCG@5"] == max(one.metrics["nDCG@5"] for key, one in tried.items() if key[1] == 0)
     assert (best, 1) in tried
     assert len(tried) == 4
@@ -332,7 +375,7 @@ def test_a_search_tries_one_setting_after_the_other_and_all_seeds_get_the_best(t
     assert changed == {"shallow-1.json", "shallow.json"}, "only what was missing, and the choice, are written again"
 
     other = run.Experiment(planned(tmp_path, SEARCHED.replace("epochs=1", "epochs=2")), tmp_path / "out")
-    with pytest.raises(BadRun, match="was trained otherwise; give each plan an --out of its own"):
+    with pytest.raises(BadRun, match="was trained otherwise: epochs was 1 and is 2; give each plan an `out`"):
         run.run(other)
     cost = report.cost_of(experiment, system)
     assert cost["chosen"] == list(best)
@@ -353,7 +396,7 @@ def test_the_page_names_every_key_and_its_plan_can_be_read(tmp_path):
     page = (PLANS.parents[1] / "docs" / "experiment-plans.md").read_text(encoding="utf-8")
     for keys in (schema.PLAN, schema.EVALUATION, schema.SYSTEM):
         assert not [key for key in keys if f"`{key}`" not in page]
-    (tmp_path / "plan.toml").write_text(re.search(r"```toml\n(.*?)```", page, flags=re.DOTALL)[1])
+    (tmp_path / "plan.toml").write_text(re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)[0])
     systems = plan.read(tmp_path / "plan.toml", weights="weights").systems
     assert [each.search.axes[0][1] for each in systems] == [("0.001", "0.0003", "0.0001", "0.003")] * 3
     assert all(f"`{path.name}`" in page for path in PLANS.glob("*.toml"))

@@ -1,5 +1,6 @@
 """Exports agree with their network, are the same again, and leave nothing behind where they fail."""
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -10,17 +11,17 @@ import torch
 
 import osoroi.model.export
 from osoroi import image
-from osoroi.encoder import DEFAULT, Encoder
+from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest, Mismatch
-from osoroi.model import build
 from osoroi.model.export import check, export
 from osoroi.model.heads import Head
 from osoroi.model.network import FeatureExtractor, Network
-from osoroi.recipe import Recipe
 from osoroi.records import Domain, Part, Preprocessing
+from pairs import linear_of
 from test_network import Little
 
 SIDE = 48
+TOOL = Path(__file__).parents[1] / "tools" / "make_faster_graph.py"
 VIEWS: dict[Domain, Preprocessing] = {
     "street": Preprocessing(SIDE, SIDE, margin=0.05),
     "shop": Preprocessing(SIDE, SIDE, trim=True),
@@ -86,7 +87,7 @@ def test_a_file_that_disagrees_is_refused_and_the_old_one_stays(little, tmp_path
     path.write_bytes(b"the old one")
     other = little_network()
     with torch.no_grad():
-        other.heads["detail"].linear.weight[0] *= 1.2  # the rest stays; cosines fall to about .99
+        linear_of(other, "detail").weight[0] *= 1.2  # the rest stays; cosines fall to about .99
     with pytest.raises(Mismatch, match=r"differ: the lowest cosine of 6 crops is 0\.\d+, and 0\.9999 is needed"):
         osoroi.model.export.write(other, model, Encoder.open(little).metadata, path, some_crops())
     assert path.read_bytes() == b"the old one"
@@ -125,7 +126,7 @@ def test_one_part_of_one_crop_that_differs_is_enough_for_a_refusal(little):
 def test_not_a_number_is_no_agreement(little):
     network = little_network()
     with torch.no_grad():
-        network.heads["deep"].linear.bias.fill_(float("nan"))
+        linear_of(network, "deep").bias.fill_(float("nan"))
     with pytest.raises(Mismatch):
         check(network, Encoder.open(little), some_crops())
 
@@ -133,38 +134,8 @@ def test_not_a_number_is_no_agreement(little):
 # The encoder that ships
 
 
-NORMS = {
-    "_conv_stem": "_bn0",
-    "_expand_conv": "_bn0",
-    "_depthwise_conv": "_bn1",
-    "_project_conv": "_bn2",
-    "_conv_head": "_bn1",
-}
-"""The normalisation that follows a convolution of the backbone; the file holds both in one."""
-
-
-def shipped_network() -> Network:
-    """The torch original of the encoder that ships, with the weights that the file holds."""
-    graph = onnx.load(DEFAULT).graph
-    held = {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in graph.initializer}
-    backbone = "network.extractor.backbone."
-    network: Network = build.build(Recipe(color_constancy=True), None, build.FOREGROUND_HEADS[Recipe.backbone])
-    for name, head in network.heads.items():
-        for key, value in head.state_dict().items():
-            here = f"network.heads.{name}.{key}"
-            value.copy_(held.get(here, torch.zeros(())) if key == "linear.bias" else held[here])  # none where it is 0
-    convolutions = [node for node in graph.node if node.op_type == "Conv" and node.input[1].startswith(backbone)]
-    assert len(convolutions) == 49
-    for node in convolutions:
-        owner, _, name = node.input[1].removeprefix("network.").removesuffix(".weight").rpartition(".")
-        module = network.get_submodule(owner)
-        getattr(module, name).weight.data.copy_(held[node.input[1]])
-        norm = getattr(module, NORMS[name])
-        norm.weight.data.fill_(1)
-        norm.bias.data.copy_(held[node.input[2]])
-        norm.running_mean.fill_(0)
-        norm.running_var.fill_(1 - norm.eps)
-    return network.eval()
+shipped_network = runpy.run_path(str(TOOL))["network_of"]
+"""Makes the torch original of the encoder that ships, with the weights that the file holds."""
 
 
 def test_the_shipped_file_agrees_with_torch_on_crops_of_any_kind():
@@ -174,6 +145,7 @@ def test_the_shipped_file_agrees_with_torch_on_crops_of_any_kind():
     assert check(shipped_network(), Encoder.open(), crops) >= 0.9999
 
 
+@pytest.mark.slow
 def test_the_shipped_file_agrees_with_torch_on_200_real_crops(data):
     encoder, network = Encoder.open(), shipped_network()
     street = sorted((data / "viton" / "street").glob("*.jpg"))[:100]

@@ -95,3 +95,13 @@ def test_the_bell_is_highest_in_the_middle_and_wider_than_tall_on_a_wide_crop():
     assert bell[2, 4] == 1.0
     assert bell[0, 4].item() == pytest.approx(np.exp(-((0.5 / 0.25) ** 2) / 2))  # two deviations from the middle
     assert bell[2, 0].item() == pytest.approx(bell[0, 4].item())
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_thumbnails_are_in_full_precision_while_a_network_trains_in_half(half):
+    """Colour features follow from them; 1/256, a step of bfloat16 below 1, is one of the 256 shades of a photo."""
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    full = pooling.thumbnails(images, 4)
+    with torch.autocast("cpu", half):
+        assert torch.equal(pooling.thumbnails(images, 4), full)
+    assert full.dtype == torch.float32

@@ -32,7 +32,7 @@ def oblong(width: int, height: int, color: tuple[int, int, int] = MAGENTA) -> Im
     return Image.new("RGBA", (width, height), (*color, 255))
 
 
-def arms(angle: float) -> figures.Pose:
+def arms(angle: float) -> figures.Stance:
     """Both arms straight, so far outwards from straight down."""
     return figures.posed(((angle, angle), (angle, angle)), (0.06, 0.06))
 
@@ -270,6 +270,7 @@ def test_what_no_option_can_mean_is_refused(tmp_path: Path, options: dict[str, s
         rows(table(tmp_path, 1), **options)
 
 
+@pytest.mark.slow
 def test_the_recipe_of_all_labels_reads_the_real_table(data: Path, tmp_path: Path) -> None:
     home = rows(
         data / "clothing_cc0/manifest.csv", recipe="clothing_cc0_all", by="sender_id", views="0", cache=str(tmp_path)

@@ -93,3 +93,14 @@ def test_a_lock_waits_for_the_time_it_is_given(tmp_path: Path) -> None:
         with files.lock(tmp_path / "lock", wait_s=0.3) as mine:
             assert not mine
         assert 0.2 < time.monotonic() - start < 5
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_that_root_replaces_stays_its_owners_and_readable_to_its_group(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_bytes(b"old")
+    os.chown(path, 12345, 23456)
+    path.chmod(0o640)
+    files.write_atomically(path, b"new")
+    state = path.stat()
+    assert (path.read_bytes(), state.st_uid, state.st_gid, state.st_mode & 0o777) == (b"new", 12345, 23456, 0o640)

@@ -13,7 +13,8 @@ from osoroi.cli import main
 from osoroi.data.readers import open_dataset
 from osoroi.data.synthetic.outfits import Outfits, outfits
 from osoroi.errors import BadPhoto
-from osoroi.garments import Garment, find
+from osoroi.garments import Garment
+from osoroi.garments.find import find
 from osoroi.garments.people import overlap
 from osoroi.records import Box
 
@@ -71,6 +72,48 @@ def test_what_a_photo_cut_at_the_hip_does_not_show_is_left_out(alone: Outfits) -
     for garment in found:
         assert 0 <= garment.box.left < garment.box.right <= photo.shape[1]
         assert 0 <= garment.box.top < garment.box.bottom <= photo.shape[0]
+
+
+def below_the_waist(made: Outfits) -> tuple[np.ndarray, dict[str, Box]]:
+    """The lower half of a drawn photo, and the boxes of what lies in it."""
+    start = int(made.joints[0][1].mean(axis=0)[1]) - 10
+    boxes = {placed.kind: placed.box for placed in made.garments}
+    return made.photo[start:], {
+        kind: Box(box.left, max(box.top - start, 0), box.right, box.bottom - start)
+        for kind, box in boxes.items()
+        if box.bottom > start + 20
+    }
+
+
+@pytest.mark.parametrize("number", [17, 19])
+def test_somebody_of_whom_a_photo_shows_the_legs_wears_what_is_seen_there(number: int) -> None:
+    photo, boxes = below_the_waist(outfits(1, number))
+    found = find(photo)
+    assert set(boxes) == {"dress", "shoes"}
+    for kind, box in boxes.items():
+        garment = best(found, box)
+        assert (garment.kind, garment.person) == (kind, 0)
+        assert shared(garment.box, box) > 0.5
+
+
+@pytest.mark.parametrize("number", [3, 6])
+def test_somebody_whose_torso_lies_outside_the_photo_wears_nothing_there(number: int) -> None:
+    made = outfits(0, number)
+    hip, knee = (float(made.joints[0][at].mean(axis=0)[1]) for at in (1, 2))
+    photo = made.photo[round(hip + (knee - hip) / 4) :]
+    kinds = {garment.kind for garment in find(photo)}
+    assert "shoes" in kinds
+    assert len(kinds & {"skirt", "trousers", "shorts"}) == 1
+    assert not kinds & {"top", "outerwear", "dress"}
+
+
+def test_of_somebody_without_a_body_the_visible_part_is_the_garment() -> None:
+    photo, boxes = below_the_waist(outfits(1, 20))
+    (garment,) = find(photo)
+    sides = list(zip(*boxes.values(), strict=True))
+    worn = Box(min(sides[0]), min(sides[1]), max(sides[2]), max(sides[3]))
+    assert garment.person is None
+    assert shared(garment.box, worn) > 0.5 > shared(Box(0, 0, *photo.shape[1::-1]), worn)
 
 
 def test_a_torso_that_ends_a_little_above_the_edge_is_no_whole_body() -> None:

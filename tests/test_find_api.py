@@ -6,16 +6,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+import web
 from osoroi import garments
 from osoroi.catalog.local import LocalCatalog
 from osoroi.data.synthetic.outfits import outfits
+from osoroi.garments.find import find
 from osoroi.image import Reduced
 from osoroi.records import Box, Product
 from osoroi.search import Searcher
@@ -54,8 +56,9 @@ def client(catalog: LocalCatalog) -> Iterator[TestClient]:
         yield client
 
 
-def post(client: TestClient, route: str, photo: bytes | None = None, **fields: str) -> httpx.Response:
-    files: list[tuple[str, object]] = [("photo", ("snap.png", photo))] if photo else []
+def post(client: TestClient, route: str, photo: bytes | None = None, **fields: str) -> Any:
+    """The response to a form of a photo and fields."""
+    files: list[Any] = [("photo", ("snap.png", photo))] if photo else []
     return client.post(f"/v1/{route}", files=[*files, *((name, (None, value)) for name, value in fields.items())])
 
 
@@ -73,14 +76,14 @@ def fields(garment: garments.Garment) -> dict[str, object]:
 def test_the_garments_of_a_photo_are_those_that_the_package_finds(client: TestClient, snap: bytes) -> None:
     answer = post(client, "find", snap)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["garments"] == [fields(one) for one in garments.find(snap)]
+    assert answer.json()["garments"] == [fields(one) for one in find(snap)]
     assert {one["kind"] for one in answer.json()["garments"]} >= {"top", "trousers", "shoes"}
 
 
 def test_a_box_is_judged_alone_and_the_photo_may_be_one_of_the_catalog(client: TestClient, snap: bytes) -> None:
-    box = garments.find(snap)[0].box
+    box = find(snap)[0].box
     (judged,) = post(client, "find", crop_id="WORN/0", box=",".join(map(str, box))).json()["garments"]
-    assert judged == fields(garments.find(snap, box=box)[0])
+    assert judged == fields(find(snap, box=box)[0])
 
 
 def test_a_large_photo_has_boxes_in_its_own_pixels(client: TestClient) -> None:
@@ -88,7 +91,7 @@ def test_a_large_photo_has_boxes_in_its_own_pixels(client: TestClient) -> None:
     file = io.BytesIO()
     small.resize((2000, 3000), Image.Resampling.BICUBIC).save(file, "JPEG", quality=95)
     here = post(client, "find", file.getvalue()).json()["garments"]
-    expected = garments.find(np.asarray(small))
+    expected = find(np.asarray(small))
     assert [one["kind"] for one in here] == [one.kind for one in expected]
     for one, other in zip(here, expected, strict=True):
         assert np.abs(np.array(one["box"]) / 5 - np.array(other.box)).max() < 12
@@ -105,8 +108,8 @@ def test_colours_are_those_of_the_garment(client: TestClient) -> None:
 
 
 def test_searching_by_a_garment_is_searching_by_its_box(client: TestClient, snap: bytes) -> None:
-    lower = next(one for one in garments.find(snap) if one.kind == "trousers")
-    number = str(garments.find(snap).index(lower) + 1)
+    lower = next(one for one in find(snap) if one.kind == "trousers")
+    number = str(find(snap).index(lower) + 1)
     by_box = post(client, "search", snap, box=",".join(map(str, lower.box))).json()
     for wanted in ("lower", "trousers", "パンツ", number):
         answer = post(client, "search", snap, garment=wanted)
@@ -119,7 +122,7 @@ def test_searching_by_a_garment_is_searching_by_its_box(client: TestClient, snap
 def test_a_look_is_one_list_for_each_garment(client: TestClient, snap: bytes, fields: dict[str, str]) -> None:
     answer = post(client, "search", snap, k="2", **fields).json()
     rows = answer["garments"]
-    assert [row["kind"] for row in rows] == [one.kind for one in garments.find(snap)]
+    assert [row["kind"] for row in rows] == [one.kind for one in find(snap)]
     for number, row in enumerate(rows, start=1):
         alone = post(client, "search", snap, garment=str(number), k="2").json()
         assert row["hits"] == alone["hits"]
@@ -153,7 +156,8 @@ def test_the_next_page_is_exact_with_filters_and_several_photos_of_a_product(
 @pytest.mark.parametrize("color", ["#1428c8", "Blue", "青"])
 def test_a_colour_replaces_colour_and_pattern_and_leaves_the_shape(client: TestClient, color: str) -> None:
     hits = post(client, "search", picture(RED), detail_from=color).json()["hits"]
-    expected = Searcher(SeeingEncoder(), client.app.state.service.catalog).search(picture(RED), detail_from=color)
+    application: Any = client.app
+    expected = Searcher(SeeingEncoder(), application.state.service.catalog).search(picture(RED), detail_from=color)
     assert ids(hits) == [hit.product_id for hit in expected]
     assert [hit["parts"] for hit in hits] == [pytest.approx(hit.parts, abs=1e-5) for hit in expected]
     assert ids(post(client, "search", picture(RED), detail_from=color, detail="1").json()["hits"])[0] == "P3"
@@ -214,8 +218,8 @@ def test_what_contradicts_itself_is_refused_in_words(
 
 
 def test_a_product_without_a_photo_named_has_no_garments(client: TestClient) -> None:
-    for fields in ({"garment": "1"}, {"look": "true"}):
-        answer = post(client, "search", product_id="P1", **fields)
+    for name, value in (("garment", "1"), ("look", "true")):
+        answer = post(client, "search", None, product_id="P1", **{name: value})
         assert (answer.status_code, "crop_id" in answer.json()["hint"]) == (400, True)
 
 
@@ -229,7 +233,7 @@ def test_a_product_without_a_photo_named_has_no_garments(client: TestClient) -> 
         [("look", (None, "true")), ("look", (None, "false"))],
     ],
 )
-def test_two_of_a_kind_are_refused(client: TestClient, parts: list[tuple[str, object]]) -> None:
+def test_two_of_a_kind_are_refused(client: TestClient, parts: list[Any]) -> None:
     answer = client.post("/v1/search", files=[("photo", ("snap.png", picture(RED))), *parts])
     assert answer.status_code == 400, answer.text
 
@@ -254,13 +258,14 @@ def test_photos_that_cost_too_much_or_are_none_are_refused_wherever_they_come(tm
         serving(encoder, catalog, Settings(pixels=4_000_000, decoders=2), processes=True) as url,
     ):
         for bad in (huge, b"no photo"):
-            for route, files in (
+            forms: list[tuple[str, dict[str, Any]]] = [
                 ("find", {"photo": bad}),
                 ("search", {"photo": bad, "garment": (None, "1")}),
                 ("search", {"photo": picture(RED), "detail_from": ("b.png", bad)}),
-            ):
-                assert httpx.post(f"{url}/v1/{route}", files=files, timeout=60).status_code == 422
-        assert httpx.post(f"{url}/v1/find", files={"photo": picture(RED)}, timeout=60).status_code == 200
+            ]
+            for route, files in forms:
+                assert web.post(f"{url}/v1/{route}", files=files, timeout=60).status_code == 422
+        assert web.post(f"{url}/v1/find", files={"photo": picture(RED)}, timeout=60).status_code == 200
 
 
 # -------------------------------------------------------------------- many at once

@@ -1,9 +1,8 @@
 """A catalog that follows a shop over days: photos behind links, a table that is watched, a folder that was meant."""
 
 import io
-import threading
+import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from click.testing import CliRunner
 
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main, new_catalog
-from osoroi.cli import sync as command
 from osoroi.shop import Catalog
+from photo_server import Photos
 from shop import BLUE, GREEN, RED, picture
 from tiny import TinyEncoder
 
@@ -22,33 +21,6 @@ def shop(tmp_path: Path) -> Iterator[Catalog]:
     encoder = TinyEncoder()
     with LocalCatalog.open_or_create(tmp_path / "shop", encoder) as storage:
         yield Catalog(storage, encoder)
-
-
-class Photos(ThreadingHTTPServer):
-    """A shop's photos on this machine, and the paths that were asked for."""
-
-    daemon_threads = True
-
-    def __init__(self, photos: dict[str, bytes]) -> None:
-        asked: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked.append(self.path)
-                if self.path not in photos:
-                    self.send_error(404)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Type", "image/png")
-                self.send_header("Content-Length", str(len(photos[self.path])))
-                self.end_headers()
-                self.wfile.write(photos[self.path])
-
-            def log_message(self, *_: object) -> None: ...
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked, self.photos = asked, photos
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 def test_photos_behind_links_are_fetched_once_and_a_lost_one_is_tried_again(shop: Catalog, tmp_path: Path) -> None:
@@ -133,7 +105,7 @@ def test_a_watched_table_is_followed_when_it_has_stopped_growing(
             failed.append(error)
             raise KeyboardInterrupt from error
 
-    monkeypatch.setattr(command.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(new_catalog, "encoder_of", lambda *_, **__: shop.encoder)
     written("red", "green")
     result = CliRunner().invoke(main, ["sync", str(tmp_path / "shop"), str(table), "--watch"])
@@ -145,6 +117,9 @@ def test_a_watched_table_is_followed_when_it_has_stopped_growing(
 
 def test_a_folder_is_not_looked_at_but_its_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "export").mkdir()
+    result = CliRunner().invoke(main, ["look", str(tmp_path / "export")])
+    assert (result.exit_code, "export is an empty folder, not a table" in result.stderr) == (1, True)
+    (tmp_path / "export/a.jpg").write_bytes(b"")
     result = CliRunner().invoke(main, ["look", str(tmp_path / "export")])
     assert result.exit_code != 0
     assert "export is a folder; it has no table" in result.stderr

@@ -32,7 +32,7 @@ def fonts_for(language: str) -> list[Path]:
 
 def ink(text: str) -> np.ndarray:
     """The caption of a grid of one cell, dark where there is ink."""
-    return 255 - grid.sheet([[grid.Cell(None, text)]])[grid.GAP + 160 :].min(axis=2)
+    return 255 - grid.sheet([[grid.GridCell(None, text)]])[grid.GAP + 160 :].min(axis=2)
 
 
 @pytest.mark.parametrize("language", LETTERS)
@@ -89,14 +89,14 @@ def test_every_caption_says_it_whoever_draws_it_and_once(noted):
     """Grids of evaluations and audits have ids in their captions."""
     missing = fonts.missing_scripts([CUNEIFORM])
     for _ in range(2):
-        grid.sheet([[grid.Cell(None, f"{CUNEIFORM}\ntest"), grid.Cell(None, "plain")]])
+        grid.sheet([[grid.GridCell(None, f"{CUNEIFORM}\ntest"), grid.GridCell(None, "plain")]])
     assert len(noted()) == len(missing)
 
 
 def test_a_command_without_logging_says_it_on_stderr():
     if not fonts.missing_scripts([CUNEIFORM]):
         pytest.skip("this machine has a font for Cuneiform")
-    code = f"from osoroi.report import grid; grid.sheet([[grid.Cell(None, {CUNEIFORM!a})]])"
+    code = f"from osoroi.report import grid; grid.sheet([[grid.GridCell(None, {CUNEIFORM!a})]])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.startswith(
         "no font for Cuneiform was found, and the picture shows boxes in its place; install one"

@@ -7,6 +7,7 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.data.readers import open_dataset
+from osoroi.data.readers.composed import Street
 from osoroi.model import build as building
 from osoroi.model.backbones import build
 from osoroi.model.foreground import BLOCKS
@@ -52,6 +53,7 @@ def test_a_foreground_head_on_the_real_backbone_finds_cloth_in_composed_photos_o
     extractor = FeatureExtractor(
         build("efficientnet_lite0", building.packaged("efficientnet_lite0")), foreground=BLOCKS
     ).eval()
+    assert extractor.foreground is not None
     with torch.inference_mode():
         maps = [
             extractor.foreground.inputs(extractor.backbone(to_images(torch.from_numpy(some))).blocks)
@@ -63,7 +65,9 @@ def test_a_foreground_head_on_the_real_backbone_finds_cloth_in_composed_photos_o
     assert chance > 0.35
     assert error < 0.6 * chance
     with torch.inference_mode():
-        mask = extractor.forward_with_mask(torch.from_numpy(crops[-len(held_out) :]))[1].numpy()
+        found = extractor.forward_with_mask(torch.from_numpy(crops[-len(held_out) :]))[1]
+    assert found is not None
+    mask = found.numpy()
     cloth = held_out > 0.5
     assert np.mean((mask > 0.5) == cloth) > 0.8
     assert mask[cloth].mean() > 2 * mask[~cloth].mean()
@@ -81,6 +85,7 @@ def composed_photos(folder, products=60):
     crops, masks = [], []
     for _, crop in open_dataset(f"composed:{folder}/shop.csv?views=3&cache={folder}/cache").rows():
         if crop.domain == "street":
+            assert isinstance(crop.photo, Street)
             view = crop.photo.composed()
             crops.append(np.asarray(view.picture.resize((192, 192))))
             masks.append(np.asarray(view.mask.resize((12, 12), Image.Resampling.BOX)) / np.float32(255))

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.copy import copy
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.data.readers import open_dataset
 from osoroi.data.readers.table_recipe import read_recipe
 from osoroi.encoder import Encoder, text_tower
@@ -28,6 +29,7 @@ from osoroi.evaluation import results
 from osoroi.experiment import plan
 from osoroi.pretrained.check import from_npz
 from osoroi.pretrained.settings import from_toml
+from osoroi.records import Row
 from osoroi.server import configuration, keyring
 from shops import create, entry, found, put
 
@@ -85,6 +87,7 @@ def test_a_control_without_the_rule_loses_the_locks(shop):
 def test_a_folder_of_photos_that_holds_a_catalog_is_read_without_it(shop, tmp_path):
     """The catalog's kept photos are no products, and its database is not looked into."""
     photo = image.as_source(image.read(picture_of(tmp_path)))
+    assert isinstance(photo, bytes)
     (tmp_path / "coats").mkdir()
     (tmp_path / "coats" / "c1.png").write_bytes(photo)
     with LocalCatalog.open(shop) as catalog:
@@ -175,6 +178,10 @@ def odd(request, tmp_path):
     return path
 
 
+def rows_of(path: Path) -> list[Row]:
+    return list(open_dataset(f"table:{path}").rows())
+
+
 def test_no_reader_waits_for_what_is_no_file(tmp_path, odd):
     with create(tmp_path / "shop", entry("a", [1, 0, 0, 0])):
         pass
@@ -193,7 +200,7 @@ def test_no_reader_waits_for_what_is_no_file(tmp_path, odd):
         "reference": lambda: from_npz(path[".npz"]),
         "text tower": lambda: text_tower.unpack(path[".onnx"], ""),
         **{
-            f"table{suffix}": lambda suffix=suffix: list(open_dataset(f"table:{path[suffix]}").rows())
+            f"table{suffix}": partial(rows_of, path[suffix])
             for suffix in (".csv", ".gz", ".jsonl", ".xlsx", ".xml", ".parquet")
         },
     }
@@ -246,7 +253,7 @@ def test_a_photo_whose_place_a_pipe_took_is_missing_at_once(tmp_path, odd):
 def test_a_snapshot_with_a_pipe_in_it_is_built_anew(tmp_path, name):
     if os.name != "posix":
         pytest.skip("needs pipes")
-    small = Settings(snapshot_from=4, scan_from=100)
+    small = CatalogSettings(snapshot_from=4, scan_from=100)
     with create(tmp_path / "shop", *(entry(f"p{n}", [1, n, 0, 0]) for n in range(9)), settings=small) as catalog:
         assert catalog.compact()
     (path,) = (tmp_path / "shop" / "index").rglob(name)
@@ -282,7 +289,9 @@ def test_only_one_module_opens_paths_for_reading():
     opening = set()
     for module in root.rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            called = node.func if isinstance(node, ast.Call) else None
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func
             if isinstance(called, ast.Attribute) and called.attr in ("read_bytes", "read_text", "open"):
                 modes = [
                     arg.value
@@ -294,3 +303,24 @@ def test_only_one_module_opens_paths_for_reading():
                 if called.attr == "read_bytes" or by_mode or (called.attr == "read_text" and modes):
                     opening.add(module.relative_to(root).as_posix())
     assert opening <= allowed
+
+
+def test_opening_a_file_of_several_names_does_not_list_its_folder(tmp_path):
+    """A folder of 100,000 photos with hard links, as backups make them, was listed once for each photo."""
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    os.link(tmp_path / "photo.jpg", tmp_path / "again.jpg")
+    listed, is_watched = [], True
+
+    def watch(event: str, arguments: tuple) -> None:
+        if is_watched and event in ("os.scandir", "os.listdir"):
+            listed.append(arguments)
+
+    sys.addaudithook(watch)
+    try:
+        os.listdir(tmp_path)
+        assert listed, "the hook sees it"
+        listed.clear()
+        assert files.content(tmp_path / "again.jpg") == b"a photo"
+        assert listed == []
+    finally:
+        is_watched = False

@@ -134,16 +134,16 @@ def test_a_child_of_a_process_whose_other_thread_is_at_work_says_so_and_does_not
         def thread() -> None:
             with catalog.commit("x") if inside == "commit" else catalog._lock.exclusive(), catalog.view():
                 begun.set()
-                done.wait(30)
+                done.wait(120)
 
         def work() -> None:
-            signal.alarm(5)
+            signal.alarm(30)
             for use in (lambda: put(catalog, entry("p2", [1, 0, 0, 0])), lambda: found(catalog)):
                 with pytest.raises(BadCatalog, match="was in use when this process was forked"):
                     use()
             began = time.monotonic()
             catalog.close()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
 
         other = threading.Thread(target=thread)
         other.start()

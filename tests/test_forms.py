@@ -15,7 +15,7 @@ from osoroi.catalog.filters import COLUMNS
 from osoroi.errors import BadRequest, TooLarge, TooMuch
 from osoroi.records import Box
 from osoroi.server import forms
-from osoroi.server.forms import Form, MultipartReader, Part
+from osoroi.server.forms import Form, FormPart, MultipartReader
 from osoroi.server.limits import MemoryBudget
 from osoroi.server.pages.url_state import UrlState, from_pairs
 from osoroi.server.settings import Settings
@@ -38,11 +38,11 @@ def written(parts: list[tuple[str, str | bytes]]) -> httpx.Request:
     return httpx.Request("POST", "http://x", files=files)
 
 
-def expected(parts: list[tuple[str, str | bytes]]) -> dict[str, list[Part]]:
-    found: dict[str, list[Part]] = {}
+def expected(parts: list[tuple[str, str | bytes]]) -> dict[str, list[FormPart]]:
+    found: dict[str, list[FormPart]] = {}
     for name, value in parts:
         content = value if isinstance(value, bytes) else value.encode()
-        found.setdefault(name, []).append(Part(content, isinstance(value, bytes)))
+        found.setdefault(name, []).append(FormPart(content, isinstance(value, bytes)))
     return found
 
 
@@ -133,7 +133,7 @@ def test_a_form_that_was_cut_is_refused_wherever_it_was_cut():
 
 
 def test_a_field_sent_as_a_file_is_read_like_a_field_and_text_that_is_none_is_refused():
-    form = Form({"product": [Part(b'{"title": "x"}', True)], "box": [Part(b"\xff", True)]})
+    form = Form({"product": [FormPart(b'{"title": "x"}', True)], "box": [FormPart(b"\xff", True)]})
     assert form.one("product") == '{"title": "x"}'
     with pytest.raises(BadRequest, match="'box' is not UTF-8"):
         form.texts("box")

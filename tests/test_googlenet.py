@@ -25,12 +25,16 @@ GARMENTS = {
 @pytest.fixture(scope="module")
 def net() -> GoogLeNet:
     torch.manual_seed(4)
-    return backbones.build("googlenet")
+    network = backbones.build("googlenet")
+    assert isinstance(network, GoogLeNet)
+    return network
 
 
 @pytest.fixture(scope="module")
 def real(weights) -> GoogLeNet:
-    return backbones.build("googlenet", weights / FILE)
+    network = backbones.build("googlenet", weights / FILE)
+    assert isinstance(network, GoogLeNet)
+    return network
 
 
 def test_response_normalisation_is_the_formula_of_caffe():

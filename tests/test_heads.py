@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi.model.heads import Head, Nuisance, Source, fit_lda, spreads
+from osoroi.model.heads import FeatureSource, Head, Nuisance, fit_lda, spreads
 
 
 @pytest.fixture(scope="module")
@@ -17,18 +17,24 @@ def raw():
 
 
 def test_features_of_one_source_may_share_a_spread_and_count_more(raw):
-    sources = [Source("own", 2), Source("between", 4, shared=0.3, counts=2.0), Source("one", 3, shared=1.0)]
+    sources = [
+        FeatureSource("own", 2),
+        FeatureSource("between", 4, shared=0.3, counts=2.0),
+        FeatureSource("one", 3, shared=1.0),
+    ]
     variances = raw.var(0)
     between = (0.7 * variances[2:6] + 0.3 * variances[2:6].mean()) ** 0.5 / 2
     expected = [*variances[:2] ** 0.5, *between, *[variances[6:].mean() ** 0.5] * 3]
     assert spreads(raw, sources) == pytest.approx(np.array(expected), rel=1e-5)
+    same = np.ones((4, 2))
+    assert (spreads(same, [FeatureSource("own", 2)]) > 0).all(), "what never changes is not divided by nothing"
 
 
 def test_the_closed_form_solves_its_equation_and_shrinking_is_towards_the_mean_diagonal():
     random = np.random.default_rng(8)
     product = random.normal(size=(300, 3)) * [3.0, 1.0, 0.0]
     street, shop = (product + random.normal(size=(300, 3)) * [0.5, 0.5, 4.0] + 20 for _ in range(2))
-    head = fit_lda(street, shop, 3, sources=[Source("own", 3)], shrinkage=0.3)
+    head = fit_lda(street, shop, 3, sources=[FeatureSource("own", 3)], shrinkage=0.3)
     every = np.concatenate([street, shop])
     one, other = ((side - every.mean(0)) / every.std(0) for side in (street, shop))
     within, between = np.zeros((3, 3)), np.zeros((3, 3))
@@ -66,7 +72,7 @@ def told(head, raw, colour):
 
 def test_a_head_told_that_colours_are_noise_tells_less_of_them_and_still_finds_partners():
     street, shop, colour = colourful(np.random.default_rng(3))
-    sources = [Source("all", 12)]
+    sources = [FeatureSource("all", 12)]
     plain = fit_lda(street, shop, 6, sources=sources, shrinkage=0.1)
     none = fit_lda(street, shop, 6, sources=sources, shrinkage=0.1, nuisance=Nuisance(colour, colour, 0.0))
     blind = fit_lda(street, shop, 6, sources=sources, shrinkage=0.1, nuisance=Nuisance(colour, colour, 100.0))

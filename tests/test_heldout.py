@@ -129,6 +129,7 @@ class Listed:
         return self.reader.listed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["kiapour", "vasily"])
 def test_the_real_lists_of_street2shop_are_split_clean(street2shop_lists, protocol):
     """10,350 products, 4,991 of which are connected by outfits; without that, 1,233 street photos stood on both sides

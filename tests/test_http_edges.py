@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+import web
 from clients import connected, post, raw
 from osoroi.catalog.local import LocalCatalog
 from osoroi.search import Searcher
 from osoroi.server import app, run
-from osoroi.server.connections import Connection, Connections
+from osoroi.server.connections import READ_BYTES, Connections, TimedConnection
 from osoroi.server.settings import Settings
 from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
 
@@ -38,7 +39,7 @@ def test_idle_connections_make_room_and_busy_ones_do_not(catalog):
         for _ in range(20):
             stack.enter_context(connected(url))
         time.sleep(0.1)
-        assert httpx.get(f"{url}/health").status_code == 200
+        assert web.get(f"{url}/health").status_code == 200
         uploading = [stack.enter_context(connected(url)) for _ in range(8)]
         for connection in uploading:
             connection.sendall(post(b"x" * 1000)[:-500])
@@ -71,7 +72,7 @@ def test_a_connection_of_another_event_loop_is_one(catalog):
     async def use() -> bool:
         connections = Connections(most=4, head_s=0.0, take_s=9.0)
         transport = OtherTransport()
-        connection = Connection(asyncio.Protocol(), connections)
+        connection = TimedConnection(asyncio.Protocol(), connections)
         connection.connection_made(transport)
         await asyncio.sleep(0.01)
         connection.check(time.monotonic(), 0.0, 9.0)
@@ -80,13 +81,41 @@ def test_a_connection_of_another_event_loop_is_one(catalog):
     assert asyncio.run(use())
 
 
+def test_bytes_are_parsed_little_by_little(catalog):
+    """A body in chunks of one byte costs microseconds a chunk: a quarter of a megabyte at once held up everybody."""
+    pieces: list[int] = []
+
+    class Parser(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            pieces.append(len(data))
+
+    async def serve() -> None:
+        connections = Connections(most=4, head_s=9.0, take_s=9.0)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(connections.protocol(Parser), "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"1\r\na\r\n" * 200_000)
+        await writer.drain()
+        while sum(pieces) < 1_200_000:
+            await asyncio.sleep(0.01)
+        writer.close()
+        server.close()
+
+    asyncio.run(asyncio.wait_for(serve(), 30))
+    assert max(pieces) <= READ_BYTES
+
+
 def test_a_client_that_never_reads_is_let_go_without_a_trace(catalog, caplog):
     with (
         serving(SeeingEncoder(), catalog, Settings(take_s=0.5)) as url,
         connected(url, window=2048) as connection,
     ):
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 200)
-        open_now = lambda: re.search(r"osoroi_connections (\d+)", httpx.get(f"{url}/metrics").text)[1]  # noqa: E731
+
+        def open_now() -> str:
+            (number,) = re.findall(r"^osoroi_connections (\d+)", web.get(f"{url}/metrics").text, re.MULTILINE)
+            return str(number)
+
         until = time.monotonic() + 15
         while open_now() != "1" and time.monotonic() < until:
             time.sleep(0.2)
@@ -102,7 +131,7 @@ def test_a_client_that_never_reads_is_let_go_without_a_trace(catalog, caplog):
                                   "/v1/photos/P1%2F0", "/static/page.css", "/v1/products/none"])  # fmt: skip
 def test_head_answers_as_get_does_without_a_body(catalog, path):
     with serving(SeeingEncoder(), catalog) as url:
-        get, head = httpx.get(url + path), httpx.head(url + path)
+        get, head = web.get(url + path), web.head(url + path)
         assert head.status_code == get.status_code
         assert head.content == b""
         assert head.headers["content-type"] == get.headers["content-type"]
@@ -154,12 +183,12 @@ def test_what_is_hardly_http_is_refused_in_words(catalog, request_):
 
 def test_wherever_503_is_there_is_retry_after(catalog):
     def load(path: str) -> httpx.Response:
-        return httpx.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=60)
+        return web.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=60)
 
     class Slow(SeeingEncoder):
-        def encode(self, crops):
+        def encode(self, crops, clues=None):
             time.sleep(0.5)
-            return super().encode(crops)
+            return super().encode(crops, clues)
 
     with serving(Slow(), catalog, Settings(searches=1)) as url, concurrent.futures.ThreadPoolExecutor(9) as pool:
         answers = list(pool.map(load, ["/", "/results", "/v1/search"] * 3))

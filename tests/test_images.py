@@ -4,8 +4,10 @@ import io
 import os
 import struct
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from osoroi import image as images
 from osoroi.errors import BadPhoto
 from osoroi.image import Limits, cropping
 from osoroi.image import icc as images_icc
+from osoroi.image.decode import decode
 from osoroi.records import Box, Preprocessing
 
 SRGB = np.array(
@@ -245,9 +248,13 @@ def test_a_reduced_decode_shows_the_same_crop(size: tuple[int, int], orientation
 
 @pytest.mark.parametrize(("size", "scale"), [(192, 1), (384, 2), (383, 1), (800, 4), (1600, 8), (1535, 4)])
 def test_the_reduced_decode_is_never_below_the_view(size: int, scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    decode = cropping.decode
-    monkeypatch.setattr(cropping, "decode", lambda *a, **k: seen.append(decode(*a, **k)) or seen[-1])
+    seen: list[Any] = []
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        seen.append(decode(*arguments, **options))
+        return seen[-1]
+
+    monkeypatch.setattr(cropping, "decode", noting)
     images.crop(saved(Image.new("RGB", (size, size + 9)), "JPEG"), None, Preprocessing(192, 192))
     assert seen[0].scale == scale
     assert min(seen[0].picture.size) >= 192
@@ -369,7 +376,7 @@ def test_what_cannot_be_opened_is_named_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(BadPhoto, match="no ordinary file"):
         images.read(tmp_path / "pipe")
     with pytest.raises(BadPhoto, match="not bytes"):
-        images.read(io.StringIO("text"))
+        images.read(cast(Any, io.StringIO("text")))
     closed = io.BytesIO(b"x")
     closed.close()
     with pytest.raises(BadPhoto, match="cannot be read"):
@@ -384,6 +391,18 @@ def test_a_photo_nobody_may_read_says_so(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("osoroi.files.open_foreign", refuse)
     with pytest.raises(BadPhoto, match="may not be read"):
         images.read(tmp_path / "coat.jpg")
+
+
+def test_a_small_file_is_read_in_little_memory(tmp_path):
+    """Python reserves as many bytes as it is told to read, and the limit is 64 MiB."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"photo" * 100)
+    tracemalloc.start()
+    try:
+        assert images.load(path) == b"photo" * 100
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_limits_can_be_changed(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Adding products: what goes in, what is said of the rest, and that doing it again changes nothing."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +12,48 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import ingest
+from osoroi.catalog import Entry
+from osoroi.catalog.address import Address
 from osoroi.catalog.local import LocalCatalog
-from osoroi.errors import BadDataset, OtherEncoder
+from osoroi.catalog.maintenance.check import check
+from osoroi.catalog.opening import open_or_create
+from osoroi.catalog.store import database
+from osoroi.errors import BadDataset, CatalogUnavailable, OtherEncoder
+from osoroi.image import load
 from osoroi.ingest import Count
-from osoroi.records import Box, Crop, Problem, Product, Row
+from osoroi.records import Box, Clues, Crop, Problem, Product, Row
 from tiny import TinyEncoder
 
 
 class CountingEncoder(TinyEncoder):
     """Remembers how many crops it was given."""
 
-    encoded = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
 
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
-        self.encoded += len(crops)
-        return super().encode(crops)
+    @property
+    def encoded(self) -> int:
+        return sum(self.batches)
+
+    def encode(
+        self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues] | None = None
+    ) -> Float32[np.ndarray, "b d"]:
+        self.batches.append(len(crops))
+        return super().encode(crops, clues)
 
 
 @pytest.fixture
 def encoder() -> CountingEncoder:
     return CountingEncoder()
+
+
+def test_the_encoder_waits_for_few_photos_at_the_start_of_a_commit(
+    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder
+) -> None:
+    rows = [row(f"p{number}", photo(tmp_path / f"{number}.png", (number, 9, 9))) for number in range(70)]
+    ingest.add(rows, catalog, encoder, products_per_commit=60)
+    assert encoder.batches == [4, 8, 16, 16, 16, 4, 6]
 
 
 @pytest.fixture
@@ -83,6 +108,31 @@ def test_a_thousand_photos_of_which_fifty_are_broken_leave_950_in_and_50_named(
     assert {problem.product_id for problem in problems} == broken
     assert all(problem.photo in problem.reason for problem in problems), "each reason names the file"
     assert len({problem.reason.replace(problem.photo, "") for problem in problems}) >= 5, "five kinds of broken"
+
+
+def test_a_disk_that_fills_up_after_a_commit_keeps_it_and_the_same_again_goes_on(
+    tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(f"p{number}", photo(tmp_path / f"{number}.png", (number, 9, 9))) for number in range(4)]
+    put, commits = catalog.put, list[int]()
+
+    def full(entries: Sequence[Entry], *, fingerprint: str) -> int:
+        if commits:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            with database.explained(catalog.folder):
+                raise error
+        commits.append(put(entries, fingerprint=fingerprint))
+        return commits[-1]
+
+    monkeypatch.setattr(catalog, "put", full)
+    with pytest.raises(CatalogUnavailable) as caught:
+        ingest.add(rows, catalog, encoder, products_per_commit=2)
+    assert caught.value.hint == "what was committed before stays; free some room, and do the same again"
+    assert ids(catalog) == ["p0", "p1"]
+    monkeypatch.undo()
+    count = ingest.add(rows, catalog, encoder, products_per_commit=2)
+    assert (count.added, count.unchanged, encoder.encoded) == (2, 2, 4 + 2), "two were embedded in vain"
 
 
 def test_adding_the_same_again_changes_nothing_and_embeds_nothing(
@@ -241,9 +291,11 @@ class MeddlingEncoder(TinyEncoder):
 
     meddle = staticmethod(lambda: None)
 
-    def encode(self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+    def encode(
+        self, crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], clues: Sequence[Clues] | None = None
+    ) -> Float32[np.ndarray, "b d"]:
         self.meddle()
-        return super().encode(crops)
+        return super().encode(crops, clues)
 
 
 def test_add_goes_on_while_others_change_and_remove_its_products(tmp_path: Path) -> None:
@@ -288,6 +340,65 @@ def test_add_goes_on_when_a_stored_photo_vanishes_meanwhile(tmp_path: Path) -> N
             encoder.meddle = meddle
             assert ingest.add([row("a", blue)], catalog, encoder).added == 1
         assert [crop.crop_id for crop in catalog.crops("a")] == ["a/1"]
+
+
+def test_adding_again_writes_photos_that_the_catalog_has_lost(place, encoder, tmp_path):
+    data = photo(tmp_path / "r.png", (200, 9, 9)).read_bytes()
+    rows = [Row(Product("a"), Crop("a/1", "a", "shop", data)), row("b", photo(tmp_path / "b.png", (9, 9, 200)))]
+    with open_or_create(place, encoder) as catalog:
+        ingest.add(rows, catalog, encoder)
+        before, encoded = catalog.seq, encoder.encoded
+        lose_photos(catalog, place)
+        assert [finding.what for finding in check(place)] == ["photo"]
+        assert ingest.add(rows, catalog, encoder) == Count(unchanged=2)
+        assert check(place) == []
+        assert (catalog.seq, encoder.encoded) == (before, encoded), "it changes nothing else"
+        assert load(catalog.crops("a")[0].photo) == data
+
+
+def test_bytes_of_a_photo_that_stands_on_disk_change_nothing(place, encoder, tmp_path):
+    """The product was put anew with a copy of its photo, and its path was forgotten."""
+    file = photo(tmp_path / "r.png", (200, 9, 9))
+    with open_or_create(place, encoder) as catalog:
+        ingest.add([row("a", file)], catalog, encoder)
+        (before,) = catalog.crops("a")
+        again = [Row(row("a", file).product, Crop(before.crop_id, "a", "shop", file.read_bytes()))]
+        assert ingest.add(again, catalog, encoder) == Count(unchanged=1)
+        assert (catalog.seq, catalog.crops("a")) == (1, [before])
+        assert before.photo == file
+
+
+def test_of_a_product_with_both_the_kept_photo_alone_is_written_again(place, encoder, tmp_path):
+    file, data = photo(tmp_path / "r.png", (200, 9, 9)), photo(tmp_path / "b.png", (9, 9, 200)).read_bytes()
+    first = row("a", file)
+    both = [first, Row(first.product, Crop("a/kept", "a", "shop", data))]
+    with open_or_create(place, encoder) as catalog:
+        ingest.add(both, catalog, encoder)
+        before = catalog.crops("a")
+        lose_photos(catalog, place)
+        as_bytes = [Row(first.product, replace(first.crop, photo=file.read_bytes())), both[1]]
+        assert ingest.add(as_bytes, catalog, encoder) == Count(unchanged=1)
+        assert (catalog.seq, catalog.crops("a"), check(place)) == (1, before, [])
+
+
+def test_a_lost_photo_that_does_not_come_again_stops_nothing(place, encoder, tmp_path):
+    photos = [photo(tmp_path / f"{red}.png", (red, 9, 9)).read_bytes() for red in (50, 200)]
+    rows = [Row(Product("a"), Crop(f"a/{at}", "a", "shop", data)) for at, data in enumerate(photos)]
+    others = [row("b", photo(tmp_path / "b.png", (9, 9, 200)))]
+    with open_or_create(place, encoder) as catalog:
+        ingest.add(rows, catalog, encoder)
+        lose_photos(catalog, place)
+        assert ingest.add([rows[0], *others], catalog, encoder) == Count(unchanged=1, added=1, embedded=1, dropped=1)
+
+
+def lose_photos(catalog, place):
+    """Remove what a catalog keeps of photos, in its folder and in the database."""
+    shutil.rmtree(catalog.folder / "photos", ignore_errors=True)
+    if isinstance(place, Address):
+        import psycopg
+
+        with psycopg.connect(place.conninfo) as connection:
+            connection.execute(f'DELETE FROM "{place.schema}".photos')  # noqa: S608 (ours)
 
 
 def test_an_update_by_another_encoder_changes_nothing(tmp_path, catalog, encoder):

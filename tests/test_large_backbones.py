@@ -12,7 +12,7 @@ import loops
 from osoroi import image
 from osoroi.model import backbones
 from osoroi.model.backbones.resnet import Bottleneck
-from osoroi.model.backbones.vit import Attention
+from osoroi.model.backbones.vit import Attention, ViT
 from osoroi.records import Preprocessing
 
 VIT = "vit_tiny_patch16_224"
@@ -59,6 +59,9 @@ def test_a_bottleneck_is_what_plain_loops_give():
     block = Bottleneck(5, 3, 2)
     norms = [block.bn1, block.bn2, block.bn3, block.downsample[1]]
     for norm in norms:
+        assert isinstance(norm, torch.nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         norm.running_mean.uniform_(-1, 1)
         norm.running_var.uniform_(0.5, 2)
         torch.nn.init.uniform_(norm.weight, 0.5, 2)
@@ -145,6 +148,7 @@ def test_patches_stay_in_their_places(nets):
 def test_the_transformers_real_weights_see_garments(data, weights):
     path = weights / f"{VIT}.safetensors"
     net, state = backbones.build(VIT, path), load_file(path)
+    assert isinstance(net, ViT)
     photos = sorted((data / "viton" / "shop").glob("*.jpg"))[:8]
     shown = np.stack([image.crop(photo, None, Preprocessing(224, 224, trim=True)) for photo in photos])
     pictures = torch.from_numpy(shown).permute(0, 3, 1, 2) / 255

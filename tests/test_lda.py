@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from osoroi.model.heads import Source, fit_lda
+from osoroi.model.heads import FeatureSource, fit_lda
 from osoroi.model.network import Features
 from osoroi.records import Part
 from osoroi.training import dataset, lda, validation
 from osoroi.training.sampling import Pairs
-from pairs import TINY, Drawn, tiny_network
+from pairs import TINY, Drawn, linear_of, tiny_network
 
 PRODUCTS = 60
 RECIPE = replace(TINY, shrinkage=0.0)
@@ -54,7 +54,7 @@ def test_the_heads_that_are_kept_are_those_of_all_pairs():
     lda.fit(network, pairs, TINY)
     again = lda.fit_heads(network, lda.gather(network, pairs), TINY)
     for name, head in again.items():
-        assert torch.equal(head.linear.weight, network.heads[name].linear.weight)
+        assert torch.equal(head.linear.weight, linear_of(network, name).weight)
 
 
 def test_products_of_one_design_lie_in_one_fold_and_folds_are_of_nearly_one_size():
@@ -124,11 +124,11 @@ def test_joined_features_have_the_head_of_their_concatenation():
     rows = np.arange(2 * PRODUCTS)
     together = np.concatenate([one.double().numpy() for one in pairs.load(rows, 0)], 1)
     sources = [
-        Source(n, size, lda.SHARED_VARIANCE.get(n, lda.SHARED_VARIANCE_OF_BLOCKS))
+        FeatureSource(n, size, lda.SHARED_VARIANCE.get(n, lda.SHARED_VARIANCE_OF_BLOCKS))
         for n, size in network.extractor.sources("both")
     ]
     expected = fit_lda(together[::2], together[1::2], recipe.dim, sources=sources, shrinkage=recipe.shrinkage)
-    assert torch.equal(network.heads["both"].linear.weight, expected.linear.weight)
+    assert torch.equal(linear_of(network, "both").weight, expected.linear.weight)
     assert network.parts == (Part("both", recipe.dim, 1.0),)
 
 

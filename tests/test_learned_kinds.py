@@ -1,5 +1,6 @@
 """Kinds that a catalog's own products teach: the classifier, and what it does to queries."""
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,20 @@ def test_likelihoods_are_those_of_gaussians_with_one_shrunk_covariance() -> None
     said = dict(zip(fitted.columns.tolist(), fitted.likelihoods(looks[5:6])[0].tolist(), strict=True))
     assert said[TOP] - said[BAG] == pytest.approx((exponents[TOP] - exponents[BAG]) / 4, rel=1e-5)
     assert said[SKIRT] - said[BAG] == pytest.approx((exponents[SKIRT] - exponents[BAG]) / 4, rel=1e-5)
+
+
+def test_pictures_and_shares_of_the_products_count_about_half() -> None:
+    looks, labels = clouds(np.random.default_rng(6), 3, {TOP: 110, BAG: 60, SKIRT: 40})
+    fitted = learned.learn(looks, labels)
+    assert fitted is not None
+    assert fitted.shares.sum() == pytest.approx(1)
+    rows = np.zeros((1, max(TOP, BAG, SKIRT) + 1), np.float32)
+    rows[0, TOP], rows[0, BAG], rows[0, SKIRT] = np.sqrt([0.2, 0.7, 0.1])
+    after = learned.sharpened(fitted, looks[5:6], rows)[0] ** 2
+    said = dict(zip(fitted.columns.tolist(), fitted.likelihoods(looks[5:6])[0].tolist(), strict=True))
+    assert fitted.picture == pytest.approx(0.5 + 3 / (210 + 3))
+    odds = fitted.picture * np.log(0.2 / 0.7) + said[TOP] - said[BAG] + 0.5 * np.log(110 / 60)
+    assert np.log(after[TOP] / after[BAG]) == pytest.approx(odds, abs=1e-3)
 
 
 def test_rare_kinds_and_few_products_teach_nothing() -> None:
@@ -167,6 +182,21 @@ def test_an_unknown_category_is_learned_from_the_photos_of_its_products(tmp_path
         assert shop.storage.seq == seq
         assert categories.learn(shop.storage, encoder, ["Vareuse"]) == {"Vareuse": "top"}
         assert shop.storage.seq == seq
+
+
+def test_a_text_in_the_place_of_a_category_stops_nothing(tmp_path: Path, encoder: Encoder) -> None:
+    """The products were in, and then a filter for their category was too long."""
+    file = io.BytesIO()
+    Image.new("RGB", (60, 80), (200, 30, 30)).save(file, "PNG")
+    rows = [
+        {"product_id": name, "photo": file.getvalue(), "category": 'A "long" \\ text. ' * times}
+        for name, times in (("a", 2), ("b", 2_000))
+    ]
+    with osoroi.create(tmp_path / "shop", encoder) as shop:
+        assert shop.add(rows).count.added == 2
+        assert shop.update("b", category="text " * 5_000).product_id == "b"
+    run = CliRunner().invoke(main, ["info", str(tmp_path / "shop")])
+    assert run.exit_code == 0, run.output
 
 
 def test_categories_of_several_kinds_are_left_to_their_pictures(tmp_path: Path, encoder: Encoder) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from osoroi.encoder import loader
 from osoroi.errors import BadDataset, BadPhoto
 from osoroi.records import Box, Crop
+from shop import file_of
 from tiny import TinyEncoder
 
 
@@ -29,7 +30,7 @@ def crops(tmp_path: Path) -> list[Crop]:
         path = tmp_path / f"{number}.png"
         Image.fromarray(rng.integers(0, 255, (30, 20, 3), np.uint8)).save(path)
         made.append(crop(path, Box(2, 3, 19, 28)))
-    made[2].photo.write_bytes(b"no photo")
+    file_of(made[2]).write_bytes(b"no photo")
     made[6] = crop(tmp_path / "nowhere.png")
     return made
 

@@ -128,14 +128,14 @@ def test_pytrec_eval_differs_where_scores_tie_or_a_query_has_no_judgement():
 @pytest.fixture(scope="module")
 def ranx():
     """ranx as plain Python: compiled, it would take a minute before its first number."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import numba
+    with pytest.MonkeyPatch.context() as patch:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import numba
 
-        numba.config.DISABLE_JIT = True
-        import ranx
-    yield ranx
-    numba.config.DISABLE_JIT = False
+            patch.setattr(numba.config, "DISABLE_JIT", True)
+            import ranx
+        yield ranx
 
 
 def test_metrics_agree_with_ranx_on_ten_thousand_cases(cases, ranks, ranx):

@@ -1,6 +1,7 @@
 """The published network: every size, and whole forward passes against plain loops."""
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from osoroi.errors import BadRequest, BadRun
 from osoroi.model import backbones, export, multiscale
 from osoroi.model.backbones import Maps
 from osoroi.model.multiscale import Published
+from osoroi.model.shallow import Shallow
 from osoroi.recipe import Recipe
 from osoroi.recipes import PUBLISHED, named
 from osoroi.records import Part
@@ -44,18 +46,42 @@ class Seer(nn.Module):
         return Maps(seen, seen[-1] if seen else maps)
 
     def upper(self, cut: int) -> list[nn.Module]:
-        return [self.first, self.second][cut:]
+        layers: list[nn.Module] = [self.first, self.second]
+        return layers[cut:]
+
+
+def paths(network: Published) -> list[Shallow]:
+    """The shallow paths of a network that has some."""
+    assert network.shallow is not None
+    found = list(network.shallow)
+    assert all(isinstance(path, Shallow) for path in found)
+    return cast(list[Shallow], found)
+
+
+def statistics_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """The running means and variances of a layer."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean, norm.running_var
+
+
+def deep_means(network: Published, crops: Tensor) -> np.ndarray:
+    """The means of the backbone's last maps."""
+    assert network.backbone is not None
+    return network.backbone(crops.permute(0, 3, 1, 2) / 255).last.mean((2, 3)).numpy()
 
 
 def made(arm: str, **settings) -> Published:
     """An arm whose batch normalisation is not the identity, so that leaving it out would show."""
     torch.manual_seed(3)
     network = Published(arm, None if arm == "shallow" else Seer(), **settings)
-    for path in network.shallow or []:
+    for path in paths(network) if network.shallow is not None else []:
         for values, low, high in (("weight", 0.5, 2), ("bias", -0.5, 0.5)):
             nn.init.uniform_(getattr(path.norm, values), low, high)
-        path.norm.running_mean.uniform_(-0.5, 0.5)
-        path.norm.running_var.uniform_(0.5, 2)
+        mean, variance = statistics_of(path.norm)
+        mean.uniform_(-0.5, 0.5)
+        variance.uniform_(0.5, 2)
+        assert path.conv.bias is not None
         nn.init.uniform_(path.conv.bias, -0.5, 0.5)
     return network.eval()
 
@@ -78,7 +104,7 @@ def slow_convolved(network: Published, crop: np.ndarray) -> list[np.ndarray]:
     assert [one.shape for one in small] == [(3, 57, 57), (3, 29, 29)]
     convolved = [
         loops.convolve(one, loops.numbers(path.conv.weight), loops.numbers(path.conv.bias), 4, 1)
-        for one, path in zip(small, network.shallow, strict=True)
+        for one, path in zip(small, paths(network), strict=True)
     ]
     assert [one.shape for one in convolved] == [(96, 15, 15), (96, 8, 8)]
     return convolved
@@ -93,7 +119,7 @@ def slow_shallow(network: Published, convolved: list[np.ndarray], statistics) ->
     """The 3,072 numbers, of length one, of convolved pixels, with mean_metrics and variances for both paths."""
     found = []
     for maps, path, (mean, variance), (kernel, stride) in zip(
-        convolved, network.shallow, statistics, ((5, 4), (4, 2)), strict=True
+        convolved, paths(network), statistics, ((5, 4), (4, 2)), strict=True
     ):
         scale, shift = loops.numbers(path.norm.weight), loops.numbers(path.norm.bias)
         normal = loops.relu(loops.batch_norm(maps, mean, variance, scale, shift, 2e-5))
@@ -114,14 +140,14 @@ def slow_head(network: Published, entering: np.ndarray) -> np.ndarray:
 
 
 def running(network: Published) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(loops.numbers(path.norm.running_mean), loops.numbers(path.norm.running_var)) for path in network.shallow]
+    both = [statistics_of(path.norm) for path in paths(network)]
+    return [(loops.numbers(mean), loops.numbers(variance)) for mean, variance in both]
 
 
 def test_both_is_what_plain_loops_give(crops):
     network = made("both")
-    images = crops.permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
-        vectors, deep = network(crops), network.backbone(images).last.mean((2, 3)).numpy()
+        vectors, deep = network(crops), deep_means(network, crops)
     for crop, vector, mean in zip(crops.numpy(), vectors.numpy(), deep, strict=True):
         shallow = slow_shallow(network, slow_convolved(network, crop), running(network))
         entering = np.concatenate([l2(mean.astype(np.float64)), shallow])
@@ -150,8 +176,7 @@ def test_shallow_in_training_is_what_plain_loops_give_with_the_statistics_of_the
 def test_deep_is_the_head_of_the_trunks_mean(crops):
     network = made("deep")
     with torch.inference_mode():
-        vectors = network(crops)
-        deep = network.backbone(crops.permute(0, 3, 1, 2) / 255).last.mean((2, 3)).numpy()
+        vectors, deep = network(crops), deep_means(network, crops)
     expected = slow_head(network, l2(deep[1].astype(np.float64)))
     assert np.abs(vectors[1].numpy() - expected).max() < 1e-5
 
@@ -187,11 +212,12 @@ def test_weights_start_as_the_published_framework_started_them():
     network = Published("shallow", None)
     deviation = (0.02 * 27**0.5) ** 0.5 / 27**0.5
     assert deviation == pytest.approx(0.062, abs=5e-4)
-    for path in network.shallow:
+    for path in paths(network):
         weight = path.conv.weight
         assert weight.std().item() == pytest.approx(deviation, rel=0.05)  # of 2,592 numbers
         assert abs(weight.mean().item()) < 0.006
         assert weight.abs().max() > 2.5 * deviation  # normal, not uniform, which would end at 1.7
+        assert path.conv.bias is not None
         assert not path.conv.bias.any()
         assert (path.norm.eps, path.norm.momentum) == (2e-5, pytest.approx(0.1))
     for layer, inputs in ((network.head.hidden, 3072), (network.head.last, 4096)):

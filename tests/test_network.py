@@ -15,6 +15,7 @@ from osoroi.model import build as building
 from osoroi.model import pooling, shallow
 from osoroi.model.backbones import Maps, build
 from osoroi.model.color import lab
+from osoroi.model.foreground import ForegroundHead
 from osoroi.model.heads import Head, TwoLayers
 from osoroi.model.network import COLOUR_SIDE, REACH, FeatureExtractor, Features, Network, unfreeze
 from osoroi.recipe import Recipe
@@ -156,6 +157,7 @@ def test_joined_features_go_through_one_head(crops):
     network = tiny_network(JOINED)
     assert [(part.name, part.size, part.weight) for part in network.parts] == [("both", 7, 1.0)]
     raw, head = network.extractor(crops), network.heads["both"]
+    assert isinstance(head, Head)
     together = torch.cat([raw.deep, raw.detail], 1)
     assert network.extractor.sources("both") == [*network.extractor.sizes["deep"], *network.extractor.sizes["detail"]]
     expected = nn.functional.normalize(together @ head.linear.weight.T + head.linear.bias)
@@ -181,6 +183,7 @@ def test_the_shallow_paths_see_lab_colours_and_grey_beyond_the_edge(crops):
         assert found[2].numpy() == pytest.approx(expected, abs=1e-3)
     raw = network.extractor(crops)
     with torch.inference_mode():
+        assert network.shallow is not None
         seen = torch.cat([path(one) for path, one in zip(network.shallow, pixels, strict=True)], 1)
         together = torch.cat([raw.detail, seen], 1)
         assert seen.shape[1] == shallow.size_of(96)
@@ -198,9 +201,12 @@ def test_the_published_sizes_of_the_shallow_paths():
 def test_features_that_come_later_count_nothing_at_first(crops):
     plain, convolved = tiny_network(), tiny_network(CONVOLVED)
     for name, head in plain.heads.items():
+        later = convolved.heads[name]
+        assert isinstance(head, Head)
+        assert isinstance(later, Head)
         head.centre.uniform_(-1, 1)
         head.spread.uniform_(0.5, 2)
-        convolved.heads[name].init_from(head)
+        later.init_from(head)
     with torch.inference_mode():
         assert torch.allclose(plain(crops), convolved(crops), atol=1e-5)
 
@@ -223,20 +229,29 @@ def test_two_layers_are_the_formula_and_begin_with_the_spreads_alone():
 
 
 def test_heads_at_random_are_those_of_the_seed():
-    one, same, other = (tiny_network(replace(TINY, seed=seed)).heads["deep"].linear.weight for seed in (1, 1, 2))
+    def weights(seed: int) -> Tensor:
+        head = tiny_network(replace(TINY, seed=seed)).heads["deep"]
+        assert isinstance(head, Head)
+        return head.linear.weight
+
+    one, same, other = weights(1), weights(1), weights(2)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
 def test_the_probe_that_ships_fits_its_trunk_and_is_kept_from_learning():
     network = building.build(Recipe(unfreeze_blocks=8), None, None)
+    assert isinstance(network, Network)
+    assert isinstance(network.extractor.foreground, ForegroundHead)
     assert network.extractor.foreground.first.weight.abs().sum() > 1
     with pytest.raises(
         BadRun,
         match=r"unfreeze_blocks=9 would train blocks that the foreground head .*; set unfreeze_blocks=8 or less",
     ):
         building.build(Recipe(unfreeze_blocks=9))
-    assert building.build(Recipe(unfreeze_blocks=9, pool="crop")).extractor.foreground is None
+    without = building.build(Recipe(unfreeze_blocks=9, pool="crop"))
+    assert isinstance(without, Network)
+    assert without.extractor.foreground is None
     with pytest.raises(BadRun, match=r"a foreground head, .*, and pool=crop"):
         building.build(Recipe(pool="crop"), None, building.FOREGROUND_HEADS["efficientnet_lite0"])
 
@@ -248,6 +263,7 @@ def test_depthwise_convolutions_stay_frozen_where_their_block_is_trained():
     unfreeze(block)
     assert [layer.weight.requires_grad for layer in block] == [True, False, True]
     network = building.build(Recipe(unfreeze_blocks=8), empty=True)
+    assert isinstance(network, Network)
     convolutions = [layer for layer in network.extractor.backbone.modules() if isinstance(layer, torch.nn.Conv2d)]
     depthwise = [layer for layer in convolutions if layer.groups > 1]
     assert len(depthwise) == 16

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import web
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest
 from osoroi.server import metrics, supervisor, tracing
@@ -48,14 +49,14 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def search(url: str, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}, headers=headers, timeout=60)
+    return web.post(f"{url}/v1/search", files={"photo": picture(RED)}, headers=headers, timeout=60)
 
 
 def test_a_json_log_is_one_object_a_line_with_the_id_and_the_time_of_each_stage(shop):
     with Served(shop, "--log-format", "json") as served:
         answer = search(served.url, **{"X-Request-ID": "from-the-proxy"})
         assert answer.headers["x-request-id"] == "from-the-proxy"
-        odd = httpx.get(f"{served.url}/v1/photos/secret%0a", headers={"X-Request-ID": "a b"})
+        odd = web.get(f"{served.url}/v1/photos/secret%0a", headers={"X-Request-ID": "a b"})
         assert len(odd.headers["x-request-id"]) == 16
         served.ended_after(30)
     lines = [json.loads(line) for line in served.log]
@@ -73,7 +74,7 @@ def test_a_hangup_signal_reads_keys_and_limits_again_and_keeps_them_where_they_a
     limits.write_text("k = 3\ndecoders = 2\n")
     with (
         Served(shop, "--keys", str(keys), "--settings", str(limits)) as served,
-        httpx.Client(base_url=served.url, timeout=60) as client,
+        web.Client(base_url=served.url, timeout=60) as client,
     ):
 
         def status(key: str, k: int = 3) -> int:
@@ -139,7 +140,7 @@ def load(url: str, clients: int) -> Iterator[Counter[str]]:
     stop = threading.Event()
 
     def work() -> None:
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with web.Client(base_url=url, timeout=60) as client:
             while not stop.is_set():
                 try:
                     results[str(client.post("/v1/search", files={"photo": picture(RED)}).status_code)] += 1
@@ -157,6 +158,7 @@ def load(url: str, clients: int) -> Iterator[Counter[str]]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_restart_on_a_socket_that_stays_open_fails_no_search(tiny_shop):
     """Two services share the listening socket, as units of systemd do: the new one is there before the old one ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -44,9 +44,14 @@ def test_frozen_parameters_are_in_no_group():
     }
 
 
-def pairs_of_random_features(products=12, recipe=TINY):
-    """One street and one shop row of each product, of what the network's frozen half gives of noise."""
-    pixels = np.random.default_rng(3).integers(0, 256, (2 * products, 96, 96, 3)).astype(np.uint8)
+def pairs_of_random_features(products=12, recipe=TINY, contrast=256):
+    """One street and one shop row of each product, of what the network's frozen half gives of noise.
+
+    The vectors of noise alone are nearly the same; noise of less contrast has a colour of its own in each row.
+    """
+    dice = np.random.default_rng(3)
+    noise = dice.integers(0, contrast, (2 * products, 96, 96, 3))
+    pixels = (noise + dice.integers(0, 257 - contrast, (2 * products, 1, 1, 3))).astype(np.uint8)
     with torch.no_grad():
         below = tiny_network(recipe).below(torch.from_numpy(pixels))
     return Pairs(

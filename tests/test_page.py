@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import web
 from browsing import (
     AXE,
     Browser,
     Page,
     axe,
     choose,
-    chromium,
     expect,
     expect_first,
     needs_browser,
@@ -33,35 +33,16 @@ from shop import BLUE, GREEN, RED, SeeingEncoder, entry, fill, goods, picture, s
 pytestmark = needs_browser
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from chromium()
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    encoder = SeeingEncoder()
-    with (
-        fill(tmp_path_factory.mktemp("page") / "shop", encoder, goods(encoder)) as catalog,
-        serving(encoder, catalog) as address,
-    ):
-        yield address
-
-
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from opened(browser, address)
-
-
-@pytest.fixture
-def phone(browser: Browser, address: str) -> Iterator[Page]:
+def phone(browser: Browser, goods_url: str) -> Iterator[Page]:
     options = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    yield from opened(browser, address, **options)
+    options["reduced_motion"] = "reduce"  # the way to the results is no matter of time
+    yield from opened(browser, goods_url, **options)
 
 
 @pytest.fixture
-def plain(browser: Browser, address: str) -> Iterator[Page]:
-    yield from opened(browser, address, java_script_enabled=False)
+def plain(browser: Browser, goods_url: str) -> Iterator[Page]:
+    yield from opened(browser, goods_url, java_script_enabled=False)
 
 
 def top_and_bottom(top: tuple[int, int, int], bottom: tuple[int, int, int]) -> bytes:
@@ -176,6 +157,7 @@ def test_a_photo_that_lies_on_its_side_is_shown_and_searched_upright(page):
 def test_a_finger_taps_a_box_and_a_phone_shows_everything_without_scrolling_sideways(phone):
     choose(phone, WIDE)
     expect_first(phone, "Purple top")
+    phone.evaluate("scrollTo({ top: 0, behavior: 'instant' })")  # from the products, which came into view
     stage = phone.locator("#stage").bounding_box()
     phone.touchscreen.tap(stage["x"] + stage["width"] * 0.2, stage["y"] + stage["height"] / 2)
     expect(phone.locator("#box")).to_be_visible()
@@ -250,7 +232,7 @@ def test_more_like_this_asks_with_the_product_and_back_returns_to_the_photo(page
     expect_first(page, "Blue top")
 
 
-def test_an_address_is_all_a_friend_needs(page, browser, address):
+def test_an_address_is_all_a_friend_needs(page, browser, goods_url):
     page.get_by_role("link", name="More like Red skirt").last.click()
     expect_first(page, "Purple top")
     page.get_by_label("Tops").check()
@@ -453,9 +435,9 @@ def test_everything_needed_works_without_scripts(plain):
 
 
 @pytest.mark.parametrize("language", ["en-GB", "ja-JP"])
-def test_the_page_speaks_the_readers_language(browser, address, language):
+def test_the_page_speaks_the_readers_language(browser, goods_url, language):
     words = {"en-GB": ("Find what she is wearing.", "¥3,900"), "ja-JP": ("その服、見つけます。", "3,900円")}[language]
-    for page in opened(browser, address, locale=language):
+    for page in opened(browser, goods_url, locale=language):
         expect(page.locator("h1")).to_have_text(words[0])
         expect(page.locator(".card", has_text="Red skirt").locator(".price")).to_contain_text(words[1])
         assert page.locator("html").get_attribute("lang") == language[:2]
@@ -464,11 +446,11 @@ def test_the_page_speaks_the_readers_language(browser, address, language):
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_axe_finds_nothing_serious(browser, address, scheme, width):
+def test_axe_finds_nothing_serious(browser, goods_url, scheme, width):
     if not AXE.is_file():
         pytest.skip("needs the Python package axe-playwright-python")
     for page in opened(
-        browser, address, color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
+        browser, goods_url, color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
     ):
         found = axe(page)
         choose(page, WIDE)
@@ -496,12 +478,10 @@ def test_keys_open_the_page_with_the_dialog_of_the_browser(browser, tmp_path):
             expect_first(page, "Red skirt")
 
 
-def test_what_changes_in_the_shop_is_on_the_next_page(page, address, tmp_path):
-    import httpx
-
-    assert httpx.put(f"{address}/v1/products/NEW", files={"photo": picture((200, 190, 20))}).status_code == 200
+def test_what_changes_in_the_shop_is_on_the_next_page(page, goods_url, tmp_path):
+    assert web.put(f"{goods_url}/v1/products/NEW", files={"photo": picture((200, 190, 20))}).status_code == 200
     try:
         choose(page, picture((200, 190, 20), width=200, height=200))
         expect_first(page, "NEW")
     finally:
-        assert httpx.delete(f"{address}/v1/products/NEW").status_code == 200
+        assert web.delete(f"{goods_url}/v1/products/NEW").status_code == 200

@@ -4,21 +4,35 @@ The person is drawn, the networks that find garments are those that ship, and th
 half as shape and of the whole as detail.
 """
 
+import hashlib
 import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from browsing import AXE, Browser, Page, axe, choose, chromium, expect, expect_first, needs_browser, opened
+import web
+from browsing import (
+    AXE,
+    FilePayload,
+    FloatRect,
+    Locator,
+    Page,
+    axe,
+    choose,
+    expect,
+    expect_first,
+    needs_browser,
+    opened,
+)
 from osoroi import garments
 from osoroi.catalog.local import LocalCatalog
 from osoroi.data.synthetic.outfits import outfits
 from osoroi.garments import Garment
+from osoroi.garments.find import find, find_in
 from osoroi.image import Reduced
 from osoroi.records import Box, Product
 from osoroi.search import Searcher
@@ -42,6 +56,19 @@ SNAP = jpeg(outfits(1, 5).photo)
 NAMES = {"top": "Blouse", "trousers": "Trousers", "shoes": "Shoes"}
 
 
+class Remembered:
+    """Finds the garments of a photo with the networks that ship, once: most tests choose the same photo."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, int, Box | None], list[Garment]] = {}
+
+    def __call__(self, photo: Reduced, *, box: Box | None = None) -> list[Garment]:
+        key = (hashlib.sha256(photo.photo.tobytes()).digest(), photo.factor, box)
+        if key not in self._known:
+            self._known[key] = find_in(photo, box=box)
+        return self._known[key]
+
+
 def halves(garment: Garment) -> bytes:
     """A product photo in two colours: those of the upper and of the lower half of a garment's box."""
     box, pixels = garment.box, np.asarray(Image.open(io.BytesIO(SNAP)))
@@ -54,16 +81,11 @@ def halves(garment: Garment) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from chromium()
-
-
-@pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCatalog]:
     encoder = SeeingEncoder()
     clothes = [
         entry(encoder, Product(NAMES[garment.kind].upper(), NAMES[garment.kind]), halves(garment))
-        for garment in garments.find(SNAP)
+        for garment in find(SNAP)
     ]
     worn = entry(encoder, Product("WORN", "As worn", "coats"), SNAP)
     with fill(tmp_path_factory.mktemp("page") / "shop", encoder, [*goods(encoder), *clothes, worn]) as catalog:
@@ -71,8 +93,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCatalog]:
 
 
 @pytest.fixture(scope="module")
-def address(catalog: LocalCatalog) -> Iterator[str]:
-    with serving(SeeingEncoder(), catalog) as address:
+def page_url(catalog: LocalCatalog) -> Iterator[str]:
+    with serving(SeeingEncoder(), catalog, finder=Finder(1, find=Remembered())) as address:
         yield address
 
 
@@ -80,13 +102,8 @@ def address(catalog: LocalCatalog) -> Iterator[str]:
 def expected(catalog: LocalCatalog) -> list[tuple[Garment, str]]:
     """The garments of the photo, and the title that comes first for each."""
     searcher = Searcher(SeeingEncoder(), catalog)
-    lists = [(garment, searcher.search(SNAP, box=garment.box, k=1)) for garment in garments.find(SNAP)]
+    lists = [(garment, searcher.search(SNAP, box=garment.box, k=1)) for garment in find(SNAP)]
     return [(garment, hits[0].product.title) for garment, hits in lists]
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from opened(browser, address)
 
 
 def in_color(catalog: LocalCatalog, garment: Garment, color: str | None = "#161616") -> str:
@@ -103,8 +120,11 @@ def number_of(expected: Sequence[tuple[Garment, str]], kind: str) -> int:
     return next(place for place, (garment, _) in enumerate(expected, start=1) if garment.kind == kind)
 
 
+CHOSEN = "#garments [aria-current=true]"
+
+
 def chosen(page: Page) -> list[str]:
-    return page.locator("#garments [aria-current=true]").all_inner_texts()
+    return page.locator(CHOSEN).all_inner_texts()
 
 
 def snapped(page: Page) -> None:
@@ -113,9 +133,23 @@ def snapped(page: Page) -> None:
     expect(page.locator("#results[aria-busy]")).to_have_count(0)
 
 
+def bounds(locator: Locator) -> FloatRect:
+    """Where something stands on the page; it must be there."""
+    box = locator.bounding_box()
+    assert box is not None
+    return box
+
+
+def first_group(pattern: str, text: str) -> str:
+    """What the first group of a pattern matches, which must be there."""
+    match = re.search(pattern, text)
+    assert match is not None, text
+    return match[1]
+
+
 def box_on_photo(page: Page, selector: str = "#box") -> list[float]:
     """The box as shares of the photo."""
-    stage, box = page.locator("#stage").bounding_box(), page.locator(selector).bounding_box()
+    stage, box = bounds(page.locator("#stage")), bounds(page.locator(selector))
     left, top = (box["x"] - stage["x"]) / stage["width"], (box["y"] - stage["y"]) / stage["height"]
     return [left, top, left + box["width"] / stage["width"], top + box["height"] / stage["height"]]
 
@@ -189,6 +223,28 @@ def test_the_box_of_a_garment_is_moved_and_the_link_keeps_it(page, expected):
     assert page.locator("#box").bounding_box()["y"] == pytest.approx(moved["y"], abs=1)
 
 
+def test_a_slow_hand_leaves_the_step_before_as_it_was(page, expected):
+    snapped(page)
+    page.locator(f"#garments [data-garment='{number_of(expected, 'shoes')}']").click()
+    expect_first(page, "Shoes")
+    stage, box = page.locator("#stage").bounding_box(), page.locator("#box").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.85)
+    page.mouse.down()
+    page.mouse.move(stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] * 0.65, steps=5)
+    expect_first(page, "Trousers")  # searched with before the button is released
+    page.mouse.up()
+    page.wait_for_url(re.compile("&box="))
+    page.locator("#slider").evaluate("slider => { slider.value = 1; slider.dispatchEvent(new Event('input')) }")
+    expect(page.locator("#results[aria-busy]")).to_have_count(1)
+    expect(page.locator("#results[aria-busy]")).to_have_count(0)
+    page.locator("#slider").dispatch_event("change")
+    page.wait_for_url(re.compile("&detail=1"))
+    page.go_back()
+    page.wait_for_url(re.compile("&box=(?!.*detail)"))
+    page.go_back()
+    expect_first(page, "Shoes")
+
+
 def test_a_box_of_ones_own_and_the_whole_photo_belong_to_no_garment(page):
     snapped(page)
     stage = page.locator("#stage").bounding_box()
@@ -241,10 +297,10 @@ def test_a_link_whose_photo_is_gone_goes_on_where_it_was_once_the_photo_is_chose
     expect(page.locator(".chip[value='#1e2a4f']")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_link_to_a_photo_of_the_shop_has_all_of_its_state(browser, address, expected):
+def test_a_link_to_a_photo_of_the_shop_has_all_of_its_state(browser, page_url, expected):
     for scripts in (True, False):
-        for page in opened(browser, address, java_script_enabled=scripts):
-            page.goto(f"{address}/?crop=WORN%2F0&garment=2")
+        for page in opened(browser, page_url, java_script_enabled=scripts):
+            page.goto(f"{page_url}/?crop=WORN%2F0&garment=2")
             expect_first(page, expected[1][1])
             assert chosen(page) == [expected[1][0].kind.capitalize()]
             page.locator("#garments [data-garment='3']").click()
@@ -292,7 +348,7 @@ def test_a_colour_of_the_palette_or_of_the_photo_is_wished_for_and_taken_back(pa
     codes = [color for garment, _ in expected for color in garment.colors if garment.kind == "trousers"]
     page.locator("#photo-chips .chip").nth(number_of(expected, "trousers") - 1).click()
     page.wait_for_url(re.compile("detail_from=%23"))
-    wanted = re.search(r"detail_from=%23([0-9a-f]{6})", page.url)[1]
+    wanted = first_group(r"detail_from=%23([0-9a-f]{6})", page.url)
     near = np.abs(np.array([int(wanted[at : at + 2], 16) for at in (0, 2, 4)]) - np.array(hexadecimal(codes[0]))).max()
     assert near < 12
     expect_first(page, in_color(catalog, expected[number_of(expected, "shoes") - 1][0], f"#{wanted}"))
@@ -330,26 +386,26 @@ def test_a_second_photo_gives_its_pattern_and_a_box_on_it_says_of_what(page, exp
 # -------------------------------------------------------------------- phones, no scripts, everybody
 
 
-def test_a_phone_offers_its_camera_first_and_a_finger_chooses_a_garment(browser, address, expected):
+def test_a_phone_offers_its_camera_first_and_a_finger_chooses_a_garment(browser, page_url, expected):
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    for page in opened(browser, address, **phone):
+    for page in opened(browser, page_url, **phone):
         labels = page.locator("#drop label:visible")
         assert labels.all_inner_texts() == ["Take a photo", "Choose a photo"]
         assert page.locator("#camera").get_attribute("capture") == "environment"
         snapped(page)
         for button in page.locator("#garments .garment").all():
-            assert button.bounding_box()["height"] >= 32
+            assert bounds(button)["height"] >= 32
         page.locator("#garments [data-garment='2']").tap()
         expect_first(page, expected[1][1])
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.locator(".outcome").first.bounding_box()["y"] < 844  # products without scrolling
+        assert bounds(page.locator(".outcome").first)["y"] < 844  # products without scrolling
         page.get_by_role("button", name="The whole look").tap()
         expect(page.locator(".outcome.row")).to_have_count(len(expected))
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_garments_look_colour_and_pattern_work_without_scripts(browser, address, catalog, expected):
-    for page in opened(browser, address, java_script_enabled=False):
+def test_garments_look_colour_and_pattern_work_without_scripts(browser, page_url, catalog, expected):
+    for page in opened(browser, page_url, java_script_enabled=False):
         choose(page, SNAP, "snap.jpg")
         page.get_by_role("button", name="Search", exact=True).click()
         expect_first(page, expected[0][1])
@@ -363,7 +419,7 @@ def test_garments_look_colour_and_pattern_work_without_scripts(browser, address,
         page.get_by_role("button", name="By colour and pattern").click()
         page.get_by_role("button", name="Black", exact=True).click()
         expect_first(page, in_color(catalog, expected[2][0]))
-        second = {"name": "b.png", "mimeType": "image/png", "buffer": picture(BLUE)}
+        second: FilePayload = {"name": "b.png", "mimeType": "image/png", "buffer": picture(BLUE)}
         page.set_input_files("#detail-file", second)
         page.get_by_role("button", name="Search", exact=True).click()
         expect_first(page, "Blue top")
@@ -381,7 +437,7 @@ def test_another_language_keeps_garment_colour_and_second_photo(page, expected):
     expect(page.locator("#detail-image")).to_be_visible()
     page.locator(".languages").get_by_text("日本語").click()
     expect(page.locator("html")).to_have_attribute("lang", "ja")
-    assert chosen(page) == [garments.BY_NAME[expected[1][0].kind].japanese]
+    expect(page.locator(CHOSEN)).to_have_text([garments.BY_NAME[expected[1][0].kind].japanese])
     expect(page.locator("#detail-image")).to_be_visible()
     page.locator("#garments [data-garment='3']").click()  # scripts go on with it
     expect(page.locator(".outcome h2").first).to_have_text(garments.BY_NAME[expected[2][0].kind].japanese)
@@ -398,7 +454,7 @@ def test_show_more_is_the_pages_of_the_api_in_a_row(browser, tmp_path):
     with fill(tmp_path / "shop", encoder, many) as catalog, serving(encoder, catalog) as address:
         ask = {"where": "price >= 5", "k": "24"}
         pages = [
-            httpx.post(f"{address}/v1/search", files={"photo": picture(RED)}, data=ask | {"offset": offset}).json()
+            web.post(f"{address}/v1/search", files={"photo": picture(RED)}, data=ask | {"offset": offset}).json()
             for offset in ("0", "24")
         ]
         titles = [hit["product"]["title"] for page in pages for hit in page["hits"]]
@@ -414,11 +470,11 @@ def test_show_more_is_the_pages_of_the_api_in_a_row(browser, tmp_path):
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_axe_finds_nothing_serious_among_garments(browser, address, scheme, width):
+def test_axe_finds_nothing_serious_among_garments(browser, page_url, scheme, width):
     if not AXE.is_file():
         pytest.skip("needs the Python package axe-playwright-python")
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "bypass_csp": True}
-    for page in opened(browser, address, **options):
+    for page in opened(browser, page_url, **options):
         snapped(page)
         page.locator("#adjust").evaluate("part => { part.open = true; }")
         page.set_input_files("#detail-file", {"name": "b.png", "mimeType": "image/png", "buffer": picture(BLUE)})
@@ -457,25 +513,23 @@ def test_garments_that_the_page_knows_are_not_searched_for_again(tmp_path: Path)
         fill(tmp_path / "shop", encoder, goods(encoder)) as catalog,
         serving(encoder, catalog, finder=Finder(1, find=find, load=lambda: None)) as address,
     ):
-        first = httpx.post(f"{address}/results", files=both, data={"others": "1", "lang": "en"})
+        first = web.post(f"{address}/results", files=both, data={"others": "1", "lang": "en"})
         lists = first.content.split(NEXT)
         assert [re.findall(rb'data-number="(\d?)"', one) for one in lists] == [[b"1"], [b"2"], []]
-        assert [re.search(rb"<h3>(?:<a[^>]*>)?([^<]+)", one.split(b'class="grid"')[1])[1] for one in lists[:2]] == [
-            b"Red skirt",
-            b"Blue top",
-        ]
-        known = re.search(r'data-carried="([^"]+)"', first.text)[1]
+        grids = [one.decode().split('class="grid"')[1] for one in lists[:2]]
+        assert [first_group(r"<h3>(?:<a[^>]*>)?([^<]+)", one) for one in grids] == ["Red skirt", "Blue top"]
+        known = first_group(r'data-carried="([^"]+)"', first.text)
         assert known == "top:0,0,30,80:0:c81414:;skirt:30,0,60,80:0:1428c8:"
         assert find.calls == 1
-        again = httpx.post(f"{address}/results", files=both, data={"known": known, "garment": "2", "lang": "en"})
+        again = web.post(f"{address}/results", files=both, data={"known": known, "garment": "2", "lang": "en"})
         assert 'data-number="2"' in again.text
         assert NEXT.decode() not in again.text
         assert find.calls == 1
         for nonsense in ("moon:0,0,1,1:0::", "top:0,0,1:0::", "top:0,0,9,9:0:zzzzzz:", ";" * 200, "top:" * 9000):
-            answer = httpx.post(f"{address}/results", files=both, data={"known": nonsense, "lang": "en"})
+            answer = web.post(f"{address}/results", files=both, data={"known": nonsense, "lang": "en"})
             assert answer.status_code == 200
         assert find.calls == 6  # looked for, as nothing sensible was known
-        outside = httpx.post(f"{address}/results", files=both, data={"known": "top:0,0,999,999:0::", "lang": "en"})
+        outside = web.post(f"{address}/results", files=both, data={"known": "top:0,0,999,999:0::", "lang": "en"})
         assert outside.status_code == 422
 
 

@@ -9,7 +9,7 @@ from osoroi.catalog.address import Address, Place, place_of
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.postgres.pgvector import PgvectorCatalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.cli import main
 from osoroi.errors import BadCatalog, BadRequest
 from shops import create, entry, found, put, query
@@ -28,7 +28,7 @@ AGAIN = (
 
 globals().update({name: getattr(test_contract, name) for name in AGAIN})
 
-GRAPH = Settings(scan_from=50)
+GRAPH = CatalogSettings(scan_from=50)
 """Every search of more vectors walks the graph."""
 
 

@@ -25,6 +25,7 @@ print(image.crop(photo, None, Preprocessing(64, 64)).mean().round(1))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["PNG of 50 MP, 16 bits of grey", "PNG of 50 MP, 16 bits with alpha"])
 def test_a_deep_photo_of_fifty_megapixels_fits_into_the_memory_of_a_worker(name):
     if sys.platform != "linux":

@@ -1,8 +1,10 @@
 """A photo is the same as a path, bytes, an open file, a Pillow image or an array; and a box as any four numbers."""
 
 import io
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def test_every_form_gives_the_pixels_of_the_path(path: Path, form: str) -> None:
     upright = image.read(path)
     frozen = upright.copy()
     frozen.setflags(write=False)
-    forms = {
+    forms: dict[str, Callable[[], Any]] = {
         "str": lambda: str(path),
         "bytes": path.read_bytes,
         "file": lambda: path.open("rb"),
@@ -43,12 +45,12 @@ def test_every_form_gives_the_pixels_of_the_path(path: Path, form: str) -> None:
         "read-only array": lambda: frozen,
     }
 
-    def photo() -> object:
+    def photo() -> Any:
         made = forms[form]()
         opened.append(made)
         return made
 
-    opened: list[object] = []
+    opened: list[Any] = []
     assert upright.shape == (40, 60, 3)
     np.testing.assert_array_equal(image.read(photo()), upright)
     for box in (Box(20, 5, 55, 33), None):
@@ -103,14 +105,14 @@ def test_an_image_whose_file_is_damaged_is_a_bad_photo(path: Path) -> None:
 
 def test_a_file_that_was_opened_as_text_says_how_to_open_it(path: Path) -> None:
     with path.open(encoding="latin-1") as file, pytest.raises(BadPhoto, match="gives str, not bytes; open files with"):
-        image.load(file)
+        image.load(cast(Any, file))
 
 
 @pytest.mark.parametrize(
     "sides",
     [(4, 3, 40, 30), [4.4, 2.6, 40.0, 30], np.array([4, 3, 40, 30]), (Decimal(4), 3, 40, 30), iter([4, 3, 40, 30])],
 )
-def test_a_box_is_any_four_numbers(sides: object) -> None:
+def test_a_box_is_any_four_numbers(sides: Any) -> None:
     box = Box.of(sides)
     assert box == Box(4, 3, 40, 30)
     assert all(type(side) is int for side in box)

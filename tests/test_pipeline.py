@@ -36,7 +36,8 @@ def composed(tmp_path_factory) -> str:
     lines = ["photo,product_id,category"]
     for number in range(PRODUCTS):
         colour = colorsys.hsv_to_rgb(number * 7 % PRODUCTS / PRODUCTS, 0.9, (0.45, 0.7, 0.95)[number % 3])
-        pixels = photo(tuple(round(255 * one) for one in colour), np.full((200, 150, 3), 250.0))
+        red, green, blue = (round(255 * one) for one in colour)
+        pixels = photo((red, green, blue), np.full((200, 150, 3), 250.0))
         Image.fromarray(pixels).save(folder / f"p{number}.png")
         lines.append(f"p{number}.png,p{number},tops")
     (folder / "shop.csv").write_text("\n".join(lines) + "\n")

@@ -45,7 +45,12 @@ def installed(package, monkeypatch):
 
 
 def test_names_of_a_package_are_known_and_act(installed):
-    assert [plugins.names(group) for group in plugins.GROUPS] == [("stripes",), ("small",), ("cosine",)]
+    assert [plugins.names(group) for group in plugins.GROUPS] == [
+        ("stripes",),
+        ("small",),
+        ("cosine",),
+        ("lines",),
+    ]
     assert dataset_name("stripes:3") == "stripes:3"
     rows = list(open_dataset("stripes:9?limit=3").rows())
     assert len(rows) == 6
@@ -87,6 +92,7 @@ def test_the_commands_of_the_page_train_export_and_evaluate(package):
         )
         assert done.returncode == 0, done.stderr
     assert re.search(r"hit@5 +\S+ ", done.stdout)
+    assert re.fullmatch(r"(\d \d\.\d{3}\n){3}", (package / "run" / "lines.txt").read_text())
 
 
 def environment(package):

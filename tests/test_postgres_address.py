@@ -14,12 +14,14 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner
 
+import osoroi
 import postgres
-from osoroi.catalog.address import Address
+from osoroi.catalog.address import VARIABLES, Address, folder_of, place_of
 from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog
 from osoroi.cli import main
 from osoroi.errors import BadCatalog, BadRequest, CatalogUnavailable, OsoroiError
 from shops import create, entry, found, put
+from tcp_front import TcpFront
 
 x509 = pytest.importorskip("cryptography.x509", reason="needs the package cryptography to make a certificate")
 
@@ -50,31 +52,22 @@ def certificate() -> tuple[bytes, bytes]:
     return made.public_bytes(pem), private
 
 
-class TlsFront:
+class TlsFront(TcpFront):
     """Speaks TLS for a server that has none, as a pooler in front of a database does; ``encrypted`` counts sessions."""
 
     def __init__(self, server: tuple[str, int], chain: Path) -> None:
         self.encrypted = 0
-        self._server = server
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(chain)
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(server)
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # until it is closed
-            while True:
-                client, _ = self._socket.accept()
-                threading.Thread(target=self._session, args=(client,), daemon=True).start()
-
-    def _session(self, client: socket.socket) -> None:
+    def session(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client:  # a client that refuses the certificate hangs up
             assert client.recv(8) == bytes.fromhex("00000008 04d2162f"), "no request for TLS"
             client.sendall(b"S")
             with self._context.wrap_socket(client, server_side=True) as inside:
                 self.encrypted += 1
-                with socket.create_connection(self._server) as server:
+                with socket.create_connection(self.server) as server:
                     threading.Thread(target=self._pump, args=(server, inside), daemon=True).start()
                     self._pump(inside, server)
 
@@ -84,10 +77,6 @@ class TlsFront:
             while data := source.recv(65536):
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
 
 
 def test_tls_is_verified_as_the_address_says(postgres_address, tmp_path):
@@ -132,6 +121,24 @@ def test_a_password_comes_by_the_environment_and_by_a_file(place, monkeypatch, t
     open_catalog(without).close()
 
 
+def test_a_cache_belongs_to_one_database(monkeypatch):
+    """Addresses that lead to other servers never share one; those that only say how to speak to it do."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    base = "postgresql://ann@h/shops?schema=s"
+    caches = {text: folder_of(Address.parse(text)) for text in (base, base + "&sslmode=require&connect_timeout=3")}
+    assert len(set(caches.values())) == 1
+    places = ["host=/run/b", "port=6543", "hostaddr=10.0.0.2", "dbname=other", "service=b", "servicefile=/b"]
+    others = [base.replace("=s", "=t"), base.replace("@h", "@g"), *(f"{base}&{one}" for one in places)]
+    assert len({folder_of(Address.parse(text)) for text in (base, *others)}) == len(others) + 1
+    seen = {folder_of(Address.parse(base))}
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "other")
+        seen.add(folder_of(Address.parse(base)))
+    assert len(seen) == len(VARIABLES) + 1
+    assert "host=" in str(Address.parse(f"{base}&host=/run/b")), "an error says which server"
+
+
 SECRET = "s3cret/@?&"
 """Characters that have to be written otherwise in an address."""
 
@@ -147,6 +154,16 @@ LOGIN = f"osoroi:{quote(SECRET, safe='')}"
         f"postgresql://{LOGIN}@127.0.0.1:1/x?no_such_option=1",
         f"postgresql://{LOGIN}@127.0.0.1:one/x",
         f"postgresql://osoroi:{SECRET}@127.0.0.1:1/x",
+        "postgresql://osoroi:s3cret/y@127.0.0.1:1/x",
+        "postgresql://osoroi:s3cret#y@127.0.0.1:1/x",
+        "postgresql://osoroi:y#s3cret@127.0.0.1:1/x",
+        "postgresql://osoroi:y@s3cret@127.0.0.1:1/x",
+        "postgresql://osoroi:y/s3cret@127.0.0.1:1/x",
+        "postgresql://osoroi:55?s3cret=1@127.0.0.1:1/x",
+        "postgresql://osoroi:55?a=s3cret@127.0.0.1:1/x",
+        "postgresql://osoroi:y@55?a=s3cret@127.0.0.1:1/x",
+        "postgresql://osoroi:55?schema=s3cret@127.0.0.1:1/x",
+        "postgresql://osoroi:55/y?a=s3cret@127.0.0.1:1/x",
         f"postgresql://{LOGIN}@[h/x",
         f"postgresql://{LOGIN}@h/x?schema=a&s3cret",
         f"postgresql://{LOGIN}@h/x?search=s3cret",
@@ -169,6 +186,79 @@ def test_no_error_shows_a_password(text, postgres_url, caplog, monkeypatch, tmp_
     for part in ("s3cret", "pass word", "pass%20word"):
         lines = [line for one in (*shown, run.output, caplog.text) for line in one.splitlines() if part in line]
         assert not [line for line in lines if not line.lstrip().startswith(("File", "text"))], lines
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jdbc:postgresql://u:s3cret@h/x",
+        "POSTGRESQL://u:s3cret@h/x",
+        "postgresql+psycopg://u:s3cret@h/x",
+        "postgres:/u:s3cret@h/x",
+        "postgresql:u:s3cret@h/x",
+        "host=h user=u password=s3cret",
+        "password=s3cret",
+        "https://u:s3cret@h/x",
+        "u:s3cret://h/x",
+        "mysql+driver://u:s3cret@h/x",
+        "'postgresql://u:s3cret@h/x'",
+        '"postgresql://u:s3cret@h/x"',
+        "\u201cpostgres://u:s3cret@h/x\u201d",
+        "\ufeffpostgresql://u:s3cret@h/x",
+        "  postgresql://u:s3cret@h/x",
+        "\tjdbc:postgresql://u:s3cret@h/x",
+        "DATABASE_URL=postgresql://u:s3cret@h/x",
+        "host = h user = u password = s3cret dbname = shop",
+        " host = h user = s3cret",
+        "'host=h user=u password=s3cret'",
+        "dbname = 'a shop' password= 's3cret'",
+        "sslpassword = s3cret",
+        "Server=h;Uid=u;Pwd=s3cret",
+    ],
+)
+def test_an_address_in_another_form_is_no_folder(text, tmp_path, monkeypatch):
+    """It would be made, with the password as its name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.csv").write_text("product_id,photo\n")
+    for words in (["info", text], ["add", text, "p.csv"]):
+        run = CliRunner().invoke(main, words)
+        assert run.exit_code == 2
+        assert "a catalog is a folder or an address of PostgreSQL" in run.output
+        of_others = text.startswith(("https", "mysql", "u:"))
+        assert ("write postgresql://user@host" in run.output) == (not of_others)
+        assert "s3cret" not in run.output
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+    with pytest.raises(BadRequest) as caught:
+        osoroi.open(text)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["user=5/shop", "postgresql", "./postgres-shop", "a b", "shop 1 = 2", "C:\\shop", "c:/shop"]
+)
+def test_a_folder_may_have_such_a_name(name):
+    assert place_of(name) == place_of(Path(name)) == Path(name)
+
+
+def test_a_path_that_was_an_address_is_no_folder():
+    """``Path`` makes one slash of two."""
+    with pytest.raises(BadRequest, match="in another form") as caught:
+        place_of(Path("postgresql://u:s3cret@h/x"))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["postgresql://u:s3cret@h/x", " postgresql://u:s3cret@h/x", "password=s3cret"])
+def test_no_address_becomes_a_file_that_is_written(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke(main, ["backup", "shop", text])
+    assert run.exit_code == 2
+    assert "address" in run.output
+    assert "s3cret" not in run.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_hosts_are_an_address():
+    assert str(Address.parse("postgresql://a:1,[::1]:2/shops")).startswith("postgresql://a:1,[::1]:2/shops")
 
 
 def test_no_error_of_an_open_catalog_shows_its_password(place, postgres_url, caplog, monkeypatch):
@@ -199,3 +289,14 @@ def test_no_error_of_an_open_catalog_shows_its_password(place, postgres_url, cap
             catalog.get("a")
         shown.append("".join(traceback.format_exception(caught.value)))
     assert not [text for text in [*shown, caplog.text] if "pass word" in text or "pass%20word" in text]
+
+
+def test_a_server_that_is_full_says_what_stays() -> None:
+    psycopg = pytest.importorskip("psycopg")
+    from osoroi.catalog.postgres.connection import explained
+
+    address = Address.parse("postgresql:///db")
+    for error in (psycopg.errors.DiskFull("no space"), MemoryError()):
+        with pytest.raises(CatalogUnavailable) as caught, explained(address):
+            raise error
+        assert caught.value.hint.startswith("what was committed before stays; ")

@@ -12,7 +12,7 @@ from osoroi.catalog.opening import open_catalog, open_or_create
 from osoroi.cli import main
 from osoroi.errors import BadDataset, BadRequest, OtherEncoder
 from osoroi.records import Product
-from osoroi.tables import Shard, open_incoming
+from osoroi.tables import TableShard, open_incoming
 from tiny import TinyEncoder
 
 ENCODER = TinyEncoder()
@@ -81,6 +81,7 @@ def test_parquet_is_read_like_an_archive(tmp_path):
         ({"price": np.array([1, np.inf, 1])}, BadDataset, "row 1 of x: product 'b' has the value inf"),
         ({"attributes": np.array(["", "{}", "no"])}, BadDataset, "row 0 has attributes that are no JSON object"),
         ({"attributes": np.array(["{}", "[1]", "{}"])}, BadDataset, "row 1 has attributes that are no JSON object"),
+        ({"attributes": np.array(["{}", "[" * 99_999, "{}"])}, BadDataset, "row 1 has attributes that are no JSON"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_stored(tmp_path, arrays, error, says):
@@ -118,9 +119,9 @@ def test_bytes_are_text_and_nan_is_missing(tmp_path):
 
 def test_a_table_of_photos_is_no_file_of_vectors(tmp_path):
     (tmp_path / "products.csv").write_text("product_id,photo\na,a.png\n")
-    with pytest.raises(BadDataset, match="no npz archive") as raised:
+    with pytest.raises(BadDataset, match="is a table of products, without vectors") as raised:
         precomputed.read(tmp_path / "products.csv")
-    assert "npz archive of NumPy or from a Parquet file" in str(raised.value)
+    assert "'osoroi add CATALOG" in str(raised.value)
 
 
 def test_the_command_loads_what_embed_writes(tmp_path):
@@ -160,7 +161,7 @@ def test_shards_are_exactly_the_whole_table(tmp_path):
     seen: list[str] = []
     bad = 0
     for number in range(1, 8):
-        source = open_incoming(f"table:{table}", shard=Shard.parse(f"{number}/7"))
+        source = open_incoming(f"table:{table}", shard=TableShard.parse(f"{number}/7"))
         rows = list(source.rows())
         assert len({row.product.product_id for row in rows}) > 0
         seen += [row.crop.crop_id for row in rows]
@@ -170,10 +171,10 @@ def test_shards_are_exactly_the_whole_table(tmp_path):
 
 
 def test_a_shard_is_the_same_everywhere():
-    assert [Shard.parse("3/7").holds(name) for name in ("p0", "p1", "スカート")] == EXPECTED
+    assert [TableShard.parse("3/7").holds(name) for name in ("p0", "p1", "スカート")] == EXPECTED
     for wrong in ("0/3", "4/3", "1", "a/b", "1/0"):
         with pytest.raises(BadRequest, match="no shard"):
-            Shard.parse(wrong)
+            TableShard.parse(wrong)
 
 
 EXPECTED = [False, True, False]

@@ -1,5 +1,6 @@
 """Brought backbones give the vectors of their own library, whatever the layout of their folder."""
 
+import functools
 import hashlib
 import re
 import sys
@@ -22,7 +23,11 @@ from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.make import Made, Options, make
 from osoroi.pretrained.reduction import SHRINKAGE, whitening
 
-DEFAULT = Encoder.open()
+
+@functools.cache
+def shipped() -> Encoder:
+    """The encoder that ships, opened once, and only by a worker that needs it."""
+    return Encoder.open()
 
 
 def deep(made: Made) -> np.ndarray:
@@ -76,12 +81,12 @@ def test_detail_is_that_of_our_own_encoder_and_the_slider_works(tmp_path):
     squashed(tmp_path / "in")
     save(Tokens().model(), tmp_path / "in" / "model.onnx")
     encoder = make(tmp_path / "in", tmp_path / "out.onnx").encoder
-    ours, theirs = whole(encoder), whole(DEFAULT)
-    assert np.abs(ours[:, encoder.columns["detail"]] - theirs[:, DEFAULT.columns["detail"]]).max() <= 1e-5
+    ours, theirs = whole(encoder), whole(shipped())
+    assert np.abs(ours[:, encoder.columns["detail"]] - theirs[:, shipped().columns["detail"]]).max() <= 1e-5
     assert not encoder.weigh(ours, 1.0)[:, encoder.columns["deep"]].any()
     crop = image.crop(check.drawn_photos()[0], None, encoder.preprocessing["street"])
-    own = image.crop(check.drawn_photos()[0], None, DEFAULT.preprocessing["street"])
-    assert np.abs(encoder.foreground(crop) - DEFAULT.foreground(own)).max() <= 1e-5
+    own = image.crop(check.drawn_photos()[0], None, shipped().preprocessing["street"])
+    assert np.abs(encoder.foreground(crop) - shipped().foreground(own)).max() <= 1e-5
 
 
 def test_processor_config_of_transformers_5_is_read_nested(tmp_path):
@@ -280,7 +285,7 @@ def test_a_matryoshka_model_is_cut_and_others_are_whitened_by_photos(tmp_path):
     squashed(tmp_path / "in")
     save(model.model(), tmp_path / "in" / "model.onnx")
     vectors = expected(model, 0.5, 0.5)
-    with pytest.raises(BadRequest, match="--photos"):
+    with pytest.raises(BadRequest, match="`photos`"):
         make(tmp_path / "in", tmp_path / "out.onnx", Options(dim=8))
     write_json(tmp_path / "in" / "config.json", {"model_type": "jina_clip", "matryoshka_dimensions": [8, 16]})
     made = make(tmp_path / "in", tmp_path / "out.onnx", Options(dim=8))
@@ -317,7 +322,7 @@ def test_half_inputs_are_fed_in_half_precision(tmp_path):
     squashed(tmp_path / "in")
     save(model, tmp_path / "in" / "model.onnx")
     made = make(tmp_path / "in", tmp_path / "out.onnx")
-    assert made.encoder.dim == 2 + DEFAULT.dim - DEFAULT.parts[0].size
+    assert made.encoder.dim == 2 + shipped().dim - shipped().parts[0].size
 
 
 @pytest.mark.parametrize("name", ["model.py", "photo.png", "weights"])
@@ -368,7 +373,7 @@ def test_a_missing_module_is_named_with_what_brings_it(tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "onnx", None)
     for refused in (
         lambda: model.load(tmp_path / "model.onnx"),
-        lambda: integers.in_integers(DEFAULT, tmp_path / "model.onnx", []),
+        lambda: integers.in_integers(shipped(), tmp_path / "model.onnx", []),
     ):
         with pytest.raises(MissingExtra, match=re.escape("osoroi[backbone]")):
             refused()

@@ -12,7 +12,7 @@ from osoroi.errors import BadRequest
 from osoroi.image import fitting
 from osoroi.pretrained import preprocessing
 from osoroi.pretrained.check import drawn_photos, pixels_of
-from osoroi.pretrained.folder import Folder
+from osoroi.pretrained.folder import ModelFolder
 from osoroi.pretrained.model import normalised
 from osoroi.pretrained.processors import PROCESSORS
 from osoroi.records import Fit
@@ -52,7 +52,7 @@ def test_pixels_are_those_of_transformers(name):
     processor = getattr(transformers, f"{stated['image_processor_type']}Pil")(**given)
     settings = preprocessing.transformers(stated, "", "")
     for photo in drawn_photos():
-        ours = normalised(*pixels_of([photo], settings.fit), settings.colors)
+        ours = normalised(pixels_of([photo], settings.fit)[0], settings.colors)
         theirs = np.asarray(processor(Image.fromarray(photo), return_tensors="np")["pixel_values"][0])
         assert ours.shape == theirs.shape
         if name == "longest and padding":  # transformers pads with 0 after it normalised, so the padding is grey there
@@ -72,7 +72,7 @@ def test_what_a_file_does_not_state_is_the_default_of_its_class(name):
     settings = preprocessing.transformers({"image_processor_type": name}, "", "")
     photo = drawn_photos()[0]
     theirs = np.asarray(kind()(Image.fromarray(photo), return_tensors="np")["pixel_values"][0])
-    ours = normalised(*pixels_of([photo], settings.fit), settings.colors)
+    ours = normalised(pixels_of([photo], settings.fit)[0], settings.colors)
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() <= 0.05
 
@@ -186,9 +186,9 @@ def test_a_box_is_fitted_as_a_photo_of_its_own():
 def test_own_settings_go_before_all_others(tmp_path: Path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(clip_config()))
     (tmp_path / "osoroi.toml").write_text('height=32\nwidth=16\nresize="squash"\nto=[32,16]\nmean=0.5\nbgr=true\n')
-    settings = preprocessing.read(Folder(tmp_path, tmp_path / "model.onnx"))
+    settings = preprocessing.read(ModelFolder(tmp_path, tmp_path / "model.onnx"))
     assert settings is not None
     assert (settings.fit.width, settings.colors.mean, settings.colors.bgr) == (16, (0.5,) * 3, True)
     (tmp_path / "osoroi.toml").write_text("height=32\nwidth=16\nwide=3\n")
     with pytest.raises(BadRequest, match="'wide'"):
-        preprocessing.read(Folder(tmp_path, tmp_path / "model.onnx"))
+        preprocessing.read(ModelFolder(tmp_path, tmp_path / "model.onnx"))

@@ -82,7 +82,7 @@ def test_training_without_torch_says_what_to_install() -> None:
         (
             "train",
             "dataset *out *recipe *resume *feature_cache *backbone *foreground *teacher *photos *validation_share "
-            "*device "
+            "*device *track "
             "**settings",
         ),
         (

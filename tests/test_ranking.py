@@ -1,6 +1,7 @@
 """Ranks in blocks against a full sort of everything."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,10 @@ def by_sorting(vectors, keys, query, allowed) -> list[tuple[float, int]]:
     return sorted(((score, key) for key, score in best.items()), key=lambda pair: (-pair[0], pair[1]))
 
 
+def floats(rows: list[Any]) -> np.ndarray:
+    return np.array(rows, np.float32)
+
+
 @pytest.fixture(params=[40, 4_000_000], ids=["many small blocks", "one block"])
 def cells(request) -> int:
     return request.param
@@ -35,8 +40,8 @@ def cells(request) -> int:
 def test_ranks_and_best_are_those_of_a_full_sort(cells, grouped):
     draw = np.random.default_rng(3)
     keys = draw.permutation(np.repeat(np.arange(60), draw.integers(1, 5, 60)))  # 1 to 4 crops, not together
-    vectors = draw.choice(np.float32([-1, 0, 0.5, 1]), (len(keys), 5))  # many ties, scores below zero
-    queries = {"one": draw.choice(np.float32([-1, 0, 1]), (9, 5)), "two": draw.random((9, 5)).astype(np.float32)}
+    vectors = draw.choice(floats([-1, 0, 0.5, 1]), (len(keys), 5))  # many ties, scores below zero
+    queries = {"one": draw.choice(floats([-1, 0, 1]), (9, 5)), "two": draw.random((9, 5)).astype(np.float32)}
     wanted = [[3], [59, 0], [], [7, 8, 9], [77], [4, 77], [20], [21], [22]]  # 77 is not held
     right = np.full((9, 3), -1)
     for row, each in enumerate(wanted):
@@ -58,11 +63,9 @@ def test_ranks_and_best_are_those_of_a_full_sort(cells, grouped):
 
 
 def test_a_right_product_of_another_group_is_not_found():
-    with written(np.array([0, 1]), np.float32([[1, 0], [0, 1]])) as writer:
+    with written(np.array([0, 1]), floats([[1, 0], [0, 1]])) as writer:
         groups = (np.array([0]), np.array([0, 1]))
-        found = ranking.rank(writer.gallery(), {"a": np.float32([[1, 0]])}, np.array([[1]]), top_k=5, groups=groups)[
-            "a"
-        ]
+        found = ranking.rank(writer.gallery(), {"a": floats([[1, 0]])}, np.array([[1]]), top_k=5, groups=groups)["a"]
     assert found.ranks.tolist() == [[math.inf]]
     assert found.keys.tolist() == [[0, -1]]
     assert found.scores[0, 0] == 1
@@ -91,8 +94,8 @@ def test_a_right_product_does_not_outrank_itself():
 
 
 def test_a_block_has_at_least_one_product():
-    with written(np.arange(3), np.float32([[0.9, 0], [0.5, 0], [0.7, 0]])) as writer:
-        found = ranking.rank(writer.gallery(), {"a": np.float32([[1, 0]])}, np.array([[2]]), top_k=3, cells=1)["a"]
+    with written(np.arange(3), floats([[0.9, 0], [0.5, 0], [0.7, 0]])) as writer:
+        found = ranking.rank(writer.gallery(), {"a": floats([[1, 0]])}, np.array([[2]]), top_k=3, cells=1)["a"]
     assert found.ranks.tolist() == [[2]]
 
 
@@ -105,4 +108,4 @@ def test_an_empty_writer_finds_nothing():
 
 def test_a_vector_that_is_not_finite_is_refused():
     with ranking.GalleryWriter(2) as writer, pytest.raises(BadEncoder, match="not finite"):
-        writer.append([0], np.float32([[1, np.nan]]))
+        writer.append([0], floats([[1, np.nan]]))

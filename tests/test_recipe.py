@@ -8,6 +8,7 @@ import pytest
 
 from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build
+from osoroi.model.network import Network
 from osoroi.recipe import RANGES, Recipe
 from osoroi.recipes import changed, named
 
@@ -89,4 +90,5 @@ def test_a_network_that_cannot_be_built_is_refused_with_what_can(settings, says)
 @pytest.mark.parametrize("init", ["lda", "random"])
 def test_weights_that_are_given_are_those_of_the_parts_from_the_start(init):
     network = build.build(named("quick", {"weights": (("deep", 0.2), ("detail", 0.8)), "init": init}), empty=True)
+    assert isinstance(network, Network)
     assert [(part.name, part.weight) for part in network.parts] == [("deep", 0.2), ("detail", 0.8)]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from osoroi.errors import BadIndex
-from osoroi.index import Index, Neighbors, ScanSettings, codes
+from osoroi.index import Index, Neighbors, ScanSettings, codes, scan, scan_search
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
+from osoroi.index.scan_search import State
 
 PARTS = (24, 8)
 DIM = sum(PARTS)
@@ -390,6 +391,21 @@ def test_health_measures_recall(keys: np.ndarray, vectors: np.ndarray) -> None:
     trusting = replace(SCAN, deviations=-9.0, first=10)  # trusts the codes' order, and scores no more than the first
     index = ScanIndex.build(keys, vectors, parts=PARTS, settings=trusting)
     assert index.health().recall < 0.95
+
+
+def test_health_measures_the_state_that_it_began_with(
+    keys: np.ndarray, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = ScanIndex.build(keys, vectors, parts=PARTS, settings=SCAN)
+    taken = scan_search.live
+
+    def live(state: State) -> object:
+        index.remove(keys[: len(keys) // 2])  # a commit that comes in after it began
+        return taken(state)
+
+    monkeypatch.setattr(scan, "live", live)
+    health = index.health()
+    assert (health.vectors, health.recall) == (len(keys), 1.0)
 
 
 def test_threads_search_while_another_adds_and_removes(keys: np.ndarray, vectors: np.ndarray) -> None:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from osoroi.catalog.local import LocalCatalog
+from osoroi.encoder.slider import distinctive, usual
 from osoroi.errors import BadPhoto, BadRequest, OtherEncoder
 from osoroi.search import Searcher
 from shop import BLUE, RED, fill, goods, picture
@@ -48,8 +51,55 @@ def test_shape_of_one_photo_and_colour_of_another(searcher: Searcher) -> None:
     for hit in mixed:
         (stored,) = searcher.catalog.vectors([hit.crop_id])
         assert hit.parts["deep"] == pytest.approx(float(stored[:4] @ red[:4]), abs=1e-5)
-        assert hit.parts["detail"] == pytest.approx(float(stored[4:] @ blue[4:]), abs=1e-5)
+        assert hit.parts["detail"] == pytest.approx(float(stored[4:] @ distinct(searcher, blue[4:])), abs=1e-5)
         assert hit.score == pytest.approx(0.5 * hit.parts["deep"] + 0.5 * hit.parts["detail"], abs=1e-5)
+
+
+def distinct(searcher: Searcher, detail: np.ndarray) -> np.ndarray:
+    """A query's colour and pattern less what the catalog's crops share: the sum of theirs over their number + 64."""
+    stored = searcher.catalog.sample(99)
+    assert len(stored) >= 5
+    moved = detail - stored[:, 4:].sum(axis=0) / (len(stored) + 64)
+    return np.asarray(moved / np.linalg.norm(moved))
+
+
+@pytest.mark.parametrize("detail", [0.0, 0.3, 1.0])
+def test_the_slider_leaves_out_what_all_products_share(searcher: Searcher, detail: float) -> None:
+    (red,) = searcher.encoder.encode_photos([picture(RED)], "street")
+    plain = {hit.product_id: hit for hit in searcher.search(picture(RED), k=9)}
+    for hit in searcher.search(picture(RED), k=9, detail=detail):
+        (stored,) = searcher.catalog.vectors([hit.crop_id])
+        assert hit.parts["detail"] == pytest.approx(float(stored[4:] @ distinct(searcher, red[4:])), abs=1e-5)
+        assert hit.parts["deep"] == pytest.approx(plain[hit.product_id].parts["deep"])
+        assert hit.score == pytest.approx((1 - detail) * hit.parts["deep"] + detail * hit.parts["detail"], abs=1e-5)
+
+
+def test_a_slider_at_the_encoders_own_weight_is_not_turned(searcher: Searcher) -> None:
+    own = searcher.encoder.own_detail
+    assert own is not None
+    plain = searcher.search(picture(RED), k=9)
+    assert searcher.search(picture(RED), k=9, detail=own) == plain
+    assert searcher.search_batch([picture(RED)], k=9, detail=own + 0.004) == [plain]
+    assert searcher.search(picture(RED), k=9, detail=own + 0.006) != plain
+
+
+def test_a_product_near_every_other_one_comes_after_those_of_the_querys_own_colour() -> None:
+    shared = unit([1, 0, 0])
+    rows = np.stack([shared, unit([0.6, 0.75, 0])])  # near the mean, and of the query's colour
+    query = unit([0.85, 0.5, 0])[None]
+    assert (query @ rows.T).argmax() == 1
+    assert (np.array([[0.95, 0.3, 0]]) @ rows.T).argmax() == 0, "a weaker colour is outranked"
+    weaker = unit([0.95, 0.3, 0])[None]
+    mean = usual(np.repeat(unit([1, 0.1, 0])[None], 640, axis=0))
+    told = distinctive(weaker, mean)
+    assert np.linalg.norm(told) == pytest.approx(1)
+    assert (told @ rows.T).argmax() == 1
+    assert distinctive(weaker, usual(rows[:0])) == pytest.approx(weaker), "an empty catalog shares nothing"
+    assert np.isfinite(distinctive(shared[None], usual(shared[None]))).all(), "the only product asks"
+
+
+def unit(row: list[float]) -> np.ndarray:
+    return np.array(row, np.float32) / np.float32(np.linalg.norm(row))
 
 
 @pytest.mark.parametrize("color", ["#1428c8", "Navy", "青"])
@@ -66,7 +116,8 @@ def test_a_second_photo_that_is_neither_file_nor_colour_is_refused(searcher: Sea
 
 
 def test_what_cannot_be_searched_is_refused(searcher: Searcher, tmp_path: Path) -> None:
-    for wrong in ({"k": 0}, {"offset": -1}):
+    wrongs: tuple[dict[str, Any], ...] = ({"k": 0}, {"offset": -1})
+    for wrong in wrongs:
         with pytest.raises(BadRequest, match="k is at least 1, offset at least 0"):
             searcher.search(picture(RED), **wrong)
     with pytest.raises(BadRequest, match="is no box"):

@@ -24,11 +24,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import web
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli.serve import command
 from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.records import Input, Product
+from osoroi.records import Clues, Input, Product
 from osoroi.server.batching import Batcher
 from osoroi.server.pages.facet_counts import FacetCounts
 from osoroi.server.pages.url_state import UrlState
@@ -46,10 +47,23 @@ class SlowEncoder(SeeingEncoder):
         self.seconds = seconds
         self.sizes: list[int] = []
 
-    def encode(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+    def encode(self, crops: Sequence[np.ndarray], clues: Sequence[Clues] | None = None) -> np.ndarray:
         self.sizes.append(len(crops))
         time.sleep(self.seconds)
-        return super().encode(crops)
+        return super().encode(crops, clues)
+
+
+class HeldEncoder(SeeingEncoder):
+    """Encodes nothing until ``go_on`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on, self.ended = threading.Event(), False
+
+    def encode(self, crops: Sequence[np.ndarray], clues: Sequence[Clues] | None = None) -> np.ndarray:
+        self.go_on.wait(60)
+        self.ended = True
+        return super().encode(crops, clues)
 
 
 @pytest.fixture
@@ -101,17 +115,17 @@ def test_a_crop_on_its_own_does_not_wait_for_company():
 
 def test_an_error_reaches_everybody_in_its_batch_and_nobody_else():
     class Moody(SlowEncoder):
-        def encode(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        def encode(self, crops: Sequence[np.ndarray], clues: Sequence[Clues] | None = None) -> np.ndarray:
             if any(one[0, 0, 0] == 99 for one in crops):
                 raise BadEncoder("not this one")
-            return super().encode(crops)
+            return super().encode(crops, clues)
 
     async def ask() -> list[object]:
         batcher = Batcher(Moody(), batch=2)
         asked = [batcher.encode(taken(red)) for red in (99, 1, 2, 3)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         batcher.close()
-        return answers
+        return list(answers)
 
     answers = asyncio.run(ask())
     assert [isinstance(answer, BadEncoder) for answer in answers] == [True, True, False, False]
@@ -139,7 +153,7 @@ def test_a_request_that_gave_up_costs_no_encoding():
 
 def test_a_full_queue_says_503_and_when_to_come_back_instead_of_growing(catalog):
     def ask(_: int) -> httpx.Response:
-        return httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60)
+        return web.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60)
 
     with (
         serving(SlowEncoder(0.3), catalog, Settings(searches=3, batch=1)) as url,
@@ -149,29 +163,35 @@ def test_a_full_queue_says_503_and_when_to_come_back_instead_of_growing(catalog)
         assert {answer.status_code for answer in answers} == {200, 503}
         refused = [answer for answer in answers if answer.status_code == 503]
         assert all(answer.headers["retry-after"] == "1" and "wait already" in answer.text for answer in refused)
-        assert httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60).status_code == 200
+        assert web.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60).status_code == 200
 
 
 def test_a_search_that_takes_too_long_is_given_up(catalog):
-    with serving(SlowEncoder(1.0), catalog, Settings(answer_s=0.2)) as url:
-        start = time.monotonic()
-        answer = httpx.post(f"{url}/v1/search", files={"photo": picture(RED)})
+    encoder = HeldEncoder()
+    with serving(encoder, catalog, Settings(answer_s=0.2)) as url:
+        try:
+            answer = web.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60)
+            assert not encoder.ended, "the answer does not wait for the encoder"
+        finally:
+            encoder.go_on.set()
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert "0.2 seconds" in answer.json()["error"]
-        assert time.monotonic() - start < 0.9
 
 
 def test_a_body_above_the_limit_is_refused_whether_or_not_it_says_how_long_it_is(catalog):
     with serving(SeeingEncoder(), catalog, Settings(body_bytes=20_000)) as url:
         long = b"x" * 30_000
-        told = httpx.post(f"{url}/v1/search", files={"photo": long})
-        chunked = httpx.post(
-            f"{url}/v1/search", content=iter([long]), headers={"Content-Type": "multipart/form-data; boundary=b"}
+        told = web.post(f"{url}/v1/search", files={"photo": long})
+        begun = b'--b\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n'
+        chunked = web.post(
+            f"{url}/v1/search",
+            content=iter([begun, long]),
+            headers={"Content-Type": "multipart/form-data; boundary=b"},
         )
         assert [told.status_code, chunked.status_code] == [413, 413]
         assert told.headers["connection"] == "close"
         assert "20,000 bytes" in told.json()["error"]
-        assert httpx.post(f"{url}/v1/search", files={"photo": picture(RED)}).status_code == 200
+        assert web.post(f"{url}/v1/search", files={"photo": picture(RED)}).status_code == 200
 
 
 def test_uploads_together_hold_no_more_memory_than_allowed(catalog):
@@ -189,7 +209,7 @@ def test_uploads_together_hold_no_more_memory_than_allowed(catalog):
             assert second.recv(100).startswith(b"HTTP/1.1 503")
             first.sendall(b"x" * 10_000)
             assert first.recv(100).startswith(b"HTTP/1.1 400")  # no form, but whole
-        whole = httpx.post(f"{url}/v1/search", files={"photo": b"x" * 45_000})
+        whole = web.post(f"{url}/v1/search", files={"photo": b"x" * 45_000})
         assert whole.status_code == 422  # no photo, but there is room for it again
 
 
@@ -229,11 +249,11 @@ def test_headers_that_never_end_are_ended(catalog):
         start = time.monotonic()
         with contextlib.suppress(ConnectionResetError):
             assert silent.recv(10) == b""
-        slow.settimeout(5)
+        slow.settimeout(30)
         with contextlib.suppress(ConnectionResetError):
             while slow.recv(1000):
                 pass
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 7  # the setting, with room for a busy machine; without it 10
 
 
 # -------------------------------------------------------------------- attacks
@@ -254,9 +274,9 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100"><script
 def test_bombs_svg_and_rubbish_are_no_photos(catalog, photo):
     with serving(SeeingEncoder(), catalog) as url:
         start = time.monotonic()
-        asked = httpx.post(f"{url}/v1/search", files={"photo": ("a.jpg", photo or b" ")})
-        put = httpx.put(f"{url}/v1/products/x", files={"photo": ("a.jpg", photo or b" ")})
-        page = httpx.post(f"{url}/", files={"photo": ("a.jpg", photo or b" ")}, headers={"Accept-Language": "en"})
+        asked = web.post(f"{url}/v1/search", files={"photo": ("a.jpg", photo or b" ")})
+        put = web.put(f"{url}/v1/products/x", files={"photo": ("a.jpg", photo or b" ")})
+        page = web.post(f"{url}/", files={"photo": ("a.jpg", photo or b" ")}, headers={"Accept-Language": "en"})
         assert [asked.status_code, put.status_code, page.status_code] == [422, 422, 422]
         assert "cannot be read as a photo" in page.text
         assert time.monotonic() - start < 30
@@ -278,12 +298,12 @@ def test_script_in_what_a_shop_writes_stays_text(tmp_path):
     ):
         catalog.put(products[1:2], fingerprint=encoder.fingerprint)
         for page in (
-            httpx.get(f"{url}/"),
-            httpx.get(f"{url}/", params={"product": f"p{evil}", "lang": evil, "category": evil, "a." + evil: "x"}),
-            httpx.post(f"{url}/", files={"photo": picture(RED)}),
-            httpx.post(f"{url}/results", files={"photo": picture(RED)}),
-            httpx.get(f"{url}/", params={"product": f"no{evil}"}),
-            httpx.get(f"{url}/<script>alert(1)</script>", headers={"Accept": "text/html"}),
+            web.get(f"{url}/"),
+            web.get(f"{url}/", params={"product": f"p{evil}", "lang": evil, "category": evil, "a." + evil: "x"}),
+            web.post(f"{url}/", files={"photo": picture(RED)}),
+            web.post(f"{url}/results", files={"photo": picture(RED)}),
+            web.get(f"{url}/", params={"product": f"no{evil}"}),
+            web.get(f"{url}/<script>alert(1)</script>", headers={"Accept": "text/html"}),
         ):
             assert "<script>alert" not in page.text
             assert "<img src=x" not in page.text
@@ -313,11 +333,11 @@ def test_line_breaks_reach_neither_headers_nor_the_log(catalog, caplog):
     breaking = "x\r\nSet-Cookie: a=b"
     with serving(SeeingEncoder(), catalog) as url:
         answers = [
-            httpx.get(f"{url}/v1/photos/{breaking}".replace("\r", "%0d").replace("\n", "%0a")),
-            httpx.get(f"{url}/v1/products", params={"after": breaking}),
-            httpx.get(f"{url}/", params={"lang": breaking, "product": breaking}),
-            httpx.post(f"{url}/", data={"lang": breaking, "product": breaking}),
-            httpx.put(f"{url}/v1/products/x%0d%0aSet-Cookie:%20a=b", files={"photo": picture(RED)}),
+            web.get(f"{url}/v1/photos/{breaking}".replace("\r", "%0d").replace("\n", "%0a")),
+            web.get(f"{url}/v1/products", params={"after": breaking}),
+            web.get(f"{url}/", params={"lang": breaking, "product": breaking}),
+            web.post(f"{url}/", data={"lang": breaking, "product": breaking}),
+            web.put(f"{url}/v1/products/x%0d%0aSet-Cookie:%20a=b", files={"photo": picture(RED)}),
         ]
         assert all("set-cookie" not in answer.headers for answer in answers)
         assert answers[-1].status_code in (400, 404)
@@ -355,16 +375,16 @@ def test_photos_that_people_ask_with_are_neither_stored_nor_logged(catalog, tmp_
     box, secret = "11,22,733,744", "price <= 87654"
     sys.addaudithook(_audit)
     with serving(SeeingEncoder(), catalog) as url:
-        httpx.get(f"{url}/")  # templates are read before
+        web.get(f"{url}/")  # templates are read before
         seq, watched = catalog.seq, []
         files = {"photo": ("holiday-in-kyoto.jpg", photo)}
         statuses = [
-            httpx.post(f"{url}/v1/search", files=files, data={"box": box, "where": secret}).status_code,
-            httpx.post(f"{url}/v1/search", files={"photo": ("b.jpg", photo[:9000])}).status_code,
-            httpx.post(f"{url}/v1/saliency", files=files, data={"box": box}).status_code,
-            httpx.post(f"{url}/", files=files, data={"box": box, "saliency": "1"}).status_code,
-            httpx.post(f"{url}/results", files=files, data={"box": box, "below": "87654"}).status_code,
-            httpx.get(f"{url}/", params={"product": "P1", "below": "87654"}).status_code,
+            web.post(f"{url}/v1/search", files=files, data={"box": box, "where": secret}).status_code,
+            web.post(f"{url}/v1/search", files={"photo": ("b.jpg", photo[:9000])}).status_code,
+            web.post(f"{url}/v1/saliency", files=files, data={"box": box}).status_code,
+            web.post(f"{url}/", files=files, data={"box": box, "saliency": "1"}).status_code,
+            web.post(f"{url}/results", files=files, data={"box": box, "below": "87654"}).status_code,
+            web.get(f"{url}/", params={"product": "P1", "below": "87654"}).status_code,
         ]
         written, watched = watched, None
     assert statuses == [200, 422, 200, 200, 200, 200]
@@ -387,7 +407,7 @@ def test_every_acknowledged_write_is_in_later_answers_while_others_search(catalo
     stop, statuses = threading.Event(), []
 
     def search_on(url: str) -> None:
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with web.Client(base_url=url, timeout=60) as client:
             while not stop.is_set():
                 statuses.append(client.post("/v1/search", files={"photo": picture(BLUE)}).status_code)
 
@@ -398,7 +418,7 @@ def test_every_acknowledged_write_is_in_later_answers_while_others_search(catalo
     with (
         serving(SlowEncoder(0.002), catalog) as url,
         concurrent.futures.ThreadPoolExecutor(3) as pool,
-        httpx.Client(base_url=url, timeout=60) as client,
+        web.Client(base_url=url, timeout=60) as client,
     ):
         searching = [pool.submit(search_on, url) for _ in range(3)]
         try:
@@ -460,7 +480,7 @@ def test_a_signal_ends_the_service_after_what_it_began(tmp_path):
         assert [answer.status_code for answer in answers] == [200] * 12
         assert process.wait(20) in (0, -signal.SIGTERM)
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{url}/health")
+            web.get(f"{url}/health")
     finally:
         process.kill()
         process.communicate()

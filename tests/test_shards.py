@@ -1,6 +1,11 @@
 """Shards of a catalog answer as one index over all of it does: the same products, order, scores and vectors."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -12,12 +17,16 @@ from osoroi.catalog.maintenance.migration import Migration
 from osoroi.catalog.memory.columns import Columns
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.opening import open_catalog
+from osoroi.catalog.postgres.transaction import PostgresTransaction
+from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
-from osoroi.catalog.store.settings import Settings, Shard
+from osoroi.catalog.store.settings import CatalogSettings, Shard
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.cluster import searchers
 from osoroi.cluster.merging import merged
-from osoroi.cluster.messages import ShardAnswer
-from osoroi.errors import BadFilter, Busy, OtherEncoder
+from osoroi.cluster.messages import ShardAnswer, ShardQuery
+from osoroi.cluster.shard import ShardSearcher
+from osoroi.errors import BadFilter, Busy, CatalogUnavailable, OtherEncoder
 from osoroi.index import ScanSettings
 from osoroi.index.exact import ExactIndex
 from shards import sharded
@@ -95,7 +104,7 @@ def in_memory(shard: Shard, keys, vectors, owners) -> MemoryIndex:
     index.add(keys[own], vectors[own])
     encoder = StoredEncoder(1, shops.ENCODER, shops.DIM, (), {}, 0.0)
     held = np.where(shard.holds(owners), owners, 0)
-    return MemoryIndex(encoder, 1, 11, index, held, Columns(0, {}, set()), Settings(shard=shard))
+    return MemoryIndex(encoder, 1, 11, index, held, Columns(0, {}, set()), CatalogSettings(shard=shard))
 
 
 @pytest.mark.parametrize("of", [1, 2, 4, 7])
@@ -188,7 +197,10 @@ def test_every_product_is_in_one_shard_and_the_index_of_a_shard_holds_it_alone(t
     rng = np.random.default_rng(3)
     entries = [drawn(rng, f"p{number}") for number in range(50)]
     with create(tmp_path / "shop", *entries), sharded(tmp_path / "shop", 3) as shards:
-        sizes = [about.vectors for about, _ in shards._elsewhere._healths()]
+        sizes = []
+        for number in range(3):
+            with contextlib.closing(ShardSearcher(tmp_path / "shop", Shard(number, 3))) as searcher:
+                sizes.append(searcher.status().vectors)
         assert sum(sizes) == sum(len(one.crops) for one in entries)
         assert min(sizes) > 10
         assert shards.health() is None, "so few are compared one by one"
@@ -199,19 +211,46 @@ def test_a_scan_in_shards_finds_what_one_scan_does(place):
     dim = 16
     several = rng.standard_normal((300, 2, dim)).astype(np.float32)
     entries = [entry(f"p{number}", *rows, price=float(number % 7)) for number, rows in enumerate(several)]
-    sizes = {"snapshot_from": 100, "scan_from": 100, "scan": ScanSettings(coded_from=100, exact_up_to=60)}
+    sizes: dict[str, Any] = {
+        "snapshot_from": 100,
+        "scan_from": 100,
+        "scan": ScanSettings(coded_from=100, exact_up_to=60),
+    }
     with (
         create(place, *entries, dim=dim),
         sharded(place, 2, **sizes) as shards,
-        open_catalog(place, settings=Settings(**sizes)) as whole,
+        open_catalog(place, settings=CatalogSettings(**sizes)) as whole,
     ):
         for row in rng.standard_normal((10, 1, dim)).astype(np.float32):
             for where in (None, "price < 2", "price = 6 or price = 1"):
                 assert answers(shards, row, 20, where, []) == answers(whole, row, 20, where, [])
         health = shards.health()
+        assert health is not None
         assert (health.vectors, health.recall > 0.99) == (600, True)
         snapshots = [] if isinstance(place, Path) else ["shard-0-of-2", "shard-1-of-2"]  # nobody writes into a folder
         assert sorted(path.name for path in shards.folder.glob("shard-*")) == snapshots
+
+
+def test_who_measures_how_well_a_shard_finds_holds_up_no_search(tmp_path, monkeypatch):
+    """It reads all vectors; the shard follows the next commit meanwhile, and is searched."""
+    with create(tmp_path / "shop", entry("a", [1, 0, 0, 0])) as whole, sharded(tmp_path / "shop", 1) as shards:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def health(_: object) -> None:
+            begun.set()
+            assert go_on.wait(60)
+
+        monkeypatch.setattr(ExactIndex, "health", health)
+        with ThreadPoolExecutor(1) as pool:
+            measured = pool.submit(shards.health)
+            assert begun.wait(60)
+            shops.put(whole, entry("b", [2, 0, 0, 0]))
+            try:
+                with ThreadPoolExecutor(1) as other:
+                    assert other.submit(shops.found, shards).result(timeout=10) == "ba"
+                assert not measured.done()
+            finally:
+                go_on.set()
 
 
 def test_a_shard_is_opened_again_where_the_catalog_moved_to_another_encoder(tmp_path):
@@ -225,8 +264,154 @@ def test_a_shard_is_opened_again_where_the_catalog_moved_to_another_encoder(tmp_
         with pytest.raises(OtherEncoder):
             shops.found(shards)
         with open_catalog(place) as again:
+            assert shards._elsewhere is not None
             again.search_elsewhere(shards._elsewhere)
             assert shops.found(again) == "ba"
+
+
+@pytest.mark.parametrize("sizes", [{}, {"snapshot_from": 10, "scan_from": 20}], ids=["in memory", "as a snapshot"])
+def test_a_shard_is_ready_before_the_catalog_moves_to_another_encoder(place, monkeypatch, sizes):
+    rng = np.random.default_rng(0)
+    settings = CatalogSettings(shard=Shard(0, 2), history=10, **sizes)
+
+    def built(*_) -> MemoryIndex:
+        raise AssertionError("an index was built after the switch")
+
+    def query(seq: int, commit: int) -> ShardQuery:
+        return ShardQuery(np.eye(1, shops.DIM, dtype=np.float32), 5, None, (), shops.OTHER, seq, commit)
+
+    with create(place, *(drawn(rng, f"p{number}") for number in range(40))) as whole:
+        migration = Migration.begin(whole, StoredEncoder(0, shops.OTHER, shops.DIM, (), {}, 0.0))
+        searcher = ShardSearcher(place, settings.shard, settings=settings)
+        assert not searcher.prepare(), "no vectors"
+        turn(whole, migration)
+        assert searcher.prepare()
+        put(whole, *(drawn(rng, f"q{number}") for number in range(6)))
+        whole.remove(["p3", "p4"])
+        assert not searcher.prepare(), "new products without vectors"
+        turn(whole, migration)
+        assert searcher.prepare()
+        put(whole, drawn(rng, "last"))
+        turn(whole, migration)
+        assert migration.switch()
+        with open_catalog(place) as moved:
+            expected = ShardSearcher(place, settings.shard, settings=replace(settings, snapshot_from=1000))
+            with moved.view() as transaction:
+                head = transaction.head()
+            answer = expected.search(query(*head))
+            monkeypatch.setattr(MemoryIndex, "build", built)
+            assert same(searcher.search(query(*head)), answer)
+            if sizes:  # a searcher that starts now finds the snapshot
+                again = ShardSearcher(place, settings.shard, settings=settings)
+                assert same(again.search(query(*head)), answer)
+                again.close()
+            expected.close()
+        searcher.close()
+
+
+@pytest.mark.parametrize("sizes", [{}, {"snapshot_from": 10, "scan_from": 20}], ids=["in memory", "as a snapshot"])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_searcher_that_starts_while_others_write_is_ready_before_the_switch_too(place, monkeypatch, sizes, restarts):
+    """Crops without a vector of the next encoder are there all the time then; they join its index later."""
+    rng = np.random.default_rng(1)
+    settings = CatalogSettings(shard=Shard(0, 2), history=10, **sizes)
+    with create(place, *(drawn(rng, f"p{number}") for number in range(40))) as whole:
+        migration = Migration.begin(whole, StoredEncoder(0, shops.OTHER, shops.DIM, (), {}, 0.0))
+        turn(whole, migration)
+        put(whole, *(drawn(rng, f"q{number}") for number in range(9)), drawn(rng, "p1"))
+        searcher = ShardSearcher(place, settings.shard, settings=settings)
+        assert not searcher.prepare()
+        assert searcher.status().prepared == shops.OTHER
+        whole.remove(["q3", "q4", "p5"])
+        put(whole, drawn(rng, "p2"), drawn(rng, "q5"))
+        if restarts:
+            searcher.close()
+            searcher = ShardSearcher(place, settings.shard, settings=settings)
+        assert not searcher.prepare()
+        turn(whole, migration)
+        put(whole, drawn(rng, "last"), drawn(rng, "p6"))
+        assert not searcher.prepare()
+        turn(whole, migration)
+        assert migration.switch()
+        with open_catalog(place) as moved, moved.view() as transaction:
+            query = ShardQuery(np.eye(1, shops.DIM, dtype=np.float32), 99, None, (), shops.OTHER, *transaction.head())
+        with contextlib.closing(
+            ShardSearcher(place, settings.shard, settings=replace(settings, snapshot_from=1000))
+        ) as expected:
+            answer = expected.search(query)
+        monkeypatch.setattr(MemoryIndex, "build", None)
+        found = searcher.search(query)
+        for at in range(3):
+            assert np.array_equal(np.asarray(found[at]), np.asarray(answer[at]))
+        searcher.close()
+
+
+@pytest.mark.parametrize("fails", ["pending_of", "vectors_at"])
+def test_crops_that_were_to_come_join_after_the_database_failed_once(place, monkeypatch, fails):
+    rng = np.random.default_rng(2)
+    settings = CatalogSettings(shard=Shard(0, 1), history=10)
+    with create(place, *(drawn(rng, f"p{number}") for number in range(20))) as whole:
+        migration = Migration.begin(whole, StoredEncoder(0, shops.OTHER, shops.DIM, (), {}, 0.0))
+        turn(whole, migration)
+        put(whole, *(drawn(rng, f"q{number}") for number in range(9)))
+        with contextlib.closing(ShardSearcher(place, settings.shard, settings=settings)) as searcher:
+            assert not searcher.prepare()
+            turn(whole, migration)
+            kind = ReadTransaction if isinstance(place, Path) else PostgresTransaction
+            with monkeypatch.context() as broken:
+                broken.setattr(kind, fails, cut)
+                with pytest.raises(CatalogUnavailable):
+                    searcher.prepare()
+            assert searcher.prepare()
+            assert migration.switch()
+            with open_catalog(place) as moved, moved.view() as transaction:
+                head, count = transaction.head(), len(moved)
+            monkeypatch.setattr(MemoryIndex, "build", None)
+            query = ShardQuery(np.eye(1, shops.DIM, dtype=np.float32), 99, None, (), shops.OTHER, *head)
+            assert len(searcher.search(query).products) == count == 29
+
+
+def cut(*_: object) -> NoReturn:
+    raise CatalogUnavailable("the server closed the connection", hint="try again")
+
+
+def test_a_prepared_index_that_lacks_a_crop_does_not_take_over(tmp_path):
+    rng = np.random.default_rng(3)
+    settings = CatalogSettings(shard=Shard(0, 1), history=10)
+    with create(tmp_path / "shop", *(drawn(rng, f"p{number}") for number in range(9))) as whole:
+        migration = Migration.begin(whole, StoredEncoder(0, shops.OTHER, shops.DIM, (), {}, 0.0))
+        turn(whole, migration)
+        with contextlib.closing(ShardSearcher(tmp_path / "shop", settings.shard, settings=settings)) as searcher:
+            assert searcher.prepare()
+            assert searcher._prepared is not None
+            searcher._prepared.index.remove(np.arange(1, 6))
+            assert migration.switch()
+            with open_catalog(tmp_path / "shop") as moved, moved.view() as transaction:
+                head = transaction.head()
+            query = ShardQuery(np.eye(1, shops.DIM, dtype=np.float32), 99, None, (), shops.OTHER, *head)
+            assert len(searcher.search(query).products) == 9
+
+
+def turn(catalog: StoredCatalog, migration: Migration) -> None:
+    """Vectors of the other encoder for all that have none: the old ones turned around."""
+    for crops in migration.pending(limit=10):
+        migration.store(crops, -catalog.vectors([one.crop.crop_id for one in crops]))
+
+
+def same(one: ShardAnswer, other: ShardAnswer) -> bool:
+    return all(np.array_equal(np.asarray(one[at]), np.asarray(other[at])) for at in range(3)) and len(one.products) == 5
+
+
+def test_a_move_that_was_given_up_leaves_no_index_behind(tmp_path):
+    settings = CatalogSettings(shard=Shard(0, 1), history=10, snapshot_from=2)
+    with create(tmp_path / "shop", *(entry(name, [1, 0, 0, 0]) for name in "abc")) as whole:
+        searcher = ShardSearcher(tmp_path / "shop", settings.shard, settings=settings)
+        for fingerprint in ("1" * 64, "2" * 64):
+            turn(whole, Migration.begin(whole, StoredEncoder(0, fingerprint, shops.DIM, (), {}, 0.0)))
+            assert searcher.prepare()
+            (folder,) = (tmp_path / "shop").glob("prepared-*")
+            assert folder.name.endswith(fingerprint[:16])
+        searcher.close()
 
 
 def test_a_filter_that_is_wrong_is_refused_before_any_shard_is_asked(tmp_path):
@@ -241,17 +426,35 @@ def test_there_is_no_shard_beyond_the_last():
         Shard(4, 4)
 
 
-def test_a_searcher_tries_again_whatever_kept_its_shard_from_opening(monkeypatch):
-    outcomes = iter([OSError("too many open files"), MemoryError(), Busy("busy"), "opened"])
+class Unprepared(ShardSearcher):
+    """A shard that cannot be prepared at first, for reasons of any kind."""
 
-    def opened(place, shard):
+    def __init__(self) -> None:
+        self.problems: list[Exception] = [MemoryError(), Busy("busy"), OSError("too many open files")]
+        self.prepared = threading.Event()
+
+    def prepare(self) -> bool:
+        """See ``ShardSearcher.prepare``."""
+        if self.problems:
+            raise self.problems.pop()
+        if self.prepared.is_set():
+            threading.Event().wait()  # the thread sleeps until the process ends
+        self.prepared.set()
+        return True
+
+
+def test_a_searcher_tries_again_whatever_kept_its_shard_from_opening_or_being_prepared(monkeypatch):
+    shard = Unprepared()
+    outcomes = iter([OSError("too many open files"), MemoryError(), Busy("busy"), shard])
+
+    def opened(*_):
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     monkeypatch.setattr(searchers, "ShardSearcher", opened)
-    monkeypatch.setattr(searchers, "RETRY_S", 0.0)
-    searcher = searchers.Searcher(Path("shop"), Shard(0, 1))
+    searcher = searchers.SearcherActor(Path("shop"), Shard(0, 1), retry_s=0.0, prepare_s=(0.05, 0.1))
     assert searcher._opened.wait(5)
     assert searcher.is_open()
+    assert shard.prepared.wait(10)

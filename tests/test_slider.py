@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from osoroi.records import Product
+from tiny import TinyEncoder
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import slider
@@ -32,12 +33,14 @@ def test_colour_grows_and_type_falls_along_the_slider(monkeypatch):
     ]
     monkeypatch.setattr(slider, "tops", lambda encoder, composed, recipe: slider.Tops(products, vectors, vectors))
 
-    class Both:
-        def weigh(self, vectors, detail):
-            detail = 0.5 if detail is None else detail
-            return vectors * np.array([1 - detail] * 2 + [detail] * 2, np.float32)
+    def weigh(vectors: np.ndarray, detail: float | None) -> np.ndarray:
+        detail = 0.5 if detail is None else detail
+        return vectors * np.array([1 - detail] * 2 + [detail] * 2, np.float32)
 
-    points, gain, asked = slider.measure(Both(), False)
+    encoder = TinyEncoder()
+    monkeypatch.setattr(encoder, "weigh", weigh)
+    monkeypatch.setattr(encoder, "columns", {"detail": slice(2, 4)})
+    points, gain, asked = slider.measure(encoder, False)
     assert asked == 24
     assert [points[0].kind.mean, points[10].colour.mean] == [1.0, 1.0]
     assert points[0].colour.mean < 0.75

@@ -13,7 +13,7 @@ from osoroi.cli import main
 from osoroi.data.synthetic.outfits import outfits
 from osoroi.records import Box, Crop, Product, Row
 from osoroi.report import street
-from osoroi.report.grid import GAP, GREEN, RED, Cell
+from osoroi.report.grid import GAP, GREEN, RED, GridCell
 
 
 def has(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
@@ -42,7 +42,7 @@ def test_a_garment_that_is_missed_says_so_and_has_no_crop() -> None:
     photo = np.full((100, 100, 3), 200, np.uint8)
     photo[10:50, 10:50] = (30, 60, 190)
     rows = [row(0, "tops", Box(10, 10, 50, 50)), row(1, "shoes", Box(60, 80, 90, 98))]
-    lists = {"c0": [Cell(np.full((4, 4, 3), 7, np.uint8), "x", GREEN)], "c1": []}
+    lists = {"c0": [GridCell(np.full((4, 4, 3), 7, np.uint8), "x", GREEN)], "c1": []}
     without = street.picture(photo, rows, None, lists)
     missed = street.picture(photo, rows, [("top", Box(11, 10, 50, 51)), ("bag", Box(0, 70, 20, 99))], lists)
     assert has(missed, RED) > 0

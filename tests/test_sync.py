@@ -1,10 +1,12 @@
 """A catalog follows its table: in one commit, never past a table cut short, and never because of one bad line."""
 
+import contextlib
 import csv
 import json
 import sqlite3
 import threading
 from collections.abc import Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from osoroi.catalog import Entry
 from osoroi.catalog.address import place_of
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main, new_catalog
-from osoroi.errors import BadRequest, Busy, OtherEncoder
+from osoroi.errors import BadRequest, Busy, CatalogUnavailable, OtherEncoder
+from osoroi.file_hashes import FileHashes
 from osoroi.image import cropping
 from osoroi.records import Crop, Product, Row, Value
 from osoroi.shop import Catalog
@@ -79,7 +82,9 @@ def test_a_table_cut_short_removes_nothing_unless_told(shop: Catalog, tmp_path: 
     shop.sync(table(tmp_path, NAMES))
     shop.sync(table(tmp_path, NAMES[2:]))  # two of ten are a fifth, and no more
     shop.sync(table(tmp_path, NAMES), most_removed=1.0)
-    with pytest.raises(BadRequest, match=r"3 of 10 products are not in the table, for instance 'p0'; .* --yes"):
+    with pytest.raises(
+        BadRequest, match=r"3 of 10 products are not in the table, for instance 'p0'; .* `most_removed`"
+    ):
         shop.sync(table(tmp_path, NAMES[3:]))
     assert len(shop) == 10
     assert shop.sync(table(tmp_path, NAMES[3:]), most_removed=1.0).count.removed == 3
@@ -111,9 +116,10 @@ def test_a_photo_that_cannot_be_read_keeps_its_vector_and_its_product_follows(sh
 def test_a_table_of_prices_patches_what_it_names_and_removes_nothing(shop: Catalog, tmp_path: Path) -> None:
     shop.sync(table(tmp_path, NAMES))
     prices = tmp_path / "prices.csv"
-    prices.write_text('sku,price,stock\np1,"¥1,299",3\nnobody,5,1\np2,x,1\n')
+    prices.write_text('sku,price,stock\np1,"¥1,299",3\nnobody,5,1\np2,x,1\np1,5,\n')
     synced = shop.sync(prices)
     assert (synced.count.changed, synced.count.left_out, len(synced.bad_lines), synced.count.seq) == (1, 1, 1, 2)
+    assert synced.count.contradicting == 1
     changed = shop["p1"]
     assert (changed.price, changed.currency, changed.title, changed.attributes) == (
         1299.0,
@@ -157,11 +163,10 @@ def test_a_sync_that_was_stopped_changed_nothing_and_goes_on_without_embedding_t
     assert embedder.embedded == 10
 
 
-def test_a_file_that_has_not_changed_is_not_read_again_and_one_that_has_is(shop: Catalog, tmp_path: Path) -> None:
-    import os
-
-    for name in NAMES:
-        os.utime(tmp_path / f"{name}.png", (1_000_000, 1_000_000))
+def test_a_file_that_has_not_changed_is_not_read_again_and_one_that_has_is(
+    shop: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "FileHashes", partial(FileHashes, settled_ns=-1))
     shop.sync(table(tmp_path, NAMES))
     with sqlite3.connect(tmp_path / "shop" / staging.FILE) as connection:
         assert connection.execute("SELECT count(*) FROM files").fetchone() == (10,)
@@ -351,3 +356,21 @@ def test_the_command_that_the_refusal_names_moves_a_catalog_to_the_encoder_that_
         assert "'osoroi reencode CATALOG' to the encoder that ships" in refused.stderr
     assert osoroi("reencode", tmp_path / "shop").exit_code == 0
     assert osoroi("sync", tmp_path / "shop", prices).exit_code == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all", b"SQLite format 3\0" + b"x" * 4096, "other tables"])
+def test_a_file_of_vectors_that_is_damaged_is_made_anew(tmp_path, content):
+    path = tmp_path / staging.FILE
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE files (other TEXT)")
+    with contextlib.closing(staging.Staging(path, "f")) as stage:
+        stage.put([("a", np.array([1.0], np.float32))])
+        assert stage.vector("a") is not None
+
+
+def test_a_file_of_vectors_that_cannot_be_made_is_an_error_in_words(tmp_path):
+    with pytest.raises(CatalogUnavailable, match="in which a sync keeps its vectors"):
+        staging.Staging(tmp_path / "none" / staging.FILE, "f")

@@ -158,6 +158,8 @@ def test_a_fixed_length_is_filled_up_and_long_texts_are_cut(folder, tmp_path):
 def test_the_text_half_of_a_clip_gives_the_vectors_of_transformers(tmp_path):
     transformers = pytest.importorskip("transformers")
     torch = pytest.importorskip("torch")
+    from torch import nn
+
     from osoroi.model.export import quiet, shapes_unchecked
     from test_pretrained_families import clip
 
@@ -167,7 +169,7 @@ def test_the_text_half_of_a_clip_gives_the_vectors_of_transformers(tmp_path):
     write_json(tmp_path / "in" / "preprocessor_config.json", clip_config())
     write_tokenizer(tmp_path / "in" / "tokenizer.json")
 
-    class Text(torch.nn.Module):
+    class Text(nn.Module):
         def __init__(self):
             super().__init__()
             self.whole = model

@@ -16,20 +16,20 @@ import postgres
 from osoroi.catalog.address import place_of
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.opening import open_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from shops import ENCODER, create, entry
 
 TORTURE = Path(__file__).parents[1] / "benchmarks" / "torture.py"
 
 
 def test_nothing_acknowledged_is_lost_when_the_writer_is_killed():
-    command = [sys.executable, TORTURE, "--kills", "12", "--seed", "7"]
+    command = [sys.executable, str(TORTURE), "--kills", "12", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("12 of 12 kills survived"), done.stderr
 
 
 names = st.sampled_from([f"p{place}" for place in range(12)])
-TINY = Settings(snapshot_from=4, scan_from=8)
+TINY = CatalogSettings(snapshot_from=4, scan_from=8)
 coordinates = st.integers(-3, 3).map(float)
 vectors = st.lists(st.tuples(*[coordinates] * 4), min_size=1, max_size=3)
 prices = st.none() | st.integers(0, 9).map(float)
@@ -116,7 +116,7 @@ class AnyHistory(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-class TestAnyHistory(AnyHistory.TestCase):
+class TestAnyHistory(AnyHistory.TestCase):  # type: ignore[valid-type, misc]  # a property, to mypy
     settings = settings(max_examples=4, stateful_step_count=15, deadline=None)
 
 
@@ -124,7 +124,7 @@ class InPostgres(AnyHistory):
     """The same histories of a catalog in PostgreSQL."""
 
 
-class TestAnyHistoryInPostgres(InPostgres.TestCase):
+class TestAnyHistoryInPostgres(InPostgres.TestCase):  # type: ignore[valid-type, misc]  # a property, to mypy
     settings = settings(max_examples=3, stateful_step_count=12, deadline=None)
 
     @pytest.fixture(autouse=True)
@@ -134,5 +134,5 @@ class TestAnyHistoryInPostgres(InPostgres.TestCase):
 
 
 @pytest.mark.slow
-class TestLongHistories(AnyHistory.TestCase):
+class TestLongHistories(AnyHistory.TestCase):  # type: ignore[valid-type, misc]  # a property, to mypy
     settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -19,12 +19,23 @@ from pairs import Drawn
 RECIPE = Recipe("tiny", image_size=96, dim=8, products=12, folds=2, precision="float32", lr=3e-3)
 
 
+def graph(folder):
+    """A folder with a random graph and a squashed input of 64 pixels."""
+    write_json(folder / "in" / "preprocessor_config.json", siglip_config())
+    save(Tokens().model(), folder / "in" / "model.onnx")
+    return folder / "in"
+
+
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a random graph and a squashed input of 64 pixels."""
-    write_json(tmp_path / "in" / "preprocessor_config.json", siglip_config())
-    save(Tokens().model(), tmp_path / "in" / "model.onnx")
-    return tmp_path / "in"
+    return graph(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def closed_form(tmp_path_factory):
+    """A folder, and heads in closed form on it: the run that tests share."""
+    folder = tmp_path_factory.mktemp("brought")
+    return graph(folder), trained(folder / "in", folder / "run", replace(RECIPE, kind_weight=0.2))
 
 
 def trained(folder, out, recipe):
@@ -33,14 +44,15 @@ def trained(folder, out, recipe):
     return train.TrainedRun(out, recipe.name, metrics)
 
 
-def test_closed_form_heads_on_a_graph_become_an_encoder(folder, tmp_path):
-    done = trained(folder, tmp_path / "run", replace(RECIPE, kind_weight=0.2))
+@pytest.mark.slow
+def test_closed_form_heads_on_a_graph_become_an_encoder(closed_form, tmp_path):
+    _, done = closed_form
     made = done.export(tmp_path / "out.onnx", licence="CC0")
     assert [(part.name, part.size) for part in made.parts[:2]] == [("deep", 8), ("detail", 8)]
     assert made.parts[2].weight == pytest.approx(0.2)
     assert made.metadata.backbone["file"] == "model.onnx"
     assert made.licence == "unknown (backbone); CC0"
-    network, _ = run.load(tmp_path / "run")
+    network, _ = run.load(done.folder)
     photos = check.drawn_photos()
     own = np.stack([Tokens().vector(values(photo, (SIDE, SIDE), 0.5, 0.5)) for photo in photos])
     own /= np.linalg.norm(own, axis=1, keepdims=True)
@@ -52,6 +64,7 @@ def test_closed_form_heads_on_a_graph_become_an_encoder(folder, tmp_path):
     assert (given * expected).sum(1).min() > 0.999
 
 
+@pytest.mark.slow
 def test_heads_that_were_trained_in_epochs_keep_their_bias(folder, tmp_path):
     done = trained(folder, tmp_path / "run", replace(RECIPE, epochs=2, views=2, keep_epoch="last"))
     network, _ = run.load(tmp_path / "run")
@@ -60,11 +73,14 @@ def test_heads_that_were_trained_in_epochs_keep_their_bias(folder, tmp_path):
     Encoder.open(tmp_path / "out.onnx")
 
 
-def test_a_folder_that_changed_is_refused(folder, tmp_path):
-    trained(folder, tmp_path / "run", RECIPE)
+@pytest.mark.slow
+def test_a_folder_that_changed_is_refused(closed_form):
+    folder, done = closed_form
     write_json(folder / "preprocessor_config.json", siglip_config(image_mean=[0.4] * 3))
     with pytest.raises(BadRun, match="another backbone"):
-        run.load(tmp_path / "run")
+        run.load(done.folder)
+    write_json(folder / "preprocessor_config.json", siglip_config())
+    run.load(done.folder)
 
 
 def test_a_graph_alone_is_not_fine_tuned(folder, tmp_path):

@@ -1,6 +1,9 @@
 """Preparing: which products are learned from, what is kept on disk, and what a worse view is."""
 
+import errno
+import os
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,13 +71,20 @@ def test_products_held_out_by_itself_are_those_of_nine_to_one():
 def test_features_are_computed_on_the_device_of_the_network_which_stays_there():
     network = tiny_network()
     run = feature_cache.runner(network, TINY, 10)
+    assert run is not None
     crops = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype(np.uint8)
     outputs = run(crops)
     with torch.inference_mode():
         expected = network.below(torch.from_numpy(crops))
     assert all(np.allclose(one, other.numpy()) for one, other in zip(outputs, expected, strict=True))
+
+    def elsewhere() -> None:
+        away = feature_cache.runner(tiny_network().to("meta"), TINY, 10)
+        assert away is not None
+        away(crops)
+
     with pytest.raises((NotImplementedError, RuntimeError)):  # numbers of this device cannot be read
-        feature_cache.runner(tiny_network().to("meta"), TINY, 10)(crops)
+        elsewhere()
     assert {one.device.type for one in network.parameters()} == {"cpu"}
 
 
@@ -88,7 +98,7 @@ def test_a_mistake_in_the_command_leaves_no_run_behind(tmp_path):
 def test_two_processes_do_not_write_one_run(tmp_path):
     recipe = replace(TINY, epochs=0, init="lda")
     config = runs.RunConfig(("drawn:54",), recipe)
-    given = {"readers": [Drawn(54)], "network": tiny_network(recipe)}
+    given: dict[str, Any] = {"readers": [Drawn(54)], "network": tiny_network(recipe)}
     with files.lock(tmp_path / "run" / "lock"), pytest.raises(BadRun, match="another process is at work"):
         runs.run(config, tmp_path / "run", **given)
     assert runs.run(config, tmp_path / "run", **given)["nDCG@5"] > 0
@@ -138,7 +148,7 @@ def test_a_photo_that_cannot_be_read_takes_its_product_with_it(tmp_path):
     rows = [*rows[:place], rows[place]._replace(crop=replace(rows[place].crop, photo=b"no photo")), *rows[place + 1 :]]
     chosen = dataset.select([Rows(rows)], "train")
     for _ in range(2):  # looked at, and as it was kept
-        lost = []
+        lost: list[str] = []
         pairs = dataset.load_pairs(chosen, tiny_network(), TINY, tmp_path, augmented=False, on_unreadable=lost.extend)
         assert len(pairs) == len(chosen.products) - 1
         assert len(pairs.product) == 2 * len(pairs)
@@ -209,7 +219,12 @@ def test_runs_share_a_feature_cache(tmp_path):
 
     def run(folder, cache=None):
         callbacks = runs.Callbacks(on_features=lambda done, total: computed.append(done))
-        given = {"readers": [Drawn(54)], "network": tiny_network(recipe), "cache": cache, "callbacks": callbacks}
+        given: dict[str, Any] = {
+            "readers": [Drawn(54)],
+            "network": tiny_network(recipe),
+            "cache": cache,
+            "callbacks": callbacks,
+        }
         return runs.run(runs.RunConfig(("drawn:54",), recipe), tmp_path / folder, **given)
 
     alone, first = run("alone"), run("one", tmp_path / "cache")
@@ -255,3 +270,44 @@ def test_a_run_validates_on_plain_views_of_the_held_out_products(tmp_path):
     totals = list(dict.fromkeys(total for _, total in counts))
     train, val = (len(dataset.select([Drawn(54)], split).crops) for split in ("train", "val"))
     assert totals == [3 * train, val]
+
+
+def test_a_cached_array_has_all_its_blocks_before_it_is_filled(tmp_path):
+    """A mapped page without a block on a full disk kills the process; a file without blocks is refused at once."""
+    array = feature_cache.new_array(tmp_path / "features0.npy", np.dtype(np.float16), (3000, 40))
+    state = (tmp_path / "features0.npy").stat()
+    assert state.st_blocks * 512 >= 2 * 3000 * 40
+    array[7] = 3
+    array.flush()
+    stored = np.load(tmp_path / "features0.npy")
+    assert stored.shape == (3000, 40)
+    assert (stored[7] == 3).all()
+    assert not stored[:7].any()
+
+
+def test_a_full_disk_under_the_feature_cache_is_said_with_the_file(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(BadRun, match=r"features0.npy cannot be written \(No space left on device\); make room"):
+        feature_cache.fill(tmp_path, [[0]], lambda rows: [np.zeros((2, 2, 3), np.uint8)], lambda crops: [crops])
+
+
+def test_the_plain_border_of_a_shop_photo_is_looked_for_once_and_views_stay_the_same(monkeypatch):
+    crop = next(row.crop for row in drawn(FEW) if row.crop.domain == "shop")
+    views = [View(crop, 0, number) for number in (1, 2)]
+    fresh = [ViewLoader(views, TINY).load(row, epoch) for epoch in (0, 1) for row in (0, 1)]
+    content, photos = image.content, []
+
+    def counted(photo):
+        photos.append(photo.shape)
+        return content(photo)
+
+    monkeypatch.setattr(image, "content", counted)
+    loader = ViewLoader(views, TINY)
+    again = [loader.load(row, epoch) for epoch in (0, 1) for row in (0, 1)]
+    assert len(photos) == 1
+    for one, other in zip(fresh, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(again[0], again[2]), "each epoch draws its own changes"

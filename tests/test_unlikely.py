@@ -10,7 +10,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import osoroi
-from browsing import Browser, choose, chromium, expect, needs_browser, opened
+from browsing import Browser, choose, expect, needs_browser, opened
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main
 from osoroi.data.synthetic.outfits import outfits
@@ -52,11 +52,6 @@ def test_the_api_says_that_there_is_nothing_like_it_and_shows_the_nearest(
         assert len(answer["hits"]) == 5
         filtered = client.post("/v1/search", files=photo, data={"where": "price < 9000"}).json()
         assert (filtered["nothing_like_it"], filtered["probability"]) == (False, None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from chromium()
 
 
 @needs_browser

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from browsing import AXE, Browser, Page, chromium, expect, needs_browser
+import web
+from browsing import AXE, Browser, Page, expect, needs_browser
 from osoroi.data.synthetic.outfits import outfits
 from osoroi.errors import BadRequest
 from osoroi.search import Searcher
@@ -85,11 +85,6 @@ def service(site: ShopPage, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ):
         site.service, site.html = base, example(base)
         yield base
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from chromium()
 
 
 def opened(browser: Browser, site: ShopPage, **options: Any) -> Iterator[Page]:
@@ -224,6 +219,37 @@ def test_a_file_that_is_no_photo_is_said_and_told(browser, site, service):
 
 
 @needs_browser
+@pytest.mark.parametrize(
+    ("status", "after", "asked", "says"),
+    [
+        (413, "0.1", 1, "This file cannot be read as a photo."),
+        (429, "0.1", 4, "Many people are searching. Please try again in a moment."),
+        (503, "3600", 1, "Many people are searching. Please try again in a moment."),
+        (502, "0.1", 1, "That did not work. Please try again."),
+    ],
+)
+def test_a_proxy_that_answers_in_its_own_words_is_said_in_ours(browser, site, service, status, after, asked, says):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(site.origin)
+    came: list[str] = []
+
+    def answer(route) -> None:
+        came.append(route.request.url)
+        headers = {"Content-Type": "text/html", "Retry-After": after, "Access-Control-Allow-Origin": "*"}
+        headers["Access-Control-Expose-Headers"] = "Retry-After"
+        route.fulfill(status=status, headers=headers, body="<h1>proxy</h1>")
+
+    page.evaluate("document.addEventListener('osoroi:error', ({ detail }) => window.told.push(detail.status))")
+    page.route("**/v1/search", answer)
+    choose(page, picture(GREEN, width=300, height=400))
+    expect(page.get_by_role("status")).to_have_text(says)
+    assert len(came) == asked
+    assert page.evaluate("window.told.at(-1)") == status
+    context.close()
+
+
+@needs_browser
 def test_on_a_japanese_phone_it_offers_the_camera_in_japanese_and_fits(browser, site, service):
     html = site.html
     site.html = html.replace('lang="en"', 'lang="ja"')
@@ -284,14 +310,14 @@ def test_variables_of_the_page_theme_it_and_styles_of_the_page_do_not_reach_it(b
 
 def test_all_that_the_widget_loads_has_less_than_20_kb(service):
     paths = ("widget.js", "static/prepare.js", "static/garments.js")
-    assert sum(len(httpx.get(f"{service}/{path}").content) for path in paths) < 20_000
+    assert sum(len(web.get(f"{service}/{path}").content) for path in paths) < 20_000
 
 
 def test_the_script_may_be_loaded_from_anywhere_and_is_kept(service):
-    answer = httpx.get(f"{service}/widget.js", headers={"Origin": "https://stranger.example"})
+    answer = web.get(f"{service}/widget.js", headers={"Origin": "https://stranger.example"})
     assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
     assert "access-control-allow-origin" not in answer.headers
-    again = httpx.get(f"{service}/widget.js", headers={"If-None-Match": answer.headers["etag"]})
+    again = web.get(f"{service}/widget.js", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
@@ -304,28 +330,28 @@ def test_an_allowed_origin_may_search_and_read_errors_and_nobody_else(service, s
         (422, {"files": {"photo": b"no photo"}}),
         (400, {"files": {"photo": picture(BLUE)}, "data": {"k": "0"}}),
     ):
-        mine = httpx.post(f"{service}/v1/search", headers={"Origin": site.origin}, **options)
+        mine = web.post(f"{service}/v1/search", headers={"Origin": site.origin}, **options)
         assert (mine.status_code, mine.headers["access-control-allow-origin"]) == (status, site.origin)
         assert mine.headers["vary"] == "Origin"
         assert "Retry-After" in mine.headers["access-control-expose-headers"]
         assert "access-control-allow-credentials" not in mine.headers
         for origin in ("https://stranger.example", "null", f"{site.origin}.evil.example"):
-            theirs = httpx.post(f"{service}/v1/search", headers={"Origin": origin}, **options)
+            theirs = web.post(f"{service}/v1/search", headers={"Origin": origin}, **options)
             assert "access-control-allow-origin" not in theirs.headers
             assert theirs.headers["vary"] == "Origin"
     for path in ("/v1/nowhere", "/v1/product?id=none"):
-        missing = httpx.get(f"{service}{path}", headers={"Origin": site.origin})
+        missing = web.get(f"{service}{path}", headers={"Origin": site.origin})
         assert (missing.status_code, missing.headers["access-control-allow-origin"]) == (404, site.origin)
-    refused = httpx.delete(f"{service}/v1/product?id=P1", headers={"Origin": site.origin})
+    refused = web.delete(f"{service}/v1/product?id=P1", headers={"Origin": site.origin})
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, site.origin)
 
 
 def test_a_preflight_allows_reading_and_needs_no_key(service, site):
     asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization"}
-    mine = httpx.options(f"{service}/v1/products", headers={"Origin": site.origin, **asked})
+    mine = web.options(f"{service}/v1/products", headers={"Origin": site.origin, **asked})
     assert (mine.status_code, mine.content) == (204, b"")
     assert mine.headers["access-control-allow-methods"] == "GET, HEAD, POST"
-    theirs = httpx.options(f"{service}/v1/products", headers={"Origin": "https://stranger.example", **asked})
+    theirs = web.options(f"{service}/v1/products", headers={"Origin": "https://stranger.example", **asked})
     assert theirs.status_code == 401
     assert "access-control-allow-methods" not in theirs.headers
 
@@ -340,7 +366,7 @@ def test_a_mistake_of_ours_can_be_read_by_an_allowed_origin_too(tmp_path, monkey
     encoder, origin = SeeingEncoder(), "https://shop.example"
     settings = Settings(allow_origins=frozenset([origin]))
     with fill(tmp_path / "shop", encoder, goods(encoder)) as catalog, serving(encoder, catalog, settings) as address:
-        answer = httpx.post(f"{address}/v1/search", files={"photo": picture(RED)}, headers={"Origin": origin})
+        answer = web.post(f"{address}/v1/search", files={"photo": picture(RED)}, headers={"Origin": origin})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (500, origin)
 
 

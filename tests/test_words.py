@@ -1,5 +1,7 @@
 """Words are understood in two languages, and bring products of the kind and colour they name."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ from osoroi import ingest, words
 from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest
-from osoroi.records import Crop, Product, Row
+from osoroi.records import Crop, Product, Row, Value
 from osoroi.search import Searcher
+from osoroi.words.fusion import agreement
 from osoroi.words.search import WordSearch
 
 
@@ -59,6 +62,14 @@ def test_titles_are_not_searched_for_what_is_not_wanted():
     assert str(words.read("navy blue satin, not black")) == "colour navy, in titles satin"
 
 
+def test_an_index_that_nobody_has_any_more_closes_its_database() -> None:
+    index = words.TitleIndex([Product("a", "Navy coat")])
+    connection = index._connection
+    del index
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 def test_width_and_accents_make_no_difference():
     index = words.TitleIndex([Product("a", "ｽｶｰﾌ"), Product("b", "Ｗｏｏｌ cape"), Product("c", "Crème brûlée")])
     assert list(index.search("スカーフ", 5)) == ["a"]
@@ -70,10 +81,10 @@ def test_width_and_accents_make_no_difference():
 
 
 def test_what_a_title_says_goes_before_the_picture_and_kind_counts_most():
-    both = words.score(words.Agreement(kind=1.0, color=1.0, title=0.0))
+    both = words.score(words.QueryAgreement(kind=1.0, color=1.0, title=0.0))
     assert both == pytest.approx(6 / 7)
-    assert words.score(words.Agreement(kind=1.0, color=0.0, pattern=1.0)) == pytest.approx(5 / 7)
-    assert words.score(words.Agreement()) == 0.0
+    assert words.score(words.QueryAgreement(kind=1.0, color=0.0, pattern=1.0)) == pytest.approx(5 / 7)
+    assert words.score(words.QueryAgreement()) == 0.0
 
 
 PRODUCTS = {
@@ -119,6 +130,41 @@ def test_kind_and_colour_of_the_words_decide_where_titles_say_no_colour(search, 
     assert hits[2].product_id.startswith(color)
     assert all(0 < hit.score <= 1 for hit in hits)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_a_stated_colour_that_is_near_counts_in_part() -> None:
+    wanted = words.read("navy")
+
+    def by_title(title: str) -> float | None:
+        return agreement(Product("a", title), wanted, kind=None, color=0.0, title=0.0, photo=None).color
+
+    navy, blue, grey = (by_title(f"{color} skirt") for color in ("Navy", "Blue", "Grey"))
+    assert (navy, grey) == (1.0, 0.0)
+    assert blue is not None
+    assert 0 < blue < 0.5
+
+
+def test_the_slider_moves_scores_of_words_beside_a_photo(search: WordSearch) -> None:
+    pixels = np.full((240, 200, 3), 250, np.uint8)
+    pixels[40:200, 60:140] = (190, 30, 40)
+
+    def score_of(detail: float) -> float:
+        hits, _ = search.search("navy", pixels, kind="skirt", k=4, detail=detail)
+        return next(hit.score for hit in hits if hit.product_id == "red-skirt")
+
+    assert score_of(0.0) > score_of(0.5) > score_of(1.0), "a red skirt has the cut alone"
+
+
+def test_what_a_shop_states_in_its_own_columns_is_read_too() -> None:
+    looks: dict[str, Value] = {"Colour": "Navy", "柄": "花柄", "Material": ("Denim", "wool"), "Stock": 3.0}
+    product = Product("a", "Midi skirt", attributes=looks)
+    agrees = agreement(product, words.read("navy floral"), kind=None, color=0.0, title=0.0, photo=None)
+    assert (agrees.color, agrees.pattern) == (1.0, 1.0)
+    denim = agreement(product, words.read("denim skirt"), kind=None, color=0.0, title=0.0, photo=None)
+    assert denim.color is not None
+    assert denim.color < 0.5, "a material is no colour"
+    index = words.TitleIndex([product, Product("b", "Coat")])
+    assert list(index.search("navy", 5)) == list(index.search("花柄", 5)) == list(index.search("wool", 5)) == ["a"]
 
 
 def test_words_with_a_photo_change_its_colour(search):
@@ -167,3 +213,19 @@ def test_a_list_says_where_other_kinds_begin(search):
 def test_no_words_and_too_many_are_refused(search, text):
     with pytest.raises(BadRequest, match="characters"):
         search.search(text)
+
+
+@pytest.mark.parametrize("text", ["not black", "that is not black", "黒以外"])
+def test_what_is_not_wanted_cannot_be_searched_alone(search: WordSearch, text: str) -> None:
+    with pytest.raises(BadRequest, match="not wanted are left out"):
+        search.search(text)
+
+
+def test_words_without_a_meaning_are_no_words_of_titles() -> None:
+    index = words.TitleIndex([Product("a", "All that is wool"), Product("b", "Silk")])
+    assert list(index.search("a scarf that is silk", 5)) == ["b"]
+
+
+def test_a_title_is_read_once_whatever_is_searched():
+    title = "A dotted mint skirt that no other test reads"
+    assert words.read(title) is words.read(title)

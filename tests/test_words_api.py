@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 import osoroi
 from osoroi.catalog.local import LocalCatalog
-from osoroi.cli import search
+from osoroi.cli import search, text
 from osoroi.client import values
 from osoroi.search import Searcher
 from osoroi.server import app
@@ -37,7 +37,7 @@ def shop(catalog: LocalCatalog) -> osoroi.Catalog:
     return osoroi.Catalog(catalog, SeeingEncoder())
 
 
-def post(client: TestClient, photo: bytes | None = None, **fields: str) -> httpx.Response:
+def post(client: TestClient, photo: bytes | None = None, **fields: str) -> Response:
     files: list[tuple[str, Any]] = [("photo", ("snap.png", photo))] if photo else []
     return client.post("/v1/search", files=[*files, *((name, (None, value)) for name, value in fields.items())])
 
@@ -74,8 +74,12 @@ def test_words_beside_a_photo_change_its_colour_and_its_kind(client, shop):
     assert "P1" not in [hit["product_id"] for hit in like["hits"]], "a product is no answer to itself"
 
 
-def post_with_second_photo(client: TestClient, photo: bytes, second: bytes, text: str) -> httpx.Response:
-    files = [("photo", ("a.png", photo)), ("detail_from", ("b.png", second)), ("text", (None, text))]
+def post_with_second_photo(client: TestClient, photo: bytes, second: bytes, text: str) -> Response:
+    files: list[tuple[str, Any]] = [
+        ("photo", ("a.png", photo)),
+        ("detail_from", ("b.png", second)),
+        ("text", (None, text)),
+    ]
     return client.post("/v1/search", files=files)
 
 
@@ -96,6 +100,7 @@ def test_pages_joined_are_the_whole_list_and_filters_and_totals_hold(client):
         ({"text": "red", "box": "0,0,9,9"}, "words alone"),
         ({"text": "red", "garment": "1"}, "words alone"),
         ({"text": "red", "detail": "0.5"}, "words alone"),
+        ({"text": "not black"}, "not wanted are left out"),
         ({"k": "1"}, "or text; here is none"),
         ({"text": "red", "where": "price <"}, "cannot be read"),
     ],
@@ -144,6 +149,10 @@ def test_a_page_says_that_nothing_matches_the_words(client):
     assert "この言葉に合う商品はありません。" in client.get("/?text=of+the&lang=ja").text
 
 
+def test_a_page_says_that_what_is_not_wanted_cannot_be_searched_alone(client: TestClient) -> None:
+    assert "not wanted are left out" in client.get("/?text=not+black").text
+
+
 def ends_after_one(self: Searcher, hits: list[osoroi.Hit], vector: object) -> list[osoroi.Hit]:
     return [replace(hit, other_kind=place > 0) for place, hit in enumerate(hits)]
 
@@ -159,6 +168,31 @@ def test_a_page_and_an_answer_say_where_other_kinds_begin(client, monkeypatch):
     assert [hit.other_kind for hit in values.hits_of(post(client, text="skirt", k="2").json())] == [False, True]
     table = search.table([osoroi.Hit("a", 1.0, "a", osoroi.Product("a"), {}, other_kind=flag) for flag in flags])
     assert table.splitlines()[2] == search.OTHER_KINDS
+
+
+def test_a_list_sorted_by_prices_of_several_currencies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(text, "warn", warned.append)
+    hits = [
+        osoroi.Hit(name, 1.0, name, osoroi.Product(name, price=price, currency=currency))
+        for name, price, currency in (("a", 49.5, "EUR"), ("b", 4900.0, "JPY"), ("c", None, "USD"))
+    ]
+    search.sorted_by(hits, "price")
+    assert warned == ["prices are in several currencies (EUR, JPY) and sorted by their numbers alone"]
+    search.sorted_by(hits[:1] + hits[2:], "price")
+    search.sorted_by(hits, "product_id")
+    assert len(warned) == 1
+
+
+def test_a_list_that_is_sorted_mixes_kinds_and_has_no_line_where_others_begin() -> None:
+    hits = [
+        osoroi.Hit(name, 1.0, name, osoroi.Product(name, price=price), {}, other_kind=other)
+        for name, price, other in (("a", 9.0, False), ("b", 3.0, True), ("c", 5.0, False), ("d", None, True))
+    ]
+    ordered = search.sorted_by(hits, "price")
+    assert [hit.product_id for hit in ordered] == ["b", "c", "a", "d"]
+    assert not any(hit.other_kind for hit in ordered)
+    assert search.OTHER_KINDS not in search.table(ordered)
 
 
 @pytest.mark.parametrize("more", ["", "&garment=2", "&look=1", "&box=1,1,9,9"])

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from osoroi.encoder import Embedder, Encoder
-from osoroi.encoder.metadata import Metadata
+from osoroi.encoder.metadata import EncoderMetadata
 from osoroi.records import Domain, Part, Preprocessing
 
 SIDE = 16
@@ -31,5 +31,5 @@ class TinyEncoder(Encoder):
         preprocessing = Preprocessing(SIDE, SIDE)
         parts = (Part("deep", 4, 1 - weight), Part("detail", 4, weight))
         domains: dict[Domain, Preprocessing] = {"street": preprocessing, "shop": preprocessing}
-        metadata = Metadata(parts, domains, "tiny", "nothing", "CC0-1.0", name.ljust(64, "0"))
+        metadata = EncoderMetadata(parts, domains, "tiny", "nothing", "CC0-1.0", name.ljust(64, "0"))
         super().__init__(embedder or TinyEmbedder(), metadata)

@@ -1,5 +1,6 @@
 """Targets of ``fuzz.py`` that need a catalog, a service or a server: all on this machine, in this process."""
 
+import base64
 import contextlib
 import io
 import itertools
@@ -17,64 +18,27 @@ from fuzz_targets import Target, encoders
 from PIL import Image
 from starlette import testclient
 
-from osoroi import recipes
 from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.maintenance.copy import copy
 from osoroi.client import Client
 from osoroi.data.http import Timeouts, fetch
-from osoroi.data.readers.table_recipe import read_recipe
 from osoroi.encoder import Encoder
 from osoroi.errors import OsoroiError
-from osoroi.experiment import plan
-from osoroi.pretrained.settings import from_toml
 from osoroi.records import Crop, Product
 from osoroi.search import Searcher
-from osoroi.server import app, configuration, keyring
+from osoroi.server import app
 from osoroi.server.settings import Settings
 from osoroi.words import reading
 from osoroi.words.titles import TitleIndex
 
-ROOT: Final = Path(__file__).parents[1]
 BOUNDARY: Final = b"multipart/form-data; boundary=b"
 TITLES: Final = ("Red skirt", "赤いスカート", "Navy striped T-shirt", "紺のボーダーTシャツ")
 
 
 class Mistake(Exception):
     """The service answered 500."""
-
-
-def texts() -> Target:
-    """Files of keys, of limits, recipes of tables, settings of backbones and plans, and settings of a training."""
-    folder = Path(tempfile.mkdtemp(prefix="osoroi-fuzz-"))
-    path = folder / "file.toml"
-    with contextlib.suppress(OsoroiError):
-        keyring.write(path, [keyring.create(f"key{n}", ("search", "metrics"), days=n or None)[1] for n in range(3)])
-    backbone = (
-        b'height = 224\nwidth = 224\nresize = "stretch"\nto = [224, 224]\nresample = "bilinear"\nfill = [0, 0, 0]\n'
-    )
-    backbone += b'placement = "center"\nscale = 255\nmean = [0.5]\nstd = [0.5, 1, 1e-3]\nbgr = false\npool = "mean"\n'
-    run: dict[bytes, Callable[[], object]] = {
-        b"k": lambda: keyring.write(path, keyring.read(path)),
-        b"l": lambda: configuration.Sources("127.0.0.1", settings_file=path).load().places,
-        b"t": lambda: read_recipe(str(path)),
-        b"b": lambda: from_toml(path),
-        b"e": lambda: plan.read(path),
-        b"r": lambda: recipes.named("finetune", dict([recipes.changed(path.read_text("utf-8", "replace"))])),
-    }
-    recipe = ROOT / "src/osoroi/data/readers/recipes/shopify.toml"
-    corpus = [b"k" + path.read_bytes(), b"l" + (ROOT / "deploy/settings.toml").read_bytes().replace(b"# ", b"")]
-    corpus += [b"t" + recipe.read_bytes(), b"b" + backbone]
-    corpus += [b"e" + (ROOT / "benchmarks/experiment/drawn.toml").read_bytes()]
-    corpus += [b"r" + one for one in (b"lr=1e-4", b"epochs=3", b"weights=deep:.4,detail:.6", b"refit=yes")]
-
-    def attempt(data: bytes) -> None:
-        path.write_bytes(data[1:])
-        run.get(data[:1], run[b"l"])()
-
-    words = [b"nan", b"inf", b"-1", b"1e400", b"9" * 30, b"true", b"[]", b"[[", b"{", b'"', b"1979-05-27T00:00:00Z"]
-    return Target(corpus, words, attempt)
 
 
 def words() -> Target:
@@ -157,13 +121,19 @@ def requests() -> list[bytes]:
     return [*bodies, b"DELETE /v1/products/p3 a/b\n", b"HEAD /widget.js a/b\n"]
 
 
-def service() -> Target:
-    """Requests to the whole service: routes, forms, batches, filters, pages. An answer of 500 is a finding."""
+def service_of_shop() -> testclient.TestClient:
+    """The whole service of a small catalog, with clients of its own."""
     encoder = tiny()
     catalog = shop(Path(tempfile.mkdtemp(prefix="osoroi-fuzz-")) / "shop", encoder)
     application = app.make(Searcher(encoder, catalog), Settings(decoders=1, finders=1, searches=8))
     client = testclient.TestClient(application, base_url="http://127.0.0.1")
     client.__enter__()
+    return client
+
+
+def service() -> Target:
+    """Requests to the whole service: routes, forms, batches, filters, pages. An answer of 500 is a finding."""
+    client = service_of_shop()
 
     def run(data: bytes) -> None:
         head, _, body = data.partition(b"\n")
@@ -183,6 +153,30 @@ def service() -> Target:
     words = [b"--b", b"\r\n", b"%00", b"%ff", b"9" * 400, b"1e999", b"-0", b"NaN", b"Infinity", b'"', b"null", b"[[[["]
     words += [b"\\ud800", b"a.", b"attributes.", b"where=", b"photo", b"box", b"kind", b"known", b"garment", b"look=1"]
     return Target(requests(), words, run)
+
+
+def batches() -> Target:
+    """Batches of products, a JSON object a line, put and changed. Each line has one answer, in order; none is 500."""
+    client = service_of_shop()
+    metadata = {"product_id": "p1", "title": "a", "price": 1.5, "attributes": {"sale": True, "sizes": ["S", "M"]}}
+    picture = base64.b64encode(photo()).decode()
+    with_photo = metadata | {"product_id": "p7", "photos": [{"base64": picture, "box": [0, 0, 9, 9]}]}
+    change = {"product_id": "p2", "price": None, "attributes": {"sale": None, "n": 3}}
+    put = b"\n".join(json.dumps(one).encode() for one in (metadata, with_photo, metadata))
+
+    def run(data: bytes) -> None:
+        method, body = ("PATCH" if data[:1] == b"c" else "PUT"), data[1:]
+        answer = client.request(method, "/v1/products", content=body, headers={"Content-Type": "application/x-ndjson"})
+        if answer.status_code != 200:
+            raise Mistake(f"{answer.status_code}: {answer.text[:500]}")
+        lines = [json.loads(line) for line in answer.text.splitlines() if line.strip()]
+        numbers = [number for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+        if any(line["status"] == 500 for line in lines) or [line["line"] for line in lines] != numbers:
+            raise Mistake(answer.text[:500])
+
+    words = [b"\n", b"\r\n", b"9" * 400, b"1e999", b"NaN", b"null", b"[[[[", b'"', b"\\ud800", b"{}", b'"photos":[]']
+    words += [b'"link":"x"', b'"base64":""', b'"box":[', b"attributes", b'"p1"', b"true"]
+    return Target([b"p" + put, b"c" + json.dumps(change).encode() + b"\n" + put], words, run)
 
 
 class OneAnswer:
@@ -313,9 +307,9 @@ def catalogs() -> Target:
 
 
 SURFACES: Final[dict[str, Callable[[], Target]]] = {
-    "texts": texts,
     "words": words,
     "service": service,
+    "batches": batches,
     "answers": answers,
     "links": links,
     "catalogs": catalogs,

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ from osoroi import image
 from osoroi.catalog import filters
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
+from osoroi.encoder.metadata import ENTRY, EncoderMetadata, computation, fingerprint
 from osoroi.records import Domain, Part, Preprocessing, Product
 
 
@@ -72,8 +73,14 @@ def saved(picture: Image.Image, kind: str, options: dict[str, object]) -> bytes:
     return file.getvalue()
 
 
+SHEET: Final = "xl/worksheets/sheet1.xml"
+SUFFIXES: Final = {b"j": "jsonl", b"o": "json", b"x": "xml", b"p": "parquet", b"w": "xlsx", b"s": "xlsx"}
+
+
 def tables() -> Target:
-    """CSV, JSON Lines and Parquet, each by a name that says so; the first byte chooses."""
+    """CSV, JSON, JSON Lines, XML, Parquet and Excel, each by a name that says so; the first byte chooses. Of a workbook
+    the sheet is edited, or the whole file."""
+    import openpyxl
     import pyarrow
     from pyarrow import parquet
 
@@ -82,7 +89,18 @@ def tables() -> Target:
     head, row = ",".join(line), ",".join(f'"{value}"' for value in line.values())
     file = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist([line] * 5), file)
+    workbook = openpyxl.Workbook()
+    workbook.active.append(list(line))
+    workbook.active.append(list(line.values()))
+    workbook.save(book := io.BytesIO())
+    with zipfile.ZipFile(book) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    feed = "".join(f"<{name}>{value}</{name}>" for name, value in line.items())
     corpus = [
+        b"x" + f"<?xml version='1.0'?><products><product>{feed}</product></products>".encode(),
+        b"o" + json.dumps([line, line]).encode(),
+        b"w" + book.getvalue(),
+        b"s" + members[SHEET],
         b"c" + f"{head}\n{row}\n{row.replace('p1', 'p2')}\n".encode(),
         b"c" + head.replace(",", ";").encode() + b"\n\xef\xbb\xbf;\n",
         b"j" + (json.dumps(line) + "\n").encode() * 3,
@@ -91,9 +109,14 @@ def tables() -> Target:
     folder = Path(tempfile.mkdtemp(prefix="osoroi-fuzz-"))
 
     def run(data: bytes) -> None:
-        suffix = {b"j": "jsonl", b"p": "parquet"}.get(data[:1], "csv")
+        suffix = SUFFIXES.get(data[:1], "csv")
         path = folder / f"table.{suffix}"
-        path.write_bytes(data[1:])
+        if data[:1] == b"s":
+            with zipfile.ZipFile(path, "w") as file:
+                for name, content in (members | {SHEET: data[1:]}).items():
+                    file.writestr(name, content)
+        else:
+            path.write_bytes(data[1:])
         for found in open_dataset(f"table:{path}").rows():
             str(found)
 
@@ -109,7 +132,7 @@ def where() -> Target:
         b'{"and": [{"column": "price", "<=": 5000}, {"not": {"column": "sale", "=": true}}]}',
     ]
     product = Product("p", "t", "skirts", "A", 12.0, attributes={"sale": True, "size": "38", "in stock": False})
-    kinds: dict[str, frozenset[filters.nodes.Kind]] = {
+    kinds: dict[str, frozenset[filters.nodes.ValueType]] = {
         "sale": frozenset({"flag"}),
         "size": frozenset({"text"}),
         "in stock": frozenset({"flag"}),
@@ -178,7 +201,7 @@ def encoders() -> Target:
         model = b"\x08\x0a\x42\x04\x0a\x00\x10\x12" + field(7, data[1:])
         if data[:1] and not data[0] % 2:
             signed = fingerprint(computation(model), parts, views)
-            card = Metadata(parts, views, "r", "t", "l", signed).to_json().encode()
+            card = EncoderMetadata(parts, views, "r", "t", "l", signed).to_json().encode()
             model += field(14, field(1, ENTRY.encode()) + field(2, card))
         path.write_bytes(model if data[:1] != b"\1" else data)
         Encoder.open(path, limit_s=5)

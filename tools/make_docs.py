@@ -24,19 +24,26 @@ DOCS = Path(__file__).parents[1] / "docs"
 def cli_page() -> str:
     """Every help page, as the terminal prints it at 100 columns."""
     pages = ["# The command line", "", "Written by `make docs` from the commands themselves.", ""]
-    top = click.Context(main, info_name="osoroi", terminal_width=100, max_content_width=100)
+    top = context_of(main, "osoroi")
+    pages += ["```", main.get_help(top), "```", ""]
     for name in COMMANDS:
         command = main.get_command(top, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=top, terminal_width=100, max_content_width=100)
+        context = context_of(command, name, top)
         pages += [f"## osoroi {name}", "", "```", command.get_help(context), "```", ""]
         if isinstance(command, click.Group):
             for inner in command.list_commands(context):
                 one = command.get_command(context, inner)
                 assert one is not None
-                below = click.Context(one, info_name=inner, parent=context, terminal_width=100, max_content_width=100)
-                pages += [f"### osoroi {name} {inner}", "", "```", one.get_help(below), "```", ""]
+                text = one.get_help(context_of(one, inner, context))
+                pages += [f"### osoroi {name} {inner}", "", "```", text, "```", ""]
     return "\n".join(pages)
+
+
+def context_of(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
+    """The context of a command, with its own settings, in a terminal of 100 columns."""
+    settings = {**command.context_settings, "terminal_width": 100, "max_content_width": 100}
+    return click.Context(command, info_name=name, parent=parent, **settings)
 
 
 def recipes_page() -> str:

@@ -6,11 +6,13 @@ test holds. ``tests/mutants.toml`` explains those that change nothing anyone can
 
     make mutants                                            every package, see docs/testing.md
     python tools/mutants.py evaluation --sample 40 --seed 0
+    python tools/mutants.py --fates fates.jsonl --minutes 20   again and again, until every fault has a fate
 """
 
 import argparse
 import ast
 import copy
+import json
 import os
 import random
 import resource
@@ -20,7 +22,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -299,7 +301,7 @@ def explanations() -> dict[str, str]:
     return {entry["mutant"]: entry["why"] for entry in SETTINGS["explained"]}
 
 
-def summary(package: str, counts: dict[str, int]) -> str:
+def summary(package: str, counts: Mapping[str, int]) -> str:
     """Counts, the share that was noticed or explained, and its 95% interval (Clopper and Pearson)."""
     from scipy.stats import binomtest
 
@@ -308,7 +310,61 @@ def summary(package: str, counts: dict[str, int]) -> str:
         return f"{package}: nothing was planted"
     good = binomtest(total - counts["survived"], total)
     interval = good.proportion_ci(method="exact")
-    return f"{package}: {counts} of {total}: {good.statistic:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    return f"{package}: {dict(counts)} of {total}: {good.statistic:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+class Fates:
+    """What became of the faults that were planted, by name and line; kept in a file, where one is given.
+
+    A run that is stopped goes on with the faults that are not in the file. Those that survived are planted again, as a
+    test may have been written since. The file belongs to one state of the package.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
+        self.known: dict[str, str] = dict(json.loads(line) for line in lines)
+
+    def of(self, mutant: Mutant) -> str | None:
+        """``noticed`` or ``explained``; None where the fault has to be planted (again)."""
+        fate = self.known.get(_key(mutant))
+        if fate == "survived":
+            return "explained" if mutant.name in explanations() else None
+        return fate
+
+    def write(self, name: str, fate: str) -> None:
+        """Keep the fate of a fault, or that a file of tests passes without any."""
+        self.known[name] = fate
+        if self.path:
+            with self.path.open("a", encoding="utf-8") as file:
+                print(json.dumps([name, fate]), file=file)
+
+
+def _key(mutant: Mutant) -> str:
+    return f"{mutant.name} (line {mutant.line})"
+
+
+def fates_of(package: str, mutants: Sequence[Mutant], tree: Path, fates: Fates, end: float) -> Counter[str]:
+    """Plant the faults that have no fate yet, until the time is over; how many were noticed, explained, or survived.
+
+    ``end`` is a time of ``time.monotonic``. Tests that are used for the first time run without any fault before.
+    """
+    counts = Counter({"noticed": 0, "explained": 0, "survived": 0})
+    for number, mutant in enumerate(mutants):
+        fate = fates.of(mutant)
+        if fate is None:
+            if time.monotonic() > end:
+                continue
+            new = [file for file in test_files(mutant, package) if Path(file).name not in fates.known]
+            demand_passing(new, tree)
+            for file in new:
+                fates.write(Path(file).name, "passes")
+            noticed = is_noticed(mutant, package, tree, number)
+            fate = "noticed" if noticed else "explained" if mutant.name in explanations() else "survived"
+            fates.write(_key(mutant), fate)
+            print(f"{fate}: {_key(mutant)}", flush=True)
+        counts[fate] += 1
+    return counts
 
 
 def main() -> None:
@@ -317,29 +373,19 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=40, help="faults of each package")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0, help="stop planting after this time")
+    parser.add_argument("--fates", type=Path, help="keep what became of each fault in this file, and go on from there")
     given = parser.parse_args()
-    known, end = explanations(), time.monotonic() + 60 * given.minutes
+    end = time.monotonic() + 60 * given.minutes
     import faiss  # noqa: F401  children share what is imported here; pytest and its plugins must not be
     import onnxruntime  # noqa: F401
     import PIL.Image  # noqa: F401
 
+    fates = Fates(given.fates)
     with tempfile.TemporaryDirectory() as folder:
         tree = linked_tree(Path(folder))
-        passing: set[str] = set()
         every: Counter[str] = Counter()
         for package in given.packages:
-            counts = {"noticed": 0, "explained": 0, "survived": 0}
-            planted = sample(package, given.sample, given.seed)
-            for number, mutant in enumerate(planted):
-                if time.monotonic() > end:
-                    break
-                files = test_files(mutant, package)
-                demand_passing([file for file in files if file not in passing], tree)
-                passing.update(files)
-                noticed = is_noticed(mutant, package, tree, number)
-                fate = "noticed" if noticed else "explained" if mutant.name in known else "survived"
-                counts[fate] += 1
-                print(f"{fate}: {mutant.name} (line {mutant.line})", flush=True)
+            counts = fates_of(package, sample(package, given.sample, given.seed), tree, fates, end)
             every.update(counts)
             print(summary(package, counts), flush=True)
         print(summary("together", every), flush=True)

@@ -50,7 +50,7 @@ _MODULES = {
     "compare": "osoroi.evaluation.compare",
     "create": "osoroi.shop",
     "evaluate": "osoroi.evaluation.evaluate",
-    "find": "osoroi.garments",
+    "find": "osoroi.garments.find",
     "open": "osoroi.shop",
     "train": "osoroi.training.train",
 }

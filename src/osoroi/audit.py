@@ -16,7 +16,7 @@ from osoroi.errors import BadPhoto
 from osoroi.image import phash
 from osoroi.records import Crop, Domain, Row
 from osoroi.report import grid
-from osoroi.report.grid import Cell
+from osoroi.report.grid import GridCell
 
 Group = Literal["leak", "broken", "note"]
 
@@ -61,7 +61,7 @@ class Example(NamedTuple):
 
 
 @dataclass
-class Finding:
+class AuditFinding:
     """Cases of one kind: their number, and the first examples."""
 
     kind: str
@@ -89,23 +89,23 @@ class Finding:
 class Audit:
     """Findings by kind, and the number of crops by split and domain."""
 
-    findings: Mapping[str, Finding]
+    findings: Mapping[str, AuditFinding]
     splits: Mapping[str, Mapping[str, int]]
 
-    def failed(self, fail_on: Iterable[str]) -> list[Finding]:
+    def failed(self, fail_on: Iterable[str]) -> list[AuditFinding]:
         """Findings of these kinds or groups that have a case."""
         wanted = set(fail_on)
         return [each for each in self.findings.values() if each.count and wanted & {each.kind, each.group}]
 
 
-class HashedCrop(NamedTuple):
+class AuditedCrop(NamedTuple):
     """A readable crop: its row and its perceptual hash."""
 
     row: Row
     hash: np.uint64
 
 
-class Problem(NamedTuple):
+class AuditProblem(NamedTuple):
     """Why a crop could not be read: the kind of finding, and the reason in words."""
 
     kind: str
@@ -126,10 +126,10 @@ def audit(
     correlate, and their vectors have a cosine of at least ``min_cosine``. (Plain garments of one color share a hash;
     the other two conditions separate them.) Crops are compared, not photos: two garments of one photo are two.
     """
-    findings = {kind: Finding(kind) for kind in KINDS}
+    findings = {kind: AuditFinding(kind) for kind in KINDS}
     splits: dict[str, Counter[str]] = defaultdict(Counter)
-    ids, products = CropIds(findings["duplicate-id"]), Products()
-    hashed: list[HashedCrop] = []
+    ids, products = CropIdCheck(findings["duplicate-id"]), Products()
+    hashed: list[AuditedCrop] = []
     for done, (row, result) in enumerate(loader.read(reader.rows(), _hash_crop, threads=threads), start=1):
         problem = _problem(result)
         splits[row.crop.split or "none"][row.crop.domain] += 1
@@ -138,7 +138,7 @@ def audit(
         if problem is not None:
             findings[problem.kind].add(f"{row.crop.crop_id}: {problem.text}", row.crop)
         elif not is_known and isinstance(result, np.uint64):
-            hashed.append(HashedCrop(row, result))
+            hashed.append(AuditedCrop(row, result))
         on_progress(done)
     products.report(findings)
     for copy in sorted(_copies(hashed, encoder, min_cosine, threads), key=lambda copy: -copy.cosine):
@@ -148,28 +148,28 @@ def audit(
     return Audit(findings, {name: dict(counts) for name, counts in splits.items()})
 
 
-def _problem(result: np.uint64 | Problem | BadPhoto) -> Problem | None:
+def _problem(result: np.uint64 | AuditProblem | BadPhoto) -> AuditProblem | None:
     """What is wrong with a crop that was read; None for a hash."""
     if isinstance(result, BadPhoto):
-        return Problem("unreadable-photo", str(result))
-    return result if isinstance(result, Problem) else None
+        return AuditProblem("unreadable-photo", str(result))
+    return result if isinstance(result, AuditProblem) else None
 
 
-def _hash_crop(row: Row) -> np.uint64 | Problem:
+def _hash_crop(row: Row) -> np.uint64 | AuditProblem:
     """The perceptual hash of a crop, or what is wrong with its box. Raises BadPhoto."""
     photo = image.read(row.crop.photo)
     box, (height, width, _) = row.crop.box, photo.shape
     if box is None:
         return phash.phash(photo)
     if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
-        return Problem("box-outside-photo", f"box {tuple(box)} in a photo of {width} x {height}")
+        return AuditProblem("box-outside-photo", f"box {tuple(box)} in a photo of {width} x {height}")
     return phash.phash(photo[box.top : box.bottom, box.left : box.right])
 
 
-class CropIds:
+class CropIdCheck:
     """The crop_ids so far. A street crop may be repeated with another product, and with no other change."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: AuditFinding) -> None:
         self._finding = finding
         self._crops: dict[str, tuple[Crop, set[str]]] = {}
 
@@ -211,7 +211,7 @@ class Products:
         elif readable:
             self._shop.setdefault(product.product_id, crop)
 
-    def report(self, findings: Mapping[str, Finding]) -> None:
+    def report(self, findings: Mapping[str, AuditFinding]) -> None:
         """Report every product and design that is a case."""
         for name, crop in self._first.items():
             if len(self._splits[name]) > 1:
@@ -241,7 +241,7 @@ class Copies(NamedTuple):
     cosine: float
 
 
-def _copies(hashed: Sequence[HashedCrop], encoder: Encoder, min_cosine: float, threads: int) -> Iterator[Copies]:
+def _copies(hashed: Sequence[AuditedCrop], encoder: Encoder, min_cosine: float, threads: int) -> Iterator[Copies]:
     """Pairs of suspicious crops of the same photo."""
     near = phash.near(np.array([each.hash for each in hashed], dtype=np.uint64), RADIUS)
     pairs = [(i, j) for i, j in near.tolist() if _is_suspicious(hashed[i].row, hashed[j].row)]
@@ -297,7 +297,7 @@ def picture(result: Audit, *, most: int = 8) -> UInt8[np.ndarray, "h w 3"]:
     rows = []
     for finding in result.findings.values():
         cells = [
-            Cell(grid.picture_of(crop), f"{crop.crop_id}\n{crop.split or ''}", frame)
+            GridCell(grid.picture_of(crop), f"{crop.crop_id}\n{crop.split or ''}", frame)
             for example, frame in zip(finding.examples, _alternating_frames(), strict=False)
             for crop in example.crops[:2]
         ]
@@ -307,7 +307,7 @@ def picture(result: Audit, *, most: int = 8) -> UInt8[np.ndarray, "h w 3"]:
     return grid.sheet(rows)
 
 
-def _alternating_frames() -> Iterator[grid.Colour]:
+def _alternating_frames() -> Iterator[grid.RgbTuple]:
     while True:
         yield grid.GREEN
         yield (150, 150, 150)

@@ -2,7 +2,9 @@
 products whose photo contradicts their category are named, and categories that most photos contradict are not believed.
 """
 
+import contextlib
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -12,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from osoroi.catalog import Entry, Storage
+from osoroi.catalog.store import marking
 from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.learned import reading
 from osoroi.encoder.metadata import columns_of
@@ -25,6 +28,9 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 """How often products are read again that others change meanwhile; after that the next run learns them."""
+
+LONGEST: Final = 1000
+"""Characters of a category. A longer one is no name, and pictures tell the kinds of its products."""
 
 AT_ONCE: Final = 256
 """Products that are read and written together."""
@@ -82,13 +88,57 @@ def reader(catalog: Storage, encoder: Encoder) -> Encoder:
     return reading(encoder, categories=catalog.trusts_categories())
 
 
-def settle(catalog: Storage, encoder: Encoder, words: Iterable[str], *, changed: int) -> bool:
-    """What follows for kinds once so many products were added or changed: ``review`` where they are many, and ``learn``
-    for these words. Whether anything was written."""
+class Marks:
+    """The marks in a catalog of a run that writes products whose kinds are to be settled: where it is stopped, or
+    another one settles before its last product, the next one does it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.run = secrets.token_hex(8)
+        self._has_kind = encoder.has_kind
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Give the run a new mark in the commits that write products inside the block."""
+        with marking.noted(self.run, secrets.token_hex(8)) if self._has_kind else contextlib.nullcontext():
+            yield
+
+
+def settle(
+    catalog: Storage, encoder: Encoder, words: Iterable[str], *, changed: int, marks: Marks | None = None
+) -> bool:
+    """What follows for kinds once a run, which has ``marks`` where it wrote anything, has added or changed so many
+    products: ``review`` where they are many, and ``learn`` for these words. Both, and for the words of all products,
+    where another run has not settled its own. Whether anything was written."""
+    unsettled = catalog.unsettled()
+    stopped = any(marks is None or run != marks.run for run in unsettled)
     after = encoder
-    if encoder.has_kind and changed > 0 and changed >= MANY * len(catalog):
+    if encoder.has_kind and (stopped or (changed > 0 and changed >= MANY * len(catalog))):
         after = review(catalog, encoder)
-    return bool(learn(catalog, after, words)) or after.reads_categories != encoder.reads_categories
+    learnt = learn(catalog, after, unread(after, catalog.products()) if stopped else words)
+    if unsettled:
+        catalog.mark_settled(unsettled)
+    return bool(learnt) or after.reads_categories != encoder.reads_categories
+
+
+def renew(catalog: Storage, encoder: Encoder, *, embed: Embed | None = None) -> Encoder:
+    """Give every product the kind that the catalog reads for it now: the shop's, that of a category that is learned
+    from its photos, or that of its own photos. Returns the encoder that reads the catalog."""
+    encoder = reader(catalog, encoder)
+    if encoder.has_kind:
+        _rewrite(catalog, encoder, embed or partial(embedded, encoder), catalog.product_ids())
+        learn(catalog, encoder, unread(encoder, catalog.products()))
+    return encoder
+
+
+def read_anew(catalog: Storage, encoder: Encoder, product_ids: Iterable[str]) -> Encoder:
+    """Give products that ``encoder`` has just read the kind that the catalog reads for them by now, where others have
+    judged its categories meanwhile. Returns the encoder that reads the catalog."""
+    written = list(product_ids)
+    while (now := reader(catalog, encoder)).reads_categories != encoder.reads_categories:
+        encoder = now
+        if encoder.has_kind:
+            _rewrite(catalog, encoder, partial(embedded, encoder), written)
+    return encoder
 
 
 def review(catalog: Storage, encoder: Encoder, *, embed: Embed | None = None) -> Encoder:
@@ -103,12 +153,14 @@ def review(catalog: Storage, encoder: Encoder, *, embed: Embed | None = None) ->
     if judgement is None:
         return reader(catalog, encoder)
     trusted, encoder = catalog.trusts_categories(), reading(encoder, categories=judgement.believed)
-    if trusted and not judgement.believed:
+    if trusted and judgement.believed:
+        return encoder
+    if trusted:
         catalog.trust_categories(False)  # first, so that what others put meanwhile is read so
-    if not (trusted and judgement.believed):
-        _rewrite(catalog, encoder, embed or partial(embedded, encoder))
-    if judgement.believed and not trusted:
+    _rewrite(catalog, encoder, embed or partial(embedded, encoder), catalog.product_ids())
+    if judgement.believed:  # last, so that one that is stopped begins again; what others put meanwhile follows
         catalog.trust_categories(True)
+        renew(catalog, encoder, embed=embed)
     return encoder
 
 
@@ -137,11 +189,17 @@ def unread(encoder: Encoder, products: Iterable[Product]) -> set[str]:
     """The categories of products whose kind they do not tell."""
     if not (encoder.has_kind and encoder.reads_categories):
         return set()
-    return {product.category for product in products if product.category and known_kind(product) is None}
+    return {
+        product.category
+        for product in products
+        if product.category and len(product.category) <= LONGEST and known_kind(product) is None
+    }
 
 
 def learned_kind(catalog: Storage, category: str) -> str | None:
     """The kind that ``learn`` gave the products of a category, or None where pictures decide."""
+    if len(category) > LONGEST:
+        return None
     columns = columns_of(catalog.encoder.parts)[KIND]
     for product in islice(_of(catalog, category), 1):
         row = catalog.entries([product.product_id])[product.product_id].vectors[:1, columns]
@@ -247,8 +305,8 @@ def _write(catalog: Storage, encoder: Encoder, product_ids: list[str], kind: str
     _change(catalog, encoder, product_ids, vectors)
 
 
-def _rewrite(catalog: Storage, encoder: Encoder, embed: Embed) -> None:
-    """Give every product the kind that an encoder reads: the shop's, or that of its photos where it holds another."""
+def _rewrite(catalog: Storage, encoder: Encoder, embed: Embed, product_ids: list[str]) -> None:
+    """Give products the kind that an encoder reads: the shop's, or that of their photos where they hold another."""
     columns = encoder.columns[KIND]
 
     def vectors(entry: Entry) -> Float32[np.ndarray, "n d"]:
@@ -263,7 +321,7 @@ def _rewrite(catalog: Storage, encoder: Encoder, embed: Embed) -> None:
             log.warning("%s keeps the kind of its category: %s", entry.product.product_id, error)
             return entry.vectors
 
-    _change(catalog, encoder, catalog.product_ids(), vectors)
+    _change(catalog, encoder, product_ids, vectors)
 
 
 def _change(

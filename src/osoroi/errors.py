@@ -25,7 +25,7 @@
     └── MissingExtra            an optional dependency that is not installed
 
 Every message says what is wrong, where, and what to do about it. ``hint`` is the last part alone, where an error
-keeps it apart.
+keeps it apart. Parameters stand in it as Python has them, in backticks: `out`. The command line writes its options.
 """
 
 import importlib
@@ -134,6 +134,13 @@ class Mismatch(OsoroiError):
 class MissingExtra(OsoroiError):
     """An optional dependency that is not installed."""
 
+
+STAYS = "what was committed before stays"
+"""Begins the hint of a write that failed: a command may have made commits before the one that did not come about."""
+
+NO_PATH = "no path was given"
+UNSET = "an empty text may be a variable of the shell that is not set"
+"""What is said of an empty text in place of a path, and the hint."""
 
 REENCODE = (
     "move it: 'osoroi reencode CATALOG' to the encoder that ships, 'osoroi reencode CATALOG --encoder FILE' to another"

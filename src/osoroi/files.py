@@ -9,11 +9,16 @@ import errno
 import hashlib
 import io
 import json
+import lzma
 import os
+import re
 import secrets
 import stat
 import time
+import tokenize
 import tomllib
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -30,6 +35,12 @@ BLOCK: Final = 1 << 20
 
 CATALOG: Final = "catalog.sqlite"
 """The database of a catalog. A folder with this file is a catalog."""
+
+DATABASE: Final = (CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm")
+JOURNAL: Final = f"{CATALOG}-journal"
+
+WEB: Final = re.compile(r"(https?|ftp):/+", re.IGNORECASE)
+"""How an address of the web begins; as a path it has lost a slash."""
 
 
 def from_json(text: str | bytes) -> Any:
@@ -60,6 +71,35 @@ def from_toml(content: bytes) -> dict[str, Any]:
         raise ValueError("nested too deeply") from error
 
 
+@contextlib.contextmanager
+def archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive whose path somebody gave us, for reading.
+
+    Raises OSError as ``open_foreign`` does, and ValueError where it, or what the block reads of it, is not sound.
+    """
+    with open_foreign(path) as file:
+        try:
+            with zipfile.ZipFile(file) as content_:
+                yield content_
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, MemoryError) as error:
+            raise ValueError(f"it is no sound archive: {error}") from error
+
+
+def arrays(path: Path) -> dict[str, Any]:
+    """Name -> array of an archive of NumPy (npz). Raises OSError, and ValueError for what is none."""
+    from numpy.lib import format as numpy_format
+
+    with archive(path) as members:
+        names = [name for name in members.namelist() if name.endswith(".npy")]
+        try:
+            read = [numpy_format.read_array(io.BytesIO(members.read(name)), allow_pickle=False) for name in names]
+            for text in (array for array in read if array.dtype.kind == "U"):
+                text.tolist()  # numbers that are no characters are seen only when they are made text
+        except (SyntaxError, SystemError, tokenize.TokenError, TypeError, OverflowError, MemoryError) as error:
+            raise ValueError(f"an array is not what its header says: {error}") from error
+    return dict(zip((name.removesuffix(".npy") for name in names), read, strict=True))
+
+
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a whole file in one step: a reader finds the old content or the new one, never half of it.
 
@@ -80,7 +120,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """A new file that takes the place of ``path`` where the block ends without an error, and vanishes otherwise.
 
     Missing folders are made. With ``durable`` the content and the name are on the disk when the block has ended.
-    The file gets the permissions of the one it replaces, or those of a new file under the process's umask. What a
+    The file gets the permissions of the one it replaces, and its owner and group as far as this user may give it away;
+    or those of a new file under the process's umask. What a
     process that was killed left of the same file is removed once it is an hour old. Raises OSError, for a device or a
     pipe too, which would be lost.
     """
@@ -96,13 +137,24 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
             if durable:
                 os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
-            part.chmod(path.stat().st_mode & 0o7777)
+            _like(part, path.stat())
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def _like(part: Path, state: os.stat_result) -> None:
+    """Give a file the owner, the group and the permissions of another. Who is not root may not give it to anybody."""
+    if hasattr(os, "chown"):
+        own = part.stat()
+        for owner, group in ((state.st_uid, -1), (-1, state.st_gid)):
+            if owner not in (-1, own.st_uid) or group not in (-1, own.st_gid):
+                with contextlib.suppress(PermissionError):
+                    os.chown(part, owner, group)
+    part.chmod(state.st_mode & 0o7777)
 
 
 def open_foreign(path: Path) -> io.BufferedReader:
@@ -150,13 +202,19 @@ def _opener(path: str, flags: int) -> int:
 def is_database(path: Path) -> bool:
     """Whether a path leads to the database of a catalog, its log or its shared memory."""
     place = Path(os.path.realpath(path))
-    if place.name in {CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"}:
+    if place.name in DATABASE:
         return True
     try:
         state = os.stat(place)
-        return state.st_nlink > 1 and any(
-            os.path.samestat(state, os.stat(other)) for other in place.parent.glob(f"{CATALOG}*")
-        )
+    except OSError:
+        return False
+    return state.st_nlink > 1 and any(_is_same(state, place.with_name(name)) for name in (*DATABASE, JOURNAL))
+
+
+def _is_same(state: os.stat_result, path: Path) -> bool:
+    """Whether a path is there and leads to the file of this state."""
+    try:
+        return os.path.samestat(state, os.stat(path))
     except OSError:
         return False
 
@@ -212,6 +270,21 @@ def lock(path: Path, *, wait_s: float | None = 0.0) -> Iterator[bool]:
         yield True
     finally:
         file_lock.release()
+
+
+def allocate(file: IO[bytes], start: int, size: int) -> None:
+    """Give a new file all blocks of so many bytes from ``start`` on, so that it can be mapped into memory: to write to
+    a page for which a full disk has no block kills the process.
+
+    Zeros are written where the system has no call for that. Raises OSError where there is no room, and for no bytes.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), start, size)
+        return
+    file.seek(start)
+    for done in range(0, size, BLOCK):
+        file.write(bytes(min(BLOCK, size - done)))
+    file.flush()
 
 
 def _remove_stale(path: Path) -> None:

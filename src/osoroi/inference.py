@@ -27,21 +27,12 @@ PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
 DEVICES: Final = {"cpu": ("CPUExecutionProvider",), "cuda": PROVIDERS}
 """Device -> its execution providers, the preferred one first; what a GPU cannot run, the CPU does."""
 
-FAULTS: Final = (
-    ort_errors.EPFail,
-    ort_errors.EngineError,
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.ModelLoadCanceled,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
+FAULTS: Final[tuple[type[Exception], ...]] = (
+    *(error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception)),
     UnicodeDecodeError,
     MemoryError,
 )
-"""What ONNX Runtime raises at a model that it cannot load or run."""
+"""What ONNX Runtime raises at a model that it cannot load or run; which classes there are depends on its version."""
 
 FILE_BYTES: Final = 2**31 - 1
 """Size of the largest ONNX file, a bound of protocol buffers."""
@@ -69,6 +60,7 @@ class OnnxEmbedder:
     def __init__(self, session: ort.InferenceSession, *, limit_s: float | None = None) -> None:
         self.session = session
         self.limit_s = limit_s
+        self._batch = session.get_inputs()[0].shape[0]
 
     def vectors(self, crops: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
         """The output ``vectors``."""
@@ -81,7 +73,7 @@ class OnnxEmbedder:
         return self._run("attention", crops)
 
     def _run(self, output: str, crops: np.ndarray) -> np.ndarray:
-        batch = self.session.get_inputs()[0].shape[0]
+        batch = self._batch
         if isinstance(batch, int) and batch != len(crops):
             return self._in_batches(output, crops, batch)
         options = ort.RunOptions()
@@ -117,10 +109,12 @@ class OnnxEmbedder:
 @contextmanager
 def _after(limit_s: float | None, act: Callable[[], object]) -> Iterator[None]:
     """Do something after so many seconds, unless the block has ended before."""
-    timer = threading.Timer(limit_s or 0.0, act)
+    if limit_s is None:
+        yield
+        return
+    timer = threading.Timer(limit_s, act)
     timer.daemon = True
-    if limit_s is not None:
-        timer.start()
+    timer.start()
     try:
         yield
     finally:

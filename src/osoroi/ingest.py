@@ -8,7 +8,7 @@ started again and continues where it was.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,13 +17,17 @@ from jaxtyping import Float32
 
 from osoroi import categories, image
 from osoroi.catalog import Entry, Storage
+from osoroi.catalog.store.photos import are_same, restorable
 from osoroi.encoder import BATCH, Encoder, loader
 from osoroi.errors import REENCODE, BadDataset, BadPhoto, Busy, OtherEncoder
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value
+from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value, with_utc
 
 PRODUCTS_PER_COMMIT = 64
 """About one second of work is lost where a run is stopped, and commits are few enough to cost nothing."""
+
+FIRST_BATCHES = (BATCH // 4, BATCH // 2)
+"""Crops that are encoded first of each commit, so that the encoder waits for few to be read."""
 
 
 @dataclass
@@ -62,7 +66,7 @@ Chunk = dict[str, tuple[Product, list[Crop]]]
 """Product id -> product and its shop crops."""
 
 
-def add(
+def add(  # noqa: PLR0913 (what a caller decides, each by its name)
     rows: Iterable[Row],
     catalog: Storage,
     encoder: Encoder,
@@ -70,33 +74,39 @@ def add(
     threads: int = 2,
     limits: Limits = LIMITS,
     products_per_commit: int = PRODUCTS_PER_COMMIT,
+    settles: bool = True,
     on_problem: Callable[[Problem], None] = lambda problem: None,
     on_progress: Callable[[Count], None] = lambda count: None,
 ) -> Count:
     """Store every product of ``rows`` that has a readable shop photo.
 
     Street crops are counted and skipped. The rows of one product need not follow each other: the first row of a product
-    decides its metadata, however far the others are. To add the same rows again changes nothing. Products that others
-    change or remove meanwhile stop nothing. ``on_problem`` gets each
-    photo that cannot be read; where the catalog has an earlier vector of that crop, the vector stays. Crops that the
-    rows of a product no longer name are removed at the end, categories that photos contradict are believed no longer
-    (``categories.review``), and those that no dictionary knows are learned from the photos of their products. Raises
-    BadDataset where the rows cannot be read: what was committed until then stays, and no crop is removed. Raises
-    OtherEncoder where the catalog has another encoder.
+    decides its metadata, however far the others are. To add the same rows again changes nothing, but writes photos that
+    the catalog keeps and has lost, where they come as bytes. What others change or remove meanwhile stops nothing.
+    ``on_problem`` gets each photo that cannot be read; where the catalog has an earlier vector of that crop, it stays.
+    Crops that the rows of a product no longer name are removed at the end, categories that photos contradict are
+    believed no longer (``categories.review``), and those that no dictionary knows are learned from the photos of their
+    products; without ``settles``, the next run does both. Raises OtherEncoder where the catalog has another encoder,
+    and BadDataset where rows cannot be read: what was committed until then stays, and no crop is removed.
     """
     demand_encoder(catalog, encoder)
     encoder = categories.reader(catalog, encoder)
-    run = _Run(Count())
+    run, marks = _Run(Count()), categories.Marks(encoder)
     for chunk in _chunks(rows, run, products_per_commit):
         for attempts_left in reversed(range(ATTEMPTS)):
             stored = catalog.entries(chunk)
             run.settle(chunk, stored)
             hashed, vectors, problems = _embed(chunk, stored, encoder, threads=threads, limits=limits)
             entries, outcomes = _entries(chunk, hashed, vectors, stored, encoder)
+            again = _restorable_entries(outcomes, hashed, stored, catalog.folder)
             try:
                 if entries:
-                    catalog.put(entries, fingerprint=encoder.fingerprint)
+                    with marks.writing():
+                        catalog.put(entries, fingerprint=encoder.fingerprint)
+                    encoder = categories.read_anew(catalog, encoder, (one.product.product_id for one in entries))
                     run.unread |= categories.unread(encoder, (entry.product for entry in entries))
+                if again:
+                    catalog.put_if_unchanged(again, fingerprint=encoder.fingerprint)
                 break
             except BadPhoto:  # somebody removed the product, and a compaction its photo, since they were read
                 if not attempts_left:
@@ -106,7 +116,9 @@ def add(
         run.record(outcomes, unreadable=len(problems), embedded=len(vectors))
         on_progress(run.count)
     run.count.dropped = sum(catalog.drop(product_id, crops) for product_id, crops in run.unnamed.items() if crops)
-    categories.settle(catalog, encoder, run.unread, changed=run.count.added + run.count.changed)
+    changed = run.count.added + run.count.changed
+    if settles:
+        categories.settle(catalog, encoder, run.unread, changed=changed, marks=marks)
     return run.count
 
 
@@ -135,14 +147,8 @@ def update(
     """Change metadata of a product, see ``change``; only what ``changes`` names is written."""
     from osoroi.catalog.store.writer import patched
 
-    return change(
-        catalog,
-        encoder,
-        product_id,
-        lambda before: patched(before, changes),
-        embed=embed,
-        patch=lambda: catalog.patch(product_id, changes),
-    )
+    patch = partial(catalog.patch, product_id, changes)
+    return change(catalog, encoder, product_id, lambda before: patched(before, changes), embed=embed, patch=patch)
 
 
 def change(
@@ -162,7 +168,6 @@ def change(
     stay. Returns the changed product. Raises NotFound, BadRequest, Busy, and OtherEncoder where the catalog has another
     encoder.
     """
-
     demand_encoder(catalog, encoder)
     encoder = categories.reader(catalog, encoder)
     embed = embed or partial(categories.embedded, encoder)
@@ -176,21 +181,19 @@ def change(
         stays = clue == encoder.clues_of(before.product)
         if stays and patch is not None:
             patch()
-            return catalog.get(product_id)
-        if stays:
-            vectors = before.vectors
-        elif clue.known is not None:
-            vectors = encoder.with_kind(before.vectors, clue)
+            product = catalog.get(product_id)
         else:
-            vectors = embed(before.crops)
-        after = Entry(product, before.crops, vectors)
-        if not catalog.put_if_unchanged([(before, after)], fingerprint=encoder.fingerprint):
-            return product
+            vectors = before.vectors if stays or clue.known is not None else embed(before.crops)
+            after = Entry(product, before.crops, encoder.with_kind(vectors, clue))
+            if catalog.put_if_unchanged([(before, after)], fingerprint=encoder.fingerprint):
+                continue
+        categories.read_anew(catalog, encoder, [product_id])
+        return product
     raise Busy(f"the product {product_id!r} is being changed by others", hint="try again in a moment")
 
 
 def crops_without_kind(catalog: Storage, encoder: Encoder, product_id: str, to: Change) -> Sequence[Crop]:
-    """The shop crops whose pictures have to tell their kind after a change, which the shop told before; none
+    """The shop crops whose kind is judged by their pictures after a change, and came from the category before; none
     otherwise. Raises NotFound and BadRequest."""
     product = catalog.get(product_id)
     encoder = categories.reader(catalog, encoder)
@@ -286,10 +289,11 @@ def _hash(product: Product) -> int:
 def _chunks(rows: Iterable[Row], run: _Run, products_per_commit: int) -> Iterator[Chunk]:
     """The rows in chunks of so many products; street crops are counted and left out."""
     chunk: Chunk = {}
-    for product, crop in rows:
+    for given, crop in rows:
         if crop.domain == "street":
             run.count.street += 1
             continue
+        product = with_utc(given)
         if product.product_id not in chunk and len(chunk) == products_per_commit:
             yield chunk
             chunk = {}
@@ -312,8 +316,8 @@ def _embed(
     hashed: list[HashedCrop] = []
     vectors: dict[str, Float32[np.ndarray, "d"]] = {}
     problems: list[Problem] = []
-    results = loader.read(crops, reader, threads=threads)
-    while some := list(islice(results, BATCH)):
+    results, sizes = loader.read(crops, reader, threads=threads), chain(FIRST_BATCHES, repeat(BATCH))
+    while some := list(islice(results, next(sizes))):
         read = [result for _, result in some if not isinstance(result, BadPhoto)]
         hashed += read
         new = [(crop.crop_id, taken) for crop, taken in read if taken is not None]
@@ -369,7 +373,9 @@ def _entries(
         clue = encoder.clues_of(product)
         if not crops:
             outcomes[product_id] = "left_out"
-        elif before and before.product == product and _same(crops, before.crops) and _has_kind(before, clue, encoder):
+        elif (
+            before and before.product == product and are_same(crops, before.crops) and _has_kind(before, clue, encoder)
+        ):
             outcomes[product_id] = "unchanged"
         else:
             outcomes[product_id] = "added" if before is None else "changed"
@@ -379,16 +385,16 @@ def _entries(
     return entries, outcomes
 
 
+def _restorable_entries(
+    outcomes: Mapping[str, Outcome], hashed: Sequence[HashedCrop], stored: Mapping[str, Entry], folder: Path
+) -> list[tuple[Entry, Entry]]:
+    """Unchanged products with kept photos that came as bytes, to be put again, as the catalog may have lost them."""
+    brought = {(crop.product_id, crop.crop_id): crop.photo for crop, _ in hashed if not isinstance(crop.photo, Path)}
+    unchanged = [stored[product_id] for product_id, outcome in outcomes.items() if outcome == "unchanged"]
+    again = [(before, restorable(folder, before.crops, brought)) for before in unchanged]
+    return [(before, before._replace(crops=crops)) for before, crops in again if crops]
+
+
 def _has_kind(entry: Entry, clue: Clues, encoder: Encoder) -> bool:
     """Whether stored vectors say the kind that is known; the dictionary of categories may have grown since."""
     return bool(np.array_equal(encoder.with_kind(entry.vectors, clue), entry.vectors))
-
-
-def _same(crops: Sequence[Crop], before: Sequence[Crop]) -> bool:
-    """Whether the catalog has just these crops. A file that was moved is a change; bytes that the catalog keeps are
-    none."""
-    return len(crops) == len(before) and all(
-        (crop.crop_id, crop.sha256, crop.box) == (old.crop_id, old.sha256, old.box)
-        and (not isinstance(crop.photo, Path) or crop.photo.absolute() == old.photo)
-        for crop, old in zip(crops, before, strict=True)
-    )

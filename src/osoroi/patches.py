@@ -1,6 +1,7 @@
 """Metadata of many products changed in one commit, as a table without photos says."""
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,8 @@ def patch(
 ) -> SyncCount:
     """Change the metadata of many products in one commit; products that are not there are named and passed over.
 
-    What others write meanwhile stays. Where a change says another kind, the vectors follow, as in ``ingest.update``.
+    What others write meanwhile stays. Where a change says another kind, the vectors follow as in ``ingest.update``;
+    categories that no dictionary knows are learned, as by ``sync``.
     Raises BadPhoto, OtherEncoder before anything is done, and Busy.
     """
     demand_encoder(catalog, encoder)
@@ -48,11 +50,30 @@ def patch(
             elif after != before:
                 yield of_other_kind(after, catalog, encoder, embedded)
 
-    count.seq = catalog.apply(entries(), fingerprint=encoder.fingerprint, products=products)
+    is_named = any("category" in one for one in changes.values())
+    marks = categories.Marks(encoder)
+    with marks.writing() if is_named else contextlib.nullcontext():
+        count.seq = catalog.apply(entries(), fingerprint=encoder.fingerprint, products=products)
+    gone = set(unknown)
+    held = [product_id for product_id in changes if product_id not in gone]
+    encoder = categories.read_anew(catalog, encoder, held)
+    if is_named:
+        _settle(catalog, encoder, held, count, marks)
     count.left_out = len(unknown)
     for product_id in unknown:
         on_unknown(product_id)
     return count
+
+
+def _settle(
+    catalog: Storage, encoder: Encoder, product_ids: Iterable[str], count: SyncCount, marks: categories.Marks
+) -> None:
+    """Have the categories learned that products were given."""
+    words = set[str]()
+    for ids in chunks(product_ids, PRODUCTS_AT_ONCE):
+        words |= categories.unread(encoder, (one.product for one in catalog.get_many(ids).values()))
+    if categories.settle(catalog, encoder, words, changed=count.changed, marks=marks):
+        count.seq = catalog.seq
 
 
 def _patched(

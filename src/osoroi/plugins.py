@@ -1,4 +1,4 @@
-"""What other packages add: readers, backbones and losses, registered as entry points.
+"""What other packages add: readers, backbones, losses and trackers, registered as entry points.
 
 ::
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from osoroi.errors import BadRequest
 
-GROUPS = ("readers", "backbones", "losses")
+GROUPS = ("readers", "backbones", "losses", "trackers")
 """What can be added; entry points stand in the group ``osoroi.`` and this."""
 
 

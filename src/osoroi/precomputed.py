@@ -3,9 +3,7 @@
 A file is a NumPy archive (npz) or a Parquet table. It has a row for each vector, and says by which encoder it was made.
 """
 
-import json
 import math
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +44,15 @@ class Precomputed(NamedTuple):
 
 def read(path: Path) -> Precomputed:
     """The rows of an npz or Parquet file. Raises BadDataset for a file that is none, or lacks what it must have."""
+    if path.suffix != ".parquet":  # whose columns say whether it has vectors
+        from osoroi import path_types
+
+        if path_types.path_type(path) == path_types.TABLE:
+            hint = f"'osoroi add CATALOG {path}' embeds and stores the products of a table"
+            raise BadDataset(f"{path} is a table of products, without vectors", hint=hint)
+        path_types.require(path, path_types.VECTORS, "a file of vectors", BadDataset)
+    if not path.exists():
+        raise BadDataset(f"there is no file {path}", hint=FORMATS)
     try:
         arrays = _of_parquet(path) if path.suffix == ".parquet" else _of_npz(path)
         vectors = np.array(arrays["vectors"], np.float32)
@@ -55,7 +62,7 @@ def read(path: Path) -> Precomputed:
         raise BadDataset(
             f"{path} has no {error}", hint="it needs ids, vectors and fingerprint, as 'osoroi embed --side shop' writes"
         ) from error
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError) as error:
         reason = "an array holds Python objects, not text or numbers" if "allow_pickle" in str(error) else error
         raise BadDataset(f"{path} cannot be read: {reason}", hint=FORMATS) from error
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
@@ -103,12 +110,8 @@ def _decoded(one: Any) -> Any:
 
 
 def _of_npz(path: Path) -> dict[str, Any]:
-    with files.open_foreign(path) as file:
-        if not zipfile.is_zipfile(file):
-            raise BadDataset(f"{path} cannot be read: it is no npz archive", hint=FORMATS)
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name].tolist() if name != "vectors" else archive[name] for name in archive.files}
+    arrays = files.arrays(path)
+    return {name: array if name == "vectors" else array.tolist() for name, array in arrays.items()}
 
 
 def _of_parquet(path: Path) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def _demand_unit(vectors: Float32[np.ndarray, "n d"], encoder: Encoder, name: st
         if (wrong := np.flatnonzero(np.abs(lengths - 1) > UNIT)).size:
             raise BadDataset(
                 f"row {wrong[0]} of {name} has the part {part!r} of length {lengths[wrong[0]]:.4f}",
-                hint="parts have length 1; vectors of queries are weighted, so embed with --side shop",
+                hint="parts have length 1; vectors of queries are weighted, so use 'osoroi embed --side shop'",
             )
 
 
@@ -217,8 +220,8 @@ def _product(rows: Precomputed, at: int) -> Product:
     listed = values.get("attributes")
     if listed is not None:
         try:
-            attributes |= {key: _value(value) for key, value in json.loads(str(listed)).items()}
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            attributes |= {key: _value(value) for key, value in files.from_json(str(listed)).items()}
+        except (ValueError, TypeError, AttributeError) as error:
             raise BadDataset(f"row {at} has attributes that are no JSON object: {listed!r:.60}") from error
     columns: dict[str, Any] = {name: value for name, value in values.items() if name in COLUMNS}
     return Product(**{**columns, "product_id": rows.product_ids[at]}, attributes=attributes)

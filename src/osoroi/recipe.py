@@ -15,7 +15,7 @@ LOSSES = ("info_nce", "triplet", "multi_similarity")
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Negatives = Literal["random", "semi_hard", "batch_hard"]
 Init = Literal["lda", "random"]
-Pool = Literal["garment", "crop"]
+PoolingRegion = Literal["garment", "crop"]
 KeepEpoch = Literal["best", "last"]
 
 Weights = tuple[tuple[str, float], ...]
@@ -32,7 +32,7 @@ MONITORED = ("hit@1", "hit@5", "nDCG@5")
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "network": (*PARTS, *ARMS),
-    "pool": get_args(Pool),
+    "pool": get_args(PoolingRegion),
     "init": get_args(Init),
     "loss": LOSSES,
     "negatives": get_args(Negatives),
@@ -57,7 +57,7 @@ def choices(setting: str, value: str) -> tuple[str, ...]:
     return (*own, *plugins.names("losses"))
 
 
-Problem = tuple[bool, str]
+SettingCheck = tuple[bool, str]
 """Whether something is wrong with the settings, and the message if so."""
 
 
@@ -149,7 +149,7 @@ class ModelSettings:
     lora_rank: int = 0
     """Rank of the adapters (LoRA) that are trained beside the linear layers and 1 x 1 convolutions of the unfrozen
     blocks, whose own weights then stay as they are; 0 trains those weights."""
-    pool: Pool = "garment"
+    pool: PoolingRegion = "garment"
     """What features are pooled over: the foreground mask of the garment, or the whole crop. Backbones that have no
     packaged foreground head pool over the crop, unless a head is given."""
     image_size: int = 192
@@ -194,7 +194,7 @@ class ModelSettings:
     seed: int = 0
     """Seed of random heads, of batches, of dropout, and of views that are drawn anew in every epoch."""
 
-    def model_problems(self) -> list[Problem]:
+    def model_problems(self) -> list[SettingCheck]:
         """What may be wrong with these settings."""
         parts = PARTS.get(self.network)
         return [
@@ -238,7 +238,7 @@ class DataSettings:
     single_category_batches: bool = False
     """Make batches of products of one category each."""
 
-    def data_problems(self) -> list[Problem]:
+    def data_problems(self) -> list[SettingCheck]:
         """What may be wrong with these settings."""
         return [
             (self.mined_neighbors == 1, "mined_neighbors=1: 0 for none, or 2 and more"),
@@ -310,7 +310,7 @@ class OptimizerSettings:
     keep_epoch: KeepEpoch = "best"
     """Epoch that is kept: the best by ``monitor``, or the last."""
 
-    def optimizer_problems(self) -> list[Problem]:
+    def optimizer_problems(self) -> list[SettingCheck]:
         """What may be wrong with these settings."""
         return [
             (
@@ -378,7 +378,7 @@ class Recipe(OptimizerSettings, DataSettings, ModelSettings):
             raise BadRequest(f"recipe {self.name!r}: {'; '.join(wrong)}")
 
 
-def _weight_problems(weights: Weights, parts: tuple[str, ...] | None) -> list[Problem]:
+def _weight_problems(weights: Weights, parts: tuple[str, ...] | None) -> list[SettingCheck]:
     if not weights:
         return []
     given = dict(weights)

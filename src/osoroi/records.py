@@ -6,8 +6,10 @@ sums of cosines, in [-1, 1], higher is better. Ids are strings, keys are 64-bit 
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, SupportsFloat, get_args, runtime_checkable
 
@@ -52,6 +54,62 @@ def as_value(value: Any) -> Value:
 
 def _scalar(value: Any) -> Any:
     return as_float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
+"""A date of ISO 8601, or a time."""
+
+FRACTION = re.compile(r"[.,](\d+)")
+"""A fraction of a second."""
+
+NO_ZONE = ""
+"""The zone of a time that states none, or one by a name, such as JST."""
+
+
+def zone_of(text: str) -> str | None:
+    """The time zone of a time, as ``+09:00``; ``NO_ZONE`` where it states none that can be read, and None for a date.
+
+    >>> [zone_of(text) for text in ("2026-01-31T10:00Z", "2026-01-31 10:00+0900", "2026-01-31T10:00", "2026/1/31")]
+    ['+00:00', '+09:00', '', None]
+    """
+    stated = ISO.fullmatch(text)
+    if stated is None or stated[1] is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return NO_ZONE
+    return moment.isoformat()[-6:] if moment.tzinfo else NO_ZONE
+
+
+def time_in_utc(value: Scalar) -> Scalar:
+    """A time that has a zone in UTC, so that times are ordered as text; any other value as it is.
+
+    So is a time that would be in no year of four digits. Fractions of a second keep their digits.
+
+    >>> time_in_utc("2026-01-31T08:00+09:00"), time_in_utc("2026-01-31T08:00"), time_in_utc("0001-01-01T00:00+09:00")
+    ('2026-01-30T23:00:00+00:00', '2026-01-31T08:00', '0001-01-01T00:00+09:00')
+    """
+    if not isinstance(value, str) or value[4:5] != "-" or not zone_of(value):
+        return value
+    fraction = FRACTION.search(value)
+    whole, digits = (value, "") if fraction is None else (FRACTION.sub("", value, count=1), fraction[1].rstrip("0"))
+    try:
+        moment = datetime.fromisoformat(whole).astimezone(UTC).isoformat(timespec="seconds")
+    except OverflowError:
+        return value
+    return f"{moment[:-6]}.{digits}{moment[-6:]}" if digits else moment
+
+
+def in_utc(value: Value) -> Value:
+    """An attribute whose times are in UTC; of a list, each of them.
+
+    >>> in_utc(("2026-01-31T08:00Z", "M")), in_utc(None)
+    (('2026-01-31T08:00:00+00:00', 'M'), None)
+    """
+    if isinstance(value, tuple):
+        return tuple(time_in_utc(one) for one in value)
+    return value if value is None else time_in_utc(value)
 
 
 @runtime_checkable
@@ -116,7 +174,7 @@ SIDE_PX = 4096
 Resize = Literal["squash", "shortest", "longest", "none"]
 """How the size of a resized picture follows from its own: given, by its shorter side, by its longer side, or kept."""
 
-Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+ResamplingFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 """Resampling filters of Pillow, all of which but ``nearest`` are widened by the factor of a reduction (antialias)."""
 
 Placement = Literal["floor", "round", "corner"]
@@ -137,7 +195,7 @@ class Fit:
     width: int
     resize: Resize
     to: tuple[int, int]
-    resample: Filter = "bicubic"
+    resample: ResamplingFilter = "bicubic"
     fill: tuple[int, int, int] = (0, 0, 0)
     placement: Placement = "floor"
 
@@ -149,7 +207,7 @@ class Fit:
         Fit(height=4, width=4, resize='squash', to=(4, 4), resample='bicubic', fill=(0, 0, 0), placement='floor')
         """
         fit = cls(**{**fields, "to": tuple(fields["to"]), "fill": tuple(fields.get("fill", (0, 0, 0)))})
-        for name, allowed in (("resize", Resize), ("resample", Filter), ("placement", Placement)):
+        for name, allowed in (("resize", Resize), ("resample", ResamplingFilter), ("placement", Placement)):
             if getattr(fit, name) not in get_args(allowed):
                 raise ValueError(
                     f"no {name} is called {getattr(fit, name)!r}; there are {', '.join(get_args(allowed))}"
@@ -218,10 +276,12 @@ class Clues:
 
     ``known`` has probabilities of kinds that need no picture; ``evidence`` the log of how much something else than the
     picture, such as its place on a body, speaks for each kind. Without either the picture alone decides.
+    ``is_query`` says that the crop is searched for and its vector not stored.
     """
 
     known: Mapping[str, float] | None = None
     evidence: Mapping[str, float] | None = None
+    is_query: bool = field(default=False, compare=False)
 
 
 class Input(NamedTuple):
@@ -244,6 +304,16 @@ class Product:
     url: str | None = None
     design_id: str | None = None
     attributes: Mapping[str, Value] = field(default_factory=dict)
+
+
+def with_utc(product: Product) -> Product:
+    """A product whose attributes are stored: times that have a zone are in UTC.
+
+    >>> with_utc(Product("p", attributes={"since": "2026-07-01T10:00+02:00", "size": "M"})).attributes
+    {'since': '2026-07-01T08:00:00+00:00', 'size': 'M'}
+    """
+    attributes = {name: in_utc(value) for name, value in product.attributes.items()}
+    return product if attributes == product.attributes else replace(product, attributes=attributes)
 
 
 @dataclass(frozen=True)

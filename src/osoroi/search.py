@@ -14,10 +14,13 @@ from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.calibration import DEPTH, agreement, appearance
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
-from osoroi.wishes import K
+from osoroi.wishes import UNTURNED, K
 
 if TYPE_CHECKING:
     from osoroi.garments.learned import LearnedKinds
+
+QueryVector = Float32[np.ndarray, "1 d"]
+"""The vector of one query."""
 
 DETAIL_ALONE = Clues(known={})
 """Clues for a photo of which colour and pattern alone are used: its kind is not judged."""
@@ -34,12 +37,25 @@ OTHER_KIND = 0.4
 root of the chance that the query is of that kind."""
 
 
-class KindFacts(NamedTuple):
-    """What a sample of a catalog says of kinds: the share of products whose kind the shop says, and a classifier of
-    looks, None where too few are known."""
+class SampleFacts(NamedTuple):
+    """What a sample of a catalog says: the share of products whose kind the shop says; a classifier of looks, None
+    where too few are known; and what the products have in common in the part ``detail``, None without that part."""
 
     categorised: float
     learned: "LearnedKinds | None"
+    usual: Float32[np.ndarray, "u"] | None
+
+
+class Wishes(NamedTuple):
+    """What ``Searcher.nearest`` is asked for besides a vector."""
+
+    k: int
+    offset: int
+    where: str | None
+    detail: float | None
+    judged: bool
+    centred: bool | None
+    without: Sequence[str] = ()
 
 
 class Searcher:
@@ -57,7 +73,7 @@ class Searcher:
             )
         self.encoder = encoder
         self.catalog = catalog
-        self._kinds = (-1, KindFacts(1.0, None))  # a commit, and what was known of kinds then
+        self._facts = (-1, SampleFacts(1.0, None, None))  # a commit, and what a sample said then
 
     def search(  # noqa: PLR0913  the wishes of one query are plain keywords here
         self,
@@ -80,11 +96,15 @@ class Searcher:
         the photo, and colour and pattern are those of a second photo (of ``detail_box`` in it), or of a colour such as
         ``#b03a2e``, ``navy`` or ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
-        vector = self.vector_of(photo, box=box, kind=kind)
+        facts = self.facts()
+        inside = None if box is None else Box.of(box)
+        vector = self.encode([self.encoder.input_of(photo, inside, "street", kind=kind)], facts)
         if detail_from is not None:
             vector = self.encoder.with_detail(vector, self.detail_vector(detail_from, detail_box))
+        detail = self.turned(detail)
         judged = detail is None and detail_from is None
-        return self.nearest(vector, k, offset=offset, where=where, detail=detail, judged=judged)
+        wishes = Wishes(k, offset, where, detail, judged=judged, centred=not judged)
+        return self._nearest(vector, wishes, facts)
 
     def vector_of(
         self, photo: PhotoLike, *, box: BoxLike | None = None, kind: Kinds | None = None
@@ -116,6 +136,7 @@ class Searcher:
         vectors = self.encoder.encode_photos(
             photos, "street", boxes=boxes, kinds=kinds, threads=threads, encode=self.encode
         )
+        detail = self.turned(detail)
         judged = detail is None
         return [self.nearest(row[None], k, offset=offset, where=where, detail=detail, judged=judged) for row in vectors]
 
@@ -149,20 +170,38 @@ class Searcher:
         detail: float | None = None,
         without: Sequence[str] = (),
         judged: bool = False,
+        centred: bool | None = None,
     ) -> list[Hit]:
         """The k best products for a vector of the encoder, with the cosine of each part. ``without`` names products
         to leave out. ``judged`` adds probabilities, which hold for a street photo under the encoder's own weights, and
-        without a filter: one may leave the very product out."""
+        without a filter: one may leave the very product out. ``centred`` leaves out of the query's colour and pattern
+        what all products share; by default it does with ``detail``."""
+        wishes = Wishes(k, offset, where, detail, judged=judged, centred=centred, without=without)
+        return self._nearest(vector, wishes, self.facts())
+
+    def _nearest(self, vector: Float32[np.ndarray, "1 d"], wishes: "Wishes", facts: SampleFacts) -> list[Hit]:
+        k, offset, where, detail, judged, centred, without = wishes
         if k < 1 or offset < 0:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
-        query = self.encoder.weigh(vector, detail, categorised=self.kinds().categorised)  # [1 d]
+        detail = self.turned(detail)
+        asking = vector
+        if centred or (centred is None and detail is not None):
+            from osoroi.encoder.learned import centred as without_the_usual
+
+            asking = without_the_usual(self.encoder, vector, facts.usual)
+        query = self.encoder.weigh(asking, detail, categorised=facts.categorised)  # [1 d]
         judged = judged and where is None
         depth = max(k + offset, DEPTH) if judged else k + offset
-        hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), vector)
+        hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), asking)
         if len(hits) == depth and is_other_kind(hits[-1]) and self.knows_kind(vector):  # does the kind come again?
-            hits = self.explain(self.catalog.nearest(query, depth + AHEAD, where=where, without=without), vector)
+            hits = self.explain(self.catalog.nearest(query, depth + AHEAD, where=where, without=without), asking)
         hits = self.judge(hits) if judged else hits
         return self.with_other_kinds(hits, vector)[offset : offset + k]
+
+    def turned(self, detail: float | None) -> float | None:
+        """Where the slider was turned to; None where it stands where it stands by itself."""
+        own = self.encoder.own_detail
+        return None if detail is not None and own is not None and abs(detail - own) < UNTURNED else detail
 
     def knows_kind(self, vector: Float32[np.ndarray, "1 d"]) -> bool:
         """Whether one kind is more likely than all others together for a query."""
@@ -176,42 +215,49 @@ class Searcher:
         return [*hits[: last + 1], *(replace(hit, other_kind=True) for hit in hits[last + 1 :])]
 
     def judge(self, hits: Sequence[Hit]) -> list[Hit]:
-        """The hits of a whole list with their probabilities, where the encoder has a calibration."""
+        """The hits of a whole list with their probabilities, where the encoder has a calibration.
+
+        It was fitted on the first ``DEPTH``: how many are looked at behind them changes no chance, and theirs is 0.
+        """
         calibration = self.encoder.metadata.calibration
         if calibration is None or not hits:
             return list(hits)
-        cosines = [hit.parts for hit in hits]
+        cosines = [hit.parts for hit in hits[:DEPTH]]
         looks = appearance(self.encoder.metadata.graph_parts, cosines)
         chances = calibration.probabilities(looks, agreement(cosines))
         any_of_them = min(1.0, float(chances.sum()))
+        every = [*map(float, chances), *[0.0] * (len(hits) - len(chances))]
         return [
-            replace(hit, probability=float(chance), in_catalog=any_of_them)
-            for hit, chance in zip(hits, chances, strict=True)
+            Hit(hit.product_id, hit.score, hit.crop_id, hit.product, hit.parts, chance, any_of_them, hit.other_kind)
+            for hit, chance in zip(hits, every, strict=True)
         ]
 
-    def kinds(self) -> KindFacts:
-        """What a sample of the catalog says of kinds; all categorised where the encoder has no part for them."""
-        if not self.encoder.has_kind:
-            return KindFacts(1.0, None)
+    def facts(self) -> SampleFacts:
+        """What a sample of the catalog says; all categorised where the encoder has no part for kinds."""
         seq = self.catalog.seq
-        if self._kinds[0] != seq:
-            from osoroi.encoder.learned import SAMPLE, learn_kinds, share_of_known
+        if self._facts[0] != seq:
+            from osoroi.encoder.learned import SAMPLE, learn_kinds, share_of_known, usual_detail
 
-            sample = self.catalog.sample(SAMPLE)
-            self._kinds = (seq, KindFacts(share_of_known(self.encoder, sample), learn_kinds(self.encoder, sample)))
-        return self._kinds[1]
+            sample, encoder = self.catalog.sample(SAMPLE), self.encoder
+            categorised = share_of_known(encoder, sample) if encoder.has_kind else 1.0
+            self._facts = (seq, SampleFacts(categorised, learn_kinds(encoder, sample), usual_detail(encoder, sample)))
+        return self._facts[1]
 
-    def encode(self, queries: Sequence[Input]) -> Float32[np.ndarray, "n d"]:
-        """Vectors of queries, each part of unit length, with what the catalog teaches of their kinds."""
-        return self.with_learned_kinds(queries, self.encoder.encode_inputs(queries))
+    def encode(self, queries: Sequence[Input], facts: SampleFacts | None = None) -> Float32[np.ndarray, "n d"]:
+        """Vectors of queries, each part of unit length, with what the catalog teaches of their kinds: ``facts``, looked
+        up where they are not given."""
+        return self.with_learned_kinds(queries, self.encoder.encode_inputs(queries), facts)
 
     def with_learned_kinds(
-        self, queries: Sequence[Input], vectors: Float32[np.ndarray, "n d"]
+        self, queries: Sequence[Input], vectors: Float32[np.ndarray, "n d"], facts: SampleFacts | None = None
     ) -> Float32[np.ndarray, "n d"]:
         """Vectors of queries in which, where nothing but a picture tells the kind, the catalog's own products have a
         say: their looks and the shop's categories (``garments.learned``). A body in the photo tells more than they."""
         alone = [number for number, query in enumerate(queries) if query.clues == Clues()]
-        if not alone or not self.encoder.has_kind or (classifier := self.kinds().learned) is None:
+        if not alone or not self.encoder.has_kind:
+            return vectors
+        classifier = (facts or self.facts()).learned
+        if classifier is None:
             return vectors
         from osoroi.encoder.learned import with_learned_kind
 
@@ -254,7 +300,7 @@ def response(
 ) -> dict[str, Any]:
     """Hits as plain data: what ``osoroi search --json`` prints and the service sends.
 
-    ``encoder`` is the encoder's fingerprint, ``detail`` the weight that was asked for or None, ``took_s`` seconds.
+    ``encoder`` is the encoder's fingerprint, ``detail`` the requested weight or None, ``took_s`` seconds.
     ``offset`` products stand before these. ``garment`` is the one that was found in the photo and searched with, as
     ``garments.fields`` gives it; ``understood`` what words say.
     """

@@ -1,5 +1,6 @@
 """The public ``Catalog``: the products of a shop together with the encoder that made their vectors."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from osoroi import ingest, patches, staging
+from osoroi import categories, ingest, patches, staging
 from osoroi import sync as syncing
 from osoroi.catalog import Storage
 from osoroi.catalog.address import place_of
@@ -17,7 +18,7 @@ from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
 from osoroi.errors import BadDataset, OtherEncoder
 from osoroi.garments import Garment
-from osoroi.garments import find as find_garments
+from osoroi.garments.find import find as find_garments
 from osoroi.ingest import Count
 from osoroi.records import BoxLike, Crop, Hit, Kinds, PhotoLike, Problem, Product, Value, as_value
 from osoroi.search import Searcher
@@ -126,39 +127,16 @@ class Catalog:
         BadFilter, BadRequest and NotFound.
         """
         require_fitting(photo, box, kind, like=like, text=text, detail_from=detail_from, detail_box=detail_box)
+        page: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
+        wishes = page | {"box": box, "kind": kind, "detail_from": detail_from, "detail_box": detail_box}
+        one: Any = photo  # a list only where there are no words
         if text is not None:
-            one: Any = photo  # not a list
-            return self._words.search(
-                text,
-                one,
-                like=like,
-                box=box,
-                kind=kind,
-                k=k,
-                offset=offset,
-                where=where,
-                detail=detail,
-                detail_from=detail_from,
-                detail_box=detail_box,
-            ).hits
+            return self._words.search(text, one, like=like, **wishes).hits
         if like is not None:
-            return self._searcher.similar(like, k=k, offset=offset, where=where, detail=detail)
+            return self._searcher.similar(like, **page)
         if isinstance(photo, list | tuple):
-            return self._searcher.search_batch(
-                photo, boxes=box, kinds=kind, k=k, offset=offset, where=where, detail=detail
-            )
-        assert photo is not None
-        return self._searcher.search(
-            photo,
-            box=box,
-            kind=kind,
-            k=k,
-            offset=offset,
-            where=where,
-            detail=detail,
-            detail_from=detail_from,
-            detail_box=detail_box,
-        )
+            return self._searcher.search_batch(photo, boxes=box, kinds=kind, **page)
+        return self._searcher.search(one, **wishes)
 
     def find(self, photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
         """The garments in a photo, as ``osoroi.find`` gives them; each has a box to search with."""
@@ -210,10 +188,12 @@ class Catalog:
         more than the share ``most_removed`` of the products would go; BadDataset where the table cannot be read.
         """
         incoming = open_incoming(dataset_name(table))
+        incoming.keep_stored(self.storage.get_many)
         problems: list[Problem] = []
         folder = self.storage.folder
         if not incoming.has_photos:
             count = patches.patch(incoming.changes(), self.storage, self.encoder, lambda product_id: None)
+            count.contradicting = incoming.contradicting
             return Synced(count, (), tuple(map(str, incoming.bad_lines)))
         incoming.fetch(folder / LINKS, private=private_links, on_progress=lambda count: None)
         count = syncing.sync(
@@ -229,15 +209,23 @@ class Catalog:
         )
         return Synced(count, tuple(problems), tuple(map(str, incoming.bad_lines)))
 
+    @cached_property
+    def _marks(self) -> categories.Marks:
+        return categories.Marks(self.encoder)
+
     def update(self, product_id: str, /, **changes: Value | int | list[str | float]) -> Product:
         """Change columns of a product, such as ``price=2900`` or ``title="Coat"``; other names are attributes.
 
         None removes a value. A new category changes the part ``kind`` of the vectors; nothing else of them changes.
+        One that no dictionary knows is learned by the next ``add`` or ``sync``.
         Returns the changed product. Raises NotFound and BadRequest, and BadPhoto where the category is no longer known
         and the photos, which then have to tell the kind, cannot be read.
         """
         values = {name: as_value(value) for name, value in changes.items()}
-        return ingest.update(self.storage, self.encoder, product_id, values)
+        category = values.get("category")
+        named = [Product(product_id, category=category)] if isinstance(category, str) else []
+        with self._marks.writing() if categories.unread(self.encoder, named) else contextlib.nullcontext():
+            return ingest.update(self.storage, self.encoder, product_id, values)
 
     def remove(self, product_ids: str | Iterable[str]) -> list[str]:
         """Remove one product or several; returns the ids that were in the catalog."""

@@ -1,66 +1,48 @@
-"""What a sync has worked out so far, in one file: vectors before their commit, and hashes of files by size and time.
+"""What a sync has worked out so far, in one file: vectors before their commit, and hashes of files by their stamps.
 
 Derived, never the catalog: a sync that was stopped goes on with it, and without it everything is computed again.
 """
 
 import contextlib
-import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from osoroi import files
-from osoroi.errors import Busy
+from osoroi.errors import STAYS, Busy, CatalogUnavailable
+from osoroi.file_hashes import DAMAGED, FileHashes, made_anew
 from osoroi.records import Box
 
 FILE = "staging.sqlite"
 """In the catalog's folder."""
 
-SETTLED_NS = 2_000_000_000
-"""A file that was written less than this before it was hashed may have changed since, in the same tick of its clock."""
-
-TABLES = (
-    "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT)"
-    " WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID",
-)
-
-
-class Stamp(NamedTuple):
-    """Size and time of a file."""
-
-    size: int
-    mtime_ns: int
+TABLE = "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID"
 
 
 class Staging:
-    """Vectors that wait for their commit, by photo, box and encoder; and the hash of each file by its size and time."""
+    """Vectors that wait for their commit, by photo, box and encoder; and the hash of each file by its stamp.
+
+    One that is damaged is made anew. Every method raises CatalogUnavailable where the file cannot be read or written.
+    """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.fingerprint = fingerprint
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        for statement in TABLES:
-            self._connection.execute(statement)
-        rows = self._connection.execute("SELECT path, size, mtime_ns, sha256 FROM files")
-        self._hashes = {path: (Stamp(size, mtime_ns), sha256) for path, size, mtime_ns, sha256 in rows}
-        self._new: dict[str, tuple[Stamp, str]] = {}
+        self._path = path
+        with self._explained():
+            self._connection, self.hashes = made_anew(path, _opened)
 
-    def hash_of(self, path: Path) -> str | None:
-        """The hash of a file that has not changed since it was read; None where it must be read."""
-        held = self._hashes.get(str(path))
-        return held[1] if held is not None and held[0] == stamp_of(path) else None
-
-    def remember(self, path: Path, stamp: Stamp | None, sha256: str) -> None:
-        """Keep the hash of a file whose stamp was taken before it was read."""
-        if stamp is not None and time.time_ns() - stamp.mtime_ns > SETTLED_NS:
-            self._new[str(path)] = stamp, sha256
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            what = f"the file {self._path}, in which a sync keeps its vectors, cannot be written: {error}"
+            hint = "delete it, and sync again" if code in DAMAGED else f"{STAYS}; check the disk, and sync again"
+            raise CatalogUnavailable(what, hint=hint) from error
 
     def key(self, sha256: str, box: Box | None) -> str:
         """What a vector is of."""
@@ -68,27 +50,39 @@ class Staging:
 
     def put(self, vectors: Iterable[tuple[str, Float32[np.ndarray, "d"]]]) -> None:
         """Keep vectors and the new hashes."""
-        self._connection.execute("BEGIN")
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors]
-        self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
-        files = [(path, *stamp, sha256) for path, (stamp, sha256) in self._new.items()]
-        self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
-        self._connection.execute("COMMIT")
-        self._hashes |= self._new
-        self._new = {}
+        with self._explained():
+            self._connection.execute("BEGIN")
+            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+            self.hashes.save()
+            self._connection.execute("COMMIT")
 
     def vector(self, key: str) -> Float32[np.ndarray, "d"] | None:
         """A vector that waits, or None."""
-        row = self._connection.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone()
+        with self._explained():
+            row = self._connection.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone()
         return None if row is None else np.frombuffer(row[0], "<f4").astype(np.float32)
 
     def committed(self) -> None:
         """Forget vectors that the catalog has now."""
-        self._connection.execute("DELETE FROM vectors")
+        with self._explained():
+            self._connection.execute("DELETE FROM vectors")
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, FileHashes]:
+    """The file, and the hashes in it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", TABLE):
+            connection.execute(statement)
+        return connection, FileHashes(connection)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def lock_of(staging: Path) -> Path:
@@ -110,12 +104,3 @@ def only_sync(staging: Path, location: str) -> Iterator[None]:
                 hint="nothing was changed; try again when it has finished",
             )
         yield
-
-
-def stamp_of(path: Path) -> Stamp | None:
-    """Size and time of a file; None where there is none."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return None
-    return Stamp(state.st_size, state.st_mtime_ns)

@@ -1,13 +1,13 @@
 """A catalog made equal to a table: products added, changed and removed in one commit. Readers see all of it or nothing.
 
-First everything is worked out: photos are hashed (a file whose size and time have not changed is not read again) and
+First everything is worked out: photos are hashed (a file that has not changed is not read again) and
 new crops are embedded, their vectors kept in ``staging``. Then comes one commit. A run that was stopped has changed
 nothing, and the next one goes on where it was. About one kilobyte a row of the table is held.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -21,10 +21,11 @@ from osoroi.catalog import Entry, Storage, StoredProduct
 from osoroi.data.links import Fetched
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import BadDataset, BadPhoto, BadRequest, Busy
+from osoroi.file_hashes import Stamp, stamp_of
 from osoroi.image import LIMITS, Limits
 from osoroi.ingest import demand_encoder
-from osoroi.records import Box, Clues, Crop, Input, Problem, Product, Row, Value
-from osoroi.staging import Staging, Stamp, only_sync, stamp_of
+from osoroi.records import Box, Clues, Crop, Input, Problem, Product, Row, Value, with_utc
+from osoroi.staging import Staging, only_sync
 from osoroi.wishes import MOST_REMOVED
 
 PRODUCTS_AT_ONCE = 256
@@ -79,9 +80,10 @@ class Plan:
 def gathered(rows: Iterable[Row], count: SyncCount) -> dict[str, Wanted]:
     """Product id -> product and shop crops; the first row of a product decides its metadata."""
     wanted: dict[str, Wanted] = {}
-    for product, crop in rows:
+    for given, crop in rows:
         if crop.domain == "street":
             continue
+        product = with_utc(given)
         held = wanted.setdefault(product.product_id, Wanted(product, []))
         count.contradicting += held.product is not product and held.product != product
         held.crops.append(crop)
@@ -96,9 +98,12 @@ def removed(stored: Sequence[str], wanted: Mapping[str, Wanted], spared: Iterabl
     spare = set(spared)
     gone = [product_id for product_id in stored if product_id not in wanted and product_id not in spare]
     if len(gone) > most * len(stored):
+        others = {one.casefold(): one for one in wanted}
+        renamed = next((others[one.casefold()] for one in gone if one.casefold() in others), None)
+        capitals = "" if renamed is None else f"it has {renamed!r}, and ids in other capitals are other products; "
         raise BadRequest(
             f"{len(gone):,} of {len(stored):,} products are not in the table, for instance {gone[0]!r}",
-            hint=f"more than {most:.0%} are removed with --yes alone; is the table whole?",
+            hint=f"{capitals}is the table whole? More than {most:.0%} are removed with `most_removed` alone",
         )
     return gone
 
@@ -131,7 +136,7 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
         raise BadDataset("the table has no product with a shop photo", hint="nothing was changed")
     spare = spared()
     catalog.check_identity()
-    with only_sync(staging, catalog.location), closing(Staging(staging, encoder.fingerprint)) as stage:
+    with only_sync(staging, catalog.location), contextlib.closing(Staging(staging, encoder.fingerprint)) as stage:
         plan.remove = [] if spare is None else removed(catalog.product_ids(), wanted, spare, most=most_removed)
         done = 0
         for chunk in chunks(wanted.values(), PRODUCTS_AT_ONCE):
@@ -144,15 +149,20 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
         if plan.count.left_out == len(wanted):
             why = f": {plan.problems[0].reason}" if plan.problems else ""
             raise BadDataset(f"no product has a readable shop photo{why}", hint="nothing was changed")
-        plan.count.seq = catalog.apply(
-            (entry_of(one, catalog, stage, encoder) for one in plan.entries),
-            fingerprint=encoder.fingerprint,
-            products=plan.products,
-            remove=plan.remove,
-        )
+        marks = categories.Marks(encoder)
+        with marks.writing() if plan.entries or plan.products else contextlib.nullcontext():
+            plan.count.seq = catalog.apply(
+                (entry_of(one, catalog, stage, encoder) for one in plan.entries),
+                fingerprint=encoder.fingerprint,
+                products=plan.products,
+                remove=plan.remove,
+            )
         stage.committed()
-    unread = categories.unread(encoder, (one.product for one in plan.entries))
-    if categories.settle(catalog, encoder, unread, changed=plan.count.added + plan.count.changed):
+    written = [one.product.product_id for one in plan.entries] + [one.product_id for one in plan.products]
+    encoder = categories.read_anew(catalog, encoder, written)
+    unread = categories.unread(encoder, [*(one.product for one in plan.entries), *plan.products])
+    changed = plan.count.added + plan.count.changed
+    if categories.settle(catalog, encoder, unread, changed=changed, marks=marks):
         plan.count.seq = catalog.seq
     plan.count.removed = len(plan.remove)
     return plan.count
@@ -227,7 +237,7 @@ def _hashed(
     unknown: list[Crop] = []
     for crop in crops:
         path = path_of(crop)
-        known = None if path is None else stage.hash_of(path)
+        known = None if path is None else stage.hashes.of(path)
         if known is None:
             unknown.append(crop)
         else:
@@ -240,7 +250,7 @@ def _hashed(
         sha256, stamp = result
         hashed[crop.crop_id] = replace(crop, sha256=sha256)
         if (path := path_of(crop)) is not None:
-            stage.remember(path, stamp, sha256)
+            stage.hashes.remember(path, stamp, sha256)
     stage.put([])
     return hashed, problems
 

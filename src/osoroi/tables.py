@@ -2,17 +2,20 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from osoroi.catalog import Storage
 from osoroi.data.cells import LINK, photos_in
-from osoroi.data.download import Count as FetchCount
+from osoroi.data.download import DownloadCount
 from osoroi.data.links import Links
-from osoroi.data.readers import Reader, open_dataset
+from osoroi.data.readers import Reader, open_dataset, quoted
 from osoroi.data.readers.layout import Layout
-from osoroi.data.readers.table import Table, id_of, price_of, product_id_of
+from osoroi.data.readers.line_conflicts import LineConflict
+from osoroi.data.readers.table import Table, product_id_of
+from osoroi.data.readers.table_changes import table_changes
 from osoroi.data.tabular import BadLine, Line
 from osoroi.errors import BadDataset, BadRequest
 from osoroi.image.cropping import existing
@@ -24,18 +27,18 @@ LINKS = "links"
 
 
 @dataclass(frozen=True)
-class Shard:
+class TableShard:
     """One of ``count`` parts of a table, by a hash of the product's id that is the same on every machine."""
 
     number: int
     count: int
 
     @classmethod
-    def parse(cls, text: str) -> "Shard":
+    def parse(cls, text: str) -> "TableShard":
         """The shard that ``i/n`` names, i from 1 to n. Raises BadRequest.
 
-        >>> Shard.parse("2/8")
-        Shard(number=2, count=8)
+        >>> TableShard.parse("2/8")
+        TableShard(number=2, count=8)
         """
         number, _, count = text.partition("/")
         if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
@@ -48,18 +51,23 @@ class Shard:
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
 
 
-WHOLE = Shard(1, 1)
+WHOLE = TableShard(1, 1)
 
 
 @dataclass
 class Incoming:
-    """A data set on its way into a catalog, or a part of it. ``bad_lines`` are filled as its rows are read."""
+    """A data set on its way into a catalog, or a part of it. ``bad_lines`` are filled as its rows are read;
+    ``contradicting`` and ``conflicts`` as the changes of a table without photos are."""
 
     reader: Reader
     layout: Layout | None = None
     bad_lines: list[BadLine] = field(default_factory=list)
+    contradicting: int = 0
+    conflicts: list[LineConflict] = field(default_factory=list)
     links: Links | None = None
-    shard: Shard = WHOLE
+    shard: TableShard = WHOLE
+    name: str = ""  # reader, absolute path and options, for other processes
+    _changes: dict[str, dict[str, Value]] | None = field(default=None, init=False, repr=False)
 
     @property
     def total(self) -> int | None:
@@ -70,6 +78,11 @@ class Incoming:
     def has_photos(self) -> bool:
         """Whether it has a column of photos; a table without one changes metadata alone."""
         return self.layout is None or self.layout.has_photos
+
+    @property
+    def names_products(self) -> bool:
+        """Whether its lines say whose they are: by their photos, or by a column of ids."""
+        return self.layout is None or self.has_photos or "product_id" in self.layout.columns
 
     def rows(self) -> Iterator[Row]:
         """The rows; lines that cannot be read are in ``bad_lines``."""
@@ -92,7 +105,20 @@ class Incoming:
         known = [error.product_id for error in self.bad_lines if error.product_id is not None]
         return known if len(known) == len(self.bad_lines) else None
 
-    def fetch(self, folder: Path, *, private: bool, on_progress: Callable[[FetchCount], None]) -> FetchCount | None:
+    def keep_stored(self, stored: Callable[[list[str]], Iterable[str]]) -> list[str]:
+        """Read the lines of products of the catalog that look like lines of totals: ``stored`` says of some ids which
+        ones the catalog has. Returns these."""
+        if self.layout is None or not self.layout.total_ids:
+            return []
+        ids = sorted(stored(sorted(self.layout.total_ids)))
+        if frozenset(ids) != self.layout.stored:
+            self.layout = replace(self.layout, stored=frozenset(ids))
+            self._changes = None
+        return ids
+
+    def fetch(
+        self, folder: Path, *, private: bool, on_progress: Callable[[DownloadCount], None]
+    ) -> DownloadCount | None:
         """Fetch the photos of links into a folder; None where there are none."""
         if self.layout is None or not self.has_photos:
             return None
@@ -108,40 +134,64 @@ class Incoming:
         return self.shard == WHOLE or (bool(photos) and self.shard.holds(product_id_of(line, photos[0])))
 
     def changes(self) -> dict[str, dict[str, Value]]:
-        """Product id -> metadata that the lines of a table without photos state."""
+        """Product id -> metadata that the lines of a table without photos state; those that contradict an earlier line
+        of their product are in ``conflicts``. The table is read at the first call, and again where ``keep_stored`` has
+        changed which lines count."""
         assert self.layout is not None
-        changes: dict[str, dict[str, Value]] = {}
-        for line in self.layout.read(self.bad_lines.append):
-            try:
-                product_id = id_of(line, "product_id")
-                if product_id is None:
-                    line.refuse("no product_id", hint="a table without photos names products by their id")
-                changes[product_id] = stated(line, self.layout)
-            except BadLine as error:
-                error.product_id = line.text("product_id")
-                self.bad_lines.append(error)
-        return changes
+        if self._changes is None:
+            self.bad_lines.clear()
+            note = self.bad_lines.append
+            changes = table_changes(self.layout.read(note), self.layout, note)
+            self.contradicting, self.conflicts = changes.contradicting, changes.conflicts
+            self._changes = changes.by_product
+        return self._changes
 
 
-def open_incoming(dataset: str, *, shard: Shard = WHOLE) -> Incoming:
+def open_incoming(dataset: str, *, shard: TableShard = WHOLE) -> Incoming:
     """A data set on its way into a catalog, or a part of it; a table is read once to decide how."""
     reader = open_dataset(dataset)
     if not isinstance(reader, Table):
-        return Incoming(reader, shard=shard)
+        return Incoming(reader, shard=shard, name=absolute(dataset))
     layout = reader.layout()
     if layout.undecided:
         problem = f"{reader.path}: {'; '.join(layout.undecided)}"
         raise BadDataset(
-            problem, hint=f"osoroi look {reader.path} --recipe FILE.toml writes a recipe in which to say so"
+            problem,
+            hint=f"'osoroi look {reader.path} --write FILE.toml' writes a recipe in which to say so",
         )
     require_lines(layout)
     if not layout.has_photos and "product_id" not in layout.columns:
         names = ", ".join(column.header for column in layout.columns.values())
         raise BadDataset(
             f"{reader.path} has no column photo, and none that is a product_id",
-            hint=f"the columns are {names}; osoroi look {reader.path} --recipe FILE.toml writes a recipe to name them",
+            hint=f"the columns are {names}; 'osoroi look {reader.path} --write FILE.toml' writes a recipe to name them",
         )
-    return Incoming(reader, layout, shard=shard)
+    return Incoming(reader, layout, shard=shard, name=absolute(dataset))
+
+
+def absolute(dataset: str) -> str:
+    """A data set whose paths are absolute, so that it means the same in another folder.
+
+    >>> absolute("drawn:40"), absolute("table:/shop/a.csv?recipe=hm")
+    ('drawn:40', 'table:/shop/a.csv?recipe=hm')
+    """
+    reader, _, rest = dataset.partition(":")
+    path, mark, options = rest.rpartition("?")
+    if not mark:
+        path, options = rest, ""
+    if not Path(path).exists():
+        return dataset
+    if reader == "table":
+        options = "&".join(_absolute_option(option) for option in options.split("&"))
+    return f"{reader}:{Path(path).absolute()}{mark}{options}"
+
+
+def _absolute_option(option: str) -> str:
+    """An option of a table; a file or folder that it names is made absolute."""
+    name, equals, value = option.partition("=")
+    path = unquote(value)
+    is_path = (name == "photos" and path) or (name == "recipe" and path.endswith(".toml"))
+    return f"{name}{equals}{quoted(str(Path(path).absolute()))}" if is_path else option
 
 
 def require_lines(layout: Layout) -> None:
@@ -163,28 +213,13 @@ def links_in(line: Line) -> list[str]:
     return [f"https:{photo}" if photo.startswith("//") else photo for photo in found]
 
 
-def stated(line: Line, layout: Layout) -> dict[str, Value]:
-    """The metadata that a line states; an empty cell removes a value."""
-    changes: dict[str, Value] = {}
-    for name in ("title", "category", "brand", "url", "design_id"):
-        if name in line.cells:
-            changes[name] = line.text(name) or ("" if name == "title" else None)
-    if "price" in line.cells:
-        price, currency = price_of(line, layout)
-        changes["price"] = price
-        if currency is not None:
-            changes["currency"] = currency
-    elif "currency" in line.cells:
-        changes["currency"] = line.text("currency")
-    return changes | layout.attributes(line)
-
-
 def preview(incoming: Incoming, catalog: Storage) -> SyncCount:
     """What adding a table would do, by its metadata and the names of its photos, none of which is read.
 
     ``removed`` counts products that the table does not have: a sync would remove them.
     """
     count = SyncCount()
+    incoming.keep_stored(catalog.get_many)
     if not incoming.has_photos:
         for product_id, changes in incoming.changes().items():
             before = catalog.get_many([product_id]).get(product_id)

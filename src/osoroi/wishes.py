@@ -7,6 +7,9 @@ from osoroi.errors import BadRequest
 K: Final = 10
 """Products of one search by default."""
 
+UNTURNED: Final = 0.005
+"""So near the encoder's own weight the slider is not turned: results are those without it."""
+
 MOST_REMOVED: Final = 0.2
 """Share of a catalog's products that a sync removes without being told to."""
 

@@ -16,16 +16,16 @@ from osoroi.catalog.protocol import EncoderFacts
 from osoroi.catalog.store import database, verify
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.rows import StoredEncoder, described
-from osoroi.catalog.store.settings import WAIT_S, Settings
+from osoroi.catalog.store.settings import WAIT_S, CatalogSettings
 from osoroi.catalog.stored import StoredCatalog
-from osoroi.errors import BadCatalog, BadRequest
+from osoroi.errors import BadCatalog, BadRequest, CatalogUnavailable
 from osoroi.records import Part
 
 if TYPE_CHECKING:
     from osoroi.catalog.local_writer import LocalWriter
     from osoroi.catalog.memory.compaction import Compactor
 
-DEFAULTS = Settings()
+DEFAULTS = CatalogSettings()
 
 
 def is_catalog(folder: Path) -> bool:
@@ -36,11 +36,11 @@ def is_catalog(folder: Path) -> bool:
 class LocalCatalog(StoredCatalog):
     """See ``osoroi.catalog.Storage``, and ``StoredCatalog`` for what it does like every other."""
 
-    def __init__(self, folder: Path, *, readonly: bool, wait_s: float, settings: Settings) -> None:
+    def __init__(self, folder: Path, *, readonly: bool, wait_s: float, settings: CatalogSettings) -> None:
         folder = folder.absolute()
         database.inspect(folder)
         if not readonly and not os.access(folder, os.W_OK):
-            raise BadCatalog(
+            raise CatalogUnavailable(
                 f"the catalog {folder} cannot be written", hint="check permissions, or open it for reading"
             )
         self._pool = Pool(folder, readonly=readonly, wait_s=wait_s)
@@ -62,7 +62,7 @@ class LocalCatalog(StoredCatalog):
         dim: int,
         parts: Sequence[Part] = (),
         about: Mapping[str, str] | None = None,
-        settings: Settings = DEFAULTS,
+        settings: CatalogSettings = DEFAULTS,
     ) -> "LocalCatalog":
         """A new, empty catalog for one encoder's vectors, opened for writing.
 
@@ -73,13 +73,18 @@ class LocalCatalog(StoredCatalog):
         return cls._make(folder, StoredEncoder(0, fingerprint, dim, tuple(parts), about or {}, 0.0), settings)
 
     @classmethod
-    def _make(cls, folder: Path, encoder: StoredEncoder, settings: Settings) -> "LocalCatalog":
+    def _make(cls, folder: Path, encoder: StoredEncoder, settings: CatalogSettings) -> "LocalCatalog":
         from osoroi.catalog.store.writer import initialize
 
         folder = folder.absolute()
         if is_catalog(folder):
             raise BadCatalog(f"there is a catalog at {folder} already", hint="open it, or name another folder")
         if folder.exists() and not (folder.is_dir() and all(map(database.is_left_over, folder.iterdir()))):
+            if not folder.is_dir():
+                from osoroi import path_types
+
+                path_types.require(folder, path_types.CATALOG, "a catalog", BadCatalog)
+                raise BadCatalog(f"{folder} is a file", hint="a catalog is a folder: osoroi add CATALOG DATASET")
             raise BadCatalog(f"{folder} holds something else", hint="name a folder that is new or empty")
         with database.explained(folder):
             try:
@@ -95,7 +100,7 @@ class LocalCatalog(StoredCatalog):
         *,
         readonly: bool = False,
         wait_s: float = WAIT_S,
-        settings: Settings = DEFAULTS,
+        settings: CatalogSettings = DEFAULTS,
     ) -> "LocalCatalog":
         """A catalog that is there; a writer waits ``wait_s`` seconds for another one and then raises Busy.
 
@@ -104,7 +109,9 @@ class LocalCatalog(StoredCatalog):
         return cls(folder, readonly=readonly, wait_s=wait_s, settings=settings)
 
     @classmethod
-    def open_or_create(cls, folder: Path, encoder: EncoderFacts, *, settings: Settings = DEFAULTS) -> "LocalCatalog":
+    def open_or_create(
+        cls, folder: Path, encoder: EncoderFacts, *, settings: CatalogSettings = DEFAULTS
+    ) -> "LocalCatalog":
         """The catalog at ``folder``, opened for writing; a new one for this encoder where there is none.
 
         A catalog of another encoder is opened as what it is: ``put`` refuses.
@@ -139,7 +146,7 @@ class LocalCatalog(StoredCatalog):
         from osoroi.catalog.local_writer import LocalWriter
 
         self._pool.check_writable()
-        return LocalWriter(self._pool, self.encoder, self._settings, self._swap)
+        return LocalWriter(self._pool, self.encoder, self._settings, self.swap)
 
     @property
     def compactor(self) -> "Compactor":

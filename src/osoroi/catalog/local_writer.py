@@ -11,7 +11,7 @@ from osoroi.catalog.store import database, photos, validation, writer
 from osoroi.catalog.store.pool import Pool
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.records import Product, Value
 
 
@@ -19,15 +19,17 @@ class LocalWriter:
     """Commits to one open catalog. ``swap`` gets the memory index that a compaction has made."""
 
     def __init__(
-        self, pool: Pool, encoder: StoredEncoder, settings: Settings, swap: Callable[[MemoryIndex], None]
+        self, pool: Pool, encoder: StoredEncoder, settings: CatalogSettings, swap: Callable[[MemoryIndex], None]
     ) -> None:
         self.encoder = encoder
         self.compactor = Compactor(pool, encoder, settings, swap, functools.partial(sweep, pool))
         self._pool = pool
 
     @contextlib.contextmanager
-    def commit(self, kind: str) -> Iterator[tuple[ReadTransaction, writer.Touched]]:
-        """One commit; nothing at all is written where nothing was touched."""
+    def commit(
+        self, kind: str, products: Sequence[str] | None = None
+    ) -> Iterator[tuple[ReadTransaction, writer.Touched]]:
+        """One commit, alone whatever ``products`` it writes; no line of it where nothing was touched."""
         touched = writer.Touched()
         with self._pool.commit() as transaction:
             transaction.demand_encoder(self.encoder)

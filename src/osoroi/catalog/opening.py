@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from osoroi import files
 from osoroi.catalog.address import Address, Place, cache_folder
 from osoroi.catalog.protocol import EncoderFacts
-from osoroi.catalog.store.settings import WAIT_S, Settings
+from osoroi.catalog.store.settings import WAIT_S, CatalogSettings
 from osoroi.encoder import Encoder, beside
 from osoroi.errors import BadRequest, extra
 from osoroi.records import Part
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from osoroi.catalog.store.reader import ReadTransaction
     from osoroi.catalog.stored import StoredCatalog
 
-DEFAULTS = Settings()
+DEFAULTS = CatalogSettings()
 
 
 def _postgres(place: Address) -> "type[PostgresCatalog]":
@@ -50,7 +50,7 @@ def is_catalog(place: Place) -> bool:
 
 
 def open_catalog(
-    place: Place, *, readonly: bool = False, wait_s: float = WAIT_S, settings: Settings = DEFAULTS
+    place: Place, *, readonly: bool = False, wait_s: float = WAIT_S, settings: CatalogSettings = DEFAULTS
 ) -> "StoredCatalog":
     """A catalog that is there, see ``LocalCatalog.open``. Raises BadCatalog."""
     if not isinstance(place, Path):
@@ -67,7 +67,7 @@ def create_catalog(
     dim: int,
     parts: Sequence[Part] = (),
     about: Mapping[str, str] | None = None,
-    settings: Settings = DEFAULTS,
+    settings: CatalogSettings = DEFAULTS,
 ) -> "StoredCatalog":
     """A new, empty catalog, see ``LocalCatalog.create``. Raises BadCatalog where there is one."""
     if not isinstance(place, Path):
@@ -78,7 +78,7 @@ def create_catalog(
     return LocalCatalog.create(place, fingerprint=fingerprint, dim=dim, parts=parts, about=about, settings=settings)
 
 
-def open_or_create(place: Place, encoder: EncoderFacts, *, settings: Settings = DEFAULTS) -> "StoredCatalog":
+def open_or_create(place: Place, encoder: EncoderFacts, *, settings: CatalogSettings = DEFAULTS) -> "StoredCatalog":
     """The catalog there, opened for writing; a new one for this encoder where there is none."""
     if not isinstance(place, Path):
         return _postgres(place).open_or_create(place, encoder, settings=settings)
@@ -123,15 +123,41 @@ def open_encoder(place: Place, given: str | os.PathLike[str] | None = None, *, t
 
 
 def stored_encoder(catalog: "StoredCatalog") -> Path | None:
-    """The encoder file that an open catalog keeps, with what stands beside it; None for the encoder that ships."""
-    stored, *_ = [catalog.fetch_file(name) for name in beside.NAMES]
+    """The encoder file that an open catalog keeps, with what stands beside it; None for the encoder that ships.
+
+    Of a move that was stopped just after the switch, it is the file that was kept for it before.
+    """
+    coming = beside.coming(catalog.fingerprint)
+    names = beside.NAMES if catalog.fetch_file(coming[0]) is None else coming
+    stored, *_ = [catalog.fetch_file(name) for name in names]
     return stored
 
 
 def store_encoder(catalog: "StoredCatalog", given: str | os.PathLike[str] | None) -> None:
     """Keep an encoder file and what stands beside it with an open catalog; for the encoder that ships, remove what an
     earlier one left."""
-    for name, path in beside.stored_as(given).items():
+    _store(catalog, beside.stored_as(given))
+
+
+def store_coming(catalog: "StoredCatalog", encoder: Encoder) -> None:
+    """Keep the files of the encoder that a catalog is moving to, before searches need them. Those of a move that is
+    given up go."""
+    with catalog.view() as transaction:
+        other = transaction.next_encoder()
+    if other is not None and other.fingerprint != encoder.fingerprint:
+        remove_coming(catalog, other.fingerprint)
+    if encoder.path is not None:
+        names = beside.coming(encoder.fingerprint)
+        _store(catalog, dict(zip(names, beside.paths_of(encoder.path), strict=True)))
+
+
+def remove_coming(catalog: "StoredCatalog", fingerprint: str) -> None:
+    """Remove the files of an encoder that were kept for a move."""
+    _store(catalog, dict.fromkeys(beside.coming(fingerprint)))
+
+
+def _store(catalog: "StoredCatalog", by_name: Mapping[str, Path | None]) -> None:
+    for name, path in by_name.items():
         if path is None or path.resolve() != (catalog.folder / name).resolve():
             catalog.store_file(name, path)
 

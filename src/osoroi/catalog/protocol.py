@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog.filters.nodes import Kind
+from osoroi.catalog.filters.nodes import ValueType
 from osoroi.records import Crop, Part, Product, Value
 
 if TYPE_CHECKING:
-    from osoroi.index import Health
+    from contextlib import AbstractContextManager
+
+    from osoroi.catalog.store.reader import ReadTransaction
+    from osoroi.catalog.store.rows import StoredEncoder
+    from osoroi.catalog.store.writer import Touched
+    from osoroi.index import IndexHealth
 
 
 class Entry(NamedTuple):
@@ -101,7 +106,7 @@ class SearchSource(Protocol):
         """See ``StoredCatalog.nearest``."""
         ...
 
-    def health(self) -> "Health | None":
+    def health(self) -> "IndexHealth | None":
         """See ``StoredCatalog.health``."""
         ...
 
@@ -199,6 +204,15 @@ class Storage(Protocol):
         """Say whether categories tell kinds; changes no vector. ``osoroi.categories.review`` decides it."""
         ...
 
+    def unsettled(self) -> dict[str, str]:
+        """The last mark of each run that wrote products whose kinds are still to be settled, and is at it or was
+        stopped; see ``osoroi.categories.settle`` and ``catalog.store.marking``."""
+        ...
+
+    def mark_settled(self, marks: Mapping[str, str]) -> None:
+        """Take these marks away from runs that have not got another one since, in one commit."""
+        ...
+
     def product_ids(self) -> list[str]:
         """The ids of all products, from one read transaction."""
         ...
@@ -251,7 +265,7 @@ class Storage(Protocol):
         """The stored vectors of at most so many crops, spread evenly over the catalog; the same until it changes."""
         ...
 
-    def columns(self) -> dict[str, frozenset[Kind]]:
+    def columns(self) -> dict[str, frozenset[ValueType]]:
         """The columns that filters can name, and the kinds of value that each has had."""
         ...
 
@@ -272,6 +286,25 @@ class Storage(Protocol):
         ``without`` names products to leave out. Raises BadFilter and BadRequest.
         """
         ...
+
+
+@runtime_checkable
+class CatalogWriter(Protocol):
+    """The writing half of a catalog: each method is one commit. See ``Storage`` for what they do."""
+
+    def commit(
+        self, kind: str, products: Sequence[str] | None = None
+    ) -> "AbstractContextManager[tuple[ReadTransaction, Touched]]": ...
+    def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int: ...
+    def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]: ...
+    def apply(
+        self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str
+    ) -> int: ...
+    def patch(self, product_id: str, changes: Mapping[str, Value]) -> int: ...
+    def remove(self, product_ids: Iterable[str]) -> list[str]: ...
+    def drop(self, product_id: str, crop_ids: Iterable[str]) -> int: ...
+    def put_encoder(self, transaction: "ReadTransaction", encoder: "StoredEncoder") -> int: ...
+    def remove_product(self, transaction: "ReadTransaction", product_id: str, touched: "Touched") -> None: ...
 
 
 class CatalogFiles:

@@ -16,12 +16,12 @@ from jaxtyping import Float32
 from osoroi.catalog import filters
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.memory.rwlock import ReadWriteLock
-from osoroi.catalog.protocol import CatalogFiles, Entry, Facet, Neighbor, SearchSource, StoredProduct
+from osoroi.catalog.protocol import CatalogFiles, CatalogWriter, Entry, Facet, Neighbor, SearchSource, StoredProduct
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.errors import BadIndex, BadRequest
-from osoroi.index import Health
+from osoroi.index import IndexHealth
 from osoroi.records import Crop, Product, Value
 
 if TYPE_CHECKING:
@@ -58,23 +58,6 @@ class Transactions(Protocol):
         ...
 
 
-@runtime_checkable
-class CatalogWriter(Protocol):
-    """The writing half of a catalog: each method is one commit. See ``Storage`` for what they do."""
-
-    def commit(self, kind: str) -> "AbstractContextManager[tuple[ReadTransaction, Touched]]": ...
-    def put(self, entries: Iterable[Entry], *, fingerprint: str) -> int: ...
-    def put_if_unchanged(self, changes: Sequence[tuple[Entry, Entry]], *, fingerprint: str) -> list[str]: ...
-    def apply(
-        self, entries: Iterable[Entry], products: Iterable[Product], remove: Iterable[str], *, fingerprint: str
-    ) -> int: ...
-    def patch(self, product_id: str, changes: Mapping[str, Value]) -> int: ...
-    def remove(self, product_ids: Iterable[str]) -> list[str]: ...
-    def drop(self, product_id: str, crop_ids: Iterable[str]) -> int: ...
-    def put_encoder(self, transaction: ReadTransaction, encoder: StoredEncoder) -> int: ...
-    def remove_product(self, transaction: ReadTransaction, product_id: str, touched: "Touched") -> None: ...
-
-
 class StoredCatalog(CatalogFiles):
     """The half of a catalog that its database does not change; see ``osoroi.catalog.Storage``.
 
@@ -83,7 +66,7 @@ class StoredCatalog(CatalogFiles):
     """
 
     def __init__(
-        self, pool: Transactions, location: str, encoder: StoredEncoder, settings: Settings, *, readonly: bool
+        self, pool: Transactions, location: str, encoder: StoredEncoder, settings: CatalogSettings, *, readonly: bool
     ) -> None:
         self.location = location
         self.folder = pool.folder
@@ -191,8 +174,15 @@ class StoredCatalog(CatalogFiles):
         """Say whether the categories of products tell their kinds, see ``Storage``."""
         from osoroi.catalog.store.writer import put_meta
 
-        with self.commit("categories") as (transaction, _):
-            put_meta(transaction.connection, transaction.CATEGORIES, str(trusted))
+        with self.commit("flag") as (transaction, _):
+            put_meta(transaction.connection, ReadTransaction.CATEGORIES, str(trusted))
+
+    def mark_settled(self, marks: Mapping[str, str]) -> None:
+        """Note that the kinds are settled of what was written under these marks, see ``Storage``."""
+        from osoroi.catalog.store.writer import remove_unsettled
+
+        with self.writer.commit("flag", []) as (transaction, _):
+            remove_unsettled(transaction.connection, marks)
 
     def compact(self) -> bool:
         """Fold what changed into a new snapshot while searches go on, and throw out what nobody needs any more.
@@ -214,6 +204,11 @@ class StoredCatalog(CatalogFiles):
         """Whether the categories of products tell their kinds."""
         with self.view() as transaction:
             return transaction.trusts_categories()
+
+    def unsettled(self) -> dict[str, str]:
+        """The marks of runs whose kinds are still to be settled, see ``Storage``."""
+        with self.view() as transaction:
+            return transaction.unsettled()
 
     def product_ids(self) -> list[str]:
         """The ids of all products, from one transaction."""
@@ -284,7 +279,7 @@ class StoredCatalog(CatalogFiles):
             transaction.demand_encoder(self.encoder)
             return transaction.vectors(self.encoder, transaction.spread(most))
 
-    def columns(self) -> dict[str, frozenset[filters.Kind]]:
+    def columns(self) -> dict[str, frozenset[filters.ValueType]]:
         """What filters can name, and the kinds of value each has had: the columns, then ``attributes.…``."""
         with self.view() as transaction:
             held = transaction.attributes()
@@ -297,13 +292,14 @@ class StoredCatalog(CatalogFiles):
         with self.view() as transaction, transaction.limited():
             return facets(transaction, lambda column: transaction.compiled(where_for(column)))
 
-    def health(self) -> Health | None:
+    def health(self) -> IndexHealth | None:
         """How well the index finds, on a sample, what comparing with everything finds; None where it is exact."""
         return self._elsewhere.health() if self._elsewhere is not None else self._sound(self._health)
 
-    def _health(self) -> Health | None:
+    def _health(self) -> IndexHealth | None:
         with self.current() as (_, memory):
-            return memory.index.health()
+            index = memory.index
+        return index.health()  # it reads all vectors: what follows the catalog does not wait for it
 
     def info(self) -> "Info":
         """What the catalog holds, from what, since when, and how well its index does; reads every vector of a scan."""
@@ -391,7 +387,7 @@ class StoredCatalog(CatalogFiles):
                 self._memory = MemoryIndex.open(transaction, self.encoder, self._settings)
             yield transaction, self._memory
 
-    def _swap(self, memory: MemoryIndex) -> None:
+    def swap(self, memory: MemoryIndex) -> None:
         """Take a fresh memory in place of the one there is, once it has caught up."""
         with self._lock.exclusive(), self.view() as transaction:
             if memory.follow(transaction):

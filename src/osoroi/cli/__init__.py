@@ -1,8 +1,10 @@
 """The command line: one command per file; each parses its arguments, calls one function and prints.
 
-Data goes to stdout and messages to stderr. Exit codes: 0 success, 1 an error of ours, 2 wrong usage, 130 interrupted.
+Data goes to stdout and messages to stderr. Exit codes: 0 success, 1 an error, 2 wrong usage, 3 done but for what could
+not be read, 130 interrupted.
 """
 
+import difflib
 import errno
 import importlib
 import sys
@@ -49,6 +51,12 @@ COMMANDS = (
 MODULES = {"look": "inspect_table"}
 """Commands whose module has another name."""
 
+LONGEST_LINE = 200
+"""Letters of what the list of commands says of one, at most."""
+
+OTHERWISE = {"most_removed": "--yes"}
+"""Options that stand for a parameter of another name."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it: 128 + SIGINT."""
 
@@ -61,10 +69,20 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            if near:
+                ctx.fail(f"no command {cmd_name!r}; did you mean {near[0]!r}?")
             return None
         module = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
         command: click.Command = importlib.import_module(f"osoroi.cli.{module}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List every command with its whole first sentence."""
+        commands = ((name, self.get_command(ctx, name)) for name in COMMANDS)
+        rows = [(name, command.get_short_help_str(LONGEST_LINE)) for name, command in commands if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -73,8 +91,11 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except OsoroiError as error:
-            text.warn_of(error)
+            text.warn_of(error, OTHERWISE | _options_of(self.get_command(ctx, ctx.invoked_subcommand or "")))
             sys.exit(outcome(error)[0])
+        except MemoryError:
+            text.warn("error: the memory that this process may use is full; allow it more, or use fewer threads")
+            sys.exit(1)
         except KeyboardInterrupt:
             text.warn("interrupted")
             sys.exit(INTERRUPTED)
@@ -86,6 +107,16 @@ class Commands(click.Group):
             sys.exit(1)
 
 
+def _options_of(command: click.Command | None) -> dict[str, str]:
+    """Parameter -> option, of a command and of those below it."""
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    found = {name: option for each in below for name, option in _options_of(each).items()}
+    for parameter in command.params if command else ():
+        if isinstance(parameter, click.Option):
+            found |= {option.removeprefix("--").replace("-", "_"): option for option in parameter.opts}
+    return found
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="osoroi")
 def main() -> None:
@@ -93,6 +124,9 @@ def main() -> None:
 
     \b
     osoroi demo                          a small shop, drawn and searched
-    osoroi add shop table:products.csv   your own products into the catalog `shop`
+    osoroi add shop products.csv         your own products into the catalog `shop`
     osoroi search shop snap.jpg          what is she wearing?
+
+    Exit codes: 0 done, 1 an error, 2 called wrongly, 3 done but for lines or photos that cannot be read, and 130
+    interrupted.
     """

@@ -78,7 +78,7 @@ def words(row: Row, street: Path) -> str:
     return f"{street / row.product.product_id}.jpg{box}"
 
 
-def search(searcher: Searcher, row: Row, street: Path) -> list[grid.Cell]:
+def search(searcher: Searcher, row: Row, street: Path) -> list[grid.GridCell]:
     """Write the street photo, print its results, and frame the relevant product in its row of the picture."""
     box = row.crop.box
     street.mkdir(parents=True, exist_ok=True)

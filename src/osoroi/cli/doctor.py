@@ -9,7 +9,7 @@ import click
 from osoroi.catalog.address import Place
 from osoroi.cli import options, text
 from osoroi.cli.serve import PORT
-from osoroi.doctor.finding import Finding, explained
+from osoroi.doctor.finding import Diagnosis, explained
 
 
 @click.command()
@@ -17,9 +17,9 @@ from osoroi.doctor.finding import Finding, explained
 @options.encoder
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the service shall listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port of the service.")
-@click.option("--keys", type=click.Path(path_type=Path), envvar="OSOROI_KEYS", help="File of keys of the service.")
+@click.option("--keys", type=options.PathParameter(), envvar="OSOROI_KEYS", help="File of keys of the service.")
 @click.option(
-    "--settings", type=click.Path(path_type=Path), envvar="OSOROI_SETTINGS", help="File of limits of the service."
+    "--settings", type=options.PathParameter(), envvar="OSOROI_SETTINGS", help="File of limits of the service."
 )
 @click.option("--url", help="Address of a service that runs, as its visitors write it: looks through the proxy.")
 @options.as_json
@@ -42,7 +42,7 @@ def command(
     osoroi doctor shop --keys keys.toml --url https://shop.example/find/
     osoroi doctor 'postgresql://user@host/db?schema=shop'
     """
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     for finding in results(catalog, encoder, host, port, keys, settings, url):
         findings.append(finding)
         if not as_json:
@@ -62,7 +62,7 @@ def results(
     keys: Path | None,
     settings: Path | None,
     url: str | None,
-) -> Iterator[Finding]:
+) -> Iterator[Diagnosis]:
     """What each check says, in the order in which one would look."""
     from osoroi.doctor import installation, service, stored
     from osoroi.server.configuration import Sources

@@ -13,7 +13,7 @@ from osoroi import files
 from osoroi.cli import options, progress, text
 from osoroi.data import coverage, download
 from osoroi.data.coverage import Coverage
-from osoroi.data.download import JOURNAL, Count, Policy
+from osoroi.data.download import JOURNAL, DownloadCount, Policy
 from osoroi.data.readers import street2shop
 from osoroi.errors import BadDataset
 from osoroi.records import Source
@@ -28,7 +28,7 @@ SHOWN = 8
 
 @click.command()
 @click.argument("dataset", type=click.Choice(["street2shop"]))
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=options.PathParameter())
 @click.option("--category", default="", help="Only photos of these categories, separated by commas; without it all.")
 @click.option(
     "--at-once",
@@ -57,7 +57,7 @@ def command(dataset: str, folder: Path, category: str, report_only: bool, as_jso
     if category or (folder / "meta" / "json").is_dir():
         lists = street2shop.Street2Shop(folder, categories=street2shop.categories_of(category, folder))
     numbers = {street2shop.number_of(row.crop) for row in lists.listed()} if lists and category else None
-    count = Count() if report_only else fetch(folder, numbers, how)
+    count = DownloadCount() if report_only else fetch(folder, numbers, how)
     coverage = cover(lists, folder) if lists else []
     report = {**asdict(count), "reasons": reasons(folder), "coverage": [line._asdict() for line in coverage]}
     files.write_atomically(folder / REPORT, (json.dumps(report, indent=1) + "\n").encode())
@@ -71,13 +71,13 @@ def command(dataset: str, folder: Path, category: str, report_only: bool, as_jso
         raise BadDataset("no photo could be downloaded", hint=f"{folder / JOURNAL} has the reason for each link")
 
 
-def fetch(folder: Path, numbers: Collection[int] | None, how: dict[str, Any]) -> Count:
+def fetch(folder: Path, numbers: Collection[int] | None, how: dict[str, Any]) -> DownloadCount:
     """Download the photos of these numbers, or all that are listed, with a progress bar."""
     policy = Policy(at_once=how["at_once"], per_host=how["per_host"])
     wanted = download.links(folder / "photos" / "photos.txt", numbers)
     with progress.counting("photos") as show:
 
-        def done(count: Count) -> None:
+        def done(count: DownloadCount) -> None:
             show(count.saved + count.lost + count.failed)
 
         return download.download(wanted, folder / "images", policy=policy, again=how["again"], on_progress=done)
@@ -104,7 +104,7 @@ def _kind(reason: str) -> str:
     return reason if reason.startswith("HTTP ") else reason.partition(":")[0]
 
 
-def printed(count: Count, why: dict[str, Any], coverage: list[Coverage]) -> str:
+def printed(count: DownloadCount, why: dict[str, Any], coverage: list[Coverage]) -> str:
     """The report as text."""
     lines = [
         f"{count.saved} saved, {count.there} were there, {count.lost} lost, {count.failed} failed for now; "

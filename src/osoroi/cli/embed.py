@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from osoroi import files
 from osoroi.cli import options, progress, text
-from osoroi.data.readers import READERS, open_dataset
+from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import BadRequest
 from osoroi.records import Input, Row
@@ -50,7 +50,8 @@ def command(
     """Write one vector for each row of TABLE (a file, or name:path) to OUT.npz.
 
     The file has the arrays ids [n] of products, crop_ids [n], vectors float32 [n d], parts (names and sizes) and
-    fingerprint. A photo that cannot be read is reported on stderr, and has no row.
+    fingerprint. A photo that cannot be read is reported on stderr, and has no row. With --side shop street crops have
+    none either, so that 'osoroi load' takes such a file as it is.
 
     \b
     osoroi embed queries.csv queries.npz --side query
@@ -58,12 +59,17 @@ def command(
     if side == "shop" and detail is not None:
         raise BadRequest("--detail weighs queries, and --side is shop", hint="leave --detail out, or use --side query")
     model = Encoder.open(encoder, threads=threads, providers=providers)
-    dataset = table if table.partition(":")[0] in READERS else f"table:{table}"
     product_ids: list[str] = []
     crop_ids: list[str] = []
 
+    street = 0
+
     def numbered(rows: Iterable[Row]) -> Iterator[Row]:
+        nonlocal street
         for row in rows:
+            if side == "shop" and row.crop.domain == "street":
+                street += 1
+                continue
             product_ids.append(row.product.product_id)
             crop_ids.append(row.crop.crop_id)
             yield row
@@ -74,7 +80,7 @@ def command(
             return model.input_of(crop.photo, crop.box, "street")
         return model.input_of(crop.photo, crop.box, "shop", kind=model.clues_of(row.product).known)
 
-    rows = numbered(open_dataset(dataset).rows())
+    rows = numbered(open_dataset(table).rows())
     done: list[int] = []
     vectors: list[Float32[np.ndarray, "b d"]] = []
     with progress.counting("crops") as show:
@@ -86,6 +92,8 @@ def command(
             for index, error in batch.errors.items():
                 text.warn(f"left out: {crop_ids[index]}: {error}")
             show(len(done))
+    if street:
+        text.warn(f"left out: {street:,} street crops, which are no shop photos of their products")
     if not done:
         raise BadRequest(f"{table} gave no crop that could be read", hint="see the reasons above")
     parts = np.array([(part.name, part.size) for part in model.parts], dtype=[("name", "U32"), ("size", "i8")])

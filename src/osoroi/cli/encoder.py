@@ -21,17 +21,13 @@ def command() -> None:
 
 
 @command.command()
-@click.option(
-    "--backbone", type=click.Path(path_type=Path), required=True, help="A folder with a model, or an ONNX file."
-)
+@click.option("--backbone", type=options.PathParameter(), required=True, help="A folder with a model, or an ONNX file.")
 @click.option("--out", metavar="ENCODER", type=options.Target(), required=True, help="The encoder file to write.")
 @click.option("--file", help="The model among the files of the folder, such as onnx/vision_model_fp16.onnx.")
 @click.option(
-    "--reference", type=click.Path(path_type=Path), help="Vectors to compare with: an .npz of `vectors`, `photos`."
+    "--reference", type=options.PathParameter(), help="Vectors to compare with: an .npz of `vectors`, `photos`."
 )
-@click.option(
-    "--base", type=click.Path(path_type=Path), default=DEFAULT, help="Encoder file that gives the other parts."
-)
+@click.option("--base", type=options.PathParameter(), default=DEFAULT, help="Encoder file that gives the other parts.")
 @click.option("--half", is_flag=True, help="Store the weights in half precision; they are computed in single.")
 @click.option(
     "--dim", type=click.IntRange(1), help="Numbers of `deep`: a Matryoshka model is cut, others need --photos."
@@ -91,7 +87,7 @@ def make(
 
 
 @command.command()
-@click.argument("encoder", type=click.Path(path_type=Path))
+@click.argument("encoder", type=options.PathParameter())
 @click.option("--calibrate", metavar="DATASET", required=True, help="Photos that set ranges.")
 @click.option("--split", help="The split of that data set; without it, all of it.")
 @click.option("--pairs", metavar="DATASET", help="Pairs that are searched; without it, those of --calibrate.")
@@ -122,13 +118,13 @@ def quantize(
     \b
     osoroi encoder quantize encoder.onnx --calibrate pairs.csv --split train --pairs pairs.csv --pairs-split val
     """
-    from osoroi.pretrained.quantize import METRIC, Pairs
+    from osoroi.pretrained.quantize import METRIC, PairSource
     from osoroi.pretrained.quantize import quantize as in_integers
 
-    judges = Pairs(pairs or calibrate, pairs_split if pairs else split, distractors)
+    judges = PairSource(pairs or calibrate, pairs_split if pairs else split, distractors)
     target = out or stand_in(encoder)
     with progress.counting("crops searched with") as show:
-        made = in_integers(encoder, target, Pairs(calibrate, split), pairs=judges, force=force, on_progress=show)
+        made = in_integers(encoder, target, PairSource(calibrate, split), pairs=judges, force=force, on_progress=show)
     text.show(f"{METRIC} loses {made.losses}, over {made.queries} queries")
     if made.same_photos:
         text.warn("the pairs that judged are calibration photos, too; give others with --pairs")

@@ -52,7 +52,7 @@ RUN_TOP_K = 1000
 )
 @click.option("--json", "file", type=options.Target(), help="Write everything, results included, as JSON.")
 @click.option("--run", type=options.Target(folder=True), help="Write qrels and run files for trec_eval to this folder.")
-@click.option("--check", type=click.Path(path_type=Path), help="Reproduce the numbers of such a JSON file.")
+@click.option("--check", type=options.PathParameter(), help="Reproduce the numbers of such a JSON file.")
 @options.threads
 def command(dataset: str | None, by: str | None, check: Path | None, **how: Any) -> None:
     """Search for the product of every street crop of DATASET among all its shop photos.

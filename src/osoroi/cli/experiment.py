@@ -10,7 +10,7 @@ from osoroi.errors import BadRequest, extra
 
 
 @click.command()
-@click.argument("plan", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("plan", type=options.PathParameter(dir_okay=False))
 @click.option("--out", required=True, type=options.Target(folder=True), help="Folder of the experiment; it is resumed.")
 @click.option(
     "--folder", "folders", multiple=True, metavar="NAME=PATH", help="The folder that {NAME} in the plan stands for."
@@ -47,8 +47,8 @@ def command(
     osoroi experiment plan.toml --out experiment --folder data=photos --report-only --arms
     """
     extra("torch", "train")
+    from osoroi.experiment import check, report, run
     from osoroi.experiment import plan as plans
-    from osoroi.experiment import report, run
 
     named = dict(_folder(one) for one in folders)
     read = plans.read(plan, **(named | {"out": str(out)}))
@@ -56,8 +56,15 @@ def command(
         read = plans.with_reference(read, reference)
     experiment = run.Experiment(read, out, _say, device)
     if not report_only:
-        run.run(experiment, only)
+        try:
+            check.check(experiment, run.selected(read, only))
+            run.run(experiment, only)
+        except KeyboardInterrupt:
+            text.warn("what is done stays; the same command goes on from there")
+            raise
     text.show(report.write(experiment, photos=photos, arms=arms, queries=queries))
+    pictures = ", pictures of results (*.png) and pages (*/index.html)" if photos else ""
+    text.warn(f"{out / 'report'} holds these tables (report.md, report.json){pictures}")
 
 
 def _folder(option: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from osoroi.errors import extra
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=options.PathParameter())
 @click.argument("encoder", type=options.Target())
 @click.option("--licence", default="unknown", show_default=True, help="What the photos it learned from allow.")
 def command(run: Path, encoder: Path, licence: str) -> None:

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import click
 
-from osoroi import garments, image
+from osoroi import image
 from osoroi.cli import options, text
-from osoroi.garments import Garment
+from osoroi.garments import Garment, fields
+from osoroi.garments.find import find
 from osoroi.records import Box
 from osoroi.report import grid as grids
 
 
 @click.command()
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("photo", type=options.PathParameter())
 @options.box
 @click.option("--grid", type=options.Target(), help="Write the photo and a crop of each garment as one picture.")
 @options.as_json
@@ -26,11 +27,11 @@ def command(photo: Path, box: Box | None, grid: Path | None, as_json: bool) -> N
     osoroi find snap.jpg
     osoroi find snap.jpg --json
     """
-    located = garments.find(photo, box=box)
+    located = find(photo, box=box)
     if grid:
         grids.write(grid, grids.sheet([row(photo, located)]))
     if as_json:
-        text.show_json({"garments": [garments.fields(garment) for garment in located]})
+        text.show_json({"garments": [fields(garment) for garment in located]})
     else:
         text.show(table(located))
 
@@ -44,11 +45,11 @@ def table(located: Sequence[Garment]) -> str:
     return text.aligned(rows)
 
 
-def row(photo: Path, located: Sequence[Garment]) -> list[grids.Cell]:
+def row(photo: Path, located: Sequence[Garment]) -> list[grids.GridCell]:
     """The cells of a grid: the photo, then a crop of each garment."""
     pixels = image.read(photo)
-    cells = [grids.Cell(pixels, "photo")]
+    cells = [grids.GridCell(pixels, "photo")]
     for number, garment in enumerate(located, start=1):
         left, top, right, bottom = garment.box
-        cells.append(grids.Cell(pixels[top:bottom, left:right], f"{number} · {garment.kind}\n{garment.score:.2f}"))
+        cells.append(grids.GridCell(pixels[top:bottom, left:right], f"{number} · {garment.kind}\n{garment.score:.2f}"))
     return cells

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from osoroi import categories
+from osoroi import categories, path_types
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_catalog, runtimes
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.cli import options, text
 from osoroi.encoder import KIND, Encoder, choice
-from osoroi.encoder.metadata import Metadata
+from osoroi.encoder.metadata import EncoderMetadata
 from osoroi.errors import BadCatalog
 from osoroi.garments import read_category
 from osoroi.text import number, printable
@@ -64,7 +64,10 @@ def of_file(path: Path) -> dict[str, Any]:
     """Facts of a catalog in a folder, or of an encoder file. Raises BadCatalog where there is neither."""
     if not path.exists():
         raise BadCatalog(f"there is no catalog and no encoder at {path}", hint="osoroi add CATALOG DATASET makes one")
-    return of_catalog(path) if path.is_dir() else of_encoder(Encoder.open(path))
+    if path.is_dir():
+        return of_catalog(path)
+    path_types.require(path, path_types.ENCODER, "a catalog or an encoder", BadCatalog)
+    return of_encoder(Encoder.open(path))
 
 
 def of_encoder(encoder: Encoder) -> dict[str, Any]:
@@ -81,7 +84,7 @@ def of_encoder(encoder: Encoder) -> dict[str, Any]:
     } | {name: plain for name, plain in _optional(encoder.metadata).items() if plain}
 
 
-def _optional(metadata: Metadata) -> dict[str, Any]:
+def _optional(metadata: EncoderMetadata) -> dict[str, Any]:
     return {"backbone": dict(metadata.backbone), "quantization": metadata.quantization}
 
 
@@ -93,7 +96,7 @@ def of_catalog(place: Place) -> dict[str, Any]:
 
 
 def kind_facts(catalog: StoredCatalog) -> dict[str, Any]:
-    """What the categories are read as, which of them photos told, and where photos contradict them."""
+    """The kind of each category, which categories photos decided, and which ones photos contradict."""
     kinds = kinds_of(catalog.categories())
     learned = {
         category: kind

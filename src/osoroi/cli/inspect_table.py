@@ -6,24 +6,33 @@ from typing import Any
 
 import click
 
-from osoroi import files
+from osoroi import files, path_types, shared_photos
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import open_catalog
-from osoroi.cli import options, text
-from osoroi.data.readers import dataset_name, open_dataset
+from osoroi.cli import incoming, options, text
+from osoroi.data.readers import open_dataset
 from osoroi.data.readers.layout import Layout
+from osoroi.data.readers.line_conflicts import line_conflicts
 from osoroi.data.readers.table import Table
 from osoroi.data.readers.table_draft import draft
 from osoroi.data.tabular import tables_in
 from osoroi.errors import PARTLY, BadDataset
 from osoroi.tables import Incoming, missing_photos, preview, require_lines
 
-NO_PHOTOS = "no column is one of photos, which an add needs; a sync changes prices and the like by such a table"
+NO_PHOTOS = "no column is one of photos: 'osoroi sync' changes products of a catalog by this table, by their ids"
+
+NOTHING_TO_READ = "no column is one of photos, and none that of a product_id"
 
 NAMED = 5
 """Tables of a folder that are named."""
 
 FOLDER = "it has no table; osoroi add takes a folder of photos as it is, one product a photo"
+
+SAMPLE = 50
+"""Photos that are opened without --all-photos."""
+
+SHARED = 5
+"""Photos of several products that are named."""
 
 SHOWN = 200
 """Errors that are printed; ``--json`` has all of them."""
@@ -32,71 +41,124 @@ SHOWN = 200
 @click.command()
 @click.argument("table")
 @click.argument("catalog", type=options.CATALOG, required=False)
-@click.option("--recipe", help="Read the table by this recipe: one that ships, or a TOML file.")
+@incoming.recipe
+@incoming.photos
+@click.option("--all-photos", is_flag=True, help=f"Open every photo, not only {SAMPLE} of them.")
 @click.option("--write", "write", type=options.Target(), help="Write a recipe of how the table is read, to edit.")
 @options.as_json
-def command(table: str, catalog: Place | None, recipe: str | None, write: Path | None, as_json: bool) -> None:
+def command(
+    table: str,
+    catalog: Place | None,
+    recipe: str | None,
+    photos: Path | None,
+    all_photos: bool,
+    write: Path | None,
+    as_json: bool,
+) -> None:
     """Say how TABLE is read, with examples, and list everything that is wrong with it, by line. Changes nothing.
 
-    With CATALOG, also what an add would change there. What is unsure stands as a question, and the recipe that --write
-    gives is where to answer it. The exit code is 3 where something cannot be read.
+    Some photos are opened, all of them with --all-photos: those that cannot be read are errors; tiny ones, those that
+    stand at several products, and lines that contradict each other are warnings. With CATALOG, also what an add would
+    change there, or a sync where the table has no photos. What is unsure stands as a question, and the recipe that
+    --write gives is where to answer it. The exit code is 3 where something cannot be read.
 
     \b
     osoroi look products.csv
     osoroi look products.csv shop --write products.toml
     """
-    name = dataset_name(table)
-    reader = open_dataset(f"{name}{'&' if '?' in name else '?'}recipe={recipe}" if recipe else name)
-    if not isinstance(reader, Table) and Path(table).is_dir():
-        names = tables_in(Path(table))
-        hint = f"name one of its tables: {', '.join(names[:NAMED])}" if names else FOLDER
-        raise BadDataset(f"{table} is a folder", hint=hint)
-    if not isinstance(reader, Table):
-        raise BadDataset(f"{table} is no table", hint="name a CSV, Excel, JSON, XML or Parquet file")
+    reader = opened(table, incoming.named(table, recipe=recipe, photos=photos))
     layout = reader.layout()
-    incoming = Incoming(reader, layout)
-    errors = errors_of(incoming)
-    if not errors:
+    read = Incoming(reader, layout)
+    errors = errors_of(read)
+    warnings = warnings_of(read, errors, most=None if all_photos else SAMPLE)
+    if not errors or not read.names_products:
         require_lines(layout)
-    if catalog is None and not layout.undecided and not layout.has_photos:
-        errors.append((str(reader.path), NO_PHOTOS))
     if write:
         files.write_atomically(write, draft(layout).encode())
-    changes: dict[str, int] = {}
-    if catalog is not None and not layout.undecided:
-        with open_catalog(catalog, readonly=True) as products:
-            count = preview(incoming, products)
-        changes = {
-            "added": count.added,
-            "changed": count.changed,
-            "unchanged": count.unchanged,
-            "not_in_table": count.removed,
-        }
+    changes = {} if catalog is None or layout.undecided or not read.names_products else changes_of(read, catalog)
     if as_json:
-        text.show_json(facts(layout, errors, changes))
+        text.show_json(facts(layout, errors, warnings, changes))
     else:
-        show(layout, errors, changes)
+        show(layout, errors, warnings, changes)
     if write:
         text.warn(f"recipe: {write}; use it with --recipe {write}")
     if errors or layout.undecided:
         sys.exit(PARTLY)
 
 
-def errors_of(incoming: Incoming) -> list[tuple[str, str]]:
+def opened(table: str, dataset: str) -> Table:
+    """The reader of a table. Raises BadDataset for what is none, and for a folder."""
+    reader = open_dataset(dataset)
+    if isinstance(reader, Table):
+        return reader
+    if Path(table).is_dir():
+        path_types.require(table, path_types.FOLDER, "a table", BadDataset)
+        names = tables_in(Path(table))
+        hint = f"name one of its tables: {', '.join(names[:NAMED])}" if names else FOLDER
+        raise BadDataset(f"{table} is a folder", hint=hint)
+    raise BadDataset(f"{table} is no table", hint="name a CSV, Excel, JSON, XML or Parquet file")
+
+
+def changes_of(read: Incoming, catalog: Place) -> dict[str, int]:
+    """How many products an add would add, change and leave, and how many a sync would remove; of a table without
+    photos, how many a sync would change and leave, and how many the catalog does not have."""
+    with open_catalog(catalog, readonly=True) as products:
+        count = preview(read, products)
+    if not read.has_photos:
+        return {"changed": count.changed, "unchanged": count.unchanged, "not_in_catalog": count.left_out}
+    return {
+        "added": count.added,
+        "changed": count.changed,
+        "unchanged": count.unchanged,
+        "not_in_table": count.removed,
+    }
+
+
+def errors_of(read: Incoming) -> list[tuple[str, str]]:
     """Every line that cannot be read and every photo that is not there: place, and what is wrong."""
-    layout = incoming.layout
+    layout = read.layout
     assert layout is not None
     if layout.undecided:
         return []
-    if not incoming.has_photos:
-        incoming.changes()
-        return [(error.place, error.problem) for error in incoming.bad_lines]
-    missing = [(product_id, f"there is no photo at {path}") for product_id, path in missing_photos(incoming.rows())]
-    lines = [(error.place, error.problem) for error in incoming.bad_lines]
+    if not read.names_products:
+        return [(str(layout.source.path), NOTHING_TO_READ)]
+    if not read.has_photos:
+        read.changes()
+        return [(error.place, error.problem) for error in read.bad_lines]
+    missing = [(product_id, f"there is no photo at {path}") for product_id, path in missing_photos(read.rows())]
+    lines = [(error.place, error.problem) for error in read.bad_lines]
     return lines + [(f"product {product_id}", problem) for product_id, problem in missing]
 
 
-def show(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int]) -> None:
+def warnings_of(read: Incoming, errors: list[tuple[str, str]], *, most: int | None) -> list[str]:
+    """What is no error and spoils searches: lines that contradict each other, photos of several products, tiny photos.
+
+    At most so many photos are opened; those that cannot be read are added to ``errors``.
+    """
+    if read.layout is None or read.layout.undecided:
+        return []
+    if not read.has_photos:
+        return [*map(str, read.conflicts), *([NO_PHOTOS] if read.names_products else [])]
+    assert isinstance(read.reader, Table)
+    warnings = [str(one) for one in line_conflicts(read.reader, read.layout, most=SHOWN)]
+    photos = shared_photos.SharedPhotos()
+    checked = shared_photos.check(photos.watch(read.rows()), most=most)
+    errors += [(f"product {one.product_id}", one.reason) for one in checked.unreadable]
+    shared = photos.shared(least=2)
+    warnings += [str(one) for one in shared[:SHARED]]
+    if len(shared) > SHARED:
+        warnings.append(f"{len(shared) - SHARED:,} more photos stand at several products")
+    if shared:
+        warnings.append(shared_photos.ADVICE)
+    if checked.small:
+        first = checked.small[0]
+        warnings.append(f"{len(checked.small):,} photos are tiny, such as {first.photo} of {first.reason}")
+    if checked.opened < checked.photos:
+        warnings.append(f"{checked.opened:,} of {checked.photos:,} photos were opened; --all-photos opens all of them")
+    return warnings
+
+
+def show(layout: Layout, errors: list[tuple[str, str]], warnings: list[str], changes: dict[str, int]) -> None:
     """Print the columns with examples, then notes, questions and errors."""
     rows = [["column", "read as", "kind", "filled", "examples"]]
     for name, column in layout.columns.items():
@@ -112,7 +174,16 @@ def show(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int])
         text.show(f"error: {place}: {problem}")
     if len(errors) > SHOWN:
         text.show(f"… and {len(errors) - SHOWN:,} more; --json has all of them")
-    if changes:
+    if any("there is no photo at" in problem for _, problem in errors):
+        text.show("note: photos are looked for from the folder of the table; --photos FOLDER names another")
+    for warning in warnings:
+        text.show(f"warning: {warning}")
+    if "not_in_catalog" in changes:
+        text.show(
+            f"a sync would change {changes['changed']:,} and leave {changes['unchanged']:,} as they are; "
+            f"{changes['not_in_catalog']:,} are not in the catalog; an add takes no table without photos"
+        )
+    elif changes:
         text.show(
             f"an add would add {changes['added']:,}, change {changes['changed']:,} and leave "
             f"{changes['unchanged']:,} as they are; a sync would remove {changes['not_in_table']:,}"
@@ -120,7 +191,9 @@ def show(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int])
     text.show(f"{len(errors):,} errors, {len(layout.undecided)} questions")
 
 
-def facts(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int]) -> dict[str, Any]:
+def facts(
+    layout: Layout, errors: list[tuple[str, str]], warnings: list[str], changes: dict[str, int]
+) -> dict[str, Any]:
     """All of it as plain data."""
     columns = [
         {"name": name, "header": column.header, "role": column.role, "kind": column.kind, "filled": column.filled}
@@ -133,5 +206,6 @@ def facts(layout: Layout, errors: list[tuple[str, str]], changes: dict[str, int]
         "notes": layout.notes,
         "questions": layout.undecided,
         "errors": [{"place": place, "problem": problem} for place, problem in errors],
+        "warnings": warnings,
         "changes": changes,
     }

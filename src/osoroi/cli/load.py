@@ -11,7 +11,7 @@ from osoroi.cli import new_catalog, options, progress, text
 
 @click.command()
 @click.argument("catalog", type=options.CATALOG)
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=options.PathParameter())
 @options.encoder
 @options.as_json
 def command(catalog: Place, file: Path, encoder: Path | None, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from osoroi import files, staging
 from osoroi.catalog.address import Place
 from osoroi.catalog.local import LocalCatalog
-from osoroi.catalog.opening import create_catalog, encoder_of, is_catalog, open_catalog, store_encoder
+from osoroi.catalog.opening import create_catalog, encoder_of, is_catalog, open_catalog, store_encoder, stored_encoder
 from osoroi.catalog.store.rows import described
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
@@ -28,7 +28,10 @@ def opened(
         try:
             if made is not None:
                 store_encoder(made, given)
-            yield products, encoder_of(products, given, threads=threads, providers=providers)
+            encoder = encoder_of(products, given, threads=threads, providers=providers)
+            if given is not None and encoder.fingerprint == products.fingerprint and stored_encoder(products) is None:
+                store_encoder(products, given)  # who made the catalog was stopped before that
+            yield products, encoder
         except Exception:
             if made is not None:
                 remove_empty(made)

@@ -11,7 +11,7 @@ import click
 
 from osoroi import files
 from osoroi.catalog.address import Place, Search, place_of
-from osoroi.errors import BadRequest
+from osoroi.errors import NO_PATH, UNSET, BadRequest
 from osoroi.records import Box
 
 MAX_K = 10_000
@@ -49,14 +49,32 @@ class Share(click.FloatRange):
         return number
 
 
-class Target(click.Path):
+class PathParameter(click.Path):
+    """A file or folder. Refuses an empty text, which would be the working directory."""
+
+    def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail(f"{NO_PATH}; {UNSET}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Target(PathParameter):
     """A file or folder to write. Refuses one inside a catalog: writing there could overwrite a part of it."""
 
     def __init__(self, *, folder: bool = False) -> None:
-        super().__init__(path_type=Path, dir_okay=folder, file_okay=not folder)
+        super().__init__(dir_okay=folder, file_okay=not folder)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            place = place_of(os.fsdecode(value))
+        except BadRequest as error:
+            self.fail(str(error), param, ctx)
+        if not isinstance(place, Path):
+            self.fail(f"{place} is an address of PostgreSQL; name a file or folder to write", param, ctx)
         if catalog := files.catalog_around(path):
             self.fail(f"{path} is inside the catalog {catalog}; write it elsewhere", param, ctx)
         return path
@@ -90,7 +108,7 @@ def searched_by(place: Place, search: Search | None) -> Place:
 
 encoder = click.option(
     "--encoder",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathParameter(),
     help="Encoder file; without it the one that ships with osoroi.",
 )
 threads = click.option(

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -28,10 +29,12 @@ OTHER_KINDS = "-- other kinds --"
 
 NOTHING = "nothing in the catalog matches"
 
+KIND_KNOWN = "--kind goes with a PHOTO; --garment and --like know the kind"
+
 
 @click.command()
 @click.argument("catalog", type=options.CATALOG)
-@click.argument("photo", type=click.Path(path_type=Path), required=False)
+@click.argument("photo", type=options.PathParameter(), required=False)
 @click.option("--like", help="Search by this product of the catalog instead of a photo; it is left out itself.")
 @options.box
 @click.option(
@@ -85,11 +88,13 @@ def command(
     osoroi search shop snap.jpg --garment all --detail-from navy
     osoroi search shop --like A-1042 --detail 1
     osoroi search shop --text 'red floral dress'
+    osoroi search shop snap.jpg --garment lower --text navy
     """
     if words is not None:
-        _demand_none(garment, sort, grid)
+        _demand_none(sort, grid)
+        _demand_found(photo, box, garment, kind)
         by_words(
-            options.searched_by(catalog, search), words, photo, encoder, as_json=as_json, like=like, box=box,
+            options.searched_by(catalog, search), words, photo, garment, encoder, as_json=as_json, like=like, box=box,
             kind=kind, k=k, offset=offset, where=where, detail=detail, detail_from=detail_from, detail_box=detail_box,
         )  # fmt: skip
         return
@@ -97,6 +102,7 @@ def command(
     chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
     options_of: dict[str, Any] = {"k": k, "offset": offset, "where": where, "detail": detail}
     with open_catalog(options.searched_by(catalog, search), readonly=True) as products:
+        output = Listing(products, where, sort, detail, offset, grid, as_json)
         searcher = Searcher(encoder_of(products, encoder), products)
 
         def search_for(box: Box | None, kind: Kinds | None) -> list[Hit]:
@@ -108,38 +114,66 @@ def command(
         start = time.perf_counter()
         if photo is not None and garment == ALL:
             lists = [(each, search_for(each.box, each.known_kinds)) for each in chosen]
-            took_s = time.perf_counter() - start
-            lists = [(each, sorted_by(hits, sort) if sort else hits) for each, hits in lists]
-            suggest(products, where, *(hits for _, hits in lists))
-            if grid:
-                draw_each(searcher, photo, lists, grid)
-            if as_json:
-                text.show_json(answer_of(searcher, lists, detail, took_s, offset))
-            else:
-                show_each(lists, offset, left=beyond(offset, products.count(where=where)))
+            output.write_each(searcher, photo, lists, time.perf_counter() - start)
             return
         if chosen:
-            hits = search_for(chosen[0].box, chosen[0].known_kinds)
+            box = chosen[0].box
+            hits = search_for(box, chosen[0].known_kinds)
         else:
             hits = searcher.similar(str(like), **options_of) if photo is None else search_for(box, kind)
-        box = chosen[0].box if chosen else box
         took_s = time.perf_counter() - start
-        hits = sorted_by(hits, sort) if sort else hits
-        total = products.count(where=where)
-        suggest(products, where, hits)
-        if grid:
-            query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
-            draw(products, query, hits, grid)
-    if as_json:
-        found = fields_of(chosen)
-        fingerprint = searcher.encoder.fingerprint
-        answer = response(hits, encoder=fingerprint, detail=detail, took_s=took_s, offset=offset, garment=found)
-        text.show_json(answer | {"total": total, "offset": offset})
-    else:
-        show_hits(hits, offset, left=beyond(offset, total))
-        note_others(photo, box or kind)
-        if hits and (where or offset):
-            text.warn(f"{offset + 1}–{offset + len(hits)} of {total:,} products")
+        if not as_json:
+            note_others(photo, box or kind)
+        query = products.crops(str(like))[0] if photo is None else Crop("query", "", "street", photo, box)
+        output.write(searcher, query, hits, chosen, took_s)
+
+
+class Listing(NamedTuple):
+    """How the hits are sorted, drawn and printed; ``where``, ``detail`` and ``offset`` are those of the search."""
+
+    products: "StoredCatalog"
+    where: str | None
+    sort: str | None
+    detail: float | None
+    offset: int
+    grid: Path | None
+    as_json: bool
+
+    def write_each(
+        self, searcher: Searcher, photo: Path, lists: "list[tuple[Garment, list[Hit]]]", took_s: float
+    ) -> None:
+        """Print and draw a list of hits for each garment of a photo."""
+        lists = [(each, self._sorted(hits)) for each, hits in lists]
+        suggest(self.products, self.where, *(hits for _, hits in lists))
+        if self.grid:
+            draw_each(searcher, photo, lists, self.grid)
+        if self.as_json:
+            text.show_json(answer_of(searcher, lists, self.detail, took_s, self.offset))
+        else:
+            show_each(lists, self.offset, left=beyond(self.offset, self.products.count(where=self.where)))
+
+    def write(
+        self, searcher: Searcher, query: Crop, hits: list[Hit], chosen: "Sequence[Garment]", took_s: float
+    ) -> None:
+        """Print and draw the hits of one query; ``chosen`` is its garment, where it was found in the photo."""
+        hits = self._sorted(hits)
+        total = self.products.count(where=self.where)
+        suggest(self.products, self.where, hits)
+        if self.grid:
+            draw(self.products, query, hits, self.grid)
+        if self.as_json:
+            garment, fingerprint = fields_of(chosen), searcher.encoder.fingerprint
+            answer = response(
+                hits, encoder=fingerprint, detail=self.detail, took_s=took_s, offset=self.offset, garment=garment
+            )
+            text.show_json(answer | {"total": total, "offset": self.offset})
+            return
+        show_hits(hits, self.offset, left=beyond(self.offset, total))
+        if hits and (self.where or self.offset):
+            text.warn(f"{self.offset + 1}–{self.offset + len(hits)} of {total:,} products")
+
+    def _sorted(self, hits: list[Hit]) -> list[Hit]:
+        return sorted_by(hits, self.sort) if self.sort else hits
 
 
 def suggest(products: "StoredCatalog", where: str | None, *lists: Sequence[Hit]) -> None:
@@ -155,13 +189,17 @@ def suggest(products: "StoredCatalog", where: str | None, *lists: Sequence[Hit])
 
 def sorted_by(hits: Sequence[Hit], column: str) -> list[Hit]:
     """The hits by a column of their product, from its least value or, with a minus, from its greatest; those without a
-    value last."""
+    value last. Kinds mix in that order, so that no hit says that other kinds begin at it."""
+    hits = [replace(hit, other_kind=False) for hit in hits]
     name, down = column.removeprefix("-"), column.startswith("-")
     values = [(hit, getattr(hit.product, name, hit.product.attributes.get(name))) for hit in hits]
     if hits and all(value is None for _, value in values):
         raise click.UsageError(f"--sort {name}: no product that was found has it")
     numbers = all(isinstance(value, float) for _, value in values if value is not None)
     filled = [(hit, value if numbers else str(value)) for hit, value in values if value is not None]
+    currencies = sorted({hit.product.currency or "none" for hit, _ in filled}) if name == "price" else []
+    if len(currencies) > 1:
+        text.warn(f"prices are in several currencies ({', '.join(currencies)}) and sorted by their numbers alone")
     ordered = [hit for hit, _ in sorted(filled, key=lambda pair: pair[1], reverse=down)]
     return ordered + [hit for hit, value in values if value is None]
 
@@ -176,7 +214,9 @@ def _demand_fitting(
     detail_box: Box | None,
 ) -> None:
     """Raise UsageError for options that mean nothing together."""
-    if (photo is None) == (like is None):
+    if photo is None and like is None:
+        raise click.UsageError("give a PHOTO, --text with words, or --like with a product of the catalog")
+    if photo is not None and like is not None:
         raise click.UsageError("give a PHOTO, or --like with a product of the catalog, and not both")
     if like is not None and box is not None:
         raise click.UsageError("--box is a garment in a PHOTO; --like searches by the product's own photo")
@@ -184,10 +224,17 @@ def _demand_fitting(
         raise click.UsageError("--detail-from goes with a PHOTO; leave --like away")
     if detail_box is not None and (detail_from is None or is_color(detail_from)):
         raise click.UsageError("--detail-box is a garment in the photo of --detail-from")
+    _demand_found(photo, box, garment, kind)
+    if kind is not None and photo is None:
+        raise click.UsageError(KIND_KNOWN)
+
+
+def _demand_found(photo: Path | None, box: Box | None, garment: str | None, kind: str | None) -> None:
+    """Raise UsageError where a garment is not one to be found in a photo, or its kind is given too."""
     if garment is not None and (photo is None or box is not None):
         raise click.UsageError("--garment is one that is found in a PHOTO; leave --like and --box away")
-    if kind is not None and (photo is None or garment is not None):
-        raise click.UsageError("--kind goes with a PHOTO; --garment and --like know the kind")
+    if kind is not None and garment is not None:
+        raise click.UsageError(KIND_KNOWN)
 
 
 def beyond(offset: int, total: int) -> str:
@@ -217,53 +264,74 @@ def note_others(photo: Path | None, chosen: Box | str | None) -> None:
     """Say on stderr which garments are in a photo that was searched with as a whole, where there are several."""
     if photo is None or chosen is not None:
         return
-    from osoroi.garments import find
+    from osoroi.garments.find import find
 
     found = find(photo)
     if len(found) > 1:
         kinds = ", ".join(each.kind for each in found)
-        text.warn(f"{len(found)} garments are in the photo ({kinds}); --garment all searches for each")
+        text.warn(
+            f"searched by the whole photo; {len(found)} garments are in it ({kinds}): --garment all searches for each"
+        )
 
 
 def _demand_none(*others: object) -> None:
     """Raise UsageError for options that a search by words would ignore."""
     if any(other is not None for other in others):
-        raise click.UsageError("--text goes without --garment, --sort and --grid")
+        raise click.UsageError("--text goes without --sort and --grid")
 
 
 def by_words(
-    catalog: Place,
-    words: str,
-    photo: Path | None,
-    encoder: Path | None,
-    *,
-    as_json: bool,
+    catalog: Place, words: str, photo: Path | None, garment: str | None, encoder: Path | None, *, as_json: bool,
     **wishes: Any,
-) -> None:
-    """Print what was understood of the words, and the products for them; ``wishes`` are those of the search."""
+) -> None:  # fmt: skip
+    """Print what was understood of the words, and the products for them, a list for each garment that is meant;
+    ``wishes`` are those of the search."""
     from osoroi.words.search import WordSearch
 
     given = {name: wishes[name] for name in ("box", "kind", "like", "detail_from", "detail_box")}
     require_fitting(photo, **given, text=words)
+    chosen = chosen_in(photo, garment) if photo is not None and garment is not None else []
+    each_wish = [wishes | {"box": each.box, "kind": each.known_kinds} for each in chosen] or [wishes]
     with open_catalog(catalog, readonly=True) as products:
         searcher = Searcher(encoder_of(products, encoder), products)
         start = time.perf_counter()
-        hits, understood = WordSearch(searcher).search(words, photo, **wishes)
+        search = WordSearch(searcher)
+        found = [search.search(words, photo, **each) for each in each_wish]
         facts: dict[str, Any] = {"encoder": searcher.encoder.fingerprint, "took_s": time.perf_counter() - start}
         total = products.count(where=wishes["where"])
-        suggest(products, wishes["where"], hits)
+        suggest(products, wishes["where"], *(hits for hits, _ in found))
+    hits, understood = found[0]
+    lists = [(each, hits) for each, (hits, _) in zip(chosen, found, strict=False)] if garment == ALL else None
     offset = wishes["offset"]
     if as_json:
-        answer = response(hits, **facts, detail=wishes["detail"], offset=offset, understood=vars(understood))
-        text.show_json(answer | {"total": total, "offset": offset})
+        facts |= {"detail": wishes["detail"], "offset": offset, "understood": vars(understood)}
+        show_answer(lists, hits, chosen, facts, {"total": total, "offset": offset})
         return
+    note_others(photo, wishes["box"] or wishes["kind"] or garment)
     text.warn(f"understood: {understood}")
-    text.show(table(hits, offset) if hits else beyond(offset, total))
+    if lists is None:
+        text.show(table(hits, offset) if hits else beyond(offset, total))
+    else:
+        show_each(lists, offset, left=beyond(offset, total))
+
+
+def show_answer(
+    lists: "list[tuple[Garment, list[Hit]]] | None", hits: list[Hit], chosen: "Sequence[Garment]",
+    facts: dict[str, Any], more: dict[str, Any],
+) -> None:  # fmt: skip
+    """Print what words found as JSON: one list, or one for each garment."""
+    if lists is None:
+        text.show_json(response(hits, **facts, garment=fields_of(chosen)) | more)
+        return
+    from osoroi.garments import fields
+
+    text.show_json(outfit_response([(fields(each), hits) for each, hits in lists], **facts) | more)
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
     """The garments of a photo that a person means; most searches need none of what finds them."""
-    from osoroi.garments import choose, find
+    from osoroi.garments import choose
+    from osoroi.garments.find import find
 
     return choose(find(photo), wanted)
 

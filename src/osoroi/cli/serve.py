@@ -33,7 +33,7 @@ PORT = 8008
 @click.option("--write-key", envvar="OSOROI_WRITE_KEY", help="Key that opens writing too; better in OSOROI_WRITE_KEY.")
 @click.option(
     "--keys",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.PathParameter(exists=True, dir_okay=False),
     envvar="OSOROI_KEYS",
     help="File of named keys, made by `osoroi keys`, instead of a read and a write key.",
 )
@@ -41,7 +41,7 @@ PORT = 8008
 @click.option(
     "--settings",
     "settings_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.PathParameter(exists=True, dir_okay=False),
     envvar="OSOROI_SETTINGS",
     help="TOML file of limits, such as: searches = 32. SIGHUP reads it and the keys again.",
 )
@@ -72,7 +72,7 @@ PORT = 8008
 @options.encoder
 @click.option(
     "--encoders",
-    type=click.Path(path_type=Path, exists=True),
+    type=options.PathParameter(exists=True),
     help="Encoder file, or folder of such files, to go on with once `osoroi reencode` has moved the catalog to one.",
 )
 @click.option(
@@ -87,6 +87,15 @@ PORT = 8008
     "--replicas", type=click.IntRange(1), default=2, show_default=True, help="With --ray: searchers of each shard."
 )
 @click.option("--servers", type=click.IntRange(1), default=2, show_default=True, help="With --ray: processes for HTTP.")
+@click.option(
+    "--max-servers", type=click.IntRange(0), default=0, help="With --ray: processes for HTTP where requests queue."
+)
+@click.option(
+    "--max-encoders",
+    type=click.IntRange(0),
+    default=0,
+    help="With --ray: encoders where requests queue; one otherwise.",
+)
 @click.option(
     "--cpus",
     type=click.FloatRange(0),
@@ -116,6 +125,8 @@ def command(
     shards: int,
     replicas: int,
     servers: int,
+    max_servers: int,
+    max_encoders: int,
     cpus: float,
     threads: int,
     providers: Sequence[str] | None,
@@ -156,9 +167,10 @@ def command(
     if ray_address is not None:
         extra("ray", "cluster")
         from osoroi.cluster import run as cluster
-        from osoroi.cluster.plan import Plan
+        from osoroi.cluster.plan import ClusterPlan
 
-        plan = Plan(catalog, shards, replicas, servers, cpus=cpus, settings=settings)
+        most = {"max_servers": max_servers, "max_encoders": max_encoders}
+        plan = ClusterPlan(catalog, shards, replicas, servers, cpus=cpus, settings=settings, **most)
         cluster.run(plan, ray_address, host, port)
         return
     with open_catalog(catalog) as products:

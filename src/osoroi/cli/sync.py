@@ -10,11 +10,13 @@ import click
 
 from osoroi import patches, staging
 from osoroi import sync as syncing
-from osoroi.catalog.address import Place, folder_of
+from osoroi.catalog.address import folder_of
 from osoroi.catalog.opening import encoder_of, is_catalog, open_catalog
-from osoroi.cli import incoming, new_catalog, options, progress, text
+from osoroi.cli import incoming, new_catalog, progress, text
 from osoroi.errors import PARTLY, BadDataset, Busy, OsoroiError
+from osoroi.file_hashes import Stamp, stamp_of
 from osoroi.records import Problem
+from osoroi.shared_photos import SharedPhotos
 from osoroi.sync import SyncCount
 from osoroi.tables import Incoming
 from osoroi.wishes import MOST_REMOVED
@@ -23,40 +25,18 @@ POLL_S = 2.0
 """Seconds between two looks at a table that is watched."""
 
 
-class Task(NamedTuple):
+class SyncTask(NamedTuple):
     """What one run of the command does."""
 
-    catalog: Place
-    dataset: str
-    recipe: str | None
-    private_links: bool
-    encoder: Path | None
-    threads: int
-    yes: bool
-    as_json: bool
+    given: incoming.ImportOptions
+    yes: bool = False
 
 
 @click.command()
-@click.argument("catalog", type=options.CATALOG)
-@click.argument("dataset")
-@incoming.recipe
+@incoming.with_import_options
 @click.option("--yes", is_flag=True, help="Remove however many products the table has no longer.")
 @click.option("--watch", is_flag=True, help="Stay, and sync whenever the table's file changes.")
-@incoming.private_links
-@options.encoder
-@options.threads
-@options.as_json
-def command(
-    catalog: Place,
-    dataset: str,
-    recipe: str | None,
-    yes: bool,
-    watch: bool,
-    private_links: bool,
-    encoder: Path | None,
-    threads: int,
-    as_json: bool,
-) -> None:
+def command(given: incoming.ImportOptions, yes: bool, watch: bool) -> None:
     """Make CATALOG equal to DATASET: add, change and remove products, in one commit.
 
     Searches see all of it or nothing. Where more than a fifth of the catalog would be removed, nothing happens without
@@ -68,15 +48,16 @@ def command(
     osoroi sync shop products.csv
     osoroi sync shop prices.csv
     """
-    task = Task(catalog, dataset, recipe, private_links, encoder, threads, yes, as_json)
+    task = SyncTask(given, yes)
     if not watch:
         if not once(task):
             sys.exit(PARTLY)
         return
-    path = Path(dataset.partition(":")[2].partition("?")[0] if dataset.startswith("table:") else dataset)
+    name = given.dataset
+    path = Path(name.partition(":")[2].partition("?")[0] if name.startswith("table:") else name)
     if not path.is_file():
         raise BadDataset(f"there is no table {path} to watch", hint="name a file")
-    last: staging.Stamp | None = None
+    last: Stamp | None = None
     while True:
         last = changed_since(path, last)
         try:
@@ -89,30 +70,33 @@ def command(
             text.warn(f"error: {error}")
 
 
-def changed_since(path: Path, last: staging.Stamp | None) -> staging.Stamp:
+def changed_since(path: Path, last: Stamp | None) -> Stamp:
     """Wait until a file is another than it was, and has stopped growing."""
     before = None
     while True:
-        now = staging.stamp_of(path)
+        now = stamp_of(path)
         if now is not None and now != last and (now == before or last is None):
             return now
         before = now
         time.sleep(POLL_S)
 
 
-def once(task: Task) -> bool:
+def once(task: SyncTask) -> bool:
     """Sync once; whether everything could be read."""
-    source = incoming.opened(task.dataset, task.recipe)
-    if not source.has_photos and not is_catalog(task.catalog):
-        raise BadDataset(f"there is no catalog {task.catalog}", hint="a table without photos changes one that is there")
+    given = task.given
+    source = given.opened()
+    if not source.has_photos and not is_catalog(given.catalog):
+        raise BadDataset(
+            f"there is no catalog {given.catalog}", hint="a table without photos changes one that is there"
+        )
     problems: list[Problem] = []
-    count = patched(task, source) if not source.has_photos else synced(task, source, problems)
-    incoming.left_out(folder_of(task.catalog), source.bad_lines, problems)
+    photos = SharedPhotos()
+    count = patched(given, source) if not source.has_photos else synced(task, source, problems, photos)
+    incoming.left_out(folder_of(given.catalog), source.bad_lines, problems)
     if source.has_photos and source.spared() is None:
         text.warn("nothing was removed: it is not known whose the lines are that cannot be read")
-    if count.contradicting:
-        text.warn(f"{count.contradicting:,} rows contradict the first row of their product, which decides")
-    if task.as_json:
+    incoming.warned(source, photos, contradicting=count.contradicting, new=count.added + count.changed)
+    if given.as_json:
         text.show_json(asdict(count) | {"bad_lines": len(source.bad_lines)})
     else:
         text.show(
@@ -122,31 +106,42 @@ def once(task: Task) -> bool:
     return not (source.bad_lines or problems or count.left_out)
 
 
-def synced(task: Task, source: Incoming, problems: list[Problem]) -> SyncCount:
-    """Sync with a table that has photos."""
-    with new_catalog.opened(task.catalog, task.encoder, threads=task.threads) as (products, model):
-        incoming.fetched(source, folder_of(task.catalog), private=task.private_links)
+def synced(task: SyncTask, source: Incoming, problems: list[Problem], photos: SharedPhotos) -> SyncCount:
+    """Sync with a table that has photos, which are noted."""
+    given = task.given
+    with new_catalog.opened(given.catalog, given.encoder, threads=given.threads) as (products, model):
+        incoming.keep_stored(source, products)
+        incoming.fetched(source, folder_of(given.catalog), private=given.private_links)
         with progress.counting("products", source.total) as show:
             count = syncing.sync(
-                source.rows(),
+                photos.watch(source.rows()),
                 products,
                 model,
-                staging=folder_of(task.catalog) / staging.FILE,
+                staging=folder_of(given.catalog) / staging.FILE,
                 spared=source.spared,
                 most_removed=1.0 if task.yes else MOST_REMOVED,
-                threads=task.threads,
+                threads=given.threads,
                 on_problem=problems.append,
                 on_progress=lambda done, total: show(done),
             )
-        incoming.judged(products)
+        incoming.judged(products, added=count.added)
         return count
 
 
-def patched(task: Task, source: Incoming) -> SyncCount:
+def patched(given: incoming.ImportOptions, source: Incoming) -> SyncCount:
     """Change what a table without photos says."""
-    changes = source.changes()
-    if not changes:
-        raise BadDataset(f"{task.dataset} has no line that can be read", hint="nothing was changed")
-    with open_catalog(task.catalog) as products:
-        model = encoder_of(products, task.encoder, threads=task.threads)
-        return patches.patch(changes, products, model, lambda one: text.warn(f"not in the catalog: {one}"))
+    with open_catalog(given.catalog) as products:
+        incoming.keep_stored(source, products)
+        changes = source.changes()
+        if not changes:
+            raise BadDataset(f"{given.dataset} has no line that can be read", hint="nothing was changed")
+        model = encoder_of(products, given.encoder, threads=given.threads)
+        held = {one.casefold(): one for one in products.product_ids()}
+
+        def unknown(product_id: str) -> None:
+            near = held.get(product_id.casefold())
+            text.warn(f"not in the catalog: {product_id}" + (f"; it has {near}, in other capitals" if near else ""))
+
+        count = patches.patch(changes, products, model, unknown)
+    count.contradicting = source.contradicting
+    return count

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import click
@@ -29,10 +29,24 @@ def warn(message: object) -> None:
     show(text.printable(message), err=True)
 
 
-def warn_of(error: OsoroiError) -> None:
-    """Print an error to stderr; the lines that point into a filter stay lines, other line breaks are escaped."""
+def warn_of(error: OsoroiError, options: Mapping[str, str]) -> None:
+    """Print an error to stderr; the lines that point into a filter stay lines, other line breaks are escaped.
+
+    ``options`` are those of the command, by the parameters that errors name in backticks.
+    """
     below = error.below if isinstance(error, BadFilter) else ""
-    show(f"error: {text.printable(str(error).removesuffix(below))}{below}", err=True)
+    what = str(error).removesuffix(below).removesuffix(error.hint.removesuffix(below))
+    hint = with_options(error.hint.removesuffix(below), options)
+    show(f"error: {text.printable(what + hint)}{below}", err=True)
+
+
+def with_options(hint: str, options: Mapping[str, str]) -> str:
+    """A hint with options in place of the parameters in backticks; what is no option stays.
+
+    >>> with_options("go on with `resume`, or give another `place`", {"resume": "--resume"})
+    'go on with --resume, or give another `place`'
+    """
+    return re.sub(r"`(\w+)`", lambda name: options.get(name[1], name[0]), hint)
 
 
 def show_json(value: Any) -> None:

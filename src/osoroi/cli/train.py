@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from osoroi.cli import options, progress
+from osoroi.cli import options, progress, text
 from osoroi.errors import extra
 from osoroi.recipes import NAMED, changed, named
 
@@ -21,13 +23,13 @@ from osoroi.recipes import NAMED, changed, named
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
 @click.option(
     "--backbone",
-    type=click.Path(path_type=Path),
+    type=options.PathParameter(),
     help="A folder or ONNX file that `osoroi encoder make` reads, to give the part deep; or weights of the recipe's "
     "backbone: a file, or `best.safetensors` of another run, whose backbone this one begins with.",
 )
 @click.option(
     "--foreground",
-    type=click.Path(path_type=Path),
+    type=options.PathParameter(),
     help="Weights of the foreground head (see `osoroi train-foreground`), instead of the packaged ones.",
 )
 @click.option(
@@ -35,7 +37,7 @@ from osoroi.recipes import NAMED, changed, named
     "teachers",
     multiple=True,
     metavar="ENCODER",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.PathParameter(dir_okay=False),
     help="Encoder file that teaches which photos are alike (distillation); several are averaged.",
 )
 @click.option(
@@ -47,7 +49,7 @@ from osoroi.recipes import NAMED, changed, named
 @click.option(
     "--feature-cache",
     "cache",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=options.PathParameter(file_okay=False),
     help="Folder of features of frozen backbones that runs share; without it they are kept in the run's own folder.",
 )
 @click.option(
@@ -56,6 +58,13 @@ from osoroi.recipes import NAMED, changed, named
     help="Hold out this share of train for validation, instead of the split val; without val, 0.1 is held out.",
 )
 @click.option("--device", help="Device to train on: cpu, cuda, cuda:1, mps; without it a GPU where there is one.")
+@click.option(
+    "--track",
+    multiple=True,
+    metavar="NAME",
+    help="Send the metrics of each epoch to wandb or mlflow, where installed, or to a tracker of another package; may "
+    "be repeated.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @options.as_json
 def command(
@@ -68,6 +77,7 @@ def command(
     cache: Path | None,
     validation_share: float | None,
     device: str | None,
+    track: tuple[str, ...],
     resume: bool,
     as_json: bool,
     **weights: Any,
@@ -77,8 +87,8 @@ def command(
     Trains on the split train and measures on the split val. A dataset without val loses a tenth of train to it: whole
     products, and no design and no photo stands in both; one without splits is split 9:1. Several datasets are one,
     and a batch holds products of one of them. Prints the metrics of the network that was kept.
-    `osoroi export` makes an encoder of it. With a teacher the network also learns to see the likeness that the teacher
-    sees, of pairs, of photos alone, or of both.
+    `osoroi export` makes an encoder of it. With a teacher the network also learns the similarities that the teacher
+    computes (distillation), of pairs, of photos alone, or of both.
 
     \b
     osoroi train table:pairs.csv --recipe quick --out run
@@ -105,9 +115,10 @@ def command(
     with distributed.world() as world:
         callbacks = run.Callbacks()
         if world.is_first:
-            callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter())
-        place = distributed.Place(device, world)
-        metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks, on=place)
+            callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter(), track)
+        place = distributed.Launch(device, world)
+        with _interruptible(out / run.CONFIG):
+            metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks, on=place)
     if not world.is_first:
         return
     if as_json:
@@ -115,6 +126,17 @@ def command(
         return
     for name, value in metrics.items():
         click.echo(f"{name:8} {value:.4f}")
+
+
+@contextmanager
+def _interruptible(begun: Path) -> Iterator[None]:
+    """Say after Ctrl-C how to go on, where a run has begun."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if begun.exists():
+            text.warn("what is done stays; the same command with --resume goes on from there")
+        raise
 
 
 def _print_counts(counts: Any) -> None:

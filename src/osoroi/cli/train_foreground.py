@@ -13,11 +13,11 @@ from osoroi.recipes import NAMED, named
 
 @click.command()
 @click.argument("datasets", metavar="DATASET...", nargs=-1, required=True)
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option("--out", required=True, type=options.PathParameter(dir_okay=False), help="File to write.")
 @click.option(
     "--recipe", default="default", show_default=True, help=f"Recipe whose backbone it is for: {', '.join(NAMED)}."
 )
-@click.option("--backbone", type=click.Path(path_type=Path), help="Weights of the backbone, where no package has them.")
+@click.option("--backbone", type=options.PathParameter(), help="Weights of the backbone, where no package has them.")
 @options.as_json
 def command(datasets: tuple[str, ...], out: Path, recipe: str, backbone: Path | None, as_json: bool) -> None:
     """Train a foreground head on the masks of every DATASET and write its weights as a file.

@@ -183,14 +183,19 @@ class Client:
         """
         from osoroi.catalog.address import cache_folder
         from osoroi.client import syncing
+        from osoroi.data.links import name_of
         from osoroi.data.readers import dataset_name
+        from osoroi.file_hashes import hashes_in
         from osoroi.tables import open_incoming
 
         incoming = open_incoming(dataset_name(table))
+        incoming.keep_stored(lambda product_ids: [one for one in product_ids if one in self])
         if not incoming.has_photos:
             return syncing.patch(incoming.changes(), incoming, self._transport)
-        incoming.fetch(cache_folder() / "links", private=private_links, on_progress=lambda count: None)
-        return syncing.sync(incoming, self._transport, most_removed=most_removed, on_progress=on_progress)
+        cache = cache_folder()
+        incoming.fetch(cache / "links", private=private_links, on_progress=lambda count: None)
+        with hashes_in(cache / "hashes" / f"{name_of(self._transport.url)}.sqlite") as hashes:
+            return syncing.sync(incoming, self._transport, hashes, most_removed=most_removed, on_progress=on_progress)
 
     def update(self, product_id: str, /, **changes: Value | int | list[str | float]) -> Product:
         """Change columns of a product, such as ``price=2900``; other names are attributes. None removes a value.

@@ -1,7 +1,8 @@
 """The products of a service made equal to a table: what differs is sent, the rest is left alone.
 
-A photo is known by its bytes and its box, of which the service makes the crop's id, so photos that it has are not sent
-again. A photo that ``osoroi add`` stored on the service's own machine has another id, and is sent once.
+A photo is known by its bytes and its box, of which the service makes the crop's id, so photos that it has are not sent,
+and files that have not changed are not even read. A photo that ``osoroi add`` stored on the service's own machine
+has another id, and is sent once.
 """
 
 import hashlib
@@ -15,8 +16,9 @@ from osoroi.client.transport import Transport, understood
 from osoroi.client.upload import Sent
 from osoroi.client.values import change_fields, photos_fields, product_fields, product_of
 from osoroi.errors import BadDataset, BadPhoto, NotFound
+from osoroi.file_hashes import FileHashes, stamp_of
 from osoroi.records import Crop, Problem, Product, Value, crop_id_of
-from osoroi.sync import SyncCount, Synced, Wanted, gathered, removed
+from osoroi.sync import SyncCount, Synced, Wanted, gathered, path_of, removed
 from osoroi.tables import Incoming
 
 PAGE = 200
@@ -30,8 +32,21 @@ class Stored(NamedTuple):
     crop_ids: list[str]
 
 
+class Hashed(NamedTuple):
+    """A crop, the hash of its photo, and the photo where it had to be read for that."""
+
+    crop: Crop
+    sha256: str
+    photo: bytes | None
+
+
 def sync(
-    incoming: Incoming, transport: Transport, *, most_removed: float, on_progress: Callable[[int, int], None]
+    incoming: Incoming,
+    transport: Transport,
+    hashes: FileHashes,
+    *,
+    most_removed: float,
+    on_progress: Callable[[int, int], None],
 ) -> Synced:
     """Send what a table has and the service has not, and remove what the table has no longer.
 
@@ -46,7 +61,7 @@ def sync(
     spared = incoming.spared()
     gone = [] if spared is None else removed(list(stored), wanted, spared, most=most_removed)
     upload.send_lines(
-        _lines(wanted.values(), stored, count, sent),
+        _lines(wanted.values(), stored, count, sent, hashes),
         transport,
         sent,
         on_progress=lambda done: on_progress(min(done + count.unchanged, len(wanted)), len(wanted)),
@@ -73,7 +88,7 @@ def patch(changes: Mapping[str, Mapping[str, Value]], incoming: Incoming, transp
         if fields
     )
     upload.send_lines(lines, transport, sent, method="PATCH")
-    count = SyncCount(changed=sent.stored, left_out=len(sent.problems))
+    count = SyncCount(changed=sent.stored, left_out=len(sent.problems), contradicting=incoming.contradicting)
     return Synced(count, tuple(sent.problems), tuple(map(str, incoming.bad_lines)))
 
 
@@ -91,15 +106,17 @@ def _stored(transport: Transport) -> Iterator[Stored]:
 
 
 def _lines(
-    wanted: Iterable[Wanted], stored: Mapping[str, Stored], count: SyncCount, sent: Sent
+    wanted: Iterable[Wanted], stored: Mapping[str, Stored], count: SyncCount, sent: Sent, hashes: FileHashes
 ) -> Iterator[tuple[str, bytes]]:
     """The lines of products that differ: without photos where these are the same."""
     for product, crops in wanted:
         before = stored.get(product.product_id)
-        photos = _photos(product, crops, sent)
+        photos = _hashed(product, crops, sent, hashes)
+        keeps = _keeps(before, photos, crops)
+        if not keeps:
+            photos = _loaded(product, photos, sent)
+            keeps = _keeps(before, photos, crops)
         count.unreadable += len(crops) - len(photos)
-        ids = list(dict.fromkeys(crop_id_of(product.product_id, _hash(photo), crop.box) for crop, photo in photos))
-        keeps = before is not None and (ids == before.crop_ids or len(photos) < len(crops))
         if before is None and not photos:
             count.left_out += 1
         elif keeps and before is not None and before.product == product:
@@ -108,22 +125,51 @@ def _lines(
             count.added += before is None
             count.changed += before is not None
             count.embedded += 0 if keeps else len(photos)
-            carried = {} if keeps else {"photos": photos_fields(photos)}
+            read = [(each.crop, each.photo) for each in photos if each.photo is not None]
+            carried = {} if keeps else {"photos": photos_fields(read)}
             yield product.product_id, _line(product_fields(product) | carried)
 
 
-def _photos(product: Product, crops: Sequence[Crop], sent: Sent) -> list[tuple[Crop, bytes]]:
+def _keeps(before: Stored | None, photos: Sequence[Hashed], crops: Sequence[Crop]) -> bool:
+    """Whether the service's photos of a product stay: it has these, or not all of them can be read."""
+    if before is None:
+        return False
+    ids = list(dict.fromkeys(crop_id_of(before.product.product_id, each.sha256, each.crop.box) for each in photos))
+    return ids == before.crop_ids or len(photos) < len(crops)
+
+
+def _hashed(product: Product, crops: Sequence[Crop], sent: Sent, hashes: FileHashes) -> list[Hashed]:
+    """Crops with the hash of their photo; files that have not changed are not read."""
     photos = []
     for crop in crops:
-        try:
-            photos.append((crop, image.load(crop.photo)))
-        except BadPhoto as error:
-            sent.problems.append(Problem(product.product_id, crop.crop_id, image.name_of(crop.photo), str(error)))
+        path = path_of(crop)
+        known = None if path is None else hashes.of(path)
+        if known is not None:
+            photos.append(Hashed(crop, known, None))
+            continue
+        stamp = None if path is None else stamp_of(path)
+        photo = _read(product, crop, sent)
+        if photo is None:
+            continue
+        photos.append(Hashed(crop, hashlib.sha256(photo).hexdigest(), photo))
+        if path is not None:
+            hashes.remember(path, stamp, photos[-1].sha256)
     return photos
 
 
-def _hash(photo: bytes) -> str:
-    return hashlib.sha256(photo).hexdigest()
+def _loaded(product: Product, photos: Iterable[Hashed], sent: Sent) -> list[Hashed]:
+    """Those of these photos that can be read, with their bytes."""
+    read = ((each, each.photo or _read(product, each.crop, sent)) for each in photos)
+    return [each._replace(photo=photo) for each, photo in read if photo is not None]
+
+
+def _read(product: Product, crop: Crop, sent: Sent) -> bytes | None:
+    """The photo of a crop; None, and a problem, where it cannot be read."""
+    try:
+        return image.load(crop.photo)
+    except BadPhoto as error:
+        sent.problems.append(Problem(product.product_id, crop.crop_id, image.name_of(crop.photo), str(error)))
+        return None
 
 
 def _line(fields: Mapping[str, Any]) -> bytes:

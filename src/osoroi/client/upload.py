@@ -41,11 +41,15 @@ def gathered(rows: Iterable[Row]) -> list[tuple[Product, list[Crop]]]:
 
 
 def put(
-    products: Iterable[tuple[Product, list[Crop]]], transport: Transport, on_progress: Callable[[int], None]
+    products: Iterable[tuple[Product, list[Crop]]],
+    transport: Transport,
+    on_progress: Callable[[int], None],
+    *,
+    most: int = LINES,
 ) -> Sent:
-    """Send products with the photos that can be read; products without one are left out."""
+    """Send products with the photos that can be read, ``most`` in a batch; products without one are left out."""
     sent = Sent()
-    send_lines(_lines(products, sent), transport, sent, on_progress=on_progress)
+    send_lines(_lines(products, sent), transport, sent, on_progress=on_progress, most=most)
     return sent
 
 
@@ -56,9 +60,10 @@ def send_lines(
     *,
     method: Literal["PUT", "PATCH"] = "PUT",
     on_progress: Callable[[int], None] = lambda stored: None,
+    most: int = LINES,
 ) -> None:
-    """Send lines, each with its product id, in batches; what becomes of them is added to ``sent``."""
-    for batch in _batches(lines):
+    """Send lines, each with its product id, in batches of ``most``; what becomes of them is added to ``sent``."""
+    for batch in _batches(lines, most):
         _send(batch, transport, sent, method)
         on_progress(sent.stored)
 
@@ -78,10 +83,10 @@ def _lines(products: Iterable[tuple[Product, list[Crop]]], sent: Sent) -> Iterat
             yield product.product_id, json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
-def _batches(lines: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+def _batches(lines: Iterable[tuple[str, bytes]], most: int) -> Iterator[list[tuple[str, bytes]]]:
     batch: list[tuple[str, bytes]] = []
     for line in lines:
-        if batch and (len(batch) >= LINES or sum(len(each) for _, each in batch) + len(line[1]) > BYTES):
+        if batch and (len(batch) >= most or sum(len(each) for _, each in batch) + len(line[1]) > BYTES):
             yield batch
             batch = []
         batch.append(line)

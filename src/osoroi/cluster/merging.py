@@ -1,6 +1,6 @@
 """A search over all shards, whose answer is that of one index over the whole catalog.
 
-Every search reads the catalog as of one commit, in one read transaction. Each shard is asked for its k best products as
+Every search reads the catalog as of one commit, in one read transaction. Each shard gives its k best products as
 of that commit. A shard may have gone further meanwhile: then it leaves out what changed since and names it, and those
 few products are read and scored here, as they were. A product lies in one shard whole, so the best k of all shards'
 best k, by score and then by key, are the best k of the catalog.
@@ -16,9 +16,9 @@ from osoroi.catalog.protocol import Neighbor
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.stored import StoredCatalog
-from osoroi.cluster.messages import ShardAnswer, ShardHealth, ShardQuery
+from osoroi.cluster.messages import ShardAnswer, ShardQuery
 from osoroi.errors import Busy
-from osoroi.index import Health
+from osoroi.index import IndexHealth
 from osoroi.index.exact import best, inner
 
 TRIES = 20
@@ -27,17 +27,17 @@ TRIES = 20
 Shards = Callable[[ShardQuery], Sequence[ShardAnswer]]
 """Asks every shard, and gives their answers in any order."""
 
-Missing = Callable[[], list[str]]
+MissingShards = Callable[[], list[str]]
 """The names of searchers that should be there and are not."""
 
-Healths = Callable[[], Sequence[tuple[ShardHealth, Health | None]]]
+Healths = Callable[[], Sequence[IndexHealth | None]]
 """What every shard says of itself."""
 
 
 class ShardedSearch:
     """The search of a catalog whose index lies in shards; see ``StoredCatalog.search_elsewhere``."""
 
-    def __init__(self, shards: Shards, healths: Healths, missing: Missing = list) -> None:
+    def __init__(self, shards: Shards, healths: Healths, missing: MissingShards = list) -> None:
         self._shards = shards
         self._healths = healths
         self.missing = missing
@@ -68,15 +68,15 @@ class ShardedSearch:
                 return transaction.neighbors(catalog.encoder, merged(found, k))
         raise Busy(f"the catalog {catalog.location} changes faster than its shards can be searched", hint="try again")
 
-    def health(self) -> Health | None:
+    def health(self) -> IndexHealth | None:
         """The health of all shards' indexes as that of one; None where every vector is compared."""
-        scans = [health for _, health in self._healths() if health is not None]
+        scans = [health for health in self._healths() if health is not None]
         if not scans:
             return None
         vectors = sum(one.vectors for one in scans)
         recall = sum(one.recall * one.vectors for one in scans) / max(1, vectors)
         drift = max(one.drift for one in scans)
-        return Health(vectors, sum(one.tail for one in scans), sum(one.gone for one in scans), recall, drift)
+        return IndexHealth(vectors, sum(one.tail for one in scans), sum(one.gone for one in scans), recall, drift)
 
     def _demand_encoder(self, transaction: ReadTransaction, encoder: StoredEncoder, seq: int, commit: int) -> None:
         """Raise OtherEncoder where the catalog was moved to another encoder; looked up once for each commit."""

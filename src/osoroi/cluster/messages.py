@@ -1,4 +1,4 @@
-"""What goes between the process that answers a search and the shards it asks."""
+"""What goes between the process that answers a search and its shards."""
 
 import pickle
 from typing import Any, NamedTuple
@@ -50,11 +50,15 @@ def unpacked(data: bytes) -> Any:
 NOTHING = ShardAnswer(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), None)
 
 
-class ShardHealth(NamedTuple):
-    """What a searcher says of itself; ``process`` is its number on its node."""
+class ShardStatus(NamedTuple):
+    """What a searcher says of itself; ``process`` is its number on its node.
+
+    ``prepared`` is the encoder that the catalog is moving to, once the shard has an index of it; else empty.
+    """
 
     shard: int
     seq: int
     vectors: int
     encoder: str
     process: int
+    prepared: str = ""

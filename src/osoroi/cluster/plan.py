@@ -13,10 +13,11 @@ NAMESPACE = "osoroi"
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClusterPlan:
     """One catalog, searched by ``replicas`` searchers for each of ``shards``, behind ``servers`` of HTTP.
 
     ``cpus`` is what one process of any kind takes of a node; a searcher also has ``threads`` for searches at one time.
+    Ray Serve starts up to ``max_servers`` and ``max_encoders`` where requests queue; 0 is for no more than those.
     """
 
     place: Place
@@ -26,12 +27,19 @@ class Plan:
     encoders: int = 1
     cpus: float = 1.0
     threads: int = 4
+    max_servers: int = 0
+    max_encoders: int = 0
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
         for name in ("shards", "replicas", "servers", "encoders", "threads"):
             if getattr(self, name) < 1:
                 raise BadRequest(f"{getattr(self, name)} {name} serve nothing", hint="give 1 or more")
+        for most, least in (("max_servers", "servers"), ("max_encoders", "encoders")):
+            if getattr(self, most) and getattr(self, most) < getattr(self, least):
+                raise BadRequest(
+                    f"{most} is {getattr(self, most)}, and {least} {getattr(self, least)}", hint=f"give {least} or more"
+                )
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from osoroi.cluster.plan import NAMESPACE, Plan
+from osoroi.cluster.plan import NAMESPACE, ClusterPlan
 from osoroi.cluster.searchers import Searchers
 from osoroi.cluster.serving import application
 from osoroi.errors import BadRequest
@@ -17,7 +17,7 @@ LOCAL = "local"
 
 
 def run(
-    plan: Plan,
+    plan: ClusterPlan,
     address: str,
     host: str,
     port: int,

@@ -1,4 +1,4 @@
-"""Searchers as actors of Ray: placed on different nodes, started again where they die, asked all at once."""
+"""Searchers as actors of Ray: placed on different nodes, started again where they die, queried all at once."""
 
 import logging
 import threading
@@ -9,11 +9,11 @@ from typing import Any
 
 from osoroi.catalog.address import Place
 from osoroi.catalog.store.settings import Shard
-from osoroi.cluster.messages import ShardAnswer, ShardHealth, ShardQuery, packed, unpacked
-from osoroi.cluster.plan import NAMESPACE, Plan
+from osoroi.cluster.messages import ShardAnswer, ShardQuery, ShardStatus, packed, unpacked
+from osoroi.cluster.plan import NAMESPACE, ClusterPlan
 from osoroi.cluster.shard import ShardSearcher
 from osoroi.errors import CatalogUnavailable, OsoroiError, extra
-from osoroi.index import Health
+from osoroi.index import IndexHealth
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,26 @@ RETRY_S = 1.0
 WATCH_S = 2.0
 """Seconds between two checks of all searchers."""
 
+PREPARE_S = (5.0, 60.0)
+"""Seconds, at least and at most, between two looks for an encoder that the catalog is moving to."""
 
-class Searcher:
-    """The actor: a shard that is opened in the background, so that it comes up while the database is away."""
+PREPARE_SHARE = 0.05
+"""Share of a searcher's time that these looks take between both."""
 
-    def __init__(self, place: Place, shard: Shard) -> None:
+
+class SearcherActor:
+    """The actor: a shard that is opened in the background, so that it comes up while the database is away.
+
+    It is tried again after ``retry_s``, and prepared after the first of ``prepare_s`` at least, the second at most.
+    """
+
+    def __init__(
+        self, place: Place, shard: Shard, *, retry_s: float = RETRY_S, prepare_s: tuple[float, float] = PREPARE_S
+    ) -> None:
         logging.basicConfig(level=logging.INFO)
         self._shard = shard
+        self._retry_s = retry_s
+        self._prepare_s = prepare_s
         self._opened = threading.Event()
         self._searcher: ShardSearcher | None = None
         threading.Thread(target=self._open, args=(place,), name="open", daemon=True).start()
@@ -51,16 +64,32 @@ class Searcher:
             try:
                 self._searcher = ShardSearcher(place, self._shard)
             except Exception as error:  # noqa: BLE001 - a thread that ended would leave the shard closed for good
-                told = str(error) if isinstance(error, OsoroiError) else f"{type(error).__name__}: {error}"
-                log.warning("shard %d cannot be opened just now: %s", self._shard.number, told)
-                time.sleep(RETRY_S)
+                log.warning("shard %d cannot be opened just now: %s", self._shard.number, said_by(error))
+                time.sleep(self._retry_s)
         self._opened.set()
+        self._prepare(self._searcher)
+
+    def _prepare(self, searcher: ShardSearcher) -> None:
+        least_s, most_s = self._prepare_s
+        wait_s = least_s
+        while True:
+            time.sleep(wait_s)
+            before = time.monotonic()
+            try:
+                searcher.prepare()
+            except Exception as error:  # noqa: BLE001 - as above
+                log.warning("shard %d cannot be prepared just now: %s", self._shard.number, said_by(error))
+            wait_s = min(most_s, max(least_s, (time.monotonic() - before) / PREPARE_SHARE))
 
     def search(self, query: bytes) -> bytes:
         """See ``ShardSearcher.search``, both packed; raises CatalogUnavailable where the shard takes long to open."""
         return packed(self._ready().search(unpacked(query)))
 
-    def health(self) -> tuple[ShardHealth, Health | None]:
+    def status(self) -> ShardStatus:
+        """See ``ShardSearcher.status``."""
+        return self._ready().status()
+
+    def health(self) -> IndexHealth | None:
         """See ``ShardSearcher.health``."""
         return self._ready().health()
 
@@ -79,12 +108,12 @@ class Searcher:
 class Searchers:
     """All searchers of a plan. Threads may share it; each process that asks has one of its own."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ClusterPlan) -> None:
         self._ray = ray = extra("ray", "cluster")
         errors = ray.exceptions
         self._gone = (errors.RayActorError, errors.NodeDiedError, errors.WorkerCrashedError)
         self._plan = plan
-        self._kind = ray.remote(Searcher)
+        self._kind = ray.remote(SearcherActor)
         self._groups = [self._group(shard) for shard in range(plan.shards)]
         self._actors = {
             (shard, replica): self._actor(shard, replica)
@@ -219,8 +248,12 @@ class Searchers:
         except self._ray.exceptions.RayError:
             return False
 
-    def healths(self) -> list[tuple[ShardHealth, Health | None]]:
-        """What one searcher of every shard says of itself."""
+    def statuses(self) -> list[ShardStatus]:
+        """What every searcher says of itself, the replicas of a shard one after another."""
+        return self._ray.get([actor.status.remote() for actor in self._actors.values()])
+
+    def healths(self) -> list[IndexHealth | None]:
+        """How well the index of each shard finds, as one searcher of it says; it reads all vectors."""
         return self._ray.get(
             [self._actors[shard, self._order(shard)[0]].health.remote() for shard in range(self._plan.shards)]
         )
@@ -231,6 +264,11 @@ class Searchers:
             self._ray.kill(actor, no_restart=True)
         for group in self._groups:
             self._ray.util.remove_placement_group(group)
+
+
+def said_by(error: Exception) -> str:
+    """An error in one line of a log."""
+    return str(error) if isinstance(error, OsoroiError) else f"{type(error).__name__}: {error}"
 
 
 def cause_of(error: Any) -> BaseException:

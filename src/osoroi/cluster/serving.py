@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from osoroi.catalog.address import place_of
-from osoroi.catalog.opening import open_catalog, open_encoder
-from osoroi.catalog.store.settings import Settings as CatalogSettings
+from osoroi.catalog.opening import encoder_of, open_catalog
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.cluster.encoding import RemoteEncoder, batched
 from osoroi.cluster.merging import ShardedSearch
-from osoroi.cluster.plan import Plan
+from osoroi.cluster.plan import ClusterPlan
 from osoroi.cluster.searchers import Searchers
 from osoroi.errors import BadRequest, OtherEncoder
 from osoroi.search import Searcher
@@ -27,17 +27,23 @@ ROUTER = CatalogSettings(compacts=False)
 EVERYWHERE = "0.0.0.0"
 """Where the proxies of a config file listen, so that keys are needed."""
 
-COUNTS = ("shards", "replicas", "servers", "encoders")
+COUNTS = ("shards", "replicas", "servers", "encoders", "max_servers", "max_encoders")
 """Numbers of a plan that a config file may say."""
+
+ONGOING = 4
+"""Requests that each process should have in process and waiting; where there are more, another one is started."""
+
+UP_S, DOWN_S = 5.0, 300.0
+"""Seconds for which there have to be too many requests, or too few, before processes are started, or ended."""
 
 ENCODER_S = 10.0
 """Seconds that the catalog may take to keep the file of an encoder once searches need it."""
 
 
-class Server:
+class HttpDeployment:
     """The deployment that answers HTTP: the application of ``osoroi serve``, over shards and a remote encoder."""
 
-    def __init__(self, plan: Plan, encoder: Any) -> None:
+    def __init__(self, plan: ClusterPlan, encoder: Any) -> None:
         logging.basicConfig(level=logging.INFO)
         self._plan = plan
         self._encoder = encoder
@@ -63,9 +69,9 @@ class Server:
                 time.sleep(0.2)
 
     def _opened(self) -> Searcher:
-        encoder = open_encoder(self._plan.place, None)
         catalog = open_catalog(self._plan.place, settings=ROUTER)
         try:
+            encoder = encoder_of(catalog)
             if encoder.fingerprint != catalog.fingerprint:
                 raise OtherEncoder(
                     f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, and keeps no "
@@ -84,18 +90,30 @@ class Server:
         return app.make(self._searcher(), self._plan.settings, reopen=self._searcher)
 
 
-def application(plan: Plan) -> Any:
+def application(plan: ClusterPlan) -> Any:
     """The application of a plan, to be run by ``serve.run``."""
     from ray import serve
 
     takes = {"num_cpus": plan.cpus}
-    encoder = serve.deployment(
-        name="encoder", num_replicas=plan.encoders, ray_actor_options=takes, max_ongoing_requests=64
-    )(batched())
-    server = serve.deployment(
-        name="server", num_replicas=plan.servers, ray_actor_options=takes, max_ongoing_requests=256
-    )(serve.ingress()(Server))
+    encoders = replicas(plan.encoders, plan.max_encoders)
+    encoder = serve.deployment(name="encoder", ray_actor_options=takes, max_ongoing_requests=64, **encoders)(batched())
+    servers = replicas(plan.servers, plan.max_servers)
+    server = serve.deployment(name="server", ray_actor_options=takes, max_ongoing_requests=256, **servers)(
+        serve.ingress()(HttpDeployment)
+    )
     return server.bind(plan, encoder.bind(plan.place, max(1, int(plan.cpus))))
+
+
+def replicas(least: int, most: int) -> dict[str, Any]:
+    """How many processes of a kind there are: a number, or as many as requests in process and waiting call for.
+
+    >>> replicas(2, 0)
+    {'num_replicas': 2}
+    """
+    if most <= least:
+        return {"num_replicas": least}
+    scaling = {"min_replicas": least, "max_replicas": most, "target_ongoing_requests": ONGOING, "upscale_delay_s": UP_S}
+    return {"autoscaling_config": scaling | {"initial_replicas": least, "downscale_delay_s": DOWN_S}}
 
 
 def configured(values: dict[str, Any]) -> Any:
@@ -103,11 +121,11 @@ def configured(values: dict[str, Any]) -> Any:
     return application(planned(values))
 
 
-def planned(values: dict[str, Any]) -> Plan:
+def planned(values: dict[str, Any]) -> ClusterPlan:
     """The plan that a config file says; keys come from the environment.
 
-    ``catalog`` is an address; ``shards``, ``replicas``, ``servers``, ``encoders`` and ``cpus`` are those of ``Plan``;
-    ``open_reads`` lets everybody search. Raises BadRequest for any other, and without keys.
+    ``catalog`` is an address; ``shards``, ``replicas``, ``servers``, ``encoders`` and ``cpus`` are those of
+    ``ClusterPlan``; ``open_reads`` lets everybody search. Raises BadRequest for any other, and without keys.
     """
     kinds = {"catalog": str, "open_reads": bool, "cpus": float} | dict.fromkeys(COUNTS, int)
     unknown = sorted(set(values) - set(kinds))
@@ -124,4 +142,4 @@ def planned(values: dict[str, Any]) -> Plan:
     who = {**keys, "open_reads": values.get("open_reads", False)}
     settings = Sources(EVERYWHERE, who, None, Path(path) if path else None).load()
     place = place_of(values["catalog"])
-    return Plan(place, **{name: values[name] for name in (*COUNTS, "cpus") if name in values}, settings=settings)
+    return ClusterPlan(place, **{name: values[name] for name in (*COUNTS, "cpus") if name in values}, settings=settings)

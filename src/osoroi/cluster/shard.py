@@ -8,14 +8,15 @@ from collections.abc import Callable
 import numpy as np
 
 from osoroi.catalog.address import Place
+from osoroi.catalog.memory import prepared
 from osoroi.catalog.memory.memory_index import MemoryIndex, NeedsDatabase
 from osoroi.catalog.opening import open_catalog
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.settings import Settings, Shard
+from osoroi.catalog.store.settings import CatalogSettings, Shard
 from osoroi.catalog.stored import StoredCatalog
-from osoroi.cluster.messages import NOTHING, ShardAnswer, ShardHealth, ShardQuery
+from osoroi.cluster.messages import NOTHING, ShardAnswer, ShardQuery, ShardStatus
 from osoroi.errors import BadIndex, CatalogReplaced, OtherEncoder
-from osoroi.index import Health
+from osoroi.index import IndexHealth
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,16 @@ HISTORY = 1_000
 class ShardSearcher:
     """Searches one shard as of any of the last commits. Threads may share it.
 
-    It opens the catalog again, and builds its shard anew, where the catalog was moved to another encoder or replaced.
+    It opens the catalog again where the catalog was moved to another encoder or replaced. Its shard is built by then
+    where ``prepare`` was called since the vectors of that encoder were there, and is built anew otherwise.
     """
 
-    def __init__(self, place: Place, shard: Shard, *, settings: Settings | None = None) -> None:
+    def __init__(self, place: Place, shard: Shard, *, settings: CatalogSettings | None = None) -> None:
         self._place = place
         self._settings = settings or shard_settings(shard)
         self.shard = shard
         self._opening = threading.Lock()
+        self._prepared: MemoryIndex | None = None  # by the encoder that the catalog is moving to
         self._catalog = self._open()
         self._left: list[Callable[[], None]] = []
 
@@ -41,6 +44,11 @@ class ShardSearcher:
         """The catalog as it is now, its shard built: those who ask while it is, wait once and not each for itself."""
         catalog = open_catalog(self._place, readonly=True, settings=self._settings)
         try:
+            prepared.promote(catalog.folder / self.shard.folder, catalog.encoder)
+            if self._prepared is not None and self._prepared.encoder == catalog.encoder:
+                catalog.swap(self._prepared)
+                self._demand_whole(catalog)
+            self._prepared = None
             with catalog.current() as (_, memory):
                 log.info("shard %d of %d: %d vectors", self.shard.number, self.shard.of, len(memory))
             with catalog.current():  # from the second time on a catalog in PostgreSQL is followed
@@ -49,6 +57,13 @@ class ShardSearcher:
             catalog.close()
             raise
         return catalog
+
+    def _demand_whole(self, catalog: StoredCatalog) -> None:
+        """Build the index anew where it does not hold every crop of the shard."""
+        with catalog.current() as (transaction, memory):
+            count, held = transaction.crop_count(self.shard), len(memory)
+        if held != count:
+            catalog.build_anew(BadIndex(f"{count} crops have {held} vectors in the index that was prepared"))
 
     def search(self, query: ShardQuery) -> ShardAnswer:
         """The best crops of the shard as of the query's commit; see ``ShardAnswer``.
@@ -94,17 +109,40 @@ class ShardSearcher:
                 self._left.append(stale.close)
             return self._catalog
 
+    def prepare(self) -> bool:
+        """Build the shard by the encoder that the catalog is moving to, once nearly all its vectors are there, and keep
+        it up to date; whether it lacks none."""
+        catalog, memory = self._catalog, self._prepared
+        with catalog.view() as transaction:
+            encoder = transaction.next_encoder()
+            if memory is None or memory.encoder != encoder:
+                memory = None if encoder is None else prepared.index_of(transaction, encoder, self._settings)
+        with self._opening:
+            if memory is None or self._catalog is not catalog:  # it has moved meanwhile
+                self._prepared = None
+                return False
+            if self._prepared is not memory:
+                by = memory.encoder.fingerprint[:12]
+                log.info("shard %d: ready for encoder %s, %d crops to come", self.shard.number, by, len(memory.pending))
+            with catalog.view() as transaction:
+                self._prepared = memory if memory.follow(transaction) else None
+            return self._prepared is not None and not memory.pending
+
     def catch_up(self) -> None:
         """Follow the catalog to its last commit."""
         with self._catalog.current():
             pass
 
-    def health(self) -> tuple[ShardHealth, Health | None]:
-        """How far it has come, and how well its index finds."""
+    def status(self) -> ShardStatus:
+        """How far it has come."""
         catalog = self._catalog
         with catalog.current() as (_, memory):
-            about = ShardHealth(self.shard.number, memory.seq, len(memory), catalog.fingerprint, os.getpid())
-        return about, catalog.health()
+            prepared_ = "" if self._prepared is None else self._prepared.encoder.fingerprint
+            return ShardStatus(self.shard.number, memory.seq, len(memory), catalog.fingerprint, os.getpid(), prepared_)
+
+    def health(self) -> IndexHealth | None:
+        """How well its index finds, None where every vector is compared; reads all vectors."""
+        return self._catalog.health()
 
     def close(self) -> None:
         """Release files and connections."""
@@ -112,9 +150,9 @@ class ShardSearcher:
             close()
 
 
-def shard_settings(shard: Shard) -> Settings:
+def shard_settings(shard: Shard) -> CatalogSettings:
     """The settings of a catalog whose index is a shard."""
-    return Settings(shard=shard, history=HISTORY)
+    return CatalogSettings(shard=shard, history=HISTORY)
 
 
 def _best(memory: MemoryIndex, transaction: ReadTransaction | None, query: ShardQuery) -> ShardAnswer:

@@ -1,11 +1,12 @@
 """What the cells of a column hold: numbers, flags, dates, lists or text; decided for a whole column, not for a cell."""
 
+import ast
 import re
 from dataclasses import dataclass, field
 
 from osoroi import files
 from osoroi.data.headers import SIZES, plain
-from osoroi.records import Scalar, Value
+from osoroi.records import ISO, NO_ZONE, Scalar, Value, zone_of
 
 PLAIN = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 """A number as a table writes it. ``007`` and ``1e5`` are names of something, and stay text."""
@@ -43,6 +44,12 @@ LISTS = frozenset(
 SEPARATORS = ("|", ";", "、", "\n", ",")
 """Signs between the values of a list, the surest first."""
 
+ADDRESSES = ("src", "url", "href", "link", "path", "file")
+"""Where objects that describe photos name them."""
+
+LONGEST_LIST = 1 << 16
+"""Letters of a list as Python prints it, at most."""
+
 LONGEST_VALUE = 40
 """Letters of one value of a list at most; what is longer is a sentence with commas."""
 
@@ -51,8 +58,6 @@ HALF = re.compile(r"\s*\d+,5\s*")
 
 YEAR_FIRST = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
 DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
-ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
-
 PHOTO = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|avif|gif|bmp|tiff?|hei[cf])(\?\S*)?", re.IGNORECASE)
 LINK = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 
@@ -78,9 +83,11 @@ def iso_date(text: str) -> str | None:
 
     >>> iso_date("2026/1/31"), iso_date("31.01.2026"), iso_date("01/02/2026"), iso_date("31.13.2026")
     ('2026-01-31', '2026-01-31', None, None)
+    >>> iso_date("2026-01-31 10:00"), iso_date("2026-01-31T10:00 JST")
+    ('2026-01-31T10:00', '2026-01-31T10:00 JST')
     """
     if ISO.fullmatch(text):
-        return text.replace(" ", "T", 1)
+        return f"{text[:10]}T{text[11:]}" if text[10:] else text
     year_first, day_first = YEAR_FIRST.fullmatch(text), DAY_FIRST.fullmatch(text)
     if year_first:
         year, month, day = year_first.groups()
@@ -105,16 +112,37 @@ def split_list(text: str, separator: str) -> list[str]:
 
 
 def json_array(text: str) -> list[str] | None:
-    """The values of an array of JSON as text; None where the cell is none."""
+    """The values of an array of JSON, or of a list as Python prints it, as text; None where the cell is none.
+
+    Of objects it is their address, as in ``[{"src": "a.jpg"}]``.
+
+    >>> json_array('["S", "M"]'), json_array("['a.jpg', 'b.jpg']"), json_array('[{"src": "a.jpg", "alt": ""}]')
+    (['S', 'M'], ['a.jpg', 'b.jpg'], ['a.jpg'])
+    """
     if not (text.startswith("[") and text.endswith("]")):
         return None
     try:
         array = files.from_json(text)
     except ValueError:
+        array = _python_list(text)
+    if not isinstance(array, list):
         return None
-    if not isinstance(array, list) or not all(isinstance(one, str | int | float) for one in array):
+    each = [_address(one) if isinstance(one, dict) else one for one in array]
+    if not all(isinstance(one, str | int | float) for one in each):
         return None
-    return list(dict.fromkeys(str(one).strip() for one in array))
+    return list(dict.fromkeys(str(one).strip() for one in each))
+
+
+def _python_list(text: str) -> object:
+    """A list as Python prints it; None where it is none."""
+    try:
+        return ast.literal_eval(text) if len(text) <= LONGEST_LIST else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _address(photo: dict[str, object]) -> object:
+    return next((photo[key] for key in ADDRESSES if key in photo), None)
 
 
 def photos_in(cell: Value) -> list[str]:
@@ -134,6 +162,7 @@ def photos_in(cell: Value) -> list[str]:
     if array is not None:
         return array
     if LINK.match(text):
+        text = text.replace("&amp;", "&")
         return list(dict.fromkeys(re.split(r"[\s,;|]+(?=(?:https?:)?//)", text.rstrip(" ,;|"))))
     for separator in SEPARATORS:
         parts = [part.strip() for part in text.split(separator)]
@@ -157,8 +186,10 @@ class Cells:
     kinds: set[str] = field(default_factory=set)
     filled: int = 0
     dates: int = 0
+    zones: set[str] = field(default_factory=set)
     separators: dict[str, int] = field(default_factory=dict)
     halves: int = 0
+    slashed: int = 0
     long: bool = False
     elements: set[str] = field(default_factory=set)
     examples: list[str] = field(default_factory=list)
@@ -168,7 +199,10 @@ class Cells:
         if value is None:
             return
         self.filled += 1
-        if len(self.examples) < 3 and (shown := str(value)[:200]) not in self.examples:
+        if (
+            len(self.examples) < 3
+            and (shown := (str(value) if isinstance(value, tuple) else as_text(value))[:200]) not in self.examples
+        ):
             self.examples.append(shown)
         if isinstance(value, tuple):
             self.kinds.add("list")
@@ -181,15 +215,26 @@ class Cells:
 
     def _see_text(self, text: str) -> bool:
         """Take note of a cell with signs; whether it may be a list."""
-        self.dates += iso_date(text) is not None
+        if iso_date(text) is not None:
+            self.dates += 1
+            self.zones.update(zone for zone in [zone_of(text)] if zone is not None)
         self.halves += HALF.fullmatch(text) is not None
         array = json_array(text)
         separator = "json" if array is not None else next((sign for sign in SEPARATORS if sign in text), "")
         if not separator:
-            return False
+            return "/" in text and self._see_slashes(text)
         parts = split_list(text, separator)
         self.separators[separator] = self.separators.get(separator, 0) + 1
         self.long |= separator != "json" and max(map(len, parts), default=0) > LONGEST_VALUE
+        self.elements.update(kind_of(attribute(part)) for part in parts)
+        return True
+
+    def _see_slashes(self, text: str) -> bool:
+        """Take note of a cell like ``S/M/L``; one like ``S/M`` may be a size between two."""
+        if not self.is_size:
+            return False
+        parts = split_list(text, "/")
+        self.slashed = max(self.slashed, len(parts))
         self.elements.update(kind_of(attribute(part)) for part in parts)
         return True
 
@@ -202,6 +247,8 @@ class Cells:
         """The sign between the values of a list; empty where the column is none."""
         if "json" in self.separators:
             return "json"
+        if self.is_size and not self.separators and self.slashed > 2:
+            return "/"
         if not (self.is_size or plain(self.header) in LISTS) or self.long or not self.separators:
             return ""
         best = max(self.separators, key=lambda sign: (self.separators[sign], -SEPARATORS.index(sign)))
@@ -214,6 +261,23 @@ class Cells:
     def is_date(self) -> bool:
         """Whether every filled cell is a date that can be read one way only."""
         return self.dates == self.filled > 0 and "text" in self.kinds
+
+    def has_zones(self) -> bool:
+        """Whether every filled cell is a date, and every time has a time zone that can be read."""
+        return self.is_date() and bool(self.zones) and NO_ZONE not in self.zones
+
+    def zone_note(self) -> list[str]:
+        """What is said of a column of times in other time zones than UTC."""
+        zones = sorted(self.zones - {NO_ZONE})
+        if zones and NO_ZONE in self.zones:
+            return [
+                f"`{self.header}`: some times are in {', '.join(zones)}, and read as UTC; others state no time zone, "
+                "and are compared as they are written, so give all of them one"
+            ]
+        if zones in ([], ["+00:00"]):
+            return []
+        several = "several time zones " if len(zones) > 1 else "the time zone "
+        return [f"`{self.header}`: times in {several}({', '.join(zones)}) are read as UTC"]
 
     def is_text(self) -> bool:
         """Whether cells are text in every line: one is, or kinds are mixed."""

@@ -54,7 +54,7 @@ class Link(NamedTuple):
             return ""
 
 
-class Outcome(NamedTuple):
+class DownloadOutcome(NamedTuple):
     """The outcome of a link. ``again``: whether the next run should request it once more."""
 
     name: str
@@ -65,7 +65,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass
-class Count:
+class DownloadCount:
     """Counts of a run: photos that were there, saved, lost for good, failed for now, and bytes received."""
 
     there: int = 0
@@ -145,14 +145,14 @@ def download(
     *,
     policy: Policy = Policy(),
     again: bool = False,
-    on_progress: Callable[[Count], None] = lambda count: None,
-) -> Count:
+    on_progress: Callable[[DownloadCount], None] = lambda count: None,
+) -> DownloadCount:
     """Fetch photos into ``folder``; the journal lies beside it. ``again`` retries links that led nowhere."""
     folder.mkdir(parents=True, exist_ok=True)
     journal = folder.parent / JOURNAL
     there = {name.partition(".")[0] for name in os.listdir(folder)}
     lost = set() if again else {end.name for end in outcomes(journal) if not end.saved and not end.again}
-    count, hosts = Count(), Hosts(policy)
+    count, hosts = DownloadCount(), Hosts(policy)
     for link in wanted:
         if link.name in there:
             count.there += 1
@@ -171,7 +171,7 @@ def download(
     return count
 
 
-def _run(hosts: Hosts, pool: ThreadPoolExecutor, folder: Path, policy: Policy) -> Iterator[tuple[Outcome, int]]:
+def _run(hosts: Hosts, pool: ThreadPoolExecutor, folder: Path, policy: Policy) -> Iterator[tuple[DownloadOutcome, int]]:
     """Deal links to threads until none is left; every outcome, with the bytes it brought."""
     in_flight: dict[Future[Reply], Link] = {}
     try:
@@ -194,56 +194,56 @@ def _run(hosts: Hosts, pool: ThreadPoolExecutor, folder: Path, policy: Policy) -
             future.cancel()
 
 
-def _outcome(hosts: Hosts, link: Link, reply: Reply, folder: Path) -> Outcome | None:
+def _outcome(hosts: Hosts, link: Link, reply: Reply, folder: Path) -> DownloadOutcome | None:
     """The outcome of a link, or None where it goes on waiting."""
     policy, now = hosts.policy, time.monotonic()
     if reply.kind == "photo":
         return save(folder, link.name, reply.data)
     if reply.kind == "never":
-        return Outcome(link.name, saved=False, again=False, reason=reply.detail)
+        return DownloadOutcome(link.name, saved=False, again=False, reason=reply.detail)
     if reply.kind == "moved":
         if reply.detail in (*link.hops, link.url) or len(link.hops) >= policy.redirects:
-            return Outcome(
+            return DownloadOutcome(
                 link.name, saved=False, again=False, reason=f"redirected in circles: at last to {reply.detail}"
             )
         hosts.put(Link(link.name, reply.detail, link.failed, (*link.hops, link.url)), first=True)
         return None
     delay = max(reply.wait_s, policy.backoff_s * 2**link.failed)
     if link.failed + 1 >= policy.tries or delay > LONGEST_WAIT_S:
-        return Outcome(link.name, saved=False, again=True, reason=reply.detail)
+        return DownloadOutcome(link.name, saved=False, again=True, reason=reply.detail)
     hosts.pause(link.host, now + delay)
     hosts.put(link._replace(failed=link.failed + 1), first=True)
     return None
 
 
-def _give_up(hosts: Hosts, host: str) -> Iterator[tuple[Outcome, int]]:
+def _give_up(hosts: Hosts, host: str) -> Iterator[tuple[DownloadOutcome, int]]:
     """The links of a host that does not answer at all: tried again in the next run."""
     if hosts.failed_too_often(host):
         for link in hosts.waiting.pop(host, ()):
             reason = f"host given up: {host} failed {hosts.failures[host]} times in a row"
-            yield Outcome(link.name, saved=False, again=True, reason=reason), 0
+            yield DownloadOutcome(link.name, saved=False, again=True, reason=reason), 0
 
 
-def save(folder: Path, name: str, data: bytes) -> Outcome:
+def save(folder: Path, name: str, data: bytes) -> DownloadOutcome:
     """Write a photo under its name, whole or not at all."""
     files.write_atomically(folder / f"{name}{suffix_of(data)}", data, durable=False)
-    return Outcome(name, saved=True, again=False, reason="", sha256=hashlib.sha256(data).hexdigest())
+    return DownloadOutcome(name, saved=True, again=False, reason="", sha256=hashlib.sha256(data).hexdigest())
 
 
-def note(journal: IO[str], outcome: Outcome) -> None:
+def note(journal: IO[str], outcome: DownloadOutcome) -> None:
     """Append the outcome of a link to the journal."""
     journal.write(json.dumps(outcome._asdict()) + "\n")
     journal.flush()
 
 
-def outcomes(journal: Path) -> Iterator[Outcome]:
+def outcomes(journal: Path) -> Iterator[DownloadOutcome]:
     """The last outcome of each link in earlier runs; a line that was cut off is passed over."""
-    last: dict[str, Outcome] = {}
+    last: dict[str, DownloadOutcome] = {}
     if journal.is_file():
         with journal.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
-                    outcome = Outcome(**files.from_json(line))
+                    outcome = DownloadOutcome(**files.from_json(line))
                 except (ValueError, TypeError):
                     continue
                 last[outcome.name] = outcome

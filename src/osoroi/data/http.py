@@ -35,7 +35,7 @@ class Timeouts:
     """Seconds of silence and for all of one photo, and the bytes it may have.
 
     ``public_only`` refuses hosts inside a private network, which a link in somebody's table must not reach.
-    ``purpose`` is what servers are told.
+    ``purpose`` is part of the User-Agent header.
     """
 
     idle_s: float = 20.0
@@ -71,9 +71,11 @@ def fetch(link: str, timeouts: Timeouts) -> Reply:
     try:
         address = public_address(host) if timeouts.public_only else host
         if address is None:
-            return Reply("never", f"{host} is an address inside a private network")
+            return Reply("never", f"{host} is an address inside a private network, which `private_links` allows")
         with closing(_connection(parts.scheme, host, port, timeouts.idle_s, address)) as connection:
             return _request(connection, link, target, timeouts)
+    except socket.gaierror:
+        return Reply("later", f"no address is known of the host {host}"[:200])
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         return Reply("later", f"{type(error).__name__}: {error}"[:200])
 

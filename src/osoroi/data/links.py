@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from osoroi import files
-from osoroi.data.download import JOURNAL, Count, Link, Policy, download, outcomes
+from osoroi.data.download import JOURNAL, DownloadCount, Link, Policy, download, outcomes
 from osoroi.data.http import Timeouts
 from osoroi.errors import BadPhoto
 
@@ -40,8 +40,9 @@ class NotFetched(NamedTuple):
 
     def read(self) -> bytes:
         """Raises BadPhoto."""
-        why = f": {self.reason}" if self.reason else ""
-        raise BadPhoto(f"{self.name} was not fetched{why}", hint="osoroi add and osoroi sync fetch links")
+        if self.reason:
+            raise BadPhoto(f"{self.name} was not fetched: {self.reason}")
+        raise BadPhoto(f"{self.name} was not fetched", hint="osoroi add and osoroi sync fetch links")
 
 
 @dataclass
@@ -51,7 +52,9 @@ class Links:
     folder: Path
     private: bool = False
 
-    def fetch(self, links: Iterable[str], on_progress: Callable[[Count], None] = lambda count: None) -> Count:
+    def fetch(
+        self, links: Iterable[str], on_progress: Callable[[DownloadCount], None] = lambda count: None
+    ) -> DownloadCount:
         """Fetch what is not there yet. A link that led nowhere is tried again."""
         timeouts = Timeouts(public_only=not self.private, purpose="product photos of a shop, for its own search")
         wanted = (Link(name_of(link), link) for link in dict.fromkeys(links))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from osoroi import image
-from osoroi.data.readers import dataset_name, open_dataset
+from osoroi.data.readers import open_dataset
 from osoroi.data.readers.table import made_id
 from osoroi.errors import BadRequest
 from osoroi.records import Box, BoxLike, Crop, PhotoLike, Product, Row, as_value
@@ -26,7 +26,7 @@ PHOTO_KEYS = frozenset(("photo", "photos", "box", "boxes"))
 def rows_of(given: str | os.PathLike[str] | Mapping[str, Any] | Iterable[ProductInput]) -> Iterator[Row]:
     """The rows of a data set by its name or path, or of products as Python values; see ``rows``. Raises BadDataset."""
     if isinstance(given, str | os.PathLike):
-        return open_dataset(dataset_name(given)).rows()
+        return open_dataset(os.fspath(given)).rows()
     return rows([given] if isinstance(given, Mapping) else given)
 
 

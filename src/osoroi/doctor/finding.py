@@ -8,7 +8,7 @@ from osoroi.errors import OsoroiError
 Status = Literal["ok", "warn", "fail"]
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """What was looked at, how it is, and what to do where it is not ``ok``."""
 
     name: str
@@ -17,18 +17,18 @@ class Finding(NamedTuple):
     hint: str = ""
 
 
-def explained(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def explained(name: str, check: Callable[[], Iterator[Diagnosis]]) -> Iterator[Diagnosis]:
     """The findings of a check; an error of ours ends it and is one itself.
 
-    >>> def broken() -> Iterator[Finding]:
+    >>> def broken() -> Iterator[Diagnosis]:
     ...     raise OsoroiError("the disk is gone", hint="find it")
     ...     yield
     >>> list(explained("disk", broken))
-    [Finding(name='disk', status='fail', text='the disk is gone', hint='find it')]
+    [Diagnosis(name='disk', status='fail', text='the disk is gone', hint='find it')]
     """
     try:
         yield from check()
     except OsoroiError as error:
-        yield Finding(name, "fail", error.what, error.hint or "")
+        yield Diagnosis(name, "fail", error.what, error.hint or "")
     except OSError as error:
-        yield Finding(name, "fail", str(error), "check that the path is there and may be read")
+        yield Diagnosis(name, "fail", str(error), "check that the path is there and may be read")

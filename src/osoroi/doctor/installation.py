@@ -10,7 +10,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from osoroi import __version__
-from osoroi.doctor.finding import Finding
+from osoroi.doctor.finding import Diagnosis
 
 EXTRAS = {
     "heif": ("pillow_heif", "photos in HEIF, as iPhones take them"),
@@ -29,9 +29,9 @@ LEAST_FILES = 1024
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def findings(sample: Iterable[str] = ()) -> Iterator[Finding]:
+def findings(sample: Iterable[str] = ()) -> Iterator[Diagnosis]:
     """Everything about this machine; ``sample`` are texts that pictures shall show."""
-    yield Finding("osoroi", "ok", f"{__version__} on Python {platform.python_version()}, {platform.system()}")
+    yield Diagnosis("osoroi", "ok", f"{__version__} on Python {platform.python_version()}, {platform.system()}")
     yield from packages()
     yield from extras()
     yield memory(available_memory())
@@ -40,19 +40,19 @@ def findings(sample: Iterable[str] = ()) -> Iterator[Finding]:
     yield fonts(sample)
 
 
-def packages(requirements: Iterable[str] | None = None) -> Iterator[Finding]:
+def packages(requirements: Iterable[str] | None = None) -> Iterator[Diagnosis]:
     """Every package that osoroi needs, and whether it is new enough."""
     try:
         needed = metadata.requires("osoroi") or [] if requirements is None else requirements
     except metadata.PackageNotFoundError:
-        yield Finding("packages", "warn", "osoroi is not installed as a package", "install it: pip install osoroi")
+        yield Diagnosis("packages", "warn", "osoroi is not installed as a package", "install it: pip install osoroi")
         return
     plain = [requirement for requirement in needed if "extra ==" not in requirement]
     wrong = [text for text in map(_trouble, plain) if text]
     for text in wrong:
-        yield Finding("packages", "fail", text, "install it again: pip install --upgrade osoroi")
+        yield Diagnosis("packages", "fail", text, "install it again: pip install --upgrade osoroi")
     if not wrong:
-        yield Finding("packages", "ok", f"{len(plain)} packages are there and new enough")
+        yield Diagnosis("packages", "ok", f"{len(plain)} packages are there and new enough")
 
 
 def _trouble(requirement: str) -> str:
@@ -76,12 +76,12 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
-def extras() -> Iterator[Finding]:
+def extras() -> Iterator[Diagnosis]:
     """Parts that are not always installed; none is an error."""
     for name, (module, use) in EXTRAS.items():
         is_there = util.find_spec(module.partition(".")[0]) is not None and _has(module)
         text = use if is_there else f"{use}: not installed; pip install 'osoroi[{name}]' brings it"
-        yield Finding(f"extra {name}", "ok", text)
+        yield Diagnosis(f"extra {name}", "ok", text)
 
 
 def _has(module: str) -> bool:
@@ -101,33 +101,33 @@ def available_memory(limit: Path = CGROUP) -> int | None:
     return total
 
 
-def memory(count: int | None) -> Finding:
+def memory(count: int | None) -> Diagnosis:
     """Whether there is enough memory to serve.
 
     >>> memory(2**29).status, memory(2**33).text
     ('warn', '8.0 GiB')
     """
     if count is None:
-        return Finding("memory", "ok", "unknown on this platform")
+        return Diagnosis("memory", "ok", "unknown on this platform")
     text = f"{count / 2**30:.1f} GiB"
     if count < LEAST_MEMORY:
-        return Finding("memory", "warn", text, "give it a GiB or more, and set decoders = 2 in the settings")
-    return Finding("memory", "ok", text)
+        return Diagnosis("memory", "warn", text, "give it a GiB or more, and set decoders = 2 in the settings")
+    return Diagnosis("memory", "ok", text)
 
 
-def files() -> Finding:
+def files() -> Diagnosis:
     """How many files and connections a process may have open."""
     try:
         import resource
     except ImportError:
-        return Finding("open files", "ok", "without a limit on this platform")
+        return Diagnosis("open files", "ok", "without a limit on this platform")
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if 0 < most < LEAST_FILES:
-        return Finding("open files", "warn", f"{most} at most", "raise it: LimitNOFILE=65536, or ulimit -Hn 65536")
-    return Finding("open files", "ok", "without a limit" if most < 0 else f"{most:,} at most")
+        return Diagnosis("open files", "warn", f"{most} at most", "raise it: LimitNOFILE=65536, or ulimit -Hn 65536")
+    return Diagnosis("open files", "ok", "without a limit" if most < 0 else f"{most:,} at most")
 
 
-def clock(now_s: float) -> Finding:
+def clock(now_s: float) -> Diagnosis:
     """Whether the clock can be right: keys expire by it.
 
     >>> clock(0.0).status, clock(BUILT_S + 1).status
@@ -135,16 +135,16 @@ def clock(now_s: float) -> Finding:
     """
     date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now_s))
     if now_s < BUILT_S:
-        return Finding("clock", "fail", f"it says {date}", "set it, or start a service that does, such as chrony")
-    return Finding("clock", "ok", date)
+        return Diagnosis("clock", "fail", f"it says {date}", "set it, or start a service that does, such as chrony")
+    return Diagnosis("clock", "ok", date)
 
 
-def fonts(sample: Iterable[str]) -> Finding:
+def fonts(sample: Iterable[str]) -> Diagnosis:
     """Whether pictures of results can show the titles of products."""
     from osoroi.report.fonts import missing_scripts
 
     missing = missing_scripts(sample)
     if missing:
         hint = "Debian, Ubuntu: apt install fonts-noto-cjk; pages in a browser do not need it"
-        return Finding("fonts", "warn", f"no font has letters of: {', '.join(missing)}", hint)
-    return Finding("fonts", "ok", f"titles can be drawn ({sys.platform})")
+        return Diagnosis("fonts", "warn", f"no font has letters of: {', '.join(missing)}", hint)
+    return Diagnosis("fonts", "ok", f"titles can be drawn ({sys.platform})")

@@ -18,6 +18,16 @@ NAMES: Final = (FILE, TEXT, INTEGERS)
 """Names among the catalog's files: the encoder, its text tower, its stand-in in integers."""
 
 
+def coming(fingerprint: str) -> tuple[str, str, str]:
+    """The names of an encoder's files while a catalog moves to it: they are there before searches need them.
+
+    >>> coming("0123456789abcdef" * 4)[0]
+    'encoder-0123456789abcdef.onnx'
+    """
+    encoder = Path(FILE).with_stem(f"{Path(FILE).stem}-{fingerprint[:16]}")
+    return encoder.name, text_tower.beside(encoder).name, stand_in(encoder).name
+
+
 def stored_as(given: str | os.PathLike[str] | None) -> dict[str, Path | None]:
     """The files that a catalog of this encoder keeps, by their names there; None where it keeps none of that name.
 
@@ -26,6 +36,10 @@ def stored_as(given: str | os.PathLike[str] | None) -> dict[str, Path | None]:
     """
     if given is None or Path(given).resolve() == DEFAULT.resolve():
         return dict.fromkeys(NAMES)
-    encoder = Path(given)
-    others = {TEXT: text_tower.beside(encoder), INTEGERS: stand_in(encoder)}
-    return {FILE: encoder} | {name: path if path.is_file() else None for name, path in others.items()}
+    return dict(zip(NAMES, paths_of(Path(given)), strict=True))
+
+
+def paths_of(encoder: Path) -> tuple[Path, Path | None, Path | None]:
+    """An encoder file, and the text tower and the stand-in that lie beside it; None for what does not."""
+    text, integers = text_tower.beside(encoder), stand_in(encoder)
+    return encoder, text if text.is_file() else None, integers if integers.is_file() else None

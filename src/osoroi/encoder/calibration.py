@@ -1,4 +1,4 @@
-r"""How likely a hit is the very product that the query shows, told from the scores of the whole list.
+r"""How likely a hit is the very product that the query shows, estimated from the scores of the whole list.
 
 A raw score does not tell: it depends on the photo, and the score of the best wrong product grows with the gallery. What
 stands out from the products below it does. The model is a conditional logit over the first products of a list and the

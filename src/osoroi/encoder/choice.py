@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import onnxruntime as ort
 
-from osoroi import files
+from osoroi import __version__, files
 from osoroi.encoder.metadata import stand_in
 from osoroi.encoder.onnx import Encoder
 from osoroi.errors import BadEncoder
@@ -74,9 +74,9 @@ def fastest(
 
     Measured are single crops of unknown kind, as searches encode them; with ``bulk``, full batches of crops of known
     kind, as `add` does. The result has the fingerprint of the given encoder, and says in ``runtime`` how it runs. One
-    that runs on a GPU stays as it is. ``cache`` is a file that remembers the choice for this processor, encoder and
-    number of threads. The next start measures again where it cannot be written, and where other work took most of the
-    processor meanwhile.
+    that runs on a GPU stays as it is. ``cache`` is a file that remembers the choice for this processor, encoder,
+    package and number of threads. The next start measures again where it cannot be written, and where other work took
+    most of the processor meanwhile.
     """
     if encoder.path is None or not _on_cpu(encoder):
         return encoder
@@ -161,7 +161,7 @@ def _timer(bulk: bool) -> Timer:
     def seconds(encoder: Encoder, batch: int) -> float:
         shape = encoder.preprocessing["street"].shape
         crops = list(noise.integers(0, 256, (batch, *shape), np.uint8))
-        clues = [Clues(known={}) if bulk else Clues()] * batch
+        clues = [Clues(known={}) if bulk else Clues(is_query=True)] * batch
         start = time.perf_counter()
         encoder.encode(crops, clues)
         return (time.perf_counter() - start) / batch
@@ -177,11 +177,13 @@ def _timer(bulk: bool) -> Timer:
 
 
 def _key(encoder: Encoder, threads: int, bulk: bool) -> str:
-    """What a choice depends on, as a hash: the encoder, the file beside it, the runtime and the processor."""
+    """What a choice depends on, as a hash: the encoder, the model that it runs (one fingerprint can have several,
+    which take other times), the file beside it, the package, the runtime and the processor."""
     beside = stand_in(encoder.path) if encoder.path is not None else None
     state = beside.stat() if beside is not None and beside.is_file() else None
     integers = (state.st_size, state.st_mtime_ns) if state else None
-    facts = (encoder.fingerprint, integers, ort.__version__, _processor(), os.cpu_count(), threads, bulk)
+    models = (encoder.fingerprint, encoder.model_sha256, integers)
+    facts = (*models, __version__, ort.__version__, _processor(), os.cpu_count(), threads, bulk)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 

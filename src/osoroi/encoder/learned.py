@@ -5,7 +5,8 @@ from copy import copy
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.encoder.metadata import KIND
+from osoroi.encoder import slider
+from osoroi.encoder.metadata import DETAIL, KIND
 from osoroi.encoder.onnx import Encoder
 from osoroi.garments import learned
 from osoroi.garments.learned import LearnedKinds
@@ -31,6 +32,22 @@ def learn_kinds(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> Learne
 def share_of_known(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> float:
     """The share of stored vectors whose kind is certain, as a shop's category makes it; 1 without any vectors."""
     return float(learned.certain(vectors[:, encoder.columns[KIND]]).mean()) if len(vectors) else 1.0
+
+
+def usual_detail(encoder: Encoder, vectors: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "u"] | None:
+    """What stored vectors have in common in the part ``detail``; None where the encoder has no such part."""
+    return slider.usual(vectors[:, encoder.columns[DETAIL]]) if DETAIL in encoder.columns else None
+
+
+def centred(
+    encoder: Encoder, vectors: Float32[np.ndarray, "b d"], usual: Float32[np.ndarray, "u"] | None
+) -> Float32[np.ndarray, "b d"]:
+    """Queries whose part ``detail`` lacks what products have in common; the same where nothing is known of that."""
+    if usual is None:
+        return vectors
+    changed = vectors.copy()
+    changed[:, encoder.columns[DETAIL]] = slider.distinctive(vectors[:, encoder.columns[DETAIL]], usual)
+    return changed
 
 
 def reading(encoder: Encoder, *, categories: bool) -> Encoder:

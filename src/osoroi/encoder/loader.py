@@ -6,7 +6,7 @@ commands use it.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -62,7 +62,7 @@ def crop_pixels(crop: Crop, preprocessing: Mapping[Domain, Preprocessing], *, li
 
 def read(
     items: Iterable[T], reader: Callable[[T], R], *, threads: int = 1, ahead: int = BATCH
-) -> Iterator[tuple[T, R | BadPhoto]]:
+) -> Generator[tuple[T, R | BadPhoto]]:
     """Each item with what ``reader`` returns for it on one of the threads, in the order of the items.
 
     A BadPhoto that ``reader`` raises is returned in place of the result; every other error is raised here. At most

@@ -16,12 +16,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import onnxruntime as ort
 
 from osoroi.encoder.calibration import Calibration
 from osoroi.errors import BadEncoder
-from osoroi.inference import REMEDY, Embedder, faults
+from osoroi.inference import REMEDY, faults
 from osoroi.records import SIDE_PX, Domain, Part, Preprocessing
 
 ENTRY: Final = "osoroi"
@@ -59,15 +58,12 @@ DETAIL: Final = "detail"
 KIND: Final = "kind"
 """The part that says what sort of garment it is: a file that has it names the version of ``garments.part``."""
 
-UNIT: Final = 1e-3
-"""How far the length of a part may be from 1."""
-
 DEPTH: Final = 100
 """Messages inside messages beyond which a file is refused, as protocol buffers do."""
 
 
 @dataclass(frozen=True)
-class Metadata:
+class EncoderMetadata:
     """What an encoder file says about itself.
 
     ``kinds`` is the version of ``garments.part`` that computes the part ``kind``, which is then the last one; it is
@@ -107,10 +103,10 @@ class Metadata:
         return json.dumps(written, sort_keys=True, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "Metadata":
+    def from_json(cls, text: str) -> "EncoderMetadata":
         """The metadata that ``to_json`` wrote; raises BadEncoder for anything else.
 
-        >>> Metadata.from_json('{"format": 3}')
+        >>> EncoderMetadata.from_json('{"format": 3}')
         Traceback (most recent call last):
         osoroi.errors.BadEncoder: the encoder file has format 3, and this one reads formats 1–2; install a newer osoroi
         """
@@ -227,24 +223,25 @@ def computation(model: bytes) -> bytes:
     return b"\0".join([graphs[0], *more])
 
 
-def with_entry(model: bytes, text: str) -> bytes:
-    """An ONNX file with this text as its metadata, and nothing else changed. It may have had another before.
+def with_entry(model: bytes, text: str, name: str = ENTRY) -> bytes:
+    """An ONNX file with this text as its metadata entry of this name, and nothing else changed. It may have had another
+    before.
 
     >>> whole = bytes([0x42, 2, 0x10, 0x12, 0x3A, 2, 0x12, 0])
     >>> with_entry(with_entry(whole, "old"), "{}") == whole + bytes([0x72, 12, 0x0A, 6, *b"osoroi", 0x12, 2, *b"{}"])
     True
     """
-    kept = [bytes(field) for number, content, field in spans(memoryview(model)) if not _is_entry(number, content)]
-    pairs = ((b"\x0a", ENTRY.encode()), (b"\x12", text.encode()))
+    kept = [bytes(field) for number, content, field in spans(memoryview(model)) if not _is_entry(number, content, name)]
+    pairs = ((b"\x0a", name.encode()), (b"\x12", text.encode()))
     entry = b"".join(key + length(value) + value for key, value in pairs)
     return b"".join([*kept, b"\x72", length(entry), entry])
 
 
-def _is_entry(number: int, content: memoryview | None) -> bool:
-    """Whether a field of a model is the metadata entry that is ours."""
+def _is_entry(number: int, content: memoryview | None, name: str) -> bool:
+    """Whether a field of a model is the metadata entry of this name."""
     if number != METADATA_FIELD or content is None:
         return False
-    return (1, ENTRY.encode()) in [(key, bytes(value or b"")) for key, value in fields(content)]
+    return (1, name.encode()) in [(key, bytes(value or b"")) for key, value in fields(content)]
 
 
 def _message(value: memoryview | None, kind: str) -> bytes:
@@ -274,15 +271,18 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
 
 def spans(message: memoryview) -> Iterator[tuple[int, memoryview | None, memoryview]]:
     """Number, content and all bytes of each field of a protocol buffer message, in order."""
-    at = 0
-    while at < len(message):
-        begin = at
-        key, at = _varint(message, at)
-        start, at = _field(message, at, key & 7)
-        if at > len(message):
+    at, end = 0, len(message)
+    while at < end:
+        begin, key = at, message[at]
+        if key < 0x80 and key & 7 == 2 and at + 1 < end and (size := message[at + 1]) < 0x80:  # most: a short text
+            start, at = at + 2, at + 2 + size
+        else:
+            key, at = _varint(message, at)
+            start, at = _field(message, at, key & 7)
+        if at > end:
             break
         yield key >> 3, message[start:at] if key & 7 == 2 else None, message[begin:at]
-    if at != len(message):
+    if at != end:
         raise BadEncoder("not an ONNX file, or one cut short", hint=REMEDY)
 
 
@@ -331,33 +331,16 @@ def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
     return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
 
 
-def read_metadata(session: ort.InferenceSession) -> Metadata:
+def read_metadata(session: ort.InferenceSession) -> EncoderMetadata:
     """What the file says about itself; raises BadEncoder for an ONNX file that is no encoder."""
     with faults("cannot read the metadata of this file"):
         text = session.get_modelmeta().custom_metadata_map.get(ENTRY)
     if text is None:
         raise BadEncoder(f"an ONNX file, but no encoder: its metadata have no entry {ENTRY!r}", hint=REMEDY)
-    return Metadata.from_json(text)
+    return EncoderMetadata.from_json(text)
 
 
-def try_out(embedder: Embedder, metadata: Metadata) -> None:
-    """Two crops, noise and a ramp, give two rows of finite numbers whose parts are of unit length."""
-    street = metadata.preprocessing["street"]
-    noise = np.random.default_rng(0).integers(0, 256, street.shape, dtype=np.uint8)
-    ramp = np.linspace(0, 255, noise.size).reshape(noise.shape).astype(np.uint8)
-    vectors = embedder.vectors(np.stack([noise, ramp]))
-    size = sum(part.size for part in metadata.graph_parts)
-    if vectors.shape[1] != size:
-        raise BadEncoder(f"an ONNX file, but no encoder: vectors of {vectors.shape[1]}, not {size}", hint=REMEDY)
-    lengths = np.array([np.linalg.norm(vectors[:, part], axis=1) for part in columns_of(metadata.graph_parts).values()])
-    if not (np.abs(lengths - 1) <= UNIT).all():
-        raise BadEncoder(
-            f"an ONNX file, but no encoder: its parts have the lengths {np.round(lengths, 3).tolist()}, not 1",
-            hint=REMEDY,
-        )
-
-
-def verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -> None:
+def verify(session: ort.InferenceSession, metadata: EncoderMetadata, decisive: bytes) -> None:
     """The metadata is of this computation, and the graph takes and gives what an encoder does."""
     computed = fingerprint(decisive, metadata.parts, metadata.preprocessing, metadata.kinds)
     if computed != metadata.fingerprint:
@@ -378,7 +361,7 @@ def verify(session: ort.InferenceSession, metadata: Metadata, decisive: bytes) -
         raise BadEncoder(f"an ONNX file, but no encoder: it takes {takes} and gives {gives}", hint=REMEDY)
 
 
-def demand_kinds(metadata: Metadata) -> None:
+def demand_kinds(metadata: EncoderMetadata) -> None:
     """Raise BadEncoder where the part ``kind`` is not the one that this version computes."""
     if not metadata.kinds:
         return

@@ -1,5 +1,6 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -15,23 +16,18 @@ from osoroi import image
 from osoroi.encoder.metadata import (
     DETAIL,
     KIND,
-    Metadata,
+    EncoderMetadata,
     columns_of,
-    computation,
-    demand_kinds,
-    read_metadata,
-    try_out,
-    verify,
 )
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
-from osoroi.inference import Embedder, OnnxEmbedder, open_session, read_model
+from osoroi.inference import Embedder, OnnxEmbedder, read_model
 from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, PhotoLike, Preprocessing, Product
 
 if TYPE_CHECKING:
     from osoroi.encoder.choice import Way
-    from osoroi.encoder.with_kinds import WithKinds
-    from osoroi.garments.picture import Row
+    from osoroi.encoder.with_kinds import Runs
+    from osoroi.garments.picture import CropLogits
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -61,12 +57,15 @@ class Encoder:
     path: Path | None = None
     """The file that the encoder was opened from."""
 
+    model_sha256: str = ""
+    """SHA-256 of the model that an opened encoder runs, which may be a faster graph than that of its file."""
+
     runtime: "Way | None" = None  # where ``choice`` chose it
 
     reads_categories: bool = True
     """Whether the category of a product says the kind of its photos."""
 
-    def __init__(self, embedder: Embedder, metadata: Metadata, with_kinds: "WithKinds | None" = None) -> None:
+    def __init__(self, embedder: Embedder, metadata: EncoderMetadata, with_kinds: "Runs | None" = None) -> None:
         self.embedder = embedder
         self.metadata = metadata
         self.with_kinds = with_kinds
@@ -88,28 +87,26 @@ class Encoder:
 
         Raises BadEncoder for a file that is no encoder, that was altered after it was written, or whose vectors are
         not what its metadata says: two crops are encoded once, within ``limit_s`` seconds, by the model as it stands,
-        before it is optimized, which computes its constant parts. One operation is not interrupted.
+        before it is optimized, which computes its constant parts. One operation is not interrupted. The encoder that
+        ships, and copies of it, then run a faster graph that gives the same vectors (``encoder.faster``).
         """
+        from osoroi.encoder.trial import tried
+
         path = DEFAULT if path is None else Path(path)
         model = read_model(path)
         try:
-            decisive = computation(model)
-            trial = open_session(model, threads, providers, limit_s=limit_s, optimized=False)
-            metadata = read_metadata(trial)
-            verify(trial, metadata, decisive)
-            try_out(OnnxEmbedder(trial, limit_s=limit_s), metadata)
-            demand_kinds(metadata)
-            del trial
-            session = open_session(model, threads, providers, limit_s=limit_s)
+            metadata, session, model = tried(model, threads, providers, limit_s)
         except BadEncoder as error:
+            from osoroi import path_types
+
+            path_types.require(path, path_types.ENCODER, "an encoder file", BadEncoder)
             raise BadEncoder(f"{path}: {error.what}", hint=error.hint) from error
         encoder = cls(OnnxEmbedder(session), metadata)
-        encoder.path = path
+        encoder.path, encoder.model_sha256 = path, hashlib.sha256(model).hexdigest()
         if metadata.kinds:
-            from osoroi.encoder.with_kinds import WithKinds
+            from osoroi.encoder.with_kinds import Runs
 
-            if WithKinds.takes(metadata.preprocessing["street"].shape, session.get_inputs()[0].shape[0]):
-                encoder.with_kinds = WithKinds(model, threads, providers)
+            encoder.with_kinds = Runs.of(session, model, (threads, providers), metadata.preprocessing["street"].shape)
         return encoder
 
     @property
@@ -170,16 +167,15 @@ class Encoder:
         """
         if clues is not None and len(clues) != len(crops):
             raise BadRequest(f"{len(clues)} clues do not fit {len(crops)} crops", hint="give one for each")
-        rows = [np.empty((0, sum(part.size for part in self.metadata.graph_parts)), np.float32)]
         known = [Clues()] * len(crops) if clues is None else clues
-        looks: dict[int, Row] = {}
-        for start in range(0, len(crops), BATCH):
-            batch = np.stack([self._fitting(crop) for crop in crops[start : start + BATCH]])
-            pictured = any(clue.known is None for clue in known[start : start + BATCH])
-            both = self.with_kinds.run(batch) if self.with_kinds and pictured else None
-            rows.append(both.vectors if both else self.embedder.vectors(batch))
-            looks.update(enumerate(both.logits.rows, start) if both else ())
-        vectors = np.concatenate(rows)
+        vectors = np.empty((len(crops), sum(part.size for part in self.metadata.graph_parts)), np.float32)
+        looks: dict[int, CropLogits] = {}
+        for run, places in self.with_kinds.groups(known) if self.with_kinds else [(None, list(range(len(crops))))]:
+            for some in (places[start : start + BATCH] for start in range(0, len(places), BATCH)):
+                batch = np.stack([self._fitting(crops[place]) for place in some])
+                both = run.run(batch) if run else None
+                vectors[some] = both.vectors if both else self.embedder.vectors(batch)
+                looks.update(zip(some, both.logits.rows, strict=True) if both else ())
         if self.has_kind:
             from osoroi.garments import part
 

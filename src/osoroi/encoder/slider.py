@@ -1,9 +1,37 @@
 """The slider from shape to colour: the weights of the parts for a query that sets the weight of ``detail``."""
 
 from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float32
 
 from osoroi.encoder.metadata import DETAIL, KIND
 from osoroi.errors import BadRequest
+
+FEW: Final = 64
+"""The mean over so many products is shrunk by half: it knows little of the others."""
+
+
+def usual(rows: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "d"]:
+    r"""What products have in common in one part: their mean, times n / (n + ``FEW``); zeros without products.
+
+    >>> usual(np.ones((64, 2), np.float32)).tolist()
+    [0.5, 0.5]
+    """
+    return (rows.sum(axis=0) / np.float32(len(rows) + FEW)).astype(np.float32)
+
+
+def distinctive(rows: Float32[np.ndarray, "b d"], usual: Float32[np.ndarray, "d"]) -> Float32[np.ndarray, "b d"]:
+    r"""Queries' part less what all products have in common, of unit length again.
+
+    .. math:: q' = (q - \mu) / |q - \mu|
+
+    Some products are near every query, as they are near the mean; less of it, the query's own colour decides. Rows
+    are unit vectors and :math:`|\mu| < 1`, so nothing is divided by 0. One inner product is still the score.
+    """
+    moved = rows - usual
+    return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
 
 
 def shifted(weights: Mapping[str, float], detail: float) -> dict[str, float]:

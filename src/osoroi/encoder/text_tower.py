@@ -98,12 +98,12 @@ def of(encoder: Encoder) -> TextTower | None:
 def unpack(path: Path, fingerprint: str) -> TextTower:
     """The text tower in a file. Raises BadEncoder for what is none, or belongs to another encoder."""
     try:
-        with files.open_foreign(path) as file, zipfile.ZipFile(file) as archive:
+        with files.archive(path) as archive:
             if max(archive.getinfo(name).file_size for name in (TOKENIZER, GRAPH, FACTS)) > LARGEST:
                 raise ValueError("too large")
             facts = TextFacts(**files.from_json(archive.read(FACTS)))
             tokenizer, graph = archive.read(TOKENIZER).decode(), archive.read(GRAPH)
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise BadEncoder(f"{path} is no text tower ({error})", hint="make the encoder again") from error
     if facts.encoder != fingerprint:
         raise BadEncoder(

@@ -1,7 +1,7 @@
 """Confidence intervals and tests of means over queries: pure functions of one value per query and its cluster.
 
-Queries that share a product are not independent, so the bootstrap draws whole clusters of queries, and the sign-flip
-test flips whole clusters.
+Queries that share a product or a design are not independent, so the bootstrap draws whole clusters of queries, and the
+sign-flip test flips whole clusters.
 """
 
 import math
@@ -34,7 +34,8 @@ class Interval(NamedTuple):
 
 
 def cluster_ids(groups: Sequence[Collection[str]]) -> Int64[np.ndarray, "q"]:
-    """A cluster number for each query, the same for queries that share a product, directly or through others.
+    """A cluster number for each query, the same for queries that share a name (of a product, of a design), directly or
+    through others.
 
     >>> cluster_ids([{"a"}, {"b", "c"}, {"a", "d"}, {"c"}])
     array([0, 1, 0, 1])

@@ -23,7 +23,7 @@ SAMPLES: Final = 1000
 KindBox = tuple[str, Box]
 
 
-class Count(NamedTuple):
+class BoxCount(NamedTuple):
     """Of one photo, by kind: true and found boxes, those of each that match, and found ones of the right kind."""
 
     true: Counter[str]
@@ -53,9 +53,9 @@ def matched(located: Sequence[Box], true: Sequence[Box]) -> list[tuple[int, int]
     return pairs
 
 
-def count(proposed: Sequence[KindBox], true: Sequence[KindBox]) -> Count:
+def count(proposed: Sequence[KindBox], true: Sequence[KindBox]) -> BoxCount:
     """What one photo adds to each share."""
-    counts = Count(
+    counts = BoxCount(
         Counter(kind for kind, _ in true), Counter(), Counter(kind for kind, _ in proposed), Counter(), Counter()
     )
     for row, column in matched([box for _, box in proposed], [box for _, box in true]):
@@ -74,7 +74,7 @@ def share(parts: Float[np.ndarray, "n"], wholes: Float[np.ndarray, "n"]) -> Inte
     return Interval(float(parts.sum() / wholes.sum()), float(low), float(high))
 
 
-def summary(counts: Sequence[Count]) -> dict[str, Interval]:
+def summary(counts: Sequence[BoxCount]) -> dict[str, Interval]:
     """Recall of the main kinds, precision and right kind of all found boxes, then recall and precision of each kind."""
 
     def column(name: str, kinds: Sequence[str]) -> Float[np.ndarray, "n"]:

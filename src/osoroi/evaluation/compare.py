@@ -42,10 +42,10 @@ class System:
         return np.mean([results.values(evaluation.arm(self.arm), names) for evaluation in self.evaluations], axis=0)
 
     def means(self, names: Sequence[str], category: str | None = None) -> list[Interval]:
-        """Each metric's mean over the queries of a category, with its interval from clusters of products."""
-        first = self.evaluations[0]
-        chosen = first.in_category(category)
-        return bootstrap.bootstrap_means(self.values(names)[chosen], first.clusters()[chosen])
+        """Each metric's mean over the queries of a category, with its interval from clusters of products and
+        designs."""
+        chosen = self.evaluations[0].in_category(category)
+        return bootstrap.bootstrap_means(self.values(names)[chosen], results.clusters(self.evaluations)[chosen])
 
 
 class Spread(NamedTuple):
@@ -93,11 +93,11 @@ def read_seed_group(text: str) -> SeedGroup:
     name, equals, files = text.partition("=")
     if not equals or "/" in name:
         name, files = "", text
-    paths = [Path(file) for file in files.split(",")]
-    evaluations = tuple(results.read(path) for path in paths)
+    paths = files.split(",")
+    evaluations = tuple(map(results.read, paths))
     for each in evaluations:
         check_comparable(evaluations[0], each)
-    return SeedGroup(name or paths[0].stem, bool(name), evaluations)
+    return SeedGroup(name or Path(paths[0]).stem, bool(name), evaluations)
 
 
 def read_system(text: str) -> System:
@@ -172,9 +172,9 @@ def compare(
 ) -> "Comparison":
     """First minus second in each metric, over all queries and over those of each category, paired by query.
 
-    Intervals come from a bootstrap, and p-values from a sign-flip test, over clusters of queries that share a product.
-    Over categories p is corrected by Holm; over metrics it is not: choose one beforehand. Raises Mismatch where the two
-    were not evaluated on the same queries under the same protocol.
+    Intervals come from a bootstrap, and p-values from a sign-flip test, over clusters of queries that share a product
+    or a design, which one of the evaluations must know. Over categories p is corrected by Holm; over metrics it is not:
+    choose one beforehand. Raises Mismatch where the two were not evaluated on the same queries under the same protocol.
     """
     metrics = list(dict.fromkeys(metrics))
     if not metrics:
@@ -182,7 +182,8 @@ def compare(
     ours, theirs = as_system(first), as_system(second)
     evaluation = ours.evaluations[0]
     check_comparable(evaluation, theirs.evaluations[0])
-    gaps, cluster = ours.values(metrics) - theirs.values(metrics), evaluation.clusters()
+    gaps = ours.values(metrics) - theirs.values(metrics)
+    cluster = results.clusters([*ours.evaluations, *theirs.evaluations])
     categories = evaluation.categories if len(evaluation.categories) > 1 else []
     differences: dict[str, list[Difference]] = {name: [] for name in metrics}  # in the order given, each once
     for category in [None, *categories]:

@@ -23,8 +23,9 @@ from osoroi.errors import BadPhoto, BadRequest, Mismatch
 from osoroi.evaluation import queries, ranking, shop_kinds
 from osoroi.evaluation.corruption import corrupt as corrupt_photo
 from osoroi.evaluation.labels import Labels
-from osoroi.evaluation.proposals import propose
-from osoroi.evaluation.ranking import GalleryWriter, Ranking
+from osoroi.evaluation.proposals import Proposals, propose
+from osoroi.evaluation.queries import EvaluationSet
+from osoroi.evaluation.ranking import Gallery, GalleryWriter, Ranking
 from osoroi.evaluation.results import TOP_K, Arm, Data, Evaluation, Protocol, Task, means
 from osoroi.records import Clues, Crop, Input, PhotoLike, Row
 
@@ -111,30 +112,18 @@ def evaluate_readers(
     for a caller that caches pixels between evaluations.
     """
     evaluation_set = queries.build_evaluation_set(readers[0], task.protocol)
+    crop_encoder = (make_crop_encoder or CropEncoder)(encoder, threads, task.protocol.corrupt, on_progress)
+    crop_encoder.categories = task.protocol.categories
     with GalleryWriter(encoder.dim) as writer:
-        crop_encoder = (make_crop_encoder or CropEncoder)(encoder, threads, task.protocol.corrupt, on_progress)
-        crop_encoder.categories = task.protocol.categories
         for keys, vectors in crop_encoder.encode(evaluation_set.gallery(readers[0], readers[1:])):
             writer.append(keys, vectors)
-        query_vectors = np.zeros((len(evaluation_set.queries), encoder.dim), np.float32)
-        readable = np.zeros(len(query_vectors), bool)
-        street = [(number, each.row) for number, each in enumerate(evaluation_set.queries)]
-        found = propose([row for _, row in street]) if task.protocol.find else None
-        if found is not None:
-            crop_encoder.kinds = found.kinds
-            street = [
-                (number, found.rows[row.crop.crop_id]) for number, row in street if row.crop.crop_id in found.rows
-            ]
-        for rows, vectors in crop_encoder.encode(street):
-            query_vectors[rows], readable[rows] = vectors, True
+        found = propose([each.row for each in evaluation_set.queries]) if task.protocol.find else None
+        query_vectors, readable = _encode_queries(crop_encoder, evaluation_set, found)
         gallery = writer.gallery()
         if encoder.has_kind and task.protocol.categories:
-            if shop_kinds.are_believed(gallery, encoder, evaluation_set):
-                shop_kinds.learn_words(gallery, encoder, evaluation_set)
-            else:
-                by_picture = CropEncoder(encoder, threads, None, on_progress, categories=False)
-                shop_kinds.replace_vectors(gallery, by_picture.encode(evaluation_set.registered(readers)))
-            alone = [number for number, row in street if row.crop.crop_id in crop_encoder.alone]
+            by_picture = CropEncoder(encoder, threads, None, on_progress, categories=False)
+            _learn_kinds(gallery, by_picture, evaluation_set, readers)
+            alone = [n for n, each in enumerate(evaluation_set.queries) if each.row.crop.crop_id in crop_encoder.alone]
             query_vectors = shop_kinds.taught(gallery, encoder, query_vectors, alone)
         specs = arm_specs(encoder, task)
         categorised = share_of_known(encoder, gallery.vectors) if encoder.has_kind else 1.0
@@ -157,15 +146,6 @@ def evaluate_readers(
     )
     names = list(evaluation_set.keys)
     arms = tuple(_arm(spec, rankings[spec.name], readable, counted, names) for spec in specs)
-    retrieved = {name for arm in arms for top in arm.top for name in top[:TOP_K]}
-    labels = Labels(
-        tuple(
-            queries.label_of(each.row.product)
-            for each, count in zip(evaluation_set.queries, counted, strict=True)
-            if count
-        ),
-        {name: evaluation_set.labels[evaluation_set.keys[name]] for name in sorted(retrieved)},
-    )
     return Evaluation(
         task=task,
         data=data,
@@ -174,8 +154,45 @@ def evaluate_readers(
         queries=tuple(each.query for each, count in zip(evaluation_set.queries, counted, strict=True) if count),
         arms=arms,
         version=__version__,
-        labels=labels,
+        labels=_labels(evaluation_set, counted, arms),
         boxes={} if found is None else found.boxes,
+    )
+
+
+def _encode_queries(
+    crop_encoder: "CropEncoder", evaluation_set: EvaluationSet, found: Proposals | None
+) -> tuple[Float32[np.ndarray, "q d"], Bool[np.ndarray, "q"]]:
+    """The vector of each query, and whether its photo could be read; zeros where it could not, or was not ``found``."""
+    vectors = np.zeros((len(evaluation_set.queries), crop_encoder.encoder.dim), np.float32)
+    readable = np.zeros(len(vectors), bool)
+    street = [(number, each.row) for number, each in enumerate(evaluation_set.queries)]
+    if found is not None:
+        crop_encoder.kinds = found.kinds
+        street = [(number, found.rows[row.crop.crop_id]) for number, row in street if row.crop.crop_id in found.rows]
+    for rows, encoded in crop_encoder.encode(street):
+        vectors[rows], readable[rows] = encoded, True
+    return vectors, readable
+
+
+def _learn_kinds(
+    gallery: Gallery, by_picture: "CropEncoder", evaluation_set: EvaluationSet, readers: Sequence[Reader]
+) -> None:
+    """Let the gallery's categories tell kinds, or its pictures where the categories cannot be believed."""
+    if shop_kinds.are_believed(gallery, by_picture.encoder, evaluation_set):
+        shop_kinds.learn_words(gallery, by_picture.encoder, evaluation_set)
+    else:
+        shop_kinds.replace_vectors(gallery, by_picture.encode(evaluation_set.registered(readers)))
+
+
+def _labels(evaluation_set: EvaluationSet, counted: Bool[np.ndarray, "q"], arms: Sequence[Arm]) -> Labels:
+    """Kind and colour of queries that count and of products that any arm retrieved; designs of relevant products."""
+    retrieved = {name for arm in arms for top in arm.top for name in top[:TOP_K]}
+    counting = [each for each, count in zip(evaluation_set.queries, counted, strict=True) if count]
+    relevant = sorted({name for each in counting for name in each.query.product_ids})
+    return Labels(
+        tuple(queries.label_of(each.row.product) for each in counting),
+        {name: evaluation_set.labels[evaluation_set.keys[name]] for name in sorted(retrieved)},
+        {name: evaluation_set.designs[name] for name in relevant if name in evaluation_set.designs},
     )
 
 

@@ -1,7 +1,7 @@
-"""Kinds and colors of queries and products, and the their shares among the first products: ``kind@k``, ``color@k``."""
+"""Kinds and colors of queries and products, and their shares among the first products: ``kind@k``, ``color@k``."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,10 +21,24 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of the queries in their order, and of the products that any arm retrieved, by id."""
+    """Labels of the queries in their order, and of the products that any arm retrieved, by id.
+
+    ``designs`` has the design of each relevant product that has one.
+    """
 
     queries: tuple[Label, ...] = ()
     products: Mapping[str, Label] = field(default_factory=dict)
+    designs: Mapping[str, str] = field(default_factory=dict)
+
+    def shared(self, product_ids: Iterable[str]) -> set[str]:
+        """What makes a query of these products depend on others: the products, and their designs.
+
+        >>> sorted(Labels(designs={"red": "coat"}).shared(["red", "bag"]))
+        ['design coat', 'product bag', 'product red']
+        """
+        names = set(product_ids)
+        designs = {f"design {self.designs[name]}" for name in names & self.designs.keys()}
+        return {f"product {name}" for name in names} | designs
 
 
 def share_of_label(top: Sequence[Sequence[str]], labels: Labels, column: str, k: int) -> Float64[np.ndarray, "q"]:
@@ -44,4 +58,4 @@ def share_of_label(top: Sequence[Sequence[str]], labels: Labels, column: str, k:
 def labels_of(fields: Mapping[str, Any]) -> Labels:
     """Labels as an evaluation file has them."""
     products = {name: Label(*label) for name, label in fields["products"].items()}
-    return Labels(tuple(Label(*label) for label in fields["queries"]), products)
+    return Labels(tuple(Label(*label) for label in fields["queries"]), products, fields.get("designs", {}))

@@ -30,7 +30,7 @@ def propose(queries: Sequence[Row]) -> Proposals:
     Only the largest person's garments count, as data sets label one person. A query without a box is the whole photo,
     and stays as it is.
     """
-    from osoroi.garments import find
+    from osoroi.garments.find import find
 
     by_photo: dict[Source, list[Row]] = {}
     for row in queries:

@@ -38,6 +38,7 @@ class EvaluationSet:
         self.keys: dict[str, int] = {}
         self.categories: list[str | None] = []
         self.labels: list[Label] = []
+        self.designs: dict[str, str] = {}
         self._hash = hashlib.sha256()
 
     @property
@@ -54,6 +55,8 @@ class EvaluationSet:
             self.keys[product.product_id] = len(self.keys)
             self.categories.append(product.category)
             self.labels.append(label_of(product))
+            if product.design_id is not None:
+                self.designs[product.product_id] = product.design_id
         return self.keys[product.product_id]
 
     def gallery(self, reader: Reader, distractors: Sequence[Reader]) -> Iterator[tuple[int, Row]]:
@@ -133,7 +136,8 @@ def build_evaluation_set(reader: Reader, protocol: Protocol) -> EvaluationSet:
         if is_street and protocol.split in (None, row.crop.split):
             street.setdefault(row.crop.crop_id, []).append(row)
     if not street:
-        available = ", ".join(f"{name} ({count})" for name, count in counts.items() if count) or "none at all"
+        available = ", ".join(f"{name} ({count})" for name, count in counts.items() if count)
+        available = available or "none at all; a column domain says street or shop of each photo"
         which = "the data set" if protocol.split is None else f"split {protocol.split!r}"
         raise BadDataset(f"{which} has no street crop to use as a query", hint=f"street crops by split: {available}")
     evaluation_set.queries = [_merged(rows, within=protocol.within) for rows in street.values()]

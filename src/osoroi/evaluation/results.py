@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from osoroi import files
+from osoroi import files, path_types
 from osoroi.errors import BadDataset, BadRequest, extra
 from osoroi.evaluation import bootstrap, metrics
 from osoroi.evaluation.bootstrap import Interval
@@ -38,8 +38,7 @@ class Protocol:
     category. ``corrupt``: the seed of the corruption of the queries; None leaves them clean. ``skip_unanswerable``:
     queries without any readable relevant photo are skipped; otherwise they count as misses. ``detail``: the weight of
     color and pattern, from 0 to 1; None is the encoder's own. ``find``: garments are looked for in the photos, and a
-    query whose garment is not found retrieves nothing. ``categories``: products' categories say their kinds; otherwise
-    their photos do.
+    query whose garment is not found retrieves nothing. ``categories``: categories tell products' kinds, else photos do.
     """
 
     split: str | None = None
@@ -71,8 +70,7 @@ class Data:
     """Description of the data: a SHA-256 of all ids and boxes, and counts.
 
     ``products`` and ``crops`` are in the gallery. ``unanswerable`` queries have an unreadable photo, or no relevant
-    product with a readable one; ``skipped`` of them are not counted as misses. ``unreadable`` names some crops, with
-    the reason.
+    product with a readable one; ``skipped`` of them are not counted as misses. ``unreadable`` names some, and why.
     """
 
     fingerprint: str
@@ -153,8 +151,8 @@ class Evaluation:
         return np.array([category is None or query.category == category for query in self.queries], dtype=bool)
 
     def clusters(self) -> Int64[np.ndarray, "q"]:
-        """A cluster number for each query, the same for queries that share a product."""
-        return bootstrap.cluster_ids([query.product_ids for query in self.queries])
+        """A cluster number for each query, the same for queries that share a product or a design."""
+        return clusters([self])
 
     def to_dataframe(self, names: Sequence[str] = metrics.STANDARD) -> DataFrame:
         """Means with their 95% intervals as a pandas table: one row per arm, category and metric.
@@ -191,6 +189,12 @@ class Evaluation:
         return pandas.concat(tables, ignore_index=True)
 
 
+def clusters(evaluations: Sequence[Evaluation]) -> Int64[np.ndarray, "q"]:
+    """A cluster number for each query, the same where queries share a product, or a design that an evaluation knows."""
+    labels, queries = [one.labels for one in evaluations], evaluations[0].queries
+    return bootstrap.cluster_ids([set().union(*(one.shared(query.product_ids) for one in labels)) for query in queries])
+
+
 def values(arm: Arm, names: Sequence[str], labels: Labels | None = None) -> Float64[np.ndarray, "q m"]:
     """Each metric of each query; ``kind@k`` and ``color@k`` need labels, and are nan for a query without one."""
     columns = []
@@ -206,7 +210,7 @@ def values(arm: Arm, names: Sequence[str], labels: Labels | None = None) -> Floa
 def means(
     evaluation: Evaluation, arm: str, names: Sequence[str] = metrics.STANDARD, category: str | None = None
 ) -> dict[str, Interval]:
-    """Each metric's mean over the queries (of a category), with its interval from clusters of products.
+    """Each metric's mean over the queries (of a category), with its interval from clusters of products and designs.
 
     Raises BadRequest for a category without queries.
     """
@@ -216,9 +220,9 @@ def means(
             f"no query has the category {category!r}", hint=f"the categories are {', '.join(evaluation.categories)}"
         )
     rows = values(evaluation.arm(arm), names, evaluation.labels)[chosen]
-    clusters = evaluation.clusters()[chosen]
-    intervals = bootstrap.bootstrap_means(rows, clusters)
-    return {name: _with_label(rows[:, [at]], clusters, intervals[at]) for at, name in enumerate(names)}
+    cluster = evaluation.clusters()[chosen]
+    intervals = bootstrap.bootstrap_means(rows, cluster)
+    return {name: _with_label(rows[:, [at]], cluster, intervals[at]) for at, name in enumerate(names)}
 
 
 def _with_label(rows: Float64[np.ndarray, "q 1"], clusters: Int64[np.ndarray, "q"], interval: Interval) -> Interval:
@@ -274,6 +278,7 @@ def _plain(evaluation: Evaluation) -> dict[str, Any]:
         "labels": {
             "queries": [list(label) for label in evaluation.labels.queries],
             "products": {name: list(label) for name, label in evaluation.labels.products.items()},
+            "designs": dict(evaluation.labels.designs),
         },
         "boxes": _rounded(evaluation.boxes),
     }
@@ -300,6 +305,7 @@ def _rounded(intervals: Mapping[str, Interval]) -> dict[str, list[float | None]]
 
 def read(path: str | os.PathLike[str]) -> Evaluation:
     """Read an evaluation file. Raises BadDataset where it is not one. Means are recomputed from the ranks."""
+    path_types.require(path, None, "an evaluation", BadDataset)
     path = Path(path)
     try:
         fields = files.from_json(files.content(path))
@@ -310,7 +316,8 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
         raise BadDataset(f"cannot read the evaluation {path} ({error.strerror})", hint="check the path") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadDataset(
-            f"{path} is not an evaluation ({type(error).__name__}: {error})", hint="write one: osoroi evaluate … --json"
+            f"{path} is not an evaluation, which is JSON ({type(error).__name__}: {error})",
+            hint="write one: 'osoroi evaluate … --json'",
         ) from error
     raise BadDataset(
         f"{path} has format {version}, and this version reads {FORMAT}", hint="evaluate again, or upgrade osoroi"

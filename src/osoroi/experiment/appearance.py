@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
 
 from osoroi.data.readers import Reader
-from osoroi.evaluation import bootstrap
+from osoroi.evaluation import bootstrap, results
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import System
 from osoroi.garments.profile import to_lab
@@ -195,9 +195,9 @@ def by_query(system: System, appearances: Appearances) -> Float64[np.ndarray, "q
     return np.mean(per_seed, axis=0)
 
 
-class Comparison(NamedTuple):
+class AppearanceComparison(NamedTuple):
     """One distance of a system: its mean, and its difference from the reference, paired by query; both intervals over
-    products. ``p`` is of no difference."""
+    products and designs. ``p`` is of no difference."""
 
     mean: Interval
     difference: Interval | None
@@ -206,12 +206,12 @@ class Comparison(NamedTuple):
 
 def compared(
     systems: Sequence[System], appearances: Appearances, reference: System | None
-) -> dict[str, dict[str, Comparison]]:
+) -> dict[str, dict[str, AppearanceComparison]]:
     """Name of the system -> name of the distance -> its mean and difference."""
     values = {one.name: by_query(one, appearances) for one in systems}
     base = None if reference is None else values[reference.name]
-    cluster = systems[0].evaluations[0].clusters()
-    table: dict[str, dict[str, Comparison]] = {}
+    cluster = results.clusters([each for system in systems for each in system.evaluations])
+    table: dict[str, dict[str, AppearanceComparison]] = {}
     for name, rows in values.items():
         table[name] = {}
         for column, field in enumerate(Distances._fields):
@@ -226,5 +226,5 @@ def compared(
                 gaps = (own - others)[known]
                 difference = bootstrap.bootstrap_means(gaps[:, None], cluster[known], span=(-400.0, 400.0))[0]
                 p = bootstrap.sign_flip_test(gaps, cluster[known])
-            table[name][field] = Comparison(mean, difference, p)
+            table[name][field] = AppearanceComparison(mean, difference, p)
     return table

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from osoroi import files, image
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import Metadata
+from osoroi.encoder.metadata import EncoderMetadata
 from osoroi.errors import BadPhoto
 from osoroi.evaluation.evaluate import CropEncoder, evaluate_readers
 from osoroi.evaluation.results import Evaluation, Task
@@ -52,7 +52,7 @@ class NetworkEncoder(Encoder):
         for name, one in network.state_dict().items():
             digest.update(name.encode() + one.cpu().contiguous().numpy().tobytes())
         views = preprocessing(recipe)
-        metadata = Metadata(tuple(network.parts), views, recipe.name, dataset, "unknown", digest.hexdigest())
+        metadata = EncoderMetadata(tuple(network.parts), views, recipe.name, dataset, "unknown", digest.hexdigest())
         super().__init__(TorchEmbedder(network), metadata)
         self.network = network.eval()
         self.settings = recipe
@@ -125,7 +125,7 @@ class CachedCrops(CropEncoder):
         folder: Path,
         count: int,
         load: Callable[[int], UInt8[np.ndarray, "h w 3"] | None],
-        run: feature_cache.Run,
+        run: feature_cache.Runner,
     ) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
         """The cache in a folder, computed now if it is missing: written beside it, then given its name."""
         with files.lock(folder.with_name(folder.name + ".lock"), wait_s=None):

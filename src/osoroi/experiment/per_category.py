@@ -3,7 +3,7 @@
 Scores of two models do not compare, so the evaluation must keep each query within its category (``within = true``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,16 @@ def joined(paths: Mapping[str, Path]) -> Evaluation:
     if strange:
         raise BadRequest(f"no model of {', '.join(sorted(strange))}", hint="train one for every category")
     arms = tuple(_arm(name.name, found, first) for name in first.plain_arms)
-    return replace(first, arms=arms, encoder="+".join(each.encoder[:12] for each in found.values()))
+    return replace(first, arms=arms, encoder=named([each.encoder for each in found.values()]))
+
+
+def named(encoders: Sequence[str]) -> str:
+    """What the evaluation of some models has in place of an encoder's fingerprint.
+
+    >>> named(["0123456789abcdef", "f" * 64])
+    '0123456789ab+ffffffffffff'
+    """
+    return "+".join(each[:12] for each in encoders)
 
 
 def _arm(name: str, found: Mapping[str, Evaluation], first: Evaluation) -> Arm:

@@ -13,7 +13,7 @@ from osoroi.evaluation.compare import System
 from osoroi.records import Crop
 from osoroi.report import examples, grid
 from osoroi.report.examples import ExampleCrops
-from osoroi.report.grid import Cell
+from osoroi.report.grid import GridCell
 
 ACROSS = 8
 """Results in a row."""
@@ -31,7 +31,9 @@ def results_picture(
     return grid.sheet([row for number in chosen for row in query_rows(systems, number, crops, across)])
 
 
-def query_rows(systems: Sequence[System], number: int, crops: ExampleCrops, across: int = ACROSS) -> list[list[Cell]]:
+def query_rows(
+    systems: Sequence[System], number: int, crops: ExampleCrops, across: int = ACROSS
+) -> list[list[GridCell]]:
     """The rows of one query: the query or nothing, the name of the arm, its results with rank and score."""
     query = systems[0].evaluations[0].queries[number]
     rows = []
@@ -47,6 +49,6 @@ def query_rows(systems: Sequence[System], number: int, crops: ExampleCrops, acro
     return rows
 
 
-def _cell(crop: Crop | None, caption: str, *, relevant: bool = False) -> Cell:
+def _cell(crop: Crop | None, caption: str, *, relevant: bool = False) -> GridCell:
     picture = None if crop is None else grid.picture_of(crop)
-    return Cell(picture, caption, grid.GREEN if relevant else None)
+    return GridCell(picture, caption, grid.GREEN if relevant else None)

@@ -28,7 +28,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class PlannedEvaluation:
 
 
 @dataclass(frozen=True)
-class Search:
+class SettingSearch:
     """Values of settings that are tried with the first seed; the best on the validation split is taken.
 
     ``grid`` tries every combination. Otherwise settings are tried one after the other, each with the best values of
@@ -62,10 +62,40 @@ class Search:
     axes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     grid: bool = False
 
+    @property
+    def named_axes(self) -> list[list[str]]:
+        """The values of each axis as changes of a recipe."""
+        return [[f"{key}={value}" for value in values] for key, values in self.axes]
+
+    @property
+    def first(self) -> Setting:
+        """The first value of every axis."""
+        return tuple(axis[0] for axis in self.named_axes)
+
     def combinations(self) -> list[Setting]:
-        """All of them, for a grid."""
-        named_axes = [[f"{key}={value}" for value in values] for key, values in self.axes]
-        return list(product(*named_axes))
+        """All of them; one without any setting where there are no axes. Their number is the product of all axes."""
+        return list(product(*self.named_axes))
+
+    def along(self, axis: int, setting: Setting) -> list[Setting]:
+        """A setting with each value of one axis in place of its own.
+
+        >>> SettingSearch((("lr", ("1", "2")), ("dim", ("8", "16")))).along(1, ("lr=2", "dim=8"))
+        [('lr=2', 'dim=8'), ('lr=2', 'dim=16')]
+        """
+        return [(*setting[:axis], value, *setting[axis + 1 :]) for value in self.named_axes[axis]]
+
+    def samples(self) -> list[Setting]:
+        """Settings that hold every value that may be tried: all combinations of a grid, else every two values of
+        different axes with the first values of the others, whose number grows with the square of the axes alone."""
+        if self.grid or len(self.axes) < 3:
+            return self.combinations()
+        pairs = [
+            two
+            for one, other in combinations(range(len(self.axes)), 2)
+            for setting in self.along(one, self.first)
+            for two in self.along(other, setting)
+        ]
+        return list(dict.fromkeys(pairs))
 
 
 @dataclass(frozen=True)
@@ -85,7 +115,7 @@ class PlannedSystem:
     backbone: str | None = None
     foreground: str | None = None
     seeds: tuple[int, ...] = (0,)
-    search: Search = Search()
+    search: SettingSearch = SettingSearch()
     encoder: str | None = None
     by_category: tuple[str, ...] = ()
 
@@ -96,9 +126,10 @@ class PlannedSystem:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExperimentPlan:
     """An experiment. ``rows`` and ``columns`` are the systems and categories of its tables, ``picture`` the systems
-    whose results are shown one below the other; empty means all."""
+    whose results are shown one below the other; empty means all. ``comparisons`` are pairs of systems, of which the
+    first is compared with the second, beside what is compared with ``reference``."""
 
     title: str
     reference: str | None
@@ -109,6 +140,7 @@ class Plan:
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     picture: tuple[str, ...] = ()
+    comparisons: tuple[tuple[str, str], ...] = ()
     licence: str = "unknown"
 
     def system(self, name: str) -> PlannedSystem:
@@ -120,7 +152,7 @@ class Plan:
         return [one for name, one in self.evaluations.items() if name.removesuffix("-corrupted") in system.evaluations]
 
 
-def read(path: Path, **folders: Path | str) -> Plan:
+def read(path: Path, **folders: Path | str) -> ExperimentPlan:
     """The plan in a file, its folders filled in; raises BadRequest naming the file and the entry that is wrong."""
     try:
         entries = files.from_toml(files.content(path))
@@ -133,14 +165,14 @@ def read(path: Path, **folders: Path | str) -> Plan:
         raise BadRequest(f"{path}: {error.what}", hint=error.hint) from error
 
 
-def with_reference(plan: Plan, name: str) -> Plan:
+def with_reference(plan: ExperimentPlan, name: str) -> ExperimentPlan:
     """The plan with another system that the others are compared with; raises BadRequest where it is not there."""
     if name not in {one.name for one in plan.systems}:
         raise BadRequest(f"no system is called {name!r}", hint=f"one of: {', '.join(one.name for one in plan.systems)}")
     return replace(plan, reference=name)
 
 
-def _plan(entries: Mapping[str, Any]) -> Plan:
+def _plan(entries: Mapping[str, Any]) -> ExperimentPlan:
     schema.check(entries, schema.PLAN, "the plan")
     evaluations: dict[str, PlannedEvaluation] = {}
     for name, entry in entries["evaluation"].items():
@@ -152,7 +184,7 @@ def _plan(entries: Mapping[str, Any]) -> Plan:
     written = schema.by_name(entries["system"])
     search = _search(entries.get("search", {}))
     systems = tuple(_system(schema.with_base(entry, written), search) for entry in entries["system"])
-    plan = Plan(
+    plan = ExperimentPlan(
         title=entries.get("title", "Experiment"),
         reference=entries.get("reference"),
         validation_share=entries.get("validation_share"),
@@ -160,6 +192,7 @@ def _plan(entries: Mapping[str, Any]) -> Plan:
         evaluations=evaluations,
         systems=systems,
         **{name: tuple(entries.get(name, ())) for name in ("rows", "columns", "picture")},
+        comparisons=tuple((first, second) for first, second in entries.get("comparisons", ())),
         licence=entries.get("licence", "unknown"),
     )
     _check_references(plan, set(entries["evaluation"]))
@@ -177,7 +210,7 @@ def _task(entry: Mapping[str, Any], corrupted: bool) -> Task:
     )
 
 
-def _search(entry: Mapping[str, Any]) -> Search:
+def _search(entry: Mapping[str, Any]) -> SettingSearch:
     """A table of settings with their values; ``grid`` is none of the settings."""
     axes = []
     for key, values in entry.items():
@@ -189,10 +222,10 @@ def _search(entry: Mapping[str, Any]) -> Search:
         for value in texts:
             changed(f"{key}={value}")
         axes.append((key, texts))
-    return Search(tuple(axes), bool(entry.get("grid", False)))
+    return SettingSearch(tuple(axes), bool(entry.get("grid", False)))
 
 
-def _system(entry: dict[str, Any], search: Search) -> PlannedSystem:
+def _system(entry: dict[str, Any], search: SettingSearch) -> PlannedSystem:
     where = f"system {entry.get('name')!r}"
     schema.check(entry, schema.SYSTEM, where)
     schema.file_name(entry["name"], where)
@@ -204,16 +237,19 @@ def _system(entry: dict[str, Any], search: Search) -> PlannedSystem:
         raise BadRequest(f"{where} has no dataset", hint="name one to train on, or an encoder, or by_category")
     try:
         system = PlannedSystem(
-            changes=changes, search=(search if own is None else _search(own)) if trained else Search(), **given
+            changes=changes, search=(search if own is None else _search(own)) if trained else SettingSearch(), **given
         )
         if trained:
-            system.settings(0)
+            for setting in system.search.samples():
+                system.settings(system.seeds[0], setting)
+            for seed in system.seeds:
+                system.settings(seed, system.search.first)
     except BadRequest as error:
         raise BadRequest(f"{where}: {error.what}", hint=error.hint) from error
     return system
 
 
-def _check_references(plan: Plan, evaluations: set[str]) -> None:
+def _check_references(plan: ExperimentPlan, evaluations: set[str]) -> None:
     """Every name that one entry gives of another must be there, and no split both chooses and is reported."""
     systems = {one.name for one in plan.systems}
     used = [
@@ -222,10 +258,14 @@ def _check_references(plan: Plan, evaluations: set[str]) -> None:
         *((name, systems, "reference") for name in [plan.reference] if name),
         *((name, systems, "rows") for name in plan.rows),
         *((name, systems, "picture") for name in plan.picture),
+        *((name, systems, "comparisons") for pair in plan.comparisons for name in pair),
     ]
     for name, known, where in used:
         if name not in known:
             raise BadRequest(f"{where} names {name!r}, which is not there", hint=f"there is {', '.join(sorted(known))}")
+    for first, second in plan.comparisons:
+        if first == second:
+            raise BadRequest(f"comparisons has {first!r} with itself", hint="name two different systems")
     for system in plan.systems:
         for one in plan.evaluations_of(system):
             if _reports_validation(plan, system, one.task):
@@ -236,7 +276,7 @@ def _check_references(plan: Plan, evaluations: set[str]) -> None:
                 )
 
 
-def _reports_validation(plan: Plan, system: PlannedSystem, task: Task) -> bool:
+def _reports_validation(plan: ExperimentPlan, system: PlannedSystem, task: Task) -> bool:
     """Whether what chooses the epochs of a system is what an evaluation reports."""
     chooses = bool(system.dataset) and (system.settings(0).epochs > 0 or bool(system.search.axes))
     return chooses and plan.validation_share is None and system.dataset == task.dataset and task.protocol.split == "val"

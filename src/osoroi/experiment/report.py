@@ -12,8 +12,8 @@ from osoroi.errors import BadRequest
 from osoroi.evaluation.compare import SeedGroup, System
 from osoroi.experiment import appearance, picture, tables
 from osoroi.experiment.plan import PlannedEvaluation, PlannedSystem
-from osoroi.experiment.run import Experiment, Outcome, chosen_setting, outcomes
-from osoroi.experiment.tables import METRICS, Table
+from osoroi.experiment.run import Experiment, RunOutcome, chosen_setting, outcomes
+from osoroi.experiment.tables import METRICS, ResultTable
 from osoroi.report import grid, html
 
 
@@ -24,39 +24,50 @@ def write(experiment: Experiment, *, photos: bool = True, arms: bool = False, qu
     Evaluations of a part of the systems are reported as far as they are there. Raises BadRequest where there is none.
     """
     folder = experiment.out / "report"
-    folder.mkdir(parents=True, exist_ok=True)
     lines, summary = [f"# {experiment.plan.title}", ""], dict[str, Any]()
     for evaluation in experiment.plan.evaluations.values():
         every = tables.systems_of(experiment, evaluation, arms=arms)
         systems = every if arms else tables.in_rows(experiment, every)
         if not systems:
             continue
-        text, plain = _evaluation(experiment, evaluation, systems, photos=photos)
+        folder.mkdir(parents=True, exist_ok=True)
+        text, plain = _evaluation(experiment, evaluation, systems, every, photos=photos)
         lines += text
         summary[evaluation.name] = plain
         if photos:
             _pictures(experiment, evaluation, every, folder, queries)
     if not summary:
-        raise BadRequest(f"{experiment.out} holds no evaluations of this plan", hint="run it without --report-only")
+        raise BadRequest(f"{experiment.out} holds no evaluations of this plan", hint="run it without `report_only`")
     costs = [cost for system in experiment.plan.systems if (cost := cost_of(experiment, system))]
     lines += ["## Settings and cost", "", *_cost_table(costs)]
     page = "\n".join(lines) + "\n"
     files.write_atomically(folder / "report.md", page.encode())
     written = {"version": __version__, "title": experiment.plan.title, "evaluations": summary, "systems": costs}
-    files.write_atomically(folder / "report.json", (json.dumps(written, indent=1) + "\n").encode())
+    files.write_atomically(folder / "report.json", (json.dumps(written, indent=1, allow_nan=False) + "\n").encode())
     return page
 
 
 def _evaluation(
-    experiment: Experiment, evaluation: PlannedEvaluation, systems: Sequence[System], *, photos: bool
+    experiment: Experiment,
+    evaluation: PlannedEvaluation,
+    systems: Sequence[System],
+    every: Sequence[System],
+    *,
+    photos: bool,
 ) -> tuple[list[str], dict[str, Any]]:
-    """One evaluation's section, as lines of Markdown and for machines."""
-    table = tables.table_of(experiment, evaluation, systems)
+    """One evaluation's section, as lines of Markdown and for machines; ``systems`` are the rows among all of them."""
+    table = tables.table_of(experiment, evaluation, systems, every)
     first = systems[0].evaluations[0]
     heading = f"{len(first.queries):,} queries, {first.data.products:,} products"
     lines = [f"## {evaluation.name}: {heading}", ""]
+    absent = [name for name in experiment.plan.columns if name not in first.categories]
+    if absent:
+        there = ", ".join(first.categories) or "none"
+        lines += [f"No query has the category {', '.join(absent)}; there is {there}.", ""]
     for metric in METRICS:
         lines += [tables.markdown(table, metric, with_published=evaluation.task.protocol.corrupt is None), ""]
+    if note := tables.note(table):
+        lines += [note, ""]
     plain = tables.to_json(table) | {"fingerprint": first.data.fingerprint[:12], "products": first.data.products}
     if photos:
         names, measured = list(appearance.Distances._fields), _distances(evaluation, systems, table)
@@ -68,22 +79,22 @@ def _evaluation(
 
 
 def _distances(
-    evaluation: PlannedEvaluation, systems: Sequence[System], table: Table
-) -> dict[str, dict[str, appearance.Comparison]]:
+    evaluation: PlannedEvaluation, systems: Sequence[System], table: ResultTable
+) -> dict[str, dict[str, appearance.AppearanceComparison]]:
     readers = [open_dataset(name) for name in (evaluation.task.dataset, *evaluation.task.distractors)]
     reference = next((one for one in systems if one.name == table.reference), None)
     return appearance.compared(systems, appearance.measure(readers, systems), reference)
 
 
-def _plain(each: appearance.Comparison) -> dict[str, Any]:
-    plain: dict[str, Any] = {"mean": [round(value, 4) for value in each.mean]}
+def _plain(each: appearance.AppearanceComparison) -> dict[str, Any]:
+    plain: dict[str, Any] = {"mean": tables.rounded(each.mean)}
     if each.difference is not None:
-        plain |= {"difference": [round(value, 4) for value in each.difference], "p": round(each.p, 4)}
+        plain |= {"difference": tables.rounded(each.difference), "p": round(each.p, 4)}
     return plain
 
 
 def _appearance_table(
-    measured: dict[str, dict[str, appearance.Comparison]], names: Sequence[str], reference: str | None
+    measured: dict[str, dict[str, appearance.AppearanceComparison]], names: Sequence[str], reference: str | None
 ) -> list[str]:
     """A system per row; the difference from the reference behind each mean, in parentheses where it is not shown."""
     against = f" · difference from {reference}" if reference else ""
@@ -95,13 +106,12 @@ def _appearance_table(
     return lines
 
 
-def _distance(each: appearance.Comparison, name: str) -> str:
+def _distance(each: appearance.AppearanceComparison, name: str) -> str:
     digits = 3 if name == "result_outline" else 1
     text = f"{each.mean.mean:.{digits}f}"
     if each.difference is None:
         return text
-    mean, low, high = (f"{value:+.{digits}f}" for value in each.difference)
-    gap = f"{mean} [{low}, {high}]"
+    gap = tables.with_ends(each.difference, lambda value: f"{value:+.{digits}f}")
     return f"{text} · {gap if each.p < 0.05 else f'({gap})'}"
 
 
@@ -143,7 +153,7 @@ def cost_of(experiment: Experiment, system: PlannedSystem) -> dict[str, Any]:
     }
 
 
-def _seconds(outcome: Outcome) -> float:
+def _seconds(outcome: RunOutcome) -> float:
     """Of one training, without the features that runs share."""
     return max(0.0, outcome.cost.seconds - outcome.cost.features_s)
 

@@ -1,18 +1,19 @@
 """Run a plan: search over settings, train with every seed, export, evaluate. What is done is not done again.
 
+What is of another network than the present one is removed or done anew: each evaluation says which encoder it is of,
+and the outcome of a run what its network and its exported file are.
+
 ``FOLDER/runs/SYSTEM/SETTING-SEED`` are runs as `osoroi train` writes them, ``FOLDER/encoders/SYSTEM-SEED.onnx``
 encoder files, ``FOLDER/evaluations/EVALUATION/SYSTEM-SEED.json`` evaluations as `osoroi evaluate --json` writes them.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
+from typing import Any
 
 from osoroi import files
 from osoroi.encoder import DEFAULT, Encoder
@@ -20,12 +21,13 @@ from osoroi.errors import BadRequest, BadRun
 from osoroi.evaluation import results
 from osoroi.evaluation.results import Evaluation
 from osoroi.experiment import cached_crops, per_category
-from osoroi.experiment.plan import Plan, PlannedEvaluation, PlannedSystem, Setting
+from osoroi.experiment.clock import Clock, Cost, timed
+from osoroi.experiment.plan import ExperimentPlan, PlannedEvaluation, PlannedSystem, Setting
 from osoroi.training import loop, train
 from osoroi.training import run as runs
-from osoroi.training.distributed import Place
+from osoroi.training.distributed import Launch
 
-OUTCOME, COST = "outcome.json", "cost.json"
+OUTCOME = "outcome.json"
 
 SAY_EVERY_S = 60.0
 """Seconds between two lines about one training."""
@@ -37,30 +39,27 @@ Say = Callable[[str], None]
 """Called with a line about what has been done."""
 
 
-class Cost(NamedTuple):
-    """Seconds of a run, those of them that computed features which runs share, and what it ran on."""
-
-    seconds: float
-    features_s: float
-    device: str
-
-
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """A finished run: the setting that was tried, its seed, metrics on the validation split (none where the training
-    diverged), and its cost."""
+    diverged), and its cost.
+
+    ``network`` is the fingerprint of its network, ``exported`` the SHA-256 of its encoder file, where they are known.
+    """
 
     setting: Setting
     seed: int
     metrics: dict[str, float]
     cost: Cost
+    network: str = ""
+    exported: str = ""
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A plan and the folder where it is run; ``device`` is what trains."""
 
-    plan: Plan
+    plan: ExperimentPlan
     out: Path
     say: Say = lambda line: None
     device: str | None = None
@@ -80,40 +79,113 @@ class Experiment:
 
 def run(experiment: Experiment, only: Sequence[str] = ()) -> None:
     """Run every system of a plan, or those whose name contains one of some words."""
-    for system in experiment.plan.systems:
-        if not only or any(word in system.name for word in only):
-            run_system(experiment, system)
+    for system in selected(experiment.plan, only):
+        run_system(experiment, system)
+
+
+def selected(plan: ExperimentPlan, only: Sequence[str] = ()) -> list[PlannedSystem]:
+    """Every system of a plan, or those whose name contains one of some words; raises BadRequest where none does."""
+    systems = [one for one in plan.systems if not only or any(word in one.name for word in only)]
+    if not systems:
+        names = ", ".join(one.name for one in plan.systems)
+        raise BadRequest(f"no system's name contains {' or '.join(map(repr, only))}", hint=f"the plan has {names}")
+    return systems
 
 
 def run_system(experiment: Experiment, system: PlannedSystem) -> None:
-    """Search, train with every seed, export the first and evaluate, where that has not been done."""
+    """Search, train with every seed, export the first and evaluate, where that has not been done with the network that
+    there is now."""
     setting = choose(experiment, system)
     for seed in system.seeds:
-        missing = [
-            one
-            for one in experiment.plan.evaluations_of(system)
-            if not experiment.evaluation(one.name, system, seed).exists()
-        ]
-        if not system.by_category and system.encoder is None:
+        if is_trained(system):
             train_once(experiment, system, setting, seed)
-            if experiment.plan.export and seed == system.seeds[0] and not experiment.encoder(system, seed).exists():
-                export(experiment, system, setting, seed)
+            _export_anew(experiment, system, setting, seed)
+        missing = [
+            one for one in experiment.plan.evaluations_of(system) if not _evaluated(experiment, one, system, seed)
+        ]
         if missing:
             evaluate(experiment, system, setting, seed, missing)
 
 
+def is_trained(system: PlannedSystem) -> bool:
+    """Whether a system is trained, and no file and no set of others."""
+    return system.encoder is None and not system.by_category
+
+
+def network_of(experiment: Experiment, system: PlannedSystem, seed: int) -> str:
+    """The fingerprint of what a system is now, as its evaluations name it; empty where that is not there."""
+    if system.by_category:
+        parts = [network_of(experiment, experiment.plan.system(name), seed) for name in system.by_category]
+        return per_category.named(parts) if all(parts) else ""
+    setting = chosen_setting(experiment, system)
+    if system.encoder is not None:
+        there = system.encoder == "default" or Path(system.encoder).exists()
+        return open_encoder(experiment, system, (), seed).fingerprint if there else ""
+    folder = None if setting is None else experiment.folder(system, setting, seed)
+    if folder is None or setting is None or not (folder / OUTCOME).exists():
+        return ""
+    outcome = read_outcome(folder)
+    if not outcome.network and (folder / loop.BEST).exists():
+        outcome = replace(outcome, network=open_encoder(experiment, system, setting, seed).fingerprint)
+        write_outcome(folder, outcome)
+    return outcome.network
+
+
+def is_current(experiment: Experiment, one: PlannedEvaluation, system: PlannedSystem, seed: int) -> bool:
+    """Whether a stored evaluation is of what the system is now; so is every one whose system is not there."""
+    now = network_of(experiment, system, seed)
+    return now in ("", results.read(experiment.evaluation(one.name, system, seed)).encoder)
+
+
+def _evaluated(experiment: Experiment, one: PlannedEvaluation, system: PlannedSystem, seed: int) -> bool:
+    path = experiment.evaluation(one.name, system, seed)
+    if not path.exists():
+        return False
+    if not is_current(experiment, one, system, seed):
+        experiment.say(f"{path} is of another network than the one that there is now, and is done anew")
+        return False
+    return True
+
+
+def _export_anew(experiment: Experiment, system: PlannedSystem, setting: Setting, seed: int) -> None:
+    """Remove an encoder file that is not known to be of this run, and export the first seed where there is none."""
+    path, folder = experiment.encoder(system, seed), experiment.folder(system, setting, seed)
+    if path.exists() and read_outcome(folder).exported != sha256(files.content(path)).hexdigest():
+        experiment.say(f"{path} is not known to be of the network that there is now, and is removed")
+        path.unlink()
+    if experiment.plan.export and seed == system.seeds[0] and not path.exists():
+        export(experiment, system, setting, seed)
+        exported = sha256(files.content(path)).hexdigest()
+        write_outcome(folder, replace(read_outcome(folder), exported=exported))
+
+
 def choose(experiment: Experiment, system: PlannedSystem) -> Setting:
     """The setting with the best monitored metric on the validation split, trained with the first seed."""
-    axes = system.search.axes
-    if not axes:
+    search = system.search
+    if not search.axes:
         return ()
-    if system.search.grid:
-        return _chosen(experiment, system, best(experiment, system, system.search.combinations()))
-    setting = tuple(f"{key}={values[0]}" for key, values in axes)
-    for place, (key, values) in enumerate(axes):
-        tried = [(*setting[:place], f"{key}={value}", *setting[place + 1 :]) for value in values]
-        setting = best(experiment, system, tried)
+    if search.grid:
+        return _chosen(experiment, system, best(experiment, system, search.combinations()))
+    setting = search.first
+    for axis in range(len(search.axes)):
+        setting = best(experiment, system, search.along(axis, setting))
     return _chosen(experiment, system, setting)
+
+
+def begun(experiment: Experiment, system: PlannedSystem) -> list[Setting]:
+    """The settings that a search has begun with, as far as it is, and those it tries next; one without any setting
+    where nothing is searched."""
+    search = system.search
+    if search.grid or not search.axes:
+        return search.combinations()
+    setting, settings = search.first, dict[Setting, None]()
+    for axis in range(len(search.axes)):
+        tried = search.along(axis, setting)
+        settings |= dict.fromkeys(tried)
+        if not all((experiment.folder(system, one, system.seeds[0]) / OUTCOME).exists() for one in tried):
+            break
+        setting = best(experiment, system, tried)
+    return list(settings)
 
 
 def _chosen(experiment: Experiment, system: PlannedSystem, setting: Setting) -> Setting:
@@ -147,15 +219,14 @@ def best(experiment: Experiment, system: PlannedSystem, settings: Sequence[Setti
     return settings[scores.index(max(scores))]
 
 
-def train_once(experiment: Experiment, system: PlannedSystem, setting: Setting, seed: int) -> Outcome:
+def train_once(experiment: Experiment, system: PlannedSystem, setting: Setting, seed: int) -> RunOutcome:
     """The outcome of one training, which is done now or gone on with if need be."""
     folder = experiment.folder(system, setting, seed)
-    config = _config(experiment.plan, system, setting, seed)
+    config = config_of(experiment.plan, system, setting, seed)
     if (folder / OUTCOME).exists():
-        if replace(runs.read_config(folder), version=config.version) != config:
-            raise BadRun(f"{folder} was trained otherwise", hint="give each plan an --out of its own")
+        require_same(folder, config)
         return read_outcome(folder)
-    with _timed(folder) as clock:
+    with timed(folder) as clock:
         try:
             metrics = runs.run(
                 config,
@@ -163,16 +234,15 @@ def train_once(experiment: Experiment, system: PlannedSystem, setting: Setting, 
                 resume=(folder / runs.CONFIG).exists(),
                 cache=experiment.out / "features",
                 callbacks=_callbacks(experiment, f"{system.name} {' '.join(setting)} seed {seed}", clock),
-                on=Place(experiment.device),
+                on=Launch(experiment.device),
             )
         except loop.Diverged as error:
             if not system.search.axes:
                 raise
             experiment.say(f"{system.name} {' '.join(setting)}: {error.what}")
             metrics = {}
-    cost = Cost(clock.spent_s(), clock.features_s, _device())
-    outcome = Outcome(setting, seed, metrics, cost)
-    files.write_atomically(folder / OUTCOME, json.dumps(asdict(outcome) | {"cost": cost._asdict()}).encode())
+    outcome = RunOutcome(setting, seed, metrics, cost := clock.cost())
+    write_outcome(folder, outcome)
     (folder / loop.LAST).unlink(missing_ok=True)  # the optimiser's state, which is only for resuming
     experiment.say(f"{system.name} {' '.join(setting)} seed {seed}: {cost.seconds:.0f} s, {_text(metrics)}")
     return outcome
@@ -195,10 +265,16 @@ def evaluate(
 ) -> None:
     """Write the evaluations of a system."""
     encoder = None if system.by_category else open_encoder(experiment, system, setting, seed)
+    if encoder is not None and is_trained(system):
+        folder = experiment.folder(system, setting, seed)
+        outcome = read_outcome(folder)
+        if outcome.network != encoder.fingerprint:
+            write_outcome(folder, replace(outcome, network=encoder.fingerprint))
     for one in evaluations:
         began = time.monotonic()
         if encoder is None:
             parts = [experiment.plan.system(name) for name in system.by_category]
+            _require_current(experiment, one, parts, seed)
             paths = {each.settings(seed).category: experiment.evaluation(one.name, each, seed) for each in parts}
             evaluation = per_category.joined(paths)
         else:
@@ -209,6 +285,14 @@ def evaluate(
         means = results.means(evaluation, evaluation.main, METRICS)
         figures = ", ".join(f"{name} {interval.mean:.3f}" for name, interval in means.items())
         experiment.say(f"{system.name} seed {seed}, {one.name}: {figures} ({time.monotonic() - began:.0f} s)")
+
+
+def _require_current(experiment: Experiment, one: PlannedEvaluation, parts: Sequence[PlannedSystem], seed: int) -> None:
+    """Raise BadRun where an evaluation of one of several systems is of another network than it has now."""
+    for part in parts:
+        if not is_current(experiment, one, part, seed):
+            path = experiment.evaluation(one.name, part, seed)
+            raise BadRun(f"{path} is of another network than the one that there is now", hint=f"run {part.name} first")
 
 
 def open_encoder(experiment: Experiment, system: PlannedSystem, setting: Setting, seed: int) -> Encoder:
@@ -223,30 +307,49 @@ def read_evaluation(experiment: Experiment, one: PlannedEvaluation, system: Plan
     """A stored evaluation; raises BadRun where it is of another task than the plan's."""
     path = experiment.evaluation(one.name, system, seed)
     evaluation = results.read(path)
-    if replace(evaluation.task, encoder=None) != replace(one.task, encoder=None):
+    before, now = (asdict(replace(task, encoder=None)) for task in (evaluation.task, one.task))
+    if before != now:
+        changed = runs.differences(before | before.pop("protocol"), now | now.pop("protocol"))
         raise BadRun(
-            f"{path} is of another task than the plan's: {evaluation.task}",
-            hint="remove it to evaluate anew, or give each plan an --out of its own",
+            f"{path} is of another task than the plan's: {changed}",
+            hint="remove it to evaluate anew, or give each plan an `out` of its own",
         )
     return evaluation
 
 
-def read_outcome(folder: Path) -> Outcome:
+def read_outcome(folder: Path) -> RunOutcome:
     """The outcome of a finished run; raises BadRun where there is none."""
     try:
         fields = files.from_json(files.content(folder / OUTCOME))
-        return Outcome(tuple(fields["setting"]), fields["seed"], fields["metrics"], Cost(**fields["cost"]))
+        return RunOutcome(**(fields | {"setting": tuple(fields["setting"]), "cost": Cost(**fields["cost"])}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(f"{folder} holds no outcome ({error})", hint="run the experiment again: it goes on") from error
 
 
-def outcomes(experiment: Experiment, system: PlannedSystem) -> list[Outcome]:
+def write_outcome(folder: Path, outcome: RunOutcome) -> None:
+    """Write the outcome of a finished run down."""
+    fields = asdict(outcome) | {"cost": outcome.cost._asdict()}
+    files.write_atomically(folder / OUTCOME, json.dumps(fields).encode())
+
+
+def outcomes(experiment: Experiment, system: PlannedSystem) -> list[RunOutcome]:
     """Every finished run of a system, by setting and seed."""
     folders = sorted((experiment.out / "runs" / system.name).glob(f"*/{OUTCOME}"))
     return [read_outcome(path.parent) for path in folders]
 
 
-def _config(plan: Plan, system: PlannedSystem, setting: Setting, seed: int) -> runs.RunConfig:
+def require_same(folder: Path, config: runs.RunConfig) -> None:
+    """Raise BadRun where the run in a folder began with something else."""
+    before = runs.read_config(folder)
+    if replace(before, version=config.version) != config:
+        raise BadRun(
+            f"{folder} was trained otherwise: {runs.differences(runs.flat(before), runs.flat(config))}",
+            hint="give each plan an `out` of its own, or remove this folder to train it anew",
+        )
+
+
+def config_of(plan: ExperimentPlan, system: PlannedSystem, setting: Setting, seed: int) -> runs.RunConfig:
+    """What one training of a system begins with."""
     if not system.dataset:
         raise BadRequest(f"system {system.name!r} has no dataset to train on")
     return runs.RunConfig(
@@ -256,35 +359,6 @@ def _config(plan: Plan, system: PlannedSystem, setting: Setting, seed: int) -> r
         foreground=system.foreground,
         validation_share=plan.validation_share,
     )
-
-
-class Clock:
-    """Seconds since it was made, added to those of before a run was stopped; and those until features were there."""
-
-    def __init__(self, before: float) -> None:
-        self.before = before
-        self.began = self.said = time.monotonic()
-        self.features_s = 0.0
-
-    def spent_s(self) -> float:
-        """Seconds of all attempts."""
-        return self.before + time.monotonic() - self.began
-
-
-@contextmanager
-def _timed(folder: Path) -> Iterator[Clock]:
-    """Adds up the seconds of a run over the times that it was stopped, unless it was killed outright."""
-    path = folder / COST
-    try:
-        before_s = float(files.from_json(files.content(path))["seconds"]) if path.exists() else 0.0
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadRun(f"{path} holds no cost ({error})", hint="remove it, and run the experiment again") from error
-    clock = Clock(before_s)
-    try:
-        yield clock
-    finally:
-        if folder.exists():
-            files.write_atomically(path, json.dumps({"seconds": clock.spent_s()}).encode())
 
 
 def _callbacks(experiment: Experiment, name: str, clock: Clock) -> runs.Callbacks:
@@ -307,12 +381,6 @@ def _callbacks(experiment: Experiment, name: str, clock: Clock) -> runs.Callback
             experiment.say(f"{name}: {text}")
 
     return runs.Callbacks(on_counts=on_counts, on_features=on_features, on_step=on_step)
-
-
-def _device() -> str:
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    return f"{torch.get_num_threads()} CPU threads"
 
 
 def _text(metrics: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from osoroi.errors import BadRequest
 
 TEXTS, NUMBERS, TABLE = "a list of texts", "a list of whole numbers", "a table"
+PAIRS = "a list of pairs of texts"
 
 PLAN: Mapping[str, tuple[str, bool]] = {
     "title": ("a text", False),
@@ -17,6 +18,7 @@ PLAN: Mapping[str, tuple[str, bool]] = {
     "rows": (TEXTS, False),
     "columns": (TEXTS, False),
     "picture": (TEXTS, False),
+    "comparisons": (PAIRS, False),
     "search": (TABLE, False),
     "evaluation": (TABLE, True),
     "system": ("a list of tables", True),
@@ -49,7 +51,7 @@ SYSTEM: Mapping[str, tuple[str, bool]] = {
     "evaluations": (TEXTS, True),
 }
 
-FILLED = ("evaluation", "system", "seeds")
+FILLED = ("evaluation", "system", "seeds", "corrupt")
 """Keys that are not empty where they are there."""
 
 FILE_NAME = re.compile(r"\w[\w.-]*")
@@ -90,7 +92,11 @@ def is_a(value: object, kind: str) -> bool:
 
     >>> is_a([1, 2], NUMBERS), is_a([True], NUMBERS), is_a(0.1, "a number")
     (True, False, True)
+    >>> is_a([["ours", "both"]], PAIRS), is_a(["ours", "both"], PAIRS), is_a([["ours"]], PAIRS)
+    (True, False, False)
     """
+    if isinstance(value, list) and kind == PAIRS:
+        return all(is_a(pair, TEXTS) and len(pair) == 2 for pair in value)
     if isinstance(value, list) and kind.startswith("a list"):
         inner = {TEXTS: str, NUMBERS: int, "a list of true and false": bool}.get(kind, dict)
         return all(isinstance(one, inner) and (inner is bool or not isinstance(one, bool)) for one in value)
@@ -141,9 +147,8 @@ def filled(value: Any, folders: Mapping[str, str]) -> Any:
     try:
         return value.format(**folders)
     except (KeyError, IndexError, ValueError) as error:
-        raise BadRequest(
-            f"{value!r} needs a folder {error}", hint="name it on the command line: --folder data=PATH"
-        ) from error
+        name = error.args[0] if isinstance(error, KeyError) else "NAME"
+        raise BadRequest(f"{value!r} needs a folder {error}", hint=f"name it: `folder` {name}=PATH") from error
 
 
 def text_of(value: object) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from osoroi.garments import pose as poses
 from osoroi.garments.body import Body
 from osoroi.garments.people import Detection, overlap
-from osoroi.garments.picture import Row, log_mass
+from osoroi.garments.picture import CropLogits, log_mass
 from osoroi.garments.rule import Estimate, Rectangle
 
 BAGS: Final = ("handbag", "backpack", "suitcase")
@@ -64,7 +64,7 @@ def bags_near(body: Body, detections: Sequence[tuple[Rectangle, Detection]]) -> 
     return chosen[:MOST_BAGS]
 
 
-def carried(bags: Sequence[Detection], rows: Sequence[Row]) -> list[Estimate]:
+def carried(bags: Sequence[Detection], rows: Sequence[CropLogits]) -> list[Estimate]:
     """The likeliest of some bags, by the detector and by their pictures; none where it is not likely enough.
 
     The box is that of the detection, in pixels of the photo.
@@ -110,7 +110,7 @@ def head_boxes(body: Body) -> list[Rectangle]:
     ]
 
 
-def hat(body: Body, rows: Sequence[Row]) -> list[Estimate]:
+def hat(body: Body, rows: Sequence[CropLogits]) -> list[Estimate]:
     """The hat that the pictures of ``head_boxes`` show, or none; its box is in pixels of the pose's crop."""
     place = crown(body)
     mass = sum(log_mass(row, "hat") for row in rows)

@@ -4,7 +4,7 @@ Where nobody is seen, the photo shows one garment: its content. A box of the use
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,24 +13,19 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.errors import BadPhoto
-from osoroi.garments import picture, rule
+from osoroi.garments import legs, picture, rule
 from osoroi.garments import profile as profiles
 from osoroi.garments.body import Body
+from osoroi.garments.garment import WORK_SIDE, Garment
 from osoroi.garments.people import Detection, detect
-from osoroi.garments.pose import Pose, pose_of
+from osoroi.garments.pose import Pose
 from osoroi.garments.posterior import place, posterior
 from osoroi.image import Photo, Reduced
 from osoroi.image.palette import palette
 from osoroi.records import Box, BoxLike, PhotoLike
 
-WORK_SIDE: Final = 1024
-"""Photos with a longer side are reduced to this many pixels before anything is looked for."""
-
 MIN_PERSON: Final = 0.4
 """Detections of people that score less are ignored."""
-
-MIN_BODY: Final = 0.5
-"""A person whose pose scores less has no body that garments could be placed on."""
 
 MIN_SIZE: Final = 0.45
 """People lower than this share of the largest one's height stand in the background and are left out."""
@@ -47,30 +42,6 @@ list with another kind only where both are nearly as likely."""
 
 
 @dataclass(frozen=True)
-class Garment:
-    """One garment in a photo.
-
-    ``box`` is in pixels of the upright photo; ``kind`` is a name of ``kinds.KINDS``; ``score`` in [0, 1] says how sure
-    the kind is; ``person`` counts people from 0, the largest first, and is None where nobody wears it. ``kinds`` has
-    the share of each kind that it may be, for a search: ``search(photo, box=garment.box, kind=garment.known_kinds)``.
-    ``colors`` are its main colours as codes such as ``#b03a2e``, the most frequent first.
-    """
-
-    box: Box
-    kind: str
-    score: float
-    person: int | None
-    kinds: Mapping[str, float] = field(default_factory=dict, hash=False)
-    colors: tuple[str, ...] = field(default=(), compare=False)
-
-    @property
-    def known_kinds(self) -> Mapping[str, float] | None:
-        """What to tell a search of its kind; None where nobody wears it, since then a search with the shop's products
-        at hand judges the picture better."""
-        return None if self.person is None else self.kinds or {self.kind: 1.0}
-
-
-@dataclass(frozen=True)
 class Person:
     """One person: the body, and the colours along it."""
 
@@ -81,7 +52,8 @@ class Person:
 def find(photo: PhotoLike, *, box: BoxLike | None = None) -> list[Garment]:
     """The garments of a photo: people from the largest to the smallest, and of each the largest garment first.
 
-    A photo without a person is one garment, ``image.content``. With ``box`` the list has that box alone, and its kind
+    A photo without a person is one garment, ``image.content``; where a person is seen and no body, as of somebody in a
+    cape, what is visible of the person is. With ``box`` the list has that box alone, and its kind
     follows from its place on the body where there is one. Raises BadPhoto for a photo that cannot be read and for a
     box outside it.
     """
@@ -105,7 +77,8 @@ def find_in(photo: Reduced, *, box: Box | None = None) -> list[Garment]:
 def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) -> list[Garment]:
     """The garments of a reduced photo, or the one in a box."""
     detections = detect(small)
-    people = [person for found in largest(detections, small) if (person := examine(small, found.box))]
+    visible = largest(detections, small)
+    people = [person for found in visible if (person := examine(small, found.box))]
     if box is not None:
         return [boxed(small, box, people, factor)]
     garments = []
@@ -117,8 +90,16 @@ def _found(small: Photo, factor: int, width: int, height: int, box: Box | None) 
             garments.append(Garment(at, estimate.kind, estimate.score, number, sharpened(estimate.kinds)))
     if garments:
         return garments
-    left, top, right, bottom = (side * factor for side in image.content(small))
-    return [boxed(small, Box(left, top, min(right, width), min(bottom, height)), [], factor)]
+    left, top, right, bottom = visible[0].box if visible else map(float, image.content(small))
+    alone = boxed(small, _whole((left, top, right, bottom), factor, width, height), [], factor)
+    return [on_legs(alone) if visible and legs.alone(small, visible[0].box) else alone]
+
+
+def on_legs(garment: Garment) -> Garment:
+    """A garment of which it is known that it is worn on legs."""
+    chances = legs.covering(garment.kinds)
+    kind = max(chances, key=lambda name: chances[name])
+    return replace(garment, kind=kind, score=chances[kind], kinds=chances)
 
 
 def sharpened(kinds: Mapping[str, float]) -> dict[str, float]:
@@ -153,8 +134,8 @@ def largest(detections: list[Detection], photo: Photo) -> list[Detection]:
 
 def examine(photo: Photo, box: rule.Rectangle) -> Person | None:
     """The person in a box, or None where the pose network sees no body."""
-    posed = pose_of(photo, box)
-    if posed.score < MIN_BODY:
+    posed = legs.body_pose(photo, box)
+    if posed is None:
         return None
     body = Body(posed)
     return Person(body, profiles.profile(body))
@@ -166,11 +147,11 @@ def of_person(person: Person, detections: list[Detection], photo: Photo) -> list
 
     body, height, width = person.body, *photo.shape[:2]
     bags = accessories.bags_near(body, [(squared(body.pose, found.box), found) for found in detections])
-    halves = [rule.crop_box(body, stretch) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP)]
+    halves = [rule.crop_box(body, stretch) for stretch in (rule.UPPER_CROP, rule.LEGS_CROP, rule.KNEE_CROP)]
     boxes = [unsquared(body.pose, box) for box in (*halves, *accessories.head_boxes(body))]
-    upper, lower, *others = picture.logits([cut(photo, box) for box in (*boxes, *(bag.box for bag in bags))]).rows
+    upper, lower, knee, *others = picture.logits([cut(photo, box) for box in (*boxes, *(bag.box for bag in bags))]).rows
     end = body.place((height - body.pose.top) / body.pose.scale)
-    found = rule.estimate(body, person.colours, rule.evidence(upper, lower), end=end)
+    found = rule.estimate(body, person.colours, rule.evidence(upper, lower, knee), end=end)
     found += accessories.hat(body, others[: len(others) - len(bags)])
     garments = []
     for estimate in found:

@@ -1,6 +1,6 @@
 r"""Kinds that a catalog teaches: linear discriminant analysis of features, labelled by the shop's own categories.
 
-Pictures of single garments are told apart badly by a network that knows no shop. The looks of products whose kind the
+Pictures of single garments are hard to tell apart by a network that knows no shop. The looks of products whose kind the
 shop says tell its other photos, and queries, apart far better (docs/decisions/0017-wishes.md).
 
 .. math:: \ell_k(x) = x^\top \Sigma^{-1} \mu_k - \tfrac12 \mu_k^\top \Sigma^{-1} \mu_k, \qquad
@@ -17,6 +17,13 @@ from osoroi.garments.kinds import NAMES
 
 TEMPERATURE: Final = 4.0
 """Likelihoods are divided by this, because classes of garments are no Gaussians and looks are not independent."""
+
+PICTURE: Final = 0.5
+"""What the log probability by picture counts besides many products: it is as sure of itself as looks would be without
+``TEMPERATURE``. With few products the shrinkage s is added, up to 1."""
+
+SHARE: Final = 0.5
+"""What the log of a kind's share of the learned products counts: of a rare kind there is less to be found."""
 
 FLOOR: Final = 1e-4
 """Least probability of a kind before its likelihood is known: a picture may have overlooked it."""
@@ -46,11 +53,14 @@ LIKELY: Final = 0.8
 
 
 class LearnedKinds(NamedTuple):
-    """A linear classifier: ``features @ weights + offsets`` are log likelihoods of the kinds at ``columns``."""
+    """A linear classifier: ``features @ weights + offsets`` are log likelihoods of the kinds at ``columns``, and
+    ``shares`` what part of the products each of them is. ``picture`` is the weight of log probabilities by picture."""
 
     columns: Int64[np.ndarray, "c"]
     weights: Float64[np.ndarray, "d c"]
     offsets: Float64[np.ndarray, "c"]
+    shares: Float64[np.ndarray, "c"]
+    picture: float
 
     def likelihoods(self, features: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n c"]:
         """Log likelihood of each learned kind, up to a constant in each row."""
@@ -74,7 +84,7 @@ def learn(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) 
     ([4, 7], [0, 1])
     """
     columns, counts = np.unique(labels[labels >= 0], return_counts=True)
-    columns = columns[counts >= MIN_PER_KIND]
+    columns, counts = columns[counts >= MIN_PER_KIND], counts[counts >= MIN_PER_KIND]
     used = np.isin(labels, columns)
     if len(columns) < 2 or used.sum() < MIN_LABELLED:
         return None
@@ -86,15 +96,21 @@ def learn(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) 
     shrinkage = dim / (len(rows) + dim)  # few products say little of many columns
     within = (1 - shrinkage) * within + (shrinkage * np.trace(within) / dim + 1e-9) * np.eye(dim)
     weights = np.linalg.solve(within, means.T)
-    return LearnedKinds(columns.astype(np.int64), weights, -0.5 * (means.T * weights).sum(axis=0))
+    offsets = -0.5 * (means.T * weights).sum(axis=0)
+    return LearnedKinds(
+        columns.astype(np.int64), weights, offsets, counts / counts.sum(), min(1.0, PICTURE + shrinkage)
+    )
 
 
 def sharpened(
     learned: LearnedKinds, features: Float32[np.ndarray, "n d"], rows: Float32[np.ndarray, "n k"]
 ) -> Float32[np.ndarray, "n k"]:
-    """Parts ``kind`` after the looks have been weighed in by Bayes' rule; one that is known stays as it is.
+    r"""Parts ``kind`` after the looks have been weighed in; one that is known stays as it is.
 
-    Kinds that were not learned keep their probability; those that were share theirs anew.
+    .. math:: \log p_k = v \log p^\text{picture}_k + \ell_k(x) / 4 + .5 \log n_k + c
+
+    where n is the number of products of the kind and v = ``learned.picture``. Kinds that were not learned keep their
+    probability; those that were share theirs anew.
 
     >>> learned = learn(np.repeat(np.eye(2, dtype=np.float32), 100, axis=0), np.repeat([0, 1], 100))
     >>> unsure = np.sqrt(np.array([[0.4, 0.4, 0.2]], np.float32))
@@ -103,7 +119,8 @@ def sharpened(
     """
     chances = rows.astype(np.float64) ** 2
     shared = chances[:, learned.columns]
-    logs = np.log(shared + FLOOR) + learned.likelihoods(features)
+    said = learned.picture * np.log(shared + FLOOR)
+    logs = said + learned.likelihoods(features) + SHARE * np.log(learned.shares)
     posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
     posterior *= shared.sum(axis=1, keepdims=True) / posterior.sum(axis=1, keepdims=True)
     chances[:, learned.columns] = posterior

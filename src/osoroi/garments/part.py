@@ -28,13 +28,13 @@ was made by another version are refused, so vectors of two versions never meet."
 BATCH: Final = 16
 """Crops that run at once."""
 
-AGAINST_PICTURES: Final[dict[str, float]] = dict.fromkeys(NAMES, 1.2) | {
-    "top": 0.05,
-    "scarf": 0.05,
-    "dress": 0.05,
-    "outerwear": 0.3,
-    "trousers": 0.72,
-}
+AGAINST_PICTURES: Final[dict[str, float]] = (
+    dict.fromkeys(NAMES, 1.2)
+    | dict.fromkeys(("top", "scarf", "dress"), 0.05)
+    | dict.fromkeys(("trousers", "shoes"), 0.6)
+    | dict.fromkeys(("skirt", "shorts", "bag", "hat"), 1.8)
+    | {"outerwear": 0.3}
+)
 """What the weight of the part is multiplied by, for a query of this kind, where the products' kinds come from pictures
 alone. Pictures of single tops, dresses and scarves are told apart badly, so there looks decide."""
 
@@ -42,7 +42,7 @@ alone. Pictures of single tops, dresses and scarves are told apart badly, so the
 def parts(
     crops: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     clues: Sequence[Clues],
-    logits: Mapping[int, picture.Row] = MappingProxyType({}),
+    logits: Mapping[int, picture.CropLogits] = MappingProxyType({}),
 ) -> Float32[np.ndarray, "b k"]:
     """One row of unit length for each crop; the network looks only at those whose kind is not known already.
 
@@ -60,8 +60,8 @@ def parts(
 
 
 def _seen(
-    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], logits: Mapping[int, picture.Row]
-) -> Iterator[tuple[int, picture.Row]]:
+    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], logits: Mapping[int, picture.CropLogits]
+) -> Iterator[tuple[int, picture.CropLogits]]:
     """The logits of these crops: those given, and the others computed."""
     yield from ((number, logits[number]) for number in numbers if number in logits)
     missing = [number for number in numbers if number not in logits]

@@ -66,7 +66,7 @@ USUAL: Final = {
 """Log of the mass that each kind's classes have in the mean over crops of drawn garments."""
 
 
-class Row(NamedTuple):
+class CropLogits(NamedTuple):
     """The logits of one crop."""
 
     kinds: Float32[np.ndarray, "8"]
@@ -80,9 +80,9 @@ class Logits(NamedTuple):
     imagenet: Float32[np.ndarray, "b 1000"]
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[CropLogits]:
         """Those of each crop alone."""
-        return [Row(*row) for row in zip(self.kinds, self.imagenet, strict=True)]
+        return [CropLogits(*row) for row in zip(self.kinds, self.imagenet, strict=True)]
 
 
 def logits(crops: Sequence[UInt8[np.ndarray, "192 192 3"]]) -> Logits:
@@ -91,6 +91,41 @@ def logits(crops: Sequence[UInt8[np.ndarray, "192 192 3"]]) -> Logits:
         return Logits(np.empty((0, len(PROBED)), np.float32), np.empty((0, 1000), np.float32))
     kinds, imagenet = session("kind.onnx").run(["probe", "imagenet"], {"crops": np.stack(crops)})
     return Logits(kinds, imagenet)
+
+
+SAID: Final = len(PROBED) + len(IMAGENET)
+"""Numbers by which an encoder file says the kind of a crop itself: the probe's logits and a log mass of each kind."""
+
+MIN_MASS: Final = 1e-6
+"""The least mass that an encoder file can say of a kind."""
+
+KIND_CLASSES: Final = np.concatenate([np.array(classes) for classes in IMAGENET.values()])
+STARTS: Final = np.cumsum([0, *(len(classes) for classes in IMAGENET.values())])[:-1]
+FIRST: Final = KIND_CLASSES[STARTS]
+"""All classes of kinds in order; where those of each kind start among them; the first of each kind."""
+
+ELSEWHERE: Final = 0
+"""A class of ImageNet (a tench) that is of no kind: it gets the mass of all others."""
+
+
+def said_of(logits: Logits) -> Float32[np.ndarray, "b k"]:
+    """The numbers that an encoder file should say of these crops: the probe's logits, and ``log_mass`` of each kind."""
+    rows = [[*row.kinds, *(log_mass(row, kind) for kind in IMAGENET)] for row in logits.rows]
+    return np.array(rows, np.float32).reshape(len(rows), SAID)
+
+
+def of_said(said: Float32[np.ndarray, "b k"]) -> Logits:
+    """Logits that say the same: the mass of each kind lies on the first of its classes.
+
+    >>> said = np.log(np.full((1, SAID), 0.01, np.float32))
+    >>> bool(np.allclose(said_of(of_said(said)), said))
+    True
+    """
+    shares = np.maximum(np.exp(said[:, len(PROBED) :].astype(float)) - LEAST_MASS, MIN_MASS)
+    imagenet = np.full((len(said), 1000), -1e4, np.float32)
+    imagenet[:, FIRST] = CLASSES_TEMPERATURE * np.log(shares)
+    imagenet[:, ELSEWHERE] = CLASSES_TEMPERATURE * np.log(np.maximum(1 - shares.sum(1), MIN_MASS))
+    return Logits(said[:, : len(PROBED)], imagenet)
 
 
 def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float[np.ndarray, "n"]:
@@ -103,10 +138,20 @@ def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float
     return values / values.sum()
 
 
-def log_mass(row: Row, kind: str) -> float:
+def masses(imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
+    """The mass of each kind's classes of ImageNet.
+
+    >>> round(masses(np.zeros(1000, np.float32))["hat"], 4)  # 6 of 1000 classes
+    0.006
+    """
+    sums = np.add.reduceat(softmax(imagenet, CLASSES_TEMPERATURE)[KIND_CLASSES], STARTS)
+    return dict(zip(IMAGENET, sums.tolist(), strict=True))
+
+
+def log_mass(row: CropLogits, kind: str) -> float:
     """Log of the mass of a kind's classes of ImageNet.
 
-    >>> even = Row(np.zeros(8, np.float32), np.zeros(1000, np.float32))
+    >>> even = CropLogits(np.zeros(8, np.float32), np.zeros(1000, np.float32))
     >>> round(log_mass(even, "hat"), 4)  # 6 of 1000 classes
     -5.0995
     """

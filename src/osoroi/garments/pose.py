@@ -29,6 +29,13 @@ NEAR_CUT, SQUAT = 0.08, 0.55
 TO_HIP, TO_KNEE = 2.2, 1.6
 """How much higher the box of somebody is made who is cut near the hip, or near the knee."""
 
+FROM: Final = (2.5, 2.1, 1.8, 1.5)
+"""How much higher, upwards, the box of somebody is made whom the photo's upper edge cuts between thigh and chest, if no
+body is seen without that. The first that shows a body counts: the lower ones press the trunk into the legs."""
+
+MIN_SCORE: Final = 0.5
+"""A pose that scores less is no body."""
+
 NO_KNEES, FEW_KNEES, NO_ANKLES = 0.05, 0.42, 0.15
 """In the higher box: knees that are less visible than the first lie outside the photo; where they are less visible than
 the second, and ankles less than the third, the ankles do."""
@@ -64,17 +71,31 @@ def pose_of(photo: Photo, box: tuple[float, float, float, float]) -> Pose:
     """The pose of the person in a box, also of somebody whom the photo cuts at the hip or the knee.
 
     The network takes every crop for a whole body and would press the legs into what is seen. So somebody whose box
-    ends at the photo's lower edge is first posed in a higher box, where the landmarks below the edge are invisible.
+    ends at the photo's lower edge is first posed in a higher box, where the landmarks below the edge are invisible;
+    and somebody of whom the upper edge leaves only the legs in one that reaches above the photo.
     """
+    found = _cut_below(photo, box)
+    left, top, right, bottom = box
+    if found.score >= MIN_SCORE or top > CUT * photo.shape[0]:
+        return found
+    for times in FROM:
+        higher = pose(photo, (left, bottom - times * (bottom - top), right, bottom))
+        if higher.score >= MIN_SCORE:
+            return higher
+    return found
+
+
+def _cut_below(photo: Photo, box: tuple[float, float, float, float]) -> Pose:
+    """The pose of somebody whom the photo may cut at its lower edge."""
     left, top, right, bottom = box
     squat = right - left > SQUAT * (bottom - top)
     if bottom < (1 - (NEAR_CUT if squat else CUT)) * photo.shape[0]:
         return pose(photo, box)
     higher = pose(photo, (left, top, right, top + TO_HIP * (bottom - top)))
     knees, ankles = (float(higher.visibility[list(pair)].mean()) for pair in (KNEES, ANKLES))
-    if higher.score >= 0.5 and knees < NO_KNEES:
+    if higher.score >= MIN_SCORE and knees < NO_KNEES:
         return higher
-    if higher.score >= 0.5 and knees < FEW_KNEES and ankles < NO_ANKLES:
+    if higher.score >= MIN_SCORE and knees < FEW_KNEES and ankles < NO_ANKLES:
         return pose(photo, (left, top, right, top + TO_KNEE * (bottom - top)))
     return pose(photo, box)
 

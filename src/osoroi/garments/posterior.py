@@ -18,11 +18,11 @@ from jaxtyping import Float32
 from osoroi.garments import rule
 from osoroi.garments.body import Body
 from osoroi.garments.kinds import NAMES
-from osoroi.garments.picture import CLASSES_TEMPERATURE, IMAGENET, LEAST_MASS, PROBED, USUAL, Row, softmax
+from osoroi.garments.picture import IMAGENET, LEAST_MASS, PROBED, USUAL, CropLogits, masses, softmax
 from osoroi.garments.profile import Profile
 
 
-class Place(NamedTuple):
+class BodyPlace(NamedTuple):
     """Where a box lies on a body.
 
     ``top`` and ``bottom`` are along the body (shoulder 0, hip 1, knee 2, ankle 3); ``width`` is the logarithm of the
@@ -38,11 +38,11 @@ class Place(NamedTuple):
 class Gaussian(NamedTuple):
     """Means and deviations of a kind's places."""
 
-    mean: Place
-    deviation: Place
+    mean: BodyPlace
+    deviation: BodyPlace
 
 
-FLOOR: Final = Place(0.35, 0.4, 0.55, 0.08)
+FLOOR: Final = BodyPlace(0.35, 0.4, 0.55, 0.08)
 """The least deviations. Drawn people vary less than people do, whose garments also hide one another."""
 
 WIDTH: Final = -0.28
@@ -51,7 +51,7 @@ WIDTH: Final = -0.28
 
 def _gaussian(top: float, bottom: float, width: float, offset: float, *deviations: float) -> Gaussian:
     wide = (max(pair) for pair in zip(deviations or FLOOR, FLOOR, strict=True))
-    return Gaussian(Place(top, bottom, width, offset), Place(*wide))
+    return Gaussian(BodyPlace(top, bottom, width, offset), BodyPlace(*wide))
 
 
 PLACES: Final = {
@@ -100,16 +100,16 @@ SKIN, WAIST = 0.6, 0.4
 """Weights of what bare legs, and one colour across the waist, say for the kinds of the lower half."""
 
 
-def place(body: Body, box: tuple[float, float, float, float]) -> Place:
+def place(body: Body, box: tuple[float, float, float, float]) -> BodyPlace:
     """Where a box, in pixels of the pose's crop, lies on a body."""
     left, top, right, bottom = box
     start, end = body.place(top), body.place(bottom)
     width = float(np.log(max(right - left, 1.0) / body.torso))
     middle = body.centre((start + end) / 2)
-    return Place(start, end, width, abs((left + right) / 2 - middle) / body.torso)
+    return BodyPlace(start, end, width, abs((left + right) / 2 - middle) / body.torso)
 
 
-def log_likelihood(where: Place) -> dict[str, float]:
+def log_likelihood(where: BodyPlace) -> dict[str, float]:
     """log p(place | kind) of every kind that has a place, up to one constant."""
     at = np.array(where)
     values = {}
@@ -119,7 +119,7 @@ def log_likelihood(where: Place) -> dict[str, float]:
     return values
 
 
-def posterior(where: Place | None, logits: Row, colours: Profile | None = None) -> dict[str, float]:
+def posterior(where: BodyPlace | None, logits: CropLogits, colours: Profile | None = None) -> dict[str, float]:
     """Probability of each kind, from a place (None where nobody wears it), the picture, and the wearer's colours.
 
     Without a place it is that of a product photo.
@@ -129,7 +129,7 @@ def posterior(where: Place | None, logits: Row, colours: Profile | None = None) 
     return combined(evidence(where, colours), logits)
 
 
-def evidence(where: Place, colours: Profile | None = None) -> dict[str, float]:
+def evidence(where: BodyPlace, colours: Profile | None = None) -> dict[str, float]:
     """Log of how much a place, and the colours of the body it lies on, speak for each kind, up to one constant."""
     places = {kind: value / SOFTER_PLACE for kind, value in log_likelihood(where).items()}
     least = max(places.values()) - WRONG_POSE
@@ -145,8 +145,7 @@ def evidence(where: Place, colours: Profile | None = None) -> dict[str, float]:
 def of_colours(colours: Profile) -> dict[str, float]:
     """What bare knees, bare shins and one colour across the waist add to the log of each kind of the lower half."""
     knees, shins = colours.skin_on_legs(*rule.KNEES), colours.skin_on_legs(*rule.SHINS)
-    apart = float(np.linalg.norm(colours.colour(*rule.CHEST) - colours.colour(*rule.THIGH)))
-    alike = 1 - 2 / (1 + float(np.exp(-(apart - rule.ALIKE_DISTANCE) / 5)))
+    alike = rule.across_waist(colours)
     covered = 1 - max(knees, shins)
     return {
         "trousers": -SKIN * (rule.SHINS_AGAINST_TROUSERS * shins + rule.KNEES_AGAINST_TROUSERS * knees),
@@ -156,14 +155,13 @@ def of_colours(colours: Profile) -> dict[str, float]:
     }
 
 
-def combined(evidence: Mapping[str, float], logits: Row) -> dict[str, float]:
+def combined(evidence: Mapping[str, float], logits: CropLogits) -> dict[str, float]:
     """Probability of each kind that the evidence names, with what the picture says."""
     picture = _picture(logits.kinds)
-    mass = softmax(logits.imagenet, CLASSES_TEMPERATURE)
+    mass = masses(logits.imagenet)
     values = {}
     for kind, value in evidence.items():
-        classes = IMAGENET.get(kind)
-        unusual = np.log(mass[list(classes)].sum() + LEAST_MASS) - USUAL[kind] if classes else 0.0
+        unusual = np.log(mass[kind] + LEAST_MASS) - USUAL[kind] if kind in IMAGENET else 0.0
         values[kind] = value + picture.get(kind, ELSE) + CLASSES * float(unusual)
     return _normalised(values)
 
@@ -203,10 +201,9 @@ def product_posterior(kinds: Float32[np.ndarray, "8"], imagenet: Float32[np.ndar
     is the share of the kinds that the probe does not know: n is the mass of their classes of ImageNet, c that of the
     kinds it knows. They divide it by their masses, the others divide 1 - a by the probe at temperature 2.
     """
-    mass = softmax(imagenet, CLASSES_TEMPERATURE)
-    masses = {kind: float(mass[list(classes)].sum()) for kind, classes in IMAGENET.items()}
-    unknown = {kind: value for kind, value in masses.items() if kind not in PROBED}
-    n, c = sum(unknown.values()), sum(value for kind, value in masses.items() if kind in PROBED)
+    mass = masses(imagenet)
+    unknown = {kind: value for kind, value in mass.items() if kind not in PROBED}
+    n, c = sum(unknown.values()), sum(value for kind, value in mass.items() if kind in PROBED)
     a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
     chances = {kind: a * value / n for kind, value in unknown.items()}
     return chances | {

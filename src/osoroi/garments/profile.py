@@ -1,18 +1,20 @@
-"""Colours along the body, and the hems and the waist seen in them.
+"""Colours along the body, and what is told by them: skin, the tops of boots, and edges across the body.
 
-At steps of .05 along the body the median colour and the share of skin are taken on three lines: the two legs (above
-the hips: from each shoulder to the hip) and the middle. A hem or a waist is where the colours above and below differ
-most, weighted by where such a boundary usually is.
+At steps of .05 along the body the median colour is taken on three lines, the two legs (above the hips: from each
+shoulder to the hip) and the middle, and on the legs the share of skin. Boots begin where the colours of the legs above
+and below differ most, weighted by where boots usually begin. ``edges`` tells hems and waists.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from osoroi.garments import edges
 from osoroi.garments import pose as poses
 from osoroi.garments.body import Body
+from osoroi.garments.edges import Prior
 from osoroi.garments.pose import SIDE
 
 STEP: Final = 0.05
@@ -21,6 +23,9 @@ PLACES: Final = np.arange(-0.2, 3.2 + STEP / 2, STEP)
 
 ACROSS: Final = 0.07
 """Half the width of a line, in torsos."""
+
+NEAR: Final = 0.02
+"""The pixels beside a place of ``across`` lie so far from it, in torsos."""
 
 WINDOW: Final = 0.25
 """Colours above and below a boundary are means over so much of the body."""
@@ -34,35 +39,41 @@ SKIN_SHARE: Final = 30.0
 GENERIC_SKIN: Final = (16.0, 18.0)
 """a and b of skin where the face says little."""
 
+BRIGHTNESS: Final = 65.0
+"""L of skin where the photo shows no face."""
+
 SKIN_SPREADS: Final = (24.0, 6.5, 7.5)
 """Deviations of L, a and b of one person's skin in one photo."""
 
-
-@dataclass(frozen=True)
-class Prior:
-    """Where a boundary can be along the body, and where it usually is."""
-
-    low: float
-    high: float
-    mean: float
-    deviation: float
+ANY_SKIN_SPREADS: Final = (24.0, 9.0, 9.0)
+"""The same over people."""
 
 
-WAIST: Final = Prior(0.5, 1.25, 0.85, 0.2)
-SKIRT_HEM: Final = Prior(1.25, 2.8, 1.65, 0.4)
-SHORTS_HEM: Final = Prior(1.2, 2.2, 1.65, 0.3)
-DRESS_HEM: Final = Prior(1.4, 3.05, 2.05, 0.8)
 BOOT_TOP: Final = Prior(2.15, 2.95, 2.6, 0.35)
+
+CALVES: Final = (2.25, 2.75)
+BETWEEN_CALVES, CALVES_WIDTH, BARE_CALVES = 0.8, 0.45, 0.35
+"""One cloth covers both calves where at least the first share of the middle line between them shows the person, who is
+at least the second, in torsos, wide there, and where less than the third of the legs is skin."""
+
+UPPER_THIGHS: Final = (1.15, 1.4)
+LIKE_CALVES: Final = 22.0
+"""What covers the calves is the cloth of the upper thighs where their colours differ by at most so much; else it is
+tights, leggings or boots."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Colour (L/2, a, b) and share of skin at each of ``PLACES``: on both legs together, and on the middle line."""
+    """Colour (L/2, a, b) at each of ``PLACES``, on both legs together and on the middle line; share of skin on the
+    legs; how strong an edge across the body is at each of ``edges.ROWS``; the first place that shows the person; and
+    whether one cloth seems to cover both calves."""
 
     legs: Float[np.ndarray, "n 3"]
     middle: Float[np.ndarray, "n 3"]
     leg_skin: Float[np.ndarray, "n"]
-    middle_skin: Float[np.ndarray, "n"]
+    edges: Float[np.ndarray, "m"]
+    start: float = float(PLACES[0])
+    long: bool = False
 
     def skin_on_legs(self, low: float, high: float) -> float:
         """Mean share of skin on the legs between two places."""
@@ -71,6 +82,10 @@ class Profile:
     def colour(self, low: float, high: float) -> Float[np.ndarray, "3"]:
         """Mean colour (L/2, a, b) of the middle line between two places."""
         return self.middle[between(low, high)].mean(axis=0)
+
+    def sides(self, low: float, high: float) -> Float[np.ndarray, "3"]:
+        """Mean colour (L/2, a, b) of both legs, or of both sides of the trunk, between two places."""
+        return self.legs[between(low, high)].mean(axis=0)
 
 
 def between(low: float, high: float) -> Bool[np.ndarray, "n"]:
@@ -95,12 +110,46 @@ def profile(body: Body) -> Profile:
     bare = np.exp(-0.5 * (((lab - skin_colour(body)) / SKIN_SPREADS) ** 2).sum(axis=-1))
     legs = np.concatenate([lab[0], lab[1]], axis=1), np.concatenate([valid[0], valid[1]], axis=1)
     both = np.concatenate([bare[0], bare[1]], axis=1)
-    return Profile(
+    leg_skin = means(both, legs[1])
+    colours = Profile(
         legs=medians(*legs) * (0.5, 1, 1),
         middle=medians(lab[2], valid[2]) * (0.5, 1, 1),
-        leg_skin=means(both, legs[1]),
-        middle_skin=means(bare[2], valid[2]),
+        leg_skin=leg_skin,
+        edges=edges.strengths(*across(body)),
+        start=float(PLACES[np.argmax(valid.any(axis=(0, 2)))]),
     )
+    return replace(colours, long=covers_calves(body) and is_one_cloth(colours))
+
+
+def is_one_cloth(colours: Profile) -> bool:
+    """Whether the calves are no skin, and have the colour that the upper thighs have."""
+    apart = float(np.linalg.norm(colours.colour(*UPPER_THIGHS) - colours.colour(*CALVES)))
+    return colours.skin_on_legs(*CALVES) < BARE_CALVES and apart <= LIKE_CALVES
+
+
+def covers_calves(body: Body) -> bool:
+    """Whether the person is one piece between the knees and the ankles, and as wide as a skirt or both legs apart."""
+    places = np.linspace(*CALVES, 8)
+    at = np.clip([round(body.row(u)) for u in places], 0, SIDE - 1)
+    columns = np.clip([round(body.centre(u)) for u in places], 0, SIDE - 1)
+    width = float((body.mask & ~body.arms)[at].sum(axis=1).mean()) / body.torso
+    return float(body.mask[at, columns].mean()) >= BETWEEN_CALVES and width >= CALVES_WIDTH
+
+
+def across(body: Body) -> tuple[Float[np.ndarray, "n m 4"], Bool[np.ndarray, "n m"]]:
+    """Colour (L/2, a, b) and 30 times the share of skin at ``edges.ROWS`` and ``edges.COLUMNS``, each the mean of nine
+    pixels; and which of them show the person, without the arms."""
+    x = np.array([[body.centre(u)] for u in edges.ROWS]) + edges.COLUMNS * body.torso
+    y = np.array([[body.row(u)] for u in edges.ROWS]) + np.zeros(len(edges.COLUMNS))
+    near = NEAR * body.torso * np.array([-1.0, 0.0, 1.0])
+    columns = np.clip((x[..., None, None] + near).round().astype(int), 0, SIDE - 1)
+    rows = np.clip((y[..., None, None] + near[:, None]).round().astype(int), 0, SIDE - 1)
+    lab = to_lab(body.pose.crop[rows, columns]).reshape(*x.shape, 9, 3)
+    bare = np.exp(-0.5 * (((lab - skin_colour(body)) / SKIN_SPREADS) ** 2).sum(axis=-1)).mean(axis=-1)
+    x, y = x.round().astype(int), y.round().astype(int)
+    inside = (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
+    shown = (body.mask & ~body.arms)[np.clip(y, 0, SIDE - 1), np.clip(x, 0, SIDE - 1)]
+    return np.concatenate([lab.mean(axis=2) * (0.5, 1, 1), SKIN_SHARE * bare[..., None]], axis=-1), inside & shown
 
 
 def lines(body: Body) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
@@ -120,17 +169,28 @@ def _along(joints: Float[np.ndarray, "4 2"]) -> Float[np.ndarray, "n 2"]:
 
 def skin_colour(body: Body) -> Float[np.ndarray, "3"]:
     """Lab of this person's skin: of the brighter half of the face; a and b are drawn a quarter towards a usual skin."""
+    lab = to_lab(body.pose.crop[_face(body)])
+    if not len(lab):
+        return np.array([BRIGHTNESS, *GENERIC_SKIN])
+    bright = lab[lab[:, 0] >= np.median(lab[:, 0])]
+    colour = np.median(bright, axis=0)
+    return np.array([colour[0], *(0.75 * colour[1:] + 0.25 * np.array(GENERIC_SKIN))])
+
+
+def share_of_skin_on_face(body: Body) -> float:
+    """How much of the face has a usual colour of skin, of any person; 0 where the photo shows no pixel of it."""
+    lab = to_lab(body.pose.crop[_face(body)])
+    usual = np.array([BRIGHTNESS, *GENERIC_SKIN])
+    return float(np.exp(-0.5 * (((lab - usual) / ANY_SKIN_SPREADS) ** 2).sum(axis=-1)).mean()) if len(lab) else 0.0
+
+
+def _face(body: Body) -> Bool[np.ndarray, "256 256"]:
+    """The person's pixels near the nose."""
     nose = body.pose.landmarks[poses.NOSE]
     ears = body.pair((poses.LEFT_EAR, poses.RIGHT_EAR))
     radius = max(0.12 * body.torso, 0.35 * float(np.hypot(*(ears[0] - ears[1]))), 2.0)
     y, x = np.mgrid[:SIDE, :SIDE]
-    face = ((x - nose[0]) ** 2 + (y - nose[1]) ** 2 <= radius**2) & body.mask
-    if not face.any():
-        return np.array([65.0, *GENERIC_SKIN])
-    lab = to_lab(body.pose.crop[face])
-    bright = lab[lab[:, 0] >= np.median(lab[:, 0])]
-    colour = np.median(bright, axis=0)
-    return np.array([colour[0], *(0.75 * colour[1:] + 0.25 * np.array(GENERIC_SKIN))])
+    return ((x - nose[0]) ** 2 + (y - nose[1]) ** 2 <= radius**2) & body.mask
 
 
 def boundary(colours: Float[np.ndarray, "n 3"], skin: Float[np.ndarray, "n"], prior: Prior) -> tuple[float, float]:

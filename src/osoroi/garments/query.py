@@ -7,10 +7,11 @@ import numpy as np
 from osoroi import image
 from osoroi.errors import BadRequest
 from osoroi.garments.body import Body
-from osoroi.garments.find import MIN_BODY, WORK_SIDE, area, largest, squared
+from osoroi.garments.find import area, largest, squared
+from osoroi.garments.garment import WORK_SIDE
 from osoroi.garments.kinds import BY_NAME, NAMES, read_category
+from osoroi.garments.legs import body_pose
 from osoroi.garments.people import detect
-from osoroi.garments.pose import pose_of
 from osoroi.garments.posterior import evidence, place
 from osoroi.garments.profile import profile
 from osoroi.image import LIMITS, Limits, Reduced
@@ -18,6 +19,9 @@ from osoroi.records import Box, Clues, Kinds, PhotoLike
 
 MIN_COVERED = 0.3
 """A garment of which a smaller share lies in a person's box is not judged by its place on that person."""
+
+PICTURE_ALONE = Clues(is_query=True)
+"""The clues of a query of whose kind nothing but its picture tells."""
 
 
 def clues_of(photo: PhotoLike, box: Box | None, *, kind: Kinds | None = None, limits: Limits = LIMITS) -> Clues:
@@ -29,7 +33,7 @@ def clues_of(photo: PhotoLike, box: Box | None, *, kind: Kinds | None = None, li
     if kind is not None:
         return Clues(known=given(kind))
     if box is None:
-        return Clues()
+        return PICTURE_ALONE
     return clues_in(image.reduced(photo, WORK_SIDE, limits=limits), box)
 
 
@@ -40,12 +44,12 @@ def clues_in(photo: Reduced, box: Box) -> Clues:
     people = largest(detect(small), small)
     shares = [area(_shared(person.box, garment)) / max(area(garment), 1.0) for person in people]
     if not shares or max(shares) < MIN_COVERED:
-        return Clues()
-    posed = pose_of(small, people[int(np.argmax(shares))].box)
-    if posed.score < MIN_BODY:
-        return Clues()
+        return PICTURE_ALONE
+    posed = body_pose(small, people[int(np.argmax(shares))].box)
+    if posed is None:
+        return PICTURE_ALONE
     body = Body(posed)
-    return Clues(evidence=evidence(place(body, squared(posed, garment)), profile(body)))
+    return Clues(evidence=evidence(place(body, squared(posed, garment)), profile(body)), is_query=True)
 
 
 def given(kind: Kinds) -> Mapping[str, float]:

@@ -12,10 +12,20 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
+from osoroi.garments import edges
 from osoroi.garments import pose as poses
 from osoroi.garments import profile as profiles
 from osoroi.garments.body import Body
-from osoroi.garments.picture import IMAGENET, PROBED, USUAL, Row, log_mass
+from osoroi.garments.picture import (
+    CLASSES_TEMPERATURE,
+    IMAGENET,
+    LEAST_MASS,
+    PROBED,
+    USUAL,
+    CropLogits,
+    log_mass,
+    softmax,
+)
 from osoroi.garments.pose import SIDE
 from osoroi.garments.profile import Profile
 
@@ -27,7 +37,7 @@ UPPER: Final = ("top", "outerwear")
 TOP_OF: Final = {"top": -0.12, "outerwear": -0.16, "dress": -0.05}
 """Where what hangs from the shoulders begins, along the body."""
 
-BOTTOM_OF: Final = {"top": 0.94, "outerwear": 1.4, "trousers": 3.0}
+BOTTOM_OF: Final = {"outerwear": 1.4, "trousers": 3.0}
 """Where garments end whose hem is not looked for."""
 
 DRESS_WITHIN_OUTER: Final = 0.5
@@ -48,11 +58,15 @@ BOOT_JUMP, BOOT_SKIN = 14.0, 0.25
 BARE: Final = 0.35
 """A forearm with a larger share of skin is bare."""
 
-LEGS_CROP, UPPER_CROP = (1.0, 3.0), (-0.12, 1.2)
-"""The parts of the body whose pictures are judged."""
+UPPER_CROP, LEGS_CROP, KNEE_CROP = (-0.12, 1.2), (1.0, 3.0), (-0.12, 2.0)
+"""The parts of the body whose pictures are judged: the upper half, the lower half, and from the shoulders to the knees,
+where a coat or a dress is seen as one."""
 
 LEAST_END: Final = 1.4
 """So far along the body a photo must reach for the lower half to be judged."""
+
+NO_TORSO: Final = 0.7
+"""Of somebody who is seen only from below this place on, no garment of the torso is judged."""
 
 MIN_VISIBLE: Final = 0.45
 """A garment of which a smaller share lies inside the photo is left out."""
@@ -76,8 +90,9 @@ class Evidence:
     outer: float
 
 
-PICTURE_LOWER, CLASSES_LOWER = 0.6, 0.3
-"""Weights of the probe's log-probabilities of the lower half, and of the log mass of ImageNet's classes."""
+PICTURE_LOWER, CLASSES_LOWER, CLASSES_KNEE = 0.6, 0.3, 0.2
+"""Weights of the probe's log-probabilities of the lower half, and of the log masses of ImageNet's classes there and in
+the picture down to the knees."""
 
 KNEES, SHINS = (1.85, 2.25), (2.4, 2.8)
 CHEST, THIGH = (0.25, 0.65), (1.15, 1.45)
@@ -88,6 +103,9 @@ SHINS_AGAINST_TROUSERS, KNEES_AGAINST_TROUSERS = 4.0, 2.0
 KNEES_FOR_SHORTS, KNEES_AGAINST_SHORTS = 2.0, 2.5
 ALIKE_FOR_DRESS, ALIKE_AGAINST_SKIRT = 2.0, 1.0
 """What bare knees, bare shins, and one colour across the waist add to the log of a kind's chance, or take away."""
+
+UNSEEN_AGAINST_DRESS: Final = 0.7
+"""What a torso that is not seen takes away: nothing then shows that what covers the legs begins at the shoulders."""
 
 OUTER_AGAINST_DRESS: Final = 1.0
 """What outerwear takes away: it has one colour across the waist, too, and is seldom worn over a dress."""
@@ -111,61 +129,85 @@ OPEN_DISTANCE: Final = 12.0
 INNER_HALF: Final = 0.3
 """Half the width of what an open coat shows, in widths of the shoulders."""
 
-PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.6, "dress": -0.5}
+PRIOR: Final = {"skirt": 0.0, "trousers": 0.6, "shorts": -0.3, "dress": -0.5}
 """Log of how often each kind is worn, up to a constant. Set by hand."""
 
 PROBE_FOR_OUTER, CLASSES_FOR_OUTER, OPEN_FOR_OUTER, BARE_AGAINST_OUTER = 0.15, 0.25, 0.06, 2.5
 """Weights of what speaks for outerwear rather than for a top alone: the probe's log odds, the log odds of ImageNet's
 classes of both, the distance of colour between the chest's middle and its sides, and the share of skin on forearms."""
 
-MOST_OPEN: Final = 40.0
-"""A larger distance of colour between the chest's middle and its sides speaks for outerwear no more than this one."""
+COAT: Final = 568
+"""ImageNet's class of fur coats, which bulky outerwear of any cloth resembles."""
 
-OUTER_PRIOR: Final = -0.3
+COAT_FOR_OUTER, ENDING_AGAINST_OUTER = 0.3, 0.03
+"""Weights of that class in the picture down to the knees, and of the distance of colour between the chest's sides and
+the thighs: outerwear goes on below the hips, most tops do not."""
+
+SIDES, BELOW_HIPS = (0.3, 0.8), (1.05, 1.3)
+"""The stretches of the body whose sides are compared for that."""
+
+MOST_APART: Final = 40.0
+"""A larger distance of colour tells no more of outerwear than this one."""
+
+OUTER_PRIOR: Final = 0.5
 """Log of how often outerwear is worn against a top alone."""
 
 
-def evidence(upper: Row, lower: Row) -> Evidence:
-    """What the pictures of the upper and of the lower half say."""
+SURE_DRESS: Final = 0.9
+"""A dress that is less likely than this may be a top with something below it, so that top is offered beside it."""
+
+
+def evidence(upper: CropLogits, lower: CropLogits, knee: CropLogits) -> Evidence:
+    """What the pictures of the upper half, of the lower half and down to the knees say."""
     values = lower.kinds[[PROBED.index(kind) for kind in LOWER]].astype(float)
     values -= np.log(np.exp(values - values.max()).sum()) + values.max()
     chances = {
-        kind: PICTURE_LOWER * float(value) + CLASSES_LOWER * unusual(lower, kind)
+        kind: PICTURE_LOWER * float(value) + CLASSES_LOWER * unusual(lower, kind) + CLASSES_KNEE * unusual(knee, kind)
         for kind, value in zip(LOWER, values, strict=True)
     }
     probe = float(upper.kinds[PROBED.index("outerwear")] - upper.kinds[PROBED.index("top")])
     classes = log_mass(upper, "outerwear") - log_mass(upper, "top")
-    return Evidence(chances, PROBE_FOR_OUTER * probe + CLASSES_FOR_OUTER * classes)
+    coat = float(np.log(softmax(knee.imagenet, CLASSES_TEMPERATURE)[COAT] + LEAST_MASS)) - USUAL["outerwear"]
+    return Evidence(chances, PROBE_FOR_OUTER * probe + CLASSES_FOR_OUTER * classes + COAT_FOR_OUTER * coat)
 
 
-def unusual(row: Row, kind: str) -> float:
+def unusual(row: CropLogits, kind: str) -> float:
     """How much larger than usual the log mass of a kind's classes of ImageNet is; 0 for a kind without classes."""
     return log_mass(row, kind) - USUAL[kind] if kind in IMAGENET else 0.0
 
 
 def outer_chance(body: Body, colours: Profile, pictures: Evidence) -> float:
-    """Probability that outerwear is worn: from the picture, an open front and bare forearms."""
-    opening = min(opened(colours), MOST_OPEN)
-    odds = pictures.outer + OPEN_FOR_OUTER * opening - BARE_AGAINST_OUTER * max(bare_forearms(body)) + OUTER_PRIOR
+    """Probability that outerwear is worn: from pictures, an open front, bare forearms, and where it ends."""
+    opening, ending = (min(distance, MOST_APART) for distance in (opened(colours), ended(colours)))
+    odds = pictures.outer + OPEN_FOR_OUTER * opening - ENDING_AGAINST_OUTER * ending + OUTER_PRIOR
+    odds -= BARE_AGAINST_OUTER * max(bare_forearms(body))
     return float(1 / (1 + np.exp(-odds)))
 
 
 def lower_kinds(body: Body, colours: Profile, pictures: Evidence, outer: float = 0.0) -> dict[str, float]:
     """Probability of each kind of ``LOWER``, where outerwear is worn with a probability."""
     knees, shins = colours.skin_on_legs(*KNEES), colours.skin_on_legs(*SHINS)
-    apart = float(np.linalg.norm(colours.colour(*CHEST) - colours.colour(*THIGH)))
-    alike = 1 - 2 / (1 + np.exp(-(apart - ALIKE_DISTANCE) / 5))
-    thighs, calves = (colours.legs[profiles.between(*stretch)].mean(axis=0) for stretch in (THIGHS, CALVES))
-    change = 1 / (1 + np.exp(-(float(np.linalg.norm(thighs - calves)) - CHANGE_DISTANCE) / CHANGE_WIDTH))
+    alike = across_waist(colours)
+    along = float(np.linalg.norm(colours.sides(*THIGHS) - colours.sides(*CALVES)))
+    change = 1 / (1 + np.exp(-(along - CHANGE_DISTANCE) / CHANGE_WIDTH))
     scores = {kind: PRIOR[kind] + pictures.lower[kind] for kind in LOWER}
     scores["trousers"] -= SHINS_AGAINST_TROUSERS * shins + KNEES_AGAINST_TROUSERS * knees
     scores["trousers"] -= CHANGE_AGAINST_TROUSERS * change
     scores["shorts"] += KNEES_FOR_SHORTS * knees - KNEES_AGAINST_SHORTS * (1 - max(knees, shins))
     scores["shorts"] += UNCOVERED_FOR_SHORTS - COVERED_AGAINST_SHORTS * covered(body, *BETWEEN_THIGHS)
     scores["dress"] += ALIKE_FOR_DRESS * alike - OUTER_AGAINST_DRESS * outer
+    scores["dress"] -= UNSEEN_AGAINST_DRESS * (colours.start > NO_TORSO)
     scores["skirt"] -= ALIKE_AGAINST_SKIRT * alike
     values = np.exp(np.array(list(scores.values())) - max(scores.values()))
     return dict(zip(scores, (values / values.sum()).tolist(), strict=True))
+
+
+def across_waist(colours: Profile) -> float:
+    """How much chest and thighs have one colour, from -1 to 1; 0 where the photo does not show the chest."""
+    if colours.start > CHEST[1]:
+        return 0.0
+    apart = float(np.linalg.norm(colours.colour(*CHEST) - colours.colour(*THIGH)))
+    return 1 - 2 / (1 + float(np.exp(-(apart - ALIKE_DISTANCE) / 5)))
 
 
 def covered(body: Body, start: float, end: float) -> float:
@@ -181,26 +223,36 @@ def estimate(body: Body, colours: Profile, pictures: Evidence, *, end: float = 5
 
     ``end`` is where the photo ends along the body. Of somebody cut above the thighs only the upper half is judged.
     """
-    outer = outer_chance(body, colours, pictures)
+    torso = colours.start <= NO_TORSO
+    outer = outer_chance(body, colours, pictures) if torso else 0.0
     lower = lower_kinds(body, colours, pictures, outer) if end >= LEAST_END else {"": 1.0}
     kind = max(lower, key=lambda name: lower[name])
-    upper_kinds = {"top": 1 - outer, "outerwear": outer}
-    garments = []
-    if kind == "dress":
-        if outer > 0.5:
-            garments.append(Estimate("outerwear", box(body, colours, "outerwear"), outer, upper_kinds))
-    else:
-        upper = "outerwear" if outer > 0.5 else "top"
-        garments.append(Estimate(upper, box(body, colours, upper), max(outer, 1 - outer), upper_kinds))
-        if upper == "outerwear" and is_open(colours):
-            garments.append(Estimate("top", inner_box(body, colours), outer, {"top": 1.0}))
+    garments = upper_garments(body, colours, outer, lower) if torso else []
     if kind:
         place = box(body, colours, kind)
         if kind == "dress" and outer > 0.5 and is_open(colours):
             place = (place[0], body.row(DRESS_WITHIN_OUTER), *place[2:])
+        if not torso:
+            place = (place[0], max(place[1], body.row(colours.start)), *place[2:])
         garments.append(Estimate(kind, place, lower[kind], lower))
     if (shoes := shoe_box(body, colours)) is not None:
         garments.append(Estimate("shoes", shoes, 0.9, {"shoes": 1.0}))
+    return garments
+
+
+def upper_garments(body: Body, colours: Profile, outer: float, lower: dict[str, float]) -> list[Estimate]:
+    """What is worn on the torso, where outerwear has one probability and the kinds of the lower half have others."""
+    upper_kinds = {"top": 1 - outer, "outerwear": outer}
+    if max(lower, key=lambda name: lower[name]) == "dress":
+        if outer > 0.5:
+            return [Estimate("outerwear", box(body, colours, "outerwear"), outer, upper_kinds)]
+        if lower["dress"] < SURE_DRESS:
+            return [Estimate("top", box(body, colours, "top"), 1 - lower["dress"], {"top": 1.0})]
+        return []
+    upper = "outerwear" if outer > 0.5 else "top"
+    garments = [Estimate(upper, box(body, colours, upper), max(outer, 1 - outer), upper_kinds)]
+    if upper == "outerwear" and is_open(colours):
+        garments.append(Estimate("top", inner_box(body, colours), outer, {"top": 1.0}))
     return garments
 
 
@@ -211,8 +263,12 @@ def is_open(colours: Profile) -> bool:
 
 def opened(colours: Profile) -> float:
     """The distance of colour between the chest's middle and its sides."""
-    sides = colours.legs[profiles.between(*OPENING)].mean(axis=0)
-    return float(np.linalg.norm(colours.colour(*OPENING) - sides))
+    return float(np.linalg.norm(colours.colour(*OPENING) - colours.sides(*OPENING)))
+
+
+def ended(colours: Profile) -> float:
+    """The distance of colour between the chest's sides and the thighs."""
+    return float(np.linalg.norm(colours.sides(*SIDES) - colours.sides(*BELOW_HIPS)))
 
 
 def inner_box(body: Body, colours: Profile) -> Rectangle:
@@ -225,12 +281,14 @@ def inner_box(body: Body, colours: Profile) -> Rectangle:
 
 def rows(colours: Profile, kind: str) -> tuple[float, float]:
     """Where a garment begins and ends along the body."""
-    waist, _ = profiles.boundary(colours.middle, colours.middle_skin, profiles.WAIST)
-    hems = {"skirt": profiles.SKIRT_HEM, "shorts": profiles.SHORTS_HEM, "dress": profiles.DRESS_HEM}
-    start = TOP_OF.get(kind, waist if kind == "trousers" else min(waist, 1.0))
-    if kind in hems:
-        return start, profiles.boundary(colours.legs, colours.leg_skin, hems[kind])[0]
-    return start, BOTTOM_OF[kind]
+    ends = {"top": edges.TOP_END, "skirt": edges.HEM, "shorts": edges.HEM, "dress": edges.DRESS_HEM}
+    prior = edges.LONG_HEM if colours.long and kind in ("skirt", "dress") else ends.get(kind)
+    end = BOTTOM_OF[kind] if prior is None else edges.place(colours.edges, prior)
+    if kind in TOP_OF:
+        return TOP_OF[kind], end
+    if kind == "trousers":
+        return edges.place(colours.edges, edges.TROUSERS_START), end
+    return min(edges.place(colours.edges, edges.WAIST), 1.0), end
 
 
 def box(body: Body, colours: Profile, kind: str) -> Rectangle:

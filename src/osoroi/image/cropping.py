@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int16, UInt8
 from PIL import Image
 
 from osoroi import files
@@ -33,7 +33,10 @@ REFERENCE_GAP = 1.0
 measured by benchmarks/backbone_crops.py."""
 
 AT_ONCE = 16
-"""Lines of a border that are judged together."""
+"""Lines of a border that are judged together at first, then twice as many, and so on."""
+
+NEAR = 12
+"""How far a channel may lie from the colour of a plain border, of 255."""
 
 Photo = UInt8[np.ndarray, "h w 3"]
 """Upright sRGB."""
@@ -99,9 +102,13 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
             what = "a folder" if stat.S_ISDIR(state.st_mode) else "no ordinary file"
             raise BadPhoto(f"{source} is {what}", hint="give the path of one photo")
         with files.open_foreign(source) as file:
-            return _within(file.read(limits.bytes + 1), name_of(source), limits, max(state.st_size, 0))
+            data = file.read(min(limits.bytes, state.st_size) + 1)  # Python reserves what it is told to read
+            if len(data) > state.st_size:  # it has grown
+                data += file.read(limits.bytes + 1 - len(data))
+            return _within(data, name_of(source), limits, max(state.st_size, 0))
     except FileNotFoundError as error:
-        raise BadPhoto(f"there is no photo at {source}", hint="check the path") from error
+        hint = "download the photo, and name its file" if files.WEB.match(str(source)) else "check the path"
+        raise BadPhoto(f"there is no photo at {source}", hint=hint) from error
     except PermissionError as error:
         reason = f"{name_of(source)} may not be read: {error.strerror}"
         raise BadPhoto(reason, hint="give yourself permission to read it, or name another file") from error
@@ -204,12 +211,12 @@ def crop(source: PhotoLike, box: Box | None, preprocessing: Preprocessing, *, li
     photo = decoded(reduction)
     if box is not None or not preprocessing.trim:
         return _squash(photo, _area(box, preprocessing, photo.width, photo.height, name), preprocessing)
-    inside = content(_pixels(photo.picture))
+    inside = _content(photo.picture)
     spare_pixels = _times(inside.right - inside.left, inside.bottom - inside.top, preprocessing)
     if photo.scale > 1 and spare_pixels < 1:
         finer = max(1, int(photo.scale * spare_pixels))
         photo = decoded(lambda width, height: finer)
-        inside = content(_pixels(photo.picture))
+        inside = _content(photo.picture)
     return _shrunk(photo, inside, preprocessing)
 
 
@@ -294,17 +301,23 @@ def content(photo: Photo) -> Box:
     >>> content(photo)
     Box(left=4, top=10, right=21, bottom=25)
     """
-    height, width, _ = photo.shape
+    return _content(Image.fromarray(photo))
+
+
+def _content(picture: Image.Image) -> Box:
+    width, height = picture.size
     step = max(1, min(height, width) // 160)
-    small = _pixels(Image.fromarray(photo).reduce(step)) if step > 1 else photo
-    top, bottom = _border(small), _border(small[::-1])
-    if top + bottom >= len(small):
+    small = np.asarray(picture.reduce(step) if step > 1 else picture)
+    down = np.ascontiguousarray(small.transpose(2, 0, 1))  # by channel: along the last axis it is slow
+    count = down.shape[1]
+    top, bottom = _border(down), _border(down[:, ::-1])
+    if top + bottom >= count:
         return Box(0, 0, width, height)
-    across = small[top : len(small) - bottom].swapaxes(0, 1)
-    left, right = _border(across), _border(across[::-1])
-    if left + right >= len(across):
+    across = np.ascontiguousarray(down[:, top : count - bottom].swapaxes(1, 2))
+    left, right = _border(across), _border(across[:, ::-1])
+    if left + right >= across.shape[1]:
         return Box(0, 0, width, height)
-    inside = Box(left, top, len(across) - right, len(small) - bottom)
+    inside = Box(left, top, across.shape[1] - right, count - bottom)
     return Box(
         inside.left * step,
         inside.top * step,
@@ -313,22 +326,34 @@ def content(photo: Photo) -> Box:
     )
 
 
-def _border(lines: Photo) -> int:
+def _border(lines: UInt8[np.ndarray, "3 n w"]) -> int:
     """How many lines from the first on are plain.
 
     The outermost 1% are not judged, nor the ends of a line: cutting and resizing leave a seam there that the eye does
     not see.
     """
-    seam, end = len(lines) // 100 + (len(lines) > 64), lines.shape[1] // 100 + (lines.shape[1] > 64)
-    judged = lines[seam:, end : lines.shape[1] - end]
-    colour = np.median(judged[0], axis=0).astype(np.int16)
-    for start in range(0, len(judged), AT_ONCE):  # most borders are narrow: what lies behind them is not looked at
-        off = np.abs(judged[start : start + AT_ONCE].astype(np.int16) - colour).max(axis=2) > 12
-        busy = off.sum(axis=1) > 0.005 * off.shape[1]
+    _, count, width = lines.shape
+    seam, end = count // 100 + (count > 64), width // 100 + (width > 64)
+    judged = lines[:, seam:, end : width - end]
+    colour = _medians(judged[:, 0])
+    darkest = np.clip(colour - NEAR, 0, 255).astype(np.uint8)[:, None, None]
+    span = np.clip(colour + NEAR, 0, 255).astype(np.uint8)[:, None, None] - darkest
+    start, size = 0, AT_ONCE  # most borders are narrow: what lies behind them is not looked at
+    while start < judged.shape[1]:
+        off = judged[:, start : start + size] - darkest > span  # what is darker wraps round, to far above
+        busy = np.count_nonzero(off[0] | off[1] | off[2], axis=1) > 0.005 * judged.shape[2]
         if busy.any():
             first = start + int(np.argmax(busy))
             return first + seam if first else 0
-    return len(lines)
+        start, size = start + size, 2 * size
+    return count
+
+
+def _medians(rows: UInt8[np.ndarray, "3 w"]) -> Int16[np.ndarray, "3"]:
+    """The median of each row, rounded down; a fifth of the time of NumPy's for such short rows."""
+    ordered, count = np.sort(rows, axis=1).astype(np.int16), rows.shape[1]
+    medians: Int16[np.ndarray, "3"] = (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) // 2
+    return medians
 
 
 def thumbnail(source: PhotoLike, width: int, *, limits: Limits = LIMITS) -> bytes:

@@ -1,6 +1,6 @@
 """The bytes of a photo file -> a whole upright sRGB picture, or BadPhoto that says why not.
 
-The kind of file is told by its first bytes, never by its name. Each kind is opened by its own decoder, so nothing
+The format is recognised by the first bytes, never by its name. Each kind is opened by its own decoder, so nothing
 here depends on, or changes, a global setting of Pillow. A picture is passed on only when the file is whole: decoders
 that forgive a missing end are preceded by a check of our own (``truncation``). What Pillow reads otherwise than the
 format says is brought to what it says, or refused (``corrections``).
@@ -128,8 +128,9 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     Only JPEG can be decoded at a reduced scale (1/2, 1/4, 1/8); other kinds come whole, ``scale`` 1.
     """
     kind = truncation.kind_of(data, name)
-    inspect.require_modest(data, kind, name)
-    data = truncation.require(data, kind, name)
+    markers = list(inspect.markers(data, inspect.LIMITS.segments)) if kind == "JPEG" else None
+    inspect.require_modest(data, kind, name, known_markers=markers)
+    data = truncation.require(data, kind, name, known_markers=markers)
     png = _png(data, name) if kind == "PNG" else None
     with _faults(kind, name), _quiet():
         image = DECODERS[kind](io.BytesIO(data if png is None else png.data))

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from osoroi.records import Filter, Fit, Placement
+from osoroi.records import Fit, Placement, ResamplingFilter
 
-FILTERS: Final[dict[Filter, Image.Resampling]] = {
+FILTERS: Final[dict[ResamplingFilter, Image.Resampling]] = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
     "bilinear": Image.Resampling.BILINEAR,

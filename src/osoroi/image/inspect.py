@@ -7,14 +7,11 @@ counting at the limit, so that the look itself takes milliseconds.
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from osoroi.errors import BadPhoto
-
-MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-"""The next JPEG marker: not a stuffed byte, not a restart, not padding."""
 
 FILL = 64
 """Bytes of padding before a JPEG marker, at most. Encoders write none or one; decoders skip it byte by byte."""
@@ -26,12 +23,24 @@ HEAD = 2**20
 """Bytes of a JPEG within which its size is looked for."""
 
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
-ALONE = frozenset({0x01, 0xD8})
-"""JPEG markers without a length."""
+START_OF_SCAN = 0xDA
+
+MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""The next marker: not a stuffed byte of compressed pixels, not a restart, not padding."""
+
+END_OF_IMAGE: Final = 0xD9
+ALONE: Final = frozenset({0x01, 0xD8})
+"""Markers without a length."""
 
 TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each TIFF type."""
+
+
+class Marker(NamedTuple):
+    """The place behind a marker, and its second byte."""
+
+    end: int
+    code: int
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,13 @@ class FileLimits:
 LIMITS = FileLimits()
 
 
-def require_modest(data: bytes, kind: str, name: str, *, limits: FileLimits = LIMITS) -> None:
+def require_modest(
+    data: bytes, kind: str, name: str, *, limits: FileLimits = LIMITS, known_markers: Sequence[Marker] | None = None
+) -> None:
     """Raise BadPhoto where a file of this kind (as ``truncation.kind_of`` names it) asks for more than a photo may.
 
-    A file that is broken passes: saying how is the decoder's part.
+    A file that is broken passes: saying how is the decoder's part. ``known_markers`` are those of a JPEG, where they
+    were looked for.
 
     >>> require_modest(b"GIF89a" + bytes(7) + b"!\\xfe\\x01a\\x00" * 9000, "GIF", "a.gif")
     Traceback (most recent call last):
@@ -69,7 +81,7 @@ def require_modest(data: bytes, kind: str, name: str, *, limits: FileLimits = LI
     try:
         match kind:
             case "JPEG":
-                _jpeg(data, name, limits)
+                _jpeg(data, name, limits, markers(data, limits.segments) if known_markers is None else known_markers)
             case "PNG":
                 _png(data, name, limits)
             case "GIF":
@@ -97,7 +109,7 @@ def estimated_work(data: bytes, kind: str) -> int | None:
         match kind:
             case "JPEG":
                 frames = (_area(data, at) * (8 if marker == 0xC2 else 1)
-                          for at, marker in _markers(data, 200, HEAD) if marker in START_OF_FRAME)  # fmt: skip
+                          for at, marker in markers(data, 200, HEAD) if marker in START_OF_FRAME)  # fmt: skip
                 return next(frames, None)
             case "PNG":
                 width, height = struct.unpack_from(">II", data, 16)
@@ -120,19 +132,23 @@ def _refuse(name: str, limit: int, what: str) -> NoReturn:
     raise BadPhoto(f"{name} holds more than {limit:,} {what}", hint="save it again as a plain JPEG or PNG")
 
 
-def _markers(data: bytes, most: int, end: int | None = None) -> Iterator[tuple[int, int]]:
-    """Place behind each JPEG marker before ``end``, and the marker; at most ``most`` of them."""
-    end = len(data) if end is None else end
-    at = 2
+def markers(data: bytes, most: int, end: int | None = None) -> Iterator[Marker]:
+    r"""The markers from the second one on, those inside segments left out, up to the end of the image; ``most`` + 1 at
+    most, and none that does not lie before ``end``.
+
+    >>> list(markers(b"\xff\xd8\xff\xe0\x00\x04\xff\xd9\xff\x00\xff\xd9", 9))
+    [Marker(end=4, code=224), Marker(end=12, code=217)]
+    """
+    at, end = 2, len(data) if end is None else end
     for _ in range(most + 1):
         found = MARKER.search(data, at, end)
         if found is None:
             return
-        at, marker = found.end(), data[found.end() - 1]
-        yield at, marker
-        if marker == END_OF_IMAGE:
+        at, code = found.end(), data[found.end() - 1]
+        yield Marker(at, code)
+        if code == END_OF_IMAGE:
             return
-        if marker not in ALONE:
+        if code not in ALONE:
             at += int.from_bytes(data[at : at + 2], "big")
 
 
@@ -142,11 +158,11 @@ def _area(data: bytes, at: int) -> int:
     return int(width * height)
 
 
-def _jpeg(data: bytes, name: str, limits: FileLimits) -> None:
+def _jpeg(data: bytes, name: str, limits: FileLimits, known_markers: Iterable[Marker]) -> None:
     if b"\xff" * (FILL + 1) in data:
         _refuse(name, FILL, "bytes of padding in one place")
     scans, metadata, pixels = 0, 0, 0
-    for segments, (at, marker) in enumerate(_markers(data, limits.segments), start=1):
+    for segments, (at, marker) in enumerate(known_markers, start=1):
         if segments > limits.segments:
             _refuse(name, limits.segments, "segments")
         if marker in START_OF_FRAME:

@@ -23,7 +23,7 @@ PROFILE_BYTES: Final = 16 * 2**20
 """Size of the largest colour profile that is unpacked. Profiles of presses have up to 4 MB."""
 
 
-class Chunk(NamedTuple):
+class PngChunk(NamedTuple):
     """One chunk: its kind, its data, the whole of it with length and check sum, and whether the check sum is right."""
 
     kind: bytes
@@ -41,7 +41,7 @@ class Png(NamedTuple):
     profile: bytes | None
 
 
-def chunks(data: bytes) -> Iterator[Chunk]:
+def chunks(data: bytes) -> Iterator[PngChunk]:
     """The chunks of a PNG in order, up to IEND or to the last one that is there whole."""
     view, at = memoryview(data), len(SIGNATURE)
     while at + 12 <= len(data):
@@ -51,7 +51,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
             return
         (stated,) = struct.unpack_from(">I", data, end - 4)
         kind = bytes(view[at + 4 : at + 8])
-        yield Chunk(kind, view[at + 8 : end - 4], view[at:end], zlib.crc32(view[at + 4 : end - 4]) == stated)
+        yield PngChunk(kind, view[at + 8 : end - 4], view[at:end], zlib.crc32(view[at + 4 : end - 4]) == stated)
         if kind == b"IEND":
             return
         at = end

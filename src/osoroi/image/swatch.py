@@ -24,9 +24,12 @@ FASHION: Final[dict[str, str]] = {
     "emerald": "#1f8a5b", "mocha": "#7b5b48", "taupe": "#8b7d70", "apricot": "#f3b27a", "peach": "#f7b79a",
     "terracotta": "#c8664a", "dusty pink": "#d3a3a3", "sky blue": "#87bfe5", "royal blue": "#2b4fc2",
     "light blue": "#a9cbe8", "dark green": "#1d4a30", "light grey": "#cfcfcf", "dark grey": "#4c4c4c",
-    "green": "#2f8a3c", "brown": "#6f4a2c", "grey": "#8a8a8a", "gray": "#8a8a8a",
+    "green": "#2f8a3c", "brown": "#6f4a2c", "grey": "#8a8a8a", "gray": "#8a8a8a", "red": "#c3202f", "navy": "#1e2a4f",
+    "blue": "#2b5fb4", "yellow": "#f2d230", "orange": "#ee8130", "pink": "#ee9db5", "purple": "#6d3d8c",
+    "beige": "#dcc8a8", "black": "#161616", "white": "#fafafa", "ivory": "#f7f1de", "lavender": "#b8a5d8",
 }  # fmt: skip
-"""Names of the trade that CSS lacks, or by which it means another colour than a shop does."""
+"""Names of the trade that CSS lacks, or by which it means another colour than a shop does: no cloth is as red as its
+red. The common ones are those of their names in Japanese."""
 
 JAPANESE: Final[dict[str, str]] = {
     "赤": "#c3202f", "レッド": "#c3202f", "朱色": "#e0502e", "ワイン": "#722f37", "ワインレッド": "#722f37",
@@ -64,7 +67,7 @@ def parse(color: str) -> RGB:
     Names may have any case and spaces. Raises BadRequest for anything else.
 
     >>> parse("#b03a2e"), parse("Navy"), parse("紺")
-    ((176, 58, 46), (0, 0, 128), (30, 42, 79))
+    ((176, 58, 46), (30, 42, 79), (30, 42, 79))
     >>> parse("colour of the sea")
     Traceback (most recent call last):
     osoroi.errors.BadRequest: no colour 'colour of the sea'; give a code such as #b03a2e, or a name such as navy or 紺

@@ -4,14 +4,12 @@ Decoders forgive: a JPEG without its end marker, a PNG whose last chunk is missi
 so that no partial picture is passed off as whole.
 """
 
-import re
+from collections.abc import Iterable
 
 from osoroi.errors import BadPhoto
+from osoroi.image.inspect import END_OF_IMAGE, Marker, markers
 
 READABLE = "a photo is a JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP or TIFF file"
-
-MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-"""The next JPEG marker inside compressed pixels: not a stuffed byte, not a restart, not padding."""
 
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers that start a frame and say how it is coded."""
@@ -67,15 +65,16 @@ def _looks_like(data: bytes) -> str:
     return " of a kind known here" if b"\0" in data[:1024] else " but text"
 
 
-def require(data: bytes, kind: str, name: str) -> bytes:
+def require(data: bytes, kind: str, name: str, *, known_markers: Iterable[Marker] | None = None) -> bytes:
     """The bytes to decode of a file whose end is there; raises BadPhoto where it is not.
 
     PNG has a check of its own (``png``). BMP, TIFF, AVIF and HEIF need none: their decoders miss every byte of pixels
-    that is not there. So does that of GIF, for the first frame, which is all that is read.
+    that is not there. So does that of GIF, for the first frame, which is all that is read. ``known_markers``
+    are those of a JPEG, where they were looked for.
     """
     whole: bytes | None = data
     if kind == "JPEG":
-        whole = _jpeg(data)
+        whole = _jpeg(data, markers(data, len(data)) if known_markers is None else known_markers)
     elif kind == "WebP":
         whole = data if len(data) >= 8 + int.from_bytes(data[4:8], "little") else None
     if whole is None:
@@ -86,24 +85,20 @@ def require(data: bytes, kind: str, name: str) -> bytes:
     return whole
 
 
-def _jpeg(data: bytes) -> bytes | None:
+def _jpeg(data: bytes, known_markers: Iterable[Marker]) -> bytes | None:
     """The bytes to decode of a JPEG whose markers lead to an end-of-image, else None.
 
     Where a scan breaks off, libjpeg goes on in grey and only warns, which Pillow does not pass on: a file that lost its
     second half and got an end mark would come out as a picture. Of a file with one sequential scan the end mark is
     therefore taken away: a whole scan never misses it, a broken one runs out of bytes, and that is an error.
     """
-    at, scans, frame = 2, 0, 0
-    while (found := MARKER.search(data, at)) is not None:
-        at, marker = found.end(), data[found.end() - 1]
-        if marker == 0xD9:
+    scans, frame = 0, 0
+    for end, code in known_markers:
+        if code == END_OF_IMAGE:
             if not scans:
                 return None
-            return data[: found.start()] + LOOKAHEAD if scans == 1 and frame in SEQUENTIAL else data
-        if marker in (0x01, 0xD8):
-            continue
-        if marker in FRAMES:
-            frame = marker
-        scans += marker == 0xDA
-        at += int.from_bytes(data[at : at + 2], "big")
+            return data[: end - 2] + LOOKAHEAD if scans == 1 and frame in SEQUENTIAL else data
+        if code in FRAMES:
+            frame = code
+        scans += code == 0xDA
     return None

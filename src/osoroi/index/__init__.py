@@ -40,12 +40,12 @@ class ScanSettings:
     edge: float = 0.01
 
 
-Among = Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"] | None
+AllowedKeys = Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"] | None
 """Keys allowed in a search: listed, or marked as NumPy indexes (key 3 by the fourth mark; a key without a mark is not
 allowed); None where all are. Marks cost a tenth of what a list of half a million keys costs."""
 
 
-class Health(NamedTuple):
+class IndexHealth(NamedTuple):
     """What an index is made of, and how well its codes fit what it holds."""
 
     vectors: int
@@ -91,11 +91,11 @@ class Index(Protocol):
         """Forget these keys; returns how many of them were held."""
         ...
 
-    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Among = None) -> Neighbors:
+    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: AllowedKeys = None) -> Neighbors:
         """The k best for each query; ``among`` names or marks the keys allowed (those not held are passed over)."""
         ...
 
-    def health(self) -> Health | None:
+    def health(self) -> IndexHealth | None:
         """Recall on a sample, and how well the codes fit; None where every vector is compared."""
         ...
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from osoroi import files
 from osoroi.errors import BadIndex
-from osoroi.index import Among, Neighbors
+from osoroi.index import AllowedKeys, Neighbors
 
 BLOCK = 16_384
 EPS = float(np.finfo(np.float32).eps)
@@ -113,7 +113,7 @@ class ExactIndex:
         self._held = len(self._keys)
         return int(held.sum())
 
-    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Among = None) -> Neighbors:
+    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: AllowedKeys = None) -> Neighbors:
         """The k best of all, or of ``among``; scores are exact."""
         self._fit(queries, "queries")
         if k < 1:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from osoroi.errors import BadIndex
-from osoroi.index import Among, Health, Neighbors, ScanSettings
+from osoroi.index import AllowedKeys, IndexHealth, Neighbors, ScanSettings
 from osoroi.index.codes import Codes, Take
 from osoroi.index.exact import BLOCK
 from osoroi.index.scan_search import State, allowed, live, nearest
@@ -85,12 +85,14 @@ class ScanIndex:
             self._state = state._replace(tail=state.tail.without(keys))
             return before - len(self)
 
-    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Among = None) -> Neighbors:
+    def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: AllowedKeys = None) -> Neighbors:
         """The k best of all, or of ``among``; scores are exact, and equal ones in the order of their keys."""
         self._fit(queries, "queries")
         if k < 1:
             raise BadIndex(f"k={k} asks for nothing; k is at least 1")
-        state = self._state
+        return self._nearest(self._state, queries, k, among)
+
+    def _nearest(self, state: State, queries: Float32[np.ndarray, "q d"], k: int, among: AllowedKeys) -> Neighbors:
         where = allowed(state, among, self.settings)
         width = min(k, where.size + len(where.rows))
         keys = np.empty((len(queries), width), np.int64)
@@ -99,20 +101,20 @@ class ScanIndex:
             keys[at], scores[at] = nearest(state, query, width, where, self.settings)
         return Neighbors(keys, scores)
 
-    def health(self, *, sample: int = 32, k: int = 10, seed: int = 0) -> Health:
+    def health(self, *, sample: int = 32, k: int = 10, seed: int = 0) -> IndexHealth:
         """Ask a sample of what is held, and compare with everything; reads all vectors once."""
         state = self._state
         keys, take = live(state)
         rng = np.random.default_rng(seed)
         queries = take(np.sort(rng.choice(len(keys), min(sample, len(keys)), replace=False)))
-        found = self.nearest(queries, k).scores
+        found = self._nearest(state, queries, k, None).scores
         least = _kth(len(keys), take, queries, found.shape[1])
         recall = float((found >= least[:, None] - 1e-5).mean()) if found.size else 1.0
         codes, drift = state.base.codes, 1.0
         if codes and len(keys):
             wide = take(np.sort(rng.choice(len(keys), min(2048, len(keys)), replace=False)))
             drift = codes.distortion(wide) / max(codes.error, 1e-12)
-        return Health(len(keys), len(state.tail.rows()), state.gone, recall, drift)
+        return IndexHealth(len(keys), len(state.tail.rows()), state.gone, recall, drift)
 
     def verify(self) -> None:
         """Read every vector; raises BadIndex for one that is not what was written."""
@@ -166,7 +168,7 @@ def _finite(vectors: Float32[np.ndarray, "n d"]) -> None:
 
 
 def _kth(count: int, take: Take, queries: Float32[np.ndarray, "q d"], k: int) -> Float32[np.ndarray, "q"]:
-    """The k-th best score of each query among everything; 0 where nothing is asked for."""
+    """The k-th best score of each query among everything; 0 where k is 0."""
     best = np.full((len(queries), k), -np.inf, np.float32)
     for start in range(0, count, BLOCK):
         block = take(np.arange(start, min(start + BLOCK, count)))

@@ -1,11 +1,14 @@
-"""One search of a scan, from mask to neighbours, over a state that nobody changes."""
+"""One search of a scan, from mask to neighbours: a scan of the codes, and exact re-ranking of the candidates.
+
+The state of a search does not change while it runs.
+"""
 
 from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from osoroi.index import Among, ScanSettings
+from osoroi.index import AllowedKeys, ScanSettings
 from osoroi.index.codes import NEAREST, Codes, Take, TurnedQuery
 from osoroi.index.exact import BLOCK, best, inner
 from osoroi.index.snapshot import Snapshot
@@ -35,7 +38,7 @@ class Allowed(NamedTuple):
     rows: Int64[np.ndarray, "t"]
 
 
-def allowed(state: State, among: Among, settings: ScanSettings) -> Allowed:
+def allowed(state: State, among: AllowedKeys, settings: ScanSettings) -> Allowed:
     """What is there of these keys, or of all."""
     base, rows = state.base, state.tail.rows(among)
     if among is None and not state.gone and base.codes:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from osoroi.index import Among
+from osoroi.index import AllowedKeys
 from osoroi.index.exact import inner, marked
 
 ROOM = 256
@@ -25,7 +25,7 @@ class Tail(NamedTuple):
     def empty(cls, dim: int) -> "Tail":
         return cls(np.empty(0, np.int64), np.empty((0, dim), np.float32), np.empty(0, bool))
 
-    def rows(self, among: Among = None) -> Int64[np.ndarray, "r"]:
+    def rows(self, among: AllowedKeys = None) -> Int64[np.ndarray, "r"]:
         """Rows that count, of all keys or of these."""
         if among is None or not len(self.alive):
             return np.flatnonzero(self.alive)

@@ -115,6 +115,6 @@ def packaged(backbone: str) -> Path | None:
         if backbone in plugins.names("backbones"):
             return None
     if backbone not in PACKAGED:
-        raise BadRun(f"no package has the weights of {backbone}", hint="give their file with --backbone")
+        raise BadRun(f"no package has the weights of {backbone}", hint="give their file as `backbone`")
     module, name = PACKAGED[backbone]
     return Path(getattr(extra(module, "train"), name).get_model_file_path())

@@ -1,5 +1,7 @@
 """sRGB to CIE Lab, where equal distances look about equally far apart; and color constancy by shades of gray."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,7 +12,10 @@ TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), 
 TO_LAB = ((0.0, 116.0, 0.0), (500.0, -500.0, 0.0), (0.0, 200.0, -200.0))
 """f(X), f(Y), f(Z) to L + 16, a and b."""
 
+DARKEST = 0.04045
 KNEE = 6 / 29
+"""Where the straight pieces of sRGB and of Lab end. A straight piece is added below the end, since choosing between
+both pieces takes ONNX Runtime as long as the curve."""
 
 NORM, WHITE, DARK = 6, 0.9, 1e-3
 """Of ``shades_of_gray``: the norm that Finlayson and Trezzi found best, the value that the light's own colour is mapped
@@ -29,20 +34,21 @@ def lab(images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     [53.2, 80.1, 67.2]
     """
     colours = images.flatten(-2)
-    bright = _power((colours.clamp(min=0.04045) + 0.055) / 1.055, 2.4)
-    linear = torch.where(colours > 0.04045, bright, colours / 12.92)
+    bright = _power(colours.clamp(min=DARKEST) + 0.055, 2.4, factor=1.055**-2.4)
+    linear = bright + (colours - DARKEST).clamp(max=0) / 12.92  # both curves meet there
     matrix = torch.tensor(TO_XYZ, dtype=images.dtype, device=images.device)
     xyz = (matrix / matrix.sum(1, keepdim=True)) @ linear
-    root = torch.where(xyz > KNEE**3, _power(xyz.clamp(min=KNEE**3), 1 / 3), xyz / (3 * KNEE**2) + 4 / 29)
+    root = _power(xyz.clamp(min=KNEE**3), 1 / 3) + (xyz - KNEE**3).clamp(max=0) / (3 * KNEE**2)
     offset = torch.tensor([[-16.0], [0.0], [0.0]], dtype=images.dtype, device=images.device)
     found = torch.tensor(TO_LAB, dtype=images.dtype, device=images.device) @ root + offset
     return found.unflatten(-1, images.shape[-2:])  # type: ignore[no-untyped-call]
 
 
-def _power(base: Float[Tensor, "*b n"], exponent: float) -> Float[Tensor, "*b n"]:
-    """A power of numbers above 0. ONNX Runtime computes logarithms and exponentials of many numbers at once, and powers
-    one by one."""
-    return (base.log() * exponent).exp()
+def _power(base: Float[Tensor, "*b n"], exponent: float, factor: float = 1.0) -> Float[Tensor, "*b n"]:
+    """A power of numbers above 0, times a factor. ONNX Runtime computes logarithms and exponentials of many numbers at
+    once, and powers one by one."""
+    logarithms = base.log() * exponent
+    return (logarithms if factor == 1 else logarithms + math.log(factor)).exp()
 
 
 def shades_of_gray(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from osoroi import files
 from osoroi.encoder import KIND, Encoder, open_session
-from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
+from osoroi.encoder.metadata import ENTRY, EncoderMetadata, computation, fingerprint
 from osoroi.errors import BadRequest, Mismatch, extra
 from osoroi.records import Domain, Part, Preprocessing
 
@@ -56,12 +56,12 @@ def export(
     graph = to_onnx(served, preprocessing["street"], outputs)
     kinds = _version_of_kinds() if parts[-1].name == KIND else ""
     digest = fingerprint(computation(graph.SerializeToString(deterministic=True)), parts, preprocessing, kinds)
-    metadata = Metadata(tuple(parts), preprocessing, recipe, training, licence, digest, kinds)
+    metadata = EncoderMetadata(tuple(parts), preprocessing, recipe, training, licence, digest, kinds)
     return write(network, graph, metadata, path, crops)
 
 
 def write(
-    network: nn.Module, graph: Any, metadata: Metadata, path: Path, crops: Sequence[UInt8[np.ndarray, "h w 3"]]
+    network: nn.Module, graph: Any, metadata: EncoderMetadata, path: Path, crops: Sequence[UInt8[np.ndarray, "h w 3"]]
 ) -> Encoder:
     """Write an ONNX model with its metadata, once it has agreed with the network; raises Mismatch."""
     graph.metadata_props.add(key=ENTRY, value=metadata.to_json())

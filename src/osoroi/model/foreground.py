@@ -54,13 +54,13 @@ class ForegroundHead(nn.Module):
 
     def predict(self, inputs: Float[Tensor, "b c y x"]) -> Float[Tensor, "b y x"]:
         """The mask, from what ``inputs`` gave."""
-        standard = (inputs - self.centre[:, None, None]) / self.spread[:, None, None]
-        return self.last(F.relu(self.first(standard)))[:, 0].sigmoid()
+        weight = self.first.weight / self.spread[:, None, None]  # a constant once exported
+        hidden = F.relu(F.conv2d(inputs - self.centre[:, None, None], weight, self.first.bias, padding=1))
+        return self.last(hidden).squeeze(1).sigmoid()
 
 
 def pooling_weights(mask: Float[Tensor, "b y x"], side: int) -> Float[Tensor, "b v u"]:
     """Weights of positions on a finer grid, interpolated between the positions of the mask; at least MIN_WEIGHT."""
     if mask.shape[1:] == (side, side):
         return mask + MIN_WEIGHT
-    finer = F.interpolate(mask[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
-    return finer + MIN_WEIGHT
+    return pooling.enlarge(mask, side, side) + MIN_WEIGHT

@@ -21,6 +21,16 @@ HIDDEN = 4096
 """Dimensions between two layers."""
 
 
+def unit(rows: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+    """Rows of length 1; rows of zeros stay. ``F.normalize`` writes the lengths out for every column when exported.
+
+    >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+
 class Head(nn.Module):
     r"""Standardise, one linear layer, unit length: :math:`y = W (x - c) / s + b`, then :math:`y / |y|`."""
 
@@ -35,8 +45,8 @@ class Head(nn.Module):
         self.linear = nn.Linear(features, dim)
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
-        standard = F.dropout((raw - self.centre) / self.spread, self.dropout, self.training)
-        return F.normalize(self.linear(standard), dim=1)
+        weight = self.linear.weight / self.spread  # a constant once exported
+        return unit(F.linear(F.dropout(raw - self.centre, self.dropout, self.training), weight, self.linear.bias))
 
     def init_from(self, head: "Head") -> None:
         """Take the weights of a head of the first features; the features behind them start with weights of 0."""
@@ -59,7 +69,7 @@ class TwoLayers(Head):
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
         hidden = F.normalize(F.relu(self.hidden((raw - self.centre) / self.spread)))
-        return F.normalize(self.linear(F.dropout(hidden, self.dropout, self.training)), dim=1)
+        return unit(self.linear(F.dropout(hidden, self.dropout, self.training)))
 
     def init_from(self, head: Head) -> None:
         """Take the standardisation of a head of the first features, and nothing else: the layers start at random."""
@@ -67,7 +77,7 @@ class TwoLayers(Head):
         self.centre[:known], self.spread[:known] = head.centre, head.spread
 
 
-class Source(NamedTuple):
+class FeatureSource(NamedTuple):
     """A run of features that are measured alike; ``shared`` is how far they share one variance, ``counts`` a factor."""
 
     name: str
@@ -76,7 +86,7 @@ class Source(NamedTuple):
     counts: float = 1.0
 
 
-def spreads(raw: Float64[np.ndarray, "b n"], sources: Sequence[Source]) -> Float64[np.ndarray, "n"]:
+def spreads(raw: Float64[np.ndarray, "b n"], sources: Sequence[FeatureSource]) -> Float64[np.ndarray, "n"]:
     r"""What each feature is divided by.
 
     .. math:: s_i^2 = \big((1 - r)\,\sigma_i^2 + r\,\overline{\sigma^2}\big) / c^2
@@ -86,9 +96,9 @@ def spreads(raw: Float64[np.ndarray, "b n"], sources: Sequence[Source]) -> Float
     the training pairs does not dominate where it occurs.
 
     >>> raw = np.array([[1.0, 5.0], [-1.0, -5.0]])
-    >>> spreads(raw, [Source("own", 2)]).round(3).tolist()
+    >>> spreads(raw, [FeatureSource("own", 2)]).round(3).tolist()
     [1.0, 5.0]
-    >>> spreads(raw, [Source("one", 2, shared=1.0)]).round(3).tolist()  # the root of (1 + 25) / 2
+    >>> spreads(raw, [FeatureSource("one", 2, shared=1.0)]).round(3).tolist()  # the root of (1 + 25) / 2
     [3.606, 3.606]
     """
     ends = np.cumsum([source.size for source in sources])
@@ -115,7 +125,7 @@ def fit_lda(
     shop: Float64[np.ndarray, "n m"],
     dim: int,
     *,
-    sources: Sequence[Source],
+    sources: Sequence[FeatureSource],
     shrinkage: float,
     nuisance: Nuisance | None = None,
 ) -> Head:

@@ -62,7 +62,7 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-class Head(nn.Module):
+class MultiscaleHead(nn.Module):
     """Linear, ReLU, L2, linear, unit length; with ``normalize_output=False`` the last only while it does not train."""
 
     def __init__(self, features: int, dim: int, *, dropout: float = 0.0, normalize_output: bool = True) -> None:
@@ -110,7 +110,7 @@ class Published(nn.Module):
             self._freeze(backbone, unfreeze_blocks)
         self.cut = None if backbone is None or not unfreeze_blocks else max(0, len(backbone.widths) - unfreeze_blocks)
         features = width + (0 if self.shallow is None else SHALLOW)
-        self.head = Head(features, dim, dropout=dropout, normalize_output=normalize_output)
+        self.head = MultiscaleHead(features, dim, dropout=dropout, normalize_output=normalize_output)
         self.register_buffer("means", torch.tensor(MEANS)[:, None, None], persistent=False)
 
     def _freeze(self, backbone: Backbone, unfreeze_blocks: int) -> None:

@@ -125,7 +125,7 @@ class FeatureExtractor(nn.Module):
         return Features(pooling.mean(last, _weights(mask, last)), self._ordered(runs))
 
     def _color_features(self, images: Float[Tensor, "b 3 h w"], mask: Tensor | None) -> dict[str, Tensor]:
-        small = pooling.shrink(images, COLOUR_SIDE, COLOUR_SIDE)
+        small = pooling.thumbnails(images, COLOUR_SIDE)
         names, lights = ["histogram"], [small]
         if self.color_constancy:
             names, lights = [*names, "color-constant histogram"], [*lights, shades_of_gray(small)]

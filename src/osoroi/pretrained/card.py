@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from osoroi import files
-from osoroi.pretrained.folder import Folder
+from osoroi.pretrained.folder import ModelFolder
 
 RESEARCH: Final = (
     "cc-by-nc", "noncommercial", "non-commercial", "non commercial", "research-only", "research only", "apple-amlr",
@@ -16,7 +16,7 @@ UNSTATED: Final = ("", "unknown", "other", "none")
 UNKNOWN: Final = "unknown"
 
 
-def licence_of(folder: Folder) -> str:
+def licence_of(folder: ModelFolder) -> str:
     """The licence that the model card, a configuration or a licence file states, or `unknown`."""
     for text in (_card(folder, "license_name"), _card(folder, "license"), str(folder.config.get("license", ""))):
         if text.lower() not in UNSTATED:
@@ -29,7 +29,7 @@ def licence_of(folder: Folder) -> str:
     return UNKNOWN
 
 
-def source_of(folder: Folder) -> str:
+def source_of(folder: ModelFolder) -> str:
     """Where the weights come from, as far as the folder says: a repository's name, or that of the folder."""
     for name in ("_name_or_path", "open_clip_model_name", "architecture"):
         value = folder.config.get(name)
@@ -47,7 +47,7 @@ def is_research_only(licence: str) -> bool:
     return any(word in licence.lower() for word in RESEARCH)
 
 
-def _card(folder: Folder, field: str) -> str:
+def _card(folder: ModelFolder, field: str) -> str:
     """A field of the front matter of `README.md`."""
     path = folder.path("README.md")
     if path is None:

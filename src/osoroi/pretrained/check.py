@@ -15,15 +15,15 @@ from PIL import Image
 from osoroi import files, image
 from osoroi.errors import BadRequest, Mismatch
 from osoroi.image import fitting
-from osoroi.pretrained.model import Model
+from osoroi.pretrained.model import PretrainedModel
 from osoroi.pretrained.preprocessing import OPENAI_MEAN, OPENAI_STD
-from osoroi.pretrained.settings import Colors, Settings, rgb
+from osoroi.pretrained.settings import Colors, PretrainedSettings, rgb
 from osoroi.records import Fit
 
 LEAST: Final = 0.999
 """Cosine with the reference below which an encoder is refused."""
 
-Pixels = UInt8[np.ndarray, "_ _ 3"]
+SamplePixels = UInt8[np.ndarray, "_ _ 3"]
 
 UNCHECKED: Final = "not checked: no reference"
 
@@ -35,13 +35,13 @@ SHAPES: Final = ((301, 200), (230, 347), (480, 171))
 class Reference:
     """Vectors of a backbone's own library for some photos; ``by`` says which."""
 
-    photos: list[Pixels]
+    photos: list[SamplePixels]
     vectors: Float32[np.ndarray, "b d"]
     by: str
     values: list[Float32[np.ndarray, "3 _ _"]] | None = None
 
 
-def drawn_photos() -> list[Pixels]:
+def drawn_photos() -> list[SamplePixels]:
     """Three photos that are not square, with edges, colours and fine patterns in every corner."""
     random = np.random.default_rng(18)
     photos = []
@@ -58,11 +58,10 @@ def drawn_photos() -> list[Pixels]:
 def from_npz(path: Path) -> Reference:
     """The reference in a file with `vectors` [n d] and `photos`, n names of files beside it. Raises BadRequest."""
     try:
-        files.require_ordinary(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            vectors = np.asarray(arrays["vectors"], np.float32)
-            names = [str(name) for name in arrays["photos"]]
-    except (OSError, ValueError, KeyError) as error:
+        arrays = files.arrays(path)
+        vectors = np.asarray(arrays["vectors"], np.float32)
+        names = [str(name) for name in arrays["photos"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadRequest(
             f"{path} holds no reference ({error})",
             hint="save `vectors` [n d] and `photos` (n file names) with numpy.savez",
@@ -86,13 +85,15 @@ def cosine(one: Float32[np.ndarray, "b d"], other: Float32[np.ndarray, "b d"]) -
     return lowest if np.isfinite(lowest) else -1.0
 
 
-def require(vectors: Float32[np.ndarray, "b d"], reference: Reference, model: Model, settings: Settings) -> float:
+def require(
+    vectors: Float32[np.ndarray, "b d"], reference: Reference, model: PretrainedModel, settings: PretrainedSettings
+) -> float:
     """The lowest cosine of `deep` with the reference. Raises Mismatch below .999, with the step that differs."""
     if vectors.shape[1] != reference.vectors.shape[1]:
         raise Mismatch(
             f"the vector {model.vector.name} has {vectors.shape[1]} numbers, and the reference "
             f"{reference.vectors.shape[1]}: they are not of the same output",
-            hint="name the output with --output",
+            hint="name the `output`",
         )
     lowest = cosine(vectors, reference.vectors)
     if lowest >= LEAST:
@@ -104,7 +105,7 @@ def require(vectors: Float32[np.ndarray, "b d"], reference: Reference, model: Mo
     )
 
 
-def _diagnosis(reference: Reference, model: Model, settings: Settings) -> str:
+def _diagnosis(reference: Reference, model: PretrainedModel, settings: PretrainedSettings) -> str:
     """The one step that, done otherwise, gives the reference; or what is known where none does."""
     if reference.values is not None:
         ours = pixels_of(reference.photos, settings.fit)
@@ -119,15 +120,17 @@ def _diagnosis(reference: Reference, model: Model, settings: Settings) -> str:
     return f"no single step explains it (nearest: {best[0]}, {best[1]:.4f}), so the weights or the graph differ"
 
 
-def pixels_of(photos: Sequence[Pixels], fit: Fit) -> list[Pixels]:
+def pixels_of(photos: Sequence[SamplePixels], fit: Fit) -> list[SamplePixels]:
     """The inputs that a fit makes of whole photos."""
     return [fitting.fit(Image.fromarray(photo), (0, 0, photo.shape[1], photo.shape[0]), fit) for photo in photos]
 
 
-Reader = Callable[[Sequence[Pixels], Colors], Float32[np.ndarray, "b d"]]
+ReferenceReader = Callable[[Sequence[SamplePixels], Colors], Float32[np.ndarray, "b d"]]
 
 
-def _alternatives(model: Model, settings: Settings) -> Iterator[tuple[str, Settings, Reader]]:
+def _alternatives(
+    model: PretrainedModel, settings: PretrainedSettings
+) -> Iterator[tuple[str, PretrainedSettings, ReferenceReader]]:
     """Each step done in another way, the others as they are."""
     fit, colors = settings.fit, settings.colors
     sides = (fit.height, fit.width)

@@ -34,7 +34,7 @@ LARGEST_JSON: Final = 2**24
 
 
 @dataclass(frozen=True)
-class Folder:
+class ModelFolder:
     """A folder, or one ONNX file, and which of its files is the model."""
 
     root: Path
@@ -99,7 +99,7 @@ class Folder:
         return digest.hexdigest()
 
 
-def open_folder(path: Path, file: str | None = None) -> Folder:
+def open_folder(path: Path, file: str | None = None) -> ModelFolder:
     """The folder at a path, or the folder of an ONNX file; ``file`` names the model in it where there are several.
 
     Raises BadRequest where there is no model, or no single one.
@@ -107,25 +107,25 @@ def open_folder(path: Path, file: str | None = None) -> Folder:
     if path.is_file():
         if file is not None:
             raise BadRequest(
-                f"{path} is a file, so there is no {file} in it", hint="give its folder, or leave --file out"
+                f"{path} is a file, so there is no {file} in it", hint="give its folder, or leave `file` out"
             )
         require_model(path)
-        return Folder(path.parent, path)
+        return ModelFolder(path.parent, path)
     if not path.is_dir():
         raise BadRequest(f"there is no folder {path}", hint="give the folder of a model, or an ONNX file")
     if file is not None:
         if not (path / file).is_file():
             raise BadRequest(f"there is no {file} in {path}", hint=f"there are {_listed(path)}")
         require_model(path / file)
-        return Folder(path, path / file)
+        return ModelFolder(path, path / file)
     model = _best(path)
     if model is None:
         raise BadRequest(
             f"there is no model in {path}",
             hint=f"expected are {IMAGE_GRAPHS[0]}.onnx, {IMAGE_GRAPHS[1]}.onnx, model.onnx or model.safetensors; "
-            f"or name the file with --file ({_listed(path)})",
+            f"or name the `file` ({_listed(path)})",
         )
-    return Folder(path, model)
+    return ModelFolder(path, model)
 
 
 def require_model(path: Path) -> None:

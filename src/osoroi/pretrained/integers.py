@@ -29,8 +29,11 @@ TRIED: Final = 16
 Crops = Sequence[UInt8[np.ndarray, "h w 3"]]
 
 
-def in_integers(encoder: Encoder, source: Path, crops: Crops) -> Any:
-    """The ONNX model of an encoder with static ranges from the crops, and weights per channel."""
+def in_integers(encoder: Encoder, source: Path, crops: Crops, *, sensitive: float = SENSITIVE) -> Any:
+    """The ONNX model of an encoder with static ranges from the crops, and weights per channel.
+
+    A convolution stays as it is where it alone moves the vectors by more than ``sensitive``.
+    """
     onnx: ModuleType = extra("onnx", "backbone")
     names = [node.name for node in onnx.load(source).graph.node if node.op_type == OPERATOR]
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -39,7 +42,7 @@ def in_integers(encoder: Encoder, source: Path, crops: Crops) -> Any:
         steady = [
             name
             for name in names
-            if moved(encoder, single, _vectors(_quantized(source, draft, few, [name]), few)) <= SENSITIVE
+            if moved(encoder, single, _vectors(_quantized(source, draft, few, [name]), few)) <= sensitive
         ]
         model = onnx.load(_quantized(source, draft, crops, steady)) if steady else onnx.load(source)
     del model.metadata_props[:]

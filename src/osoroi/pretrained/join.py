@@ -7,20 +7,20 @@ from typing import Any, Final
 
 from osoroi import files
 from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
+from osoroi.encoder.metadata import ENTRY, EncoderMetadata, computation, fingerprint
 from osoroi.errors import BadEncoder, BadRequest, extra
 from osoroi.inference import FILE_BYTES
 from osoroi.pretrained import graph
 from osoroi.pretrained.graph import PREFIX, Projection
-from osoroi.pretrained.model import Model
-from osoroi.pretrained.settings import Settings
+from osoroi.pretrained.model import PretrainedModel
+from osoroi.pretrained.settings import PretrainedSettings
 from osoroi.records import Domain, Part, Preprocessing
 
 DEEP: Final = "deep"
 
 
 def join(
-    model: Model, settings: Settings, base: Path, *, projection: Projection | None, half: bool
+    model: PretrainedModel, settings: PretrainedSettings, base: Path, *, projection: Projection | None, half: bool
 ) -> tuple[Any, tuple[Part, ...], dict[Domain, Preprocessing]]:
     """The graph from crops to all parts, its parts, and how crops are made for it.
 
@@ -51,8 +51,8 @@ def _joined(
     own: Any,
     names: Sequence[str],
     theirs: Any,
-    model: Model,
-    settings: Settings,
+    model: PretrainedModel,
+    settings: PretrainedSettings,
     preprocessing: Preprocessing,
     projection: Projection | None,
     dim: int,
@@ -107,11 +107,11 @@ def _require_small(made: Any) -> None:
     if size > FILE_BYTES - 2**20:
         raise BadEncoder(
             f"the file would have {size / 1e9:.1f} GB, and one ONNX file has at most {FILE_BYTES / 1e9:.1f}",
-            hint="store the weights in half precision with --half, or use a smaller model",
+            hint="store the weights in half precision with `half`, or use a smaller model",
         )
 
 
-def write(made: Any, path: Path, metadata: Metadata) -> Encoder:
+def write(made: Any, path: Path, metadata: EncoderMetadata) -> Encoder:
     """Write a joined graph with its metadata, whose fingerprint is computed here; the encoder it is."""
     del made.metadata_props[:]
     stored = made.SerializeToString(deterministic=True)

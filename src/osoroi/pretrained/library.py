@@ -15,8 +15,8 @@ from PIL import Image
 
 from osoroi.errors import BadEncoder, BadRequest, extra
 from osoroi.pretrained.check import Reference
-from osoroi.pretrained.folder import Folder
-from osoroi.pretrained.model import Model
+from osoroi.pretrained.folder import ModelFolder
+from osoroi.pretrained.model import PretrainedModel
 
 PROJECTED: Final = ("clip", "chinese_clip", "siglip", "siglip2", "metaclip_2", "blip", "align")
 """Families of photos and text, whose vector of a photo is `get_image_features`."""
@@ -29,7 +29,7 @@ def installed(name: str = "transformers") -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def processor_of(folder: Folder) -> Any | None:
+def processor_of(folder: ModelFolder) -> Any | None:
     """The image processor that a folder names, in its form for Pillow, or None where `transformers` has none."""
     stated = dict(folder.json("preprocessor_config.json")) or dict(
         folder.json("processor_config.json").get("image_processor", {})
@@ -50,7 +50,9 @@ def values_of(processor: Any, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> l
     return [np.asarray(processor(each, return_tensors="np")["pixel_values"][0], np.float32) for each in pictures]
 
 
-def reference(folder: Folder, model: Model, photos: list[UInt8[np.ndarray, "_ _ 3"]]) -> Reference | None:
+def reference(
+    folder: ModelFolder, model: PretrainedModel, photos: list[UInt8[np.ndarray, "_ _ 3"]]
+) -> Reference | None:
     """Vectors by `transformers`: pixels by its processor, then its model, or the folder's own graph where it has only
     that. None where it is not installed or has no such processor.
     """
@@ -73,7 +75,7 @@ def reference(folder: Folder, model: Model, photos: list[UInt8[np.ndarray, "_ _ 
     return Reference(photos, vectors.astype(np.float32), "pixels and model by transformers", values)
 
 
-def load(folder: Folder) -> Any:
+def load(folder: ModelFolder) -> Any:
     """The vision half of the weights in a folder as a torch module from values to vectors. Raises BadRequest."""
     transformers = extra("transformers", "backbone")
     import torch
@@ -119,7 +121,7 @@ def _vision(whole: Any, model_type: str) -> Any:
     return Vision().eval()
 
 
-def export(folder: Folder, path: Path, height: int, width: int) -> None:
+def export(folder: ModelFolder, path: Path, height: int, width: int) -> None:
     """Write the vision half of weights as an ONNX file with the output `image_embeds`."""
     trace(load(folder), path, height, width)
 

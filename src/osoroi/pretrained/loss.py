@@ -11,10 +11,11 @@ from osoroi import image
 from osoroi.data.readers import open_dataset
 from osoroi.errors import BadRequest
 from osoroi.evaluation.bootstrap import bootstrap_means, cluster_ids
+from osoroi.evaluation.labels import Labels
 from osoroi.evaluation.metrics import by_name
 from osoroi.pretrained.graph import Projection
-from osoroi.pretrained.model import Model
-from osoroi.pretrained.settings import Settings
+from osoroi.pretrained.model import PretrainedModel
+from osoroi.pretrained.settings import PretrainedSettings
 from osoroi.records import Domain, Preprocessing
 
 MOST: Final = 2000
@@ -24,10 +25,14 @@ METRICS: Final = ("hit@5", "nDCG@5")
 
 
 def measured(
-    brought: Model, stated: Settings, views: dict[Domain, Preprocessing], projection: Projection, pairs: str
+    brought: PretrainedModel,
+    stated: PretrainedSettings,
+    views: dict[Domain, Preprocessing],
+    projection: Projection,
+    pairs: str,
 ) -> str:
     """The loss of a projection on a data set of pairs, with its 95% interval, as a sentence. Raises BadRequest."""
-    vectors, products = _embedded(brought, stated, views, pairs)
+    vectors, products, designs = _embedded(brought, stated, views, pairs)
     street, shop = (np.array(products[domain]) for domain in ("street", "shop"))
     own = np.isin(street, shop)
     if own.sum() < 2:
@@ -36,7 +41,9 @@ def measured(
     whole = ranks(queries @ gallery.T, street[own], shop)
     short = ranks(projection(queries) @ projection(gallery).T, street[own], shop)
     before, after = (np.stack([by_name(name, each[:, None]) for name in METRICS], 1) for each in (whole, short))
-    intervals = bootstrap_means(after - before, cluster_ids([{product} for product in street[own].tolist()]))
+    labels = Labels(designs=designs)
+    cluster = cluster_ids([labels.shared([product]) for product in street[own].tolist()])
+    intervals = bootstrap_means(after - before, cluster)
     changes = [
         f"{name} of deep {old:.3f} -> {old + mean:.3f} ({100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}])"
         for name, old, (mean, low, high) in zip(METRICS, before.mean(0), intervals, strict=True)
@@ -45,22 +52,26 @@ def measured(
 
 
 def _embedded(
-    brought: Model, stated: Settings, views: dict[Domain, Preprocessing], pairs: str
-) -> tuple[dict[str, Float32[np.ndarray, "_ d"]], dict[str, list[str]]]:
-    """Vectors of the street and of the shop photos of the first products, and the product of each."""
+    brought: PretrainedModel, stated: PretrainedSettings, views: dict[Domain, Preprocessing], pairs: str
+) -> tuple[dict[str, Float32[np.ndarray, "_ d"]], dict[str, list[str]], dict[str, str]]:
+    """Vectors of the street and of the shop photos of the first products, the product of each, and the designs that are
+    known."""
     vectors: dict[str, list[np.ndarray]] = {"street": [], "shop": []}
     products: dict[str, list[str]] = {"street": [], "shop": []}
     known: set[str] = set()
+    designs: dict[str, str] = {}
     for product, crop in open_dataset(pairs).rows():
         if len(known) == MOST and product.product_id not in known:
             continue
         known.add(product.product_id)
+        if product.design_id is not None:
+            designs[product.product_id] = product.design_id
         view = replace(views[crop.domain], fit=stated.fit)
         pixels = image.crop(crop.photo, crop.box, view)[view.height :, : stated.fit.width]
         vectors[crop.domain].append(brought.vectors([pixels], stated.colors)[0])
         products[crop.domain].append(product.product_id)
     none = np.empty((0, brought.dim), np.float32)
-    return {domain: np.stack(own) if own else none for domain, own in vectors.items()}, products
+    return {domain: np.stack(own) if own else none for domain, own in vectors.items()}, products, designs
 
 
 def ranks(

@@ -12,15 +12,15 @@ import numpy as np
 from osoroi import files, image
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import DEFAULT, Encoder, text_tower
-from osoroi.encoder.metadata import Metadata
+from osoroi.encoder.metadata import EncoderMetadata
 from osoroi.errors import BadRequest, Mismatch
 from osoroi.pretrained import card, check, library, loss, model, preprocessing, reduction, settings, text
-from osoroi.pretrained.folder import SETTINGS_FILE, Folder, open_folder
+from osoroi.pretrained.folder import SETTINGS_FILE, ModelFolder, open_folder
 from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.join import DEEP, join, write
-from osoroi.pretrained.model import Model
+from osoroi.pretrained.model import PretrainedModel
 from osoroi.pretrained.output import relative
-from osoroi.pretrained.settings import Settings
+from osoroi.pretrained.settings import PretrainedSettings
 
 AGREEMENT = 0.9999
 """The least cosine between a made encoder's `deep` and the brought graph run by itself on the same pixels."""
@@ -48,7 +48,7 @@ class Made:
     """The encoder, the model in it, and what people should read: how it was checked, licence, warnings."""
 
     encoder: Encoder
-    settings: Settings
+    settings: PretrainedSettings
     checked: str
     licence: str
     notes: tuple[str, ...]
@@ -72,7 +72,7 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
     lost = _loss_of(brought, stated, base, projection, options)
     licence = stated.licence or card.licence_of(folder)
     facts = facts_of(folder, brought, stated)
-    metadata = Metadata(
+    metadata = EncoderMetadata(
         parts, views, recipe=f"{facts['source']} as deep; {base.recipe}", training=base.training,
         licence=f"{licence} (backbone); {base.licence}", fingerprint="", kinds=base.metadata.kinds, backbone=facts,
     )  # fmt: skip
@@ -90,17 +90,17 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
 
 
 def _loss_of(
-    brought: Model, stated: Settings, base: Encoder, projection: Projection | None, options: Options
+    brought: PretrainedModel, stated: PretrainedSettings, base: Encoder, projection: Projection | None, options: Options
 ) -> list[str]:
     """What a shorter vector loses on the pairs that were given."""
     if options.pairs is None:
         return []
     if projection is None:
-        raise BadRequest("pairs measure what a shorter vector loses", hint="give --dim, or use `osoroi evaluate`")
+        raise BadRequest("pairs measure what a shorter vector loses", hint="give `dim`, or use `osoroi evaluate`")
     return [loss.measured(brought, stated, dict(base.preprocessing), projection, options.pairs)]
 
 
-def facts_of(folder: Folder, brought: Model, stated: Settings) -> dict[str, str]:
+def facts_of(folder: ModelFolder, brought: PretrainedModel, stated: PretrainedSettings) -> dict[str, str]:
     """What the metadata say of a backbone: its origin, licence, files, output and pixels."""
     return {
         "source": stated.source or card.source_of(folder),
@@ -113,7 +113,7 @@ def facts_of(folder: Folder, brought: Model, stated: Settings) -> dict[str, str]
     }
 
 
-def settings_of(folder: Folder, options: Options) -> Settings:
+def settings_of(folder: ModelFolder, options: Options) -> PretrainedSettings:
     """What the files of a folder state, with the options over it. Where nothing does, a file to edit is written."""
     stated = preprocessing.read(folder)
     if stated is None and folder.is_graph and not {"height", "width"} <= set(options.stated):
@@ -130,7 +130,7 @@ def settings_of(folder: Folder, options: Options) -> Settings:
     return settings.overridden(stated, options.stated, f"{stated.origin} and the options")
 
 
-def write_template(folder: Folder) -> Path:
+def write_template(folder: ModelFolder) -> Path:
     """Write osoroi.toml beside a model, filled with what its graph shows."""
     proto = model.load(folder.model)
     shape = model.sides_of(proto, folder)
@@ -144,7 +144,7 @@ def write_template(folder: Folder) -> Path:
     return path
 
 
-def read_model(folder: Folder, stated: Settings, scratch: Path) -> Model:
+def read_model(folder: ModelFolder, stated: PretrainedSettings, scratch: Path) -> PretrainedModel:
     """The model of a folder as a graph; weights are exported first by the library that made them."""
     source = folder.model
     if not folder.is_graph:
@@ -153,7 +153,9 @@ def read_model(folder: Folder, stated: Settings, scratch: Path) -> Model:
     return model.cut(model.load(source), stated, folder)
 
 
-def shortened(folder: Folder, brought: Model, stated: Settings, options: Options) -> Projection:
+def shortened(
+    folder: ModelFolder, brought: PretrainedModel, stated: PretrainedSettings, options: Options
+) -> Projection:
     """How `deep` gets ``dim`` numbers. Photos of the shop are cut as the shop's are when they are added."""
     assert options.dim is not None
     vectors = None
@@ -167,7 +169,7 @@ def shortened(folder: Folder, brought: Model, stated: Settings, options: Options
     return reduction.projection(folder, brought.dim, options.dim, vectors, reduction.matryoshka_sizes(folder))
 
 
-def reference_of(folder: Folder, brought: Model, options: Options) -> check.Reference | None:
+def reference_of(folder: ModelFolder, brought: PretrainedModel, options: Options) -> check.Reference | None:
     """Reference vectors: those that were given, or by `transformers`, or none."""
     if options.reference is not None:
         return check.from_npz(options.reference)
@@ -175,7 +177,11 @@ def reference_of(folder: Folder, brought: Model, options: Options) -> check.Refe
 
 
 def verified(
-    encoder: Encoder, brought: Model, stated: Settings, reference: check.Reference | None, projection: Projection | None
+    encoder: Encoder,
+    brought: PretrainedModel,
+    stated: PretrainedSettings,
+    reference: check.Reference | None,
+    projection: Projection | None,
 ) -> str:
     """How the encoder was checked, in a sentence. Raises Mismatch.
 
@@ -200,7 +206,7 @@ def verified(
     return f"cosine {lowest:.5f} on {len(photos)} photos that are not square, {reference.by}"
 
 
-def words_of(folder: Folder, encoder: Encoder, brought: Model, options: Options) -> list[str]:
+def words_of(folder: ModelFolder, encoder: Encoder, brought: PretrainedModel, options: Options) -> list[str]:
     """Write the folder's text tower beside the encoder; what somebody should know of it."""
     assert encoder.path is not None
     whitened = options.dim is not None and options.dim not in reduction.matryoshka_sizes(folder)
@@ -213,7 +219,7 @@ def words_of(folder: Folder, encoder: Encoder, brought: Model, options: Options)
     return []
 
 
-def described(stated: Settings) -> str:
+def described(stated: PretrainedSettings) -> str:
     """The preprocessing in a line."""
     fit, colors = stated.fit, stated.colors
     mean, std = ([round(each, 3) for each in values] for values in (colors.mean, colors.std))
@@ -232,6 +238,6 @@ def warnings_of(licence: str, checked: str) -> list[str]:
         notes.append("the licence of this backbone is not stated in its folder: read its model card before you use it")
     if checked == check.UNCHECKED:
         notes.append(
-            "nothing was there to compare with: give reference vectors with --reference, or install transformers"
+            "nothing was there to compare with: give reference vectors as `reference`, or install transformers"
         )
     return notes

@@ -12,19 +12,19 @@ from jaxtyping import Float32, UInt8
 from osoroi.errors import BadEncoder, BadRequest, MissingExtra
 from osoroi.inference import faults, open_session
 from osoroi.pretrained import graph, output
-from osoroi.pretrained.folder import Folder
-from osoroi.pretrained.output import Picture, Vector
-from osoroi.pretrained.settings import Colors, Settings
+from osoroi.pretrained.folder import ModelFolder
+from osoroi.pretrained.output import Picture, PooledOutput
+from osoroi.pretrained.settings import Colors, PretrainedSettings
 
 
 @dataclass(frozen=True)
-class Model:
+class PretrainedModel:
     """A graph, cut at its vector; ``batch`` is how many photos it takes at once, where that is fixed."""
 
     proto: Any
     session: ort.InferenceSession
     picture: Picture
-    vector: Vector
+    vector: PooledOutput
     dim: int
     batch: int | None
 
@@ -74,7 +74,7 @@ def load(path: Path) -> Any:
         ) from error
 
 
-def sides_of(proto: Any, folder: Folder) -> tuple[int | None, ...]:
+def sides_of(proto: Any, folder: ModelFolder) -> tuple[int | None, ...]:
     """The shape of the input that is a photo, without any settings."""
     return output.picture_of(_inputs(proto), folder).shape
 
@@ -84,7 +84,7 @@ def outputs_of(proto: Any) -> list[str]:
     return [each.name for each in proto.graph.output]
 
 
-def cut(proto: Any, settings: Settings, folder: Folder) -> Model:
+def cut(proto: Any, settings: PretrainedSettings, folder: ModelFolder) -> PretrainedModel:
     """The model cut at the output that is the vector, tried on two photos. Raises BadRequest and BadEncoder."""
     tensors = {name for node in proto.graph.node for name in node.output} | set(outputs_of(proto))
     if settings.output.name is None:
@@ -98,7 +98,7 @@ def cut(proto: Any, settings: Settings, folder: Folder) -> Model:
             raise BadRequest(
                 f"{output.relative(folder)} takes photos of a {side} of {fixed} pixels, and {settings.origin} makes "
                 f"them {wanted}",
-                hint=f"set --{side} {fixed} and --to, or use the export for {wanted} pixels",
+                hint=f"set `{side}` {fixed} and `to`, or use the export for {wanted} pixels",
             )
     session = open_session(proto.SerializeToString(), threads=1)
     batch = picture.shape[0]
@@ -111,7 +111,7 @@ def cut(proto: Any, settings: Settings, folder: Folder) -> Model:
             raise
         batch, given = 1, _run(session, picture.name, trial[:1])
     vector = output.vector_of(name, given.shape, settings.output, folder)
-    return Model(proto, session, picture, vector, given.shape[1 if vector.rank == 4 else -1], batch)
+    return PretrainedModel(proto, session, picture, vector, given.shape[1 if vector.rank == 4 else -1], batch)
 
 
 def _inputs(proto: Any) -> list[Any]:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from osoroi.errors import BadRequest
 from osoroi.pretrained import library
-from osoroi.pretrained.folder import WEIGHTS, Folder
-from osoroi.pretrained.model import Model
-from osoroi.pretrained.settings import Colors, Settings
+from osoroi.pretrained.folder import WEIGHTS, ModelFolder
+from osoroi.pretrained.model import PretrainedModel
+from osoroi.pretrained.settings import Colors, PretrainedSettings
 
 
 class Vision(nn.Module):
@@ -21,7 +21,7 @@ class Vision(nn.Module):
 
     digest: Tensor
 
-    def __init__(self, folder: Folder, settings: Settings, width: int) -> None:
+    def __init__(self, folder: ModelFolder, settings: PretrainedSettings, width: int) -> None:
         super().__init__()
         self.width = width
         self.widths = (width,)
@@ -32,7 +32,7 @@ class Vision(nn.Module):
 class FrozenVision(Vision):
     """A graph that ONNX Runtime runs: it has no weights to train."""
 
-    def __init__(self, folder: Folder, settings: Settings, model: Model) -> None:
+    def __init__(self, folder: ModelFolder, settings: PretrainedSettings, model: PretrainedModel) -> None:
         super().__init__(folder, settings, model.dim)
         self.model, self.colors = model, settings.colors
 
@@ -47,7 +47,7 @@ class FrozenVision(Vision):
 class TrainedVision(Vision):
     """A model of `transformers`, whose weights are trained."""
 
-    def __init__(self, folder: Folder, settings: Settings) -> None:
+    def __init__(self, folder: ModelFolder, settings: PretrainedSettings) -> None:
         network = library.load(folder)
         fit = settings.fit
         with torch.no_grad():
@@ -69,12 +69,12 @@ def normalised(pixels: UInt8[Tensor, "b h w 3"], colors: Colors) -> Float[Tensor
     return (channels * colors.scale - mean) / std
 
 
-def require_trainable(folder: Folder) -> None:
+def require_trainable(folder: ModelFolder) -> None:
     """Raise BadRequest where there are only graphs, which are run and not trained."""
     if not (folder.root / WEIGHTS[0]).is_file():
         raise BadRequest(
             f"{folder.root} has no {WEIGHTS[0]} to fine-tune",
-            hint="download the weights of transformers too, or train heads alone: --recipe quick or frozen",
+            hint="download the weights of transformers too, or train heads alone: `recipe` quick or frozen",
         )
 
 

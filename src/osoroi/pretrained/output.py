@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from osoroi.errors import BadEncoder, BadRequest
-from osoroi.pretrained.folder import TEXT_GRAPHS, Folder
-from osoroi.pretrained.settings import Output
+from osoroi.pretrained.folder import TEXT_GRAPHS, ModelFolder
+from osoroi.pretrained.settings import VectorOutput
 
 VECTORS: Final = ("image_embeds", "image_embeddings", "embedding", "image_features", "l2norm_image_embeddings",
                   "pooler_output")  # fmt: skip
@@ -34,7 +34,7 @@ class Picture(NamedTuple):
     shape: tuple[int | None, ...]
 
 
-class Vector(NamedTuple):
+class PooledOutput(NamedTuple):
     """The output that becomes the part: its name, its dimensions, and how it is pooled."""
 
     name: str
@@ -43,7 +43,7 @@ class Vector(NamedTuple):
     skip: int
 
 
-def picture_of(inputs: Sequence[Any], folder: Folder) -> Picture:
+def picture_of(inputs: Sequence[Any], folder: ModelFolder) -> Picture:
     """The one input of a graph that is a photo. Raises BadEncoder where there is another, or none."""
     images = [each for each in inputs if len(each.type.tensor_type.shape.dim) == 4]
     others = [each.name for each in inputs if each not in images]
@@ -68,7 +68,7 @@ def picture_of(inputs: Sequence[Any], folder: Folder) -> Picture:
     return Picture(image.name, element, shape)
 
 
-def name_of(outputs: Sequence[str], stated: Output, folder: Folder, tensors: Container[str]) -> str:
+def name_of(outputs: Sequence[str], stated: VectorOutput, folder: ModelFolder, tensors: Container[str]) -> str:
     """The output that is the vector; one that is asked for may be any tensor of the graph. Raises BadRequest."""
     if stated.name is not None:
         if stated.name not in tensors:
@@ -78,49 +78,49 @@ def name_of(outputs: Sequence[str], stated: Output, folder: Folder, tensors: Con
     if name is None:
         raise BadRequest(
             f"none of the outputs of {relative(folder)} ({', '.join(outputs)}) has a name that is known",
-            hint=f"say which is the vector with --output; known are {', '.join((*VECTORS, TOKENS))}",
+            hint=f"say which `output` is the vector; known are {', '.join((*VECTORS, TOKENS))}",
         )
     return name
 
 
-def vector_of(name: str, shape: Sequence[int], stated: Output, folder: Folder) -> Vector:
+def vector_of(name: str, shape: Sequence[int], stated: VectorOutput, folder: ModelFolder) -> PooledOutput:
     """How an output of a shape, the batch first, becomes one vector a photo. Raises BadRequest."""
     rank = len(shape)
     if rank == 2:
-        return Vector(name, 2, "none", 0)
+        return PooledOutput(name, 2, "none", 0)
     pool = stated.pool or ("mean" if rank == 4 else _pool(folder.model_type))
     if rank not in (3, 4) or pool == "none" or (rank == 4 and pool == "cls"):
         raise BadRequest(f"the output {name} has the shape {list(shape)}, and no vector a photo", hint="choose another")
     if not pool:
         raise BadRequest(
             f"the output {name} has a vector for each token, and {folder.model_type or 'this model'} is not known here",
-            hint="say with --pool whether its vector is that of the class (cls) or the mean of the patches (mean)",
+            hint="say with `pool` whether its vector is that of the class (cls) or the mean of the patches (mean)",
         )
-    return Vector(name, rank, pool, _skip(stated, folder))
+    return PooledOutput(name, rank, pool, _skip(stated, folder))
 
 
 def _pool(model_type: str) -> str:
     return "cls" if model_type in BY_CLASS else "mean" if model_type in BY_MEAN else ""
 
 
-def _skip(stated: Output, folder: Folder) -> int:
+def _skip(stated: VectorOutput, folder: ModelFolder) -> int:
     """Tokens before the patches: the class, if there is one, and the registers that the configuration counts."""
     if folder.model_type in ("siglip", "siglip_vision_model", "swin", "ijepa"):
         return 0
     return stated.skip + int(folder.config.get("num_register_tokens", 0))
 
 
-def _instead(folder: Folder) -> str:
+def _instead(folder: ModelFolder) -> str:
     """What to use in place of a model that also reads text."""
     beside = next((name for name in ("onnx/vision_model.onnx", "vision_model.onnx", "visual/model.onnx")
                    if (folder.root / name).is_file()), None)  # fmt: skip
     if beside:
-        return f"use {beside}, which lies beside it (--file {beside})"
+        return f"use {beside}, which lies beside it (`file` {beside})"
     text = next((name for name in TEXT_GRAPHS if (folder.root / name).is_file()), None)
     where = "onnx/vision_model.onnx" if folder.model.parent.name == "onnx" or text else "vision_model.onnx"
     return (
         f"download or export its image half, usually {where}; "
-        "or name the output that depends on the photo alone with --output (such as image_embeds)"
+        "or name the output that depends on the photo alone as `output` (such as image_embeds)"
     )
 
 
@@ -129,7 +129,7 @@ def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
 
 
-def relative(folder: Folder) -> str:
+def relative(folder: ModelFolder) -> str:
     """The model's file, as seen from the folder."""
     model: Path = folder.model
     return model.relative_to(folder.root).as_posix() if model.is_relative_to(folder.root) else model.name

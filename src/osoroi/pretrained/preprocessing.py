@@ -8,12 +8,12 @@ from math import floor
 from typing import Any, Final
 
 from osoroi.errors import BadRequest
-from osoroi.pretrained.folder import SETTINGS_FILE, Folder
+from osoroi.pretrained.folder import SETTINGS_FILE, ModelFolder
 from osoroi.pretrained.processors import PROCESSORS, Defaults
-from osoroi.pretrained.settings import Colors, Settings, from_toml, rgb
-from osoroi.records import Filter, Fit
+from osoroi.pretrained.settings import Colors, PretrainedSettings, from_toml, rgb
+from osoroi.records import Fit, ResamplingFilter
 
-PILLOW: Final[tuple[Filter, ...]] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+PILLOW: Final[tuple[ResamplingFilter, ...]] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """Filters by Pillow's numbers, as `resample` has them."""
 
 REFUSED: Final = {
@@ -32,7 +32,7 @@ NAFLEX: Final = ("max_num_patches", "min_pixels", "max_pixels")
 STYLES: Final = ("open_clip_config.json", "preprocess_cfg.json")
 
 
-def read(folder: Folder) -> Settings | None:
+def read(folder: ModelFolder) -> PretrainedSettings | None:
     """The settings that the files of a folder state, or None where no file does. Raises BadRequest."""
     own = folder.path(SETTINGS_FILE)
     if own is not None:
@@ -51,7 +51,7 @@ def read(folder: Folder) -> Settings | None:
     return timm(pretrained, "config.json") if isinstance(pretrained, dict) else None
 
 
-def transformers(stated: Mapping[str, Any], model_type: str, origin: str) -> Settings:
+def transformers(stated: Mapping[str, Any], model_type: str, origin: str) -> PretrainedSettings:
     """The settings of an image processor of `transformers`; what it does not state is its class's default.
 
     >>> stated = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 224}, "resample": 3}
@@ -70,11 +70,11 @@ def transformers(stated: Mapping[str, Any], model_type: str, origin: str) -> Set
     if merged.get("do_normalize", True):
         mean = _numbers(merged.get("image_mean", 0.0), origin, "image_mean")
         colors = Colors(float(scale), mean, _numbers(merged.get("image_std", 1.0), origin, "image_std"), colors.bgr)
-    return Settings(fit, colors, origin=origin)
+    return PretrainedSettings(fit, colors, origin=origin)
 
 
 def _defaults(given: Mapping[str, Any], model_type: str, origin: str) -> Defaults:
-    """What the class of a processor does unless told otherwise; the code of a repository is never run."""
+    """What the class of a processor does unless the settings say otherwise; the code of a repository is never run."""
     name = str(given.get("image_processor_type") or given.get("feature_extractor_type") or "")
     name = name.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")
     for known in filter(None, (name, model_type)):
@@ -174,7 +174,7 @@ def _crop_pct(merged: Mapping[str, Any], origin: str) -> Fit:
     return _checked(fields, merged.get("resample", 3), origin)
 
 
-def _jina(given: Mapping[str, Any], origin: str) -> Settings:
+def _jina(given: Mapping[str, Any], origin: str) -> PretrainedSettings:
     """The processor of jina-clip, whose code is known: as open_clip, with its own names."""
     stated = {"size": given.get("size", 224), "resize_mode": given.get("resize_mode", "shortest")}
     names = {"mean": "mean", "std": "std", "interpolation": "interpolation", "fill_color": "fill_color"}
@@ -182,7 +182,7 @@ def _jina(given: Mapping[str, Any], origin: str) -> Settings:
     return open_clip(stated, {}, origin)
 
 
-def open_clip(stated: Mapping[str, Any], model: Mapping[str, Any], origin: str) -> Settings:
+def open_clip(stated: Mapping[str, Any], model: Mapping[str, Any], origin: str) -> PretrainedSettings:
     """The settings of open_clip's `preprocess_cfg`.
 
     >>> open_clip({"size": 224, "resize_mode": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}, {}, "").fit.resize
@@ -205,7 +205,7 @@ def open_clip(stated: Mapping[str, Any], model: Mapping[str, Any], origin: str) 
     }  # fmt: skip
     mean = _numbers(given.get("mean", OPENAI_MEAN), origin, "mean")
     std = _numbers(given.get("std", OPENAI_STD), origin, "std")
-    return Settings(
+    return PretrainedSettings(
         _checked(fields, given.get("interpolation", "bicubic"), origin), Colors(1 / 255, mean, std), origin=origin
     )
 
@@ -214,7 +214,7 @@ OPENAI_MEAN: Final = [0.48145466, 0.4578275, 0.40821073]
 OPENAI_STD: Final = [0.26862954, 0.26130258, 0.27577711]
 
 
-def timm(stated: Mapping[str, Any], origin: str) -> Settings:
+def timm(stated: Mapping[str, Any], origin: str) -> PretrainedSettings:
     """The settings of timm's `pretrained_cfg` (its evaluation transform).
 
     >>> timm({"input_size": [3, 224, 224], "crop_pct": 0.9, "crop_mode": "center"}, "").fit.to
@@ -235,7 +235,7 @@ def timm(stated: Mapping[str, Any], origin: str) -> Settings:
         "to": (to[0], 0) if resize == "shortest" else to,
         "fill": tuple(min(255, round(255 * each)) for each in mean) if resize == "longest" else (0, 0, 0),
     }  # fmt: skip
-    return Settings(
+    return PretrainedSettings(
         _checked(fields, given.get("interpolation", "bicubic"), origin), Colors(1 / 255, mean, std), origin=origin
     )
 

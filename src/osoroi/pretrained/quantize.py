@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt8
 from osoroi import files
 from osoroi.data.readers import dataset_name, open_dataset
 from osoroi.encoder import Encoder, loader
-from osoroi.encoder.metadata import ENTRY, Metadata, computation, fingerprint
+from osoroi.encoder.metadata import ENTRY, EncoderMetadata, computation, fingerprint
 from osoroi.errors import BadDataset, BadPhoto, Mismatch
 from osoroi.evaluation.bootstrap import Interval
 from osoroi.evaluation.compare import compare
@@ -35,7 +35,7 @@ PHOTOS: Final = 128
 """Crops whose activations set the ranges."""
 
 
-class Pairs(NamedTuple):
+class PairSource(NamedTuple):
     """Pairs of street and shop photos: a data set, its split, and data sets with more products of the gallery."""
 
     dataset: str
@@ -79,9 +79,9 @@ class Quantized:
 def quantize(
     source: Path,
     out: Path,
-    calibrate: Pairs,
+    calibrate: PairSource,
     *,
-    pairs: Pairs | None = None,
+    pairs: PairSource | None = None,
     force: bool = False,
     photos: int = PHOTOS,
     on_progress: Progress = lambda done: None,
@@ -111,7 +111,7 @@ def quantize(
         raise Mismatch(
             f"in integers {METRIC} loses {losses}, over {queries} queries; {100 * MOST:.1f} are allowed, and "
             f"{100 * BOUND:.1f} at the upper end of the interval",
-            hint=f"{advice}, keep the encoder as it is, or give --force",
+            hint=f"{advice}, keep the encoder as it is, or give `force`",
         )
     told = f"int8: {METRIC} loses {losses}, over {queries} queries of {pairs.dataset}"
     told += ", the calibration photos" if _same(calibrate, pairs) else ""
@@ -121,26 +121,24 @@ def quantize(
     return Quantized(Encoder.open(out), losses, queries, _same(calibrate, pairs))
 
 
-def _same(calibrate: Pairs, pairs: Pairs) -> bool:
+def _same(calibrate: PairSource, pairs: PairSource) -> bool:
     """Whether the photos that set the ranges are among those that judge."""
     is_one_split = calibrate.split == pairs.split or None in (calibrate.split, pairs.split)
     return dataset_name(calibrate.dataset) == dataset_name(pairs.dataset) and is_one_split
 
 
-def _demand_pairs(pairs: Pairs) -> None:
+def _demand_pairs(pairs: PairSource) -> None:
     """Raise BadDataset where there are no queries to judge by, or nothing that they could find."""
-    reader, protocol = open_dataset(dataset_name(pairs.dataset)), Protocol(split=pairs.split)
+    reader, protocol = open_dataset(pairs.dataset), Protocol(split=pairs.split)
     wanted = {
         product for query in build_evaluation_set(reader, protocol).queries for product in query.query.product_ids
     }
     if not any(row.crop.domain == "shop" and row.product.product_id in wanted for row in reader.rows()):
-        raise BadDataset(
-            f"{pairs.dataset} has no product with a street and a shop photo", hint="give such pairs with --pairs"
-        )
+        raise BadDataset(f"{pairs.dataset} has no product with a street and a shop photo", hint="give such `pairs`")
 
 
 def judged(
-    before: Encoder, after: Encoder, pairs: Pairs, on_progress: Progress = lambda done: None
+    before: Encoder, after: Encoder, pairs: PairSource, on_progress: Progress = lambda done: None
 ) -> tuple[Losses, int]:
     """What the second encoder loses against the first, and the number of queries. Progress counts the crops of all four
     evaluations."""
@@ -165,7 +163,7 @@ def judged(
     return Losses(*(row.interval for row in found)), found[0].queries
 
 
-def _evaluated(queries: Encoder, products: Encoder, pairs: Pairs, on_progress: Progress) -> Evaluation:
+def _evaluated(queries: Encoder, products: Encoder, pairs: PairSource, on_progress: Progress) -> Evaluation:
     """Searches with the queries of one encoder among the products of another."""
     task = Task(
         dataset_name(pairs.dataset), tuple(map(dataset_name, pairs.distractors)), protocol=Protocol(split=pairs.split)
@@ -197,9 +195,9 @@ def _points(loss: Interval) -> str:
     return f"{100 * loss.mean:.2f} [{100 * loss.low:.2f}, {100 * loss.high:.2f}]"
 
 
-def _crops(pairs: Pairs, encoder: Encoder) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def _crops(pairs: PairSource, encoder: Encoder) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """The pixels of every crop of the split that can be read."""
-    for row in open_dataset(dataset_name(pairs.dataset)).rows():
+    for row in open_dataset(pairs.dataset).rows():
         if pairs.split is None or row.crop.split == pairs.split:
             try:
                 yield loader.crop_pixels(row.crop, encoder.preprocessing)
@@ -207,7 +205,7 @@ def _crops(pairs: Pairs, encoder: Encoder) -> Iterator[UInt8[np.ndarray, "h w 3"
                 continue  # the evaluation names it
 
 
-def _with_metadata(model: Any, metadata: Metadata, told: str, stands_for: str) -> bytes:
+def _with_metadata(model: Any, metadata: EncoderMetadata, told: str, stands_for: str) -> bytes:
     """The bytes of a model with the metadata of the encoder it was made of, and what became of it."""
     del model.metadata_props[:]
     decisive = computation(model.SerializeToString(deterministic=True))

@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi.errors import BadRequest
-from osoroi.pretrained.folder import Folder
+from osoroi.pretrained.folder import ModelFolder
 from osoroi.pretrained.graph import Projection
 
 SHRINKAGE: Final = 0.1
 """Share of the mean variance that is added to each before whitening, so that directions of noise are not enlarged."""
 
 
-def matryoshka_sizes(folder: Folder) -> tuple[int, ...]:
+def matryoshka_sizes(folder: ModelFolder) -> tuple[int, ...]:
     """The lengths that a model was trained to be cut to, as its configuration has them; none for other models."""
     stated = folder.config.get("matryoshka_dimensions") or folder.config.get("matryoshka_dims") or []
     return tuple(int(each) for each in stated) if isinstance(stated, list) else ()
@@ -34,7 +34,7 @@ def whitening(vectors: Float32[np.ndarray, "n d"], dim: int) -> Projection:
     """
     count, size = vectors.shape
     if dim >= size:
-        raise BadRequest(f"dim={dim}, and the vector has {size} numbers", hint="give a smaller --dim, or leave it out")
+        raise BadRequest(f"dim={dim}, and the vector has {size} numbers", hint="give a smaller `dim`, or leave it out")
     if count < 2 * dim:
         raise BadRequest(f"{count} photos say too little for {dim} numbers", hint=f"give at least {2 * dim} photos")
     centre = vectors.mean(0)
@@ -46,7 +46,7 @@ def whitening(vectors: Float32[np.ndarray, "n d"], dim: int) -> Projection:
 
 
 def projection(
-    folder: Folder, size: int, dim: int, vectors: Float32[np.ndarray, "n d"] | None, sizes: Sequence[int]
+    folder: ModelFolder, size: int, dim: int, vectors: Float32[np.ndarray, "n d"] | None, sizes: Sequence[int]
 ) -> Projection:
     """How to shorten vectors of a model: cut where it was trained for that, else whitened on the photos' vectors."""
     if dim in sizes:
@@ -55,6 +55,6 @@ def projection(
         known = f"; it was trained to be cut to {', '.join(map(str, sizes))}" if sizes else ""
         raise BadRequest(
             f"{folder.root.name} was not trained to be cut to {dim} numbers{known}",
-            hint="give photos of your shop with --photos DATASET: they say which directions matter",
+            hint="give photos of your shop as `photos`: they say which directions matter",
         )
     return whitening(vectors, dim)

@@ -55,7 +55,7 @@ class Colors:
 
 
 @dataclass(frozen=True)
-class Output:
+class VectorOutput:
     """Which output is the vector, and how tokens or maps become one: ``none``, ``cls`` or ``mean``.
 
     ``skip`` is how many tokens before those of the patches (the class, registers) a mean leaves out.
@@ -67,12 +67,12 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PretrainedSettings:
     """All that is needed to use a model as a backbone; ``origin`` is the file that says so."""
 
     fit: Fit
     colors: Colors
-    output: Output = Output()
+    output: VectorOutput = VectorOutput()
     origin: str = ""
     licence: str | None = None
     source: str | None = None
@@ -82,7 +82,7 @@ FIT_FIELDS: Final = ("height", "width", "resize", "to", "resample", "fill", "pla
 FIELDS: Final = (*FIT_FIELDS, "scale", "mean", "std", "bgr", "output", "pool", "skip", "licence", "source")
 
 
-def from_toml(path: Path) -> Settings:
+def from_toml(path: Path) -> PretrainedSettings:
     """The settings in a file that ``write_toml`` wrote and somebody edited. Raises BadRequest with the wrong key."""
     try:
         fields = files.from_toml(files.content(path))
@@ -91,7 +91,7 @@ def from_toml(path: Path) -> Settings:
     return from_fields(fields, path.name)
 
 
-def overridden(settings: Settings, options: Mapping[str, Any], origin: str) -> Settings:
+def overridden(settings: PretrainedSettings, options: Mapping[str, Any], origin: str) -> PretrainedSettings:
     """The settings with some fields (named as in the TOML file) replaced."""
     if not options:
         return settings
@@ -116,7 +116,7 @@ def rgb(value: Any) -> RGB:
     return red, green, blue
 
 
-def _fields(settings: Settings) -> dict[str, Any]:
+def _fields(settings: PretrainedSettings) -> dict[str, Any]:
     fit, colors, output = settings.fit, settings.colors, settings.output
     return {name: getattr(fit, name) for name in FIT_FIELDS} | {
         "scale": colors.scale, "mean": colors.mean, "std": colors.std, "bgr": colors.bgr,
@@ -125,7 +125,7 @@ def _fields(settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def from_fields(fields: Mapping[str, Any], origin: str) -> Settings:
+def from_fields(fields: Mapping[str, Any], origin: str) -> PretrainedSettings:
     """The settings of fields as the TOML file has them; ``origin`` names where they stand. Raises BadRequest."""
     strange = sorted(set(fields) - set(FIELDS))
     if strange:
@@ -136,9 +136,11 @@ def from_fields(fields: Mapping[str, Any], origin: str) -> Settings:
             float(fields.get("scale", 1 / 255)), rgb(fields.get("mean", 0.0)), rgb(fields.get("std", 1.0)),
             bool(fields.get("bgr", False)),
         )  # fmt: skip
-        output = Output(fields.get("output") or None, fields.get("pool") or None, int(fields.get("skip", 1)))
+        output = VectorOutput(fields.get("output") or None, fields.get("pool") or None, int(fields.get("skip", 1)))
         if output.pool not in (None, "none", "cls", "mean"):
             raise ValueError(f"no pool is called {output.pool!r}; there are none, cls and mean")
     except (KeyError, TypeError, ValueError) as error:
         raise BadRequest(f"{origin}: {error}", hint="correct that setting") from error
-    return replace(Settings(fit, colors, output, origin), licence=fields.get("licence"), source=fields.get("source"))
+    return replace(
+        PretrainedSettings(fit, colors, output, origin), licence=fields.get("licence"), source=fields.get("source")
+    )

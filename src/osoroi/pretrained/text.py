@@ -8,7 +8,7 @@ from osoroi import files
 from osoroi.encoder.text_tower import TextFacts, TextTower, beside, pack
 from osoroi.errors import BadEncoder
 from osoroi.pretrained import model
-from osoroi.pretrained.folder import VARIANTS, Folder
+from osoroi.pretrained.folder import VARIANTS, ModelFolder
 
 GRAPHS: Final = ("onnx/text_model", "textual/model", "text_model", "textual")
 """Names of text graphs without their ending."""
@@ -26,7 +26,7 @@ PADDED: Final = ("siglip", "siglip2", "siglip_text_model")
 LONGEST: Final = 77
 
 
-def find(folder: Folder) -> tuple[Path, Path] | None:
+def find(folder: ModelFolder) -> tuple[Path, Path] | None:
     """The text graph and the tokenizer of a folder; None where one of them is not there."""
     names = (folder.root / f"{stem}{variant}.onnx" for stem in GRAPHS for variant in VARIANTS)
     graph = next((path for path in names if path.is_file()), None)
@@ -37,7 +37,7 @@ def find(folder: Folder) -> tuple[Path, Path] | None:
     return None if tokenizer is None else (graph, tokenizer)
 
 
-def write(folder: Folder, encoder: Path, fingerprint: str, size: int, dim: int) -> bool:
+def write(folder: ModelFolder, encoder: Path, fingerprint: str, size: int, dim: int) -> bool:
     """Write the text tower of a folder beside its encoder file; whether there is one.
 
     ``size`` is that of the backbone's vectors of photos, of which the first ``dim`` numbers are the part. Raises
@@ -76,7 +76,7 @@ def _require_size(tower: TextTower, size: int) -> None:
         )
 
 
-def _length(folder: Folder) -> int:
+def _length(folder: ModelFolder) -> int:
     """The most tokens of a text, as the configurations state it."""
     inner: Any = folder.config.get("text_config")
     stated = inner.get("max_position_embeddings") if isinstance(inner, dict) else None
@@ -84,7 +84,7 @@ def _length(folder: Folder) -> int:
     return int(stated) if isinstance(stated, int) and 0 < stated <= 4096 else LONGEST
 
 
-def _pad(folder: Folder) -> int:
+def _pad(folder: ModelFolder) -> int:
     inner: Any = folder.config.get("text_config")
     stated = inner.get("pad_token_id") if isinstance(inner, dict) else folder.config.get("pad_token_id")
     return stated if isinstance(stated, int) else 1 if folder.model_type in PADDED else 0

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from osoroi.evaluation.bootstrap import Interval
 
-Number = float | int
+AxisNumber = float | int
 """A coordinate."""
 
 COLOURS = ("#1b5e9b", "#b3541e", "#2f7d4f", "#7a3f98", "#5f5f5f", "#a3195b")
@@ -24,11 +24,11 @@ class Series(NamedTuple):
     """One line: a mean with its interval at each x."""
 
     name: str
-    xs: Sequence[Number]
+    xs: Sequence[AxisNumber]
     points: Sequence[Interval]
 
 
-class Scale(NamedTuple):
+class AxisScale(NamedTuple):
     """Maps values to positions along one side of the plot."""
 
     low: float
@@ -37,12 +37,12 @@ class Scale(NamedTuple):
     end: float
     log: bool = False
 
-    def at(self, value: Number) -> float:
+    def at(self, value: AxisNumber) -> float:
         low, high, value = (math.log(x) if self.log else x for x in (self.low, self.high, value))
         return self.start + (self.end - self.start) * (value - low) / ((high - low) or 1)
 
 
-def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[Number], log: bool = False) -> Markup:
+def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[AxisNumber], log: bool = False) -> Markup:
     """Lines over x, each with its 95% band and its name at its right end; y from 0 to the next tenth above all.
 
     >>> svg = lines([Series("a", [1, 2], [Interval(.2, .1, .3), Interval(.4, .3, .5)])], title="t", x="k", ticks=[1, 2])
@@ -50,8 +50,8 @@ def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[Numbe
     (1, 1, True)
     """
     highest = max((_top(point) for each in series for point in each.points), default=1.0)
-    across = Scale(ticks[0], ticks[-1], LEFT, WIDTH - RIGHT, log)
-    up = Scale(0, min(1.0, math.ceil(highest * 10 - 1e-9) / 10) or 0.1, HEIGHT - BOTTOM, TOP)
+    across = AxisScale(ticks[0], ticks[-1], LEFT, WIDTH - RIGHT, log)
+    up = AxisScale(0, min(1.0, math.ceil(highest * 10 - 1e-9) / 10) or 0.1, HEIGHT - BOTTOM, TOP)
     body = [_grid(across, up, ticks, x)]
     names = _spread_labels([up.at(each.points[-1].mean) for each in series])
     for number, (each, place) in enumerate(zip(series, names, strict=True)):
@@ -59,7 +59,7 @@ def lines(series: Sequence[Series], *, title: str, x: str, ticks: Sequence[Numbe
     return _svg(title, WIDTH, HEIGHT, "".join(body))
 
 
-def _grid(across: Scale, up: Scale, ticks: Sequence[Number], x: str) -> str:
+def _grid(across: AxisScale, up: AxisScale, ticks: Sequence[AxisNumber], x: str) -> str:
     parts = []
     for step in range(round(up.high * 10) + 1):
         y = up.at(step / 10)
@@ -72,7 +72,7 @@ def _grid(across: Scale, up: Scale, ticks: Sequence[Number], x: str) -> str:
     return "".join(parts)
 
 
-def _line(series: Series, number: int, across: Scale, up: Scale, place: float) -> str:
+def _line(series: Series, number: int, across: AxisScale, up: AxisScale, place: float) -> str:
     colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
     middle = [(across.at(x), up.at(point.mean)) for x, point in zip(series.xs, series.points, strict=True)]
     sure = [(x, point) for x, point in zip(series.xs, series.points, strict=True) if math.isfinite(point.low)]
@@ -96,7 +96,7 @@ def differences(rows: Sequence[tuple[str, Interval, bool]], *, title: str, x: st
     step = next(width for width in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if width * 4 >= reach or width == 1)
     edge = step * max(1, math.ceil(reach / step - 1e-9))
     left, high = 150, 26
-    across, height = Scale(-edge, edge, left, WIDTH - 20), TOP + high * len(rows) + BOTTOM
+    across, height = AxisScale(-edge, edge, left, WIDTH - 20), TOP + high * len(rows) + BOTTOM
     floor = TOP + high * len(rows)
     parts = []
     for tick in range(-round(edge / step), round(edge / step) + 1):
@@ -111,7 +111,7 @@ def differences(rows: Sequence[tuple[str, Interval, bool]], *, title: str, x: st
     return _svg(title, WIDTH, height, "".join(parts))
 
 
-def _difference(name: str, interval: Interval, shown: bool, across: Scale, y: Number, left: Number) -> str:
+def _difference(name: str, interval: Interval, shown: bool, across: AxisScale, y: AxisNumber, left: AxisNumber) -> str:
     colour = COLOURS[0]
     bar = ""
     if math.isfinite(interval.low):
@@ -146,7 +146,7 @@ def _spread_labels(places: Sequence[float], gap: float = 15.0) -> list[float]:
     return moved
 
 
-def _svg(title: str, width: Number, height: Number, body: str) -> Markup:
+def _svg(title: str, width: AxisNumber, height: AxisNumber, body: str) -> Markup:
     return Markup(
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{body}</svg>"

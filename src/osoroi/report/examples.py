@@ -11,9 +11,9 @@ from osoroi.evaluation import metrics
 from osoroi.evaluation.results import Arm, Evaluation, Query
 from osoroi.records import Crop
 from osoroi.report import grid
-from osoroi.report.grid import Cell
+from osoroi.report.grid import GridCell
 
-Kind = Literal["best", "worst", "random", "disagreement"]
+ExampleKind = Literal["best", "worst", "random", "disagreement"]
 
 
 class ExampleCrops(NamedTuple):
@@ -23,7 +23,7 @@ class ExampleCrops(NamedTuple):
     products: Mapping[str, Crop]
 
 
-def select(arms: Sequence[Arm], kind: Kind, count: int, *, seed: int = 0) -> list[int]:
+def select(arms: Sequence[Arm], kind: ExampleKind, count: int, *, seed: int = 0) -> list[int]:
     """Numbers of ``count`` queries at most; deterministic.
 
     ``best``: the last arm ranks a relevant product first, ordered by the lead in score. ``worst``: its first relevant
@@ -93,14 +93,14 @@ def first_relevant_rank(arm: Arm, number: int) -> int | None:
     return None if np.isinf(rank) else int(rank)
 
 
-def _top_cell(arm: Arm, number: int, query: Query, photos: ExampleCrops) -> Cell:
+def _top_cell(arm: Arm, number: int, query: Query, photos: ExampleCrops) -> GridCell:
     rank, top = first_relevant_rank(arm, number), arm.top[number]
     caption = "relevant" if rank == 1 else "not in the gallery" if rank is None else f"relevant at rank {rank}"
     if not top:
-        return Cell(None, caption)
+        return GridCell(None, caption)
     return _cell(photos.products.get(top[0]), caption, relevant=top[0] in query.product_ids)
 
 
-def _cell(crop: Crop | None, caption: str, *, relevant: bool = False) -> Cell:
+def _cell(crop: Crop | None, caption: str, *, relevant: bool = False) -> GridCell:
     picture = None if crop is None else grid.picture_of(crop)
-    return Cell(picture, caption, grid.GREEN if relevant else None)
+    return GridCell(picture, caption, grid.GREEN if relevant else None)

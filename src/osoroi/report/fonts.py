@@ -50,7 +50,7 @@ class Face(NamedTuple):
     scale: float = 1.0
 
 
-class Run(NamedTuple):
+class GlyphRun(NamedTuple):
     """A part of a line in one font; ``missing`` where no font has its letters."""
 
     text: str
@@ -105,10 +105,10 @@ def missing_scripts(texts: Iterable[str]) -> list[str]:
     return sorted({_script(letter) for letter in letters})
 
 
-def runs(text: str, size: int) -> Iterator[Run]:
+def runs(text: str, size: int) -> Iterator[GlyphRun]:
     """A line cut where the font changes."""
     for (face, missing), letters in groupby(text, key=lambda letter: _face(letter, size)):
-        yield Run("".join(letters), face, missing)
+        yield GlyphRun("".join(letters), face, missing)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -166,7 +166,7 @@ def _covers(face: Face, letter: str) -> bool:
     return any(mask) and mask != box
 
 
-def _draw_scaled(canvas: Image.Image, at: tuple[int, int], run: Run, size: int) -> None:
+def _draw_scaled(canvas: Image.Image, at: tuple[int, int], run: GlyphRun, size: int) -> None:
     font = run.face.font
     _, _, right, bottom = (round(side) for side in font.getbbox(run.text))
     layer = Image.new("RGBA", (max(1, right), max(1, bottom)), (0, 0, 0, 0))

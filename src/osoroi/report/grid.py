@@ -16,12 +16,12 @@ from osoroi.records import Box, Crop, Hit, Source
 from osoroi.report import fonts
 from osoroi.text import printable
 
-Colour = tuple[int, int, int]
-GREEN: Colour = (18, 140, 74)
-RED: Colour = (200, 40, 40)
-INK: Colour = (32, 32, 32)
-PAPER: Colour = (255, 255, 255)
-MUTED: Colour = (236, 236, 236)
+RgbTuple = tuple[int, int, int]
+GREEN: RgbTuple = (18, 140, 74)
+RED: RgbTuple = (200, 40, 40)
+INK: RgbTuple = (32, 32, 32)
+PAPER: RgbTuple = (255, 255, 255)
+MUTED: RgbTuple = (236, 236, 236)
 
 GAP = 8
 FRAME = 4
@@ -30,18 +30,18 @@ TEXT = 12
 """Size of captions in pixels."""
 
 
-class Cell(NamedTuple):
+class GridCell(NamedTuple):
     """One cell of a grid. Without a picture it is a grey field."""
 
     picture: UInt8[np.ndarray, "h w 3"] | None
     caption: str = ""
-    frame: Colour | None = None
+    frame: RgbTuple | None = None
 
 
-def sheet(rows: Sequence[Sequence[Cell]], *, side: int = 160) -> UInt8[np.ndarray, "h w 3"]:
+def sheet(rows: Sequence[Sequence[GridCell]], *, side: int = 160) -> UInt8[np.ndarray, "h w 3"]:
     """Rows of cells as one picture; each photo keeps its proportions inside a square of ``side`` pixels.
 
-    >>> sheet([[Cell(None, "a"), Cell(None, "b")]], side=100).shape
+    >>> sheet([[GridCell(None, "a"), GridCell(None, "b")]], side=100).shape
     (148, 224, 3)
     """
     columns = max((len(row) for row in rows), default=0)
@@ -57,7 +57,7 @@ def sheet(rows: Sequence[Sequence[Cell]], *, side: int = 160) -> UInt8[np.ndarra
 def _place(
     canvas: Image.Image,
     draw: ImageDraw.ImageDraw,
-    cell: Cell,
+    cell: GridCell,
     left: int,
     top: int,
     side: int,
@@ -75,13 +75,13 @@ def _place(
         fonts.draw(canvas, at, fonts.fit(line, TEXT, side), size=TEXT, fill=INK)
 
 
-def label(text: str, *, side: int = 160) -> Cell:
+def label(text: str, *, side: int = 160) -> GridCell:
     """A cell that names its row."""
     canvas = Image.new("RGB", (side, side), PAPER)
     size = side // 9
     text = fonts.fit(text, size, side)
     fonts.draw(canvas, (round((side - fonts.length(text, size)) / 2), (side - size) // 2), text, size=size, fill=INK)
-    return Cell(np.asarray(canvas))
+    return GridCell(np.asarray(canvas))
 
 
 def of_search(
@@ -91,16 +91,16 @@ def of_search(
     return sheet([search_row(photo, box, hits, catalog)], side=side)
 
 
-def search_row(photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Storage) -> list[Cell]:
+def search_row(photo: Source, box: Box | None, hits: Sequence[Hit], catalog: Storage) -> list[GridCell]:
     """The cells of one search, for a grid of several."""
     query = image.read(photo)
     if box is not None:
         query = query[box.top : box.bottom, box.left : box.right]
-    row = [Cell(query, "query")]
+    row = [GridCell(query, "query")]
     for rank, hit in enumerate(hits, start=1):
         crop = next(crop for crop in catalog.crops(hit.product_id) if crop.crop_id == hit.crop_id)
         row.append(
-            Cell(picture_of(crop), f"{rank} · {hit.score:.3f}\n{printable(hit.product.title or hit.product_id)}")
+            GridCell(picture_of(crop), f"{rank} · {hit.score:.3f}\n{printable(hit.product.title or hit.product_id)}")
         )
     return row
 

@@ -41,7 +41,7 @@ class Stat(NamedTuple):
     best: bool
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A category and its number of queries."""
 
     name: str
@@ -61,7 +61,7 @@ class CategoryTable(NamedTuple):
 
     metric: str
     note: str
-    columns: list[Column]
+    columns: list[TableColumn]
     rows: list[StatRow]
 
 
@@ -176,7 +176,7 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         "Unreadable": f"{data.unreadable_queries:,} query photos, {data.unreadable_crops:,} gallery photos; "
         f"{data.unanswerable:,} queries are unanswerable and "
         + ("are skipped" if protocol.skip_unanswerable else "count as misses"),
-        "Intervals": "95%, bootstrap over clusters of products",
+        "Intervals": "95%, bootstrap over clusters of products and designs",
     }
 
 
@@ -185,7 +185,7 @@ def _category_table(systems: Sequence[System], metric: str) -> CategoryTable:
     categories = [None, *(first.categories if len(first.categories) > 1 else [])]
     overall = first.categories[0] if len(first.categories) == 1 else "all"
     columns = [_stats([each.means([metric], category)[0] for each in systems]) for category in categories]
-    heads = [Column(each or overall, f"{int(first.in_category(each).sum()):,}") for each in categories]
+    heads = [TableColumn(each or overall, f"{int(first.in_category(each).sum()):,}") for each in categories]
     rows = [StatRow(system.name, [column[row] for column in columns]) for row, system in enumerate(systems)]
     return CategoryTable(metric, HEADLINE[metric], heads, rows)
 

@@ -8,12 +8,12 @@ from osoroi.data.readers import Reader
 from osoroi.evaluation.compare import System
 from osoroi.records import Crop
 from osoroi.report import examples, grid
-from osoroi.report.examples import ExampleCrops, Kind
+from osoroi.report.examples import ExampleCrops, ExampleKind
 
 ACROSS = 5
 """Products shown for each arm."""
 
-TITLES: dict[Kind, str] = {
+TITLES: dict[ExampleKind, str] = {
     "best": "The best: retrieved first, by the greatest lead",
     "worst": "The worst: the relevant product last, the most confident wrong product first",
     "random": "A random sample",
@@ -23,7 +23,7 @@ TITLES: dict[Kind, str] = {
 THUMB = {"width": 132, "height": 176}
 
 
-class Photo(NamedTuple):
+class GridPhoto(NamedTuple):
     """A photo as a data URI (empty where it is missing), and what it shows in words."""
 
     src: str
@@ -33,7 +33,7 @@ class Photo(NamedTuple):
 class ResultCell(NamedTuple):
     """A product of a ranking; ``first`` starts an arm."""
 
-    photo: Photo
+    photo: GridPhoto
     relevant: bool
     first: bool
 
@@ -41,7 +41,7 @@ class ResultCell(NamedTuple):
 class ResultRow(NamedTuple):
     """A query, the ranks of its first relevant product in each arm, and the products of every arm."""
 
-    query: Photo
+    query: GridPhoto
     notes: list[str]
     cells: list[ResultCell]
 
@@ -91,13 +91,13 @@ class Photos:
         self._crops = crops
         self._uris: dict[tuple[str, str], str] = {}
 
-    def query(self, crop_id: str, text: str) -> Photo:
+    def query(self, crop_id: str, text: str) -> GridPhoto:
         """The photo of a query."""
-        return Photo(self._uri("street", crop_id, self._crops.queries.get(crop_id)), text)
+        return GridPhoto(self._uri("street", crop_id, self._crops.queries.get(crop_id)), text)
 
-    def product(self, product_id: str | None, text: str) -> Photo:
+    def product(self, product_id: str | None, text: str) -> GridPhoto:
         """The photo of a product."""
-        return Photo(self._uri("shop", product_id or "", self._crops.products.get(product_id or "")), text)
+        return GridPhoto(self._uri("shop", product_id or "", self._crops.products.get(product_id or "")), text)
 
     def _uri(self, domain: str, name: str, crop: Crop | None) -> str:
         if (domain, name) not in self._uris:

@@ -15,7 +15,7 @@ from osoroi.evaluation.results import Evaluation
 from osoroi.garments.part import known_kind
 from osoroi.records import Box, Crop, Row, Source
 from osoroi.report import examples, fonts, grid
-from osoroi.report.grid import GAP, GREEN, INK, LINE, PAPER, RED, TEXT, Cell, Colour
+from osoroi.report.grid import GAP, GREEN, INK, LINE, PAPER, RED, TEXT, GridCell, RgbTuple
 
 ACROSS = 5
 """Products shown for each garment."""
@@ -60,7 +60,7 @@ def pictures(
             number = numbers[row.crop.crop_id]
             relevant = evaluation.queries[number].product_ids
             lists[row.crop.crop_id] = [
-                Cell(_picture(crops.get(name)), name, GREEN if name in relevant else None)
+                GridCell(_picture(crops.get(name)), name, GREEN if name in relevant else None)
                 for name in arm.top[number][:ACROSS]
             ]
         drawn.append(picture(pixels, rows, located, lists))
@@ -71,7 +71,7 @@ def picture(
     photo: UInt8[np.ndarray, "_ _ 3"],
     rows: Sequence[Row],
     located: Sequence[KindBox] | None,
-    lists: dict[str, list[Cell]],
+    lists: dict[str, list[GridCell]],
 ) -> UInt8[np.ndarray, "_ _ 3"]:
     """A photo with its boxes, and beside it a row of cells for each of its queries."""
     true = [(known_kind(row.product) or "other", row.crop.box) for row in rows if row.crop.box is not None]
@@ -82,7 +82,9 @@ def picture(
     for number, (kind, box) in enumerate(true):
         used = box if located is None else at_query.get(number)
         crop = None if used is None else photo[used.top : used.bottom, used.left : used.right]
-        sheet.append([Cell(crop, kind if crop is not None else f"{kind}\nmissed"), *lists[rows[number].crop.crop_id]])
+        sheet.append(
+            [GridCell(crop, kind if crop is not None else f"{kind}\nmissed"), *lists[rows[number].crop.crop_id]]
+        )
     return _beside(with_boxes(photo, true, found, {at for at, _ in pairs}), grid.sheet(sheet, side=SIDE))
 
 
@@ -115,14 +117,14 @@ def _dashed(draw: ImageDraw.ImageDraw, box: Box) -> None:
             _lines(draw, [(x, start, x, min(start + DASH, bottom)) for x in (box.left, right)], width, colour)
 
 
-def _lines(draw: ImageDraw.ImageDraw, lines: list[tuple[int, int, int, int]], width: int, colour: Colour) -> None:
+def _lines(draw: ImageDraw.ImageDraw, lines: list[tuple[int, int, int, int]], width: int, colour: RgbTuple) -> None:
     for line in lines:
         draw.line(line, fill=colour, width=width)
 
 
 def _located(photo: Source) -> list[KindBox]:
     """The largest person's garments, as ``proposals.propose`` counts them."""
-    from osoroi.garments import find
+    from osoroi.garments.find import find
 
     return [(garment.kind, garment.box) for garment in find(image.load(photo)) if not garment.person]
 

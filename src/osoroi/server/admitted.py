@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from osoroi.server import forms
-from osoroi.server.body import Body, received
+from osoroi.server.body import RequestBody, received
 from osoroi.server.forms import Form
 from osoroi.server.limits import Work
 from osoroi.server.service import Service
@@ -61,11 +61,11 @@ def service_of(request: Request) -> Service:
 
 def form_of(request: Request) -> Form:
     """The form that a request carries; raises BadRequest where its body is something else."""
-    body: Body = request.state.body
+    body: RequestBody = request.state.body
     return body.form if body.form is not None else forms.parse(b"", request.headers.get("content-type", ""))
 
 
 def content_of(request: Request) -> bytes:
     """The bytes of a body that is no form."""
-    body: Body = request.state.body
+    body: RequestBody = request.state.body
     return body.content

@@ -9,7 +9,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
@@ -63,6 +62,7 @@ def make(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await service.check()  # what is said until a check takes too long
         await service.read(app.state.pages.counts.of, UrlState())  # of a large catalog this goes on in the background
         yield
         app.state.pages.counts.close()
@@ -82,16 +82,8 @@ def make(
     app.state.thumbnails = photos.Cache(settings.cache_bytes)
     app.state.pages = Pages(service)
     app.state.counting = Counting(service.read_catalog, settings.facet_queue)
-    for module in (photos, routes, products):
-        for router in module.ROUTERS:
-            app.include_router(router)
-    app.include_router(pages.router)
-    app.include_router(pages.plain)
-    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
-    app.exception_handler(OsoroiError)(_refused)
-    app.exception_handler(RequestValidationError)(_invalid)
-    app.exception_handler(HTTPException)(_unrouted)
-    app.exception_handler(Exception)(_broken)
+    _route(app)
+    _handle_errors(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     app.add_middleware(
         Middleware,
@@ -101,6 +93,23 @@ def make(
         refuse=respond,
     )
     return app
+
+
+def _route(app: FastAPI) -> None:
+    """The API, the page, and the files of the page."""
+    for module in (photos, routes, products):
+        for router in module.ROUTERS:
+            app.include_router(router)
+    app.include_router(pages.router)
+    app.include_router(pages.plain)
+    app.mount("/static", pages.Static(directory=pages.STATIC), name="static")
+
+
+def _handle_errors(app: FastAPI) -> None:
+    app.exception_handler(OsoroiError)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_unrouted)
+    app.exception_handler(Exception)(_broken)
 
 
 def respond(request: Request, error: OsoroiError, headers: Mapping[str, str] | None = None) -> Response:

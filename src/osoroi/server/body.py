@@ -23,7 +23,7 @@ STEP_LINES = 256
 
 
 @dataclass
-class Body:
+class RequestBody:
     """A body that was received: a form, or the bytes of something else."""
 
     form: Form | None = None
@@ -46,7 +46,7 @@ class Receiver:
         """Bytes of the body at most: bodies of other types than multipart hold no photos."""
         return self.settings.body_bytes if self.kind == "multipart/form-data" else self.settings.field_bytes
 
-    async def receive(self) -> Body:
+    async def receive(self) -> RequestBody:
         """The whole body, read. Raises TooLarge, TooSlow, TooMuch and BadRequest."""
         stated = self.request.headers.get("content-length", "0")
         if stated.isdecimal() and int(stated) > self.limit:
@@ -54,7 +54,7 @@ class Receiver:
         try:
             async with asyncio.timeout(self.settings.upload_s):
                 if self.kind == "multipart/form-data":
-                    return Body(form=await self._multipart())
+                    return RequestBody(form=await self._multipart())
                 content = b"".join([piece async for piece in self._pieces()])
         except ClientDisconnect:
             raise BadRequest("the body ended before it was whole", hint="send it again") from None
@@ -63,10 +63,10 @@ class Receiver:
                 f"the body did not arrive within {self.settings.upload_s:g} seconds", hint="send a smaller photo"
             ) from None
         if self.kind != "application/x-www-form-urlencoded":
-            return Body(content=content)
+            return RequestBody(content=content)
         if len(content) <= STEP_BYTES:
-            return Body(form=forms.parse(content, self.content_type))
-        return Body(form=await run_in_threadpool(forms.parse, content, self.content_type))
+            return RequestBody(form=forms.parse(content, self.content_type))
+        return RequestBody(form=await run_in_threadpool(forms.parse, content, self.content_type))
 
     async def _multipart(self) -> Form:
         reader = MultipartReader(self.content_type, field_bytes=self.settings.field_bytes)
@@ -92,7 +92,7 @@ class Receiver:
 
 
 @contextlib.asynccontextmanager
-async def received(request: Request, settings: Settings, budget: MemoryBudget) -> AsyncIterator[Body]:
+async def received(request: Request, settings: Settings, budget: MemoryBudget) -> AsyncIterator[RequestBody]:
     """The body of a request, whose bytes count in ``budget`` until the block ends."""
     receiver = Receiver(request, settings, budget)
     try:
@@ -101,7 +101,7 @@ async def received(request: Request, settings: Settings, budget: MemoryBudget) -
         budget.give(receiver.taken)
 
 
-class Line(NamedTuple):
+class BodyLine(NamedTuple):
     """One line of a body, counted from 1; with ``error`` it could not be received whole, and ``content`` is empty."""
 
     number: int
@@ -123,7 +123,7 @@ class Lines:
         self._taken = 0
         self._error: OsoroiError | None = None
 
-    async def read(self) -> AsyncIterator[Line]:
+    async def read(self) -> AsyncIterator[BodyLine]:
         """Each line that is not empty. One that is too long is passed over to its end, and has an error. A line that
         does not arrive in time is the last one, with an error, and so is one beyond the limit of lines; empty lines
         count, and give no time. Raises ClientDisconnect where the client is gone."""
@@ -150,9 +150,9 @@ class Lines:
         finally:
             self._forget()
 
-    def _beyond(self) -> Line:
+    def _beyond(self) -> BodyLine:
         hint = "send the lines from here on in another request"
-        return Line(self._number, b"", TooLarge(f"a batch has {self.most} lines at most", hint=hint))
+        return BodyLine(self._number, b"", TooLarge(f"a batch has {self.most} lines at most", hint=hint))
 
     async def _piece(self, stream: AsyncIterator[bytes], until: float) -> bytes | None:
         """The next bytes of the body, or None at its end or where they come too late."""
@@ -182,11 +182,11 @@ class Lines:
         self._forget()
         self._error = error
 
-    def _line(self) -> Line | None:
+    def _line(self) -> BodyLine | None:
         if self._error is not None:
-            return Line(self._number, b"", self._error)
+            return BodyLine(self._number, b"", self._error)
         content = b"".join(self._pieces).strip()
-        return Line(self._number, content) if content else None
+        return BodyLine(self._number, content) if content else None
 
     def _forget(self) -> None:
         self.budget.give(self._taken)

@@ -1,7 +1,8 @@
 """A limit of open connections, and clocks for clients that connect and send nothing, or do not take their response.
 
-``Connection`` stands between asyncio and the HTTP protocol of the server, and passes everything on: uvicorn takes any
-protocol class, so that nothing of its own is touched. The middleware says which connections have a request under way.
+``TimedConnection`` stands between asyncio and the HTTP protocol of the server, and passes everything on: uvicorn takes
+any protocol class, so that nothing of its own is touched. The middleware says which connections have a request under
+way.
 """
 
 import asyncio
@@ -15,6 +16,9 @@ from typing import Any, cast
 from osoroi.server.limits import RETRY_S
 
 log = logging.getLogger("osoroi.server")
+
+READ_BYTES = 16 * 2**10
+"""Bytes that are parsed at once; in chunks of one byte they cost some 15 ms. Then others have their turn."""
 
 SWEEP_S = 0.5
 """Seconds between two looks at all connections."""
@@ -36,31 +40,31 @@ class Connections:
         self.head_s = head_s
         self.take_s = take_s
         self.ending = False
-        self._open: OrderedDict[Peer, Connection] = OrderedDict()
+        self._open: OrderedDict[Peer, TimedConnection] = OrderedDict()
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Connections that are open."""
         return len(self._open)
 
-    def protocol(self, http: Callable[..., asyncio.Protocol]) -> Callable[..., asyncio.Protocol]:
+    def protocol(self, http: Callable[..., asyncio.Protocol]) -> Callable[..., asyncio.BufferedProtocol]:
         """The class to give to the server in place of ``http``."""
-        return lambda *arguments, **options: Connection(http(*arguments, **options), self)
+        return lambda *arguments, **options: TimedConnection(http(*arguments, **options), self)
 
     @contextlib.contextmanager
-    def busy(self, client: Any) -> Iterator[None]:
-        """While the block runs, this client has a request under way."""
+    def busy(self, client: Any, on_lost: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, this client has a request under way. ``on_lost`` is called where it hangs up."""
         connection = self._open.get(tuple(client)[:2]) if client else None
         if connection is None:
             yield
             return
-        connection.waits_since = None
+        connection.waits_since, connection.on_lost = None, on_lost
         try:
             yield
         finally:
-            connection.waits_since = time.monotonic()
+            connection.waits_since, connection.on_lost = time.monotonic(), None
 
-    def add(self, peer: Peer, connection: "Connection") -> bool:
+    def add(self, peer: Peer, connection: "TimedConnection") -> bool:
         """Count a new connection. Where there are too many, the one that has waited longest makes room.
 
         Returns whether there was room.
@@ -75,7 +79,7 @@ class Connections:
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
         return True
 
-    def remove(self, peer: Peer, connection: "Connection") -> None:
+    def remove(self, peer: Peer, connection: "TimedConnection") -> None:
         """Forget a connection that ended."""
         if self._open.get(peer) is connection:
             del self._open[peer]
@@ -88,17 +92,19 @@ class Connections:
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep) if self._open else None
 
 
-class Connection(asyncio.Protocol):
-    """One connection: passes everything on to the HTTP protocol, and keeps the time."""
+class TimedConnection(asyncio.BufferedProtocol):
+    """One connection: passes everything on to the HTTP protocol, little by little, and keeps the time."""
 
     def __init__(self, http: asyncio.Protocol, connections: Connections) -> None:
         self.http = http
         self.connections = connections
         self.waits_since: float | None = None  # for a request, None while one is under way
         self.unsent_since: float | None = None  # bytes that the client has not taken
+        self.on_lost: Callable[[], None] | None = None
         self._transport: asyncio.Transport | None = None
         self._peer: Peer = ("", id(self))
         self._admitted = False
+        self._buffer = bytearray(READ_BYTES)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or refuse where there are too many."""
@@ -115,12 +121,16 @@ class Connection(asyncio.Protocol):
         transport.write(FULL % (RETRY_S, len(FULL_BODY), FULL_BODY))
         transport.close()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Pass on what came. A fault of the protocol ends this connection alone, with one line in the log."""
         if not self._admitted:
             return
         try:
-            self.http.data_received(data)
+            self.http.data_received(bytes(self._buffer[:nbytes]))
         except Exception as error:  # noqa: BLE001  whatever a client makes a parser throw is not the service's end
             log.warning("a connection was ended: %s", type(error).__name__)
             self.abort()
@@ -134,6 +144,8 @@ class Connection(asyncio.Protocol):
         self.connections.remove(self._peer, self)
         if self._admitted:
             self.http.connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def pause_writing(self) -> None:
         """Pass on that the client takes its answer slowly."""

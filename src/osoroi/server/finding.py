@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
-from osoroi.garments import Garment, find_in
-from osoroi.garments.query import clues_in
-from osoroi.garments.runtime import load
+from osoroi.garments import Garment
 from osoroi.image import Reduced
 from osoroi.records import Box, Clues
 
@@ -19,6 +17,20 @@ class Find(Protocol):
     def __call__(self, photo: Reduced, *, box: Box | None = None) -> list[Garment]:
         """The garments; with ``box`` that box alone."""
         ...
+
+
+def find_in(photo: Reduced, *, box: Box | None = None) -> list[Garment]:
+    """``garments.find.find_in``. It and its networks are imported on the threads, for the first photo or before it."""
+    from osoroi.garments import find
+
+    return find.find_in(photo, box=box)
+
+
+def load() -> None:
+    """Load the networks."""
+    from osoroi.garments import query, runtime  # noqa: F401  the first box of a query needs it
+
+    runtime.load()
 
 
 class Finder:
@@ -36,7 +48,13 @@ class Finder:
 
     async def clues(self, photo: Reduced, box: Box) -> Clues:
         """What a photo says of the kind of the garment in a box besides its pixels."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, clues_in, photo, box)
+
+        def clues() -> Clues:
+            from osoroi.garments.query import clues_in
+
+            return clues_in(photo, box)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, clues)
 
     def warm(self) -> None:
         """Load the networks in the background, once: somebody is about to choose a photo."""

@@ -26,7 +26,7 @@ ENCODINGS = (b"", b"binary", b"8bit", b"7bit")
 """Content-Transfer-Encoding of a part whose bytes are sent as they are."""
 
 
-class Part(NamedTuple):
+class FormPart(NamedTuple):
     """One part of a form. ``is_file``: it was sent with a file name."""
 
     content: bytes
@@ -37,11 +37,11 @@ class Part(NamedTuple):
 class Form:
     """The parts of a form by name, in the order they came."""
 
-    parts: dict[str, list[Part]] = field(default_factory=dict)
+    parts: dict[str, list[FormPart]] = field(default_factory=dict)
     empty: set[str] = field(default_factory=set)
     """Fields of files that have a name and no bytes."""
 
-    def add(self, name: str, part: Part) -> None:
+    def add(self, name: str, part: FormPart) -> None:
         """Append a part. An empty file is dropped: browsers send one where no file was chosen."""
         if part.content or not part.is_file:
             self.parts.setdefault(name, []).append(part)
@@ -112,7 +112,7 @@ def _urlencoded(body: bytes) -> Form:
     except ValueError as error:
         raise BadRequest("the form cannot be read", hint="encode it as UTF-8, percent-escaped") from error
     for name, value in pairs:
-        form.add(name, Part(value.encode(), is_file=False))
+        form.add(name, FormPart(value.encode(), is_file=False))
     return form
 
 
@@ -198,7 +198,7 @@ class MultipartReader:
         self._content.append(data[start:end])
 
     def _on_part_end(self) -> None:
-        part = Part(b"".join(self._content), self._is_file)
+        part = FormPart(b"".join(self._content), self._is_file)
         self.form.add(self._name, part)
         if self._has_file_name and not part.content:
             self.form.empty.add(self._name)

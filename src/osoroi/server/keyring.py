@@ -52,10 +52,12 @@ def read(file: Path, *, most: int | None = MOST_KEYS) -> tuple[Key, ...]:
     than ``most``; None reads any number, so that some can be removed."""
     try:
         content = files.from_toml(files.content(file))
+    except PermissionError as error:
+        hint = f"let the user of the service read it: chgrp GROUP {file.name} && chmod 640 {file.name}"
+        raise BadRequest(f"the keys {file} cannot be read: {error.strerror}", hint=hint) from error
     except OSError as error:
-        raise BadRequest(
-            f"the keys {file} cannot be read: {error.strerror}", hint="make it: osoroi keys new"
-        ) from error
+        hint = "make it: osoroi keys new"
+        raise BadRequest(f"the keys {file} cannot be read: {error.strerror}", hint=hint) from error
     except ValueError as error:
         raise BadRequest(f"the keys {file} are no TOML: {error}", hint="make it with: osoroi keys new") from error
     entries = content.pop("key", [])
@@ -69,12 +71,15 @@ def read(file: Path, *, most: int | None = MOST_KEYS) -> tuple[Key, ...]:
 
 
 @contextlib.contextmanager
-def changing(file: Path) -> Iterator[None]:
-    """Hold a file of keys while it is read, changed and written, so that no other change is lost. Raises Busy."""
+def changing(file: Path, *, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold a file of keys while it is read, changed and written, so that no other change is lost.
+
+    Waits ``wait_s`` for another change; raises Busy then.
+    """
     place = _place(file)
     if not place.parent.is_dir():  # to lock would make it
         raise BadRequest(f"there is no folder {place.parent}", hint="make it first")
-    with files.lock(place.with_name(f".{place.name}.lock"), wait_s=WAIT_S) as mine:
+    with files.lock(place.with_name(f".{place.name}.lock"), wait_s=wait_s) as mine:
         if not mine:
             raise Busy(f"another process changes the keys {file}", hint="try it again")
         yield

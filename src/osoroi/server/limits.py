@@ -1,4 +1,4 @@
-"""How much of each kind of work the service begins before it refuses: requests, and bytes in memory."""
+"""Admission: how much of each kind of work the service begins before it refuses: requests, and bytes in memory."""
 
 import asyncio
 import contextlib

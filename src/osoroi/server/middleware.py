@@ -54,7 +54,8 @@ HEADERS = {
 class Exchange:
     """One request and its response: ``receive`` and ``send`` as the application sees them.
 
-    Once the body is whole, a task waits for the client to hang up and then cancels the one that makes the answer.
+    Where the client hangs up, the task that makes the answer is cancelled: ``Connections`` says so at once, and any
+    other server once the body is whole, to a task that waits for it.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Exchange:
         self._empty_sent = False
         self.status = 500
         self.hung_up = False
+        self._answered = False
         if self.whole:
             self._watch()
 
@@ -119,6 +121,8 @@ class Exchange:
             if message.get("more_body", False):
                 return
             message = {"type": "http.response.body", "body": b""}
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._answered = True
         await self._send(message)
 
     def end(self) -> None:
@@ -132,6 +136,12 @@ class Exchange:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """The client is gone: nobody waits for the answer any more."""
+        if self._answered or self.hung_up:
+            return
         self.hung_up = True
         self._gone.set()
         if self._task is not None:
@@ -170,7 +180,7 @@ class Middleware:
         )
         inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
         with (
-            self.connections.busy(scope.get("client")),
+            self.connections.busy(scope.get("client"), exchange.hang_up),
             facts_of_request() as facts,
             request_span(scope["method"], headers) as span,
         ):

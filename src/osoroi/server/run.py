@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from osoroi.errors import BadRequest
 from osoroi.search import Searcher
-from osoroi.server import app, supervisor
+from osoroi.server import app, network, supervisor
 from osoroi.server.configuration import Sources, reload
 from osoroi.server.decoding import Decoder
 from osoroi.server.settings import Settings
@@ -31,6 +31,9 @@ RESERVED_FILES = 192
 BACKLOG = 64
 """Connections that the operating system accepts for us at once."""
 
+HEAD_BYTES = 64 * 2**10
+"""Bytes of a request's line and headers."""
+
 LINGER_S = 1.0
 """Seconds that idle connections have, after the signal to end, for one more request."""
 
@@ -39,7 +42,7 @@ LAST_S = 5.0
 
 
 class Server(uvicorn.Server):
-    """A server that ends in two steps, and reads its settings again when it is told to.
+    """A server that ends in two steps, and reads its settings again on SIGHUP.
 
     First it takes no new connections, answers those that are open, and closes each after its answer; photos that take
     long to decode are given up. So clients that keep connections do not send into one that is being closed.
@@ -60,6 +63,11 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for one in sockets or []:
             log.info("Uvicorn running on http://%s:%d", *one.getsockname()[:2])
+        servers = self.servers if self.started else []  # an application that could not start has none
+        listening = [one.getsockname()[:2] for server in servers for one in server.sockets]
+        page = next(filter(None, (network.page_for_others(*address) for address in listening)), None)
+        if page is not None:
+            log.info("from a phone or another machine of this network: %s", page)
         supervisor.notify("READY=1")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -101,6 +109,7 @@ def config(application: FastAPI, host: str, port: int) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=round(settings.drain_s),
     )
 

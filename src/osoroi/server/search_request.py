@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from osoroi.catalog import filters
 from osoroi.errors import BadRequest
-from osoroi.garments import BY_NAME, Garment
-from osoroi.garments.choose import ALL
+from osoroi.garments import ALL, BY_NAME, Garment
 from osoroi.image import swatch
 from osoroi.records import Box, Kinds, as_float
 from osoroi.server.forms import Form
@@ -122,10 +121,10 @@ def require_one(request: object, what: str, names: Sequence[str], *, alone: str 
 def from_form(form: Form, settings: Settings) -> SearchRequest:
     """The search that a form describes; raises BadRequest naming the field that is wrong.
 
-    >>> from osoroi.server.forms import Part
+    >>> from osoroi.server.forms import FormPart
     >>> form = Form()
-    >>> form.add("product_id", Part(b"P1", is_file=False))
-    >>> form.add("detail_from", Part(b"navy", is_file=False))
+    >>> form.add("product_id", FormPart(b"P1", is_file=False))
+    >>> form.add("detail_from", FormPart(b"navy", is_file=False))
     >>> request = from_form(form, Settings())
     >>> request.product_id, request.k, request.detail_from
     ('P1', 10, 'navy')
@@ -240,24 +239,31 @@ def box_of(text: str | None, name: str = "box") -> Box | None:
 
 def k_of(text: str | None, settings: Settings, *, default: int = K) -> int:
     """How many products; raises BadRequest beyond the limit."""
-    try:
-        k = default if text is None else _whole(text)
-    except ValueError:
-        k = 0
-    if not 1 <= k <= settings.k:
-        raise BadRequest(f"k={str(text)[:20]!r} is no whole number from 1 to {settings.k}", hint="ask for fewer")
-    return k
+    return default if text is None else _whole_within("k", text, 1, settings.k, example=min(default, settings.k))
 
 
 def offset_of(text: str | None, settings: Settings) -> int:
     """How many of the best products to leave out; raises BadRequest beyond the limit."""
+    return 0 if text is None else _whole_within("offset", text, 0, settings.offset, example=0)
+
+
+def _whole_within(name: str, text: str, least: int, most: int, *, example: int) -> int:
+    """A whole number of a range; raises BadRequest for what is none.
+
+    >>> _whole_within("k", "200", 1, 200, example=10)
+    200
+    >>> _whole_within("k", "0", 1, 200, example=10)
+    Traceback (most recent call last):
+    osoroi.errors.BadRequest: k='0' is no whole number from 1 to 200; write it like k=10
+    """
     try:
-        offset = 0 if text is None else _whole(text)
+        number = _whole(text)
     except ValueError:
-        offset = -1
-    if not 0 <= offset <= settings.offset:
-        raise BadRequest(f"offset={str(text)[:20]!r} is no whole number from 0 to {settings.offset}", hint="use less")
-    return offset
+        number = least - 1
+    if not least <= number <= most:
+        problem = f"{name}={text[:20]!r} is no whole number from {least} to {most}"
+        raise BadRequest(problem, hint=f"write it like {name}={example}")
+    return number
 
 
 def detail_of(text: str | None) -> float | None:

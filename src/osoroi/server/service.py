@@ -13,19 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import numpy as np
-from jaxtyping import Float32
-
 from osoroi import image
-from osoroi.catalog import Storage
-from osoroi.catalog.store import interruption
+from osoroi.catalog import Storage, interruption
 from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
-from osoroi.garments import WORK_SIDE, Garment, choose
-from osoroi.garments.choose import ALL
+from osoroi.garments import ALL, WORK_SIDE, Garment, choose
 from osoroi.image.swatch import swatch
 from osoroi.records import Box, Clues, Crop, Domain, Hit, Input, Kinds, Product, Value
-from osoroi.search import DETAIL_ALONE, Searcher, detail_domain
+from osoroi.search import DETAIL_ALONE, QueryVector, Searcher, detail_domain
 from osoroi.server.batching import Batcher
 from osoroi.server.decoding import Decoder
 from osoroi.server.finding import Finder
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("osoroi.server")
 
-Vector = Float32[np.ndarray, "1 d"]
 Boxes = Sequence[Box | None]
 T = TypeVar("T")
 
@@ -218,11 +212,12 @@ class Service:
 
     async def health(self) -> Health:
         """Whether searches can be answered, within a second whatever the threads do."""
-        check = asyncio.ensure_future(self._check())
+        check = asyncio.ensure_future(self.check())
         done, _ = await asyncio.wait([check], timeout=HEALTH_S)
         return check.result() if done else self._health
 
-    async def _check(self) -> Health:
+    async def check(self) -> Health:
+        """Look whether searches can be answered, however long it takes."""
         searcher = self.searcher
         try:
             try:
@@ -273,7 +268,7 @@ class Service:
         require_modest(request.where)
         return await self.current(once, reads=True)
 
-    async def vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
+    async def vector_of(self, request: SearchRequest) -> tuple[QueryVector, Sequence[str]]:
         """The query's vector, and the products to leave out: a product is no answer to itself."""
         words = request.words
         wished = request.detail_from
@@ -286,7 +281,7 @@ class Service:
         assert base is not None
         return base if second is None else self.encoder.with_detail(base, second), without
 
-    async def _vector_of(self, request: SearchRequest) -> tuple[Vector, Sequence[str]]:
+    async def _vector_of(self, request: SearchRequest) -> tuple[QueryVector, Sequence[str]]:
         if request.photo is not None:
             return await self.embed_query(request.photo, request.box, request.kind), ()
         catalog = self.catalog
@@ -299,7 +294,7 @@ class Service:
             crop = (await self.read(catalog.crops, request.product_id))[0]
         return await self.read(catalog.vectors, [crop.crop_id]), (crop.product_id,)
 
-    async def detail_vector(self, photo: bytes | str, box: Box | None) -> Vector:
+    async def detail_vector(self, photo: bytes | str, box: Box | None) -> QueryVector:
         """The vector of the photo or the colour whose detail is wanted."""
         domain = detail_domain(box)
         if isinstance(photo, bytes):
@@ -319,7 +314,7 @@ class Service:
         with stage("find"):
             return await self.finder.find(small, box=request.box)
 
-    async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> Vector:
+    async def embed(self, photo: bytes, box: Box | None, domain: Domain, clues: Clues) -> QueryVector:
         """Photo to vector: decoded in a worker process, encoded together with whatever else waits."""
         with stage("decode"):
             query = Input(await self.decoder.crop(photo, box, self.encoder.preprocessing[domain]), clues)
@@ -327,7 +322,7 @@ class Service:
             vector = await self.batcher.encode(query)
         return await self.read(self.searcher.with_learned_kinds, [query], vector) if domain == "street" else vector
 
-    async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> Vector:
+    async def embed_query(self, photo: bytes, box: Box | None, kind: Kinds | None = None) -> QueryVector:
         """The vector of a garment in a street photo. Its place on a body is looked for where ``kind`` does not say what
         it is and the encoder wants to know."""
         if kind is not None or box is None or not self.encoder.has_kind:
@@ -335,24 +330,25 @@ class Service:
         small = await self.decoder.reduced(photo, WORK_SIDE)
         return await self.embed(photo, box, "street", await self.finder.clues(small, box))
 
-    async def _noted(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
+    async def _noted(self, vector: QueryVector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
         with stage("search"):
             hits = await self.read(self._nearest, vector, request, without)
         note(hits=len(hits))
         return hits
 
-    def _nearest(self, vector: Vector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
+    def _nearest(self, vector: QueryVector, request: SearchRequest, without: Sequence[str]) -> list[Hit]:
         if (words := request.words) is not None:
             return self.words.nearest(
                 words, vector, request.k, offset=request.offset, where=request.where, detail=request.detail,
                 alone=request.is_text_alone, by_picture=request.detail_from is not None, without=without,
             )  # fmt: skip
-        judged = request.photo is not None and request.detail is None and request.detail_from is None
-        return self._plain(vector, request, without, request.k, request.detail, judged=judged)
+        detail = self.searcher.turned(request.detail)
+        judged = request.photo is not None and detail is None and request.detail_from is None
+        return self._plain(vector, request, without, request.k, detail, judged=judged)
 
     def _plain(
         self,
-        vector: Vector,
+        vector: QueryVector,
         request: SearchRequest,
         without: Sequence[str],
         k: int,
@@ -361,8 +357,9 @@ class Service:
         judged: bool = False,
     ) -> list[Hit]:
         return self.searcher.nearest(
-            vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged
-        )
+            vector, k, offset=request.offset, where=request.where, detail=detail, without=without, judged=judged,
+            centred=detail is not None or request.detail_from is not None,
+        )  # fmt: skip
 
     def load(self, crop: Crop) -> bytes:
         """The file of a photo of the catalog. The error does not say where it should be: it goes outside."""

@@ -153,22 +153,24 @@ class Settings:
         >>> Settings().check_address("0.0.0.0")
         Traceback (most recent call last):
         osoroi.errors.BadRequest: without keys the service listens on this machine alone, and 0.0.0.0 is reachable \
-from others; listen on 127.0.0.1, or set keys
+from others; listen on 127.0.0.1, or make keys: osoroi keys new keys.toml editor --rights write, and add \
+--keys keys.toml --open-reads
         """
         if not self.keyed and not is_loopback(host):
             raise BadRequest(
                 f"without keys the service listens on this machine alone, and {host} is reachable from others",
-                hint="listen on 127.0.0.1, or set keys",
+                hint="listen on 127.0.0.1, or make keys: osoroi keys new keys.toml editor --rights write, and add "
+                "--keys keys.toml --open-reads",
             )
 
 
 def is_loopback(host: str) -> bool:
     """Whether a name or address means this machine alone.
 
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0", "shop.example", "")]
+    >>> [is_loopback(host) for host in ("Localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0", "shop.example", "")]
     [True, True, True, True, False, False, False]
     """
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

@@ -1,23 +1,24 @@
 """Putting products and changing their metadata. Workers decode the photos, and where the shop no longer says the kind
 of a product, its photos do."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi import image
+from osoroi import categories, image
 from osoroi.catalog import Entry, Storage
 from osoroi.catalog.store.writer import patched
 from osoroi.categories import Embed
 from osoroi.encoder import Encoder
 from osoroi.encoder.learned import reading
-from osoroi.errors import Busy, NotFound
+from osoroi.errors import BadRequest, Busy, NotFound
 from osoroi.ingest import Change, change, crops_without_kind, update
-from osoroi.records import Box, Clues, Crop, Product, Value
+from osoroi.records import Box, Clues, Crop, Product, Value, crop_id_of
 from osoroi.server.learning import CategoryLearning
 from osoroi.server.service import Service
-from osoroi.server.uploads import crops_of
 
 
 async def put(
@@ -28,28 +29,70 @@ async def put(
     crops = await service.read(crops_of, product.product_id, photos, boxes)
     sources = [(image.load(crop.photo, limits=service.decoder.limits), crop.box) for crop in crops]
     reads = await _reader(service, catalog, encoder)
-    clues = reads.clues_of(product)
-    vectors = [await service.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
-    entry = Entry(product, crops, np.concatenate(vectors))
-    seq = await service.write(lambda: catalog.put([entry], fingerprint=encoder.fingerprint))
-    _learn(service, product, reads)
+    while True:
+        clues = reads.clues_of(product)
+        vectors = [await service.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
+        entry = Entry(product, crops, np.concatenate(vectors))
+        try:
+            seq = await service.write(partial(_put, service, entry, catalog, reads))
+        finally:  # what is written although the client has hung up is learned, too
+            _learn(service, product, reads)
+        before, reads = reads, await _reader(service, catalog, encoder)
+        if reads.reads_categories == before.reads_categories:  # else others have judged the categories meanwhile
+            break
     return crops, seq
+
+
+def crops_of(product_id: str, photos: Sequence[bytes], boxes: Sequence[Box | None]) -> list[Crop]:
+    """Shop crops of photos that were sent, named by product, bytes and box, so that putting the same again changes
+    nothing. Raises BadRequest for no photo."""
+    crops: dict[str, Crop] = {}
+    for photo, box in zip(photos, boxes, strict=True):
+        sha256 = hashlib.sha256(photo).hexdigest()
+        crop_id = crop_id_of(product_id, sha256, box)
+        crops[crop_id] = Crop(crop_id, product_id, "shop", photo, box, sha256=sha256)
+    if not crops:
+        raise BadRequest("a product needs a photo", hint="send one or more as files called photo")
+    return list(crops.values())
+
+
+def _put(service: Service, entry: Entry, catalog: Storage, reads: Encoder) -> int:
+    """Put one product, where the catalog is written."""
+    with _learning(service).writing(entry.product, catalog, reads):
+        return catalog.put([entry], fingerprint=reads.fingerprint)
+
+
+def _learning(service: Service) -> CategoryLearning:
+    service.learning = service.learning or CategoryLearning(service.write)
+    return service.learning
 
 
 def _learn(service: Service, product: Product, reads: Encoder) -> None:
     """Have the kind of the product's category learned, where no dictionary knows it."""
-    service.learning = service.learning or CategoryLearning(service.write)
-    service.learning.note(product, service.catalog, reads)
+    if categories.unread(reads, [product]):
+        _learning(service).start()
 
 
 async def patch(service: Service, product_id: str, changes: Mapping[str, Value]) -> Product:
     """The product as it is after the changes. Nothing is changed where a photo cannot be read."""
     catalog, encoder = service.catalog, service.encoder
     embed = await _embedding(service, product_id, lambda before: patched(before, changes))
-    product = await service.write(lambda: update(catalog, encoder, product_id, changes, embed=embed))
-    if "category" in changes:
-        _learn(service, product, await _reader(service, catalog, encoder))
-    return product
+    if "category" not in changes:
+        return await service.write(lambda: update(catalog, encoder, product_id, changes, embed=embed))
+    reads, after = await _reader(service, catalog, encoder), Product(product_id, category=_text(changes["category"]))
+
+    def work() -> Product:
+        with _learning(service).writing(after, catalog, reads):
+            return update(catalog, encoder, product_id, changes, embed=embed)
+
+    try:
+        return await service.write(work)
+    finally:
+        _learn(service, after, reads)
+
+
+def _text(value: Value) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 async def put_metadata(service: Service, product: Product) -> Product:
@@ -59,12 +102,19 @@ async def put_metadata(service: Service, product: Product) -> Product:
     def to(_: Product) -> Product:
         return product
 
+    def work(reads: Encoder) -> None:
+        with _learning(service).writing(product, catalog, reads):
+            change(catalog, encoder, product.product_id, to, embed=embed)
+
     try:
         embed = await _embedding(service, product.product_id, to)
-        await service.write(lambda: change(catalog, encoder, product.product_id, to, embed=embed))
+        reads = await _reader(service, catalog, encoder)
+        try:
+            await service.write(work, reads)
+        finally:
+            _learn(service, product, reads)
     except NotFound as error:
         raise NotFound(error.what, hint="a new product needs photos") from None
-    _learn(service, product, await _reader(service, catalog, encoder))
     return product
 
 

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import Metadata
+from osoroi.encoder.metadata import EncoderMetadata
 from osoroi.errors import BadRun
 from osoroi.model import build as networks
 from osoroi.model import export as exporter
@@ -20,13 +20,13 @@ from osoroi.model.brought import BroughtExtractor
 from osoroi.model.heads import Head
 from osoroi.model.network import FeatureExtractor, Network
 from osoroi.pretrained import card, check, library, model
-from osoroi.pretrained.folder import Folder, open_folder
+from osoroi.pretrained.folder import ModelFolder, open_folder
 from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.join import join, write
 from osoroi.pretrained.make import Options, facts_of, read_model, settings_of
-from osoroi.pretrained.model import Model
+from osoroi.pretrained.model import PretrainedModel
 from osoroi.pretrained.modules import FrozenVision, TrainedVision, Vision, drift, require_trainable
-from osoroi.pretrained.settings import Output, Settings
+from osoroi.pretrained.settings import PretrainedSettings, VectorOutput
 from osoroi.recipe import Recipe
 from osoroi.records import Part
 from osoroi.training.view_loader import preprocessing
@@ -52,7 +52,7 @@ def build(recipe: Recipe, path: Path, foreground: Path | None = None) -> Network
     return networks.with_heads(BroughtExtractor(own_extractor, vision, view), recipe).eval()
 
 
-def _vision(folder: Folder, settings: Settings, *, trained: bool) -> Vision:
+def _vision(folder: ModelFolder, settings: PretrainedSettings, *, trained: bool) -> Vision:
     if trained:
         require_trainable(folder)
         return TrainedVision(folder, settings)
@@ -64,7 +64,7 @@ def _vision(folder: Folder, settings: Settings, *, trained: bool) -> Vision:
     return FrozenVision(folder, settings, brought)
 
 
-def _graph(folder: Folder, settings: Settings) -> Model:
+def _graph(folder: ModelFolder, settings: PretrainedSettings) -> PretrainedModel:
     with tempfile.TemporaryDirectory() as scratch:
         return read_model(folder, settings, Path(scratch))
 
@@ -101,7 +101,7 @@ def export(
         if isinstance(extractor.backbone, TrainedVision):
             traced = Path(scratch) / "traced.onnx"
             library.trace(extractor.backbone.network, traced, settings.fit.height, settings.fit.width)
-            settings = replace(settings, output=Output())
+            settings = replace(settings, output=VectorOutput())
             brought = model.cut(model.load(traced), settings, folder)
         else:
             brought = extractor.backbone.model
@@ -109,7 +109,7 @@ def export(
         joined, own_parts, views = join(brought, settings, base, projection=projection_of(head), half=False)
         facts = facts_of(folder, brought, settings)
         own_licence = settings.licence or card.licence_of(folder)
-        metadata = Metadata(
+        metadata = EncoderMetadata(
             own_parts, views, recipe=recipe.name, training=training, licence=f"{own_licence} (backbone); {licence}",
             fingerprint="", kinds=Encoder.open(base).metadata.kinds,
             backbone=facts | {"check": "its network on crops of the run"},

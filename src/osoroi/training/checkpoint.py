@@ -4,6 +4,7 @@ at all.
 Tensors stand under their names; all else is JSON in the file's metadata. Reading it runs no code of the file's.
 """
 
+import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from osoroi import files
 from osoroi.errors import BadRun, extra
+from osoroi.recipe import Recipe
 
 ENTRY: Final = "osoroi"
 FORMAT: Final = 1
@@ -30,6 +32,35 @@ class Checkpoint(NamedTuple):
     state: dict[str, Any]
 
 
+def recipe_of(stored: Mapping[str, Any] | str) -> Recipe:
+    """The recipe that JSON holds, or the text that earlier checkpoints have in its place; a setting that it lacks,
+    because it came later, has its default.
+
+    Raises TypeError for a setting that no recipe has, and ValueError for a text that is none of a recipe.
+
+    >>> recipe_of({"name": "quick", "weights": [["deep", 0.4], ["detail", 0.6]]}).weights
+    (('deep', 0.4), ('detail', 0.6))
+    >>> recipe_of("Recipe(dim=64, name='quick')") == Recipe(dim=64, name="quick")
+    True
+    """
+    given = _settings_of(stored) if isinstance(stored, str) else stored
+    settings: dict[str, Any] = {
+        name: tuple(map(tuple, one)) if isinstance(one, list) else one for name, one in given.items()
+    }
+    return Recipe(**settings)
+
+
+def _settings_of(text: str) -> dict[str, Any]:
+    """The settings in a recipe's ``repr``: literals alone, so that no text runs code. Raises ValueError."""
+    try:
+        match ast.parse(text, mode="eval").body:
+            case ast.Call(func=ast.Name(id="Recipe"), args=[], keywords=keywords):
+                return {str(one.arg): ast.literal_eval(one.value) for one in keywords}
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:  # by texts that Python cannot take
+        raise ValueError(f"no recipe ({error})") from error
+    raise ValueError("no recipe")
+
+
 def write(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in one step: a reader finds the old one or the new one, never half of it. Raises BadRun."""
     metadata = {ENTRY: json.dumps({"format": FORMAT} | checkpoint.state)}
@@ -37,13 +68,13 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     try:
         files.write_atomically(path, _safetensors().save(tensors, metadata=metadata))
     except OSError as error:
-        raise BadRun(f"{path} cannot be written ({error.strerror})", hint="make room, or give another --out") from error
+        raise BadRun(f"{path} cannot be written ({error.strerror})", hint="make room, or give another `out`") from error
 
 
 def read(path: Path) -> Checkpoint:
     """What ``write`` wrote; raises BadRun for a file that is missing, damaged, or something else."""
     if not path.is_file():
-        raise BadRun(f"no checkpoint at {path}", hint="give the folder that `osoroi train --out` wrote")
+        raise BadRun(f"no checkpoint at {path}", hint="give the folder of a run, the `out` of its training")
     module = extra("safetensors", "train")
     try:
         with module.safe_open(path, framework="pt") as file:

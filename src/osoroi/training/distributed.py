@@ -1,7 +1,8 @@
-"""Training on several devices: one process a device, as torchrun starts them, each with a slice of every batch.
+"""Where a training runs: on one device, or on several by one process a device, as torchrun starts them.
 
-Every process knows all vectors of a batch, so the loss is that of the whole batch, and the gradients that the slices
-give are summed: the result is that of one process with the same batches, but for the order in which numbers are added.
+Each process has a slice of every batch, and knows all vectors of it. So the loss is that of the whole batch, and the
+gradients that the slices give are summed: the result is that of one process with the same batches, but for the order in
+which numbers are added.
 """
 
 import os
@@ -14,7 +15,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from osoroi.errors import BadRun
+from osoroi.errors import BadRequest, BadRun
 
 
 class World(NamedTuple):
@@ -75,7 +76,7 @@ ALONE = World()
 
 
 @dataclass(frozen=True)
-class Place:
+class Launch:
     """Where a run is trained: the name of a device (None: a GPU where there is one), and the processes that share.
 
     A checkpoint is written every ``save_every_s`` seconds: a run that is killed loses no more, and a step.
@@ -86,8 +87,27 @@ class Place:
     save_every_s: float = 120.0
 
 
-HERE = Place()
+HERE = Launch()
 """One process, on a GPU where there is one."""
+
+
+def device(name: str | None = None) -> torch.device:
+    """The device of a name such as ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; without one, a GPU where there is one.
+
+    Raises BadRequest for a device that is not there.
+
+    >>> device("cpu")
+    device(type='cpu')
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BadRequest(f"there is no device {name!r} ({reason:.100})", hint="try cpu, cuda, cuda:1 or mps") from error
+    return chosen
 
 
 @contextmanager
@@ -104,7 +124,7 @@ def world() -> Iterator[World]:
         if local >= torch.cuda.device_count():
             raise BadRun(
                 f"process {local} has no GPU: there are {torch.cuda.device_count()}",
-                hint="start as many processes as there are GPUs: torchrun --nproc-per-node",
+                hint="start as many processes as there are GPUs: 'torchrun --nproc-per-node …'",
             )
         torch.cuda.set_device(local)
     torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")

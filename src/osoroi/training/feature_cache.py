@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +21,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from osoroi import files, image
+from osoroi.errors import BadRun
 from osoroi.recipe import Recipe
 from osoroi.records import Crop, Fit
 from osoroi.training.view_loader import View, ViewLoader, preprocessing
@@ -33,7 +35,7 @@ READABLE, UNREADABLE, DONE = "readable.npy", "unreadable.json", "done.json"
 ONNX_MIN_VIEWS = 1000
 """Number of views from which the half minute that ONNX Runtime takes to start pays."""
 
-Run = Callable[[UInt8[np.ndarray, "b h w 3"]], Sequence[np.ndarray]]
+Runner = Callable[[UInt8[np.ndarray, "b h w 3"]], Sequence[np.ndarray]]
 """Computes what is cached of some crops: arrays with one row a crop."""
 
 LoadRows = Callable[[Sequence[int]], Sequence[UInt8[np.ndarray, "h w 3"] | None]]
@@ -56,7 +58,7 @@ def load(
     network: nn.Module,
     recipe: Recipe,
     folder: Path,
-    run: Run | None,
+    run: Runner | None,
     *,
     shared: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -99,7 +101,7 @@ def fill(
     folder: Path,
     groups: Sequence[Sequence[int]],
     load: LoadRows,
-    run: Run | None,
+    run: Runner | None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Write what ``run`` gives of each row, one file an array, and which rows could be loaded.
@@ -108,7 +110,7 @@ def fill(
     """
     count = sum(map(len, groups))
     readable = np.zeros(count, bool)
-    arrays: list[np.ndarray] = []
+    arrays: list[np.memmap] = []
     with ThreadPoolExecutor(2 if not torch.cuda.is_available() else 8) as pool:
         for batch in _batches(groups):
             loaded = [crop for crops in pool.map(load, batch) for crop in crops]
@@ -120,12 +122,32 @@ def fill(
                 for number, output in enumerate(outputs):
                     if len(arrays) <= number:
                         path, shape = folder / f"features{number}.npy", (count, *output.shape[1:])
-                        arrays.append(np.lib.format.open_memmap(path, "w+", output.dtype, shape))
+                        arrays.append(new_array(path, output.dtype, shape))
                     arrays[number][rows[present]] = output
             on_progress(int(rows[-1]) + 1, count)
     for array in arrays:
-        array.flush()  # type: ignore[attr-defined]
-    np.save(folder / READABLE, readable)
+        array.flush()
+    with _room_for(folder / READABLE):
+        np.save(folder / READABLE, readable)
+
+
+def new_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
+    """An array of zeros in a new file that has all its blocks, to be filled in place; raises BadRun without room."""
+    with _room_for(path):
+        array: np.memmap = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        with path.open("r+b") as file:
+            files.allocate(file, array.offset, array.nbytes)
+    return array
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Raise BadRun where a file cannot be written; NumPy's errors do not name it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadRun(f"{path} cannot be written ({reason})", hint="make room, or give another `out`") from error
 
 
 def _batches(groups: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
@@ -146,7 +168,7 @@ def read(folder: Path) -> tuple[list[np.ndarray], Bool[np.ndarray, "n"]]:
     return arrays, np.load(folder / READABLE)
 
 
-def runner(network: nn.Module, recipe: Recipe, count: int) -> Run | None:
+def runner(network: nn.Module, recipe: Recipe, count: int) -> Runner | None:
     """What computes ``below`` of ``count`` crops: torch where the network is on a GPU, ONNX Runtime on a CPU, where
     it is three times as fast. None where all of the network is trained on crops."""
     below, target = Below(copy.deepcopy(network).cpu()).eval(), preprocessing(recipe, fit_of(network))["street"]
@@ -173,9 +195,9 @@ def fit_of(network: nn.Module) -> Fit | None:
     return fit
 
 
-def _lazy(make: Callable[[], Run]) -> Run:
+def _lazy(make: Callable[[], Runner]) -> Runner:
     """A function that is made when it is first called: ONNX Runtime takes half a minute to start."""
-    made: list[Run] = []
+    made: list[Runner] = []
 
     def run(crops: UInt8[np.ndarray, "b h w 3"]) -> Sequence[np.ndarray]:
         if not made:

@@ -48,7 +48,7 @@ class MaskedPhoto(Protocol):
     def mask(self) -> UInt8[np.ndarray, "h w"]: ...
 
 
-class Fit(NamedTuple):
+class ForegroundFit(NamedTuple):
     """Numbers of crops that were learned from, of photos that could not be read, and the mean absolute error of the
     mask on the last tenth of the crops, which was not learned from."""
 
@@ -58,7 +58,7 @@ class Fit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ForegroundLimits:
     """How many crops of each domain are drawn at most, and the seed of the draw and of the head."""
 
     street: int = MAX_STREET
@@ -72,9 +72,9 @@ def train_foreground(
     backbone: nn.Module,
     path: Path,
     *,
-    limits: Limits = Limits(),
+    limits: ForegroundLimits = ForegroundLimits(),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Fit:
+) -> ForegroundFit:
     """Write the foreground head of a backbone as a safetensors file, learned from the split ``train``.
 
     The recipe says how photos are cropped. The file is the same, on a CPU and one thread, whenever it is written.
@@ -91,10 +91,10 @@ def train_foreground(
     error = fit_foreground_head(network, maps, masks, seed=limits.seed)
     assert network.foreground is not None
     files.write_atomically(path, extra("safetensors.torch", "train").save(network.foreground.state_dict()))
-    return Fit(len(maps), len(crops) - len(maps), error)
+    return ForegroundFit(len(maps), len(crops) - len(maps), error)
 
 
-def draw_crops(readers: Sequence[Reader], limits: Limits) -> list[Crop]:
+def draw_crops(readers: Sequence[Reader], limits: ForegroundLimits) -> list[Crop]:
     """Crops of the split ``train`` whose photos have masks, in random order, of each domain at most so many."""
     selection = dataset.select(readers, "train")
     masked = [crop for _, crop in selection.crops if isinstance(crop.photo, MaskedPhoto)]

@@ -1,6 +1,6 @@
 """The rows of a dataset with the split that training gives each: its own, or one that is held out of train.
 
-Where a dataset names no validation split, or a share is asked for, whole products are held out: no product and no
+Where a dataset names no validation split, or a share is requested, whole products are held out: no product and no
 design stands in both splits, and no photo, street or shop.
 """
 

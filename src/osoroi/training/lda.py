@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
-from osoroi.model.heads import Head, Nuisance, Source, fit_lda
+from osoroi.model.heads import FeatureSource, Head, Nuisance, fit_lda
 from osoroi.model.network import Features, Network
 from osoroi.recipe import Recipe
 from osoroi.training import validation
@@ -64,7 +64,7 @@ def fit_heads(network: Network, features: PairFeatures, recipe: Recipe) -> dict[
     heads = {}
     for part in network.parts:
         sources = [
-            Source(name, size, SHARED_VARIANCE.get(name, SHARED_VARIANCE_OF_BLOCKS))
+            FeatureSource(name, size, SHARED_VARIANCE.get(name, SHARED_VARIANCE_OF_BLOCKS))
             for name, size in network.extractor.sources(part.name)
         ]
         sides = features.street[part.name], features.shop[part.name]

@@ -6,9 +6,9 @@ epoch that is kept), ``metrics.csv``, and TensorBoard's events where that is ins
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from osoroi.errors import BadRun
-from osoroi.model.devices import device
+from osoroi.errors import BadRequest, BadRun
 from osoroi.recipe import Recipe
 from osoroi.training import checkpoint, log, mining, sampling, validation
-from osoroi.training.distributed import ALONE, HERE, Place, World
+from osoroi.training.distributed import ALONE, HERE, Launch, World, device
 from osoroi.training.learner import Learner, backward, half_precision
 from osoroi.training.optimizer import StartWeights, WeightAverage, lr_factor, parameter_groups
 from osoroi.training.sampling import Batch, Pairs
@@ -45,6 +44,16 @@ class Step(NamedTuple):
     left_s: float
 
 
+class Watch(NamedTuple):
+    """What the first process calls as the loop proceeds: after each step, and with the metrics of each epoch."""
+
+    on_step: Callable[[Step], None] = lambda step: None
+    on_epoch: Callable[[Mapping[str, float]], None] = lambda line: None
+
+
+UNWATCHED = Watch()
+
+
 @dataclass
 class RunState:
     """The state of a run, in its folder."""
@@ -56,6 +65,7 @@ class RunState:
     held_out: Pairs
     device: torch.device
     world: World = ALONE
+    watch: Watch = UNWATCHED
     epoch: int = 0
     step: int = 0
     total: float = 0.0
@@ -100,25 +110,24 @@ class RunState:
             "history": self.history,
             "order": self.order,
         }
-        state |= {"recipe": repr(self.recipe), "scaler": None if self.scaler is None else self.scaler.state_dict()}
+        state |= {"recipe": asdict(self.recipe), "scaler": None if self.scaler is None else self.scaler.state_dict()}
         packed = checkpoint.pack(self.learner, self.optimizer, state)
         checkpoint.write(self.folder / LAST, packed._replace(tensors=packed.tensors | self.average.tensors()))
 
     def resume(self) -> None:
         """Load the last checkpoint; raises BadRun where it is of another recipe or other frozen weights."""
         before = checkpoint.read(self.folder / LAST)
-        recipe = before.state.get("recipe")
-        if recipe != repr(self.recipe):
+        if stored_recipe(before) != self.recipe:
             raise BadRun(
-                f"{self.folder} was begun with another recipe: {recipe}",
-                hint="resume with the same --recipe and settings, or give another --out",
+                f"{self.folder} was begun with another recipe: {before.state.get('recipe')}",
+                hint="resume with the same `recipe` and settings, or give another `out`",
             )
         for name, one in self.learner.named_parameters():
             stored = before.tensors.get(checkpoint.MODEL + name)
             if not one.requires_grad and stored is not None and not torch.equal(stored, one.detach().cpu()):
                 raise BadRun(
                     f"{self.folder} was begun with other frozen weights (first difference: {name})",
-                    hint="resume with the weights and the osoroi that began it, or give another --out",
+                    hint="resume with the weights and the osoroi that began it, or give another `out`",
                 )
         try:
             checkpoint.unpack(before, self.learner, self.optimizer)
@@ -133,6 +142,14 @@ class RunState:
             ) from error
 
 
+def stored_recipe(before: checkpoint.Checkpoint) -> Recipe | None:
+    """The recipe that a checkpoint was written with; None where it holds none, or one that is none any more."""
+    try:
+        return checkpoint.recipe_of(before.state["recipe"])
+    except (KeyError, TypeError, ValueError, AttributeError, BadRequest):
+        return None
+
+
 def train(
     network: nn.Module,
     pairs: Pairs,
@@ -141,8 +158,8 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
-    on_step: Callable[[Step], None] = lambda step: None,
-    on: Place = HERE,
+    watch: Watch = UNWATCHED,
+    on: Launch = HERE,
 ) -> dict[str, float]:
     """Train on pairs; the network is left with the weights of the best epoch on the held-out pairs, or of the last,
     mixed with those it started with where the recipe says so.
@@ -156,14 +173,14 @@ def train(
         teachers = [each.parts for each in pairs.teachers]
         learner = Learner(network, recipe, teachers).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         world.share_weights(learner)
-        run = RunState(folder, learner, recipe, pairs, held_out, where, world)
+        run = RunState(folder, learner, recipe, pairs, held_out, where, world, watch)
         if resume and (folder / LAST).exists():  # a run may be killed before its first step
             run.resume()
         else:
             validate(run)
             run.save()
         while not run.is_finished:
-            train_epoch(run, on_step, on.save_every_s)
+            train_epoch(run, on.save_every_s)
     best = checkpoint.read(folder / BEST)
     checkpoint.fill(network, best)
     run.start.mix(network)
@@ -171,7 +188,7 @@ def train(
     return dict(best.state["metrics"])
 
 
-def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: float) -> None:
+def train_epoch(run: RunState, save_every_s: float) -> None:
     """The rest of the run's epoch, then validation."""
     if run.step == 0 and run.recipe.mined_neighbors:
         run.order = mine_order(run)
@@ -194,7 +211,7 @@ def train_epoch(run: RunState, on_step: Callable[[Step], None], save_every_s: fl
         done = run.epoch * run.steps + run.step
         rate_s = (time.monotonic() - began) / (run.step - first)
         left_s = rate_s * (run.recipe.epochs * run.steps - done)
-        on_step(Step(run.epoch, run.recipe.epochs, run.step, run.steps, run.total / run.step, left_s))
+        run.watch.on_step(Step(run.epoch, run.recipe.epochs, run.step, run.steps, run.total / run.step, left_s))
         if time.monotonic() - saved > save_every_s and run.group_of(run.step)[0]:
             run.save()
             saved = time.monotonic()
@@ -294,6 +311,7 @@ def validate(run: RunState, loss: float = math.nan) -> None:
                 raise diverged("vectors are no numbers", run) from error
             line = {"epoch": float(run.epoch), "loss": loss} | metrics
             log.write(run.folder, [*run.history, line])
+            run.watch.on_epoch(line)
             if _is_kept(run, line):
                 tensors = {checkpoint.MODEL + name: one for name, one in run.learner.network.state_dict().items()}
                 checkpoint.write(run.folder / BEST, checkpoint.Checkpoint(tensors, {"metrics": line}))
@@ -331,5 +349,5 @@ def memory_errors(recipe: Recipe) -> Iterator[None]:
             raise
         raise BadRun(
             f"too little memory for batches of {recipe.products} products",
-            hint="begin again with fewer: --set products=…, and another --out",
+            hint="begin again with fewer `products`, and another `out`",
         ) from error

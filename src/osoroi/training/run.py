@@ -7,7 +7,7 @@ deleted), unless that is elsewhere.
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -21,12 +21,11 @@ from osoroi import __version__, files
 from osoroi.data.readers import Reader, open_dataset
 from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build
-from osoroi.model.devices import device
 from osoroi.recipe import Recipe
 from osoroi.records import Fit, Part
-from osoroi.training import checkpoint, dataset, lda, log, loop, validation
+from osoroi.training import checkpoint, dataset, lda, log, loop, trackers, validation
 from osoroi.training.dataset import Selection
-from osoroi.training.distributed import HERE, Place
+from osoroi.training.distributed import HERE, Launch, device
 from osoroi.training.feature_cache import fit_of
 from osoroi.training.sampling import Pairs
 from osoroi.training.view_loader import View, ViewLoader
@@ -74,12 +73,14 @@ class Callbacks:
     """What is called as a run proceeds.
 
     ``on_features`` gets the views done and the views of the split, ``on_unreadable`` a reason for each photo.
+    ``trackers`` are names of what gets the metrics of each epoch beside the files of the run.
     """
 
     on_counts: Callable[[PairCounts], None] = lambda counts: None
     on_features: Callable[[int, int], None] = lambda done, total: None
     on_unreadable: Callable[[list[str]], None] = lambda problems: None
     on_step: Callable[[loop.Step], None] = lambda step: None
+    trackers: tuple[str, ...] = ()
 
 
 def run(
@@ -91,7 +92,7 @@ def run(
     readers: Sequence[Reader] | None = None,
     network: Any = None,
     callbacks: Callbacks = Callbacks(),
-    on: Place = HERE,
+    on: Launch = HERE,
 ) -> dict[str, float]:
     """Load pairs, fit heads by LDA, train, fit heads again; the metrics on the validation split.
 
@@ -100,6 +101,8 @@ def run(
     """
     recipe = config.recipe
     _check_teaching(config)
+    for name in callbacks.trackers:
+        trackers.opener(name)  # a wrong name is said before anything is computed
     teachers = _opened(config.teachers)
     config = replace(config, fingerprints=tuple(teacher.fingerprint for teacher in teachers))
     first, where = on.world.is_first, device(on.device)
@@ -120,7 +123,11 @@ def run(
     if network is None:
         network = build_network(config)
     network.to(where)
-    with _locked(folder) if first else nullcontext(), loop.memory_errors(recipe):
+    with (
+        _locked(folder) if first else nullcontext(),
+        loop.memory_errors(recipe),
+        trackers.opened(callbacks.trackers if first else (), folder, flat(config)) as on_epoch,
+    ):
         if first and not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
             files.write_atomically(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())
         pairs, held_out = (
@@ -139,8 +146,8 @@ def run(
         )
         if first:
             _keep_crops(selections["val"], recipe, folder, fit_of(network))
-        on_step = callbacks.on_step if first else lambda step: None
-        metrics = fit(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step, on=on)
+        watch = loop.Watch(callbacks.on_step, on_epoch) if first else loop.UNWATCHED
+        metrics = fit(network, pairs, held_out, recipe, folder, resume=resume, watch=watch, on=on)
         return _finish(network, metrics, folder) if first else metrics
 
 
@@ -152,8 +159,8 @@ def fit(
     folder: Path,
     *,
     resume: bool = False,
-    on_step: Callable[[loop.Step], None] = lambda step: None,
-    on: Place = HERE,
+    watch: loop.Watch = loop.UNWATCHED,
+    on: Launch = HERE,
 ) -> dict[str, float]:
     """Train a network in place: heads by LDA, then epochs, then heads by LDA once more where the recipe says so.
 
@@ -166,7 +173,7 @@ def fit(
     if recipe.init == "lda":
         lda.fit(network, lda_pairs, replace(recipe, nuisance_weight=0.0) if recipe.refit else recipe)
     if recipe.epochs:
-        loop.train(network, pairs, held_out, recipe, folder, resume=resume, on_step=on_step, on=on)
+        loop.train(network, pairs, held_out, recipe, folder, resume=resume, watch=watch, on=on)
         if recipe.refit:
             lda.fit(network, lda_pairs, recipe)
         if not recipe.weights:
@@ -174,7 +181,10 @@ def fit(
             _weigh(network, validation.fit_weights([sides], network.parts, recipe.monitor))
     if recipe.served_weights:
         _weigh(network, dict(recipe.served_weights))
-    return validation.metrics(network, held_out, where)
+    metrics = validation.metrics(network, held_out, where)
+    if not recipe.epochs:
+        watch.on_epoch({"epoch": 0.0} | metrics)
+    return metrics
 
 
 def is_brought(backbone: str | Path | None) -> bool:
@@ -202,7 +212,7 @@ def load(folder: Path) -> tuple[Any, RunConfig]:
     config = read_config(folder)
     stored = checkpoint.read(folder / loop.BEST)
     if "parts" not in stored.state:
-        raise BadRun(f"{folder} has not finished", hint="go on with: osoroi train … --out … --resume")
+        raise BadRun(f"{folder} has not finished", hint="train again with the same `out` and `resume`")
     network = build_network(config, empty=True)
     if is_brought(config.backbone):
         from osoroi.training import brought
@@ -224,15 +234,11 @@ def read_config(folder: Path) -> RunConfig:
     """What a run began with; raises BadRun for a folder that holds none."""
     try:
         stored = files.from_json(files.content(folder / CONFIG))
-        recipe: dict[str, Any] = {
-            name: tuple(map(tuple, value)) if isinstance(value, list) else value
-            for name, value in stored["recipe"].items()
-        }
         lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
-        return RunConfig(**(stored | lists | {"recipe": Recipe(**recipe)}))
+        return RunConfig(**(stored | lists | {"recipe": checkpoint.recipe_of(stored["recipe"])}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(
-            f"{folder} holds no run ({error})", hint="give a folder that `osoroi train --out` wrote"
+            f"{folder} holds no run ({error})", hint="give the folder of a run, the `out` of its training"
         ) from error
 
 
@@ -250,7 +256,25 @@ def crops_of(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
         with files.open_foreign(folder / CROPS) as file:
             return list(np.lib.format.read_array(file, allow_pickle=False))
     except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise BadRun(f"{folder / CROPS} holds no crops ({error})", hint="train again, into another --out") from error
+        raise BadRun(f"{folder / CROPS} holds no crops ({error})", hint="train again, into another `out`") from error
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """What a run begins with, as trackers show it: the settings of its recipe, and the rest that is not empty."""
+    rest = {name: value for name, value in asdict(config).items() if name != "recipe" and value}
+    stated = asdict(config.recipe) | rest
+    return {name: str(value) if isinstance(value, tuple) else value for name, value in stated.items()}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What is another value now, but for the version and what only describes a recipe.
+
+    >>> differences({"name": "a", "dim": 16, "split": "val"}, {"name": "b", "dim": 32, "split": "val"})
+    'dim was 16 and is 32'
+    """
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    telling = [name for name in names if name not in ("name", "cost", "result", "version")] or names
+    return "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in telling)
 
 
 def _opened(paths: Sequence[str]) -> list[Any]:
@@ -268,9 +292,9 @@ def _check_teaching(config: RunConfig) -> None:
     if not config.datasets and not config.photos:
         raise BadRequest("nothing to learn from", hint="give a dataset of pairs, or photos with a teacher")
     if config.teachers and not recipe.epochs:
-        raise BadRequest(f"recipe {recipe.name!r} has no epochs for a teacher", hint="take --recipe distill")
+        raise BadRequest(f"recipe {recipe.name!r} has no epochs for a teacher", hint="take the `recipe` distill")
     if config.photos and not config.teachers:
-        raise BadRequest("photos without pairs need a teacher", hint="name its encoder file with --teacher")
+        raise BadRequest("photos without pairs need a teacher", hint="name its encoder file as `teacher`")
     if not config.datasets and recipe.views < 2:
         raise BadRequest("photos alone need augmented views", hint="set views=2 or more")
 
@@ -285,11 +309,11 @@ def _check_folder(config: RunConfig, folder: Path, resume: bool) -> None:
         before = read_config(folder)
         if replace(before, version=config.version) != config:
             raise BadRun(
-                f"{folder} was begun otherwise: {before}",
-                hint="resume with the same datasets, recipe and settings, or give another --out",
+                f"{folder} was begun otherwise: {differences(flat(before), flat(config))}",
+                hint="resume with the same datasets, recipe and settings, or give another `out`",
             )
     elif (folder / CONFIG).exists():
-        raise BadRun(f"{folder} holds a run already", hint="go on with --resume, or give another --out")
+        raise BadRun(f"{folder} holds a run already", hint="go on with `resume`, or give another `out`")
 
 
 @contextmanager
@@ -297,7 +321,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """One process at a time; the lock ends with the process that holds it."""
     with files.lock(folder / "lock") as alone:
         if not alone:
-            raise BadRun(f"another process is at work in {folder}", hint="wait for it, or give another --out")
+            raise BadRun(f"another process is at work in {folder}", hint="wait for it, or give another `out`")
         yield
 
 

@@ -10,7 +10,7 @@ from osoroi.encoder import Encoder
 from osoroi.model import export
 from osoroi.recipes import named
 from osoroi.training import run
-from osoroi.training.distributed import Place
+from osoroi.training.distributed import Launch
 from osoroi.training.view_loader import preprocessing
 
 PathLike = str | os.PathLike[str]
@@ -41,6 +41,7 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     photos: PathLike | Sequence[PathLike] = (),
     validation_share: float | None = None,
     device: str | None = None,
+    track: Sequence[str] = (),
     **settings: Any,
 ) -> TrainedRun:
     """Train a network to match the street photos of a data set with its shop photos.
@@ -51,9 +52,10 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     the recipe, such as ``epochs=4``. ``backbone`` and ``foreground`` are files of weights that replace the packaged
     ones; ``backbone`` may be a folder that `osoroi encoder make` reads, whose model then gives ``deep``.
     ``feature_cache`` is a folder of features that runs share, ``device`` one such as ``cuda:1``. ``teacher`` is an
-    encoder file, or several, whose likeness of photos is learned (recipe ``distill``), of the pairs and of ``photos``,
-    which are data sets like the others but need no pairs; then ``dataset`` may be left away. Raises BadDataset,
-    BadRequest and BadRun, and MissingExtra where torch is not installed.
+    encoder file, or several: distillation, by the recipe ``distill``, on the pairs and on ``photos``,
+    which are data sets like the others but need no pairs; then ``dataset`` may be left away. ``track``
+    names trackers that get the metrics of each epoch: ``wandb``, ``mlflow``, or what a package registers. Raises
+    BadDataset, BadRequest and BadRun, and MissingExtra where torch is not installed.
     """
     weights = {"backbone": backbone, "foreground": foreground}
     given: dict[str, Any] = {name: os.fspath(path) for name, path in weights.items() if path is not None}
@@ -66,7 +68,9 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
         **given,
     )
     cache = None if feature_cache is None else Path(feature_cache)
-    metrics = run.run(config, Path(out), resume=resume, cache=cache, on=Place(device))
+    metrics = run.run(
+        config, Path(out), resume=resume, cache=cache, callbacks=run.Callbacks(trackers=tuple(track)), on=Launch(device)
+    )
     return TrainedRun(Path(out), config.recipe.name, metrics)
 
 

@@ -3,8 +3,8 @@
 ``reading`` understands a text, ``titles`` is the full-text search, ``fusion`` scores products by both and by photos.
 """
 
-from osoroi.words.fusion import Agreement, score
+from osoroi.words.fusion import QueryAgreement, score
 from osoroi.words.reading import Words, read
 from osoroi.words.titles import TitleIndex
 
-__all__ = ["Agreement", "TitleIndex", "Words", "read", "score"]
+__all__ = ["QueryAgreement", "TitleIndex", "Words", "read", "score"]

@@ -1,17 +1,20 @@
-"""A text in English or Japanese -> kind, colours and pattern of what somebody wants. The vocabulary is stated here,
-in ``garments.kinds`` and in ``image.swatch``; what no table knows stays for the full-text search."""
+"""A text in English or Japanese -> kind, colours and pattern of what somebody wants. The vocabulary, synonyms too, is
+in this file, ``garments.kinds`` and in ``image.swatch``; what no table knows stays for the full-text search."""
 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Final
 
+import numpy as np
 from PIL import ImageColor
 
 from osoroi.garments.kinds import read_category, without_kinds
+from osoroi.image.palette import oklab
 from osoroi.image.swatch import FASHION, JAPANESE, parse
+from osoroi.records import Product
 
 PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     "plain": ("plain", "solid", "unpatterned", "無地"),
@@ -43,7 +46,10 @@ COMPOUNDS: Final = {
 SHADES: Final = ("light", "dark", "pale", "medium", "deep", "hot", "forest", "lime")
 """First words of names of CSS that people write apart, as in dark blue."""
 
-FILLERS: Final = frozenset(["a", "an", "and", "for", "from", "in", "my", "of", "on", "or", "some", "the", "to", "with"])
+FILLERS: Final = frozenset(
+    ["a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "i", "in", "is", "it", "its", "me", "my",
+     "of", "on", "or", "some", "that", "the", "these", "this", "those", "to", "which", "with"]
+)  # fmt: skip
 """Words that are in no title for a reason."""
 
 PARTICLE: Final = re.compile("[ぁ-ん]{1,2}")
@@ -54,6 +60,18 @@ PLAIN: Final = "grey"
 
 ACCENTS: Final = re.compile("[\u0300-\u036f]")
 """Accents of Latin letters, as they stand after the letter in decomposed text."""
+
+REMEMBERED: Final = 10_000
+"""Number of texts whose reading is kept: the titles of a shop are read for every query by words."""
+
+COLOR_AND_PATTERN: Final = ("colour", "color", "カラー", "色", "pattern", "appearance", "柄")
+"""What is in the names of columns in which a shop states how a product looks."""
+
+CLOTH: Final = ("material", "fabric", "素材", "生地")
+"""What is in the names of columns for what a product is made of; their denim and camel are no colours."""
+
+FAR: Final = 0.3
+"""Distance in Oklab from which two colours have nothing in common; navy is 0.22 from blue and 0.35 from grey."""
 
 LATIN: Final = re.compile(r"[a-z0-9#]+(?:[-'][a-z0-9]+)*")
 
@@ -72,6 +90,12 @@ class Words:
     def color_of_query(self, *, alone: bool) -> str | None:
         """The colour that the words bring into a vector: their first, or a plain one where there is no photo."""
         return self.colors[0] if self.colors else PLAIN if alone else None
+
+    @property
+    def is_unwanted_alone(self) -> bool:
+        """Whether the text says what is not wanted, and nothing else."""
+        plain = folded(self.text)
+        return not (self.kind or self.colors or self.pattern or self.rest) and wanted(plain) != plain
 
     def __str__(self) -> str:
         """What people are shown."""
@@ -94,6 +118,34 @@ def read(text: str) -> Words:
     >>> str(read("something nice"))
     'in titles something nice'
     """
+    return _read(text)
+
+
+def stated(product: Product) -> Words:
+    """What a product says of itself: kind, colours and pattern by its title, and its look by its own columns too.
+
+    >>> said = stated(Product("a", "Midi dress", attributes={"Colour": "Navy", "Pattern": "Floral"}))
+    >>> said.kind, said.colors, said.pattern
+    ('dress', ('navy',), 'floral')
+    """
+    title, columns = read(product.title), in_columns(product, COLOR_AND_PATTERN)
+    return replace(read(", ".join((product.title, *columns))), kind=title.kind) if columns else title
+
+
+def in_columns(product: Product, names: tuple[str, ...]) -> list[str]:
+    """Texts of a product's own columns that have one of ``names`` in theirs."""
+    values = [value for name, value in product.attributes.items() if _is_one_of(name, names)]
+    each = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return [one for one in each if isinstance(one, str)]
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _is_one_of(column: str, names: tuple[str, ...]) -> bool:
+    return any(name in folded(column) for name in names)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read(text: str) -> Words:
     plain = wanted(folded(text))
     kind, colors, pattern = _kind(plain), tuple(colors_of(plain)), [name for _, name in sorted(_patterns(plain))]
     return Words(text, kind, colors, pattern[-1] if pattern else None, tuple(_rest(plain, kind, colors)))
@@ -113,7 +165,8 @@ def _rest(plain: str, kind: str | None, colors: Iterable[str]) -> Iterator[str]:
     """Words that say nothing of kind, colour and pattern, in a normalised text."""
     left = _joined(without_kinds(plain) if kind else plain)
     for name in sorted((*colors, *(word for words in PATTERNS.values() for word in words)), key=len, reverse=True):
-        left = re.sub(_expression(name), " ", left)
+        if name in left:
+            left = re.sub(_expression(name), " ", left)
     words = [word for word in LATIN.findall(left) if word not in FILLERS]
     yield from dict.fromkeys([*words, *(run for run in runs(left) if not PARTICLE.fullmatch(run))])
 
@@ -138,6 +191,8 @@ def colors_of(plain: str) -> Iterator[str]:
     rest = _joined(plain)
     found_at: list[tuple[int, str]] = []
     for name in _names():
+        if name not in rest:  # hundreds of names: a text has few
+            continue
         expression = _expression(name)
         for match in re.finditer(expression, rest):
             found_at.append((match.start(), name))
@@ -170,13 +225,14 @@ def _joined(plain: str) -> str:
     for adjective, name in ADJECTIVES.items():
         plain = plain.replace(adjective, name)
     for compound, name in COMPOUNDS.items():
-        plain = re.sub(_expression(compound), name, plain)
+        if compound in plain:
+            plain = re.sub(_expression(compound), name, plain)
     return plain
 
 
 def _patterns(plain: str) -> Iterator[tuple[int, str]]:
     for name, words in PATTERNS.items():
-        for word in words:
+        for word in (word for word in words if word in plain):
             yield from ((match.start(), name) for match in re.finditer(_expression(word), plain))
 
 
@@ -198,10 +254,24 @@ def pattern_name(pattern: str, lang: str) -> str:
     return next(word for word in PATTERNS[pattern] if not word.isascii()) if lang == "ja" else pattern
 
 
-def same_color(one: str, other: str) -> bool:
-    """Whether two names mean the same colour or nearly so: less than 60 of 255 apart in each of red, green and blue.
+@lru_cache(maxsize=REMEMBERED)
+def nearness(one: str, other: str) -> float:
+    """How near two names of colours are: 1 for the same by ``same_color``, else at most 0.5, and 0 far apart, by the
+    distance of their swatches in Oklab.
 
-    >>> same_color("navy", "紺"), same_color("red", "navy")
-    (True, False)
+    >>> nearness("navy", "紺"), round(nearness("navy", "blue"), 2), nearness("navy", "grey"), nearness("red", "navy")
+    (1.0, 0.14, 0.0, 0.0)
     """
-    return all(abs(a - b) < 60 for a, b in zip(parse(one), parse(other), strict=True))
+    if same_color(one, other):
+        return 1.0
+    first, second = oklab(np.array([parse(one), parse(other)], np.float64))
+    return 0.5 * max(0.0, 1 - float(np.linalg.norm(first - second)) / FAR)
+
+
+def same_color(one: str, other: str) -> bool:
+    """Whether two names mean the same colour or nearly so: less than 40 of 255 apart in each of red, green and blue.
+
+    >>> same_color("navy", "紺"), same_color("wine", "burgundy"), same_color("red", "navy"), same_color("navy", "black")
+    (True, True, False, False)
+    """
+    return all(abs(a - b) < 40 for a, b in zip(parse(one), parse(other), strict=True))

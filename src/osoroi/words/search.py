@@ -21,7 +21,7 @@ from osoroi.errors import BadRequest
 from osoroi.garments.kinds import NAMES
 from osoroi.image.swatch import is_color
 from osoroi.records import BoxLike, Clues, Hit, Kinds, PhotoLike, Product
-from osoroi.search import Searcher
+from osoroi.search import QueryVector, Searcher
 from osoroi.wishes import TEXT_LENGTH, K
 from osoroi.words.fusion import agreement, score
 from osoroi.words.reading import Words, read
@@ -39,8 +39,6 @@ AT_ONCE_S: Final = 0.1
 
 SHARE: Final = 0.05
 """In larger catalogs, most of the time that reading titles anew may take; until then earlier ones are searched."""
-
-Vector = Float32[np.ndarray, "1 d"]
 
 
 class WordHits(NamedTuple):
@@ -93,7 +91,7 @@ class WordSearch:
         """
         color = detail_from if isinstance(detail_from, str) and is_color(detail_from) else None
         words = understood(text, color=color)
-        base: Vector | None = None
+        base: QueryVector | None = None
         if photo is not None:
             base = self.searcher.vector_of(photo, box=box, kind=kind)
         elif like is not None:
@@ -113,7 +111,7 @@ class WordSearch:
         )
         return WordHits(hits, words)
 
-    def vector(self, words: Words, base: Vector | None, second: Vector | None) -> Vector:
+    def vector(self, words: Words, base: QueryVector | None, second: QueryVector | None) -> QueryVector:
         """The query's vector: that of a photo or product, or without one that of a colour, with what the words say.
 
         ``second`` is the vector of the colour or photo whose colour and pattern are wanted; it may be None beside a
@@ -132,7 +130,7 @@ class WordSearch:
     def nearest(  # noqa: PLR0913  as search
         self,
         words: Words,
-        vector: Vector,
+        vector: QueryVector,
         k: int,
         *,
         offset: int = 0,
@@ -152,6 +150,10 @@ class WordSearch:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
         if alone and detail is not None:
             raise BadRequest("detail weighs the colour and pattern of a photo; words alone have none", hint="omit it")
+        if alone and not by_picture and self.tower is None and words.is_unwanted_alone:
+            raise BadRequest(
+                "words for what is not wanted are left out, and nothing else is said", hint="say what is wanted, too"
+            )
         weight = self._detail(words) if alone else detail
         if words.kind is None and not alone:
             words = replace(words, kind=self._kind_of(vector))
@@ -159,9 +161,9 @@ class WordSearch:
         seen, pool = set(without), POOL
         while len(found) < offset + k:
             titles, named = self._titled(words.text, pool, where, vector, seen)
-            hits = self.searcher.nearest(vector, pool, where=where, detail=weight, without=without)
+            hits = self.searcher.nearest(vector, pool, where=where, detail=weight, without=without, centred=False)
             new = {hit.product_id: hit for hit in (*named, *hits) if hit.product_id not in seen}
-            fused = self._fused(list(new.values()), words, titles, alone=alone, by_picture=by_picture)
+            fused = self._fused(list(new.values()), words, titles, alone=alone, detail=detail, by_picture=by_picture)
             most = found[-1].score if found else 1.0
             agreeing = [replace(hit, score=min(hit.score, most)) for hit in fused if hit.score > 0]
             found += agreeing
@@ -187,7 +189,7 @@ class WordSearch:
                 self._took_s = time.thread_time() - begin_s
             return self._titles
 
-    def _kind_of(self, vector: Vector) -> str | None:
+    def _kind_of(self, vector: QueryVector) -> str | None:
         """The kind of a query by its photo, box or product, where it is known."""
         if not self.searcher.knows_kind(vector):
             return None
@@ -200,7 +202,7 @@ class WordSearch:
             return 1.0
         return 0.5 if words.colors else 0.0
 
-    def _with_text(self, vector: Vector, text: str, *, alone: bool) -> Vector:
+    def _with_text(self, vector: QueryVector, text: str, *, alone: bool) -> QueryVector:
         """``deep`` of the text, or half of the text and half of the photo, as for two photos."""
         assert self.tower is not None
         columns = self.searcher.encoder.columns["deep"]
@@ -212,7 +214,7 @@ class WordSearch:
         return mixed
 
     def _titled(
-        self, text: str, most: int, where: str | None, vector: Vector, seen: Collection[str]
+        self, text: str, most: int, where: str | None, vector: QueryVector, seen: Collection[str]
     ) -> tuple[dict[str, float], list[Hit]]:
         """How well titles fit, and the products of the ``most`` best that the filter allows, without those ``seen``."""
         depth, hits, looked_at = most, list[Hit](), set(seen)
@@ -224,7 +226,7 @@ class WordSearch:
             looked_at |= titles.keys()
             depth *= MORE
 
-    def _entries(self, product_ids: Sequence[str], where: str | None, vector: Vector) -> list[Hit]:
+    def _entries(self, product_ids: Sequence[str], where: str | None, vector: QueryVector) -> list[Hit]:
         """Products of the titles' list as hits, by their first crop; those alone that the filter allows, and that are
         still there."""
         catalog = self.searcher.catalog
@@ -240,16 +242,18 @@ class WordSearch:
         return [_hit(each.product, each.crops[0].crop_id, cosines, row) for row, each in enumerate(found)]
 
     def _fused(
-        self, hits: Sequence[Hit], words: Words, titles: dict[str, float], *, alone: bool, by_picture: bool
-    ) -> list[Hit]:
-        """Hits by their score, ties by their id."""
+        self, hits: Sequence[Hit], words: Words, titles: dict[str, float], *, alone: bool, detail: float | None,
+        by_picture: bool,
+    ) -> list[Hit]:  # fmt: skip
+        """Hits by their score, ties by their id; ``detail`` is the share of colour and pattern in a photo's."""
         colors = _spread([hit.parts.get("detail", 0.0) for hit in hits])
         shapes = _spread([hit.parts.get("deep", 0.0) for hit in hits])
+        share = detail or 0.0
         scored = []
         for hit, color, shape in zip(hits, colors, shapes, strict=True):
             agrees = agreement(
                 hit.product, words, kind=hit.parts.get("kind"), color=color if words.colors or by_picture else None,
-                title=titles.get(hit.product_id, 0.0), photo=None if alone else shape,
+                title=titles.get(hit.product_id, 0.0), photo=None if alone else (1 - share) * shape + share * color,
                 tower=shape if self.tower is not None and alone else None,
             )  # fmt: skip
             scored.append((replace(hit, score=score(agrees), probability=None, other_kind=False), color))

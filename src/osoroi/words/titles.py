@@ -6,26 +6,28 @@ format, and whoever never searches by words pays nothing.
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable
 from typing import Final
 
 from osoroi.records import Product
-from osoroi.words.reading import LATIN, folded, runs, wanted
+from osoroi.words.reading import CLOTH, COLOR_AND_PATTERN, FILLERS, LATIN, folded, in_columns, runs, wanted
 
 MOST: Final = 32
 """Words of one query that are searched."""
 
 
 class TitleIndex:
-    """Titles, categories and brands of products. Threads may share it."""
+    """Titles, categories, brands, and columns of look and cloth of products. Threads may share it."""
 
     def __init__(self, products: Iterable[Product]) -> None:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._connection.close)  # whoever drops the index, after a commit too
         self._connection.execute("CREATE VIRTUAL TABLE words USING fts5(product UNINDEXED, text, tokenize='porter')")
         self._connection.execute("CREATE VIRTUAL TABLE parts USING fts5(product UNINDEXED, text, tokenize='trigram')")
         rows = (
-            (each.product_id, folded(" ".join(filter(None, (each.title, each.category, each.brand)))))
+            (each.product_id, folded(" ".join(filter(None, (each.title, each.category, each.brand, *_own(each))))))
             for each in products
         )
         for row in rows:
@@ -41,7 +43,7 @@ class TitleIndex:
         ['a', 'b']
         """
         plain = wanted(folded(text))
-        latin = list(dict.fromkeys(LATIN.findall(plain)))[:MOST]
+        latin = list(dict.fromkeys(word for word in LATIN.findall(plain) if word not in FILLERS))[:MOST]
         other = runs(plain)[:MOST]
         results: dict[str, float] = {}
         with self._lock:
@@ -62,6 +64,10 @@ class TitleIndex:
         rows = self._connection.execute(statement, (expression, most)).fetchall()
         best = min((rank for _, rank in rows), default=0.0)
         return {product: rank / best if best else 1.0 for product, rank in rows}
+
+
+def _own(product: Product) -> list[str]:
+    return in_columns(product, COLOR_AND_PATTERN + CLOTH)
 
 
 def _quoted(word: str) -> str:

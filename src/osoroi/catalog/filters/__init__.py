@@ -52,19 +52,19 @@ from osoroi.catalog.filters.nodes import (
     Condition,
     Every,
     Filter,
-    Kind,
     Known,
     Missing,
     Not,
     Operator,
     Some,
+    ValueType,
     fold,
     is_exact,
     is_unicode,
-    kind,
+    value_type,
 )
 from osoroi.errors import BadFilter
-from osoroi.records import Product, Value
+from osoroi.records import Product, Value, time_in_utc
 from osoroi.text import number
 
 __all__ = [
@@ -76,20 +76,20 @@ __all__ = [
     "Condition",
     "Every",
     "Filter",
-    "Kind",
     "Known",
     "Missing",
     "Not",
     "Some",
+    "ValueType",
     "checked",
     "fold",
     "holds",
     "is_exact",
     "is_unicode",
-    "kind",
     "matches",
     "parse",
     "require_modest",
+    "value_type",
 ]
 
 
@@ -121,7 +121,7 @@ def parse(where: str | Mapping[str, Any]) -> Filter:
     return grammar.read(where)
 
 
-def checked(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], *, text: str = "") -> Filter:
+def checked(filter_: Filter, attributes: Mapping[str, frozenset[ValueType]], *, text: str = "") -> Filter:
     """The same filter with every column resolved: ``sale`` becomes ``attributes.sale``.
 
     ``attributes`` says which there are and what they hold. Raises BadFilter, pointing into ``text`` where it can, for a
@@ -135,7 +135,7 @@ def checked(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], *, text:
     return _all_resolved(require_modest(filter_), attributes, text)
 
 
-def _all_resolved(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], text: str) -> Filter:
+def _all_resolved(filter_: Filter, attributes: Mapping[str, frozenset[ValueType]], text: str) -> Filter:
     match filter_:
         case Not():
             return Not(_all_resolved(filter_.of, attributes, text))
@@ -144,7 +144,7 @@ def _all_resolved(filter_: Filter, attributes: Mapping[str, frozenset[Kind]], te
     return _resolved(filter_, attributes, text)
 
 
-def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], text: str) -> Condition:
+def _resolved(condition: Condition, attributes: Mapping[str, frozenset[ValueType]], text: str) -> Condition:
     from osoroi.catalog.filters import grammar
 
     at = condition.at
@@ -157,20 +157,22 @@ def _resolved(condition: Condition, attributes: Mapping[str, frozenset[Kind]], t
     if not any(one in kinds for one in ("number", "numbers", "flag")):
         condition = _as_text(condition)
     for value in values_of(condition):
-        if kind(value) not in kinds and f"{kind(value)}s" not in kinds:
+        if value_type(value) not in kinds and f"{value_type(value)}s" not in kinds:
             held = " or ".join(sorted({PLURALS[one] for one in kinds}))
             quoted = f'text that looks like a number stands in quotes: "{_written(value)}"'
-            why = f"{name} holds {held}, and {_written(value)} is {SINGULARS[kind(value)]}"
+            why = f"{name} holds {held}, and {_written(value)} is {SINGULARS[value_type(value)]}"
             raise grammar.pointing(
                 text, at, "the filter compares what cannot be compared", why, hint=quoted if held == "text" else ""
             )
+    if name.startswith(PREFIX):
+        condition = _with_utc(condition)
     unordered = ("=", "==", "contains")
     if isinstance(condition, Compare) and condition.operator not in unordered and isinstance(condition.value, bool):
         raise grammar.pointing(text, at, "the filter compares flags, which have no order", hint="use = or !=")
     return replace(condition, column=name)
 
 
-def _name(name: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
+def _name(name: str, attributes: Mapping[str, frozenset[ValueType]]) -> str:
     """A column as it is stored: capitals do not matter where one column alone is meant."""
     if name in COLUMNS or name.removeprefix(PREFIX) in attributes:
         return name if name in COLUMNS or name.startswith(PREFIX) else PREFIX + name
@@ -194,6 +196,16 @@ def _as_text(condition: Condition) -> Condition:
     return condition
 
 
+def _with_utc(condition: Condition) -> Condition:
+    """A condition whose times are in UTC, as they are stored; a part of a text stays as it is."""
+    match condition:
+        case Compare(operator=sign) if sign != "contains":
+            return replace(condition, value=time_in_utc(condition.value))
+        case Among():
+            return replace(condition, values=tuple(map(time_in_utc, condition.values)))
+    return condition
+
+
 def _written(value: Known) -> str:
     """A value as a filter writes it.
 
@@ -212,22 +224,37 @@ COMPARED = 2000
 """Columns among which an error looks for those most like the one that was meant."""
 
 
-def _columns(wanted: str, attributes: Mapping[str, frozenset[Kind]]) -> str:
+def _columns(wanted: str, attributes: Mapping[str, frozenset[ValueType]]) -> str:
     """The columns there are, as a filter writes them; of many, those most like the one that is wanted."""
     from osoroi.catalog.filters import grammar
 
     columns = [*COLUMNS, *(PREFIX + grammar.spelled(name) for name in sorted(attributes))]
+    meant = _meant(wanted[:80], attributes)
+    question = f"did you mean {meant[:80]}? " if meant else ""
     if len(columns) <= NAMED:
-        return f"there are: {', '.join(columns)}"
+        return f"{question}there are: {', '.join(columns)}"
     near = get_close_matches(wanted[:80], columns[:COMPARED], n=NAMED, cutoff=0.0)
-    return f"there are {len(columns)}, for instance: {', '.join(column[:80] for column in near)}"
+    return f"{question}there are {len(columns)}, for instance: {', '.join(column[:80] for column in near)}"
 
 
-PLURALS: dict[Kind, str] = {
+def _meant(wanted: str, attributes: Mapping[str, frozenset[ValueType]]) -> str | None:
+    """The column that a header of a table is read as, such as ``価格``; or an attribute whose name is nearly this."""
+    from osoroi.catalog.filters import grammar
+    from osoroi.data.headers import role_of
+
+    role = role_of(wanted)
+    if role in COLUMNS:
+        return role
+    names = {name.casefold(): name for name in list(attributes)[:COMPARED]}
+    near = get_close_matches(wanted.casefold(), names, n=1, cutoff=0.8)
+    return PREFIX + grammar.spelled(names[near[0]]) if near else None
+
+
+PLURALS: dict[ValueType, str] = {
     **{"text": "text", "number": "numbers", "flag": "flags"},
     **{"texts": "text", "numbers": "numbers"},
 }
-SINGULARS: dict[Kind, str] = {"text": "text", "number": "a number", "flag": "a flag"}
+SINGULARS: dict[ValueType, str] = {"text": "text", "number": "a number", "flag": "a flag"}
 
 
 ORDER: dict[Operator, Callable[[Any, Any], bool]] = {
@@ -278,11 +305,11 @@ def holds(condition: Condition, value: Value) -> bool:
 def _holds(condition: Compare | Among, value: Known, *, inside: bool) -> bool:
     """Whether a condition holds for one value; ``inside`` a list, ``contains`` means that the value is in it."""
     if isinstance(condition, Among):
-        same = [one for one in condition.values if kind(one) == kind(value)]
+        same = [one for one in condition.values if value_type(one) == value_type(value)]
         if isinstance(value, str) and not is_exact(condition):
             return fold(value) in {fold(str(one)) for one in same}
         return value in same
-    if kind(value) != kind(condition.value):
+    if value_type(value) != value_type(condition.value):
         return False
     if isinstance(value, str) and isinstance(condition.value, str):
         if condition.operator == "contains":

@@ -4,10 +4,10 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["text", "number", "flag", "texts", "numbers"]
-"""What a value is; the last two are those of a list. A flag is no number: ``sale = 1`` finds no sale that is true."""
+ValueType = Literal["text", "number", "flag", "texts", "numbers"]
+"""Types of values; the last two are those of a list. A flag is no number: ``sale = 1`` finds no sale that is true."""
 
-COLUMNS: dict[str, frozenset[Kind]] = {
+COLUMNS: dict[str, frozenset[ValueType]] = {
     "product_id": frozenset(["text"]),
     "title": frozenset(["text"]),
     "category": frozenset(["text"]),
@@ -114,10 +114,10 @@ def is_exact(condition: "Compare | Among") -> bool:
     return condition.exact if isinstance(condition, Among) else condition.operator != "="
 
 
-def kind(value: Known) -> Kind:
-    """The kind of a value.
+def value_type(value: Known) -> ValueType:
+    """The type of a value.
 
-    >>> kind(True), kind(1.0), kind("1")
+    >>> value_type(True), value_type(1.0), value_type("1")
     ('flag', 'number', 'text')
     """
     return "flag" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"

@@ -36,8 +36,14 @@ from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogUnavailable
 BESIDE = ".osoroi-backup-"
 """Beginning of the name of the folder, beside the backup, where the database is copied to first."""
 
+LOCK = "lock"
+"""File in that folder that is locked while the backup is under way."""
 
-class Copied(NamedTuple):
+BEGINNING_S = 60.0
+"""Seconds within which a backup locks its folder."""
+
+
+class BackupContents(NamedTuple):
     """What a backup holds; ``missing`` are photos of a table that were to be packed, and are gone or changed."""
 
     products: int
@@ -48,7 +54,7 @@ class Copied(NamedTuple):
     missing: int
 
 
-def backup(folder: Path, file: Path, *, photos: bool = False) -> Copied:
+def backup(folder: Path, file: Path, *, photos: bool = False) -> BackupContents:
     """Copy a catalog, while others search it and write to it, into one file that is whole or not there.
 
     With ``photos``, those that a table names are packed too, and belong to the catalog where it is restored.
@@ -66,6 +72,7 @@ def backup(folder: Path, file: Path, *, photos: bool = False) -> Copied:
         with (
             database.explained(folder),
             tempfile.TemporaryDirectory(dir=file.parent, prefix=BESIDE) as place,
+            files.lock(Path(place) / LOCK),
             snapshots.exclusive(folder) as only,
         ):
             if not only:  # a compaction might throw out a photo that the copy still refers to
@@ -75,7 +82,8 @@ def backup(folder: Path, file: Path, *, photos: bool = False) -> Copied:
                 with pool.connected() as connection, closing(sqlite3.connect(copy)) as target:
                     connection.backup(target)
                 with files.replacing(file) as target_file:
-                    copied = _write(folder, copy, target_file, photos=photos)
+                    copied, fingerprint = _write(folder, copy, target_file, photos=photos)
+                    _demand_encoder(pool, fingerprint)
             pool.check_identity()
     finally:
         pool.close()
@@ -97,16 +105,24 @@ def _written(file: Path) -> Iterator[None]:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove the copies of backups that were killed, once nobody can still be at them."""
+    """Remove the copies of backups that were killed: those that no process has locked."""
     for path in folder.glob(f"{BESIDE}*"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > files.STALE_S:
-                shutil.rmtree(path)
+            if time.time() - path.stat().st_mtime > BEGINNING_S:
+                with files.lock(path / LOCK) as is_abandoned:
+                    if is_abandoned:
+                        shutil.rmtree(path)
 
 
-def _write(folder: Path, copy: Path, file: IO[bytes], *, photos: bool) -> Copied:
-    """The archive, of a copy of the database that was found sound."""
-    encoder = folder / beside.FILE
+def _demand_encoder(pool: Pool, fingerprint: str) -> None:
+    """Raise Busy where the catalog has moved to another encoder, whose file may be in the archive."""
+    with pool.view() as transaction:
+        if transaction.encoder().fingerprint != fingerprint:
+            raise Busy("the catalog moved to another encoder meanwhile", hint="try again")
+
+
+def _write(folder: Path, copy: Path, file: IO[bytes], *, photos: bool) -> tuple[BackupContents, str]:
+    """The archive, of a copy of the database that was found sound; and the fingerprint of its encoder."""
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, identity.FILE, identity.content())  # first, so that it is noticed first
         _add(archive, f"{database.FILE}-wal", b"")
@@ -119,15 +135,24 @@ def _write(folder: Path, copy: Path, file: IO[bytes], *, photos: bool) -> Copied
             kept = {sha256 for (sha256,) in transaction.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL")}
             missing = _pack_named(archive, transaction, kept) if photos else 0
             own = transaction.all("SELECT DISTINCT sha256 FROM crops WHERE path IS NULL ORDER BY sha256")
-            copied = Copied(transaction.count()[0], len(own), transaction.seq(), 0, encoder.is_file(), missing)
+            fingerprint = transaction.encoder().fingerprint
+            encoder = _encoder_files(folder, fingerprint)
+            products, seq = transaction.count()[0], transaction.seq()
+            copied = BackupContents(products, len(own), seq, 0, beside.FILE in encoder, missing)
             connection.execute("PRAGMA journal_mode = WAL")
         for sha256 in sorted(kept):
             _add_photo(archive, folder, sha256)
-        for name in beside.NAMES:
-            if (folder / name).is_file():
-                archive.add(folder / name, name)
+        for name, path in encoder.items():
+            archive.add(path, name)
         archive.add(copy, database.FILE)
-    return copied
+    return copied, fingerprint
+
+
+def _encoder_files(folder: Path, fingerprint: str) -> dict[str, Path]:
+    """The files of the catalog's encoder, by the names that they are to have; just after a move they have others."""
+    coming = beside.coming(fingerprint)
+    names = coming if (folder / coming[0]).is_file() else beside.NAMES
+    return {final: folder / name for final, name in zip(beside.NAMES, names, strict=True) if (folder / name).is_file()}
 
 
 def _pack_named(archive: tarfile.TarFile, transaction: ReadTransaction, packed: Set[str]) -> int:

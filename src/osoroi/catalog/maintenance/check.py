@@ -14,8 +14,8 @@ from osoroi.catalog.opening import ReadingPool, reading_pool
 from osoroi.catalog.store import photos as _photos
 from osoroi.catalog.store import verify
 from osoroi.catalog.store.reader import ReadTransaction
-from osoroi.catalog.store.settings import Settings
-from osoroi.errors import BadIndex, CatalogDamaged
+from osoroi.catalog.store.settings import CatalogSettings
+from osoroi.errors import BadIndex, BadPhoto, CatalogDamaged
 from osoroi.index.exact import ExactIndex
 
 SAMPLE = 50
@@ -23,7 +23,7 @@ SAMPLE = 50
 
 K = 10
 
-DEFAULTS = Settings()
+DEFAULTS = CatalogSettings()
 
 
 class Finding(NamedTuple):
@@ -36,12 +36,12 @@ class Finding(NamedTuple):
 def check(
     place: Place,
     *,
-    settings: Settings = DEFAULTS,
+    settings: CatalogSettings = DEFAULTS,
     current: Callable[[Path], Path | None] = snapshots.current,
 ) -> list[Finding]:
     """Everything that is wrong; an empty list where nothing is. Reads all there is and changes nothing.
 
-    Raises BadCatalog where there is no catalog.
+    Raises BadCatalog where there is no catalog, CatalogUnavailable where the bucket of its photos cannot be read.
     """
     pool = None
     try:
@@ -59,7 +59,7 @@ def check(
             pool.close()
 
 
-def _derived(pool: ReadingPool, settings: Settings, current: Callable[[Path], Path | None]) -> list[str]:
+def _derived(pool: ReadingPool, settings: CatalogSettings, current: Callable[[Path], Path | None]) -> list[str]:
     """What is wrong with the snapshot; one that is swapped while we look is looked at again."""
     for _ in range(snapshots.TRIES):
         with pool.view() as transaction:
@@ -73,7 +73,7 @@ def _derived(pool: ReadingPool, settings: Settings, current: Callable[[Path], Pa
     return []
 
 
-def _of_snapshot(transaction: ReadTransaction, path: Path | None, settings: Settings) -> Iterator[str]:
+def _of_snapshot(transaction: ReadTransaction, path: Path | None, settings: CatalogSettings) -> Iterator[str]:
     """Whether the current snapshot and what was committed since make what the database makes."""
     if path is None:
         return
@@ -125,6 +125,9 @@ def _of_photos(transaction: ReadTransaction) -> Iterator[str]:
             same = transaction.photo_hash(sha256, path) == sha256
         except OSError as error:
             yield f"{photo} of crop {crop_id!r} cannot be read: {error.strerror}"
+            continue
+        except BadPhoto as error:
+            yield f"crop {crop_id!r}: {error}"
             continue
         if not same:
             yield f"{photo} of crop {crop_id!r} is no longer the photo that was added"

@@ -17,12 +17,13 @@ from osoroi import files
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog, store_encoder, stored_encoder
 from osoroi.catalog.protocol import Entry
+from osoroi.catalog.store.photos import BucketPhoto
 from osoroi.catalog.store.photos import place as place_of_photo
 from osoroi.catalog.store.rows import ChangedKeys, StoredEncoder
-from osoroi.catalog.store.writer import put_meta
+from osoroi.catalog.store.writer import put_meta, put_unsettled, remove_unsettled
 from osoroi.catalog.stored import StoredCatalog
 from osoroi.errors import BadPhoto, BadRequest, Busy, OtherEncoder
-from osoroi.records import Crop
+from osoroi.records import Crop, with_utc
 
 CHUNK = 200
 """Products that are compared at a time and put in one commit."""
@@ -62,6 +63,8 @@ def copy(
             if changed is not None and different <= changed:
                 with new.commit("copy") as (transaction, _):
                     put_meta(transaction.connection, transaction.CATEGORIES, str(old.trusts_categories()))
+                    remove_unsettled(transaction.connection, transaction.unsettled())
+                    put_unsettled(transaction.connection, old.unsettled())
                     put_meta(transaction.connection, MARK, f"copied {old.identity} {transaction.seq()}")
                 store_encoder(new, stored_encoder(old))
                 return Copied(len(new), put, removed, number)
@@ -174,7 +177,7 @@ def _same(old: StoredCatalog, entry: Entry, new: StoredCatalog, copied: Entry | 
     """Whether a product is in both catalogs with the same columns, crops, photos and vectors."""
     return (
         copied is not None
-        and repr(entry.product) == repr(copied.product)  # for Python, True is 1.0
+        and repr(with_utc(entry.product)) == repr(copied.product)  # for Python, True is 1.0
         and np.array_equal(entry.vectors, copied.vectors)
         and _crops(old, entry.crops) == _crops(new, copied.crops)
     )
@@ -189,7 +192,7 @@ def _crops(catalog: StoredCatalog, crops: Sequence[Crop]) -> list[tuple[object, 
 
 def _is_kept(catalog: StoredCatalog, crop: Crop) -> bool:
     """Whether a crop's photo is kept in its catalog."""
-    return crop.photo == place_of_photo(catalog.folder, crop.sha256 or "")
+    return isinstance(crop.photo, BucketPhoto) or crop.photo == place_of_photo(catalog.folder, crop.sha256 or "")
 
 
 def _carried(catalog: StoredCatalog, entry: Entry) -> Entry:
@@ -200,6 +203,8 @@ def _carried(catalog: StoredCatalog, entry: Entry) -> Entry:
 
 def _bytes(crop: Crop) -> bytes:
     """A kept photo; raises BadPhoto where it is gone."""
+    if isinstance(crop.photo, BucketPhoto):
+        return crop.photo.read()
     assert isinstance(crop.photo, Path)
     try:
         return files.content(crop.photo)

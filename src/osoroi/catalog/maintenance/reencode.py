@@ -1,7 +1,8 @@
 """A catalog moves to another encoder: new vectors beside the old ones, searches going on, and one switch at the end.
 
 If a run is stopped, the catalog stays with the old encoder, and the next run goes on where this one was. The switch is
-one commit that finds every crop with a new vector, or does not happen.
+one commit that finds every crop with a new vector, or does not happen. The catalog has the file of the new encoder
+before, so that searches find it at once, whatever becomes of the run.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +13,15 @@ from typing import NamedTuple
 from osoroi import image
 from osoroi.catalog.address import Place
 from osoroi.catalog.maintenance.migration import Migration, Pending
-from osoroi.catalog.opening import open_catalog
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.opening import open_catalog, remove_coming, store_coming, store_encoder
+from osoroi.catalog.store.settings import CatalogSettings
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder, learned, loader
 from osoroi.errors import BadCatalog, BadPhoto
 from osoroi.image import LIMITS, Limits
 from osoroi.records import Input
 
-DEFAULTS = Settings()
+DEFAULTS = CatalogSettings()
 
 CROPS_PER_COMMIT = 64
 """About one second of work is lost where a run is stopped."""
@@ -38,11 +40,12 @@ class Unread(NamedTuple):
 
 @dataclass(frozen=True)
 class Moved:
-    """The result of a run. Where nothing was switched, the catalog was that encoder's already."""
+    """The result of a run. Where nothing was switched, the catalog was that encoder's already, or was only prepared."""
 
     embedded: int
     dropped: tuple[Unread, ...]
     switched: bool
+    prepared: bool = False
 
 
 def reencode(  # noqa: PLR0913  two of them are only told of progress
@@ -52,8 +55,9 @@ def reencode(  # noqa: PLR0913  two of them are only told of progress
     threads: int = 2,
     limits: Limits = LIMITS,
     drop: bool = False,
+    prepare: bool = False,
     crops_per_commit: int = CROPS_PER_COMMIT,
-    settings: Settings = DEFAULTS,
+    settings: CatalogSettings = DEFAULTS,
     on_progress: Callable[[int], None] = lambda done: None,
     on_switch: Callable[[], None] = lambda: None,
 ) -> Moved:
@@ -62,12 +66,16 @@ def reencode(  # noqa: PLR0913  two of them are only told of progress
     ``on_switch`` is called once searches need the new encoder, before the index is written anew.
 
     A photo that cannot be read, or is no longer the one that was added, keeps the catalog with the old encoder: raises
-    BadCatalog naming it. With ``drop`` its crops are removed instead, and products that have no other.
+    BadCatalog naming it. With ``drop`` its crops are removed instead, and products that have no other. With ``prepare``
+    nothing is switched: searchers build their index of the new encoder meanwhile, and a second run switches.
     """
     embedded, dropped = 0, []
     with open_catalog(place, settings=settings) as catalog:
-        if catalog.fingerprint == encoder.fingerprint:
+        before = catalog.fingerprint
+        if before == encoder.fingerprint:
+            _settle_files(catalog, encoder, before)
             return Moved(0, (), switched=False)
+        store_coming(catalog, encoder)
         migration = Migration.begin(catalog, encoder)
         reading = learned.reading(encoder, categories=catalog.trusts_categories())
         reader = partial(read, encoder=reading, limits=limits)
@@ -83,16 +91,27 @@ def reencode(  # noqa: PLR0913  two of them are only told of progress
                 on_progress(embedded)
             if unread and not drop:
                 problems = [_named(one, error) for one, error in unread.values()]
-                raise BadCatalog(_refusal(place, problems), hint="put the photos back, or drop their crops with --drop")
+                raise BadCatalog(_refusal(place, problems), hint="put the photos back, or `drop` their crops")
             if unread:
                 gone = migration.drop([one for one, _ in unread.values()])
                 dropped += [_named(*unread[one.key]) for one in gone]
+            if prepare:
+                return Moved(embedded, tuple(dropped), switched=False, prepared=True)
             if migration.switch():
                 break
         on_switch()
     with open_catalog(place, settings=settings) as catalog:
+        _settle_files(catalog, encoder, before)
         catalog.compact()
     return Moved(embedded, tuple(dropped), switched=True)
+
+
+def _settle_files(catalog: StoredCatalog, encoder: Encoder, before: str) -> None:
+    """Keep the encoder's files under the names that they stay under, and none that were kept for a move."""
+    if encoder.path is not None:
+        store_encoder(catalog, encoder.path)
+    for fingerprint in (encoder.fingerprint, before):
+        remove_coming(catalog, fingerprint)
 
 
 def read(pending: Pending, encoder: Encoder, limits: Limits) -> Input:

@@ -27,7 +27,7 @@ from osoroi.catalog.filters import (
     fold,
     holds,
     is_exact,
-    kind,
+    value_type,
 )
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import attributes_of, facts
@@ -40,7 +40,7 @@ COLUMNAR = ("category", "brand", "price", "currency", "design_id")
 ATTRIBUTES = 100
 """Attributes that have an array at most, by name; an array takes four or eight bytes a product."""
 
-Query = Callable[[Condition], Int64[np.ndarray, "m"]]
+ConditionQuery = Callable[[Condition], Int64[np.ndarray, "m"]]
 """Keys of the products that a condition holds for, by the database."""
 
 
@@ -86,10 +86,10 @@ class Column:
         match condition:
             case Missing():
                 here &= np.isnan(numbers)
-            case Compare() if kind(condition.value) == "number":
+            case Compare() if value_type(condition.value) == "number":
                 here |= ORDER[condition.operator](numbers, condition.value)
             case Among():
-                here |= np.isin(numbers, [one for one in condition.values if kind(one) == "number"])
+                here |= np.isin(numbers, [one for one in condition.values if value_type(one) == "number"])
         return matches
 
     def _words_holding(self, condition: Condition) -> Bool[np.ndarray, "w"]:
@@ -174,7 +174,7 @@ class Columns:
             values = [getattr(one, name) if own else facts_of[key].get(name) for key, one in products.items()]
             column.put(keys, values, self.size)
 
-    def matching(self, filter_: Filter, query: Query) -> Bool[np.ndarray, "p"]:
+    def matching(self, filter_: Filter, query: ConditionQuery) -> Bool[np.ndarray, "p"]:
         """Which products match, by key; keys that no product has say nothing. ``query`` is for what has no array."""
         match filter_:
             case Not():

@@ -17,7 +17,7 @@ from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.store import database, photos
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import SLOTS, StoredEncoder
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.errors import BadIndex, OsoroiError
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Compactor:
         self,
         pool: CatalogPool,
         encoder: StoredEncoder,
-        settings: Settings,
+        settings: CatalogSettings,
         swap: Callable[[MemoryIndex], None],
         sweep: Callable[[int], None],
     ) -> None:
@@ -98,7 +98,8 @@ class Compactor:
     def _compact(self) -> None:
         with self._pool.view() as transaction:
             transaction.demand_encoder(self._encoder)
-            memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(transaction)
+            folder = self._pool.folder / self._settings.shard.folder
+            memory = MemoryIndex.build(transaction, self._encoder, self._settings).save(folder)
         _judge(memory, self._pool.folder)
         self._swap(memory)
         self._sweep(memory.seq)
@@ -138,7 +139,7 @@ def _judge(memory: MemoryIndex, folder: Path) -> None:
         log.log(level, "%s: recall of the new index on a sample: %.4f, drift %.2f", folder, health.recall, health.drift)
 
 
-def due(transaction: ReadTransaction, settings: Settings) -> bool:
+def due(transaction: ReadTransaction, settings: CatalogSettings) -> bool:
     """Whether ``snapshot_from`` crops, and one in twenty of the snapshot, have changed since it was written."""
     seq, count = 0, 0
     path = snapshots.current(transaction.folder / settings.shard.folder)

@@ -7,7 +7,7 @@ from osoroi.catalog.memory import snapshots
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.errors import BadIndex
-from osoroi.index import Health
+from osoroi.index import IndexHealth
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Info:
     bytes: int
 
 
-def info(transaction: ReadTransaction, encoder: StoredEncoder, health: Health | None) -> Info:
+def info(transaction: ReadTransaction, encoder: StoredEncoder, health: IndexHealth | None) -> Info:
     """What a view shows, and how large the folder is."""
     products, crops = transaction.count()
     seq, changed_s = transaction.one("SELECT seq, at_s FROM changes ORDER BY seq DESC LIMIT 1") or (0, None)

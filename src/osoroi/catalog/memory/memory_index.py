@@ -7,7 +7,8 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.columns import Columns, grown
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
 from osoroi.catalog.store.rows import ChangedKeys, ChangeRow, CropRow, StoredEncoder
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.index import Index
 
 if TYPE_CHECKING:
@@ -48,15 +49,16 @@ class MemoryIndex:
         index: Index,
         owners: Int64[np.ndarray, "c"],
         columns: Columns,
-        settings: Settings,
+        settings: CatalogSettings,
     ) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._settings = settings
         self.seq = seq
         self.commit = commit  # of that seq: another file may have as many commits
         self.index = index
         self.owners = owners  # crop -> its product, 0 where there is none
         self.columns = columns
+        self.pending: set[int] = set()  # crops without a vector of an encoder that the catalog is still to move to
         self._allowed: OrderedDict[str, Bool[np.ndarray, "m"]] = OrderedDict()  # filter as text -> its crops, marked
         self._matching = threading.Lock()
         self._history: "History | None" = None
@@ -66,7 +68,7 @@ class MemoryIndex:
             self._history = History(seq, commit, settings.history)
 
     @classmethod
-    def open(cls, transaction: ReadTransaction, encoder: StoredEncoder, settings: Settings) -> "MemoryIndex":
+    def open(cls, transaction: ReadTransaction, encoder: StoredEncoder, settings: CatalogSettings) -> "MemoryIndex":
         """From the snapshot and what was committed since, or, without one that holds, from the database alone."""
         count = transaction.crop_count(settings.shard)
         has_snapshot = count >= settings.snapshot_from
@@ -84,60 +86,72 @@ class MemoryIndex:
 
     @classmethod
     def of_snapshot(
-        cls, encoder: StoredEncoder, snapshot: snapshots.OpenedSnapshot, settings: Settings
+        cls, encoder: StoredEncoder, snapshot: snapshots.OpenedSnapshot, settings: CatalogSettings
     ) -> "MemoryIndex":
         """As of the commit of a snapshot."""
         manifest = snapshot.manifest
         index, owners, columns = snapshot.index, snapshot.owners, snapshot.columns
-        return cls(encoder, manifest.seq, manifest.commit, index, owners, columns, settings)
+        memory = cls(encoder, manifest.seq, manifest.commit, index, owners, columns, settings)
+        memory.pending = set(manifest.pending)
+        return memory
 
     @classmethod
-    def build(cls, transaction: ReadTransaction, encoder: StoredEncoder, settings: Settings) -> "MemoryIndex":
-        """From the database alone."""
+    def build(
+        cls,
+        transaction: ReadTransaction,
+        encoder: StoredEncoder,
+        settings: CatalogSettings,
+        *,
+        pending: Collection[int] = (),
+    ) -> "MemoryIndex":
+        """From the database alone, without the crops that have no vector yet."""
         shard = settings.shard
-        count = transaction.crop_count(shard)
+        count = transaction.crop_count(shard) - len(pending)
         owners = np.zeros(1024, np.int64)
         for rows in transaction.every_crop(shard):
             owners = _with_crops(owners, transaction, rows)
+        owners = _owned(owners, np.array(sorted(pending), np.int64), np.zeros(len(pending), np.int64))
         vectors = transaction.every_vector(encoder, shard)
         index = snapshots.built(transaction.folder, count, encoder, vectors, settings)
         if len(index) != count or np.count_nonzero(owners) != count:
             raise transaction.damaged(f"{count} crops have {len(index)} vectors")
         seq = transaction.seq()
         columns = Columns.read(transaction, words=settings.words, shard=shard)
-        return cls(encoder, seq, transaction.commit(seq), index, owners, columns, settings)
+        memory = cls(encoder, seq, transaction.commit(seq), index, owners, columns, settings)
+        memory.pending = set(pending)
+        return memory
 
-    def save(self, transaction: ReadTransaction) -> "MemoryIndex":
+    def save(self, folder: Path) -> "MemoryIndex":
         """Write a snapshot, and return the same memory read from it, which takes less memory."""
         commit = self.commit
-        number = self._encoder.encoder
+        number = self.encoder.encoder
         parts = (self.index, self.owners, self.columns)
-        folder = transaction.folder / self._settings.shard.folder
-        snapshots.write(folder, *parts, encoder=number, seq=self.seq, commit=commit)
+        snapshots.write(folder, *parts, encoder=number, seq=self.seq, commit=commit, pending=self.pending)
         again = snapshots.read(folder, number, self._settings)
         if again is None or again.manifest.seq != self.seq:
             return self
-        return MemoryIndex.of_snapshot(self._encoder, again, self._settings)
+        return MemoryIndex.of_snapshot(self.encoder, again, self._settings)
 
     def __len__(self) -> int:
         return len(self.index)
 
     def follow(self, transaction: ReadTransaction) -> bool:
         """Replay what was committed since; False where the log does not reach back, or has another past, or another
-        encoder took over."""
+        encoder took over. Crops that have no vector yet, of an encoder that the catalog is still to move to, are left
+        out and ``pending``."""
         if transaction.commit(self.seq) != self.commit:
             return False
         rows = transaction.changes(self.seq)
         last = transaction.seq()
-        if [row.seq for row in rows] != list(range(self.seq + 1, last + 1)) or any(
-            row.kind == "switch" for row in rows
-        ):
+        if [row.seq for row in rows] != list(range(self.seq + 1, last + 1)):
+            return False
+        if any(row.kind == "switch" for row in rows) and transaction.encoder() != self.encoder:
             return False
         changed = [ChangedKeys(*json.loads(row.detail)) for row in rows]
         before = self.owners if self._history is None else self.owners.copy()
         self._replay_crops(
             transaction,
-            {key for keys in changed for key in keys.crops},
+            {key for keys in changed for key in keys.crops} | self.pending,
             gone={key for keys in changed for key in keys.gone_crops},
         )
         self._replay_products(
@@ -183,19 +197,26 @@ class MemoryIndex:
         return keys[self._settings.shard.holds(keys)].tolist()
 
     def _replay_crops(self, transaction: ReadTransaction, changed: set[int], *, gone: set[int]) -> None:
-        """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice."""
-        if gone:
-            removed = np.array(sorted(gone), np.int64)
-            self.index.remove(removed)
-            self.owners = _owned(self.owners, removed, np.zeros_like(removed))
+        """Bring these crops to their present state, whatever happened to them on the way. Keys are never used twice.
+
+        Everything is read before anything changes: where the database fails, all of it is done again the next time.
+        """
         rows = transaction.crop_rows(sorted(changed - gone))
         own = set(self._of_shard([row.product for row in rows]))
         rows = [row for row in rows if row.product in own]
-        if not rows:
-            return
-        self.owners = _with_crops(self.owners, transaction, rows)
+        pending: set[int] = set()
+        if rows and transaction.encoder() != self.encoder:
+            pending = transaction.pending_of(self.encoder, [row.crop for row in rows])
+            rows = [row for row in rows if row.crop not in pending]
         crops = [row.crop for row in rows]
-        self.index.add(np.array(crops, np.int64), transaction.vectors_at(self._encoder, crops))
+        vectors = transaction.vectors_at(self.encoder, crops)
+        owners = _with_crops(self.owners, transaction, rows) if rows else self.owners
+        if removed := sorted(gone | pending):
+            self.index.remove(np.array(removed, np.int64))
+            owners = _owned(owners, np.array(removed, np.int64), np.zeros(len(removed), np.int64))
+        if crops:
+            self.index.add(np.array(crops, np.int64), vectors)
+        self.owners, self.pending = owners, pending
 
     def nearest(
         self,

@@ -13,10 +13,9 @@ import secrets
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -25,7 +24,7 @@ from osoroi import files
 from osoroi.catalog.memory.columns import Columns
 from osoroi.catalog.store.database import damaged, sync
 from osoroi.catalog.store.rows import StoredEncoder
-from osoroi.catalog.store.settings import Settings
+from osoroi.catalog.store.settings import CatalogSettings
 from osoroi.errors import BadIndex
 from osoroi.index import Index
 from osoroi.index.exact import ExactIndex
@@ -45,7 +44,8 @@ class Manifest:
     """What a snapshot is of. ``owners`` and ``columns`` are the CRC-32 of their files; the index checks itself.
 
     ``commit`` is the checksum of the line that ``changes`` had at ``seq``: a database with another past, restored
-    from a backup for instance, is not what this is a snapshot of.
+    from a backup for instance, is not what this is a snapshot of. ``pending`` are crops that it does not hold, since
+    they had no vector of an encoder that the catalog was still to move to.
     """
 
     encoder: int
@@ -56,6 +56,7 @@ class Manifest:
     owners: int
     columns: int
     format: int = FORMAT
+    pending: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def built(
     count: int,
     encoder: StoredEncoder,
     vectors: Iterable[tuple[list[int], Float32[np.ndarray, "n d"]]],
-    settings: Settings,
+    settings: CatalogSettings,
 ) -> Index:
     """A new index of so many vectors, given by rising keys. Which kind it is, is decided here and nowhere else."""
     if count < settings.scan_from:
@@ -103,25 +104,14 @@ def _room(folder: Path, count: int, dim: int) -> Float32[np.ndarray, "n d"]:
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            _allocate(file, 4 * count * dim)
+            files.allocate(file, 0, 4 * count * dim)
             return np.memmap(file, np.float32, "r+", shape=(count, dim))
     except OSError as error:
         log.info("%s: no room for vectors beside it, so they are held in memory: %s", folder, error)
         return np.empty((count, dim), np.float32)
 
 
-def _allocate(file: IO[bytes], size: int) -> None:
-    """Give a file all its blocks; by writing them where the system has no call for that."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-        return
-    zeros = bytes(1 << 20)
-    for start in range(0, size, len(zeros)):
-        file.write(zeros[: size - start])
-    file.flush()
-
-
-def _open(kind: str, path: Path, settings: Settings) -> Index:
+def _open(kind: str, path: Path, settings: CatalogSettings) -> Index:
     if kind == "exact":
         return ExactIndex.open(path)
     from osoroi.index.scan import ScanIndex
@@ -143,6 +133,7 @@ def write(
     encoder: int,
     seq: int,
     commit: int,
+    pending: Collection[int] = (),
 ) -> None:
     """Write a snapshot and make it the current one; the one before goes."""
     home = folder / FOLDER
@@ -155,7 +146,7 @@ def write(
         (beside / "owners").write_bytes(owners.astype("<i8").tobytes())
         columns.save(beside / "columns")
         sums = (_crc(beside / "owners"), _crc(beside / "columns"))
-        manifest = Manifest(encoder, seq, commit, kind_of(index), len(index), *sums)
+        manifest = Manifest(encoder, seq, commit, kind_of(index), len(index), *sums, pending=sorted(pending))
         text = json.dumps(asdict(manifest))
         (beside / "manifest.json").write_text(f"{text}\n{zlib.crc32(text.encode())}\n")
         for path in beside.iterdir():
@@ -198,7 +189,7 @@ def manifest_of(path: Path) -> Manifest:
     return manifest
 
 
-def read(folder: Path, encoder: int, settings: Settings) -> OpenedSnapshot | None:
+def read(folder: Path, encoder: int, settings: CatalogSettings) -> OpenedSnapshot | None:
     """The current snapshot, or None where there is none of this encoder or none that is whole."""
     for _ in range(TRIES):
         path = current(folder)
@@ -216,7 +207,7 @@ def read(folder: Path, encoder: int, settings: Settings) -> OpenedSnapshot | Non
     return None
 
 
-def opened(path: Path, manifest: Manifest, settings: Settings) -> OpenedSnapshot:
+def opened(path: Path, manifest: Manifest, settings: CatalogSettings) -> OpenedSnapshot:
     """All of a snapshot; raises BadIndex where it is not what was written."""
     try:
         index = _open(manifest.kind, path / "vectors", settings)

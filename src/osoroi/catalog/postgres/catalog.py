@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import shutil
 import threading
 import time
@@ -16,7 +17,8 @@ from osoroi.catalog.memory import snapshots
 from osoroi.catalog.memory.compaction import Compactor, sweep_rows
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.postgres import schema
-from osoroi.catalog.postgres.connection import PostgresConnection, explained
+from osoroi.catalog.postgres.bucket import Bucket
+from osoroi.catalog.postgres.connection import Native, PostgresConnection, explained
 from osoroi.catalog.postgres.follower import Follower
 from osoroi.catalog.postgres.pool import PostgresPool
 from osoroi.catalog.postgres.transaction import PostgresTransaction
@@ -26,22 +28,28 @@ from osoroi.catalog.store import identity
 from osoroi.catalog.store.photos import hash_of
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder, described
-from osoroi.catalog.store.settings import WAIT_S, Settings
+from osoroi.catalog.store.settings import WAIT_S, CatalogSettings
 from osoroi.catalog.store.writer import put_meta, use_encoder
 from osoroi.catalog.stored import StoredCatalog
-from osoroi.errors import BadCatalog, BadRequest
+from osoroi.errors import BadCatalog, BadRequest, CatalogUnavailable
 from osoroi.records import Part
 
-DEFAULTS = Settings()
+log = logging.getLogger(__name__)
+
+DEFAULTS = CatalogSettings()
 
 CHANGES_RETAINED = 100_000
 """Lines of ``changes`` that stay for searchers that come late; one that comes later reads the catalog anew."""
 
 
+UNSWEPT = "unswept"
+"""In ``meta`` from when photos go until the bucket is swept: a sweep that failed is repeated by the next compaction."""
+
+
 class PostgresCatalog(StoredCatalog):
     """See ``osoroi.catalog.Storage``, and ``StoredCatalog`` for what it does like every other."""
 
-    def __init__(self, address: Address, *, readonly: bool, wait_s: float, settings: Settings) -> None:
+    def __init__(self, address: Address, *, readonly: bool, wait_s: float, settings: CatalogSettings) -> None:
         self.address = address
         self._pool = _pool(address, readonly=readonly, wait_s=wait_s)
         try:
@@ -65,7 +73,7 @@ class PostgresCatalog(StoredCatalog):
         dim: int,
         parts: Sequence[Part] = (),
         about: Mapping[str, str] | None = None,
-        settings: Settings = DEFAULTS,
+        settings: CatalogSettings = DEFAULTS,
     ) -> "PostgresCatalog":
         """A new, empty catalog for one encoder's vectors, opened for writing; its schema is made where it is missing.
 
@@ -80,7 +88,7 @@ class PostgresCatalog(StoredCatalog):
 
     @classmethod
     def open(
-        cls, address: Address, *, readonly: bool = False, wait_s: float = WAIT_S, settings: Settings = DEFAULTS
+        cls, address: Address, *, readonly: bool = False, wait_s: float = WAIT_S, settings: CatalogSettings = DEFAULTS
     ) -> "PostgresCatalog":
         """A catalog that is there; a writer waits ``wait_s`` seconds for others and then raises Busy.
 
@@ -90,7 +98,7 @@ class PostgresCatalog(StoredCatalog):
 
     @classmethod
     def open_or_create(
-        cls, address: Address, encoder: EncoderFacts, *, settings: Settings = DEFAULTS
+        cls, address: Address, encoder: EncoderFacts, *, settings: CatalogSettings = DEFAULTS
     ) -> "PostgresCatalog":
         """The catalog at an address, opened for writing; a new one for this encoder where there is none."""
         if is_catalog(address):
@@ -118,7 +126,12 @@ class PostgresCatalog(StoredCatalog):
     @functools.cached_property
     def compactor(self) -> Compactor:
         """What writes snapshots of the index into the cache of this machine."""
-        return Compactor(self._pool, self.encoder, self._settings, self._swap, self._sweep)
+        return Compactor(self._pool, self.encoder, self._settings, self.swap, self._sweep)
+
+    @property
+    def bucket(self) -> Bucket | None:
+        """Where the catalog keeps photos; None where that is the database."""
+        return self._pool.bucket
 
     def _sweep(self, seq: int) -> None:
         """Throw out what nobody needs, where this handle may write."""
@@ -126,9 +139,31 @@ class PostgresCatalog(StoredCatalog):
             return
         sweep_rows(self._pool, seq - CHANGES_RETAINED)
         with self._pool.commit() as transaction:
-            transaction.connection.execute(
+            deleted = transaction.connection.execute(
                 "DELETE FROM photos WHERE sha256 NOT IN (SELECT sha256 FROM crops WHERE path IS NULL)"
-            )
+            ).rowcount
+            if deleted and self._pool.bucket is not None:
+                transaction.connection.execute("DELETE FROM meta WHERE name = ?", (UNSWEPT,))
+                put_meta(transaction.connection, UNSWEPT, repr(time.time()))
+            mark = transaction.one("SELECT value FROM meta WHERE name = ?", UNSWEPT)
+        if mark and self._pool.bucket is not None:
+            try:
+                self._sweep_bucket(self._pool.bucket)
+            except CatalogUnavailable as error:
+                log.warning("%s: photos that nobody needs stay for now: %s", self.location, error)
+                return
+            with self._pool.commit() as transaction:  # unless more photos have gone since
+                transaction.connection.execute("DELETE FROM meta WHERE name = ? AND value = ?", (UNSWEPT, mark[0]))
+
+    def _sweep_bucket(self, bucket: Bucket) -> None:
+        """Remove photos that the database does not name: looked for while all goes on, and once more while no writer
+        can name one."""
+        for hashes in bucket.hashes():
+            with self._pool.view() as transaction:
+                gone = _unnamed(transaction, hashes)
+            if gone:
+                with self._pool.commit() as transaction:
+                    bucket.delete(_unnamed(transaction, gone))
 
     @contextlib.contextmanager
     def current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:
@@ -213,6 +248,12 @@ class PostgresCatalog(StoredCatalog):
         return path
 
 
+def _unnamed(transaction: PostgresTransaction, hashes: Sequence[str]) -> list[str]:
+    """Those of these photos that the catalog does not keep."""
+    named = {name for (name,) in transaction.all("SELECT sha256 FROM photos WHERE sha256 = ANY(?)", list(hashes))}
+    return [one for one in hashes if one not in named]
+
+
 def _claim(cache: Path, identity_: str) -> None:
     """Make a cache this catalog's; what another one at the same address left of its index goes."""
     owner = cache / "identity"
@@ -220,9 +261,6 @@ def _claim(cache: Path, identity_: str) -> None:
         for index in [cache / snapshots.FOLDER, *cache.glob(f"shard-*/{snapshots.FOLDER}")]:
             shutil.rmtree(index, ignore_errors=True)
         files.write_atomically(owner, identity_.encode(), durable=False)
-
-
-Native = psycopg.Connection[tuple[object, ...]]
 
 
 def is_catalog(address: Address) -> bool:
@@ -245,7 +283,8 @@ def _pool(address: Address, *, readonly: bool, wait_s: float) -> PostgresPool:
 
 
 def _connect(address: Address, wait_s: float) -> Native:
-    return psycopg.connect(address.conninfo, autocommit=True, connect_timeout=max(2, int(wait_s)))
+    timeout = max(2, int(wait_s))
+    return psycopg.connect(address.conninfo, autocommit=True, connect_timeout=timeout, prepare_threshold=None)
 
 
 def bring_up_to_date(native: Native, address: Address, *, readonly: bool, steps: Sequence[str] = schema.STEPS) -> None:
@@ -288,7 +327,11 @@ def _make(native: Native, address: Address, encoder: StoredEncoder) -> None:
         transaction = PostgresTransaction(folder_of(address), connection, address)
         use_encoder(connection, put_encoder(transaction, encoder))
         put_meta(connection, "created_s", repr(time.time()))
-        put_meta(connection, "identity", identity.new())
+        name = identity.new()
+        put_meta(connection, "identity", name)
+        if address.photos is not None:
+            Bucket(address.photos, name, "").demand()
+            put_meta(connection, transaction.PHOTOS, address.photos)
 
 
 def _drop(connection: PostgresConnection, address: Address) -> None:

@@ -10,13 +10,15 @@ from psycopg import errors
 
 from osoroi.catalog.address import FORM, Address
 from osoroi.catalog.store.database import damaged
-from osoroi.errors import BadCatalog, BadFilter, BadRequest, Busy, CatalogUnavailable, OsoroiError
+from osoroi.errors import STAYS, BadCatalog, BadRequest, Busy, CatalogUnavailable, OsoroiError
 
 Native = psycopg.Connection[tuple[Any, ...]]
 
+READ_ONLY = (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported)
+"""What a replica says of a write: the second where a transaction begins."""
+
 REFUSED = (
     errors.InsufficientPrivilege,
-    errors.ReadOnlySqlTransaction,
     errors.InvalidAuthorizationSpecification,
     errors.InvalidPassword,
 )
@@ -25,6 +27,9 @@ FULL = (errors.DiskFull, errors.OutOfMemory, errors.InsufficientResources, error
 
 UNREADABLE = ("invalid ", "unexpected ", "extra ", "missing ", "forbidden ")
 """How libpq begins what it says of an address that it cannot read."""
+
+UNCONNECTED = ("connection failed", "connection is bad", "failed to resolve host")
+"""How psycopg begins what it says where there is no connection yet."""
 
 AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 """What two writers at the same rows can cause: the one that gets it begins again."""
@@ -38,6 +43,14 @@ def translated(statement: str) -> str:
     'SELECT crop FROM crops WHERE crop > %s LIMIT %s'
     """
     return statement.replace("%", "%%").replace("?", "%s")
+
+
+def prepare_where_it_lasts(native: Native) -> None:
+    """Have statements prepared only where the session is with the server itself. A pooler, which gives the process of
+    the server another number, may run the next transaction in another session, where they are not, or are others."""
+    (process,) = native.execute("SELECT pg_backend_pid()").fetchone() or (None,)
+    if native.info.backend_pid != process:
+        native.prepare_threshold = None
 
 
 class PostgresConnection:
@@ -85,7 +98,7 @@ def explained(address: Address) -> Iterator[None]:
         raise BadRequest(f"text that is no Unicode: {error.object!r:.60}") from error
     except MemoryError as error:
         raise CatalogUnavailable(
-            f"the catalog {address} needs more memory than there is", hint="nothing was changed; raise the limit"
+            f"the catalog {address} needs more memory than there is", hint=f"{STAYS}; raise the limit"
         ) from error
     except OSError as error:
         raise CatalogUnavailable(
@@ -101,22 +114,27 @@ def meaning(address: Address, error: psycopg.Error) -> OsoroiError:  # noqa: PLR
         return Busy(f"another writer holds the catalog {address}", hint="try again when it has finished")
     if isinstance(error, AGAIN):
         return Busy(f"other writers changed the same rows of the catalog {address}: {what}", hint="try again")
-    if isinstance(error, errors.QueryCanceled):
-        return BadFilter("the filter takes more work than is allowed", hint="use fewer conditions")
+    if isinstance(error, errors.QueryCanceled):  # a filter has its own limit, and says so
+        hint = "see whether the role or the database has a statement_timeout, and raise it"
+        return CatalogUnavailable(f"the server ended a statement of the catalog {address}: {what}", hint=hint)
+    if isinstance(error, READ_ONLY):
+        hint = "where this is a replica, name the server that takes writes, or both and target_session_attrs=read-write"
+        return CatalogUnavailable(f"the catalog {address} cannot be written here: {what}", hint=hint)
     if isinstance(error, REFUSED):
         hint = "check the role's permissions and its password (PGPASSWORD, ~/.pgpass)"
         return CatalogUnavailable(f"the catalog {address} cannot be written or opened here: {what}", hint=hint)
     if isinstance(error, CONTRADICTORY):
         return damaged(str(address), what)
     if isinstance(error, FULL):
-        return CatalogUnavailable(f"the catalog {address} has no room left: {what}", hint="nothing was changed")
+        hint = f"{STAYS}; free some room, and do the same again"
+        return CatalogUnavailable(f"the catalog {address} has no room left: {what}", hint=hint)
     if isinstance(error, psycopg.DataError):
         return BadRequest(f"a value that the catalog {address} cannot store: {what}", hint="PostgreSQL stores no NUL")
     if isinstance(error, psycopg.ProgrammingError) and what.startswith(UNREADABLE):
         return BadRequest(f"the address {address} is not understood: {what}", hint=FORM)
     if isinstance(error, psycopg.OperationalError):
         hint = "what was not acknowledged may or may not be there, and can be repeated"
-        if what.startswith("connection failed"):
+        if what.startswith(UNCONNECTED):
             hint = "see whether the server runs, and check host, role, password (PGPASSWORD, ~/.pgpass) and sslmode"
         return CatalogUnavailable(f"the catalog {address} cannot be reached: {what}", hint=hint)
     return BadCatalog(f"the catalog {address} answered: {what}", hint="this is an error of osoroi; please report it")

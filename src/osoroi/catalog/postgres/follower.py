@@ -28,6 +28,7 @@ class Follower:
         self._pool = pool
         self._catch_up = catch_up
         self._ended = threading.Event()
+        self._is_away = False
         self._thread = threading.Thread(target=self._run, name="osoroi follower", daemon=True)
         self._thread.start()
 
@@ -39,12 +40,20 @@ class Follower:
             except (CatalogReplaced, OtherEncoder):
                 return  # searches say so
             except OsoroiError as error:
-                log.warning("commits are not followed just now: %s", error)
+                if not self._is_away:
+                    log.warning("commits are not followed just now, searches look for them: %s", error)
+                self._is_away = True
                 self._ended.wait(RETRY_S)
 
-    def _listen(self, native: "psycopg.Connection[tuple[object, ...]]") -> None:
+    def _listen(self, native: "psycopg.Connection[tuple[object, ...]] | None") -> None:
         while not self._ended.is_set():
             self._catch_up()
+            if self._is_away:
+                log.info("commits are followed again")
+            self._is_away = False
+            if native is None:
+                self._ended.wait(POLL_S)
+                continue
             for _ in native.notifies(timeout=POLL_S, stop_after=1):
                 pass
 

@@ -2,8 +2,8 @@
 
 Each encoder has a table ``halfvecs_N`` of its crops' vectors in half precision, all parts as one vector, which every
 commit keeps up to date. A query is scaled by its weights, so one inner product is the score here, too. Up to
-``Settings.scan_from`` vectors, or vectors that a filter allows, all are compared; beyond that pgvector walks its graph
-(HNSW) by an iterative scan. What it gives is scored again by the exact vectors, and collapsed to products.
+``CatalogSettings.scan_from`` vectors, or vectors that a filter allows, all are compared; beyond that pgvector walks its
+graph (HNSW) by an iterative scan. What it gives is scored again by the exact vectors, and collapsed to products.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from osoroi.catalog.postgres.transaction import PostgresTransaction, halfvecs_of
 from osoroi.catalog.protocol import Neighbor
 from osoroi.catalog.store.reader import BestCrop
 from osoroi.catalog.store.rows import CropRow, StoredEncoder
-from osoroi.catalog.store.settings import WAIT_S, Settings
+from osoroi.catalog.store.settings import WAIT_S, CatalogSettings
 from osoroi.errors import BadCatalog, BadRequest, CatalogUnavailable
-from osoroi.index import Health
+from osoroi.index import IndexHealth
 
 MOST_NUMBERS: Final = 4000
 """Numbers in a vector that pgvector can index in half precision."""
@@ -48,7 +48,7 @@ SAMPLE: Final = 32
 class PgvectorCatalog(PostgresCatalog):
     """A catalog that is searched inside PostgreSQL: no index in memory, nothing to follow."""
 
-    def __init__(self, address: Address, *, readonly: bool, wait_s: float = WAIT_S, settings: Settings) -> None:
+    def __init__(self, address: Address, *, readonly: bool, wait_s: float = WAIT_S, settings: CatalogSettings) -> None:
         super().__init__(address, readonly=readonly, wait_s=wait_s, settings=settings)
         try:
             self._extension = _prepare(self._pool, self.encoder, readonly=readonly)
@@ -84,7 +84,7 @@ class PgvectorCatalog(PostgresCatalog):
         names = sql.SQL(", ").join(map(sql.Identifier, dict.fromkeys([self.address.schema, self._extension])))
         return f"SET LOCAL search_path TO {names.as_string()}"
 
-    def _health(self) -> Health | None:
+    def _health(self) -> IndexHealth | None:
         """The share of the ten best crops that a walk of the graph finds; None where everything is compared."""
         sample = self.sample(SAMPLE)
         with self._pool.view() as transaction:
@@ -97,10 +97,10 @@ class PgvectorCatalog(PostgresCatalog):
                 exact = {crop for crop, _ in search.rows(10, None, (), graph=False)}
                 walked = {crop for crop, _ in search.rows(10, None, (), graph=True)}
                 shares.append(len(exact & walked) / max(1, len(exact)))
-            return Health(transaction.count()[1], 0, 0, float(np.mean(shares)), 1.0)
+            return IndexHealth(transaction.count()[1], 0, 0, float(np.mean(shares)), 1.0)
 
 
-Condition = tuple[str, tuple[Any, ...]] | None
+SqlCondition = tuple[str, tuple[Any, ...]] | None
 """A filter as SQL over ``products``, and its values."""
 
 Rows = list[tuple[int, int]]
@@ -119,7 +119,7 @@ class _Search:
         self._table = halfvecs_of(encoder)
         self._small = small
 
-    def best(self, k: int, condition: Condition, without: Sequence[str]) -> list[BestCrop]:
+    def best(self, k: int, condition: SqlCondition, without: Sequence[str]) -> list[BestCrop]:
         """The best crop of each of the k best products; of all that match where they are fewer.
 
         More crops are taken until they are of enough products. Where the graph has no more to give, everything is
@@ -136,13 +136,13 @@ class _Search:
             else:
                 return self._rescored(rows, k, wanted)
 
-    def is_small(self, condition: Condition) -> bool:
+    def is_small(self, condition: SqlCondition) -> bool:
         """Whether so few crops match that all of them are compared."""
         text, values = self._matching(condition, (), graph=False)
         count = f"SELECT count(*) FROM (SELECT 1 FROM {self._table} WHERE {text} LIMIT ?) AS few"  # noqa: S608 (ours)
         return bool(self._transaction.one(count, *values, self._small)[0] < self._small)
 
-    def rows(self, width: int, condition: Condition, without: Sequence[str], *, graph: bool) -> Rows:
+    def rows(self, width: int, condition: SqlCondition, without: Sequence[str], *, graph: bool) -> Rows:
         """At most so many of the best crops, by half precision."""
         text, values = self._matching(condition, without, graph=graph)
         vector = halfvec_text(self._query)
@@ -156,14 +156,19 @@ class _Search:
         statement = f"SELECT crop, product FROM {self._table} WHERE {text} ORDER BY {order} LIMIT ?"  # noqa: S608 (ours)
         return self._transaction.all(statement, *values, vector, width)
 
-    def _matching(self, condition: Condition, without: Sequence[str], *, graph: bool) -> tuple[str, tuple[Any, ...]]:
-        """Which crops may be found. An array keeps the order of a walk, where a join would sort everything."""
+    def _matching(self, condition: SqlCondition, without: Sequence[str], *, graph: bool) -> tuple[str, tuple[Any, ...]]:
+        """Which crops may be found. A walk looks up the product of each crop that it meets, by a subquery that the
+        server cannot turn into a join: a join would sort everything, and an array of all that match is as long as a
+        broad filter lets through."""
         parts = ["TRUE"]
         values: list[Any] = []
         if condition is not None:
             text, of_filter = condition
-            keys = f"SELECT product FROM products WHERE {text}"  # noqa: S608 (values are parameters)
-            parts.append(f"product = ANY(ARRAY({keys}))" if graph else f"product IN ({keys})")
+            if graph:
+                own = f"products.product = {self._table}.product AND ({text})"
+                parts.append(f"EXISTS (SELECT 1 FROM products WHERE {own} OFFSET 0)")  # noqa: S608 (values are parameters)
+            else:
+                parts.append(f"product IN (SELECT product FROM products WHERE {text})")  # noqa: S608 (values are parameters)
             values += of_filter
         if without:
             parts.append("product <> ALL(ARRAY(SELECT product FROM products WHERE product_id = ANY(?)))")
@@ -207,7 +212,11 @@ def _prepare(pool: PostgresPool, encoder: StoredEncoder, *, readonly: bool) -> s
     return extension
 
 
-EXTENSION = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
+EXTENSION = (
+    "SELECT nspname::text FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
+    " WHERE extname = 'vector'"
+)
+"""The schema of pgvector, by its plain name: ``regnamespace`` as text would have quotes of SQL around it."""
 
 
 VERSION = "SELECT string_to_array(extversion, '.')::int[] FROM pg_extension WHERE extname = 'vector'"
@@ -218,7 +227,7 @@ def _extension(transaction: PostgresTransaction) -> str:
     if transaction.one("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'") is None:
         raise CatalogUnavailable(
             f"the server of {transaction.location} has no extension pgvector",
-            hint="install it there, or search without --search pgvector",
+            hint="install it there, or search another way than by pgvector",
         )
     if transaction.one(EXTENSION) is None:
         try:

@@ -22,11 +22,12 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from osoroi.catalog.address import Address
-from osoroi.catalog.postgres.connection import Native, PostgresConnection, explained
+from osoroi.catalog.postgres.bucket import Bucket
+from osoroi.catalog.postgres.connection import READ_ONLY, Native, PostgresConnection, explained, prepare_where_it_lasts
 from osoroi.catalog.postgres.schema import quoted
 from osoroi.catalog.postgres.transaction import PostgresTransaction, halfvecs_of
 from osoroi.catalog.store.rows import MetaRow, StoredEncoder, is_whole, meta_row
-from osoroi.errors import BadCatalog, CatalogReplaced, CatalogUnavailable
+from osoroi.errors import BadCatalog, BadRequest, CatalogReplaced, CatalogUnavailable
 
 CONNECTIONS = 16
 """Connections of one catalog at most."""
@@ -50,6 +51,7 @@ class PostgresPool:
         self.folder = folder
         self.readonly = readonly
         self.identity = ""
+        self.bucket: Bucket | None = None
         self._wait_s = wait_s
         self._path = f"SET LOCAL search_path TO {quoted(address.schema)}"
         self._closed = False
@@ -60,13 +62,17 @@ class PostgresPool:
             max_size=CONNECTIONS,
             timeout=wait_s,
             kwargs={"autocommit": True, "connect_timeout": max(2, int(wait_s))},
+            configure=prepare_where_it_lasts,
             open=False,
         )
         with explained(address):
             self._pool.open()
         try:
             with self.view() as transaction:
-                self.identity = transaction.identity()
+                self.identity, photos = transaction.identity(), transaction.photos_in()
+                self._demand_photos(photos)
+                if photos is not None:
+                    self.bucket = Bucket(photos, self.identity, transaction.database())
         except BaseException:
             self.close()
             raise
@@ -126,7 +132,7 @@ class PostgresPool:
         begin = "; ".join(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", self._path, IDENTITY])
         with explained(self.address), self._replaced(), self._connected(begin) as (connection, rows):
             self._demand_identity(rows[2])
-            yield PostgresTransaction(self.folder, connection, self.address)
+            yield PostgresTransaction(self.folder, connection, self.address, self.bucket)
 
     @contextlib.contextmanager
     def commit(
@@ -143,7 +149,8 @@ class PostgresPool:
         alone = products is None or len(products) > PRODUCTS_LOCKED
         lock = f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({number}, {CATALOG})"
         if products and not alone:
-            keys = ",".join(str(key) for key in sorted({signed(zlib.crc32(one.encode())) for one in products}))
+            hashes = {signed(zlib.crc32(one.encode("utf-8", "surrogatepass"))) for one in products}
+            keys = ",".join(map(str, sorted(hashes)))
             other = signed(number + 1)
             lock += f"; SELECT pg_advisory_xact_lock({other}, key) FROM unnest('{{{keys}}}'::int[]) AS key"  # noqa: S608 (numbers)
         wait = f"SET LOCAL lock_timeout = {max(1, int(1000 * self._wait_s))}"
@@ -153,7 +160,7 @@ class PostgresPool:
         )
         with explained(self.address), self._replaced(), self._connected(begin) as (connection, rows):
             self._demand_identity(rows[2])
-            transaction = PostgresTransaction(self.folder, connection, self.address)
+            transaction = PostgresTransaction(self.folder, connection, self.address, self.bucket)
             transaction.halfvecs = rows[-1][0]
             if encoder is not None and rows[-2] != meta_row("encoder", str(encoder.encoder)):
                 transaction.demand_encoder(encoder)
@@ -166,7 +173,7 @@ class PostgresPool:
         return int(connection.together(f"{lock}; {last}")[1][0])
 
     def notify(self, connection: PostgresConnection, seq: int) -> None:
-        """Say to those who listen that there is a commit, once it can be seen."""
+        """Notify listeners of a commit, once it is visible."""
         connection.last.append(f"SELECT pg_notify('{self.channel}', '{seq}')")
 
     @property
@@ -175,11 +182,16 @@ class PostgresPool:
         return f"osoroi_{self.identity}"
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Native]:
-        """A connection of its own that gets the notifications; behind some poolers none arrive."""
+    def listening(self) -> Iterator[Native | None]:
+        """A connection of its own that gets the notifications; behind some poolers none arrive. None at a replica,
+        which sends none."""
         with explained(self.address), psycopg.connect(self.address.conninfo, autocommit=True) as native:
-            native.execute(f"LISTEN {quoted(self.channel)}")
-            yield native
+            try:
+                native.execute(f"LISTEN {quoted(self.channel)}")
+                hears = True
+            except READ_ONLY:
+                hears = False
+            yield native if hears else None
 
     def _number(self) -> int:
         return signed(int(self.identity[:8], 16))
@@ -189,6 +201,14 @@ class PostgresPool:
         if row is None or not is_whole(found := MetaRow._make(row)) or found.value != (self.identity or found.value):
             raise CatalogReplaced(
                 f"the catalog {self.address} was replaced by another one since it was opened", hint="open it again"
+            )
+
+    def _demand_photos(self, kept: str | None) -> None:
+        """Raise BadRequest where the address names another place for photos than the catalog has."""
+        if self.address.photos not in (None, kept):
+            raise BadRequest(
+                f"{self.address} keeps its photos in {kept or 'the database'}, not in {self.address.photos}",
+                hint="the place is chosen when a catalog is made; 'osoroi copy' makes another one",
             )
 
     @contextlib.contextmanager

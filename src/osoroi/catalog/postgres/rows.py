@@ -32,7 +32,7 @@ from osoroi.catalog.store.rows import (
 )
 from osoroi.catalog.store.writer import PUT_VECTOR, Prepared, Touched, taken
 from osoroi.errors import BadPhoto
-from osoroi.records import Product
+from osoroi.records import Product, with_utc
 
 
 def _put(table: str, key: str, columns: Sequence[str]) -> str:
@@ -135,6 +135,8 @@ class ChangedRows:
             values = (number, crop.crop_id, key, place_, photo.sha256, photo.path, box_text(crop.box), crop.split)
             row, stored = CropRow(*values, checksum(*values)), vector_row(slot(self.encoder, number), vector)
             if before == row and self.vectors.get(number) == stored:
+                if photo.data is not None:  # the catalog may have lost it
+                    self.photos[photo.sha256] = photo
                 continue
             if before and (before.sha256, before.box) != (row.sha256, row.box):
                 self.stale.add(number)  # another photo: another encoder's vector is of the old one
@@ -148,7 +150,7 @@ class ChangedRows:
         """A product's columns and attributes; returns its key."""
         old = self.products.get(product.product_id)
         key = old.product if old else self.product_keys.pop()
-        row = product_row(key, product)
+        row = product_row(key, with_utc(product))
         if old != row:
             self.old_attributes.setdefault(key, old.attributes if old else "{}")
             self.products[product.product_id] = self.new_products[key] = row
@@ -244,13 +246,17 @@ class ChangedRows:
         return {name: number for name, (number, _) in known.items()}
 
     def _put_photos(self) -> None:
-        """Kept photos that the database does not have."""
+        """Kept photos that are not there yet: in the bucket before this commit says so, or in the database."""
         kept = {photo.sha256: photo for photo in self.photos.values() if photo.path is None}
         if not kept:
             return
         statement = "SELECT sha256 FROM photos WHERE sha256 = ANY(?)"
         there = {sha256 for (sha256,) in self.transaction.all(statement, list(kept))}
-        rows = [(sha256, self._data(photo)) for sha256, photo in kept.items() if sha256 not in there]
+        new = {sha256: self._data(photo) for sha256, photo in kept.items() if sha256 not in there}
+        if (bucket := self.transaction.bucket) is not None:
+            brought = {name: photo.data for name, photo in kept.items() if name in there and photo.data is not None}
+            bucket.put(new | bucket.lacking(brought))
+        rows = [(sha256, data if self.transaction.bucket is None else None) for sha256, data in new.items()]
         insert = "INSERT INTO photos VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING"
         self.transaction.connection.execute_many(insert, rows)
 
@@ -264,11 +270,11 @@ class ChangedRows:
             raise BadPhoto(f"the kept photo {path} is gone", hint="put the product with its photos") from error
 
 
-Cells = tuple[str | None, str | None, float | None, bool | None, bool]
+FactCells = tuple[str | None, str | None, float | None, bool | None, bool]
 """Text, folded text, number and flag of a fact, and whether it is of a list."""
 
 
-def _cells(values: Mapping[str, Any]) -> Iterator[tuple[str, Cells]]:
+def _cells(values: Mapping[str, Any]) -> Iterator[tuple[str, FactCells]]:
     """Name and cells of each value of a product's attributes."""
     for name, value in values.items():
         is_listed = isinstance(value, tuple)

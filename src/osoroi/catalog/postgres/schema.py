@@ -54,7 +54,9 @@ ALTER TABLE photos ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE TABLE files (name TEXT COLLATE "C" PRIMARY KEY, sha256 TEXT NOT NULL, data BYTEA NOT NULL);
 """
 
-STEPS: tuple[str, ...] = (FIRST,)
+SECOND = "ALTER TABLE photos ALTER COLUMN data DROP NOT NULL; -- NULL: the photo is in the catalog's bucket"
+
+STEPS: tuple[str, ...] = (FIRST, SECOND)
 """Step n makes version n of version n - 1; version 0 is an empty schema. Steps are only added."""
 
 TABLES = frozenset({"meta", "encoders", "products", "crops", "vectors", "names", "facts", "changes", "photos", "files"})
@@ -66,7 +68,7 @@ def version_of(connection: PostgresConnection, schema: str) -> int:
     if found is None or found[0] is None:
         return 0
     statement = f"SELECT value FROM {quoted(schema)}.meta WHERE name = 'version'"  # noqa: S608 (quoted)
-    row = connection.execute(statement).fetchone()
+    (row,) = connection.together(statement)  # a name may have the mark of a value in it
     return int(row[0]) if row else 0
 
 

@@ -11,12 +11,12 @@ from jaxtyping import Float32
 from psycopg import errors
 
 from osoroi import files
-from osoroi.catalog import filters
+from osoroi.catalog import filters, interruption
 from osoroi.catalog.address import Address
+from osoroi.catalog.postgres.bucket import Bucket
 from osoroi.catalog.postgres.connection import PostgresConnection, translated
 from osoroi.catalog.protocol import Neighbor, StoredProduct
-from osoroi.catalog.store import interruption
-from osoroi.catalog.store.photos import hash_of, place
+from osoroi.catalog.store.photos import BucketPhoto, hash_of, place
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
 from osoroi.catalog.store.rows import CropRow, ProductRow, StoredEncoder, VectorRow, slot
 from osoroi.catalog.store.settings import Shard
@@ -38,6 +38,12 @@ DIALECT = Dialect(
 FILTER_MS = 10_000
 """Milliseconds that one filter may take."""
 
+PLACE = (
+    "SELECT pg_database.oid, pg_namespace.oid FROM pg_database, pg_namespace"
+    " WHERE datname = current_database() AND nspname = current_schema()"
+)
+"""The numbers of the database and the schema; a name is compared as it is, where a cast would take it for SQL."""
+
 _cursors = itertools.count()
 
 
@@ -46,9 +52,12 @@ class PostgresTransaction(ReadTransaction):
 
     connection: PostgresConnection
 
-    def __init__(self, folder: Path, connection: PostgresConnection, address: Address) -> None:
+    def __init__(
+        self, folder: Path, connection: PostgresConnection, address: Address, bucket: Bucket | None = None
+    ) -> None:
         super().__init__(folder, connection)
         self._address = address
+        self.bucket = bucket
         self.halfvecs: str | None = None  # inside a commit: the table of vectors for pgvector, where there is one
 
     @property
@@ -130,11 +139,14 @@ class PostgresTransaction(ReadTransaction):
 
     # files and the database itself
 
-    def photo(self, row: CropRow) -> Path:
-        """The file of a crop's photo; a kept one is written into the cache when it is first needed."""
+    def photo(self, row: CropRow) -> Path | BucketPhoto:
+        """The file of a crop's photo. One that the database keeps is written into the cache when it is first needed;
+        one in a bucket is fetched when it is read."""
         if row.path is not None:
             return Path(row.path)
         path = place(self.folder, row.sha256)
+        if self.bucket is not None:
+            return BucketPhoto(path, row.sha256, self.bucket.get)
         if not path.exists():
             found = self.one("SELECT data FROM photos WHERE sha256 = ?", row.sha256)
             if found is not None:
@@ -142,13 +154,23 @@ class PostgresTransaction(ReadTransaction):
         return path
 
     def photo_hash(self, sha256: str, path: str | None) -> str:
-        """SHA-256 of a photo as it is now, of a kept one where ``path`` is None; raises OSError where it is gone."""
+        """SHA-256 of a photo as it is now, of a kept one where ``path`` is None; raises OSError where it is gone, and
+        of a bucket BadPhoto, or CatalogUnavailable where nobody knows."""
         if path is not None:
             return super().photo_hash(sha256, path)
+        if self.bucket is not None:
+            return hash_of(self.bucket.get(sha256))
         found = self.one("SELECT data FROM photos WHERE sha256 = ?", sha256)
         if found is None:
             raise FileNotFoundError(2, "it is not in the database")
         return hash_of(found[0])
+
+    def database(self) -> str:
+        """What tells the database and the schema from every copy that is made by a dump. Where this role may not know
+        the number of the server, it is 0."""
+        (may_know,) = self.one("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
+        (server,) = self.one("SELECT system_identifier FROM pg_control_system()") if may_know else (0,)
+        return "-".join(map(str, (server, *self.one(PLACE))))
 
     def size_bytes(self) -> int:
         """Bytes that the catalog's tables and indexes take on the server."""
@@ -236,6 +258,12 @@ class PostgresTransaction(ReadTransaction):
             if crop_id not in keys:
                 raise NotFound(f"the catalog {self.location} holds no crop {crop_id!r}")
         return self.vectors_at(encoder, [keys[crop_id] for crop_id in crop_ids])
+
+    def pending_of(self, encoder: StoredEncoder, crops: Sequence[int]) -> set[int]:
+        """Those of these crops that have no vector of an encoder."""
+        first = slot(encoder.encoder, 0)
+        there = self.all("SELECT slot FROM vectors WHERE slot = ANY(?)", [first + crop for crop in crops])
+        return set(crops) - {one - first for (one,) in there}
 
     def vectors_at(self, encoder: StoredEncoder, crops: Sequence[int]) -> Float32[np.ndarray, "n d"]:
         """The vectors of crops by their keys; raises CatalogDamaged where one is not there or not what was written."""

@@ -15,7 +15,7 @@ from osoroi.catalog.postgres.rows import ChangedRows
 from osoroi.catalog.postgres.transaction import PostgresTransaction
 from osoroi.catalog.protocol import Entry
 from osoroi.catalog.store import validation
-from osoroi.catalog.store.photos import StoredPhoto, hash_of, remembered
+from osoroi.catalog.store.photos import BucketPhoto, StoredPhoto, hash_of, place, remembered
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import EncoderRow, StoredEncoder, checksum
 from osoroi.catalog.store.writer import Prepared, Touched, demand_encoder_of, parted, patched, record, taken
@@ -88,6 +88,8 @@ class PostgresWriter:
 
     def _all_prepared(self, entries: Iterable[Entry], fingerprint: str) -> list[Prepared]:
         demand_encoder_of(self._pool.address, self.encoder, fingerprint)
+        if self._pool.bucket is not None:
+            self._pool.bucket.list_ahead()
         with explained(self._pool.address):
             return [self._prepared(entry) for entry in entries]
 
@@ -218,6 +220,8 @@ class PostgresWriter:
         """A photo on disk by its path, bytes to be kept in the database."""
         if isinstance(photo, Path):
             return remembered(self._pool.folder, photo, known)
+        if isinstance(photo, BucketPhoto) and photo.path == place(self._pool.folder, photo.sha256):
+            return StoredPhoto(photo.sha256, None)
         data = photo if isinstance(photo, bytes) else photo.read()
         return StoredPhoto(hash_of(data), None, data)
 

@@ -18,7 +18,7 @@ from osoroi import files
 from osoroi.catalog.filters import fold
 from osoroi.catalog.store import identity
 from osoroi.catalog.store.settings import WAIT_S
-from osoroi.errors import BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable, OsoroiError
+from osoroi.errors import STAYS, BadCatalog, BadRequest, Busy, CatalogDamaged, CatalogUnavailable, OsoroiError
 
 FILE = files.CATALOG
 FORMAT = 1
@@ -68,7 +68,7 @@ def explained(folder: Path) -> Iterator[None]:
         raise BadRequest(f"text that is no Unicode: {error.object!r:.60}") from error
     except MemoryError as error:
         raise CatalogUnavailable(
-            f"the catalog {folder} needs more memory than there is", hint="nothing was changed; raise the limit"
+            f"the catalog {folder} needs more memory than there is", hint=f"{STAYS}; raise the limit"
         ) from error
     except OSError as error:
         cause = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
@@ -77,7 +77,7 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 UNREADABLE = {errno.ENOENT, errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
-REMEDY = "nothing was changed; check the disk, its quota, limits of file size, and permissions"
+REMEDY = f"{STAYS}; check the disk, its quota, limits of file size, and permissions"
 
 
 def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
@@ -91,10 +91,12 @@ def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
     if result in DAMAGE and not isinstance(error, sqlite3.ProgrammingError):
         return damaged(folder, str(error))
     if result == sqlite3.SQLITE_NOMEM or name == "SQLITE_IOERR_NOMEM":
-        return CatalogUnavailable(f"the catalog {folder} needs more memory than there is", hint="raise the limit")
+        return CatalogUnavailable(
+            f"the catalog {folder} needs more memory than there is", hint=f"{STAYS}; raise the limit"
+        )
     cause, hint, how = f"{error} ({name})", REMEDY, "written"
     if result == sqlite3.SQLITE_FULL:
-        cause, hint = "there is no room left", "nothing was changed; free some room"
+        cause, hint = "there is no room left", f"{STAYS}; free some room, and do the same again"
     elif result in FORBIDDEN:
         how, hint = "written or opened here", "check permissions"
     elif name.removeprefix("SQLITE_IOERR_") in READING:
@@ -119,9 +121,17 @@ def inspect(folder: Path) -> None:
     """
     path = folder / FILE
     if not folder.is_dir():
+        from osoroi import path_types
+
+        path_types.require(folder, path_types.CATALOG, "a catalog", BadCatalog)
+        if folder.exists():
+            raise BadCatalog(f"{folder} is a file, not a catalog", hint="a catalog is a folder that osoroi add made")
         raise BadCatalog(f"there is no catalog at {folder}", hint="osoroi add CATALOG DATASET makes one")
     if not path.is_file():
-        raise BadCatalog(f"the folder {folder} is no catalog: it holds no {FILE}", hint="name another folder")
+        raise BadCatalog(
+            f"the folder {folder} is no catalog: it holds no {FILE}",
+            hint="name another folder; osoroi add CATALOG DATASET makes one",
+        )
     with explained(folder):
         if path.stat().st_size < 100:
             raise damaged(folder, f"{FILE} does not begin like one")

@@ -20,7 +20,7 @@ FILE = "catalog.id"
 Times = tuple[int, int, int, int]
 
 
-class Stamp(NamedTuple):
+class CatalogStamp(NamedTuple):
     """What tells a catalog's files from any others: device and inode of the database; inode, size and times of
     ``catalog.id``, None where it is missing."""
 
@@ -28,7 +28,7 @@ class Stamp(NamedTuple):
     marker: Times | None
 
 
-def stamp(database: Path) -> Stamp | None:
+def stamp(database: Path) -> CatalogStamp | None:
     """The stamp of a catalog by the path of its database; None where no database stands there. Opens no file."""
     try:
         state = os.stat(database)
@@ -37,9 +37,9 @@ def stamp(database: Path) -> Stamp | None:
     try:
         marker = os.stat(database.with_name(FILE))
     except FileNotFoundError:
-        return Stamp((state.st_dev, state.st_ino), None)
+        return CatalogStamp((state.st_dev, state.st_ino), None)
     times = (marker.st_ino, marker.st_size, marker.st_mtime_ns, marker.st_ctime_ns)
-    return Stamp((state.st_dev, state.st_ino), times)
+    return CatalogStamp((state.st_dev, state.st_ino), times)
 
 
 def new() -> str:

@@ -29,6 +29,9 @@ from osoroi.catalog.store.sql import R, SqlTransaction
 from osoroi.errors import NotFound, OtherEncoder
 from osoroi.records import Crop, Part, Product
 
+MOST_VALUES = 10_000
+"""Values of one statement; SQLite takes 32,766."""
+
 
 class BestCrop(NamedTuple):
     """The best crop of a product in a search, both by their keys, and its score."""
@@ -55,7 +58,29 @@ class ReadTransaction(SqlTransaction):
 
     def encoder(self) -> StoredEncoder:
         """The encoder whose vectors are searched."""
-        row = self.first(EncoderRow, "SELECT * FROM encoders WHERE encoder = ?", int(self.meta("encoder")))
+        return self._encoder(self.first(EncoderRow, "SELECT * FROM encoders WHERE encoder = ?", self._number()))
+
+    def next_encoder(self) -> StoredEncoder | None:
+        """The encoder that the catalog is moving to; None where no move is under way."""
+        row = self.first(EncoderRow, "SELECT * FROM encoders WHERE encoder != ?", self._number())
+        return None if row is None else self._encoder(row)
+
+    def pending(self, encoder: StoredEncoder, shard: Shard, most: int) -> list[int]:
+        """Keys of crops of a shard that have no vector of an encoder, ``most`` of them where there are more."""
+        inside, first = shard.condition("product"), slot(encoder.encoder, 0)
+        missing = "NOT EXISTS (SELECT 1 FROM vectors WHERE slot = ? + crop)"
+        statement = f"SELECT crop FROM crops WHERE {inside} AND {missing} LIMIT ?"  # noqa: S608 (ours)
+        return [key for (key,) in self.all(statement, first, most)]
+
+    def pending_of(self, encoder: StoredEncoder, crops: Sequence[int]) -> set[int]:
+        """Those of these crops that have no vector of an encoder."""
+        statement = "SELECT 1 FROM vectors WHERE slot = ?"
+        return {crop for crop in crops if self.one(statement, slot(encoder.encoder, crop)) is None}
+
+    def _number(self) -> int:
+        return int(self.meta("encoder"))
+
+    def _encoder(self, row: EncoderRow | None) -> StoredEncoder:
         if row is None or not is_whole(row):
             raise self.damaged("its encoder is not what was written")
         parts = tuple(Part(**part) for part in json.loads(row.parts))
@@ -95,12 +120,27 @@ class ReadTransaction(SqlTransaction):
         row = self.one("SELECT 1 FROM meta WHERE name = ?", self.IDENTITY)
         return self.meta(self.IDENTITY) if row else ""
 
+    PHOTOS = "photos"
+
+    def photos_in(self) -> str | None:
+        """The bucket that the catalog keeps its photos in; None where it keeps them itself."""
+        row = self.one("SELECT 1 FROM meta WHERE name = ?", self.PHOTOS)
+        return self.meta(self.PHOTOS) if row else None
+
     CATEGORIES = "categories"
 
     def trusts_categories(self) -> bool:
         """Whether the categories of products say their kinds; True where nobody said otherwise."""
         row = self.one("SELECT 1 FROM meta WHERE name = ?", self.CATEGORIES)
         return self.meta(self.CATEGORIES) == str(True) if row else True
+
+    UNSETTLED = "unsettled "
+    """What the names of the marks of runs begin with, whose products' kinds are still to be settled."""
+
+    def unsettled(self) -> dict[str, str]:
+        """The last mark of each run that wrote products whose kinds are still to be settled."""
+        rows = self.all("SELECT name, value FROM meta WHERE name LIKE ?", f"{self.UNSETTLED}%")
+        return {name.removeprefix(self.UNSETTLED): value for name, value in rows}
 
     def changes(self, after: int) -> list[ChangeRow]:
         """Commits behind ``after`` in their order."""
@@ -154,7 +194,7 @@ class ReadTransaction(SqlTransaction):
         """A ``where`` as SQL over ``products``, and its parameters."""
         return self.sql(self.filter(where))
 
-    def attributes(self) -> dict[str, frozenset[filters.Kind]]:
+    def attributes(self) -> dict[str, frozenset[filters.ValueType]]:
         """Names of attributes, and the kinds of value each has had."""
         rows = self.all("SELECT name, kinds FROM names ORDER BY name")
         return {name: frozenset(kinds.split()) for name, kinds in rows}
@@ -214,17 +254,38 @@ class ReadTransaction(SqlTransaction):
 
     def neighbors(self, encoder: StoredEncoder, best: Sequence[BestCrop]) -> list[Neighbor]:
         """The products, crops and vectors of the best crops of a search, in their order."""
-        return [self._neighbor(encoder, one) for one in best]
+        products = {
+            row.product: row for row in self._among(ProductRow, "products", "product", [one.product for one in best])
+        }
+        crops = {row.crop: row for row in self._among(CropRow, "crops", "crop", [one.crop for one in best])}
+        slots = [slot(encoder.encoder, one.crop) for one in best]
+        vectors = {row.slot: row for row in self._among(VectorRow, "vectors", "slot", slots)}
+        if len(vectors) < len(set(slots)):
+            raise self.damaged("a vector is not there")
+        rows = self.vectors_of(encoder, [vectors[place] for place in slots])
+        return [
+            self._neighbor(products.get(one.product), crops.get(one.crop), one, vector)
+            for one, vector in zip(best, rows, strict=True)
+        ]
 
-    def _neighbor(self, encoder: StoredEncoder, best: BestCrop) -> Neighbor:
+    def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
+        """The rows of a table whose keys are among these, in any order."""
+        found = []
+        for start in range(0, len(keys), MOST_VALUES):
+            some = keys[start : start + MOST_VALUES]
+            marks = ",".join("?" * len(some))
+            found += self.rows(kind, f"SELECT * FROM {table} WHERE {column} IN ({marks})", *some)  # noqa: S608 (names)
+        return found
+
+    def _neighbor(
+        self, row: ProductRow | None, crop: CropRow | None, best: BestCrop, vector: Float32[np.ndarray, "d"]
+    ) -> Neighbor:
         """The product, crop and vector of these keys; raises BadCatalog where they do not belong together."""
-        row = self.first(ProductRow, "SELECT * FROM products WHERE product = ?", best.product)
-        crop = self.first(CropRow, "SELECT * FROM crops WHERE crop = ?", best.crop)
         if row is None or crop is None or crop.product != best.product:
             raise self.damaged(f"crop {best.crop} and product {best.product} do not belong together")
         product = self.product_of(row)
         self.demand_whole(crop)
-        return Neighbor(product, crop.crop_id, best.score, self.vectors_at(encoder, [crop.crop])[0])
+        return Neighbor(product, crop.crop_id, best.score, vector)
 
     # vectors
 

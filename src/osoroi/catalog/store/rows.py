@@ -5,12 +5,12 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.catalog.filters import Known, kind
+from osoroi.catalog.filters import Known, value_type
 from osoroi.catalog.protocol import EncoderFacts
 from osoroi.records import Box, Part, Product, Value, as_value
 
@@ -116,13 +116,17 @@ def described(encoder: EncoderFacts) -> StoredEncoder:
     return StoredEncoder(0, encoder.fingerprint, encoder.dim, encoder.parts, about, 0.0)
 
 
+TO_JSON: Final = json.JSONEncoder(default=repr).encode
+"""JSON of values of any type, which damage can make; ``json.dumps`` would make an encoder for each."""
+
+
 def checksum(*values: Any) -> int:
     """CRC-32 of the values' JSON.
 
     >>> checksum("a", 1.0) == checksum("a", 1)
     False
     """
-    return zlib.crc32(json.dumps(values, default=repr).encode())  # damage can make a value of any type
+    return zlib.crc32(TO_JSON(values).encode())
 
 
 def meta_row(name: str, value: str) -> MetaRow:
@@ -210,8 +214,8 @@ def each(value: Known | tuple[Known, ...]) -> tuple[tuple[Known, str], ...]:
     ((('S', 'text'),), (('S', 'texts'), (38.0, 'numbers')))
     """
     if not isinstance(value, tuple):
-        return ((value, kind(value)),)
-    return tuple({(kind(one), one): (one, f"{kind(one)}s") for one in value}.values())
+        return ((value, value_type(value)),)
+    return tuple({(value_type(one), one): (one, f"{value_type(one)}s") for one in value}.values())
 
 
 def facts(product: Product) -> dict[str, Known | tuple[Known, ...]]:

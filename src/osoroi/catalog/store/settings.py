@@ -50,7 +50,7 @@ WHOLE = Shard()
 
 
 @dataclass(frozen=True)
-class Settings:
+class CatalogSettings:
     """Numbers of crops, from which on or up to which something is done.
 
     The index is saved as a snapshot from ``snapshot_from`` crops on; fewer are read from the database in no time. From

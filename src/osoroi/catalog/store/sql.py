@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from osoroi import files
-from osoroi.catalog import filters
-from osoroi.catalog.store import interruption
+from osoroi.catalog import filters, interruption
 from osoroi.catalog.store.database import damaged, tables
-from osoroi.catalog.store.photos import place
+from osoroi.catalog.store.photos import BucketPhoto, place
 from osoroi.catalog.store.rows import ChangeRow, CropRow, EncoderRow, MetaRow, ProductRow, VectorRow
 from osoroi.catalog.store.settings import Shard
 from osoroi.errors import BadFilter, CatalogDamaged, TooMuch
@@ -131,7 +130,7 @@ class SqlTransaction:
 
     # files and the database itself
 
-    def photo(self, row: CropRow) -> Path:
+    def photo(self, row: CropRow) -> Path | BucketPhoto:
         """The file of a crop's photo; in the catalog's folder where the photo was kept."""
         return Path(row.path) if row.path is not None else place(self.folder, row.sha256)
 

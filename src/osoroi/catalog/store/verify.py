@@ -1,13 +1,13 @@
 """Does the database contradict itself? Every row against its checksum, and the tables against each other.
 
 SQLite notices a damaged tree, and not a flipped bit inside a value. So a small catalog
-(``Settings.verify_up_to``) is verified whenever it is opened, which takes a fraction of a second; a larger one by
-``osoroi check``, by a backup and, for all that is read on the way, by every search and compaction.
+(``CatalogSettings.verify_up_to``) is verified whenever it is opened, which takes a fraction of a second; a larger one
+by ``osoroi check``, by a backup and, for all that is read on the way, by every search and compaction.
 """
 
 from collections.abc import Iterator
 
-from osoroi.catalog.filters import kind
+from osoroi.catalog.filters import value_type
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import (
     SLOTS,
@@ -52,7 +52,7 @@ def _products(transaction: ReadTransaction) -> Iterator[str]:
                 continue
             for name, value in facts(product).items():
                 for one, kind_ in each(value):
-                    count, total = count + 1, total + hash((row.product, name, kind(one), one))
+                    count, total = count + 1, total + hash((row.product, name, value_type(one), one))
                     if kind_ not in known.get(name, ()):
                         yield f"filters do not know attribute {name!r} of product {row.product_id!r}"
     filter_count, filter_total = 0, 0

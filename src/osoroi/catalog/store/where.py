@@ -20,7 +20,7 @@ from osoroi.catalog.filters import (
     Some,
     fold,
     is_exact,
-    kind,
+    value_type,
 )
 
 Compiled = tuple[str, tuple[Any, ...]]
@@ -35,7 +35,7 @@ class Dialect:
     find: str
     """Whether folded text contains a value."""
     facts: Mapping[str, tuple[str, str]]
-    """Kind of an attribute's value -> whether a fact is of that kind, and the column that holds it."""
+    """Type of an attribute's value -> whether a fact is of that type, and the column that holds it."""
     is_listed: str
     """Whether a fact is a value of a list."""
 
@@ -132,7 +132,7 @@ def _fact(name: str, condition: Compare | Among | Missing, dialect: Dialect) -> 
             text = f"{is_text} AND {dialect.find.format(folded)} AND {whole}"
             return f"{head} AND {text})", (name, fold(wanted), fold(wanted))
         case Compare():
-            is_kind, column = dialect.facts[kind(condition.value)]
+            is_kind, column = dialect.facts[value_type(condition.value)]
             text, value = _compared(column, condition, dialect)
             return f"{head} AND {is_kind} AND {text})", (name, value)
         case Among():
@@ -141,7 +141,7 @@ def _fact(name: str, condition: Compare | Among | Missing, dialect: Dialect) -> 
             every: list[Known] = []
             for one, (is_kind, column) in dialect.facts.items():
                 text, values = _among(
-                    column, [value for value in condition.values if kind(value) == one], dialect, exact=exact
+                    column, [value for value in condition.values if value_type(value) == one], dialect, exact=exact
                 )
                 parts.append(f"({is_kind} AND {text})")
                 every += values

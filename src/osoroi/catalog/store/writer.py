@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from osoroi.catalog import filters
 from osoroi.catalog.protocol import Entry
-from osoroi.catalog.store import identity, photos
+from osoroi.catalog.store import identity, marking, photos
 from osoroi.catalog.store.photos import StoredPhoto
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import (
@@ -36,7 +36,7 @@ from osoroi.catalog.store.rows import (
 from osoroi.catalog.store.sql import Connection
 from osoroi.catalog.store.validation import demand, demand_product
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
-from osoroi.records import Crop, Product, Value
+from osoroi.records import Crop, Product, Value, with_utc
 
 PUT_META = (
     "INSERT INTO meta VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value,"
@@ -84,12 +84,14 @@ def record(
 ) -> int:
     """The commit's line in ``changes``, where anything was touched (or ``always``); returns the last ``seq``.
 
+    Marks of the run (``marking``) are noted with it.
     ``last`` is the ``seq`` before this one where several write at once, and somebody has to say who is next.
     """
     if last is None:
         last = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
     if not (touched or always):
         return last
+    put_unsettled(connection, marking.CURRENT.get())
     keys = ChangedKeys(touched.products, touched.crops, touched.gone_products, touched.gone_crops)
     values = (last + 1, time.time(), kind_, json.dumps(keys))
     connection.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", ChangeRow(*values, checksum(*values)))
@@ -123,6 +125,18 @@ def use_encoder(connection: Connection, number: int) -> None:
 def put_meta(connection: Connection, name: str, value: str) -> None:
     """One of the values that the catalog keeps about itself."""
     connection.execute(PUT_META, meta_row(name, value))
+
+
+def put_unsettled(connection: Connection, marks: Mapping[str, str]) -> None:
+    """The last marks of runs that write products, see ``marking``."""
+    for run, mark in marks.items():
+        put_meta(connection, ReadTransaction.UNSETTLED + run, mark)
+
+
+def remove_unsettled(connection: Connection, marks: Mapping[str, str]) -> None:
+    """Remove marks that are still the last of their run."""
+    for run, mark in marks.items():
+        connection.execute("DELETE FROM meta WHERE name = ? AND value = ?", (ReadTransaction.UNSETTLED + run, mark))
 
 
 def initialize(connection: Connection, encoder: StoredEncoder) -> None:
@@ -195,6 +209,7 @@ def put_product(connection: Connection, product: Product, touched: Touched) -> i
     stored = connection.execute("SELECT * FROM products WHERE product_id = ?", (product.product_id,)).fetchone()
     old = None if stored is None else ProductRow._make(stored)
     key = old.product if old else _next(connection, "products")
+    product = with_utc(product)
     row = product_row(key, product)
     if old == row:
         return key

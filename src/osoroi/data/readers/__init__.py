@@ -1,17 +1,20 @@
 """One data set format per file; each yields rows of product and crop, and holds no more than it must.
 
 A data set is named ``name:path``, for instance ``table:shop.csv``, ``drawn:200`` or ``viton:data/viton``. Options
-follow a question mark, as in an address: ``table:manifest.csv?recipe=hm&split=8:1:1``. Where the path itself holds a
-question mark, end it with another: ``table:what?.csv?``.
+follow a question mark, as in an address: ``table:manifest.csv?recipe=hm&split=8:1:1``; ``&`` in a value is ``%26``.
+Where the path itself holds a question mark, end it with another: ``table:what?.csv?``.
 """
 
 import importlib
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol, runtime_checkable
+from urllib.parse import unquote
 
-from osoroi.errors import BadDataset
+from osoroi.errors import NO_PATH, UNSET, BadDataset
 from osoroi.records import Row
 
 READERS = {
@@ -39,16 +42,23 @@ class Reader(Protocol):
         ...
 
 
+NAMED = re.compile(r"[a-z0-9]{2,}:")
+"""The name of a reader, known or not, before its path."""
+
+
 def dataset_name(dataset: str | os.PathLike[str]) -> str:
-    """A data set as ``name:path``; a plain path is that of a table or folder.
+    """A data set as ``name:path``; a plain path is that of a table or folder. Raises BadDataset for an empty text.
 
     >>> dataset_name("drawn:40"), dataset_name("shop/products.csv")
     ('drawn:40', 'table:shop/products.csv')
     """
     name = os.fspath(dataset)
+    if not name:
+        raise BadDataset(NO_PATH, hint=UNSET)
     reader = name.partition(":")[0]
     known = reader in READERS or (reader != name and reader in _of_plugins())
-    return name if known else f"table:{name}"
+    is_unknown_reader = NAMED.match(name) and not Path(name).exists()  # left as it is, so that it is refused by name
+    return name if known or is_unknown_reader else f"table:{name}"
 
 
 def _of_plugins() -> tuple[str, ...]:
@@ -59,18 +69,22 @@ def _of_plugins() -> tuple[str, ...]:
 
 
 def open_dataset(dataset: str) -> Reader:
-    """The reader of ``name:path?key=value&key=value``.
+    """The reader of ``name:path?key=value&key=value``; a plain path is that of a table or folder.
 
     >>> open_dataset("atlas:shop")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     osoroi.errors.BadDataset: no reader is called 'atlas'; a data set is name:path with one of: table, drawn, ...
     >>> open_dataset("table:shop.csv?recipes=hm")
     Traceback (most recent call last):
-    osoroi.errors.BadDataset: table has no option 'recipes'; its options: recipe, split, seed, encoding, sheet
+    osoroi.errors.BadDataset: table has no option 'recipes'; its options: recipe, split, seed, encoding, sheet, photos
     """
-    name, _, rest = dataset.partition(":")
+    name, _, rest = dataset_name(dataset).partition(":")
     path, options = parsed(rest)
     names = tuple(READERS) if name in READERS else (*READERS, *_of_plugins())
+    if name not in names:
+        from osoroi import path_types
+
+        path_types.require(dataset, path_types.TABLE, "a data set", BadDataset)
     if name not in names or not path:
         problem = f"no reader is called {name!r}" if name not in names else f"{dataset!r} names no path"
         raise BadDataset(problem, hint=f"a data set is name:path with one of: {', '.join(names)}")
@@ -96,6 +110,15 @@ def _opener(name: str) -> Callable[..., Reader]:
     return opener
 
 
+def quoted(value: str) -> str:
+    """The value of an option as ``parsed`` reads it back.
+
+    >>> quoted("R&D 100%"), parsed(f"p.csv?photos={quoted('R&D 100%')}")
+    ('R%26D 100%25', ('p.csv', {'photos': 'R&D 100%'}))
+    """
+    return value.replace("%", "%25").replace("&", "%26").replace("?", "%3F")
+
+
 def parsed(rest: str) -> tuple[str, dict[str, str]]:
     """Path and options of what follows the reader's name.
 
@@ -113,5 +136,5 @@ def parsed(rest: str) -> tuple[str, dict[str, str]]:
         if not equals or not key or not value or key in options:
             hint = "options are key=value, each once, joined by &; end a path that holds a question mark with another"
             raise BadDataset(f"{pair!r} in {rest!r} is no option", hint=hint)
-        options[key] = value
+        options[key] = unquote(value)
     return path, options

@@ -72,5 +72,5 @@ class StreetBoxes:
 
 
 def open_reader(path: str) -> Reader:
-    """The reader of a folder; it is looked into when rows are asked for."""
+    """The reader of a folder; it is opened when its rows are read."""
     return StreetBoxes(Path(path))

@@ -5,7 +5,7 @@
     composed:data/hm/manifest.csv?recipe=hm_garments&scenes=data/ccp/bg
     composed:data/clothing_cc0/manifest.csv?recipe=clothing_cc0&shop=cut&by=sender_id
 
-The first asks about real garments of several categories, among others of the same design in other colours, for research
+The first queries real garments of several categories, among others of the same design in other colours, for research
 only as are its photos. The second is drawn and CC0: anybody may train on it.
 
 With ``figures=yes`` somebody wears the garment where its category belongs (``hanging.PLACES``), with other garments of
@@ -13,11 +13,12 @@ the same split, hands, hair and bags before it; a category without a place hangs
 another colour of three in ten garments, as a product of the same design.
 
 Options: ``recipe`` as of ``table``; ``scenes``, a folder of photos of places (without it places are drawn); ``views``,
-street photos for each shop photo (2); ``shop``: ``asis`` or ``cut``, cut out to white, which is what a photo taken at
-home needs to look like a shop's; ``split``, shares of train, val and test dealt by design (8:1:1), or by the column
-``by``, so that no sender's carpet stands in two; ``seed``; ``cache``, the folder where cut-outs are kept (a folder of
-yours among the temporary files). A photo is composed when it is read, from the seed, its crop's id and its view alone;
-it is already trimmed to the garment, so it comes without a box.
+street photos for each shop photo (2), other numbers for some categories behind it (``views=1,bags:8,skirts:4``), so
+that a category of few products has queries enough; ``shop``: ``asis`` or ``cut``, cut out to white, which is what a
+photo taken at home needs to look like a shop's; ``split``, shares of train, val and test dealt by design (8:1:1), or by
+the column ``by``, so that no sender's carpet stands in two; ``seed``; ``cache``, the folder where cut-outs are kept (a
+folder of yours among the temporary files). A photo is composed when it is read, from the seed, its crop's id and its
+view alone; it is already trimmed to the garment, so it comes without a box.
 """
 
 import io
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -43,6 +45,9 @@ from osoroi.records import Box, Product, Row
 
 CUTOUT_SIZE = 320
 """Longer side of a cut-out that is kept, in pixels."""
+
+MOST_VIEWS = 99
+"""Most street photos of a shop photo."""
 
 FORM = "3"
 """Changes when cut-outs are made otherwise: those kept before are then made anew."""
@@ -134,7 +139,7 @@ class Street:
         how = "" if self.wardrobe is None else " worn"
         return f"composed:{self.seed}/{self.crop_id} of {self.garment.photo}{how}"
 
-    def composed(self) -> compose.View:
+    def composed(self) -> compose.ComposedView:
         """The photo and the garment's mask, of one size."""
         dice = dice_of(self.seed, self.crop_id)
         scene = None
@@ -164,12 +169,12 @@ class Shop:
         """What messages call it."""
         return f"the cut-out of {self.garment.photo}{f', {self.garment.color}' if self.garment.color else ''}"
 
-    def framed(self) -> compose.View:
+    def framed(self) -> compose.ComposedView:
         """The photo and the garment's mask, of one size."""
         garment = self.garment.load()
         room = max(garment.size) // 12
         size = garment.width + 2 * room, garment.height + 2 * room
-        view = compose.View(Image.new("RGB", size, (255, 255, 255)), Image.new("L", size))
+        view = compose.ComposedView(Image.new("RGB", size, (255, 255, 255)), Image.new("L", size))
         view.picture.paste(garment.convert("RGB"), (room, room), garment.getchannel("A"))
         view.mask.paste(garment.getchannel("A"), (room, room))
         return view
@@ -185,13 +190,24 @@ class Shop:
         return np.asarray(self.framed().mask).copy()
 
 
+class ViewCounts(NamedTuple):
+    """Street photos for each shop photo: of most categories, and of those that have a number of their own."""
+
+    most: int
+    own: Mapping[str, int]
+
+    def of(self, category: str | None) -> int:
+        """The number of a category."""
+        return self.own.get(category or "", self.most)
+
+
 @dataclass(frozen=True)
 class Composed:
     """The rows of a table, with street photos."""
 
     shop: Reader
     scenes: tuple[Path, ...]
-    views: int
+    views: ViewCounts
     cut: bool
     seed: int
     cache: Path
@@ -202,7 +218,9 @@ class Composed:
     def rows(self) -> Iterator[Row]:
         """Each shop photo, then its street photos, then those of its rival; street photos of the table as they are."""
         wardrobes = self.wardrobes() if self.figures else {}
+        absent = set(self.views.own)
         for row in self.rows_in_splits():
+            absent.discard(row.product.category or "")
             if row.crop.domain == "street" or not isinstance(row.crop.photo, Path):
                 yield row
                 continue
@@ -218,11 +236,14 @@ class Composed:
             product = replace(own.product, product_id=name)
             rival = Row(product, replace(row.crop, crop_id=f"{row.crop.crop_id}/rival", product_id=name))
             yield from self.photos(rival, replace(garment, color=name), wardrobe)
+        if absent:
+            problem = f"views names {', '.join(sorted(absent))}, and no product is of that category"
+            raise BadDataset(problem, hint="write categories as the recipe of the table does")
 
     def photos(self, row: Row, garment: CutOut, wardrobe: Wardrobe | None) -> Iterator[Row]:
         """A shop photo and its street photos."""
         yield row._replace(crop=replace(row.crop, photo=Shop(garment), box=None)) if self.cut else row
-        for number in range(1, self.views + 1):
+        for number in range(1, self.views.of(row.product.category) + 1):
             crop_id = f"{row.crop.crop_id}/street-{number}"
             photo = Street(garment, row.product.category, self.scenes, self.seed, crop_id, wardrobe)
             yield Row(row.product, replace(row.crop, crop_id=crop_id, domain="street", photo=photo, box=None))
@@ -261,11 +282,7 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
     Traceback (most recent call last):
     osoroi.errors.BadDataset: views 'many' is no whole number from 0 to 99; write it like views=2
     """
-    counts = {}
-    for name, text, most in (("views", views, 99), ("seed", seed, 2**32)):
-        if not (text.isascii() and text.isdigit() and int(text) <= most):
-            raise BadDataset(f"{name} {text!r} is no whole number from 0 to {most}", hint=f"write it like {name}=2")
-        counts[name] = int(text)
+    counts, drawn_from = view_counts(views), whole_number("seed", seed, 2**32)
     if shop not in ("asis", "cut"):
         raise BadDataset(f"shop {shop!r}", hint="shop photos are taken asis, or cut out to white: cut")
     if figures not in ("yes", "no"):
@@ -279,7 +296,34 @@ def open_reader(  # noqa: PLR0913, every option is a keyword
     where = Path(cache) if cache else Path(tempfile.gettempdir()) / f"osoroi-cut-outs-{os.getuid()}"
     rows = table.open_reader(path, recipe=recipe)
     deal = splitter(split, by)
-    return Composed(rows, places, counts["views"], shop == "cut", counts["seed"], where, deal, figures == "yes", share)
+    return Composed(rows, places, counts, shop == "cut", drawn_from, where, deal, figures == "yes", share)
+
+
+def whole_number(name: str, text: str, most: int) -> int:
+    """The number of an option, from 0 to ``most``; raises BadDataset."""
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise BadDataset(f"{name} {text!r} is no whole number from 0 to {most}", hint=f"write it like {name}=2")
+    return int(text)
+
+
+def view_counts(text: str) -> ViewCounts:
+    """The option ``views``: a number, and behind it those of some categories.
+
+    >>> view_counts("1,bags:8,skirts:4").of("skirts"), view_counts("1,bags:8").of("tops"), view_counts("2").of(None)
+    (4, 1, 2)
+    >>> view_counts("1,8")
+    Traceback (most recent call last):
+    osoroi.errors.BadDataset: views=1,8: '8' is no category with its number, each once; write it like views=1,bags:8
+    """
+    most, *entries = text.split(",")
+    own: dict[str, int] = {}
+    for entry in entries:
+        category, colon, number = entry.rpartition(":")
+        if not colon or not category or category in own:
+            problem = f"views={text}: {entry!r} is no category with its number, each once"
+            raise BadDataset(problem, hint="write it like views=1,bags:8")
+        own[category] = whole_number("views", number, MOST_VIEWS)
+    return ViewCounts(whole_number("views", most, MOST_VIEWS), own)
 
 
 def share_of(text: str) -> float:

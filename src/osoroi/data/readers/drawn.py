@@ -5,11 +5,11 @@ one to four products share a ``design_id`` and differ in colour alone, so that s
 one or two photos of the shop (laid out on white, hung up on grey) and one or two of the street: worn by somebody,
 somewhere, folded, half hidden, in other light, seen askew, as a JPEG; there with the garment's box.
 
-Product n is the same however many are asked for, and a photo is drawn when it is read, from (seed, n, view) alone.
+Product n is the same however many are drawn, and a photo is drawn when it is read, from (seed, n, view) alone.
 ``drawn:200:7?kinds=all`` draws jumpsuits, shoes and hats as well; its products are others.
 
-Designs are dealt to train, val and test 7:1:2. An evaluation that names no split asks all of them: an encoder that
-learned from drawn products should be asked about another seed, or about ``--split test``.
+Designs are split into train, val and test 7:1:2. An evaluation that names no split queries all of them: an encoder that
+learned from drawn products should be evaluated on another seed, or on ``--split test``.
 """
 
 from collections.abc import Iterator
@@ -45,10 +45,10 @@ def sewn(number: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Photo:
+class DrawnPhoto:
     r"""One photo, drawn whenever it is read.
 
-    >>> photo = Photo(0, 12, "street-1")
+    >>> photo = DrawnPhoto(0, 12, "street-1")
     >>> photo.name, photo.read()[:2] == b"\xff\xd8"
     ('drawn:0/p00012/street-1', True)
     """
@@ -109,7 +109,7 @@ class Drawn:
             product = self.product(number)
             split = SPLIT_OF(product)
             for view in self.views(number):
-                photo = Photo(self.seed, number, view, self.all_kinds)
+                photo = DrawnPhoto(self.seed, number, view, self.all_kinds)
                 box = photo.box()
                 domain: Domain = "street" if box else "shop"
                 yield Row(product, Crop(f"{product.product_id}/{view}", product.product_id, domain, photo, box, split))

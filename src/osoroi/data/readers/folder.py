@@ -77,6 +77,9 @@ class Folder:
                 empty = False
                 yield row
             if empty:
+                from osoroi import path_types
+
+                path_types.require(self.path, path_types.FOLDER, "a folder of photos", BadDataset)
                 hint = f"photos end in {', '.join(sorted(SUFFIXES))}"
                 raise BadDataset(f"{self.path} holds no photos, nor folders of photos", hint=hint)
             return

@@ -22,7 +22,7 @@ LABELS: Final = ("item_ID", "category", "main_attribute")
 
 
 @dataclass(frozen=True)
-class StoredPhoto:
+class BenchPhoto:
     """A photo inside a Parquet file, read when it is needed."""
 
     path: Path
@@ -82,7 +82,7 @@ class LookBench:
                 )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str, str], StoredPhoto]]:
+def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str, str], BenchPhoto]]:
     """Number, labels and photo of each row of a file."""
     parquet, arrow = extra("pyarrow.parquet", "parquet"), extra("pyarrow", "parquet")
     try:
@@ -98,7 +98,7 @@ def _lines(path: Path) -> Iterator[tuple[int, tuple[str, str, str], StoredPhoto]
                     item, category, attribute = ("" if label is None else str(label) for label in labels)
                     if not item:
                         raise BadDataset(f"{path}, row {place + 1}: no item_ID", hint="every photo needs one")
-                    yield place, (item, category, attribute), StoredPhoto(path, group, row)
+                    yield place, (item, category, attribute), BenchPhoto(path, group, row)
                     place += 1
     except (arrow.ArrowException, OSError) as error:
         raise BadDataset(f"{path} is no readable Parquet file: {error}", hint="fetch it again") from error

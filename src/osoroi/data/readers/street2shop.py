@@ -75,8 +75,8 @@ class Street2Shop:
     ) -> Callable[[int], str | None]:
         """What says the split of a product.
 
-        ``kiapour``: as in the lists; products that nobody asks for stand in the gallery. ``vasily``: products of all
-        pairs are split anew; those that nobody asks for are left out.
+        ``kiapour``: as in the lists; products without queries are in the gallery. ``vasily``: products of all
+        pairs are split anew; products without queries are left out.
         """
         learned, queried = {pair.product for pair in train}, {pair.product for pair in test}
         if self.protocol == "kiapour":

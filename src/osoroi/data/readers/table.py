@@ -5,20 +5,25 @@ columns that are not ours become attributes. Folders are read by ``folder``.
 A **recipe** (``?recipe=shopify``, or a TOML file of one's own) reads a table that names its columns otherwise.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import cast
 
 from osoroi.data import splits, tabular
 from osoroi.data.cells import LINK, photos_in
+from osoroi.data.currencies import code_of
 from osoroi.data.duplicates import RECENT, CropIds
 from osoroi.data.headers import OURS
 from osoroi.data.links import NotFetched
+from osoroi.data.prices import lowest
 from osoroi.data.readers import Reader
 from osoroi.data.readers.folder import Folder, normal, storable
 from osoroi.data.readers.layout import Layout, survey
+from osoroi.data.readers.photo_paths import PhotoPaths
 from osoroi.data.readers.table_recipe import TableRecipe, read_recipe
 from osoroi.data.tabular import BadLine, OnError
 from osoroi.errors import BadDataset
@@ -26,7 +31,13 @@ from osoroi.records import Box, Crop, Domain, Product, Row, Source
 
 __all__ = ["OURS", "Table", "TableRecipe", "made_id", "open_reader", "read_recipe"]
 
+NONE = "none"
+"""In place of a recipe: none is recognised."""
+
 SIDES = ("left", "top", "right", "bottom")
+
+SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d{2,3}")
+"""``1.23E+12``: a spreadsheet shows long numbers so, and then exports what it shows."""
 
 PhotoOf = Callable[[str], Source]
 """A link of a photo -> where its bytes come from."""
@@ -36,7 +47,9 @@ PhotoOf = Callable[[str], Source]
 class Table:
     """A table of photos. Lines are read one by one, and each is checked as it comes.
 
-    ``recent_ids`` is how many ids of crops are in a set before they are sorted into an array.
+    ``photos`` is the folder of its photos, where that is not the table's own; ``recent_ids`` is how many ids of crops
+    are in a set before they are sorted into an array. ``recognise`` says whether a recipe that ships may
+    read it without being named.
     """
 
     path: Path
@@ -45,6 +58,13 @@ class Table:
     recent_ids: int = RECENT
     encoding: str = ""
     sheet: str = ""
+    photos: Path | None = None
+    recognise: bool = True
+
+    @cached_property
+    def paths(self) -> PhotoPaths:
+        """Where its photos are: in the folder that was named for them, in that of the recipe, or beside the table."""
+        return PhotoPaths(self.photos or self.path.parent / self.recipe.table.get("photos", ""))
 
     def layout(self) -> Layout:
         """How the table is read: one pass over all lines, two where several lines may be one product."""
@@ -52,7 +72,7 @@ class Table:
         source = tabular.open_source(
             self.path, encoding=self.encoding or stated.get("encoding", ""), sheet=self.sheet or stated.get("sheet", "")
         )
-        return survey(source, self.recipe, self.recent_ids)
+        return survey(source, self.recipe, self.recent_ids, recognise=self.recognise)
 
     def rows(
         self, on_error: OnError | None = None, *, layout: Layout | None = None, photo_of: PhotoOf | None = None
@@ -72,8 +92,11 @@ class Table:
                 rows = self.rows_of(line, layout, photo_of)
                 for row in rows:
                     again = unique.add(row)
-                    if again:
+                    if again and line.cells.get("crop_id"):
                         line.refuse(again, hint="crop_ids must be unique; leave the column out and they are made")
+                    if again:
+                        what = f"product {row.product.product_id!r} has the photo {line.text('photo')!r} already"
+                        line.refuse(what, hint="an earlier line is the same; the first one counts")
             except BadLine as error:
                 error.product_id = line.text("product_id") or line.text("photo")
                 tabular.report(error, on_error)
@@ -87,6 +110,11 @@ class Table:
         photos = photos_in(line.cells["photo"])
         if not photos:
             line.refuse("no photo", hint="every line must name its photo")
+        for photo in photos:
+            other = self.paths.taken(photo)
+            if other:
+                what = f"photo {photo!r} and {other!r} of an earlier line are found at the same file"
+                line.refuse(what, hint="keep the folders that the paths name, beside the table")
         product = self.product(line, layout, photos[0])
         domain, split, box = domain_of(line), line.text("split"), line.box(SIDES)
         if split not in (None, *splits.SPLITS):
@@ -116,20 +144,8 @@ class Table:
             link = f"https:{photo}" if photo.startswith("//") else photo
             source = photo_of(link) if photo_of else NotFetched(link)
         else:
-            source = storable(self.place(photo))
+            source = storable(self.paths.place(photo))
         return Crop(crop_id, product_id, domain, source, box, split)
-
-    def place(self, photo: str) -> Path:
-        """Where a photo is: a path from the root that is none may be one from the table, as stores write them.
-
-        Names of Windows' folders are read on other systems, too.
-        """
-        path = self.path.parent / photo
-        if photo.startswith("/") and not path.exists() and (below := self.path.parent / photo.lstrip("/")).exists():
-            return below
-        if "\\" in photo and not path.exists():
-            return self.path.parent / PurePosixPath(photo.replace("\\", "/"))
-        return path
 
     def product(self, line: tabular.Line, layout: Layout, photo: str) -> Product:
         """The product of a line; without an id, the photo is a product of its own."""
@@ -151,16 +167,17 @@ def price_of(line: tabular.Line, layout: Layout) -> tuple[float | None, str | No
     """The price of a line and its currency, which a column of its own may state."""
     value, stated = line.cells.get("price"), line.text("currency")
     if isinstance(value, tuple):
-        value = value[0]
+        value = value[lowest(value)]
     if not isinstance(value, str):
-        return line._replace(cells={"price": value}).number("price"), stated
+        amount = line._replace(cells={"price": value}).number("price")
+        return amount, stated or (None if amount is None else layout.prices.currency or None)
     try:
-        amount, code = layout.prices.amount(value, (stated or "").upper())
+        written, code = layout.prices.amount(value, stated or "")
     except ValueError as error:
         line.refuse(f"price {value!r} {error}", hint="write it like 1234.5")
-    if stated and code and code != stated.upper():
+    if stated and code and code_of(stated) not in ("", code):
         line.refuse(f"price {value!r} is in {code}, and its currency is {stated}", hint="write one of them")
-    return amount, stated or code or None
+    return written, stated or code or None
 
 
 def id_of(line: tabular.Line, column: str) -> str | None:
@@ -173,6 +190,9 @@ def id_of(line: tabular.Line, column: str) -> str | None:
     text = line.text(column)
     if text is not None and tabular.CONTROL.search(text):
         line.refuse(f"{column} {text[:60]!r} holds a control character", hint="write it without")
+    if text is not None and SHORTENED.fullmatch(text):
+        hint = "make the column text in the spreadsheet before it is exported"
+        line.refuse(f"{column} {text!r} is a number of which a spreadsheet has cut the digits", hint=hint)
     return None if text is None else normal(text)
 
 
@@ -203,20 +223,38 @@ def made_id(product_id: str, domain: Domain, photo: str, box: Box | None) -> str
 
 
 def open_reader(
-    path: str, *, recipe: str = "", split: str = "", seed: str = "", encoding: str = "", sheet: str = ""
+    path: str,
+    *,
+    recipe: str = "",
+    split: str = "",
+    seed: str = "",
+    encoding: str = "",
+    sheet: str = "",
+    photos: str = "",
 ) -> Reader:
     """The reader of a table or folder.
 
-    ``recipe`` names a table recipe; ``encoding`` that of a text, where it is not to be recognised; ``sheet`` one of a
-    workbook. ``split``, as ``8:1:1``, deals products that the table gives no split to train, val
-    and test, by design, the same way for the same ``seed``.
+    ``recipe`` names a table recipe, and ``none`` reads a table without one whatever its columns;
+    ``encoding`` is that of a text, where it is not to be recognised; ``sheet`` one of a
+    workbook; ``photos`` the folder of its photos, where they are not beside it. ``split``, as ``8:1:1``, deals products
+    that the table gives no split to train, val and test, by design, the same way for the same ``seed``.
     """
     if seed and not split:
         raise BadDataset("seed deals nothing without split", hint="leave seed away, or add split=8:1:1")
     assign = splits.dealer(split, seed or "0") if split else None
     here = Path(path)
     if not here.is_dir():
-        return Table(here, read_recipe(recipe) if recipe else TableRecipe(), assign, encoding=encoding, sheet=sheet)
+        return Table(
+            here,
+            TableRecipe() if recipe in ("", NONE) else read_recipe(recipe),
+            assign,
+            encoding=encoding,
+            sheet=sheet,
+            photos=Path(photos) if photos else None,
+            recognise=recipe != NONE,
+        )
+    if photos:
+        raise BadDataset(f"{path} is a folder, and photos= is for a table", hint="name the table")
     if recipe:
         raise BadDataset(f"{path} is a folder, and the recipe {recipe} is for a table", hint="name the table in it")
     return Folder(here, assign)

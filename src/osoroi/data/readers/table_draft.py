@@ -27,9 +27,10 @@ def draft(layout: Layout) -> str:
         by = "+".join([*roles.photos[:1], *(roles.columns[role] for role in ("title",) if role in roles.columns)])
         lines += ["", "[variants] # lines of one product", *entries({"by": by, "lists": sorted(layout.lists)})]
     prices = {"decimal": layout.prices.decided(), "currency": layout.prices.currency}
+    filled = {name: value for name, value in prices.items() if value}
     lines += ["", "[prices] # decimal: the sign before a fraction; currency: what $, ¥ or no sign means"]
     lines += (
-        entries(prices) if prices["decimal"] else [f"# {line}" for line in entries({"decimal": ".", "currency": "EUR"})]
+        entries(filled) if prices["decimal"] else [f"# {line}" for line in entries({"decimal": ".", "currency": "EUR"})]
     )
     table = {"encoding": layout.source.encoding} if layout.source.suffix in (".csv", ".tsv", ".txt", ".tab") else {}
     lines += ["", "[table]", *entries(table)] if table else []
@@ -51,7 +52,7 @@ def written(recipe: TableRecipe) -> str:
 
 def entries(values: Mapping[str, object]) -> list[str]:
     """Lines of TOML, whose strings and arrays are those of JSON."""
-    return [f"{key(name)} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items() if value != ""]
+    return [f"{key(name)} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
 
 
 def key(name: str) -> str:

@@ -1,15 +1,16 @@
 """Lines of a table that are one product: a line for each size, or for each photo."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from osoroi.data.cells import listed, photos_in
 from osoroi.data.duplicates import CropIds, key
+from osoroi.data.prices import lowest
 from osoroi.data.tabular import Line
 from osoroi.records import Scalar, Value
 
-Key = Callable[[Line], str | None]
+VariantKey = Callable[[Line], str | None]
 """What lines of one product have in common; None for a line that stands alone."""
 
 
@@ -33,7 +34,7 @@ class Repeats:
             self.counts[number] = self.counts.get(number, 1) + 1
 
 
-def grouped(lines: Iterable[Line], key_of: Key, counts: dict[int, int]) -> Iterator[list[Line]]:
+def grouped(lines: Iterable[Line], key_of: VariantKey, counts: dict[int, int]) -> Iterator[list[Line]]:
     """Lines of one product together, once its last line has come; nothing else is held."""
     waiting: dict[int, list[Line]] = {}
     for line in lines:
@@ -54,10 +55,12 @@ def merged(
     photos: frozenset[str],
     lists: frozenset[str],
     separators: Mapping[str, str] = MappingProxyType({}),
+    prices: Sequence[str] = (),
 ) -> Line:
     """One line of several: all photos, every value of the columns in ``lists``, and else the first that is filled.
 
-    ``separators`` are those between the values of cells that are lists themselves, by column.
+    ``separators`` are those between the values of cells that are lists themselves, by column. Of the columns in
+    ``prices``, the first that a line fills is its price: they are those of the line with the lowest one.
 
     >>> from pathlib import Path
     >>> s, m = (Line(Path("t.csv"), f"line {n}", {"photo": "a.jpg", "size": size}) for n, size in ((2, "S"), (3, "M")))
@@ -74,7 +77,20 @@ def merged(
             cells[name] = all_of(listed(value, separator, numbers=False) if separator else value for value in values)
         else:
             cells[name] = next((value for value in values if value is not None), None)
+    if has_prices(lines, prices):
+        cheapest = lines[lowest([price_in(line, prices) for line in lines])]
+        cells |= {name: cheapest.cells.get(name) for name in prices}
     return Line(lines[0].path, span(lines), cells)
+
+
+def price_in(line: Line, prices: Sequence[str]) -> Value:
+    """The price of a line: the first of these columns that is filled."""
+    return next((value for name in prices if (value := line.cells.get(name)) is not None), None)
+
+
+def has_prices(lines: Iterable[Line], prices: Sequence[str]) -> bool:
+    """Whether lines of one product have several prices."""
+    return len({price_in(line, prices) for line in lines} - {None}) > 1
 
 
 def all_of(values: Iterable[Value]) -> Value:

@@ -53,5 +53,5 @@ class Viton:
 
 
 def open_reader(path: str) -> Reader:
-    """The reader of a folder; it is looked into when rows are asked for."""
+    """The reader of a folder; it is opened when its rows are read."""
     return Viton(Path(path))

@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from osoroi.data.synthetic import cuts, figures, scenes, shapes, stage
 from osoroi.data.synthetic.canvas import Canvas, Piece, creases, enlarged, noise, weaving
 from osoroi.data.synthetic.cloth import COLOURS, Cloth
-from osoroi.data.synthetic.figures import Person, Pose
+from osoroi.data.synthetic.figures import Figure, Stance
 
 LONG = 190
 """Longer side of the garment while a photo is composed."""
@@ -42,14 +42,16 @@ SMALL, LARGE = 64, 170
 """Longer side of the photo that comes out, in pixels."""
 
 
-class View(NamedTuple):
+class ComposedView(NamedTuple):
     """A composed photo and the garment's mask: 255 where the garment is visible, 0 where it is hidden or absent."""
 
     picture: Image.Image
     mask: Image.Image
 
 
-def composed(garment: Image.Image, category: str | None, scene: Image.Image | None, dice: np.random.Generator) -> View:
+def composed(
+    garment: Image.Image, category: str | None, scene: Image.Image | None, dice: np.random.Generator
+) -> ComposedView:
     """A street photo of a garment (RGBA, trimmed) on a scene, or on a drawn one."""
     garment = fitted(garment, dice)
     placement = PLACES.get(category or "", "") if dice.random() < 0.8 else ""
@@ -60,7 +62,7 @@ def composed(garment: Image.Image, category: str | None, scene: Image.Image | No
     paste(canvas, folded(warped(garment, dice), canvas, dice), place)
     for piece in above(placement, person, dice):
         canvas.paint(piece)
-    return trimmed(View(as_exposed(canvas.picture, canvas.grain, dice), canvas.mask), dice)
+    return trimmed(ComposedView(as_exposed(canvas.picture, canvas.grain, dice), canvas.mask), dice)
 
 
 def fitted(garment: Image.Image, dice: np.random.Generator) -> Image.Image:
@@ -115,7 +117,7 @@ def anchored(covered: np.ndarray, placement: str, dice: np.random.Generator) -> 
     return extent(0.04)[0] * 0.5 + middle * 0.5, top + 0.04 * scale, scale
 
 
-def beneath(placement: str, person: Person, pose: Pose, dice: np.random.Generator) -> list[Piece]:
+def beneath(placement: str, person: Figure, pose: Stance, dice: np.random.Generator) -> list[Piece]:
     """The body and the other clothes beneath the garment."""
     if not placement:
         return []
@@ -132,7 +134,7 @@ def beneath(placement: str, person: Person, pose: Pose, dice: np.random.Generato
     return pieces
 
 
-def above(placement: str, person: Person, dice: np.random.Generator) -> list[Piece]:
+def above(placement: str, person: Figure, dice: np.random.Generator) -> list[Piece]:
     """Head, hair, straps and arms that hide a part of the garment."""
     pieces = []
     if placement:
@@ -215,7 +217,7 @@ def as_exposed(picture: Image.Image, grain: Image.Image, dice: np.random.Generat
     return stage.exposed(picture, balance, contrast, grain, weaving(round(float(dice.uniform(0.0, 0.015)), 3)))
 
 
-def trimmed(view: View, dice: np.random.Generator) -> View:
+def trimmed(view: ComposedView, dice: np.random.Generator) -> ComposedView:
     """The picture cut to the garment's box with random margins, and reduced."""
     box = view.mask.point([255 * (level > 127) for level in range(256)]).getbbox() or (0, 0, *view.mask.size)
     wide, high = box[2] - box[0], box[3] - box[1]
@@ -227,7 +229,7 @@ def trimmed(view: View, dice: np.random.Generator) -> View:
     size = max(16, round(share * (right - left))), max(16, round(share * (bottom - top)))
     how = Image.Resampling.BOX if share < 1 else Image.Resampling.BILINEAR
     picture, mask = (each.resize(size, how, (left, top, right, bottom)) for each in view)
-    return View(picture, mask)
+    return ComposedView(picture, mask)
 
 
 def phone_photo(picture: Image.Image, seed: int, crop_id: str) -> bytes:

@@ -7,7 +7,7 @@ import numpy as np
 
 from osoroi.data.synthetic.canvas import Piece
 from osoroi.data.synthetic.cloth import Cloth, Colour, darker
-from osoroi.data.synthetic.figures import Pose
+from osoroi.data.synthetic.figures import Stance
 from osoroi.data.synthetic.shapes import Points, Spot, curve, disc, limb, mirrored, moved, part
 
 METAL: Colour = (196, 176, 128)
@@ -37,7 +37,7 @@ NECKS: dict[str, tuple[float, float]] = {
 """Neckline -> half its width, and its depth."""
 
 
-def garment(cut: Cut, cloth: Cloth, pose: Pose, *, dressed: bool) -> list[Piece]:
+def garment(cut: Cut, cloth: Cloth, pose: Stance, *, dressed: bool) -> list[Piece]:
     """The pieces of a garment, from the back to the front."""
     return SEWN.get(cut.kind, top)(cut, cloth, pose, dressed)
 
@@ -69,7 +69,7 @@ def hemmed(corner: Spot, flare: float) -> Points:
     return np.stack([x, corner[1] + 0.1 * (1 - (x / corner[0]) ** 2) * (0.5 + flare) + wave], axis=1)
 
 
-def sleeves(cut: Cut, cloth: Cloth, pose: Pose) -> list[Piece]:
+def sleeves(cut: Cut, cloth: Cloth, pose: Stance) -> list[Piece]:
     """Both sleeves, with a cuff where the cut has one."""
     pieces = []
     for joints in pose.arms:
@@ -108,7 +108,7 @@ def plain(cloth: Cloth) -> Cloth:
     return replace(cloth, pattern="plain") if cloth.pattern in ("print", "blocks", "breton") else cloth
 
 
-def top(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def top(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """T-shirts, shirts, sweaters, dresses: a front with sleeves; its back shows where no person wears it."""
     wide = NECKS[cut.neck][0]
     pieces = []
@@ -161,7 +161,7 @@ def fastened(cut: Cut, cloth: Cloth) -> list[Piece]:
     return pieces
 
 
-def coat(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def coat(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """Coats and jackets, open over something or closed."""
     pieces = top(replace(cut, details=tuple(d for d in cut.details if d in ("cuffs",)), neck="V"), cloth, pose, dressed)
     if "open" in cut.details:
@@ -183,7 +183,7 @@ def coat(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return pieces + fastened(replace(cut, neck="crew"), cloth)
 
 
-def skirt(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def skirt(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """Skirts: from the waist, narrow or wide."""
     e, hem, flare = cut.ease, cut.length, cut.flare
     hip, low = 0.75 + 0.6 * e + 0.3 * flare, 0.74 + 0.5 * e + flare * (hem - 1.7) * 0.75
@@ -195,7 +195,7 @@ def skirt(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return [*pieces, Piece(band, replace(cloth, pattern="plain"), dark=0.9, roundness=0.07)]
 
 
-def pants(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def pants(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """Trousers, jeans and shorts: two legs that follow the pose, and a band."""
     halves = []
     share = (cut.length - 2.45) / 4.05
@@ -219,7 +219,7 @@ def pants(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return pieces
 
 
-def bag(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def bag(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """Bags: on the hand, or on a strap at the hip; ``length`` is the height of the bag, ``ease`` how wide it is."""
     high, wide = cut.length, 0.42 + cut.ease
     crossed = "strap" in cut.details
@@ -258,7 +258,7 @@ def bag(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return pieces
 
 
-def jumpsuit(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def jumpsuit(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """A top and trousers in one, with a belt over the seam."""
     below = pants(replace(cut, kind="trousers"), cloth, pose, dressed)[:1]
     above = top(replace(cut, length=2.0, details=("straps",) if not cut.sleeve else ()), cloth, pose, dressed)
@@ -266,7 +266,7 @@ def jumpsuit(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return [*below, *above, Piece(belt, plain(cloth), dark=0.8, roundness=0.07, shadow=0.3)]
 
 
-def shoes(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def shoes(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """A pair, seen from the front; ``length`` is that of the shaft, ``ease`` how wide it is, ``flare`` the heel."""
     pieces = []
     rubber = Cloth((236, 234, 228)) if "sneaker" in cut.details else Cloth(darker(cloth.main, 0.5))
@@ -289,7 +289,7 @@ def shoes(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return pieces
 
 
-def hat(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
+def hat(cut: Cut, cloth: Cloth, pose: Stance, dressed: bool) -> list[Piece]:
     """A crown of height ``length`` with a brim, a visor or a turned-up band."""
     low, wide, high = -1.0, 0.44 + cut.ease, cut.length
     crown = mirrored(curve((0, low - high), (wide * 0.7, low - high * 0.9), (wide, low - high * 0.35), (wide, low)))
@@ -309,7 +309,7 @@ def hat(cut: Cut, cloth: Cloth, pose: Pose, dressed: bool) -> list[Piece]:
     return pieces
 
 
-SEWN: dict[str, Callable[[Cut, Cloth, Pose, bool], list[Piece]]] = {
+SEWN: dict[str, Callable[[Cut, Cloth, Stance, bool], list[Piece]]] = {
     "coat": coat,
     "jacket": coat,
     "skirt": skirt,

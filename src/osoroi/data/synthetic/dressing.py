@@ -15,11 +15,11 @@ from osoroi.data.synthetic import compose, cuts, figures, hanging, scenes, shape
 from osoroi.data.synthetic.canvas import Canvas, Piece, noise
 from osoroi.data.synthetic.cloth import COLOURS, Cloth
 from osoroi.data.synthetic.designs import CUTS, LIKELY, second
-from osoroi.data.synthetic.figures import Person, Pose
+from osoroi.data.synthetic.figures import Figure, Stance
 from osoroi.data.synthetic.hanging import Hung
 from osoroi.data.synthetic.morph import CELL, moved
 
-Wardrobe = Callable[[str, np.random.Generator], Image.Image | None]
+GarmentSource = Callable[[str, np.random.Generator], Image.Image | None]
 """Draws a cut-out of a category, or None where it has none."""
 
 ELASTIC = 0.025
@@ -34,8 +34,8 @@ class Layer(NamedTuple):
 
 
 def photo_of(
-    garment: Image.Image, category: str, wardrobe: Wardrobe, scene: Image.Image | None, dice: np.random.Generator
-) -> compose.View:
+    garment: Image.Image, category: str, wardrobe: GarmentSource, scene: Image.Image | None, dice: np.random.Generator
+) -> compose.ComposedView:
     """A street photo of a garment (RGBA, trimmed) of a category in ``hanging.PLACES``, on a scene or on a drawn one."""
     if dice.random() < 0.5:
         garment = garment.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -48,10 +48,10 @@ def photo_of(
         else:
             paste(canvas, layer.content, own=layer.own, dice=dice)
     picture = compose.as_exposed(canvas.picture, canvas.grain, dice)
-    return compose.trimmed(compose.View(picture, canvas.mask), dice)
+    return compose.trimmed(compose.ComposedView(picture, canvas.mask), dice)
 
 
-def posed(garment: Image.Image, category: str, dice: np.random.Generator) -> Pose:
+def posed(garment: Image.Image, category: str, dice: np.random.Generator) -> Stance:
     """A standing pose whose arms are no further from the sleeves than cloth can be moved."""
     at = dice.choice(len(figures.ARMS), 2, p=figures.USUAL)
     arms = [tuple(np.array(figures.ARMS[i]) + dice.uniform(-0.06, 0.06, 2)) for i in at]
@@ -102,7 +102,7 @@ def paste(canvas: Canvas, one: Hung, *, own: bool, dice: np.random.Generator) ->
 
 
 def layered(
-    category: str, own: list[Hung], pose: Pose, person: Person, wardrobe: Wardrobe, dice: np.random.Generator
+    category: str, own: list[Hung], pose: Stance, person: Figure, wardrobe: GarmentSource, dice: np.random.Generator
 ) -> list[Layer]:
     """Everything in the photo, from the back to the front."""
     slot = hanging.PLACES[category].slot
@@ -138,7 +138,7 @@ def layered(
     return layers + [Layer(piece) for piece in stage.before(person, dice)]
 
 
-def along(slot: str, pose: Pose, wardrobe: Wardrobe, dice: np.random.Generator) -> list[Layer]:
+def along(slot: str, pose: Stance, wardrobe: GarmentSource, dice: np.random.Generator) -> list[Layer]:
     """Another garment, of the wardrobe if it has one."""
     choices = {"lower": ("pants", "pants", "skirts", "shorts"), "upper": ("tops", "tops", "outerwear")}
     category = str(dice.choice(choices.get(slot, (slot,))))
@@ -148,7 +148,7 @@ def along(slot: str, pose: Pose, wardrobe: Wardrobe, dice: np.random.Generator) 
     return [Layer(one) for one in hanging.hung(garment, category, pose, dice)]
 
 
-def drawn(name: str, pose: Pose, dice: np.random.Generator) -> list[Layer]:
+def drawn(name: str, pose: Stance, dice: np.random.Generator) -> list[Layer]:
     """A drawn garment of a cut, of any cloth."""
     cut = CUTS[name](dice)
     colour = str(dice.choice(list(COLOURS)))
@@ -157,7 +157,7 @@ def drawn(name: str, pose: Pose, dice: np.random.Generator) -> list[Layer]:
     return [Layer(piece) for piece in cuts.garment(cut, cloth, pose, dressed=True)]
 
 
-def panels(pose: Pose, dice: np.random.Generator) -> list[Layer]:
+def panels(pose: Stance, dice: np.random.Generator) -> list[Layer]:
     """An open coat: two fronts and two sleeves."""
     cloth = Cloth(COLOURS[str(dice.choice(list(COLOURS)))], weave=0.03)
     cut = cuts.Cut("coat", float(dice.uniform(2.2, 4.6)), 0.98, float(dice.uniform(0.08, 0.18)))
@@ -171,7 +171,7 @@ def panels(pose: Pose, dice: np.random.Generator) -> list[Layer]:
     return [Layer(piece) for piece in [*pieces, *cuts.sleeves(cut, cloth, pose)]]
 
 
-def hands(pose: Pose, person: Person, *, short: bool, dice: np.random.Generator) -> list[Layer]:
+def hands(pose: Stance, person: Figure, *, short: bool, dice: np.random.Generator) -> list[Layer]:
     """Hands before what is worn, and bare forearms that are bent before it."""
     layers = []
     for joints, (_, elbow, wrist) in zip(pose.arms, pose.arms, strict=True):

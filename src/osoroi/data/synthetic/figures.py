@@ -22,7 +22,7 @@ Joints = tuple[Spot, Spot, Spot]
 
 
 @dataclass(frozen=True)
-class Pose:
+class Stance:
     """Shoulder, elbow and wrist of both arms, hip, knee and ankle of both legs; left of the picture first."""
 
     arms: tuple[Joints, Joints]
@@ -38,12 +38,12 @@ def bent(side: int, start: Spot, spans: tuple[float, float], angles: tuple[float
     return spots[0], spots[1], spots[2]
 
 
-def posed(arms: tuple[tuple[float, float], tuple[float, float]], legs: tuple[float, float]) -> Pose:
+def posed(arms: tuple[tuple[float, float], tuple[float, float]], legs: tuple[float, float]) -> Stance:
     """A pose from the angles of upper and lower arms, and of the legs."""
     left, right = (bent(side, (side * 0.80, 0.34), (1.35, 1.25), a) for side, a in zip((-1, 1), arms, strict=True))
     both = (bent(side, (side * 0.36, 2.45), (2.0, 2.05), (a, a * 0.6)) for side, a in zip((-1, 1), legs, strict=True))
     first, second = both
-    return Pose((left, right), (first, second))
+    return Stance((left, right), (first, second))
 
 
 ARMS = ((0.12, 0.02), (0.2, -0.1), (0.16, 0.12), (0.62, -0.95), (0.22, -2.3), (0.34, -0.5))
@@ -53,7 +53,7 @@ USUAL = (0.27, 0.25, 0.2, 0.12, 0.06, 0.1)
 """How often an arm is held in each of these ways."""
 
 
-def standing(dice: np.random.Generator) -> Pose:
+def standing(dice: np.random.Generator) -> Stance:
     """The pose of a person in the street."""
     left, right = (ARMS[i] for i in dice.choice(6, 2, p=USUAL))
     jitter = dice.uniform(-0.06, 0.06, 6)
@@ -61,14 +61,14 @@ def standing(dice: np.random.Generator) -> Pose:
     return posed(arms, (0.06 + jitter[4], 0.06 + jitter[5]))
 
 
-def laid(dice: np.random.Generator, spread: float = 0.42) -> Pose:
+def laid(dice: np.random.Generator, spread: float = 0.42) -> Stance:
     """The pose of a garment that is laid out or hung up."""
     jitter = dice.uniform(-0.05, 0.05, 2)
     return posed(((spread + jitter[0],) * 2, (spread + jitter[0],) * 2), (0.10 + jitter[1],) * 2)
 
 
 @dataclass(frozen=True)
-class Person:
+class Figure:
     """Skin, hair, and how long it is: 0 short, 1 to the chin, 2 below the shoulders."""
 
     skin: Colour
@@ -80,18 +80,18 @@ class Person:
         return Cloth(self.skin)
 
 
-def person(dice: np.random.Generator) -> Person:
+def person(dice: np.random.Generator) -> Figure:
     """A random person."""
     dark = int(dice.integers(len(SKINS)))
     hair = int(dice.integers(len(HAIRS))) if dark < 3 else int(dice.integers(2))
-    return Person(SKINS[dark], HAIRS[hair], int(dice.choice(3, p=(0.35, 0.3, 0.35))))
+    return Figure(SKINS[dark], HAIRS[hair], int(dice.choice(3, p=(0.35, 0.3, 0.35))))
 
 
-def skin(outline: Points, person: Person, roundness: float = 0.14) -> Piece:
+def skin(outline: Points, person: Figure, roundness: float = 0.14) -> Piece:
     return Piece(outline, person.flesh, roundness=roundness, own=False)
 
 
-def behind(person: Person) -> list[Piece]:
+def behind(person: Figure) -> list[Piece]:
     """Hair that falls behind the shoulders."""
     low = (-0.35, -0.02, 0.75)[person.length]
     wide = (0.42, 0.5, 0.56)[person.length]
@@ -99,7 +99,7 @@ def behind(person: Person) -> list[Piece]:
     return [] if person.length == 0 else [Piece(outline, Cloth(person.hair, weave=0.05), roundness=0.2, own=False)]
 
 
-def body(person: Person, pose: Pose, *, shod: bool = True) -> list[Piece]:
+def body(person: Figure, pose: Stance, *, shod: bool = True) -> list[Piece]:
     """Legs, shoes, torso and neck."""
     legs = [skin(limb(list(leg), [0.62, 0.46, 0.40, 0.36, 0.2]), person, 0.2) for leg in pose.legs]
     shoes = [
@@ -113,7 +113,7 @@ def body(person: Person, pose: Pose, *, shod: bool = True) -> list[Piece]:
     return [*legs, *(shoes if shod else []), skin(mirrored(torso), person, 0.4), skin(mirrored(neck), person, 0.18)]
 
 
-def arm(person: Person, joints: Joints) -> list[Piece]:
+def arm(person: Figure, joints: Joints) -> list[Piece]:
     """An arm with its hand."""
     (_, (ex, ey), (wx, wy)) = joints
     far = float(np.hypot(wx - ex, wy - ey))
@@ -122,7 +122,7 @@ def arm(person: Person, joints: Joints) -> list[Piece]:
     return [skin(outline, person), skin(limb([(wx, wy), hand], [0.17, 0.26, 0.2], flat=False), person, 0.1)]
 
 
-def head(person: Person) -> list[Piece]:
+def head(person: Figure) -> list[Piece]:
     """Face and the hair about it."""
     face = mirrored(curve((0, -1.28), (0.28, -1.18), (0.37, -0.88), (0.32, -0.54), (0.18, -0.3), (0, -0.24)))
     fringe = curve((-0.36, -0.72), (-0.33, -1.08), (-0.05, -1.16), (0.22, -1.08), (0.34, -0.72))

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from osoroi.data.synthetic.figures import Joints, Pose
+from osoroi.data.synthetic.figures import Joints, Stance
 from osoroi.data.synthetic.morph import Bone, fixed, sources
 
 
-class Place(NamedTuple):
+class HangingPlace(NamedTuple):
     """Where a category hangs, and how long it may be, from its upper edge to its hem."""
 
     slot: str
@@ -23,16 +23,16 @@ class Place(NamedTuple):
 
 
 PLACES = {
-    "tops": Place("upper", 1.8, 2.8),
-    "outerwear": Place("upper", 2.1, 4.6),
-    "dresses": Place("upper", 3.0, 5.4),
-    "bodysuits": Place("upper", 2.6, 5.8),
-    "skirts": Place("lower", 1.2, 4.2),
-    "pants": Place("lower", 3.2, 4.9),
-    "shorts": Place("lower", 0.9, 2.3),
-    "shoes": Place("feet", 0.5, 1.6),
-    "hats": Place("head", 0.4, 1.1),
-    "bags": Place("held", 0.7, 1.5),
+    "tops": HangingPlace("upper", 1.8, 2.8),
+    "outerwear": HangingPlace("upper", 2.1, 4.6),
+    "dresses": HangingPlace("upper", 3.0, 5.4),
+    "bodysuits": HangingPlace("upper", 2.6, 5.8),
+    "skirts": HangingPlace("lower", 1.2, 4.2),
+    "pants": HangingPlace("lower", 3.2, 4.9),
+    "shorts": HangingPlace("lower", 0.9, 2.3),
+    "shoes": HangingPlace("feet", 0.5, 1.6),
+    "hats": HangingPlace("head", 0.4, 1.1),
+    "bags": HangingPlace("held", 0.7, 1.5),
 }
 """Category -> its place on a body; garments of other categories hang alone."""
 
@@ -162,7 +162,7 @@ def arm_bones(angle: float, arm: Joints) -> list[Bone]:
     return [Bone((spots[0], spots[1]), (arm[0], arm[1])), Bone((spots[1], spots[2]), (arm[1], arm[2]))]
 
 
-def leg_bones(shape: Outline, x: float, y: float, scale: float, pose: Pose) -> list[Bone]:
+def leg_bones(shape: Outline, x: float, y: float, scale: float, pose: Stance) -> list[Bone]:
     """Both legs of trousers, as they lie and as they stand."""
     hem = (shape.top + shape.high - y) / scale
     bones = [fixed((-0.58, 1.62), (0.58, 1.62)), fixed((-0.7, 2.3), (0.7, 2.3))]
@@ -177,7 +177,7 @@ def leg_bones(shape: Outline, x: float, y: float, scale: float, pose: Pose) -> l
     return bones
 
 
-def hung(garment: Image.Image, category: str, pose: Pose, dice: np.random.Generator) -> list[Hung]:
+def hung(garment: Image.Image, category: str, pose: Stance, dice: np.random.Generator) -> list[Hung]:
     """A cut-out where its category belongs on a pose; a single shoe is worn on both feet."""
     slot = PLACES[category].slot
     if slot in ("upper", "lower"):
@@ -201,7 +201,7 @@ def hung(garment: Image.Image, category: str, pose: Pose, dice: np.random.Genera
     return {"feet": on_feet, "head": on_head, "held": carried}[slot](garment, pose, dice)
 
 
-def on_feet(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list[Hung]:
+def on_feet(garment: Image.Image, pose: Stance, dice: np.random.Generator) -> list[Hung]:
     """A pair between both feet; a shoe that is much longer than wide, or wider than long, on each of them."""
     wide, high = garment.size
     ankles = [leg[2] for leg in pose.legs]
@@ -215,14 +215,14 @@ def on_feet(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list
     return [Hung(garment, wide / 2 - abs(x) * scale, high - floor * scale, scale, flipped=x < 0) for x, _ in ankles]
 
 
-def on_head(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list[Hung]:
+def on_head(garment: Image.Image, pose: Stance, dice: np.random.Generator) -> list[Hung]:
     """On the crown of the head, down to the forehead."""
     wide, high = garment.size
     scale = max(wide / float(dice.uniform(1.0, 1.25)), high / PLACES["hats"].longest)
     return [Hung(garment, wide / 2, high + float(dice.uniform(0.9, 1.0)) * scale, scale)]
 
 
-def carried(garment: Image.Image, pose: Pose, dice: np.random.Generator) -> list[Hung]:
+def carried(garment: Image.Image, pose: Stance, dice: np.random.Generator) -> list[Hung]:
     """At the end of an arm."""
     wide, high = garment.size
     scale = high / float(dice.uniform(PLACES["bags"].shortest, PLACES["bags"].longest))

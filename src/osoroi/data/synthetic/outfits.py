@@ -80,7 +80,7 @@ def outfits(
     return Outfits(np.asarray(canvas.picture).copy(), visible(layers, camera), tuple(poses))
 
 
-def clothed(pose: figures.Pose, dice: np.random.Generator, behind: bool) -> list[tuple[Piece, str | None]]:
+def clothed(pose: figures.Stance, dice: np.random.Generator, behind: bool) -> list[tuple[Piece, str | None]]:
     """The pieces of a person in an outfit, in the order they are laid, each with the kind of its garment."""
     person = figures.person(dice)
     body = [*figures.behind(person), *figures.body(person, pose)]
@@ -102,7 +102,7 @@ def clothed(pose: figures.Pose, dice: np.random.Generator, behind: bool) -> list
     return pieces + [(piece, None) for piece in head]
 
 
-def dressed(name: str, pose: figures.Pose, dice: np.random.Generator) -> list[tuple[Piece, str | None]]:
+def dressed(name: str, pose: figures.Stance, dice: np.random.Generator) -> list[tuple[Piece, str | None]]:
     """One garment of some cut and cloth; what shows inside an open coat is no part of it."""
     cut = CUTS[name](dice)
     colour = str(dice.choice(list(COLOURS)))
@@ -112,7 +112,7 @@ def dressed(name: str, pose: figures.Pose, dice: np.random.Generator) -> list[tu
     return [(piece, KINDS[cut.kind] if piece.own else None) for piece in cuts.garment(cut, cloth, pose, dressed=True)]
 
 
-def shoes(pose: figures.Pose, dice: np.random.Generator) -> list[Piece]:
+def shoes(pose: figures.Stance, dice: np.random.Generator) -> list[Piece]:
     """A pair of shoes as long as shoes seen from the front are."""
     cloth = Cloth(COLOURS[str(dice.choice(["black", "brown", "white", "red", "grey"]))])
     high = float(dice.uniform(0.15, 0.25))
@@ -122,7 +122,7 @@ def shoes(pose: figures.Pose, dice: np.random.Generator) -> list[Piece]:
     ]
 
 
-def joints(pose: figures.Pose) -> Float[np.ndarray, "4 2 2"]:
+def joints(pose: figures.Stance) -> Float[np.ndarray, "4 2 2"]:
     """Shoulders, hips, knees and ankles in heads, left of the picture first."""
     arms = [[arm[0] for arm in pose.arms]]
     return np.array(arms + [[leg[at] for leg in pose.legs] for at in range(3)])

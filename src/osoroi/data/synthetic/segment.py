@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt8
 from PIL import Image, ImageFilter
 
+from osoroi.data.synthetic.cloth import Plane
 from osoroi.errors import BadPhoto
 
 SIDE, SHARP = 128, 288
@@ -26,12 +27,11 @@ USUAL = 0.95
 LEAST, MOST = 0.06, 0.92
 """Least and greatest share of a photo that a garment covers."""
 
-Photo = UInt8[np.ndarray, "_ _ 3"]
+Rgb = UInt8[np.ndarray, "_ _ 3"]
 PLAIN = (11, 5)
 """Distance of a garment from the colour of plain paper; shadows are nearer."""
 
 Colours = Float[np.ndarray, "n 3"]
-Plane = Float[np.ndarray, "h w"]
 
 
 class Mixture(NamedTuple):
@@ -85,7 +85,7 @@ def started(colours: Colours, count: int) -> Mixture:
     return Mixture(np.full(count, 1 / count), np.array(chosen), np.repeat(np.eye(3)[None] / 20, count, axis=0))
 
 
-def cut(photo: Photo, name: str = "the photo") -> Plane:
+def cut(photo: Rgb, name: str = "the photo") -> Plane:
     """Alpha of the garment for each pixel of the reduced photo; BadPhoto where none stands out.
 
     Paper is plain where nine tenths of the outermost pixels are within 16 levels of their median.
@@ -117,7 +117,7 @@ def on_paper(pixels: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"] | No
     return None
 
 
-def lifted(photo: Photo, name: str, side: int) -> Image.Image:
+def lifted(photo: Rgb, name: str, side: int) -> Image.Image:
     """The garment alone (RGBA), trimmed to it, its longer side so many pixels at most.
 
     Its outline is drawn in by half a pixel of the smaller photo it was found on, and softened: what is mixed with
@@ -133,7 +133,7 @@ def lifted(photo: Photo, name: str, side: int) -> Image.Image:
     return garment.crop(alpha.getbbox() or (0, 0, *size))
 
 
-def small(photo: Photo, side: int) -> Photo:
+def small(photo: Rgb, side: int) -> Rgb:
     """The photo with its longer side at most ``side`` pixels."""
     height, width, _ = photo.shape
     share = min(1.0, side / max(height, width))

@@ -11,7 +11,7 @@ from osoroi.data.synthetic.canvas import Canvas, Piece, weaving
 from osoroi.data.synthetic.cloth import COLOURS, Cloth
 from osoroi.data.synthetic.cuts import Cut
 from osoroi.data.synthetic.designs import Design
-from osoroi.data.synthetic.figures import Pose
+from osoroi.data.synthetic.figures import Stance
 
 SHOP, STREET = (288, 384), (312, 416)
 """Width and height of photos."""
@@ -57,7 +57,7 @@ def in_street(design: Design, cloth: Cloth, dice: np.random.Generator) -> Stage:
     return Stage(tuple(pieces), camera, street=True)
 
 
-def posed(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose, list[Piece], shapes.Camera]:
+def posed(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Stance, list[Piece], shapes.Camera]:
     """Pose, pieces of the garment and camera: all that its box depends on."""
     pose = figures.standing(dice)
     own = cuts.garment(design.cut, cloth, pose, dressed=True)
@@ -65,7 +65,7 @@ def posed(design: Design, cloth: Cloth, dice: np.random.Generator) -> tuple[Pose
     return pose, own, shapes.shaken(camera, dice, turn=0.09, tilt=0.12, shift=0.05)
 
 
-def dressed(kind: str, own: list[Piece], pose: Pose, dice: np.random.Generator) -> list[Piece]:
+def dressed(kind: str, own: list[Piece], pose: Stance, dice: np.random.Generator) -> list[Piece]:
     """The garment and the other clothes, from the skin outwards."""
     wear = Cloth(BLUES[int(dice.integers(len(BLUES)))], weave=0.03)
     shirt = Cloth(COLOURS[str(dice.choice(["white", "grey", "black", "beige", "light blue", "navy"]))], weave=0.02)
@@ -96,7 +96,7 @@ def others(pieces: list[Piece]) -> list[Piece]:
     return [replace(piece, own=False) for piece in pieces]
 
 
-def before(person: figures.Person, dice: np.random.Generator) -> list[Piece]:
+def before(person: figures.Figure, dice: np.random.Generator) -> list[Piece]:
     """Occluders: long hair over the shoulders, or the strap of a bag."""
     pieces = []
     hair = Cloth(person.hair, weave=0.05)

@@ -7,6 +7,7 @@ and XML are text; the other formats bring their own types. An empty cell is None
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from osoroi import files
 from osoroi.data.tabular.delimited import LONGEST, csv_lines, texts
@@ -24,7 +25,7 @@ __all__ = [
     "Encoding",
     "Line",
     "OnError",
-    "Source",
+    "TableSource",
     "csv_lines",
     "json_lines",
     "lines",
@@ -45,7 +46,7 @@ ADVICE = {".xls": "save it as .xlsx", ".ods": "save it as .xlsx", ".numbers": "e
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """A file of named cells: its format, and for a text its encoding. ``notes`` say what was decided about it."""
 
     path: Path
@@ -78,25 +79,39 @@ class Source:
         return csv_lines(self.path, self.encoding, on_error=on_error)
 
 
-def open_source(path: Path, *, encoding: str = "", sheet: str = "") -> Source:
-    """A file whose format is told by its suffix, and whose encoding by its bytes unless it is named."""
+def open_source(path: Path, *, encoding: str = "", sheet: str = "") -> TableSource:
+    """A file whose format is recognised by its suffix, and whose encoding by its bytes unless it is named."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compressed = suffixes[-1:] == [".gz"]
     suffix = (suffixes[-2:-1] if compressed else suffixes[-1:] or [""])[0] if suffixes else ""
     if suffix not in FORMATS or (compressed and suffix in (".xlsx", ".xlsm", ".parquet")):
-        hint = ADVICE.get(suffix, f"a table's name ends in one of: {', '.join(FORMATS)}")
-        raise BadDataset(f"{path} is no table", hint=hint)
+        _refuse(path, suffix)
     if not path.is_file():
         what = f"{path} is no ordinary file" if path.exists() else f"there is no table {path}"
         raise BadDataset(what, hint="check the path")
     if files.is_database(path):
         raise BadDataset(f"{path} is the database of a catalog, and no table", hint="give the table it was made from")
     if suffix in (".xlsx", ".xlsm"):
-        return Source(path, suffix, sheet=sheet, notes=_sheet_notes(path, sheet))
+        from osoroi.data.tabular.workbook import sheet_of
+
+        chosen, notes = sheet_of(path, sheet)
+        return TableSource(path, suffix, sheet=chosen, notes=notes)
     if suffix in (".xml", ".rss", ".parquet"):
-        return Source(path, suffix)
+        return TableSource(path, suffix)
     found = _encoding(path, encoding)
-    return Source(path, suffix, found.codec, notes=(f"encoding: {found.reason}",))
+    return TableSource(path, suffix, found.codec, notes=(f"encoding: {found.reason}",))
+
+
+def _refuse(path: Path, suffix: str) -> NoReturn:
+    """Raise BadDataset for a path whose name is none of a table."""
+    from osoroi import path_types
+
+    if suffix not in ADVICE:
+        path_types.require(path, path_types.TABLE, "a table", BadDataset)
+        if not path.exists():
+            raise BadDataset(f"there is no table or folder {path}", hint="check the path")
+    hint = ADVICE.get(suffix, f"a table's name ends in one of: {', '.join(FORMATS)}")
+    raise BadDataset(f"{path} is no table", hint=hint)
 
 
 def _encoding(path: Path, named: str) -> Encoding:
@@ -114,17 +129,6 @@ def _encoding(path: Path, named: str) -> Encoding:
 def tables_in(folder: Path) -> list[str]:
     """The names of the files of a folder that may be tables."""
     return sorted(file.name for file in folder.iterdir() if {suffix.lower() for suffix in file.suffixes} & {*FORMATS})
-
-
-def _sheet_notes(path: Path, sheet: str) -> tuple[str, ...]:
-    from osoroi.data.tabular.workbook import sheet_names
-
-    names = sheet_names(path)
-    chosen = sheet or names[0]
-    others = [name for name in names if name != chosen]
-    return (
-        f"sheet {chosen!r}" + (f", not {', '.join(map(repr, others))}: ?sheet=NAME reads another" if others else ""),
-    )
 
 
 def lines(path: Path) -> Iterator[Line]:

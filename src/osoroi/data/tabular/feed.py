@@ -31,6 +31,7 @@ class _Items:
         self.depth = 0
         self.start_line = 0
         self.text: list[str] = []
+        self.letters = 0
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
@@ -49,11 +50,12 @@ class _Items:
         elif self.cells is not None and "href" in attributes and short == "link":
             self.cells.setdefault("link", []).append(attributes["href"])
         self.open.append(short)
-        self.text = []
+        self.text, self.letters = [], 0
 
     def data(self, text: str) -> None:
         self.text.append(text)
-        if sum(map(len, self.text[-1:])) > LONGEST:
+        self.letters += len(text)
+        if self.letters > LONGEST:
             raise BadDataset(f"{self.path}, line {self.parser.CurrentLineNumber}: an element is too long")
 
     def end(self, name: str) -> None:
@@ -65,7 +67,7 @@ class _Items:
             self.cells = None
             return
         text = "".join(self.text).strip()
-        self.text = []
+        self.text, self.letters = [], 0
         if text:
             column = ".".join([*self.open[self.depth + 1 :], name.partition(":")[2] or name])
             self.cells.setdefault(column, []).append(text)

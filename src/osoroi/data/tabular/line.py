@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from osoroi.data.cells import as_text
+from osoroi.data.cells import PHOTO, as_text
 from osoroi.data.headers import role_of
 from osoroi.errors import BadDataset
 from osoroi.records import Box, Value
@@ -17,14 +18,27 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Control characters of ASCII and Latin-1: in an id or the name of a column they only do harm."""
 
 
+HEADER_ROWS = 10
+"""Rows among which the header is looked for: titles and notes may stand above it."""
+
+LONGEST_NAME = 80
+"""Letters of the name of a column that is known, at most."""
+
+
 class BadLine(BadDataset):
     """A line that cannot be read; the others can. ``product_id`` is that of the line where it is known."""
 
     def __init__(self, path: Path, place: str, problem: str, *, hint: str = "", product_id: str | None = None) -> None:
         super().__init__(f"{path}, {place}: {problem}", hint=hint)
+        self.path = path
         self.place = place
         self.problem = problem
         self.product_id = product_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process makes it from the same parts."""
+        made = partial(BadLine, hint=self.hint, product_id=self.product_id)
+        return made, (self.path, self.place, self.problem)
 
 
 OnError = Callable[[BadLine], None]
@@ -124,6 +138,31 @@ def require_plain(line: Line, names: Iterable[str]) -> None:
         line.refuse(f"the column {strange[:60]!r} holds a control character", hint="write it without")
 
 
+def columns_named(cells: Iterable[str]) -> int:
+    """How many of our columns the cells of a row name; a photo counts twice, as a header may name nothing else.
+
+    >>> columns_named(["SKU", "Product Name", "Image"]), columns_named(["Spring collection", "", ""])
+    (4, 0)
+    """
+    roles = {role for cell in cells if len(cell) <= LONGEST_NAME and (role := role_of(cell)) is not None}
+    return len(roles) + ("photo" in roles)
+
+
+def header_at(counts: Sequence[int]) -> int | None:
+    """Which row is the header, by how many of our columns each names; None where none names two.
+
+    Of two such rows below each other, as marketplaces write them, the second one has the names for programs.
+
+    >>> header_at([0, 0, 4, 0]), header_at([1, 0, 0]), header_at([2, 5, 5, 0])
+    (2, None, 2)
+    """
+    most = max(counts, default=0)
+    if most < 2:
+        return None
+    first = counts.index(most)
+    return first + 1 if most > 2 and counts[first + 1 : first + 2] == [most] else first
+
+
 def header(line: Line, cells: Iterable[str]) -> list[str]:
     """Names of columns, each once. A column of photos may come several times: it gets a number.
 
@@ -137,6 +176,9 @@ def header(line: Line, cells: Iterable[str]) -> list[str]:
         if name and again and role_of(name) == "photo":
             name = f"{name} {again + 1 + sum(other.startswith(f'{name} ') for other in names)}"
         names.append(name)
+    photo = next((name for name in names if PHOTO.search(name) and role_of(name) is None), None)
+    if photo is not None and not columns_named(names):
+        line.refuse(f"no header: {photo[:60]!r} is a photo", hint="the first line names the columns")
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         line.refuse(f"the header names {', '.join(twice)} twice", hint="name every column once")

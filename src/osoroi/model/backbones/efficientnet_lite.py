@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from osoroi.model.backbones import Maps
 
 
-class Stage(NamedTuple):
+class StageConfig(NamedTuple):
     """Blocks of one width; the first of them strides."""
 
     repeats: int
@@ -26,13 +26,13 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-    Stage(1, 3, 1, 6, 320),
+    StageConfig(1, 3, 1, 1, 16),
+    StageConfig(2, 3, 2, 6, 24),
+    StageConfig(2, 5, 2, 6, 40),
+    StageConfig(3, 3, 2, 6, 80),
+    StageConfig(3, 5, 1, 6, 112),
+    StageConfig(4, 5, 2, 6, 192),
+    StageConfig(1, 3, 1, 6, 320),
 )
 SCALES = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
 """Name -> factor of width, factor of depth."""
@@ -61,7 +61,7 @@ class EfficientNetLite(nn.Module):
             fixed = stage in (STAGES[0], STAGES[-1])  # Lite scales all but the ends
             for repeat in range(stage.repeats if fixed else math.ceil(stage.repeats * deeper)):
                 stride = stage.stride if repeat == 0 else 1
-                blocks.append(Block(entering, leaving, stage.kernel, stride, stage.expand))
+                blocks.append(InvertedResidual(entering, leaving, stage.kernel, stride, stage.expand))
                 entering = leaving
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = SameConv(entering, HEAD, 1, 1)
@@ -96,7 +96,7 @@ def _through(blocks: nn.Module, maps: Float[Tensor, "b c y x"]) -> list[Float[Te
     return outputs
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """Widen, convolve each channel, narrow; add the input where its shape is kept."""
 
     def __init__(self, entering: int, leaving: int, kernel: int, stride: int, expand: int) -> None:

@@ -32,7 +32,7 @@ class ViT(nn.Module):
         self.patch_embed = Patches()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
         self.pos_embed = nn.Parameter(torch.randn(1, 1 + GRID * GRID, WIDTH) * 0.02)
-        self.blocks = nn.ModuleList(Block() for _ in range(DEPTH))
+        self.blocks = nn.ModuleList(TransformerBlock() for _ in range(DEPTH))
         self.norm = nn.LayerNorm(WIDTH, EPSILON)
         self.widths = (WIDTH,) * DEPTH
         self.width = WIDTH
@@ -77,7 +77,7 @@ class Patches(nn.Module):
         return output
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention over all tokens, then a perceptron on each, both with residuals."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from osoroi.server import forms
 from osoroi.server.admitted import ReadRoute, WriteRoute, service_of
 from osoroi.server.api import form_schemas, photos, routes, schemas
 from osoroi.server.api.routes import REFUSALS, body_schema, check_id, parsed, product_of, shortened
-from osoroi.server.body import STEP_BYTES, Line, Lines
+from osoroi.server.body import STEP_BYTES, BodyLine, Lines
 from osoroi.server.service import Service
 
 log = logging.getLogger("osoroi.server")
@@ -101,7 +101,7 @@ async def put(request: Request) -> Response:
     A product with `photos` gets exactly these; without, it keeps those it has. Putting the same again changes nothing.
     Lines are answered in their order as they are done, and an answered one is durable. Wrong lines stop no other.
     """
-    return Batch(request, _put)
+    return BatchResponse(request, _put)
 
 
 @router.patch("/products", response_class=Response, openapi_extra=documented("ChangeLine"), tags=["products"])
@@ -110,10 +110,10 @@ async def patch(request: Request) -> Response:
 
     Nothing is embedded again: prices and stock of a whole shop are a matter of seconds.
     """
-    return Batch(request, _patch)
+    return BatchResponse(request, _patch)
 
 
-class Batch(Response):
+class BatchResponse(Response):
     """The answer to a batch, which does its work while it is sent."""
 
     def __init__(self, request: Request, apply: Apply) -> None:
@@ -152,7 +152,7 @@ class Batch(Response):
         finally:
             self._answers.put_nowait(None)
 
-    async def _answer(self, line: Line) -> bytes:
+    async def _answer(self, line: BodyLine) -> bytes:
         answer: dict[str, Any] = {"line": line.number, "product_id": None, "status": 200}
         try:
             if line.error is not None:
@@ -176,8 +176,10 @@ async def _put(service: Service, content: bytes, answer: dict[str, Any]) -> None
 
         await service.current(lambda: writing.put_metadata(service, product))
         return
-    if not 1 <= len(line.photos) <= service.settings.photos:
-        raise BadRequest(f"a product has 1 to {service.settings.photos} photos", hint="leave photos out to keep them")
+    most = service.settings.photos
+    if not 1 <= len(line.photos) <= most:
+        hint = f"choose {most} of the {len(line.photos)}" if line.photos else "leave photos out to keep them"
+        raise BadRequest(f"a product has 1 to {most} photos", hint=hint)
     boxes = [Box(*photo.box) if photo.box else None for photo in line.photos]
     await service.put(product, [photo.base64 for photo in line.photos], boxes)
 

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
-from osoroi.garments import fields
-from osoroi.garments.choose import ALL
+from osoroi.garments import ALL, fields
 from osoroi.records import Box, Crop, Hit, Product
 from osoroi.search import outfit_response, response
 from osoroi.server import search_request

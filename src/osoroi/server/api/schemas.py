@@ -33,14 +33,14 @@ def _plain(text: str) -> str:
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
-Scalar = (
+JsonScalar = (
     StrictBool
     | Annotated[StrictInt, Field(ge=-(10**15), le=10**15)]
     | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 )
 String = Annotated[StrictStr, Field(max_length=2000), AfterValidator(_plain)]
 Several = list[String] | list[Number]
-Attribute = String | Scalar | Annotated[Several, Field(max_length=200)] | None
+Attribute = String | JsonScalar | Annotated[Several, Field(max_length=200)] | None
 
 
 class Metadata(BaseModel):

@@ -16,7 +16,7 @@ from osoroi.records import Box, Preprocessing
 LENGTHS = struct.Struct(">IQ")
 """The head of a message between the service and a worker: the lengths of its JSON and of its bytes, which follow."""
 
-Attention = Float32[np.ndarray, "y x"]
+ForegroundMap = Float32[np.ndarray, "y x"]
 """How much the encoder's foreground head weighs each place of its input."""
 
 
@@ -50,7 +50,7 @@ class Decoder(Protocol):
         ...
 
     async def saliency(
-        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: Attention, width: int
+        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: ForegroundMap, width: int
     ) -> bytes:
         """The upright photo as a JPEG of at most ``width`` pixels across; what has no attention is faded."""
         ...

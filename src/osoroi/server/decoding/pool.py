@@ -20,7 +20,7 @@ from osoroi import errors
 from osoroi.errors import BadPhoto, OsoroiError, TooMuch
 from osoroi.image import Limits, Photo, Reduced, inspect, truncation
 from osoroi.records import Box, Preprocessing
-from osoroi.server.decoding import Attention, Thumbnail, read_message, write_message
+from osoroi.server.decoding import ForegroundMap, Thumbnail, read_message, write_message
 
 HEAVY_PIXELS = 16_000_000
 """Photos of more pixels, or of an unknown number, leave one worker to the others."""
@@ -124,7 +124,7 @@ class DecodingPool:
         return Thumbnail(jpeg, values["width"], values["height"])
 
     async def saliency(
-        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: Attention, width: int
+        self, photo: bytes, box: Box | None, preprocessing: Preprocessing, attention: ForegroundMap, width: int
     ) -> bytes:
         """See ``Decoder``."""
         values: dict[str, Any] = {"preprocessing": asdict(preprocessing), "attention": attention.tolist()}

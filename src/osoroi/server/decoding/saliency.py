@@ -8,7 +8,7 @@ from PIL import Image
 
 from osoroi import image
 from osoroi.records import Box, Preprocessing
-from osoroi.server.decoding import Attention
+from osoroi.server.decoding import ForegroundMap
 
 PAPER = 244.0
 """The grey that places without attention fade to."""
@@ -16,7 +16,9 @@ REST = 0.12
 """Share of a faded place that stays, so that one sees what was passed over."""
 
 
-def draw(pixels: image.Photo, box: Box | None, preprocessing: Preprocessing, attention: Attention, width: int) -> bytes:
+def draw(
+    pixels: image.Photo, box: Box | None, preprocessing: Preprocessing, attention: ForegroundMap, width: int
+) -> bytes:
     """A JPEG of the upright photo, at most ``width`` across, faded to paper where there is no attention."""
     scale = min(1.0, width / pixels.shape[1])
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
@@ -39,7 +41,7 @@ def input_area(pixels: image.Photo, box: Box | None, preprocessing: Preprocessin
     return Box(left, top, min(width, round(box.right + across)), min(height, round(box.bottom + down)))
 
 
-def _spread(attention: Attention, area: Box, scale: float, size: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+def _spread(attention: ForegroundMap, area: Box, scale: float, size: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
     """The map, its largest value 1, laid where its pixels came from; 0 elsewhere."""
     left, top, right, bottom = (round(side * scale) for side in area)
     inside = (max(1, right - left), max(1, bottom - top))

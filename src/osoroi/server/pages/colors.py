@@ -8,7 +8,7 @@ import numpy as np
 from osoroi.garments import Garment
 from osoroi.image import swatch
 from osoroi.image.palette import APART, code, oklab
-from osoroi.server.pages.i18n import Words
+from osoroi.server.pages.i18n import PageTexts
 from osoroi.server.pages.url_state import UrlState
 
 PALETTE: Final = (
@@ -30,7 +30,7 @@ class Chip(NamedTuple):
     chosen: bool
 
 
-def chips(codes: Iterable[str], state: UrlState, words: Words, lang: str) -> list[Chip]:
+def chips(codes: Iterable[str], state: UrlState, words: PageTexts, lang: str) -> list[Chip]:
     """Chips of the photo's colours, each named after the nearest of the palette."""
     return [
         _chip(one, words["color_of_photo"].format(name=name_of(one, lang)), state)

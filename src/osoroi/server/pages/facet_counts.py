@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from osoroi.catalog import Facet, Storage
-from osoroi.catalog.store import interruption
+from osoroi.catalog import Facet, Storage, interruption
 from osoroi.errors import OsoroiError
 from osoroi.server.pages.url_state import UrlState
 
@@ -21,7 +20,7 @@ REMEMBERED = 200
 """Filters whose counts are remembered."""
 
 
-class Counted(NamedTuple):
+class CachedCounts(NamedTuple):
     """Counts, and the state of the catalog and the time they are of."""
 
     facets: Sequence[Facet] = ()
@@ -40,7 +39,7 @@ class FacetCounts:
         self.catalog = catalog
         self.cells = cells
         self.queue = queue
-        self._known: dict[str | None, Counted] = {}
+        self._known: dict[str | None, CachedCounts] = {}
         self._waiting: set[str | None] = set()
         self._lock = threading.Lock()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="count")
@@ -54,12 +53,12 @@ class FacetCounts:
     def of(self, state: UrlState) -> Sequence[Facet]:
         """The columns under a page's filters."""
         where, catalog = state.where(), self.catalog()
-        known = self._known.get(where, Counted())
+        known = self._known.get(where, CachedCounts())
         if known.seq == catalog.seq or time.monotonic() - known.at_s < FRESH_S:
             return known.facets
         if len(catalog) * len(catalog.columns()) <= self.cells:
             return self._count(state)
-        stand_in = known.facets or self._known.get(None, Counted()).facets
+        stand_in = known.facets or self._known.get(None, CachedCounts()).facets
         self._count_later(state)
         return stand_in
 
@@ -70,7 +69,7 @@ class FacetCounts:
         with self._lock:
             if len(self._known) >= REMEMBERED:
                 self._known = {None: self._known[None]} if None in self._known else {}
-            self._known[state.where()] = Counted(facets, seq, time.monotonic())
+            self._known[state.where()] = CachedCounts(facets, seq, time.monotonic())
         return facets
 
     def _count_later(self, state: UrlState) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 LANGUAGES: Final = ("en", "ja")
 
-Words = Mapping[str, str]
+PageTexts = Mapping[str, str]
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "tagline": ("Find what she is wearing.", "その服、見つけます。"),
@@ -30,13 +30,15 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "pattern": ("pattern", "柄"),
     "in_titles": ("in titles", "商品名"),
     "other_kinds": ("Other kinds", "ほかの種類"),
+    "lacks": ("The shop has no {kind}.", "このお店に{kind}はありません。"),
+    "lacks_filtered": ("The shop has no {kind} that match these filters.", "この条件に合う{kind}はありません。"),
     "examples": ("Or begin with something from the shop", "お店の一着から始める"),
     "query": ("Your photo", "写真"),
     "draw": ("Draw a box", "囲む"),
     "whole": ("Whole photo", "写真全体"),
     "garments": ("Garments in the photo", "写真の中の服"),
     "garment_n": ("{name}, {n} of {all}", "{name}、{all} 点中 {n}"),
-    "person_n": ("person {n}", "{n} 人目"),
+    "of_person": (", person {n}", "、{n} 人目"),
     "whole_look": ("The whole look", "コーデ全体"),
     "find_garments": ("Garments in this photo", "この写真の服"),
     "finding": ("Finding the garments …", "服を探しています…"),
@@ -118,11 +120,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "写真は保存されないため、再読み込みのあとはもう一度選ぶ必要があります。",
     ),
     "trouble": ("That did not work.", "うまくいきませんでした。"),
-    "trouble_photo": ("This file cannot be read as a photo.", "この写真は読み込めませんでした。"),
-    "trouble_photo_hint": (
-        "Try a JPEG, PNG or WebP, or take a screenshot of it.",
-        "JPEG・PNG・WebP の写真か、スクリーンショットでお試しください。",
-    ),
     "trouble_busy": ("Many people are searching right now.", "ただいま混み合っています。"),
     "trouble_busy_hint": ("Try again in a moment.", "少し待ってからもう一度お試しください。"),
     "trouble_gone": ("The shop does not answer.", "サーバーにつながりません。"),
@@ -133,7 +130,30 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "trouble_found": ("This is not in the shop (any more).", "この商品は見つかりません。"),
     "trouble_found_hint": ("Start again with a photo.", "写真から始めてみてください。"),
     "trouble_key": ("This shop is not open to everybody.", "このページには鍵が必要です。"),
+    "trouble_key_hint": ("Ask the shop for a key.", "お店にお問い合わせください。"),
     "trouble_large": ("This photo is too large.", "写真が大きすぎます。"),
+    "trouble_large_hint": (
+        "Try a smaller photo, or a screenshot of it.",
+        "小さい写真か、スクリーンショットでお試しください。",
+    ),
+    "trouble_unread": ("This file cannot be read as a photo.", "この写真は読み込めませんでした。"),
+    "trouble_unread_hint": (
+        "Try a JPEG, PNG or WebP, or take a screenshot of it.",
+        "JPEG・PNG・WebP の写真か、スクリーンショットでお試しください。",
+    ),
+    "trouble_refused": ("The shop cannot answer just now.", "ただいま検索できません。"),
+    "trouble_refused_hint": (
+        "Your photo and your box are still here. Try again in a moment.",
+        "写真と枠はそのまま残っています。少し待ってからもう一度お試しください。",
+    ),
+    "notice_several": (
+        "Only one photo is searched at a time: the first one was taken.",
+        "一度に検索できる写真は 1 枚です。最初の 1 枚で検索しました。",
+    ),
+    "notice_no-file": (
+        "That was no photo. Save the picture first, then choose or drop its file.",
+        "写真ファイルではありません。画像を保存してから、そのファイルを選んでください。",
+    ),
     "again": ("Try again", "もう一度"),
     "start": ("Start page", "はじめに戻る"),
     "working": ("Searching …", "検索中…"),
@@ -163,7 +183,7 @@ KNOWN: Final[dict[str, str]] = {
 """Words that shops use for their columns and values, in Japanese."""
 
 
-def words(lang: str) -> Words:
+def words(lang: str) -> PageTexts:
     """All words in one language.
 
     >>> words("en")["search"], words("ja")["search"]

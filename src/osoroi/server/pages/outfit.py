@@ -10,7 +10,7 @@ from typing import NamedTuple
 from osoroi.errors import BadRequest
 from osoroi.garments import BY_NAME, Garment
 from osoroi.records import Box
-from osoroi.server.pages.i18n import Words
+from osoroi.server.pages.i18n import PageTexts
 from osoroi.server.pages.url_state import WHOLE, UrlState
 from osoroi.server.search_request import box_of
 
@@ -23,11 +23,15 @@ CODE = re.compile("#[0-9a-f]{6}")
 
 
 class Mark(NamedTuple):
-    """One garment on the page: ``number`` counts from 1, ``box`` is in pixels of the photo that the page shows."""
+    """One garment on the page: ``number`` counts from 1, ``box`` is in pixels of the photo that the page shows.
+
+    ``name`` is that of its kind, ``heading`` says whose it is too, and ``label`` which of how many besides.
+    """
 
     number: int
     kind: str
     name: str
+    heading: str
     label: str
     box: Box
     colors: tuple[str, ...]
@@ -35,23 +39,29 @@ class Mark(NamedTuple):
     chosen: bool
     address: str
 
+    def naming(self, kind: str | None, lang: str) -> "Mark":
+        """The same garment under a heading that names the kind that is listed for it: words may wish for another."""
+        if kind is None or kind == self.kind:
+            return self
+        return self._replace(heading=kind_name(kind, lang) + self.heading.removeprefix(self.name))
 
-def marks(garments: Sequence[Garment], state: UrlState, words: Words, lang: str) -> list[Mark]:
-    """The garments with their names. Where several people are seen, the label says whose it is."""
+
+def marks(garments: Sequence[Garment], state: UrlState, words: PageTexts, lang: str) -> list[Mark]:
+    """The garments with their names. Where several people are seen, heading and label say whose it is."""
     chosen = chosen_of(garments, state)
     crowd = len({garment.person for garment in garments}) > 1
     made = []
     for number, garment in enumerate(garments, start=1):
         name = kind_name(garment.kind, lang)
         label = words["garment_n"].format(name=name, n=number, all=len(garments))
-        if crowd and garment.person is not None:
-            label = f"{label}, {words['person_n'].format(n=garment.person + 1)}"
+        whose = words["of_person"].format(n=garment.person + 1) if crowd and garment.person is not None else ""
         made.append(
             Mark(
                 number,
                 garment.kind,
                 name,
-                label,
+                name + whose,
+                label + whose,
                 garment.box,
                 garment.colors,
                 garment.person,
@@ -69,6 +79,19 @@ def kind_name(kind: str, lang: str) -> str:
     ('Skirt', 'スカート')
     """
     return BY_NAME[kind].japanese if lang == "ja" else kind[:1].upper() + kind[1:]
+
+
+def plural_of(kind: str) -> str:
+    """Several of a kind, in English.
+
+    >>> [plural_of(kind) for kind in ("top", "dress", "scarf", "shoes", "outerwear")]
+    ['tops', 'dresses', 'scarves', 'shoes', 'outerwear']
+    """
+    if kind in ("trousers", "shorts", "shoes") or kind.endswith("wear"):
+        return kind
+    if kind == "scarf":
+        return "scarves"
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
 
 
 def chosen_of(garments: Sequence[Garment], state: UrlState) -> int | None:

@@ -32,7 +32,7 @@ ROW = 12
 
 
 @dataclass(frozen=True)
-class Query:
+class PageQuery:
     """What a page searches with: its state, a photo that came with the request, and that photo as the page shows it.
 
     ``detail_photo`` is a second photo, whose colour and pattern are wished for. ``known`` are the garments of the
@@ -103,7 +103,7 @@ def photo_of(form: Form, name: str, carried_name: str) -> bytes | None:
         raise BadPhoto("the photo that the page carried came back broken", hint="choose it again") from error
 
 
-async def carried(service: Service, photo: bytes, state: UrlState) -> Query:
+async def carried(service: Service, photo: bytes, state: UrlState) -> PageQuery:
     """A photo made small enough to be carried, and the box in its pixels."""
     small, width, height = await _small(service, photo)
     scale = width / small.width
@@ -112,10 +112,10 @@ async def carried(service: Service, photo: bytes, state: UrlState) -> Query:
     if state.saliency and has_saliency(service.encoder):
         saliency = _data(await saliency_of(service, small.jpeg, box, "street", SHOWN_WIDTH))
     shown = QueryPhoto(_data(small.jpeg), width, height, saliency, base64.b64encode(small.jpeg).decode())
-    return Query(replace(state, box=box), small.jpeg, shown)
+    return PageQuery(replace(state, box=box), small.jpeg, shown)
 
 
-async def with_detail(service: Service, query: Query, photo: bytes) -> Query:
+async def with_detail(service: Service, query: PageQuery, photo: bytes) -> PageQuery:
     """The same query with a second photo, made small enough to be carried, and the box in its pixels."""
     small, width, height = await _small(service, photo)
     box = query.state.detail_box
@@ -132,7 +132,7 @@ async def _small(service: Service, photo: bytes) -> tuple[Thumbnail, int, int]:
     return small, width, max(1, round(small.height * width / small.width))
 
 
-async def with_garments(service: Service, query: Query) -> Query:
+async def with_garments(service: Service, query: PageQuery) -> PageQuery:
     """The same query with the garments of its photo, found now unless they are known. In a photo of the catalog they
     are looked for where the address says so."""
     state = query.state
@@ -153,7 +153,7 @@ async def preview(service: Service, photo: bytes) -> QueryPhoto | None:
     return QueryPhoto(_data(small.jpeg), small.width, small.height)
 
 
-async def of_catalog(service: Service, query: Query) -> Query:
+async def of_catalog(service: Service, query: PageQuery) -> PageQuery:
     """The photo of the crop, or of the product's first crop, that the address names."""
     state = query.state
     if state.crop_id is not None:

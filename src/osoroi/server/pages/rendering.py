@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from osoroi.server.api.routes import shortened
 from osoroi.server.limits import RETRY_S
 from osoroi.server.pages import view_model
 from osoroi.server.pages.facet_counts import FRESH_S, FacetCounts
-from osoroi.server.pages.i18n import Words, language
+from osoroi.server.pages.i18n import PageTexts, language
 from osoroi.server.pages.i18n import words as words_of
 from osoroi.server.pages.outfit import Mark
 from osoroi.server.pages.url_state import MORE, UrlState, from_pairs, number
@@ -59,18 +60,22 @@ class Strip(NamedTuple):
 
 class Results(NamedTuple):
     """The products for one query: for one garment of the photo, or for all of it. ``row``: they stand in one line;
-    ``unlikely``: the very product of the photo is probably not among them."""
+    ``unlikely``: the very product of the photo is probably not among them; ``by_words``: words alone were searched
+    with, and name what matches. A photo only ranks the shop. ``lacking`` says that there is nothing of the kind that is
+    searched for, where that is so."""
 
     cards: list[view_model.Card]
     strips: list[Strip]
     more: str | None
-    filters: list[view_model.Filter]
+    filters: list[view_model.FilterControl]
     mark: Mark | None = None
     row: bool = False
     unlikely: bool = False
+    by_words: bool = False
+    lacking: str = ""
 
 
-class Problem(NamedTuple):
+class PageError(NamedTuple):
     """An error in the words of the page; ``what`` are its own."""
 
     heading: str
@@ -145,26 +150,36 @@ class Pages:
         *,
         mark: Mark | None = None,
         row: bool = False,
+        by_words: bool = False,
     ) -> Results:
-        """Hits and strips as cards, from one read transaction, and the filters; a row has neither more nor filters."""
+        """Hits and strips as cards, from one read transaction, and the filters; a row has neither more nor filters.
+        A hit beyond those of the state says that there are more."""
         words = words_of(lang)
+        more = None if row else self._more(hits, state)
+        hits = hits if row else hits[: state.k]
         rows: tuple[Sequence[Hit], ...] = tuple(strips) if strips else ()
         stored = self.service.catalog.get_many({hit.product_id for hit in chain(hits, *rows)})
+        if by_words:
+            hits = [_without_shape(hit) for hit in hits]
         made = [view_model.cards(row, stored, state, words, lang) for row in rows]
         sliders = zip(("shape", "detail", "both"), (0.0, 1.0, None), made, strict=bool(rows))
+        listed = view_model.cards(hits, stored, state, words, lang)
+        kind = view_model.kind_of_words(state) or (mark.kind if mark else None)
         return Results(
-            cards=view_model.cards(hits, stored, state, words, lang),
+            cards=listed,
             strips=[Strip(name, state.address(detail=slider), row) for name, slider, row in sliders],
-            more=None if row else self._more(hits, state),
+            more=more,
             filters=view_model.filters(self.counts.of(state), state, words, lang),
-            mark=mark,
+            mark=mark and mark.naming(kind, lang),
             row=row,
             unlikely=is_unlikely([hit for hit in hits if isinstance(hit, Hit)]),
+            by_words=by_words,
+            lacking=view_model.lacking(kind, listed, state, words, lang),
         )
 
     def _more(self, hits: Sequence[Hit | Product], state: UrlState) -> str | None:
         most = self.service.settings.k
-        return state.address(k=min(state.k + MORE, most)) if state.k <= len(hits) and state.k < most else None
+        return state.address(k=min(state.k + MORE, most)) if state.k < min(len(hits), most) else None
 
     def examples(self) -> list[Product]:
         """Something of every category to begin with."""
@@ -183,22 +198,29 @@ class Pages:
         return examples
 
 
-def problem_of(error: OsoroiError, words: Words) -> Problem:
+def _without_shape(hit: Hit | Product) -> Hit | Product:
+    """A hit without the part that says how alike shapes are: words have none."""
+    if isinstance(hit, Product):
+        return hit
+    return replace(hit, parts={name: cosine for name, cosine in hit.parts.items() if name != "deep"})
+
+
+def problem_of(error: OsoroiError, words: PageTexts) -> PageError:
     """An error in the words of the page.
 
     >>> problem_of(TooMuch("64 searches wait already"), words_of("en")).heading
     'Many people are searching right now.'
     """
     kinds: dict[type[OsoroiError], tuple[str, str]] = {
-        BadPhoto: ("trouble_photo", "trouble_photo_hint"),
-        TooLarge: ("trouble_large", "trouble_photo_hint"),
+        BadPhoto: ("trouble_unread", "trouble_unread_hint"),
+        TooLarge: ("trouble_large", "trouble_large_hint"),
         TooMuch: ("trouble_busy", "trouble_busy_hint"),
         Busy: ("trouble_busy", "trouble_busy_hint"),
         NotFound: ("trouble_found", "trouble_found_hint"),
-        NoKey: ("trouble_key", "trouble_found_hint"),
+        NoKey: ("trouble_key", "trouble_key_hint"),
     }
     heading, hint = next((keys for kind, keys in kinds.items() if isinstance(error, kind)), ("trouble", "again"))
-    return Problem(words[heading], words[hint], shortened(error.what))
+    return PageError(words[heading], words[hint], shortened(error.what))
 
 
 def templates() -> jinja2.Environment:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from osoroi.errors import BadPhoto, OsoroiError, outcome
 from osoroi.server.admitted import SearchRoute, form_of, service_of
@@ -23,7 +25,7 @@ from osoroi.server.pages import colors, outfit, view_model
 from osoroi.server.pages import query as queries
 from osoroi.server.pages.i18n import language
 from osoroi.server.pages.i18n import words as words_of
-from osoroi.server.pages.query import Query
+from osoroi.server.pages.query import PageQuery
 from osoroi.server.pages.rendering import Pages, Results, problem_of
 from osoroi.server.pages.url_state import UrlState
 
@@ -37,6 +39,8 @@ FILES = ("photo", "kept", "detail_photo", "detail_kept", "known", "others", "pre
 log = logging.getLogger("osoroi.server")
 
 STATIC = Path(__file__).parent / "static"
+
+SCRIPT = "text/javascript; charset=utf-8"
 
 WIDGET = {
     "Cross-Origin-Resource-Policy": "cross-origin",  # pages of any origin may load the script; few may search with it
@@ -59,7 +63,7 @@ async def home(request: Request) -> Response:
     pages = pages_of(request)
     pages.service.finder.warm()
     state = await pages.state(request.query_params.multi_items())
-    return await _show(request, "page.html", Query(state), photo_gone="photo" in request.query_params)
+    return await _show(request, "page.html", PageQuery(state), photo_gone="photo" in request.query_params)
 
 
 @router.post("/")
@@ -73,10 +77,11 @@ async def home_with_photo(request: Request) -> Response:
     state = replace(state, product_id=None, crop_id=None)
     try:
         query = await queries.carried(pages.service, photo, state)
-        if (second := queries.photo_of(form, "detail_photo", "detail_kept")) is not None and not form.one("to_color"):
+        second = None if state.retyped else queries.photo_of(form, "detail_photo", "detail_kept")
+        if second is not None and not form.one("to_color"):
             query = await queries.with_detail(pages.service, query, second)
     except BadPhoto as error:
-        return await _show(request, "page.html", Query(state), error=error)
+        return await _show(request, "page.html", PageQuery(state), error=error)
     known = None if form.photos(most=1) else outfit.read(form.one("known"))  # of another photo
     return await _show(request, "page.html", replace(query, known=known))
 
@@ -87,15 +92,16 @@ async def results(request: Request) -> Response:
     pages, form = pages_of(request), form_of(request)
     state, photo = await pages.state(_pairs(form)), queries.photo_of(form, "photo", "kept")
     shown = await queries.preview(pages.service, photo) if photo is not None and form.one("preview") else None
-    second, known = queries.photo_of(form, "detail_photo", "detail_kept"), outfit.read(form.one("known"))
-    query = Query(state, photo, shown, second, known=known)
+    second = None if state.retyped else queries.photo_of(form, "detail_photo", "detail_kept")
+    known = outfit.read(form.one("known"))
+    query = PageQuery(state, photo, shown, second, known=known)
     return await _show(request, "results.html", query, stream=form.one("others") == "1")
 
 
 async def _show(
     request: Request,
     template: str,
-    query: Query,
+    query: PageQuery,
     *,
     error: OsoroiError | None = None,
     photo_gone: bool = False,
@@ -136,7 +142,7 @@ async def _show(
     return response
 
 
-async def _section(request: Request, query: Query, number: int | None, lang: str) -> Results:
+async def _section(request: Request, query: PageQuery, number: int | None, lang: str) -> Results:
     """The products for one garment, or for all of the photo."""
     pages = pages_of(request)
     service, row = pages.service, query.state.every_garment and number is not None
@@ -147,11 +153,15 @@ async def _section(request: Request, query: Query, number: int | None, lang: str
     if row:
         hits, strips = await service.search(asked), None
     else:
-        hits, strips = await service.search_with_strips(asked, STRIP)
-    return await service.read(lambda: pages.results(hits, strips, query.state, lang, mark=mark, row=row))
+        one_more = replace(asked, k=min(asked.k + 1, service.settings.k))  # says whether there are more
+        hits, strips = await service.search_with_strips(one_more, STRIP)
+    by_words = asked.is_text_alone
+    return await service.read(
+        lambda: pages.results(hits, strips, query.state, lang, mark=mark, row=row, by_words=by_words)
+    )
 
 
-def _of_query(query: Query, lang: str) -> dict[str, Any]:
+def _of_query(query: PageQuery, lang: str) -> dict[str, Any]:
     """What templates show of the photo and its garments."""
     known, words = query.known or (), words_of(lang)
     return {
@@ -166,7 +176,7 @@ def _of_query(query: Query, lang: str) -> dict[str, Any]:
     }
 
 
-def _streamed(request: Request, first: Response, query: Query, rest: Sequence[int | None], lang: str) -> Response:
+def _streamed(request: Request, first: Response, query: PageQuery, rest: Sequence[int | None], lang: str) -> Response:
     """The first list at once, and those of the other garments as they come. Each passes the gate on its own. Where that
     is full, the stream ends, and the page asks for the list when somebody wants it."""
     pages = pages_of(request)
@@ -207,14 +217,33 @@ async def widget(request: Request) -> Response:
     headers = {**WIDGET, "ETag": tag}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(script, headers=headers, media_type="text/javascript; charset=utf-8")
+    return Response(script, headers=headers, media_type=SCRIPT)
 
 
 @cache
 def _widget() -> tuple[bytes, str]:
-    """The script, without its indentation and comments, and its ETag."""
-    script = re.sub(rb"^(?: +|//.*\n)+", b"", (STATIC / "widget.js").read_bytes(), flags=re.MULTILINE)
+    """The script and its ETag."""
+    script = stripped(STATIC / "widget.js")
     return script, f'"{hashlib.sha256(script).hexdigest()[:32]}"'
+
+
+@cache
+def stripped(path: Path) -> bytes:
+    """A script without its indentation and comments."""
+    script = re.sub(rb"^(?: +|//.*\n|/\*\*.*\*/\n|\n)+", b"", path.read_bytes(), flags=re.MULTILINE)
+    return re.sub(rb" // [^\n\"'`]*$", b"", script, flags=re.MULTILINE)
+
+
+class Static(StaticFiles):
+    """The files of a folder, with scripts ``stripped``."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, or that the browser has it."""
+        response = await super().get_response(path, scope)
+        if not isinstance(response, FileResponse) or not path.endswith(".js"):
+            return response
+        headers = {name: response.headers[name] for name in ("etag", "last-modified")}
+        return Response(stripped(Path(response.path)), headers=headers, media_type=SCRIPT)
 
 
 def _pairs(form: Form) -> list[tuple[str, str]]:

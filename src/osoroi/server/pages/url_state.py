@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from osoroi.catalog.filters import COLUMNS, PREFIX, Kind
+from osoroi.catalog.filters import COLUMNS, PREFIX, ValueType
 from osoroi.errors import BadRequest
 from osoroi.records import Box, Kinds
 from osoroi.server import search_request as parameters
 from osoroi.server.search_request import SearchRequest
 from osoroi.server.settings import Settings
-from osoroi.wishes import TEXT_LENGTH
+from osoroi.wishes import TEXT_LENGTH, UNTURNED
 
 K = 24
 """Products on a page."""
@@ -29,7 +29,7 @@ OWN = "a."
 WHOLE = "photo"
 """``garment=photo``: search with the whole photo, not with a garment in it."""
 
-Columns = Mapping[str, frozenset[Kind]]
+FilterColumns = Mapping[str, frozenset[ValueType]]
 """What filters can name, and the kinds of value each has, as ``Storage.columns`` says it."""
 
 
@@ -59,6 +59,8 @@ class UrlState:
     lang: str | None = None
     root_path: str = ""
     """The prefix of the service, before every address."""
+    retyped: bool = False
+    """Whether the words came after the colour or pattern that was wished for, and name a colour, which replaces it."""
 
     @property
     def has_query(self) -> bool:
@@ -171,7 +173,7 @@ def _written(value: str | bool) -> str:
 
 
 def from_pairs(
-    pairs: Iterable[tuple[str, str]], settings: Settings, columns: Columns, *, own_detail: float | None = None
+    pairs: Iterable[tuple[str, str]], settings: Settings, columns: FilterColumns, *, own_detail: float | None = None
 ) -> UrlState:
     """The state that an address or a form describes. A slider at the encoder's own weight counts as not set.
 
@@ -180,17 +182,18 @@ def from_pairs(
     '/?product=P1&a.sale=yes&category=skirts'
     """
     last: dict[str, str] = {}
-    choices: dict[str, tuple[str | bool, ...]] = {}
+    choices: dict[str, dict[str | bool, None]] = {}  # each value once, in the order they came
     for name, text in pairs:
         column = PREFIX + name.removeprefix(OWN) if name.startswith(OWN) else name
         if column not in columns or not (name.startswith(OWN) or name in ("category", "brand")):
             last[name] = text.strip()
             continue
         value = _value(text, columns[column])
-        if value is not None and value not in choices.get(column, ()):
-            choices[column] = (*choices.get(column, ()), value)
+        if value is not None:
+            choices.setdefault(column, {})[value] = None
+    retyped = _is_retyped(last)
     detail = _or_none(parameters.detail_of, last.get("to_detail", last.get("detail")))
-    if detail is not None and own_detail is not None and abs(detail - own_detail) < 0.005:
+    if detail is not None and own_detail is not None and abs(detail - own_detail) < UNTURNED:
         detail = None
     return UrlState(
         product_id=last.get("product") or None,
@@ -199,20 +202,21 @@ def from_pairs(
         garment=_garment(last),
         every_garment=_every_garment(last),
         box=None if "to_garment" in last else _box(last),
-        detail_from=_or_none(parameters.color_of, _wish(last)),
+        detail_from=None if retyped else _or_none(parameters.color_of, _wish(last)),
         detail_box=_or_none(parameters.box_of, last.get("detail_box")),
         detail=detail,
         k=min(settings.k, _or_none(lambda text: parameters.k_of(text, settings), last.get("to_k", last.get("k"))) or K),
-        choices=choices,
+        choices={column: tuple(values) for column, values in choices.items()},
         above=_price(last.get("above")),
         below=_price(last.get("below")),
         saliency=last.get("saliency") == "1",
         lang=next((last[name] for name in ("to_lang", "lang") if last.get(name) in ("en", "ja")), None),
         root_path=settings.root_path,
+        retyped=retyped,
     )
 
 
-def _value(text: str, kinds: frozenset[Kind]) -> str | bool | None:
+def _value(text: str, kinds: frozenset[ValueType]) -> str | bool | None:
     """A choice as a value of the column, or None where the column has no such kind of value."""
     if "flag" in kinds:
         return {"yes": True, "no": False}.get(text)
@@ -234,6 +238,16 @@ def _wish(last: Mapping[str, str]) -> str | None:
     """The colour that is wished for; what a button says wins, and the one that is pressed again takes it back."""
     text = last.get("to_color")
     return last.get("detail_from") if text is None else None if text == last.get("detail_from") else text
+
+
+def _is_retyped(last: Mapping[str, str]) -> bool:
+    """Whether the words are others than those of the page before, and name a colour. A colour that is pressed wins."""
+    text = last.get("text", "")[:TEXT_LENGTH]
+    if not text or "to_color" in last or last.get("text_before", text) == text:
+        return False
+    from osoroi.words.reading import read  # most pages need none of it
+
+    return bool(read(text).colors)
 
 
 def _box(last: Mapping[str, str]) -> Box | None:

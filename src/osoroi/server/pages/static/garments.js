@@ -1,16 +1,17 @@
-// The garments of a photo as buttons over it, each in the middle of its garment and clear of the others.
+// The garments of a photo as buttons over it, clear of each other; without room as a row below it.
 
-const APART = 4; // pixels between two buttons
+const APART = 4; // pixels between buttons
+const HANDLE = 8; // and beyond a box
 
 export class Garments {
-  /** `element` holds the buttons, which the server writes; it is laid over `stage`. */
+  /** `element` holds the buttons, laid over `stage`. */
   constructor(stage, element) {
     this.stage = stage;
     this.element = element;
     this.carried = "";
     this.width = this.height = 0;
     stage.append(element);
-    new ResizeObserver(() => this.place()).observe(stage);
+    new ResizeObserver(() => this.#again()).observe(stage);
   }
 
   get buttons() {
@@ -21,7 +22,7 @@ export class Garments {
     return this.element.children.length;
   }
 
-  /** The box of a garment as it was found, or null. */
+  /** Its box as it was found, or null. */
   box(number) {
     return this.#button(number)?.dataset.box.split(",").map(Number) ?? null;
   }
@@ -30,19 +31,18 @@ export class Garments {
     return this.#button(number)?.getAttribute("aria-label") ?? "";
   }
 
-  /** Take the buttons of another photo; `carried` is what the server wants back. */
+  /** Another photo; `carried` is what the server wants back. */
   fill(content, carried) {
     this.element.replaceChildren(...content.children);
     this.carried = carried;
-    this.place();
+    this.#again();
   }
 
   clear() {
-    this.element.replaceChildren();
-    this.carried = "";
+    this.fill(document.createElement("div"), "");
   }
 
-  /** Say which garment is searched with; 0 for none. */
+  /** Which garment is chosen; 0 for none. */
   mark(number) {
     const person = this.#button(number)?.dataset.person;
     for (const button of this.buttons) {
@@ -53,48 +53,78 @@ export class Garments {
     this.place();
   }
 
-  /** `box` is where the chosen garment was moved to. */
+  /** Where the chosen one was moved to. */
   place(moved = this.moved) {
     this.moved = moved;
     const { clientWidth, clientHeight } = this.stage;
     if (!this.width || !clientWidth) return;
+    if (this.row) return this.row.place();
     const placed = [];
+    let fits = true;
     const spots = this.buttons.map((button) => this.#spot(button, clientWidth / this.width, clientHeight / this.height));
-    for (const spot of spots.sort((one, other) => one.top - other.top)) {
-      this.#clear(spot, placed, clientHeight);
+    for (const spot of spots.sort((one, other) => other.chosen - one.chosen || one.top - other.top)) {
+      fits &&= spot.width < clientWidth && this.#clear(spot, placed, clientHeight);
       placed.push(spot);
+      if (spot.low) placed.push(spot.low);
       spot.button.style.left = `${spot.left}px`;
       spot.button.style.top = `${spot.top}px`;
     }
+    if (!fits) this.#crowd();
+  }
+
+  /** There is no room: the script for a row comes only then. */
+  #crowd() {
+    if (this.Row) this.row = new this.Row(this);
+    else import("./row.js").then(({ Row }) => ((this.Row = Row), this.place()));
+  }
+
+  /** Over the photo, as far as there is room: another photo, or another size. */
+  #again() {
+    this.row?.undo();
+    this.row = null;
+    this.place();
   }
 
   #button(number) {
     return this.element.querySelector(`[data-garment="${Number(number)}"]`);
   }
 
-  /** The middle of a garment, inside the photo; that of the chosen one at the top of its box, whose middle is dragged. */
+  /** The middle of a garment, inside the photo; the middle of the chosen one is dragged. */
   #spot(button, across, down) {
     const chosen = button.hasAttribute("aria-current");
     const [left, top, right, bottom] = (chosen && this.moved) || button.dataset.box.split(",").map(Number);
     const [width, height] = [button.offsetWidth, button.offsetHeight];
     const x = ((left + right) / 2) * across - width / 2;
-    const small = (bottom - top) * down < 3 * height; // a button on it would leave no room to drag
-    const y = !chosen ? ((top + bottom) / 2) * down - height / 2 : top * down + (small ? -height - APART : APART);
+    const [room, tall] = [(right - left) * across, (bottom - top) * down];
+    const inside = room >= width + 4 * HANDLE && tall >= 3 * height;
+    const low = chosen && tall < 3 * height && { left: left * across, top: top * down, width: room, height: tall };
+    const y = chosen ? this.#beside(top * down, bottom * down, height, inside) : ((top + bottom) / 2) * down - height / 2;
     const most = [this.stage.clientWidth - width - APART, this.stage.clientHeight - height - APART];
-    return { button, width, height, left: within(x, APART, most[0]), top: within(y, APART, most[1]) };
+    return { button, chosen, low, width, height, left: within(x, APART, most[0]), top: within(y, APART, most[1]) };
   }
 
-  /** Move a button down until it covers no other, or up where there is no room below. */
+  /** On a large chosen box, else above or below it. */
+  #beside(top, bottom, height, inside) {
+    if (inside) return top + APART;
+    const above = top - HANDLE - height;
+    const below = bottom + HANDLE;
+    if (above >= APART) return above;
+    return below + height + APART <= this.stage.clientHeight ? below : top + APART;
+  }
+
+  /** Move a button the shorter way until it covers no other, nor a low chosen garment; false where there is no room. */
   #clear(spot, placed, height) {
     const start = spot.top;
-    for (const way of [1, -1]) {
+    const ends = [1, -1].map((way) => {
       spot.top = start;
       for (let hit; (hit = placed.find((other) => overlap(spot, other))); ) {
         spot.top = way > 0 ? hit.top + hit.height + APART : hit.top - spot.height - APART;
       }
-      if (spot.top >= 0 && spot.top + spot.height <= height) return;
-    }
-    spot.top = start;
+      return spot.top;
+    });
+    const free = ends.filter((top) => top >= 0 && top + spot.height <= height);
+    spot.top = free.sort((one, other) => Math.abs(one - start) - Math.abs(other - start))[0] ?? start;
+    return free.length > 0;
   }
 }
 

@@ -5,7 +5,8 @@ import { BoxEditor } from "./box.js";
 import { Filters } from "./filters.js";
 import { Garments } from "./garments.js";
 import { blobOf, fileInto, onPhoto, prepared } from "./photo.js";
-import { Results } from "./results.js";
+import { Arrival, Results } from "./results.js";
+import { Row } from "./row.js";
 import { Stage } from "./stage.js";
 import { State, boxOfAddress, inLanguage } from "./state.js";
 import { Wishes } from "./wishes.js";
@@ -19,17 +20,21 @@ const WHOLE = "photo"; // garment=photo: search with the whole photo
 const photos = new Map(); // history key -> photo: photos live in this page and nowhere else
 const seconds = new Map(); // the same for second photos
 let timer = 0;
+let chosen; // the photo that was chosen last, which may not be ready yet
+let taken = false; // a photo was chosen, and its results are not there yet
 let lists = { key: "", of: new Map() }; // lists of garments, as long as nothing else changes
 
-const results = new Results(find("#results"), find("#gone"), { onShown: resultsShown, onList: listCame });
-const editor = new BoxEditor(find("#stage"), find("#box"), { onInput: () => searchSoon(200), onCommit: boxed });
+const results = new Results(find("#results"), [...document.querySelectorAll("template[data-notice]")], { onShown: resultsShown, onList: listCame });
+const arrival = new Arrival(results.region);
+const editor = new BoxEditor(find("#stage"), find("#box"), { onInput: () => preview(200), onCommit: boxed });
 const garments = new Garments(find("#stage"), find("#garments"));
+garments.Row = Row; // at hand: what comes into view later would push the results away
 const filters = new Filters(form);
 const stage = new Stage(find("#stage"), { fades: () => Boolean(form.elements.saliency?.checked) });
 const state = new State(form, { slider, editor, garments, filters });
 const { hidden } = state;
 const wishes = find("#wishes")
-  ? new Wishes(find("#wishes"), { color: hidden.detail_from, box: hidden.detail_box, onChange: () => refresh({ push: true }) })
+  ? new Wishes(find("#wishes"), { color: hidden.detail_from, box: hidden.detail_box, onChange: wished })
   : null;
 state.wishes = wishes;
 
@@ -37,10 +42,10 @@ state.wishes = wishes;
 
 const current = () => state.photo;
 
-/** Search with the state as it is. `push` makes a step that Back returns from. */
-function refresh({ push = false } = {}) {
+/** Search with the state as it is. `push` makes a step that Back returns from; `passing` leaves the address alone. */
+function refresh({ push = false, passing = false } = {}) {
   clearTimeout(timer);
-  remember(push);
+  if (!passing) remember(push);
   if (lists.key !== state.listsKey()) lists = { key: state.listsKey(), of: new Map() };
   updateControls();
   const unknown = Boolean(state.photo && !garments.carried);
@@ -62,11 +67,14 @@ function remember(push) {
   document.body.dataset.by = state.byPhoto ? "photo" : "words";
 }
 
-function searchSoon(milliseconds) {
+function searchSoon(milliseconds, how = {}) {
   clearTimeout(timer);
-  timer = setTimeout(refresh, milliseconds);
+  timer = setTimeout(() => refresh(how), milliseconds);
   updateControls();
 }
+
+/** Search while a box or the slider is still being dragged: Back leads to where it was, however slow the hand. */
+const preview = (milliseconds) => searchSoon(milliseconds, { passing: true });
 
 /** Everything that follows from the state without searching. */
 function updateControls() {
@@ -88,6 +96,13 @@ function updateControls() {
 function resultsShown(outcome) {
   const { url, saliency, width, height, product, crop } = outcome.dataset;
   stage.finding(false);
+  if (outcome.dataset.retyped) {
+    delete outcome.dataset.retyped;
+    wishes?.restore("", "", null); // the words, which came later, name another colour
+    remember(false);
+    lists = { key: state.listsKey(), of: new Map() };
+  }
+  state.settleText(state.sent);
   if (!state.photo) {
     hidden.product.value = product;
     hidden.crop.value = crop;
@@ -99,6 +114,17 @@ function resultsShown(outcome) {
   takeGarments(outcome);
   keep(outcome);
   filters.count(outcome);
+  arrival.decide();
+  if (taken) goOn();
+  arrival.scroll();
+  taken = false;
+}
+
+/** The keyboard goes on at the garment that was chosen: what had the focus is hidden, or opened the photo. */
+function goOn() {
+  const at = document.activeElement;
+  if (at !== document.body && !at.matches("#file, #camera, #another")) return;
+  (find("#garments [aria-current]") ?? find("#results")).focus({ preventScroll: true });
 }
 
 /** The garments that were found in this search, and the one that the list is of. */
@@ -110,9 +136,9 @@ function takeGarments(outcome) {
   fillGarments(buttons, chips);
   const of = Number(outcome.dataset.number);
   if (of && !state.look) {
-    const box = state.moved ? editor.value : garments.box(of);
+    const box = state.moved ? editor.value : (boxOfAddress() ?? garments.box(of));
     if (hidden.garment.value !== String(of)) hidden.garment.value = of;
-    editor.set(boxOfAddress() ?? box);
+    editor.set(box);
     says.textContent = garments.name(of);
   } else if (!of) says.textContent = "";
   updateControls();
@@ -152,7 +178,9 @@ function measure(width, height) {
 async function take(file) {
   if (!file) return;
   const again = !state.photo && new URLSearchParams(location.search).get("photo") === "mine"; // a link whose photo is gone
+  const mine = (chosen = Symbol(file.name));
   const made = await prepared(file);
+  if (chosen !== mine) return; // a later photo was ready first
   made.key = `${Date.now()}-${Math.random()}`;
   photos.set(made.key, made);
   state.photo = made;
@@ -171,6 +199,8 @@ async function take(file) {
   if (made.url) stage.own(made);
   else stage.image.removeAttribute("src");
   scrollTo({ top: 0 });
+  taken = true;
+  arrival.await();
   refresh({ push: true });
 }
 
@@ -183,6 +213,7 @@ function forget() {
 }
 
 function searchLike(product) {
+  taken = false;
   state.photo = null;
   forget();
   hidden.product.value = product;
@@ -191,6 +222,7 @@ function searchLike(product) {
   editor.photo(0, 0);
   stage.empty();
   scrollTo({ top: 0 });
+  arrival.await();
   refresh({ push: true });
 }
 
@@ -202,6 +234,7 @@ function choose(of) {
   says.textContent = garments.name(of);
   const ready = lists.key === state.listsKey() && lists.of.get(of);
   hidden.k.value = ready ? ready.k : hidden.k.dataset.default;
+  arrival.await();
   if (!ready) return refresh({ push: true });
   clearTimeout(timer);
   remember(true);
@@ -215,6 +248,7 @@ function showLook() {
   if (!state.look) return choose(state.number || 1);
   editor.set(null);
   hidden.k.value = hidden.k.dataset.default;
+  arrival.await();
   refresh({ push: true });
 }
 
@@ -227,12 +261,19 @@ function boxed({ again = false, drawn = false } = {}) {
   else refresh({ push: true });
 }
 
+function wished() {
+  state.settleText();
+  refresh({ push: true });
+}
+
 /** Set every control to what an address says: the way of Back and Forward. */
 function restore(query, step) {
+  taken = false;
   state.photo = photos.get(step?.key) ?? null;
   stage.shown = null;
   forget();
   for (const name of ["product", "crop", "text", "garment", "look"]) hidden[name].value = query.get(name) ?? "";
+  state.settleText();
   hidden.k.value = query.get("k") ?? hidden.k.dataset.default;
   wishes?.restore(query.get("detail_from") ?? "", query.get("detail_box"), seconds.get(step?.second));
   if (slider) slider.value = query.get("detail") ?? slider.dataset.own;
@@ -307,7 +348,7 @@ const whole = () => {
 };
 find("#whole").addEventListener("click", whole);
 find("#stage").addEventListener("boxgone", () => find("#draw").focus());
-slider?.addEventListener("input", () => searchSoon(120));
+slider?.addEventListener("input", () => preview(120));
 slider?.addEventListener("change", () => refresh({ push: true }));
 find("#own")?.addEventListener("click", () => {
   turn(slider.dataset.own);
@@ -317,7 +358,10 @@ form.addEventListener("change", ({ target }) => {
   if (target.closest("#filters") || target.name === "saliency") refresh({ push: true });
 });
 document.addEventListener("click", clicked);
-onPhoto(form, take);
+onPhoto(form, take, {
+  onSeveral: () => results.noticeLater("several"),
+  onNone: () => results.notice("no-file"),
+});
 addEventListener("popstate", (event) => restore(new URLSearchParams(location.search), event.state));
 
 const small = matchMedia("(max-width: 899px)").matches; // the products are what people came for

@@ -2,14 +2,19 @@
 
 export { prepared } from "./prepare.js";
 
-/** The first image among what was dropped or pasted, or null. */
-function imageIn(transfer) {
+/** The first image among what was dropped or pasted, or null; `onSeveral` is called where there are more. */
+function imageIn(transfer, onSeveral) {
   const files = [...(transfer?.files ?? [])];
-  return files.find((file) => file.type.startsWith("image/")) ?? files[0] ?? null;
+  const images = files.filter((file) => file.type.startsWith("image/"));
+  if (images.length > 1) onSeveral();
+  return images[0] ?? files[0] ?? null;
 }
 
-/** Call `take` with each photo that is chosen, taken, pasted or dropped. */
-export function onPhoto(form, take) {
+/** Text that is dragged into a field is the field's. */
+const isTyped = ({ target, dataTransfer }) => !dataTransfer.types.includes("Files") && Boolean(target.closest?.("input, textarea"));
+
+/** Call `take` with each photo that is chosen, taken, pasted or dropped; `onNone` where something else was dropped. */
+export function onPhoto(form, take, { onSeveral, onNone }) {
   for (const input of form.querySelectorAll("#file, #camera")) {
     input.addEventListener("change", () => {
       take(input.files[0]);
@@ -17,21 +22,25 @@ export function onPhoto(form, take) {
     });
   }
   document.addEventListener("paste", (event) => {
-    const file = imageIn(event.clipboardData);
+    const file = imageIn(event.clipboardData, onSeveral);
     if (!file) return;
     event.preventDefault();
     take(file);
   });
   const dragging = (on) => document.documentElement.classList.toggle("dragging", on);
   document.addEventListener("dragover", (event) => {
+    if (isTyped(event)) return;
     event.preventDefault();
     dragging(true);
   });
   document.addEventListener("dragleave", (event) => event.relatedTarget || dragging(false));
   document.addEventListener("drop", (event) => {
-    event.preventDefault();
     dragging(false);
-    take(imageIn(event.dataTransfer));
+    if (isTyped(event)) return;
+    event.preventDefault();
+    const file = imageIn(event.dataTransfer, onSeveral);
+    if (file) take(file);
+    else onNone();
   });
 }
 

@@ -2,13 +2,17 @@
 // A photo of several garments is answered with one list after the other, as they come.
 
 const TRIES = 4;
+const PATIENCE_S = 10; // a server that wants to be left alone for longer is shown as busy
+const LATER = [429, 503]; // ask again by itself
+const TROUBLES = { 401: "key", 403: "key", 413: "large", 415: "unread", 429: "busy", 503: "busy" }; // status -> notice
 const NEXT = "\n<!-- next -->\n";
 
 export class Results {
-  /** `onShown` gets the element with what the server says of the search, `onList` one that came after it. */
-  constructor(region, gone, { onShown, onList }) {
+  /** `notices` holds a template for each trouble. `onShown` gets the element with what the server says of the search,
+   * `onList` one that came after it. */
+  constructor(region, notices, { onShown, onList }) {
     this.region = region;
-    this.gone = gone;
+    this.notices = notices;
     this.onShown = onShown;
     this.onList = onList;
     this.running = null;
@@ -24,15 +28,15 @@ export class Results {
       const response = await this.#fetch(form, running.signal);
       for await (const html of parts(response)) {
         if (running !== this.running) return;
-        const outcome = outcomeOf(html);
+        const outcome = outcomeOf(html, response.status);
         if (shown) this.onList(outcome);
         else this.#show(outcome);
         shown = true;
       }
-      if (!shown) throw new Error("no results in the answer");
+      if (!shown) throw new Refused(response.status);
     } catch (error) {
       if (running !== this.running || error.name === "AbortError") return;
-      if (!shown) this.#failed(form); // the lists that are missing are asked for when somebody wants them
+      if (!shown) this.#failed(form, error.status); // the lists that are missing are asked for when somebody wants them
     }
     if (running !== this.running) return;
     this.running = null;
@@ -52,13 +56,13 @@ export class Results {
     for (let tries = 1; ; tries += 1) {
       const to = `${document.documentElement.dataset.root}/results`;
       const response = await fetch(to, { method: "POST", body: form, signal, headers: { Accept: "text/html" } });
-      if (response.status === 503 && tries < TRIES) {
-        const seconds = Number(response.headers.get("Retry-After")) || 1;
+      const seconds = Number(response.headers.get("Retry-After")) || 1;
+      if (LATER.includes(response.status) && tries < TRIES && seconds <= PATIENCE_S) {
         await new Promise((done) => setTimeout(done, seconds * 1000 * (0.5 + Math.random())));
         signal.throwIfAborted();
         continue;
       }
-      if (!response.headers.get("Content-Type")?.startsWith("text/html")) throw new Error(`status ${response.status}`);
+      if (!response.headers.get("Content-Type")?.startsWith("text/html")) throw new Refused(response.status);
       return response;
     }
   }
@@ -66,16 +70,69 @@ export class Results {
   #show(outcome) {
     this.region.replaceChildren(outcome);
     this.region.removeAttribute("aria-busy");
+    if (this.next) this.notice(this.next);
+    this.next = "";
     this.onShown(outcome);
   }
 
-  /** Nobody answers: the old results stay below a note that offers to try again. */
-  #failed(form) {
+  /** Nobody answers, or a proxy in place of the shop: the old results stay below a notice of what to do. */
+  #failed(form, status) {
+    const notice = this.notice(status ? (TROUBLES[status] ?? "refused") : "gone");
+    notice.querySelector("[data-again]")?.addEventListener("click", () => this.load(form));
+    const says = notice.querySelector("[data-status]");
+    if (says) says.textContent = status;
+  }
+
+  /** Show a notice above the results, in place of an earlier one. */
+  notice(name) {
     this.region.querySelector("[data-failed]")?.remove();
-    const note = this.gone.content.firstElementChild.cloneNode(true);
-    note.dataset.failed = "";
-    note.querySelector("[data-again]").addEventListener("click", () => this.load(form));
-    this.region.prepend(note);
+    const template = this.notices.find(({ dataset }) => dataset.notice === name);
+    const notice = template.content.firstElementChild.cloneNode(true);
+    notice.dataset.failed = name;
+    this.region.prepend(notice);
+    return notice;
+  }
+
+  /** Show a notice above the results that come next. */
+  noticeLater(name) {
+    this.next = name;
+  }
+}
+
+/** On a narrow screen, the way down to the results of what somebody chose above them. */
+export class Arrival {
+  constructor(region) {
+    this.region = region;
+    this.from = null; // where the page stood when it was chosen
+    this.due = false;
+  }
+
+  /** Results are about to come that people want to see. */
+  await() {
+    this.from = scrollY;
+  }
+
+  /** Whether to go there: unless somebody scrolls, types or goes by keyboard, or the results are in view. */
+  decide() {
+    const { from, region } = this;
+    this.from = null;
+    const still = from !== null && Math.abs(scrollY - from) < 8 && !document.querySelector(":focus-visible");
+    const below = region.getBoundingClientRect().top > innerHeight / 3;
+    this.due = still && below && matchMedia("(max-width: 899px)").matches;
+  }
+
+  scroll() {
+    if (!this.due) return;
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    this.region.scrollIntoView({ block: "start", behavior });
+  }
+}
+
+/** An answer that is no list of products. */
+class Refused extends Error {
+  constructor(status) {
+    super(`status ${status}`);
+    this.status = status;
   }
 }
 
@@ -93,8 +150,8 @@ async function* parts(response) {
   }
 }
 
-function outcomeOf(html) {
+function outcomeOf(html, status) {
   const outcome = new DOMParser().parseFromString(html, "text/html").querySelector(".outcome");
-  if (!outcome) throw new Error("no results in the answer");
+  if (!outcome) throw new Refused(status);
   return document.adoptNode(outcome);
 }

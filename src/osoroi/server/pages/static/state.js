@@ -1,11 +1,12 @@
 // What a search is made of: the fields of the form, the box, the filters, the wishes and the photo, as an address and as a body.
 
 const root = document.documentElement.dataset.root ?? ""; // the path that a proxy puts before every address
-const NAMES = ["product", "crop", "text", "box", "garment", "look", "k", "lang", "known", "detail_from", "detail_box"];
+const NAMES = ["product", "crop", "text", "text_before", "box", "garment", "look", "k", "lang", "known", "detail_from", "detail_box"];
 
 export class State {
   photo = null; // {blob, url, width, height, key} of one's own; photos live in this page and nowhere else
   wishes = null;
+  sent = ""; // the words of the last search
 
   constructor(form, { slider, editor, garments, filters }) {
     this.hidden = Object.fromEntries(NAMES.map((name) => [name, form.elements[name]]));
@@ -43,6 +44,11 @@ export class State {
     return this.hidden.text.value.trim();
   }
 
+  /** Whatever is wished for counts as said after these words. */
+  settleText(text = this.text) {
+    this.hidden.text_before.value = text;
+  }
+
   get searching() {
     return this.byPhoto || Boolean(this.text);
   }
@@ -75,9 +81,11 @@ export class State {
   }
 
   body() {
-    const { photo, garments } = this;
+    const { hidden, photo, garments } = this;
     const data = new FormData();
     for (const [name, value] of this.pairs()) data.append(name, value);
+    data.append("text_before", hidden.text_before.value);
+    this.sent = this.text;
     if (photo) data.append("photo", photo.blob, "photo");
     if (photo && !photo.url) data.append("preview", "1");
     this.wishes?.addTo(data);

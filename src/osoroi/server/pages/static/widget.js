@@ -1,5 +1,5 @@
-// Search by photo on a shop's own page: <script src="https://find.example/widget.js" async></script>. All of it lives in
-// a shadow tree after that script, or in the element that data-target names, so that no style of the page gets in.
+// Search by photo on a shop's own page: <script src="https://find.example/widget.js"></script>. It lives in a shadow tree
+// after that script, or in the element that data-target names, so that no style of the page gets in.
 
 (() => {
   const script = document.currentScript;
@@ -47,7 +47,7 @@
     .stage { position: relative; width: fit-content; max-width: 100%; margin: 0 auto; }
     @container (min-width: 640px) {
       .searched { grid-template-columns: minmax(0, 5fr) minmax(0, 9fr); }
-      .stage { position: sticky; top: 1em; }
+      .side { position: sticky; top: 1em; }
     }
     .stage img { display: block; width: auto; height: auto; max-width: 100%; max-height: var(--osoroi-photo-height, 24em);
       border-radius: var(--osoroi-radius, 10px); }
@@ -56,6 +56,10 @@
       font: inherit; font-size: .875em; border: 1.5px solid #fff; color: #fff; background: #1c1b1ad9; }
     .garments button::first-letter { text-transform: uppercase; }
     .garments button[aria-current] { color: var(--osoroi-accent-text, #fff); background: var(--osoroi-accent, #1f4e79); }
+    .row { display: flex; flex-wrap: wrap; gap: .4em; margin-top: .6em; }
+    .row button::before { content: attr(data-garment) " "; }
+    .number { position: absolute; width: 24px; border-radius: 50%; color: #fff; background: #1c1b1ad9; font: 12px/24px sans-serif;
+      text-align: center; cursor: pointer; }
     ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(var(--osoroi-card, 9.5em), 45%), 1fr));
       gap: 1em; margin: 0 0 1em; padding: 0; list-style: none; }
     li a, li div { display: block; color: inherit; text-decoration: none; }
@@ -104,7 +108,8 @@
   const status = element("p", { role: "status" });
   const list = element("ol", { aria: { "aria-label": t.products } });
   const more = element("button", { type: "button", className: "more", textContent: t.more, hidden: true });
-  const body = element("div", { className: "body" }, stage, element("div", {}, status, list, more));
+  const side = element("div", { className: "side" }, stage);
+  const body = element("div", { className: "body" }, side, element("div", {}, status, list, more));
   tree.append(element("section", { lang, aria: { "aria-label": t.title } }, element("h2", { textContent: t.title }),
     element("p", { textContent: t.lead }), drop, words, element("p", { className: "muted", textContent: t.kept }), body));
 
@@ -116,15 +121,9 @@
   let running = null;
   let parts = null; // the page's own modules
 
+  const known = { 413: t.unreadable, 422: t.unreadable, 429: t.busy, 503: t.busy };
   const tell = (name, detail, cancelable = false) =>
     host.dispatchEvent(new CustomEvent(`osoroi:${name}`, { detail, bubbles: true, composed: true, cancelable }));
-
-  class Refused extends Error {
-    constructor(status, text) {
-      super(text);
-      this.status = status;
-    }
-  }
 
   async function ask(fields, signal) {
     const data = new FormData();
@@ -135,8 +134,11 @@
     for (let tries = 1; ; tries += 1) {
       const response = await fetch(new URL("v1/search", base), { method: "POST", body: data, signal, credentials: "omit" });
       if (response.ok) return response.json();
-      if (response.status !== 503 || tries === TRIES) throw new Refused(response.status, (await response.json()).error);
       const seconds = Number(response.headers.get("Retry-After")) || 1;
+      if (known[response.status] !== t.busy || tries === TRIES || seconds > 10) {
+        const said = await response.json().catch(() => 0);
+        throw Object.assign(new Error(said.error), { status: response.status });
+      }
       await new Promise((done) => setTimeout(done, seconds * 1000 * (0.5 + Math.random())));
       signal.throwIfAborted();
     }
@@ -152,7 +154,6 @@
       await work(signal);
     } catch (error) {
       if (signal.aborted) return;
-      const known = { 413: t.unreadable, 422: t.unreadable, 503: t.busy };
       status.textContent = known[error.status] ?? t.failed;
       tell("error", { status: error.status ?? 0, message: error.message });
     }
