@@ -122,7 +122,7 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        end = time.monotonic() + 20  # its children end when they notice
+        end = time.monotonic() + 60  # its children end when they notice
         while (self._data / "postmaster.pid").exists() and time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
                 time.sleep(0.05)

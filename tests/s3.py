@@ -22,6 +22,9 @@ class Store:
         self.buckets: dict[str, dict[str, bytes]] = {"photos": {}}
         self.requests: list[str] = []
         self.failure: int | float = 0
+        self.most_at_once = 0
+        self._counting = threading.Lock()
+        self._at_once = 0
 
     @property
     def photos(self) -> dict[str, bytes]:
@@ -36,7 +39,17 @@ class Store:
 
     def answer(self, method: str, path: str, signed: str, body: bytes) -> tuple[int, bytes]:
         """Status and body for a request."""
-        self.requests.append(method)
+        with self._counting:
+            self.requests.append(method)
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return self._answer(method, path, signed, body)
+        finally:
+            with self._counting:
+                self._at_once -= 1
+
+    def _answer(self, method: str, path: str, signed: str, body: bytes) -> tuple[int, bytes]:
         if isinstance(self.failure, float):
             time.sleep(self.failure)
         if f"Credential={KEY}/" not in signed or (self.failure and isinstance(self.failure, int)):

@@ -3,7 +3,6 @@
 import logging
 import shutil
 import tarfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -286,9 +285,8 @@ def test_photos_are_looked_up_several_at_one_time(place, store, catalog):
     some = [entry(f"p{at}", [1, 0, 0, 0], photo=f"photo {at}".encode()) for at in range(64)]
     put(catalog, *some)
     store.failure = 0.1
-    start_s = time.monotonic()
     put(catalog, *some)
-    assert time.monotonic() - start_s < 64 * 0.1
+    assert store.most_at_once > 1
 
 
 @pytest.mark.parametrize("photos", ["photos", "s3://", "s3://UPPER", "https://photos", "s3://photos/a b"])

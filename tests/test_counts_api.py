@@ -87,7 +87,7 @@ def test_few_counts_wait_and_the_rest_are_refused(catalog):
                 found = work(catalog)
                 if found is not None:
                     counted.append(found)
-                    hold.wait(20)
+                    hold.wait(60)
                 return found
 
             return await asyncio.to_thread(held)

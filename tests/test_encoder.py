@@ -286,7 +286,7 @@ def test_a_file_that_never_ends_is_stopped(tmp_path):
     start = time.monotonic()
     with pytest.raises(BadEncoder, match=r"tiny\.onnx: two crops took longer than 0\.3 s"):
         Encoder.open(path, limit_s=0.3)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
 
 
 def test_a_file_whose_constants_take_for_ever_is_refused_before_they_are_computed_while_loading(tmp_path):
@@ -302,7 +302,7 @@ def test_a_file_whose_constants_take_for_ever_is_refused_before_they_are_compute
     start = time.monotonic()
     with pytest.raises(BadEncoder, match=r"tiny\.onnx: two crops took longer than 0\.5 s"):
         Encoder.open(path, limit_s=0.5)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
 
 
 def test_a_pipe_or_a_device_is_no_encoder(tmp_path):

@@ -92,7 +92,7 @@ def test_a_lock_waits_for_the_time_it_is_given(tmp_path: Path) -> None:
         start = time.monotonic()
         with files.lock(tmp_path / "lock", wait_s=0.3) as mine:
             assert not mine
-        assert 0.2 < time.monotonic() - start < 5
+        assert 0.2 < time.monotonic() - start < 30
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from effort import Effort
 from osoroi.catalog import Entry, Storage
 from osoroi.catalog.filters import Among, Compare, Every, Not, Some, checked, parse, require_modest
 from osoroi.catalog.interruption import interrupted_by
@@ -49,11 +50,10 @@ def test_a_thousand_yes_no_columns_make_neither_many_choices_nor_a_long_error(tm
         with pytest.raises(BadFilter, match=r"there are 1,?008, for instance: .*attributes\.has_77") as caught:
             catalog.count(where="has_77x = 1")
         assert len(str(caught.value)) < 1_500
-        start = time.process_time()
-        with pytest.raises(BadFilter) as caught:
+        with Effort() as effort, pytest.raises(BadFilter) as caught:
             catalog.count(where='{"column": "' + "n" * 9_000 + '", "=": 1}')
         assert len(str(caught.value)) < 1_500
-        assert time.process_time() - start < 2
+        assert effort.units < 100
 
 
 TOO_MUCH = [
@@ -86,9 +86,9 @@ def test_a_filter_of_many_values_on_a_column_of_many_words_looks_them_up(tmp_pat
     column = Column.empty()
     column.put(np.arange(1, 60_003), [*words, True, 1.0], 60_003)
     values: tuple[Scalar, ...] = (*words[100:2_000], "none", True)
-    start = time.process_time()
-    found = column.mask(Among("attributes.sku", values), 60_003)
-    assert time.process_time() - start < 1.0
+    with Effort() as effort:
+        found = column.mask(Among("attributes.sku", values), 60_003)
+    assert effort.units < 400  # one by one: 1,500
     assert np.flatnonzero(found).tolist() == [*range(101, 2_001), 60_001]  # 1.0 is no flag, though 1.0 == True
     assert np.flatnonzero(column.mask(Compare("a", "=", 1.0), 60_003)).tolist() == [60_002]
     assert np.flatnonzero(column.mask(Compare("a", "=", True), 60_003)).tolist() == [60_001]

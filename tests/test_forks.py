@@ -137,13 +137,13 @@ def test_a_child_of_a_process_whose_other_thread_is_at_work_says_so_and_does_not
                 done.wait(120)
 
         def work() -> None:
-            signal.alarm(30)
+            signal.alarm(90)
             for use in (lambda: put(catalog, entry("p2", [1, 0, 0, 0])), lambda: found(catalog)):
                 with pytest.raises(BadCatalog, match="was in use when this process was forked"):
                     use()
             began = time.monotonic()
             catalog.close()
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 60
 
         other = threading.Thread(target=thread)
         other.start()

@@ -80,7 +80,7 @@ def test_ten_costly_photos_at_once_hold_up_neither_health_nor_an_ordinary_search
                 ordinary.append(time.monotonic() - start)
             statuses = Counter(job.result() for job in costly)
         assert set(statuses) <= {200, 503}  # 503: its turn did not come in time
-        assert watch.slowest_s < 5.0  # benchmarks/bombs.py demands 1, with the machine to itself
+        assert watch.slowest_s < 10.0  # benchmarks/bombs.py demands 1, with the machine to itself
         assert watch.failed == 0
         assert max(ordinary) < 15.0  # the limit of an answer is 20
 
@@ -106,7 +106,7 @@ def test_clients_that_hang_up_leave_no_work_behind(catalog):
             time.sleep(0.5)
         start = time.monotonic()
         assert web.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60).status_code == 200
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 25
         metrics = web.get(f"{url}/metrics").text
         assert 'osoroi_requests_total{method="POST",route="/",status="499"} 20.0' in metrics
         assert "osoroi_searches_inside 0.0" in metrics
@@ -175,7 +175,7 @@ def test_hundreds_of_columns_make_neither_a_slow_page_nor_a_long_message(tmp_pat
         start = time.monotonic()
         page = web.get(f"{url}/", timeout=60)
         assert page.status_code == 200
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 30
         for answer in (
             web.get(f"{url}/v1/products", params={"where": "nosuch = 1"}),
             web.post(f"{url}/v1/search", data={"product_id": "p1", "where": "nosuch = 1"}),

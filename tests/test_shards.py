@@ -247,7 +247,7 @@ def test_who_measures_how_well_a_shard_finds_holds_up_no_search(tmp_path, monkey
             shops.put(whole, entry("b", [2, 0, 0, 0]))
             try:
                 with ThreadPoolExecutor(1) as other:
-                    assert other.submit(shops.found, shards).result(timeout=10) == "ba"
+                    assert other.submit(shops.found, shards).result(timeout=60) == "ba"
                 assert not measured.done()
             finally:
                 go_on.set()
@@ -455,6 +455,6 @@ def test_a_searcher_tries_again_whatever_kept_its_shard_from_opening_or_being_pr
 
     monkeypatch.setattr(searchers, "ShardSearcher", opened)
     searcher = searchers.SearcherActor(Path("shop"), Shard(0, 1), retry_s=0.0, prepare_s=(0.05, 0.1))
-    assert searcher._opened.wait(5)
+    assert searcher._opened.wait(60)
     assert searcher.is_open()
-    assert shard.prepared.wait(10)
+    assert shard.prepared.wait(60)
