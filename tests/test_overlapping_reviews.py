@@ -196,19 +196,34 @@ def test_what_a_stopped_run_did_not_judge_the_next_one_judges(
         assert judged == [True], "once"
 
 
+def comes_true(condition: Callable[[], bool]) -> bool:
+    """Whether it is so at some time within a minute."""
+    end = time.monotonic() + 60
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
+
+
+def settled(shop: osoroi.Catalog) -> bool:
+    """Whether a service settles the kinds of what it wrote."""
+    return comes_true(lambda: not shop.storage.unsettled())
+
+
+def client_of(shop: osoroi.Catalog) -> TestClient:
+    application = learning_soon(app.make(Searcher(shop.encoder, shop.storage), decoder=ThreadDecoder()))
+    return TestClient(application, base_url="http://127.0.0.1")
+
+
 def test_what_a_stopped_service_did_not_learn_the_next_one_learns(
     tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with osoroi.create(tmp_path / "shop", encoder) as shop:
         stopped_before_it_settles(lambda: shop.add(vareuses()), monkeypatch)
-        application = learning_soon(app.make(Searcher(encoder, shop.storage), decoder=ThreadDecoder()))
-        with TestClient(application, base_url="http://127.0.0.1") as client:
+        with client_of(shop) as client:
             form = {"product": '{"category": "No such word"}'}
             photo = {"photo": picture((9, 9, 90), width=200, height=240)}
             assert client.put("/v1/products/p", data=form, files=photo).status_code == 200
-            end = time.monotonic() + 60
-            while shop.storage.unsettled() and time.monotonic() < end:
-                time.sleep(0.02)
+            assert settled(shop)
         assert [kind_of(shop, f"v{n}") for n in range(6)] == ["top"] * 6
         assert not shop.storage.unsettled()
 
@@ -235,19 +250,6 @@ def test_what_a_run_writes_while_another_ends_is_learned_by_the_next_one(tmp_pat
         assert not shop.storage.unsettled()
 
 
-def settled_within(shop: osoroi.Catalog, seconds: float = 60) -> bool:
-    """Whether a service has settled the kinds of what it wrote after so long."""
-    end = time.monotonic() + seconds
-    while shop.storage.unsettled() and time.monotonic() < end:
-        time.sleep(0.02)
-    return not shop.storage.unsettled()
-
-
-def client_of(shop: osoroi.Catalog) -> TestClient:
-    application = learning_soon(app.make(Searcher(shop.encoder, shop.storage), decoder=ThreadDecoder()))
-    return TestClient(application, base_url="http://127.0.0.1")
-
-
 def test_a_service_judges_what_a_stopped_run_did_not(
     tmp_path: Path, encoder: Encoder, judged: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +258,7 @@ def test_a_service_judges_what_a_stopped_run_did_not(
         stopped_before_it_settles(lambda: shop.add(bags), monkeypatch)
         with client_of(shop) as client:
             assert client.patch("/v1/products/b0", json={"category": "No such word"}).status_code == 200
-            assert settled_within(shop)
+            assert settled(shop)
         assert judged == [True]
 
 
@@ -319,7 +321,7 @@ def test_a_put_that_fails_keeps_no_catalog_unsettled(
         with client_of(shop) as client:
             form, photo = {"product": '{"category": "Vareuse"}'}, picture((9, 9, 90), width=200, height=240)
             assert client.put("/v1/products/p", data=form, files={"photo": photo}).status_code == 503
-            assert settled_within(shop)
+            assert settled(shop)
             assert "p" not in shop
 
 
@@ -334,15 +336,16 @@ def test_a_category_whose_learning_failed_is_learned_with_the_next_one(
             raise Busy("others write", hint="try again")
         return {}
 
+    def more_than(times: int) -> Callable[[], bool]:
+        return lambda: len(learned_) > times
+
     monkeypatch.setattr(categories, "learn", learn)
     with osoroi.create(tmp_path / "shop", encoder) as shop, client_of(shop) as client:
         for number, word in enumerate(("Vareuse", "Caban de nuit")):
             form, photo = {"product": f'{{"category": "{word}"}}'}, picture((9, 9, 90), width=200, height=240)
             assert client.put(f"/v1/products/p{number}", data=form, files={"photo": photo}).status_code == 200
-            end = time.monotonic() + 60
-            while len(learned_) <= number and time.monotonic() < end:
-                time.sleep(0.02)
-        assert settled_within(shop)
+            assert comes_true(more_than(number))
+        assert settled(shop)
         assert learned_.count(["Vareuse"]) == 2
 
 
