@@ -11,11 +11,14 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from trove_classifiers import classifiers as known_classifiers
 
 from osoroi import __version__
@@ -87,6 +90,19 @@ def test_a_workflow_calls_targets_that_the_makefile_has(path: Path) -> None:
     called = set(re.findall(r"\bmake ([a-z]+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert called
     assert called <= set(targets)
+
+
+def test_what_is_pinned_installs_on_the_oldest_python_that_is_promised() -> None:
+    """A pin that asks for Python 3.11.5 stopped `make test` on Debian, whose Python is 3.11.2."""
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    pins = {canonicalize_name(line.partition("==")[0]) for line in (ROOT / "constraints.txt").read_text().split()}
+    asks = {
+        package.name: package.metadata["Requires-Python"]
+        for package in distributions()
+        if canonicalize_name(package.name) in pins
+    }
+    assert len(asks) > 100
+    assert [name for name, python in asks.items() if python and oldest not in SpecifierSet(python)] == []
 
 
 def test_hooks_before_a_commit_run_what_make_test_runs() -> None:
