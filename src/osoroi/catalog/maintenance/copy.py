@@ -17,8 +17,7 @@ from osoroi import files
 from osoroi.catalog.address import Place
 from osoroi.catalog.opening import create_catalog, is_catalog, open_catalog, store_encoder, stored_encoder
 from osoroi.catalog.protocol import Entry
-from osoroi.catalog.store.photos import BucketPhoto
-from osoroi.catalog.store.photos import place as place_of_photo
+from osoroi.catalog.store.photos import BucketPhoto, is_own_copy
 from osoroi.catalog.store.rows import ChangedKeys, StoredEncoder
 from osoroi.catalog.store.writer import put_meta, put_unsettled, remove_unsettled
 from osoroi.catalog.stored import StoredCatalog
@@ -192,7 +191,7 @@ def _crops(catalog: StoredCatalog, crops: Sequence[Crop]) -> list[tuple[object, 
 
 def _is_kept(catalog: StoredCatalog, crop: Crop) -> bool:
     """Whether a crop's photo is kept in its catalog."""
-    return isinstance(crop.photo, BucketPhoto) or crop.photo == place_of_photo(catalog.folder, crop.sha256 or "")
+    return is_own_copy(catalog.folder, crop.photo, crop.sha256)
 
 
 def _carried(catalog: StoredCatalog, entry: Entry) -> Entry:

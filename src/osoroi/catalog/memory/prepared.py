@@ -31,10 +31,11 @@ def index_of(transaction: ReadTransaction, encoder: StoredEncoder, settings: Cat
     A few crops may have no vector of it: others write while a searcher starts. None while those are more than
     ``PENDING``, and while another process of this machine builds it.
     """
+    count = transaction.crop_count(settings.shard)
     pending = transaction.pending(encoder, settings.shard, PENDING + 1)
-    if len(pending) > min(PENDING, transaction.crop_count(settings.shard) // 2):
+    if len(pending) > min(PENDING, count // 2):
         return None
-    if transaction.crop_count(settings.shard) < settings.snapshot_from:
+    if count < settings.snapshot_from:
         return MemoryIndex.build(transaction, encoder, settings, pending=pending)
     folder = transaction.folder / settings.shard.folder
     here = folder_of(folder, encoder)

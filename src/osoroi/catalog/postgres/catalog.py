@@ -138,17 +138,18 @@ class PostgresCatalog(StoredCatalog):
         if self.readonly:
             return
         sweep_rows(self._pool, seq - CHANGES_RETAINED)
+        bucket, mark = self.bucket, None
         with self._pool.commit() as transaction:
             deleted = transaction.connection.execute(
                 "DELETE FROM photos WHERE sha256 NOT IN (SELECT sha256 FROM crops WHERE path IS NULL)"
             ).rowcount
-            if deleted and self._pool.bucket is not None:
-                transaction.connection.execute("DELETE FROM meta WHERE name = ?", (UNSWEPT,))
-                put_meta(transaction.connection, UNSWEPT, repr(time.time()))
-            mark = transaction.one("SELECT value FROM meta WHERE name = ?", UNSWEPT)
-        if mark and self._pool.bucket is not None:
+            if bucket is not None:
+                if deleted:
+                    put_meta(transaction.connection, UNSWEPT, repr(time.time()))
+                mark = transaction.one("SELECT value FROM meta WHERE name = ?", UNSWEPT)
+        if bucket is not None and mark:
             try:
-                self._sweep_bucket(self._pool.bucket)
+                self._sweep_bucket(bucket)
             except CatalogUnavailable as error:
                 log.warning("%s: photos that nobody needs stay for now: %s", self.location, error)
                 return

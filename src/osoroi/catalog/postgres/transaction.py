@@ -18,7 +18,7 @@ from osoroi.catalog.postgres.connection import PostgresConnection, translated
 from osoroi.catalog.protocol import Neighbor, StoredProduct
 from osoroi.catalog.store.photos import BucketPhoto, hash_of, place
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
-from osoroi.catalog.store.rows import CropRow, ProductRow, StoredEncoder, VectorRow, slot
+from osoroi.catalog.store.rows import CropRow, ProductRow, StoredEncoder, slot
 from osoroi.catalog.store.settings import Shard
 from osoroi.catalog.store.sql import BATCH, R
 from osoroi.catalog.store.where import Dialect
@@ -211,17 +211,9 @@ class PostgresTransaction(ReadTransaction):
 
     # many rows in one round trip
 
-    def crop_rows(self, keys: Sequence[int]) -> list[CropRow]:
-        """The rows of these crops, in this order; raises CatalogDamaged where one is not there."""
-        rows = self.rows(CropRow, "SELECT * FROM crops WHERE crop = ANY(?)", list(keys))
-        by_key = {row.crop: row for row in rows}
-        return self._all_there([by_key.get(key) for key in keys], "a crop that was put is not there")
-
-    def product_rows(self, keys: Sequence[int]) -> list[ProductRow]:
-        """The rows of these products, in this order; raises CatalogDamaged where one is not there."""
-        rows = self.rows(ProductRow, "SELECT * FROM products WHERE product = ANY(?)", list(keys))
-        by_key = {row.product: row for row in rows}
-        return self._all_there([by_key.get(key) for key in keys], "a product that was put is not there")
+    def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
+        """The rows of a table whose keys are among these, in any order; no round trip for none."""
+        return self.rows(kind, f"SELECT * FROM {table} WHERE {column} = ANY(?)", list(keys)) if keys else []  # noqa: S608 (names of ours)
 
     def get_many(self, product_ids: Iterable[str]) -> dict[str, StoredProduct]:
         """Those of these products that are held, with their crops."""
@@ -264,14 +256,6 @@ class PostgresTransaction(ReadTransaction):
         first = slot(encoder.encoder, 0)
         there = self.all("SELECT slot FROM vectors WHERE slot = ANY(?)", [first + crop for crop in crops])
         return set(crops) - {one - first for (one,) in there}
-
-    def vectors_at(self, encoder: StoredEncoder, crops: Sequence[int]) -> Float32[np.ndarray, "n d"]:
-        """The vectors of crops by their keys; raises CatalogDamaged where one is not there or not what was written."""
-        slots = [slot(encoder.encoder, crop) for crop in crops]
-        by_slot = {row.slot: row for row in self.rows(VectorRow, "SELECT * FROM vectors WHERE slot = ANY(?)", slots)}
-        if len(by_slot) < len(set(slots)):
-            raise self.damaged("a vector is not there")
-        return self.vectors_of(encoder, [by_slot[one] for one in slots])
 
 
 def halfvecs_of(encoder: StoredEncoder) -> str:

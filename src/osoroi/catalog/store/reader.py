@@ -108,31 +108,35 @@ class ReadTransaction(SqlTransaction):
 
     def meta(self, name: str) -> str:
         """One of the values that the catalog keeps about itself."""
-        row = self.first(MetaRow, "SELECT * FROM meta WHERE name = ?", name)
-        if row is None or not is_whole(row):
+        value = self.meta_or_none(name)
+        if value is None:
             raise self.damaged(f"{name!r} is not what was written")
-        return row.value
+        return value
+
+    def meta_or_none(self, name: str) -> str | None:
+        """The same; None for one that the catalog does not have."""
+        row = self.first(MetaRow, "SELECT * FROM meta WHERE name = ?", name)
+        if row is not None and not is_whole(row):
+            raise self.damaged(f"{name!r} is not what was written")
+        return None if row is None else row.value
 
     IDENTITY = "identity"
 
     def identity(self) -> str:
         """The identity that the catalog got when it was made; empty for one made before there were any."""
-        row = self.one("SELECT 1 FROM meta WHERE name = ?", self.IDENTITY)
-        return self.meta(self.IDENTITY) if row else ""
+        return self.meta_or_none(self.IDENTITY) or ""
 
     PHOTOS = "photos"
 
     def photos_in(self) -> str | None:
         """The bucket that the catalog keeps its photos in; None where it keeps them itself."""
-        row = self.one("SELECT 1 FROM meta WHERE name = ?", self.PHOTOS)
-        return self.meta(self.PHOTOS) if row else None
+        return self.meta_or_none(self.PHOTOS)
 
     CATEGORIES = "categories"
 
     def trusts_categories(self) -> bool:
         """Whether the categories of products say their kinds; True where nobody said otherwise."""
-        row = self.one("SELECT 1 FROM meta WHERE name = ?", self.CATEGORIES)
-        return self.meta(self.CATEGORIES) == str(True) if row else True
+        return self.meta_or_none(self.CATEGORIES) in (None, str(True))
 
     UNSETTLED = "unsettled "
     """What the names of the marks of runs begin with, whose products' kinds are still to be settled."""
@@ -203,13 +207,13 @@ class ReadTransaction(SqlTransaction):
 
     def crop_rows(self, keys: Sequence[int]) -> list[CropRow]:
         """The rows of these crops, in this order; raises CatalogDamaged where one is not there."""
-        rows = [self.first(CropRow, "SELECT * FROM crops WHERE crop = ?", key) for key in keys]
-        return self._all_there(rows, "a crop that was put is not there")
+        by_key = {row.crop: row for row in self._among(CropRow, "crops", "crop", keys)}
+        return self._all_there([by_key.get(key) for key in keys], "a crop that was put is not there")
 
     def product_rows(self, keys: Sequence[int]) -> list[ProductRow]:
         """The rows of these products, in this order; raises CatalogDamaged where one is not there."""
-        rows = [self.first(ProductRow, "SELECT * FROM products WHERE product = ?", key) for key in keys]
-        return self._all_there(rows, "a product that was put is not there")
+        by_key = {row.product: row for row in self._among(ProductRow, "products", "product", keys)}
+        return self._all_there([by_key.get(key) for key in keys], "a product that was put is not there")
 
     def _all_there(self, rows: Sequence[R | None], what: str) -> list[R]:
         there = [row for row in rows if row is not None]
@@ -258,11 +262,7 @@ class ReadTransaction(SqlTransaction):
             row.product: row for row in self._among(ProductRow, "products", "product", [one.product for one in best])
         }
         crops = {row.crop: row for row in self._among(CropRow, "crops", "crop", [one.crop for one in best])}
-        slots = [slot(encoder.encoder, one.crop) for one in best]
-        vectors = {row.slot: row for row in self._among(VectorRow, "vectors", "slot", slots)}
-        if len(vectors) < len(set(slots)):
-            raise self.damaged("a vector is not there")
-        rows = self.vectors_of(encoder, [vectors[place] for place in slots])
+        rows = self.vectors_at(encoder, [one.crop for one in best])
         return [
             self._neighbor(products.get(one.product), crops.get(one.crop), one, vector)
             for one, vector in zip(best, rows, strict=True)
@@ -308,11 +308,11 @@ class ReadTransaction(SqlTransaction):
 
     def vectors_at(self, encoder: StoredEncoder, crops: Sequence[int]) -> Float32[np.ndarray, "n d"]:
         """The vectors of crops by their keys; raises BadCatalog where one is not there or not what was written."""
-        statement = "SELECT * FROM vectors WHERE slot = ?"
-        rows = [self.first(VectorRow, statement, slot(encoder.encoder, crop)) for crop in crops]
-        if None in rows:
+        slots = [slot(encoder.encoder, crop) for crop in crops]
+        by_slot = {row.slot: row for row in self._among(VectorRow, "vectors", "slot", slots)}
+        if len(by_slot) < len(set(slots)):
             raise self.damaged("a vector is not there")
-        return self.vectors_of(encoder, [row for row in rows if row is not None])
+        return self.vectors_of(encoder, [by_slot[one] for one in slots])
 
     def vectors_of(self, encoder: StoredEncoder, rows: Sequence[VectorRow]) -> Float32[np.ndarray, "n d"]:
         """The vectors of rows of ``vectors``; raises BadCatalog where one is not what was written."""
