@@ -14,7 +14,7 @@ from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.calibration import DEPTH, agreement, appearance
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
-from osoroi.wishes import UNTURNED, K
+from osoroi.wishes import K, turned
 
 if TYPE_CHECKING:
     from osoroi.garments.learned import LearnedKinds
@@ -200,8 +200,7 @@ class Searcher:
 
     def turned(self, detail: float | None) -> float | None:
         """Where the slider was turned to; None where it stands where it stands by itself."""
-        own = self.encoder.own_detail
-        return None if detail is not None and own is not None and abs(detail - own) < UNTURNED else detail
+        return turned(detail, self.encoder.own_detail)
 
     def knows_kind(self, vector: Float32[np.ndarray, "1 d"]) -> bool:
         """Whether one kind is more likely than all others together for a query."""

@@ -17,6 +17,15 @@ TEXT_LENGTH: Final = 500
 """Most characters of the words of a search."""
 
 
+def turned(detail: float | None, own: float | None) -> float | None:
+    """Where a slider was turned to; None where it stands where it stands by itself.
+
+    >>> turned(0.602, own=0.6), turned(0.9, own=0.6), turned(0.9, own=None)
+    (None, 0.9, 0.9)
+    """
+    return None if detail is not None and own is not None and abs(detail - own) < UNTURNED else detail
+
+
 def require_fitting(
     photo: object,
     box: object,

@@ -2,8 +2,9 @@
 of a product, its photos do."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -20,6 +21,8 @@ from osoroi.records import Box, Clues, Crop, Product, Value, crop_id_of
 from osoroi.server.learning import CategoryLearning
 from osoroi.server.service import Service
 
+T = TypeVar("T")
+
 
 async def put(
     service: Service, product: Product, photos: Sequence[bytes], boxes: Sequence[Box | None]
@@ -33,10 +36,8 @@ async def put(
         clues = reads.clues_of(product)
         vectors = [await service.embed(photo, box, "shop", clues) for photo, box in sources]  # searches go in between
         entry = Entry(product, crops, np.concatenate(vectors))
-        try:
-            seq = await service.write(partial(_put, service, entry, catalog, reads))
-        finally:  # what is written although the client has hung up is learned, too
-            _learn(service, product, reads)
+        work = partial(catalog.put, [entry], fingerprint=reads.fingerprint)
+        seq = await _written(service, product, catalog, reads, work)
         before, reads = reads, await _reader(service, catalog, encoder)
         if reads.reads_categories == before.reads_categories:  # else others have judged the categories meanwhile
             break
@@ -56,10 +57,17 @@ def crops_of(product_id: str, photos: Sequence[bytes], boxes: Sequence[Box | Non
     return list(crops.values())
 
 
-def _put(service: Service, entry: Entry, catalog: Storage, reads: Encoder) -> int:
-    """Put one product, where the catalog is written."""
-    with _learning(service).writing(entry.product, catalog, reads):
-        return catalog.put([entry], fingerprint=reads.fingerprint)
+async def _written(service: Service, product: Product, catalog: Storage, reads: Encoder, work: Callable[[], T]) -> T:
+    """Do work where the catalog is written. The category is then learned, even where the client has hung up."""
+
+    def writing() -> T:
+        with _learning(service).writing(product, catalog, reads):
+            return work()
+
+    try:
+        return await service.write(writing)
+    finally:
+        _learn(service, product, reads)
 
 
 def _learning(service: Service) -> CategoryLearning:
@@ -80,15 +88,8 @@ async def patch(service: Service, product_id: str, changes: Mapping[str, Value])
     if "category" not in changes:
         return await service.write(lambda: update(catalog, encoder, product_id, changes, embed=embed))
     reads, after = await _reader(service, catalog, encoder), Product(product_id, category=_text(changes["category"]))
-
-    def work() -> Product:
-        with _learning(service).writing(after, catalog, reads):
-            return update(catalog, encoder, product_id, changes, embed=embed)
-
-    try:
-        return await service.write(work)
-    finally:
-        _learn(service, after, reads)
+    work = partial(update, catalog, encoder, product_id, changes, embed=embed)
+    return await _written(service, after, catalog, reads, work)
 
 
 def _text(value: Value) -> str | None:
@@ -102,17 +103,11 @@ async def put_metadata(service: Service, product: Product) -> Product:
     def to(_: Product) -> Product:
         return product
 
-    def work(reads: Encoder) -> None:
-        with _learning(service).writing(product, catalog, reads):
-            change(catalog, encoder, product.product_id, to, embed=embed)
-
     try:
         embed = await _embedding(service, product.product_id, to)
         reads = await _reader(service, catalog, encoder)
-        try:
-            await service.write(work, reads)
-        finally:
-            _learn(service, product, reads)
+        work = partial(change, catalog, encoder, product.product_id, to, embed=embed)
+        await _written(service, product, catalog, reads, work)
     except NotFound as error:
         raise NotFound(error.what, hint="a new product needs photos") from None
     return product

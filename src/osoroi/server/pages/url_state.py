@@ -16,7 +16,7 @@ from osoroi.records import Box, Kinds
 from osoroi.server import search_request as parameters
 from osoroi.server.search_request import SearchRequest
 from osoroi.server.settings import Settings
-from osoroi.wishes import TEXT_LENGTH, UNTURNED
+from osoroi.wishes import TEXT_LENGTH, turned
 
 K = 24
 """Products on a page."""
@@ -192,9 +192,7 @@ def from_pairs(
         if value is not None:
             choices.setdefault(column, {})[value] = None
     retyped = _is_retyped(last)
-    detail = _or_none(parameters.detail_of, last.get("to_detail", last.get("detail")))
-    if detail is not None and own_detail is not None and abs(detail - own_detail) < UNTURNED:
-        detail = None
+    detail = turned(_or_none(parameters.detail_of, last.get("to_detail", last.get("detail"))), own_detail)
     return UrlState(
         product_id=last.get("product") or None,
         crop_id=last.get("crop") or None,

@@ -89,10 +89,15 @@ export class Garments {
     return this.element.querySelector(`[data-garment="${Number(number)}"]`);
   }
 
+  /** The box of a button; that of the chosen one is where it was moved to. */
+  boxOf(button) {
+    return (button.hasAttribute("aria-current") && this.moved) || button.dataset.box.split(",").map(Number);
+  }
+
   /** The middle of a garment, inside the photo; the middle of the chosen one is dragged. */
   #spot(button, across, down) {
     const chosen = button.hasAttribute("aria-current");
-    const [left, top, right, bottom] = (chosen && this.moved) || button.dataset.box.split(",").map(Number);
+    const [left, top, right, bottom] = this.boxOf(button);
     const [width, height] = [button.offsetWidth, button.offsetHeight];
     const x = ((left + right) / 2) * across - width / 2;
     const [room, tall] = [(right - left) * across, (bottom - top) * down];

@@ -21,11 +21,11 @@ export class Row {
 
   /** Put each number on the middle of its garment, or as near as it covers no other and no corner of the chosen box. */
   place() {
-    const { stage, moved, width, height } = this.garments;
+    const { stage, width, height } = this.garments;
     const [across, down] = [stage.clientWidth / width, stage.clientHeight / height];
     const boxes = this.garments.buttons.map((button) => {
       const chosen = button.hasAttribute("aria-current");
-      const [left, top, right, bottom] = (chosen && moved) || button.dataset.box.split(",").map(Number);
+      const [left, top, right, bottom] = this.garments.boxOf(button);
       return { chosen, left: left * across, top: top * down, right: right * across, bottom: bottom * down };
     });
     const taken = boxes.filter((box) => box.chosen).flatMap(corners);
