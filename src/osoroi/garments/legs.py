@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from osoroi.garments.body import Body
-from osoroi.garments.pose import CUT, FROM, MIN_SCORE, Pose, pose, pose_of
+from osoroi.garments.pose import CUT, FROM, MIN_SCORE, Pose, above, pose, pose_of
 from osoroi.garments.profile import share_of_skin_on_face
 from osoroi.garments.rule import NO_TORSO
 from osoroi.image import Photo
@@ -50,17 +50,11 @@ def body_pose(photo: Photo, box: tuple[float, float, float, float]) -> Pose | No
     if not alone(photo, box):
         found = pose_of(photo, box)
         return found if found.score >= MIN_SCORE else None
-    higher = [one for times in FROM if beginning(one := _above(photo, box, times)) > NO_TORSO]
+    higher = [one for times in FROM if beginning(one := above(photo, box, times)) > NO_TORSO]
     if higher:
         return max(higher, key=lambda one: one.score)
-    highest = _above(photo, box, HIGHEST)
+    highest = above(photo, box, HIGHEST)
     return highest if beginning(highest) > NO_TORSO else None
-
-
-def _above(photo: Photo, box: tuple[float, float, float, float], times: float) -> Pose:
-    """The pose in a box that is made so many times as high, upwards."""
-    left, top, right, bottom = box
-    return pose(photo, (left, bottom - times * (bottom - top), right, bottom))
 
 
 def beginning(posed: Pose) -> float:

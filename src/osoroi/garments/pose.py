@@ -75,14 +75,19 @@ def pose_of(photo: Photo, box: tuple[float, float, float, float]) -> Pose:
     and somebody of whom the upper edge leaves only the legs in one that reaches above the photo.
     """
     found = _cut_below(photo, box)
-    left, top, right, bottom = box
-    if found.score >= MIN_SCORE or top > CUT * photo.shape[0]:
+    if found.score >= MIN_SCORE or box[1] > CUT * photo.shape[0]:
         return found
     for times in FROM:
-        higher = pose(photo, (left, bottom - times * (bottom - top), right, bottom))
+        higher = above(photo, box, times)
         if higher.score >= MIN_SCORE:
             return higher
     return found
+
+
+def above(photo: Photo, box: tuple[float, float, float, float], times: float) -> Pose:
+    """The pose in a box that is made so many times as high, upwards."""
+    left, top, right, bottom = box
+    return pose(photo, (left, bottom - times * (bottom - top), right, bottom))
 
 
 def _cut_below(photo: Photo, box: tuple[float, float, float, float]) -> Pose:

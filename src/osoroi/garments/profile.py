@@ -107,7 +107,8 @@ def profile(body: Body) -> Profile:
     x, y = np.broadcast_arrays(x, y)
     valid = (inside & usable[y, x]).reshape(3, len(PLACES), -1)
     lab = to_lab(body.pose.crop[y, x].reshape(3, len(PLACES), -1, 3))
-    bare = np.exp(-0.5 * (((lab - skin_colour(body)) / SKIN_SPREADS) ** 2).sum(axis=-1))
+    skin = skin_colour(body)
+    bare = bareness(lab, skin)
     legs = np.concatenate([lab[0], lab[1]], axis=1), np.concatenate([valid[0], valid[1]], axis=1)
     both = np.concatenate([bare[0], bare[1]], axis=1)
     leg_skin = means(both, legs[1])
@@ -115,7 +116,7 @@ def profile(body: Body) -> Profile:
         legs=medians(*legs) * (0.5, 1, 1),
         middle=medians(lab[2], valid[2]) * (0.5, 1, 1),
         leg_skin=leg_skin,
-        edges=edges.strengths(*across(body)),
+        edges=edges.strengths(*across(body, skin)),
         start=float(PLACES[np.argmax(valid.any(axis=(0, 2)))]),
     )
     return replace(colours, long=covers_calves(body) and is_one_cloth(colours))
@@ -136,7 +137,7 @@ def covers_calves(body: Body) -> bool:
     return float(body.mask[at, columns].mean()) >= BETWEEN_CALVES and width >= CALVES_WIDTH
 
 
-def across(body: Body) -> tuple[Float[np.ndarray, "n m 4"], Bool[np.ndarray, "n m"]]:
+def across(body: Body, skin: Float[np.ndarray, "3"]) -> tuple[Float[np.ndarray, "n m 4"], Bool[np.ndarray, "n m"]]:
     """Colour (L/2, a, b) and 30 times the share of skin at ``edges.ROWS`` and ``edges.COLUMNS``, each the mean of nine
     pixels; and which of them show the person, without the arms."""
     x = np.array([[body.centre(u)] for u in edges.ROWS]) + edges.COLUMNS * body.torso
@@ -145,7 +146,7 @@ def across(body: Body) -> tuple[Float[np.ndarray, "n m 4"], Bool[np.ndarray, "n 
     columns = np.clip((x[..., None, None] + near).round().astype(int), 0, SIDE - 1)
     rows = np.clip((y[..., None, None] + near[:, None]).round().astype(int), 0, SIDE - 1)
     lab = to_lab(body.pose.crop[rows, columns]).reshape(*x.shape, 9, 3)
-    bare = np.exp(-0.5 * (((lab - skin_colour(body)) / SKIN_SPREADS) ** 2).sum(axis=-1)).mean(axis=-1)
+    bare = bareness(lab, skin).mean(axis=-1)
     x, y = x.round().astype(int), y.round().astype(int)
     inside = (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
     shown = (body.mask & ~body.arms)[np.clip(y, 0, SIDE - 1), np.clip(x, 0, SIDE - 1)]
@@ -165,6 +166,12 @@ def lines(body: Body) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"
 def _along(joints: Float[np.ndarray, "4 2"]) -> Float[np.ndarray, "n 2"]:
     ends = np.concatenate([joints, 2 * joints[3:] - joints[2:3]])
     return np.stack([np.interp(PLACES, np.arange(5), ends[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def bareness(lab: Float[np.ndarray, "*n 3"], skin: Float[np.ndarray, "3"]) -> Float[np.ndarray, "*n"]:
+    """How much each colour is that of one person's skin, from 0 to 1."""
+    shares: Float[np.ndarray, "*n"] = np.exp(-0.5 * (((lab - skin) / SKIN_SPREADS) ** 2).sum(axis=-1))
+    return shares
 
 
 def skin_colour(body: Body) -> Float[np.ndarray, "3"]:

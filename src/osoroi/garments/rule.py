@@ -338,7 +338,7 @@ def bare_forearms(body: Body) -> tuple[float, float]:
     for side in (0, 1):
         forearm = body.forearm(side) & body.mask
         lab = profiles.to_lab(body.pose.crop[forearm])
-        bare = np.exp(-0.5 * (((lab - skin) / profiles.SKIN_SPREADS) ** 2).sum(axis=-1))
+        bare = profiles.bareness(lab, skin)
         shares.append(float(bare.mean()) if len(bare) else 0.0)
     return shares[0], shares[1]
 
