@@ -4,11 +4,12 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from osoroi.errors import BadRequest, Mismatch, extra
 from osoroi.evaluation import bootstrap, results
@@ -45,7 +46,12 @@ class System:
         """Each metric's mean over the queries of a category, with its interval from clusters of products and
         designs."""
         chosen = self.evaluations[0].in_category(category)
-        return bootstrap.bootstrap_means(self.values(names)[chosen], results.clusters(self.evaluations)[chosen])
+        return bootstrap.bootstrap_means(self.values(names)[chosen], self.clusters[chosen])
+
+    @cached_property
+    def clusters(self) -> Int64[np.ndarray, "q"]:
+        """A number of a cluster for each query, the same where queries share a product or a design."""
+        return results.clusters(self.evaluations)
 
 
 class Spread(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from osoroi.data.readers import open_dataset
 from osoroi.errors import BadRequest, OsoroiError
-from osoroi.evaluation import queries
+from osoroi.evaluation import queries, results
 from osoroi.experiment import run
 from osoroi.experiment.plan import PlannedEvaluation, PlannedSystem, Setting
 from osoroi.experiment.run import Experiment
@@ -72,11 +72,9 @@ def _check_evaluated(experiment: Experiment, system: PlannedSystem) -> None:
 
 def _is_evaluated(experiment: Experiment, one: PlannedEvaluation, system: PlannedSystem, seed: int) -> bool:
     """Whether an evaluation will stay, as far as is known: that of a network which is not there may not."""
-    return (
-        experiment.evaluation(one.name, system, seed).exists()
-        and bool(run.network_of(experiment, system, seed))
-        and run.is_current(experiment, one, system, seed)
-    )
+    path = experiment.evaluation(one.name, system, seed)
+    now = run.network_of(experiment, system, seed) if path.exists() else ""
+    return bool(now) and results.read(path).encoder == now
 
 
 def _check_datasets(experiment: Experiment, systems: Sequence[PlannedSystem]) -> None:

@@ -117,12 +117,14 @@ def network_of(experiment: Experiment, system: PlannedSystem, seed: int) -> str:
     if system.by_category:
         parts = [network_of(experiment, experiment.plan.system(name), seed) for name in system.by_category]
         return per_category.named(parts) if all(parts) else ""
-    setting = chosen_setting(experiment, system)
     if system.encoder is not None:
         there = system.encoder == "default" or Path(system.encoder).exists()
         return open_encoder(experiment, system, (), seed).fingerprint if there else ""
-    folder = None if setting is None else experiment.folder(system, setting, seed)
-    if folder is None or setting is None or not (folder / OUTCOME).exists():
+    setting = chosen_setting(experiment, system)
+    if setting is None:
+        return ""
+    folder = experiment.folder(system, setting, seed)
+    if not (folder / OUTCOME).exists():
         return ""
     outcome = read_outcome(folder)
     if not outcome.network and (folder / loop.BEST).exists():
@@ -340,10 +342,9 @@ def outcomes(experiment: Experiment, system: PlannedSystem) -> list[RunOutcome]:
 
 def require_same(folder: Path, config: runs.RunConfig) -> None:
     """Raise BadRun where the run in a folder began with something else."""
-    before = runs.read_config(folder)
-    if replace(before, version=config.version) != config:
+    if (told := runs.begun_otherwise(folder, config)) is not None:
         raise BadRun(
-            f"{folder} was trained otherwise: {runs.differences(runs.flat(before), runs.flat(config))}",
+            f"{folder} was trained otherwise: {told}",
             hint="give each plan an `out` of its own, or remove this folder to train it anew",
         )
 

@@ -303,13 +303,18 @@ def _weigh(network: Any, weights: dict[str, float]) -> None:
     network.parts = tuple(replace(part, weight=weights[part.name]) for part in network.parts)
 
 
+def begun_otherwise(folder: Path, config: RunConfig) -> str | None:
+    """In what the run in a folder began otherwise, whatever its version; None where it is the same."""
+    before = read_config(folder)
+    return None if replace(before, version=config.version) == config else differences(flat(before), flat(config))
+
+
 def _check_folder(config: RunConfig, folder: Path, resume: bool) -> None:
     """Raise BadRun unless a new run has a folder of its own, and an old one is resumed as it began."""
     if resume:
-        before = read_config(folder)
-        if replace(before, version=config.version) != config:
+        if (told := begun_otherwise(folder, config)) is not None:
             raise BadRun(
-                f"{folder} was begun otherwise: {differences(flat(before), flat(config))}",
+                f"{folder} was begun otherwise: {told}",
                 hint="resume with the same datasets, recipe and settings, or give another `out`",
             )
     elif (folder / CONFIG).exists():
