@@ -7,7 +7,7 @@ import json
 import os
 import random
 import shutil
-import tarfile
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,9 @@ from osoroi.catalog.stored import StoredCatalog
 from osoroi.encoder import Encoder
 from osoroi.errors import Busy, CatalogReplaced
 from osoroi.records import Clues, Crop, Part, Preprocessing, Product
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from archives import unpack
 
 DIM = 8
 SIDE = 16
@@ -193,12 +196,6 @@ def change(kind: str, held: Sequence[str], rng: random.Random) -> dict[str, Any]
 def product_of(name: str, rng: random.Random) -> dict[str, Any]:
     crops = {f"{name}/{place}": [rng.randrange(6) * 50 for _ in range(3)] for place in range(rng.choice([1, 1, 2, 4]))}
     return {"id": name, "price": float(rng.randrange(100)), "crops": crops}
-
-
-def unpack(tar: Path, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    with tarfile.open(tar) as archive:
-        archive.extractall(folder, filter="data")
 
 
 def delete_and_unpack(tar: Path, folder: Path) -> None:

@@ -2,14 +2,13 @@
 
 import os
 import sqlite3
-import tarfile
 import threading
 import time
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from archives import unpack
 from osoroi import files
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import BEGINNING_S, BESIDE, LOCK, backup
@@ -26,9 +25,6 @@ from osoroi.errors import BadCatalog, Busy
 from osoroi.index.exact import ExactIndex
 from shop import file_of
 from shops import create, entry, found, put
-
-SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-"""How an archive is unpacked; Python 3.11 before 3.11.4 knows no other way."""
 
 
 @pytest.fixture
@@ -120,7 +116,7 @@ def test_a_snapshot_that_is_whole_and_of_other_vectors_is_found(shop):
 def test_a_backup_is_a_catalog_again(shop, tmp_path):
     copied = backup(shop, tmp_path / "shop.tar")
     assert (copied.products, copied.photos, copied.bytes) == (2, 3, (tmp_path / "shop.tar").stat().st_size)
-    restore(tmp_path / "shop.tar", tmp_path / "again")
+    unpack(tmp_path / "shop.tar", tmp_path / "again")
     assert check(tmp_path / "again") == []
     with LocalCatalog.open(tmp_path / "again") as catalog:
         assert (found(catalog), file_of(catalog.crops("a")[0]).read_bytes()) == ("ab", b"photo of a/0")
@@ -130,7 +126,7 @@ def test_a_backup_is_a_catalog_again(shop, tmp_path):
 def test_a_backup_holds_the_encoder_that_the_catalog_keeps(shop, tmp_path):
     (shop / beside.FILE).write_bytes(b"an encoder")
     assert backup(shop, tmp_path / "shop.tar").encoder
-    restore(tmp_path / "shop.tar", tmp_path / "again")
+    unpack(tmp_path / "shop.tar", tmp_path / "again")
     assert (tmp_path / "again" / beside.FILE).read_bytes() == b"an encoder"
 
 
@@ -145,7 +141,7 @@ def test_a_backup_with_photos_needs_no_table_any_more(tmp_path):
     copied = backup(tmp_path / "shop", tmp_path / "shop.tar", photos=True)
     assert (copied.products, copied.photos, copied.missing) == (3, 1, 1)
     (tmp_path / "one").unlink()
-    restore(tmp_path / "shop.tar", tmp_path / "again")
+    unpack(tmp_path / "shop.tar", tmp_path / "again")
     assert [finding.what for finding in check(tmp_path / "again")] == ["photo"]  # the changed one
     with LocalCatalog.open(tmp_path / "again", readonly=True) as catalog:
         assert [file_of(catalog.crops(name)[0]).read_bytes() for name in ("one", "one again")] == [b"photo one"] * 2
@@ -189,11 +185,6 @@ def test_a_backup_never_has_another_encoder_than_its_vectors(shop, tmp_path, mon
     assert not (tmp_path / "shop.tar").exists()
 
 
-def restore(tar, folder):
-    with tarfile.open(tar) as archive:
-        archive.extractall(folder, **SAFELY)
-
-
 def test_a_backup_of_a_catalog_that_is_written_to_is_one_of_its_states(shop, tmp_path):
     stop = threading.Event()
 
@@ -213,7 +204,7 @@ def test_a_backup_of_a_catalog_that_is_written_to_is_one_of_its_states(shop, tmp
         stop.set()
         writer.join()
     for number in range(3):
-        restore(tmp_path / f"{number}.tar", tmp_path / str(number))
+        unpack(tmp_path / f"{number}.tar", tmp_path / str(number))
         assert check(tmp_path / str(number)) == []
         with LocalCatalog.open(tmp_path / str(number), readonly=True) as catalog:
             held = catalog.get_many(["x", "y"])

@@ -5,13 +5,13 @@ import random
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from archives import unpack
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.backup import backup
 from osoroi.catalog.maintenance.check import check
@@ -116,13 +116,6 @@ def test_handles_opened_and_closed_at_random_lose_nothing(tmp_path, seed):
         for handle in handles:
             handle.close()
     assert check(shop) == []
-
-
-def unpack(file: Path, folder: Path) -> None:
-    """What ``tar -xf FILE -C FOLDER`` does; Python's own writes into files that are there, GNU's replaces them."""
-    folder.mkdir(exist_ok=True)
-    with tarfile.open(file) as archive:
-        archive.extractall(folder, filter="data")
 
 
 def move(folder: Path, other: Path, tar: Path) -> None:

@@ -258,7 +258,10 @@ def test_no_address_becomes_a_file_that_is_written(text, tmp_path, monkeypatch):
 
 
 def test_several_hosts_are_an_address():
-    assert str(Address.parse("postgresql://a:1,[::1]:2/shops")).startswith("postgresql://a:1,[::1]:2/shops")
+    for hosts in ("a:1,[::1]:2", "[::1]:2,a:1", "[::1],[::2]", "a,,b"):
+        assert str(Address.parse(f"postgresql://{hosts}/shops")).startswith(f"postgresql://{hosts}/shops")
+    with pytest.raises(BadRequest, match="cannot be read"):
+        Address.parse("postgresql://a:1,[::1:2/shops")
 
 
 def test_no_error_of_an_open_catalog_shows_its_password(place, postgres_url, caplog, monkeypatch):

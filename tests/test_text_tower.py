@@ -1,12 +1,11 @@
 """Words are compared with pictures by the text half of a brought backbone."""
 
-import shutil
-
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from archives import unpack
 from brought import DIM, Tokens, clip_config, cosines, save, siglip_config, write_json
 from osoroi import ingest
 from osoroi.catalog.local import LocalCatalog
@@ -115,7 +114,7 @@ def test_a_catalog_keeps_the_text_tower_of_its_encoder(folder, tmp_path):
     with create_catalog(tmp_path / "shop", fingerprint=made.fingerprint, dim=made.dim, parts=made.parts) as catalog:
         store_encoder(catalog, tmp_path / "out.onnx")
         backup(tmp_path / "shop", tmp_path / "shop.tar")
-    shutil.unpack_archive(tmp_path / "shop.tar", tmp_path / "again", filter="data")
+    unpack(tmp_path / "shop.tar", tmp_path / "again")
     with open_catalog(tmp_path / "again") as catalog:
         tower = text_tower.of(encoder_of(catalog))
         assert tower is not None

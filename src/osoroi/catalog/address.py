@@ -58,7 +58,7 @@ class Address:
     def parse(cls, text: str) -> "Address":
         """The address that a text is; raises BadRequest where its parts cannot be read."""
         try:
-            parts = urlsplit(text)
+            parts = _split(text)
             parameters = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
             _demand_quoted(parts)
         except ValueError:  # its text may have the password
@@ -96,6 +96,16 @@ class Address:
         for secret in self.secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of an address. Python checks brackets as those of one host, or not at all; here, those of each."""
+    start, slashes, rest = text.partition("//")
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    login, at, hosts = netloc.rpartition("@")
+    first, *others = hosts.split(",")
+    checked = [urlsplit(f"//{one}").netloc for one in (login + at + first, *others)]
+    return urlsplit(start + slashes + rest[len(netloc) :])._replace(netloc=",".join(checked))
 
 
 def _demand_quoted(parts: SplitResult) -> None:
