@@ -21,7 +21,7 @@ from osoroi.catalog.store.photos import are_same, restorable
 from osoroi.encoder import BATCH, Encoder, loader
 from osoroi.errors import REENCODE, BadDataset, BadPhoto, Busy, OtherEncoder
 from osoroi.image import LIMITS, Limits
-from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value, with_utc
+from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value, metadata_hash, with_utc
 
 PRODUCTS_PER_COMMIT = 64
 """About one second of work is lost where a run is stopped, and commits are few enough to cost nothing."""
@@ -237,7 +237,7 @@ class _Run:
                 hint="give every crop an id of its own",
             )
         self.crops.add(key)
-        metadata = _hash(product)
+        metadata = metadata_hash(product)
         first = self.first.setdefault(product.product_id, _First(metadata, product))
         self.count.contradicting += first.metadata != metadata
 
@@ -278,12 +278,6 @@ def _joined(before: Outcome, latest: Outcome) -> Outcome:
     if before == "left_out":
         return latest
     return "changed" if before == "unchanged" and latest in ("added", "changed") else before
-
-
-def _hash(product: Product) -> int:
-    """A hash of a product's metadata, whatever the order of its attributes."""
-    columns = [value for name, value in vars(product).items() if name != "attributes"]
-    return hash((*columns, frozenset(product.attributes.items())))
 
 
 def _chunks(rows: Iterable[Row], run: _Run, products_per_commit: int) -> Iterator[Chunk]:

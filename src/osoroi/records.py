@@ -316,6 +316,12 @@ def with_utc(product: Product) -> Product:
     return product if attributes == product.attributes else replace(product, attributes=attributes)
 
 
+def metadata_hash(product: Product) -> int:
+    """A hash of a product's metadata, whatever the order of its attributes."""
+    columns = [value for name, value in vars(product).items() if name != "attributes"]
+    return hash((*columns, frozenset(product.attributes.items())))
+
+
 @dataclass(frozen=True)
 class Crop:
     """One garment in one photo; the whole photo where ``box`` is None.

@@ -97,8 +97,7 @@ class Searcher:
         ``#b03a2e``, ``navy`` or ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
         facts = self.facts()
-        inside = None if box is None else Box.of(box)
-        vector = self.encode([self.encoder.input_of(photo, inside, "street", kind=kind)], facts)
+        vector = self.vector_of(photo, box=box, kind=kind, facts=facts)
         if detail_from is not None:
             vector = self.encoder.with_detail(vector, self.detail_vector(detail_from, detail_box))
         detail = self.turned(detail)
@@ -107,10 +106,16 @@ class Searcher:
         return self._nearest(vector, wishes, facts)
 
     def vector_of(
-        self, photo: PhotoLike, *, box: BoxLike | None = None, kind: Kinds | None = None
+        self,
+        photo: PhotoLike,
+        *,
+        box: BoxLike | None = None,
+        kind: Kinds | None = None,
+        facts: SampleFacts | None = None,
     ) -> Float32[np.ndarray, "1 d"]:
-        """The vector of a garment in a street photo, each part of unit length."""
-        return self.encode([self.encoder.input_of(photo, None if box is None else Box.of(box), "street", kind=kind)])
+        """The vector of a garment in a street photo, each part of unit length; ``facts`` as in ``encode``."""
+        inside = None if box is None else Box.of(box)
+        return self.encode([self.encoder.input_of(photo, inside, "street", kind=kind)], facts)
 
     def detail_vector(self, photo: PhotoLike, box: BoxLike | None = None) -> Float32[np.ndarray, "1 d"]:
         """The vector of a photo, or of a colour, of which colour and pattern alone are used."""

@@ -23,6 +23,7 @@ from osoroi.errors import BadPhoto
 from osoroi.image import LIMITS, Limits
 from osoroi.image.cropping import existing
 from osoroi.records import Problem, Row, Source
+from osoroi.sync import path_of
 
 MANY = 5
 """Products from which on one photo of theirs may be a placeholder."""
@@ -94,7 +95,7 @@ class SharedPhotos:
         """Note a row. Street photos and photos without a name are passed over."""
         if row.crop.domain == "street" or (name := name_of(row.crop.photo)) is None:
             return
-        path = path_of(row.crop.photo)
+        path = path_of(row.crop)
         noted = Noted(name, row.product.product_id, "" if path is None else str(path))
         if self.last[-1:] == [noted]:  # another box of it
             return
@@ -186,7 +187,7 @@ def check(rows: Iterable[Row], *, most: int | None, limits: Limits = LIMITS) -> 
     Photos behind links and files that are not there are passed over: nothing is fetched, and what is missing is named
     elsewhere.
     """
-    crops = {str(path): row.crop for row in rows if (path := path_of(row.crop.photo)) is not None}
+    crops = {str(path): row.crop for row in rows if (path := path_of(row.crop)) is not None}
     names = [name for name, crop in crops.items() if existing(Path(name)).is_file()]
     count = len(names) if most is None else min(most, len(names))
     found = PhotoCheck(photos=len(names), opened=count)
@@ -230,8 +231,3 @@ def name_of(photo: Source) -> str | None:
     if isinstance(photo, Fetched | NotFetched):
         return photo.name
     return str(photo) if isinstance(photo, Path) else None
-
-
-def path_of(photo: Source) -> Path | None:
-    """The file of a photo, where it has one."""
-    return photo.path if isinstance(photo, Fetched) else photo if isinstance(photo, Path) else None

@@ -160,13 +160,14 @@ def open_incoming(dataset: str, *, shard: TableShard = WHOLE) -> Incoming:
             hint=f"'osoroi look {reader.path} --write FILE.toml' writes a recipe in which to say so",
         )
     require_lines(layout)
-    if not layout.has_photos and "product_id" not in layout.columns:
+    incoming = Incoming(reader, layout, shard=shard, name=absolute(dataset))
+    if not incoming.names_products:
         names = ", ".join(column.header for column in layout.columns.values())
         raise BadDataset(
             f"{reader.path} has no column photo, and none that is a product_id",
             hint=f"the columns are {names}; 'osoroi look {reader.path} --write FILE.toml' writes a recipe to name them",
         )
-    return Incoming(reader, layout, shard=shard, name=absolute(dataset))
+    return incoming
 
 
 def absolute(dataset: str) -> str:

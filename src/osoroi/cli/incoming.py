@@ -3,7 +3,6 @@
 import csv
 import functools
 import io
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,9 +29,6 @@ UNREADABLE = "unreadable.csv"
 
 SHOWN = 20
 """Problems that are printed; the table has all of them."""
-
-PREFIX = re.compile(r"[a-z0-9]{2,}:")
-"""The name of a reader, known or not, before its path."""
 
 OPTIONS = {"private_links": "--private-links"}
 """Options that the reasons of photos name by their parameter."""
@@ -116,7 +112,7 @@ def named(dataset: str, *, recipe: str | None, photos: Path | None) -> str:
     >>> named("table:p.csv", recipe=None, photos=Path("R&D"))
     'table:p.csv?photos=R%26D'
     """
-    name = dataset if PREFIX.match(dataset) and not Path(dataset).exists() else dataset_name(dataset)
+    name = dataset_name(dataset)
     for key, value in (("recipe", recipe), ("photos", photos)):
         if value:
             mark = "" if name.endswith("?") else "&" if "?" in name else "?"

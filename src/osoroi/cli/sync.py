@@ -136,12 +136,11 @@ def patched(given: incoming.ImportOptions, source: Incoming) -> SyncCount:
         if not changes:
             raise BadDataset(f"{given.dataset} has no line that can be read", hint="nothing was changed")
         model = encoder_of(products, given.encoder, threads=given.threads)
-        held = {one.casefold(): one for one in products.product_ids()}
-
-        def unknown(product_id: str) -> None:
-            near = held.get(product_id.casefold())
-            text.warn(f"not in the catalog: {product_id}" + (f"; it has {near}, in other capitals" if near else ""))
-
-        count = patches.patch(changes, products, model, unknown)
+        unknown: list[str] = []
+        count = patches.patch(changes, products, model, unknown.append)
+        held = {one.casefold(): one for one in products.product_ids()} if unknown else {}
+    for product_id in unknown:
+        near = held.get(product_id.casefold())
+        text.warn(f"not in the catalog: {product_id}" + (f"; it has {near}, in other capitals" if near else ""))
     count.contradicting = source.contradicting
     return count

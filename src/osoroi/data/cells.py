@@ -217,7 +217,8 @@ class Cells:
         """Take note of a cell with signs; whether it may be a list."""
         if iso_date(text) is not None:
             self.dates += 1
-            self.zones.update(zone for zone in [zone_of(text)] if zone is not None)
+            if (zone := zone_of(text)) is not None:
+                self.zones.add(zone)
         self.halves += HALF.fullmatch(text) is not None
         array = json_array(text)
         separator = "json" if array is not None else next((sign for sign in SEPARATORS if sign in text), "")

@@ -7,6 +7,7 @@ first. Where a group has two columns of a table, nobody can know which one is me
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from osoroi.data.currencies import CODES
@@ -135,6 +136,11 @@ OURS = frozenset((*SYNONYMS, "crop_id", "domain", "left", "top", "right", "botto
 """The columns that mean something under our own names."""
 
 
+REMEMBERED = 1024
+"""Headers whose plain form is held: it is asked for with every line."""
+
+
+@lru_cache(maxsize=REMEMBERED)
 def plain(header: str) -> str:
     """A header without capitals, width, spaces, signs and a prefix like ``g:``.
 

@@ -23,6 +23,8 @@ HEAD = 2**20
 """Bytes of a JPEG within which its size is looked for."""
 
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""JPEG markers that start a frame and say how it is coded."""
+
 START_OF_SCAN = 0xDA
 
 MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)

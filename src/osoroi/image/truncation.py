@@ -7,12 +7,9 @@ so that no partial picture is passed off as whole.
 from collections.abc import Iterable
 
 from osoroi.errors import BadPhoto
-from osoroi.image.inspect import END_OF_IMAGE, Marker, markers
+from osoroi.image.inspect import END_OF_IMAGE, START_OF_FRAME, START_OF_SCAN, Marker, markers
 
 READABLE = "a photo is a JPEG, PNG, WebP, AVIF, HEIF, GIF, BMP or TIFF file"
-
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""JPEG markers that start a frame and say how it is coded."""
 
 SEQUENTIAL = (0xC0, 0xC1)
 """Frames in one pass: baseline and extended, Huffman coded."""
@@ -98,7 +95,7 @@ def _jpeg(data: bytes, known_markers: Iterable[Marker]) -> bytes | None:
             if not scans:
                 return None
             return data[: end - 2] + LOOKAHEAD if scans == 1 and frame in SEQUENTIAL else data
-        if code in FRAMES:
+        if code in START_OF_FRAME:
             frame = code
-        scans += code == 0xDA
+        scans += code == START_OF_SCAN
     return None

@@ -9,7 +9,7 @@ from osoroi.data.cells import as_text
 from osoroi.data.readers.layout import Layout
 from osoroi.data.readers.table import Table
 from osoroi.data.tabular import BadLine
-from osoroi.records import Product, Value
+from osoroi.records import Product, Value, metadata_hash
 
 
 class LineConflict(NamedTuple):
@@ -54,7 +54,7 @@ def line_conflicts(
     first: dict[str, int] = {}
     several: dict[str, None] = {}
     for _, product in _products(table, layout):
-        facts = _hash(product)
+        facts = metadata_hash(product)
         if first.setdefault(product.product_id, facts) != facts and holds(product.product_id) and len(several) < most:
             several[product.product_id] = None
     return list(islice(_of(table, layout, several), most)) if several else []
@@ -94,8 +94,3 @@ def _columns(product: Product) -> dict[str, Any]:
     columns = asdict(product)
     attributes = columns.pop("attributes")
     return columns | attributes
-
-
-def _hash(product: Product) -> int:
-    columns = [value for name, value in vars(product).items() if name != "attributes"]
-    return hash((*columns, frozenset(product.attributes.items())))
