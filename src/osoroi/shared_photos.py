@@ -18,12 +18,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from osoroi import files, image
-from osoroi.data.links import Fetched, NotFetched
+from osoroi.data.links import Fetched, NotFetched, path_of
 from osoroi.errors import BadPhoto
 from osoroi.image import LIMITS, Limits
 from osoroi.image.cropping import existing
 from osoroi.records import Problem, Row, Source
-from osoroi.sync import path_of
 
 MANY = 5
 """Products from which on one photo of theirs may be a placeholder."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from osoroi import categories, image
 from osoroi.catalog import Entry, Storage, StoredProduct
-from osoroi.data.links import Fetched
+from osoroi.data.links import path_of
 from osoroi.encoder import Encoder, loader
 from osoroi.errors import BadDataset, BadPhoto, BadRequest, Busy
 from osoroi.file_hashes import Stamp, stamp_of
@@ -259,11 +259,6 @@ def _hash(crop: Crop, limits: Limits) -> tuple[str, Stamp | None]:
     path = path_of(crop)
     stamp = None if path is None else stamp_of(path)
     return hashlib.sha256(image.load(crop.photo, limits=limits)).hexdigest(), stamp
-
-
-def path_of(crop: Crop) -> Path | None:
-    """The file of a crop's photo."""
-    return crop.photo.path if isinstance(crop.photo, Fetched) else crop.photo if isinstance(crop.photo, Path) else None
 
 
 def _is_new(

@@ -15,10 +15,11 @@ from osoroi.client import upload
 from osoroi.client.transport import Transport, understood
 from osoroi.client.upload import Sent
 from osoroi.client.values import change_fields, photos_fields, product_fields, product_of
+from osoroi.data.links import path_of
 from osoroi.errors import BadDataset, BadPhoto, NotFound
 from osoroi.file_hashes import FileHashes, stamp_of
 from osoroi.records import Crop, Problem, Product, Value, crop_id_of
-from osoroi.sync import SyncCount, Synced, Wanted, gathered, path_of, removed
+from osoroi.sync import SyncCount, Synced, Wanted, gathered, removed
 from osoroi.tables import Incoming
 
 PAGE = 200

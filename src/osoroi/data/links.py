@@ -14,6 +14,7 @@ from osoroi import files
 from osoroi.data.download import JOURNAL, DownloadCount, Link, Policy, download, outcomes
 from osoroi.data.http import Timeouts
 from osoroi.errors import BadPhoto
+from osoroi.records import Crop
 
 PHOTOS = "photos"
 
@@ -30,6 +31,11 @@ class Fetched(NamedTuple):
             return files.content(self.path)
         except OSError as error:
             raise BadPhoto(f"{self.name}: its file {self.path} cannot be read", hint="add the table again") from error
+
+
+def path_of(crop: Crop) -> Path | None:
+    """The file of a crop's photo."""
+    return crop.photo.path if isinstance(crop.photo, Fetched) else crop.photo if isinstance(crop.photo, Path) else None
 
 
 class NotFetched(NamedTuple):
