@@ -10,13 +10,14 @@ from jaxtyping import Float32
 
 from osoroi import image
 from osoroi.catalog import Neighbor, Storage
-from osoroi.encoder import KIND, Encoder
+from osoroi.encoder import KIND
 from osoroi.encoder.calibration import DEPTH, agreement, appearance
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 from osoroi.wishes import K, turned
 
 if TYPE_CHECKING:
+    from osoroi.encoder import Encoder
     from osoroi.garments.learned import LearnedKinds
 
 QueryVector = Float32[np.ndarray, "1 d"]
@@ -64,7 +65,7 @@ class Searcher:
     Raises OtherEncoder where the vectors of the catalog were made by another encoder.
     """
 
-    def __init__(self, encoder: Encoder, catalog: Storage) -> None:
+    def __init__(self, encoder: "Encoder", catalog: Storage) -> None:
         if encoder.fingerprint != catalog.fingerprint:
             raise OtherEncoder(
                 f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, "

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from osoroi import image
 from osoroi.catalog import Storage, interruption
-from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import ALL, WORK_SIDE, Garment, choose
 from osoroi.image.swatch import swatch
@@ -31,6 +30,7 @@ from osoroi.server.settings import Settings
 from osoroi.server.together import together
 
 if TYPE_CHECKING:
+    from osoroi.encoder import Encoder
     from osoroi.server.learning import CategoryLearning
     from osoroi.words.search import WordSearch
 
@@ -103,7 +103,7 @@ class Service:
 
     def _use(self, searcher: Searcher) -> None:
         self.searcher = searcher
-        self.encoder: Encoder = searcher.encoder
+        self.encoder: "Encoder" = searcher.encoder
         self.catalog: Storage = searcher.catalog
         self._words: "WordSearch | None" = None
         self.batcher = Batcher(
