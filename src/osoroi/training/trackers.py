@@ -109,7 +109,7 @@ OPENERS: dict[str, Opener] = {"wandb": Wandb, "mlflow": Mlflow}
 
 
 def named(names: Sequence[str]) -> Callable[[Path, Mapping[str, Any]], Tracking]:
-    """What opens the trackers of these names for a run. Raises BadRequest for a wrong name now, before the run begins."""
+    """What opens the trackers of these names for a run. Raises BadRequest for a wrong name before the run begins."""
     for name in names:
         opener(name)
     return partial(opened, names)
