@@ -307,8 +307,7 @@ def by_words(
     offset = wishes["offset"]
     if as_json:
         facts |= {"detail": wishes["detail"], "offset": offset, "understood": vars(understood)}
-        one = response(hits, **facts, garment=fields_of(chosen))
-        answer = one if lists is None else answer_each(lists, facts)
+        answer = response(hits, **facts, garment=fields_of(chosen)) if lists is None else answer_each(lists, facts)
         text.show_json(answer | {"total": total, "offset": offset})
         return
     note_others(photo, wishes["box"] or wishes["kind"] or garment)
