@@ -11,7 +11,6 @@ import argparse
 import concurrent.futures
 import io
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,12 +22,12 @@ from typing import Any, NamedTuple
 
 import httpx
 from PIL import Image
+from processes import Service
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from costly_photos import COSTLY, REFUSED
 
 ROOT = Path(__file__).parents[1]
-TICK_S = 0.01
 
 
 class Row(NamedTuple):
@@ -42,52 +41,6 @@ class Row(NamedTuple):
     memory_mb: float
     health_s: float
     search_s: float
-
-
-class Service:
-    """A service in a process of its own; ``command`` starts it on a free port, and its log goes to the file ``log``."""
-
-    def __init__(self, command: list[str], log: Path) -> None:
-        self.log = log.open("w+", encoding="utf-8")
-        self.process = subprocess.Popen(command, stderr=self.log)
-        self.url = self._url(log)
-
-    def _url(self, log: Path) -> str:
-        for _ in range(600):
-            for line in log.read_text(encoding="utf-8").splitlines():
-                if "running on" in line:
-                    return line.split("running on ")[1].split()[0]
-            time.sleep(0.1)
-        raise SystemExit("the service did not start")
-
-    def processes(self) -> list[Path]:
-        """The service and its workers, in /proc."""
-        mine = Path(f"/proc/{self.process.pid}")
-        lists = [path.read_text(encoding="ascii").split() for path in mine.glob("task/*/children")]
-        return [mine, *(Path(f"/proc/{pid}") for pids in lists for pid in pids)]
-
-    def cpu_s(self) -> float:
-        """Processor seconds so far, with those of workers that ended."""
-        total = 0.0
-        for number, place in enumerate(self.processes()):
-            fields = (place / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
-            total += sum(map(int, fields[11:15] if number == 0 else fields[11:13])) * TICK_S
-        return total
-
-    def memory_mb(self) -> float:
-        """Resident memory of all processes."""
-        return (
-            sum(int((place / "statm").read_text(encoding="ascii").split()[1]) * 4096 for place in self.processes())
-            / 1e6
-        )
-
-    def stop(self) -> float:
-        """Seconds from SIGTERM to the end."""
-        start = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-        self.log.close()
-        return time.monotonic() - start
 
 
 def small_shop(folder: Path) -> Service:

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import io
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import httpx
 from PIL import Image
+from processes import Service
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from shop import SeeingEncoder, fill, goods
@@ -58,15 +58,15 @@ async def burst(url: str, count: int) -> Counter[int]:
     return Counter(answer.status_code for answer in answers)
 
 
-def measured(port: int, count: int) -> str:
+def measured(url: str, count: int) -> str:
     """One burst, in a line."""
     watch = subprocess.Popen(
-        [sys.executable, "-c", WATCH, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WATCH, url.rpartition(":")[2]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert watch.stdout is not None
     watch.stdout.readline()
     start = time.perf_counter()
-    statuses = asyncio.run(burst(f"http://127.0.0.1:{port}", count))
+    statuses = asyncio.run(burst(url, count))
     took_s = time.perf_counter() - start
     said, _ = watch.communicate("end")
     took = [float(line) for line in said.split()]
@@ -82,27 +82,16 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=140)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="osoroi-") as folder, socket.socket() as free:
+    with tempfile.TemporaryDirectory(prefix="osoroi-") as folder:
         encoder = SeeingEncoder()
         fill(Path(folder) / "shop", encoder, goods(encoder)).close()
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        command = [sys.executable, str(TESTS / "tiny_service.py"), f"{folder}/shop", "--port", str(port)]
-        service = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        command = [sys.executable, str(TESTS / "tiny_service.py"), f"{folder}/shop", "--port", "0"]
+        service = Service(command, Path(folder) / "log")
         try:
-            while True:
-                try:
-                    httpx.get(f"http://127.0.0.1:{port}/health")
-                    break
-                except httpx.ConnectError:
-                    assert service.poll() is None, "the service does not start"
-                    time.sleep(0.1)
             for _ in range(arguments.rounds):
-                print(measured(port, arguments.searches), flush=True)
+                print(measured(service.url, arguments.searches), flush=True)
         finally:
-            service.terminate()
-            service.wait()
+            service.stop()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for its processes
 
 import numpy as np
 from jaxtyping import Float32
+from processes import cpu_s
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog import Entry
@@ -195,15 +196,6 @@ def equal(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
-def cpu_s(processes: Sequence[int]) -> float:
-    """Processor seconds that these processes have used."""
-    ticks = 0
-    for process in processes:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def overhead(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Processor time of searches in actors beside the same searches in this process, in turns of a hundred."""
     import clusters
@@ -233,9 +225,9 @@ def overhead(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             several = [asked(catalog, one) for one in questions(world, 100, arguments.products)]
             answers = []
             for name, ask in ways.items():
-                before = time.process_time(), cpu_s(processes)
+                before = time.process_time(), sum(map(cpu_s, processes))
                 answers.append([merged(ask(query), query.k) for query in several])
-                spent[name].append((time.process_time() - before[0], cpu_s(processes) - before[1]))
+                spent[name].append((time.process_time() - before[0], sum(map(cpu_s, processes)) - before[1]))
             different += sum(one != other for one, other in zip(*answers, strict=True))
         searchers.stop()
         ray.shutdown()

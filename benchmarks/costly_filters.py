@@ -21,7 +21,7 @@ from subprocess import PIPE, Popen
 
 import httpx
 import numpy as np
-from bombs import Service
+from processes import Service
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog import Entry

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import processes
 from PIL import Image
 
 from osoroi import image
@@ -38,7 +39,6 @@ from osoroi.records import Crop, Hit, Product
 from osoroi.search import Searcher, response
 
 SIDE = 800
-TICK = 1 / os.sysconf("SC_CLK_TCK")
 DATA = Path(os.environ.get("OSOROI_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
 
@@ -124,12 +124,11 @@ class Process:
 
     def cpu_s(self) -> float:
         """Processor seconds so far, of all its threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK
+        return processes.cpu_s(self.process.pid)
 
     def memory_bytes(self) -> int:
         """Resident memory."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]) * 4096
+        return processes.memory_bytes(self.process.pid)
 
     def stop(self) -> None:
         """End it as an operator would."""

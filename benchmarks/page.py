@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import processes
 from PIL import Image
 
 from osoroi import ingest
@@ -34,17 +35,10 @@ from osoroi.server.pages.routes import NEXT
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from shop import serving
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
 
 def cpu_s() -> float:
     """Processor seconds of this process and its children that run."""
-    used = time.process_time()
-    for children in Path("/proc/self/task").glob("*/children"):
-        for child in children.read_text().split():
-            fields = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()
-            used += (int(fields[11]) + int(fields[12])) / TICKS
-    return used
+    return time.process_time() + sum(map(processes.cpu_s, processes.children(os.getpid())))
 
 
 def snap(number: int) -> bytes:

@@ -7,12 +7,12 @@ same in both ways, and the CPU of the server for a query.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import psycopg
+from processes import cpu_s
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from osoroi.catalog.postgres.pgvector import SETTINGS
@@ -25,13 +25,6 @@ WAYS = {
     "a list": "product = ANY(ARRAY(SELECT product FROM products WHERE price < %s))",
     "look-ups": "EXISTS (SELECT 1 FROM products WHERE products.product = halves.product AND price < %s OFFSET 0)",
 }
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-
-def cpu_s(process: int) -> float:
-    """Seconds of CPU that a process has taken."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
 def drawn(products: int, rng: np.random.Generator) -> np.ndarray:

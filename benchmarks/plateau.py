@@ -17,8 +17,9 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from bombs import Service, small_shop
+from bombs import small_shop
 from PIL import Image
+from processes import Service
 
 from costly_photos import COSTLY, REFUSED
 

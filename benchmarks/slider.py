@@ -20,8 +20,7 @@ from jaxtyping import Bool, Float32, Float64
 
 from osoroi import image
 from osoroi.data.readers import open_dataset
-from osoroi.encoder import Encoder
-from osoroi.encoder.metadata import DETAIL
+from osoroi.encoder import DETAIL, Encoder
 from osoroi.encoder.slider import distinctive, usual
 from osoroi.errors import BadPhoto
 from osoroi.evaluation import bootstrap

@@ -27,11 +27,12 @@ from osoroi.data.readers import open_dataset
 from osoroi.model import build
 from osoroi.recipe import Recipe
 from osoroi.recipes import named
-from osoroi.training import dataset as datasets
 from osoroi.training import loop, sampling
+from osoroi.training.dataset import load_pairs
 from osoroi.training.distributed import device
 from osoroi.training.learner import Learner
 from osoroi.training.sampling import Batch, Pairs
+from osoroi.training.selection import select
 
 PRODUCTS = 24
 RECIPES: dict[str, dict[str, Any]] = {
@@ -83,9 +84,9 @@ def repeated(pairs: Pairs, times: int) -> Pairs:
 def begun(name: str, dataset: str, folder: Path) -> loop.RunState:
     """A run that is ready for its first step, with so many steps in an epoch."""
     recipe = settings(name)
-    selection = datasets.select([open_dataset(dataset)], "train")
+    selection = select([open_dataset(dataset)], "train")
     network: Any = build.build(recipe).to(device())
-    pairs = datasets.load_pairs(selection, network, recipe, folder / name, augmented=True)
+    pairs = load_pairs(selection, network, recipe, folder / name, augmented=True)
     learner = Learner(network, recipe).to(device())
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = repeated(pairs, -(-STEPS[name] * recipe.products // len(pairs)))

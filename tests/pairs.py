@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
 import torch
@@ -10,13 +10,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from osoroi import image
-from osoroi.data.readers import open_dataset
+from osoroi.data.readers import Reader, open_dataset
 from osoroi.model import build
 from osoroi.model.backbones import Maps
 from osoroi.model.heads import Head
 from osoroi.model.network import FeatureExtractor, Network
 from osoroi.recipe import Recipe
 from osoroi.records import Row
+from osoroi.training.run import Select
+from osoroi.training.selection import select
 
 TINY = Recipe("tiny", image_size=96, dim=8, init="random", epochs=6, products=12, lr=3e-3, dropout=0.1, folds=2)
 
@@ -94,3 +96,8 @@ def drawn(products: int) -> list[Row]:
             once = replace(crop, photo=image.load(crop.photo), split=split)
             rows[product.product_id, crop.domain] = Row(product, once)
     return list(rows.values())
+
+
+def selecting(*readers: Reader) -> Select:
+    """Selects the products of a split of these datasets."""
+    return partial(select, readers)

@@ -25,6 +25,7 @@ from osoroi.records import Box, Crop, Preprocessing, Product
 from osoroi.search import Searcher
 from osoroi.server import app, run
 from osoroi.server.decoding import Decoder, ForegroundMap, Thumbnail, tasks
+from osoroi.server.decoding.pool import DecodingPool
 from osoroi.server.finding import Finder
 from osoroi.server.learning import CategoryLearning
 from osoroi.server.settings import Settings
@@ -151,7 +152,7 @@ def serving(
 ) -> Iterator[str]:
     """The service on a free port of this machine, in a thread; gives its address. With ``processes`` photos are decoded
     in worker processes, as they are outside of tests."""
-    decoder: Decoder | None = None if processes else ThreadDecoder()
+    decoder: Decoder = DecodingPool.of(settings or Settings()) if processes else ThreadDecoder()
     application = app.make(Searcher(encoder, catalog), settings, decoder=decoder, reopen=reopen, finder=finder)
     if learns_soon:
         learning_soon(application)

@@ -10,6 +10,7 @@ from osoroi.errors import BadRequest
 from osoroi.records import Part
 from osoroi.training import dataset, loop, losses, run, sampling
 from osoroi.training.learner import Learner, similarities
+from osoroi.training.selection import Datasets, select
 from pairs import TINY, Drawn, tiny_network
 from tiny import TinyEncoder
 
@@ -62,7 +63,7 @@ def test_similarities_are_of_a_part_or_weighted():
 
 
 def taught(folder, recipe=RECIPE, *, pairs=(), photos=(), teachers=None, split="train"):
-    chosen = dataset.select(pairs, split, photos=photos)
+    chosen = select(pairs, split, photos=photos)
     network = tiny_network(recipe)
     teachers = [TinyEncoder()] if teachers is None else teachers
     return network, dataset.load_pairs(
@@ -77,7 +78,7 @@ def test_a_teacher_sees_each_crop_once_and_plain(tmp_path):
     first = np.flatnonzero(pairs.is_street)[:2]
     assert pairs.view[first].tolist() == [0, 1]  # two views of one crop
     assert np.array_equal(own.vectors[first[0]], own.vectors[first[1]])
-    chosen = dataset.select([Drawn(30)], "train")
+    chosen = select([Drawn(30)], "train")
     product, crop = next(pair for pair in chosen.crops if pair[1].domain == "street")
     assert product == pairs.product[first[0]]
     expected = TinyEncoder().encode_query([crop.photo], boxes=[crop.box]) * 2  # both weights are a half
@@ -117,7 +118,7 @@ def test_pairs_and_photos_stand_in_batches_of_their_own(tmp_path):
     assert pairs.unpaired == {1}
     found = [sampling.load(pairs, rows, 0).is_paired for rows in sampling.plan(pairs, RECIPE, 0)]
     assert set(found) == {True, False}
-    held_out = dataset.select([Drawn(30)], "val", photos=[Drawn(18)])
+    held_out = select([Drawn(30)], "val", photos=[Drawn(18)])
     assert held_out.unpaired == frozenset()  # photos are not validated on beside pairs
 
 
@@ -145,5 +146,5 @@ def config(**changes):
 )
 def test_what_would_teach_nothing_is_refused(tmp_path, wrong, message):
     with pytest.raises(BadRequest, match=message):
-        run.run(wrong, tmp_path / "run")
+        run.run(wrong, tmp_path / "run", select=Datasets(wrong).select)
     assert not (tmp_path / "run").exists()

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from effort import Effort
-from osoroi.catalog import Entry, Storage
+from osoroi.catalog import Entry, Storage, interrupted_by
 from osoroi.catalog.filters import Among, Compare, Every, Not, Some, checked, parse, require_modest
-from osoroi.catalog.interruption import interrupted_by
 from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.memory.columns import Column
 from osoroi.catalog.store import facets

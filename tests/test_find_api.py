@@ -17,12 +17,15 @@ import web
 from osoroi import garments
 from osoroi.catalog.local import LocalCatalog
 from osoroi.data.synthetic.outfits import outfits
+from osoroi.errors import NotFound
 from osoroi.garments.find import find
 from osoroi.image import Reduced
-from osoroi.records import Box, Product
+from osoroi.records import Box, Hit, Product
 from osoroi.search import Searcher
 from osoroi.server import app
 from osoroi.server.finding import Finder
+from osoroi.server.search_request import FindRequest, SearchRequest
+from osoroi.server.service import Service
 from osoroi.server.settings import Settings
 from shop import BLUE, GREEN, RED, SeeingEncoder, ThreadDecoder, entry, fill, goods, picture, serving
 
@@ -333,6 +336,37 @@ def test_the_networks_are_loaded_once() -> None:
     asyncio.run(ask())
     finder.close()
     assert loads == [1]
+
+
+class FailingAtOne(Service):
+    """Finds two garments; searching for the first fails, and for the second takes for ever."""
+
+    cancelled = 0
+
+    async def find(self, request: SearchRequest | FindRequest) -> Sequence[garments.Garment]:
+        return [garments.Garment(Box(0, 0, 9, side), "top", 1.0, 0, {}) for side in (9, 10)]
+
+    async def search(self, request: SearchRequest) -> list[Hit]:
+        if request.box == Box(0, 0, 9, 9):
+            raise NotFound("nothing here")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return []
+
+
+def test_where_the_search_for_one_garment_fails_nobody_waits_for_the_others(catalog: LocalCatalog) -> None:
+    async def ask() -> int:
+        service = FailingAtOne(Searcher(SeeingEncoder(), catalog), Settings(), ThreadDecoder())
+        with pytest.raises(NotFound, match="nothing here"):
+            await service.search_each(SearchRequest(photo=b"any"))
+        await asyncio.sleep(0)  # the cancelled one has its turn
+        service.close()
+        return service.cancelled
+
+    assert asyncio.run(ask()) == 1
 
 
 @pytest.mark.parametrize("name", ["photo", "detail_from"])

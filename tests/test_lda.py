@@ -11,6 +11,7 @@ from osoroi.model.network import Features
 from osoroi.records import Part
 from osoroi.training import dataset, lda, validation
 from osoroi.training.sampling import Pairs
+from osoroi.training.selection import select
 from pairs import TINY, Drawn, linear_of, tiny_network
 
 PRODUCTS = 60
@@ -92,7 +93,7 @@ def drawn_pairs(tmp_path_factory):
     """Pairs of drawn garments and, of other designs, pairs that nothing is learned from."""
     folder = tmp_path_factory.mktemp("fitting")
     return [
-        dataset.load_pairs(dataset.select([Drawn(54)], split), tiny_network(), TINY, folder / split, augmented=False)
+        dataset.load_pairs(select([Drawn(54)], split), tiny_network(), TINY, folder / split, augmented=False)
         for split in ("train", "val")
     ]
 

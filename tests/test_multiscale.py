@@ -19,6 +19,7 @@ from osoroi.recipe import Recipe
 from osoroi.recipes import PUBLISHED, named
 from osoroi.records import Part
 from osoroi.training import checkpoint, feature_cache, loop, run
+from osoroi.training.selection import Datasets
 from osoroi.training.view_loader import preprocessing
 
 
@@ -307,7 +308,8 @@ def test_settings_that_were_not_published_are_refused(settings, said):
 def test_a_run_learns_an_arm_and_its_file_gives_the_same_vectors(tmp_path):
     """From drawn products to an encoder file, as `osoroi train` and `osoroi export` do."""
     recipe = named("published-shallow", {"epochs": 2, "products": 8})
-    run.run(run.RunConfig(("drawn:36",), recipe), tmp_path / "run")
+    config = run.RunConfig(("drawn:36",), recipe)
+    run.run(config, tmp_path / "run", select=Datasets(config).select)
     network, notes = run.load(tmp_path / "run")
     assert network.parts == (Part("shallow", 256, 1.0),)
     assert notes.recipe == recipe

@@ -31,7 +31,7 @@ from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.records import Clues, Input, Product
 from osoroi.server.batching import Batcher
-from osoroi.server.pages.facet_counts import FacetCounts
+from osoroi.server.counting import FacetCounts
 from osoroi.server.pages.url_state import UrlState
 from osoroi.server.settings import Settings
 from shop import BLUE, RED, SeeingEncoder, entry, fill, goods, picture, serving

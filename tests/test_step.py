@@ -244,11 +244,12 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from osoroi.training import run
 from osoroi.training.distributed import Launch, world
-from pairs import TINY, Drawn, tiny_network
+from pairs import TINY, Drawn, selecting, tiny_network
 recipe = replace(TINY, unfreeze_blocks=2, dropout=0.0, epochs=2, precision="float32", keep_epoch="last")
 with world() as here:
     config = run.RunConfig(("drawn",), recipe)
-    run.run(config, Path(sys.argv[1]), readers=[Drawn(36)], network=tiny_network(recipe), on=Launch("cpu", here))
+    given = {{"select": selecting(Drawn(36)), "network": tiny_network(recipe), "on": Launch("cpu", here)}}
+    run.run(config, Path(sys.argv[1]), **given)
 """
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from osoroi.errors import BadRequest
 from osoroi.training import loop, run, trackers
-from pairs import TINY, Drawn, tiny_network
+from osoroi.training.train import train
+from pairs import TINY, Drawn, selecting, tiny_network
 
 LINES = [{"epoch": 0.0, "loss": math.nan, "hit@5": 0.5}, {"epoch": 1.0, "loss": 0.25, "hit@5": 0.75}]
 
@@ -41,8 +42,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
 
 def test_a_run_gives_every_epoch_to_a_tracker_and_closes_it(tmp_path, kept):
     config = run.RunConfig(("drawn",), TINY)
-    callbacks = run.Callbacks(trackers=("kept",))
-    run.run(config, tmp_path / "run", readers=[Drawn(24)], network=tiny_network(), callbacks=callbacks)
+    callbacks = run.Callbacks(track=trackers.named(("kept",)))
+    run.run(config, tmp_path / "run", select=selecting(Drawn(24)), network=tiny_network(), callbacks=callbacks)
     *epochs, last = kept.told
     assert last == "closed"
     assert [epoch for epoch, _ in epochs] == list(range(TINY.epochs + 1))
@@ -105,10 +106,10 @@ def test_a_tracker_that_has_begun_is_closed_where_the_next_does_not_begin(tmp_pa
 def test_a_tracker_that_does_not_begin_costs_nothing_and_the_same_command_runs_later(tmp_path, kept, monkeypatch):
     config, computed = run.RunConfig(("drawn",), TINY), list[int]()
     begins = trackers.OPENERS["kept"]
-    callbacks = run.Callbacks(trackers=("kept",), on_features=lambda done, total: computed.append(done))
+    callbacks = run.Callbacks(track=trackers.named(("kept",)), on_features=lambda done, total: computed.append(done))
 
     def start() -> None:
-        run.run(config, tmp_path / "run", readers=[Drawn(24)], network=tiny_network(), callbacks=callbacks)
+        run.run(config, tmp_path / "run", select=selecting(Drawn(24)), network=tiny_network(), callbacks=callbacks)
 
     monkeypatch.setitem(trackers.OPENERS, "kept", lambda folder, settings: 1 / 0)
     with pytest.raises(BadRequest, match="tracker kept does not begin"):
@@ -120,12 +121,11 @@ def test_a_tracker_that_does_not_begin_costs_nothing_and_the_same_command_runs_l
 
 
 def test_what_is_not_there_is_refused_before_the_run(tmp_path, monkeypatch):
-    config = run.RunConfig(("drawn",), TINY)
     with pytest.raises(BadRequest, match="no tracker 'wandbb'; trackers: wandb, mlflow"):
-        run.run(config, tmp_path / "run", readers=[Drawn(24)], callbacks=run.Callbacks(trackers=("wandbb",)))
+        train("drawn:24", out=tmp_path / "run", track=["wandbb"])
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
     with pytest.raises(BadRequest, match="tracker mlflow needs a library that is not installed; pip install mlflow"):
-        run.run(config, tmp_path / "run", readers=[Drawn(24)], callbacks=run.Callbacks(trackers=("mlflow",)))
+        train("drawn:24", out=tmp_path / "run", track=["mlflow"])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from osoroi.recipe import Recipe
 from osoroi.records import Fit
 from osoroi.training import brought, run, train
 from osoroi.training.view_loader import View, ViewLoader
-from pairs import Drawn
+from pairs import Drawn, selecting
 
 RECIPE = Recipe("tiny", image_size=96, dim=8, products=12, folds=2, precision="float32", lr=3e-3)
 
@@ -40,7 +40,7 @@ def closed_form(tmp_path_factory):
 
 def trained(folder, out, recipe):
     config = run.RunConfig(("drawn:30:3",), recipe, backbone=str(folder))
-    metrics = run.run(config, out, readers=[Drawn(30)])
+    metrics = run.run(config, out, select=selecting(Drawn(30)))
     return train.TrainedRun(out, recipe.name, metrics)
 
 

@@ -14,6 +14,7 @@ from osoroi.recipe import Recipe
 from osoroi.recipes import named
 from osoroi.training import checkpoint, dataset, loop, run, validation
 from osoroi.training.distributed import Launch
+from osoroi.training.selection import select
 from pairs import TINY, Drawn, tiny_network
 
 CPU = torch.device("cpu")
@@ -21,7 +22,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def chosen():
-    return [dataset.select([Drawn(54)], split) for split in ("train", "val")]
+    return [select([Drawn(54)], split) for split in ("train", "val")]
 
 
 def prepared(chosen, recipe, folder):

@@ -14,8 +14,9 @@ from osoroi.data import splits
 from osoroi.errors import BadDataset, BadRun
 from osoroi.training import dataset, feature_cache
 from osoroi.training import run as runs
+from osoroi.training.selection import select
 from osoroi.training.view_loader import View, ViewLoader, preprocessing
-from pairs import TINY, Drawn, drawn, tiny_network
+from pairs import TINY, Drawn, drawn, selecting, tiny_network
 
 FEW = 12
 
@@ -33,7 +34,7 @@ def test_products_with_one_side_alone_are_left_out_and_counted():
     train = [row for row in rows if row.crop.split == "train"]
     name = train[0].product.product_id
     lonely = [row for row in rows if not (row.product.product_id == name and row.crop.domain == "street")]
-    chosen = dataset.select([Rows(lonely)], "train")
+    chosen = select([Rows(lonely)], "train")
     assert chosen.dropped == 1
     assert len(chosen.products) == len({row.product.product_id for row in train}) - 1
 
@@ -42,20 +43,20 @@ def test_products_with_one_side_alone_are_left_out_and_counted():
 def test_a_split_without_pairs_says_what_was_there(side):
     rows = [row for row in drawn(FEW) if row.crop.domain == side]
     with pytest.raises(BadDataset, match=r"split 'train' has \d products, 0 of them with a street and a shop photo"):
-        dataset.select([Rows(rows)], "train")
+        select([Rows(rows)], "train")
 
 
 def test_one_category_alone_can_be_learned_from():
-    tops = dataset.select([Drawn(54)], "train", category="tops")
+    tops = select([Drawn(54)], "train", category="tops")
     assert {product.category for product in tops.products} == {"tops"}
-    assert 1 < len(tops.products) < len(dataset.select([Drawn(54)], "train").products)
+    assert 1 < len(tops.products) < len(select([Drawn(54)], "train").products)
     with pytest.raises(BadDataset, match="split 'train' of category 'hats' has 0 products"):
-        dataset.select([Drawn(54)], "train", category="hats")
+        select([Drawn(54)], "train", category="hats")
 
 
 def test_a_data_set_without_splits_is_dealt_and_designs_stay_together():
     rows = [row._replace(crop=replace(row.crop, split=None)) for row in drawn(54)]
-    train, val = (dataset.select([Rows(rows)], split) for split in ("train", "val"))
+    train, val = (select([Rows(rows)], split) for split in ("train", "val"))
     assert len(train.products) + len(val.products) == 54
     assert len(val.products) < len(train.products)
     assert not {one.design_id for one in train.products} & {one.design_id for one in val.products}
@@ -64,7 +65,7 @@ def test_a_data_set_without_splits_is_dealt_and_designs_stay_together():
 def test_products_held_out_by_itself_are_those_of_nine_to_one():
     rows = [row._replace(crop=replace(row.crop, split=None)) for row in drawn(54)]
     deal = splits.dealer("9:1")
-    held = {one.product_id for one in dataset.select([Rows(rows)], "val").products}
+    held = {one.product_id for one in select([Rows(rows)], "val").products}
     assert held == {row.product.product_id for row in rows if deal(row.product) == "val"}
 
 
@@ -91,21 +92,21 @@ def test_features_are_computed_on_the_device_of_the_network_which_stays_there():
 def test_a_mistake_in_the_command_leaves_no_run_behind(tmp_path):
     config = runs.RunConfig(("drawn:54",), replace(TINY, backbone="efficientnet_lite0", unfreeze_blocks=9, epochs=1))
     with pytest.raises(BadRun, match="unfreeze_blocks=9"):
-        runs.run(config, tmp_path / "run", readers=[Drawn(54)])
+        runs.run(config, tmp_path / "run", select=selecting(Drawn(54)))
     assert not (tmp_path / "run").exists()
 
 
 def test_two_processes_do_not_write_one_run(tmp_path):
     recipe = replace(TINY, epochs=0, init="lda")
     config = runs.RunConfig(("drawn:54",), recipe)
-    given: dict[str, Any] = {"readers": [Drawn(54)], "network": tiny_network(recipe)}
+    given: dict[str, Any] = {"select": selecting(Drawn(54)), "network": tiny_network(recipe)}
     with files.lock(tmp_path / "run" / "lock"), pytest.raises(BadRun, match="another process is at work"):
         runs.run(config, tmp_path / "run", **given)
     assert runs.run(config, tmp_path / "run", **given)["nDCG@5"] > 0
 
 
 def test_features_are_cached_and_used_again_until_something_else_is_needed(tmp_path):
-    chosen, network = dataset.select([Drawn(FEW)], "train"), tiny_network()
+    chosen, network = select([Drawn(FEW)], "train"), tiny_network()
     first = dataset.load_pairs(chosen, network, TINY, tmp_path, augmented=True)
 
     computed = (tmp_path / "done.json").stat().st_mtime_ns
@@ -124,7 +125,7 @@ def test_features_are_cached_and_used_again_until_something_else_is_needed(tmp_p
 @pytest.mark.parametrize("unfreeze_blocks", [0, 2, 3])
 def test_what_is_kept_gives_the_vectors_of_the_whole_network(tmp_path, unfreeze_blocks, more):
     recipe = replace(TINY, unfreeze_blocks=unfreeze_blocks, **more)
-    chosen, network = dataset.select([Drawn(FEW)], "train"), tiny_network(recipe, foreground=(0,))
+    chosen, network = select([Drawn(FEW)], "train"), tiny_network(recipe, foreground=(0,))
     pairs = dataset.load_pairs(chosen, network, recipe, tmp_path, augmented=False)
     loader = ViewLoader([View(crop, product, 0) for product, crop in chosen.crops], recipe)
     crops = torch.from_numpy(np.stack([loader.load(row, 0) for row in range(6)]))
@@ -146,7 +147,7 @@ def test_a_photo_that_cannot_be_read_takes_its_product_with_it(tmp_path):
     rows = drawn(FEW)
     place = next(place for place, row in enumerate(rows) if row.crop.split == "train")
     rows = [*rows[:place], rows[place]._replace(crop=replace(rows[place].crop, photo=b"no photo")), *rows[place + 1 :]]
-    chosen = dataset.select([Rows(rows)], "train")
+    chosen = select([Rows(rows)], "train")
     for _ in range(2):  # looked at, and as it was kept
         lost: list[str] = []
         pairs = dataset.load_pairs(chosen, tiny_network(), TINY, tmp_path, augmented=False, on_unreadable=lost.extend)
@@ -165,13 +166,13 @@ def test_where_the_photos_of_fewer_than_two_products_can_be_read_the_first_probl
         else row._replace(crop=replace(row.crop, photo=b"x"))
         for row in drawn(FEW)
     ]
-    chosen = dataset.select([Rows(rows)], "train")
+    chosen = select([Rows(rows)], "train")
     with pytest.raises(BadDataset, match=r"of \d+ photos \d+ cannot be read; the first: "):
         dataset.load_pairs(chosen, tiny_network(), TINY, tmp_path, augmented=False)
 
 
 def test_runs_that_differ_in_seed_and_loss_share_features(tmp_path):
-    chosen, network = dataset.select([Drawn(FEW)], "train"), tiny_network()
+    chosen, network = select([Drawn(FEW)], "train"), tiny_network()
     first = dataset.load_pairs(chosen, network, TINY, tmp_path, augmented=True, shared=True)
     other = replace(TINY, seed=5, loss="triplet", epochs=9, dim=4, dropout=0.5)
 
@@ -186,7 +187,7 @@ def test_runs_that_differ_in_seed_and_loss_share_features(tmp_path):
 
 
 def test_another_backbone_or_another_photo_never_gets_cached_features_of_the_first(tmp_path):
-    chosen, network = dataset.select([Drawn(FEW)], "train"), tiny_network()
+    chosen, network = select([Drawn(FEW)], "train"), tiny_network()
     dataset.load_pairs(chosen, network, TINY, tmp_path, augmented=False, shared=True)
     with torch.no_grad():
         network.extractor.backbone.steps[0].weight[0] += 1
@@ -202,7 +203,7 @@ def test_features_without_color_constancy_are_not_taken_for_those_with_it():
 
 
 def test_views_drawn_anew_follow_the_seed_and_cached_views_do_not(tmp_path):
-    chosen, whole = dataset.select([Drawn(FEW)], "train"), replace(TINY, unfreeze_blocks=3, views=2)
+    chosen, whole = select([Drawn(FEW)], "train"), replace(TINY, unfreeze_blocks=3, views=2)
     kept = replace(TINY, unfreeze_blocks=0, views=2)
     for recipe, same in ((whole, False), (kept, True)):
         seen = [
@@ -220,7 +221,7 @@ def test_runs_share_a_feature_cache(tmp_path):
     def run(folder, cache=None):
         callbacks = runs.Callbacks(on_features=lambda done, total: computed.append(done))
         given: dict[str, Any] = {
-            "readers": [Drawn(54)],
+            "select": selecting(Drawn(54)),
             "network": tiny_network(recipe),
             "cache": cache,
             "callbacks": callbacks,
@@ -237,7 +238,7 @@ def test_runs_share_a_feature_cache(tmp_path):
 
 def test_several_datasets_are_one_and_names_mean_others_in_each():
     rows = drawn(54)
-    one, both = dataset.select([Rows(rows)], "train"), dataset.select([Rows(rows), Rows(rows)], "train")
+    one, both = select([Rows(rows)], "train"), select([Rows(rows), Rows(rows)], "train")
     count = len(one.products)
     assert len(both.products) == 2 * count
     assert both.dataset == [0] * count + [1] * count
@@ -248,7 +249,7 @@ def test_several_datasets_are_one_and_names_mean_others_in_each():
 def test_the_validation_pairs_are_plain_and_only_training_pairs_are_augmented(tmp_path, augmented):
     """The recipe asks for three views; without augmentation every crop comes once, as the encoder will crop it."""
     recipe = replace(TINY, views=3, shop_views=2, unfreeze_blocks=3)
-    selection = dataset.select([Drawn(FEW)], "val")
+    selection = select([Drawn(FEW)], "val")
     pairs = dataset.load_pairs(selection, tiny_network(recipe), recipe, tmp_path, augmented=augmented)
     plain = np.stack([image.crop(c.photo, c.box, preprocessing(recipe)[c.domain]) for _, c in selection.crops])
     assert torch.equal(pairs.load(np.flatnonzero(pairs.view == 0), 5)[0], torch.from_numpy(plain))
@@ -266,9 +267,9 @@ def test_a_run_validates_on_plain_views_of_the_held_out_products(tmp_path):
     counts: list[tuple[int, int]] = []
     callbacks = runs.Callbacks(on_features=lambda done, total: counts.append((done, total)))
     config = runs.RunConfig(("drawn:54",), recipe)
-    runs.run(config, tmp_path, readers=[Drawn(54)], network=tiny_network(recipe), callbacks=callbacks)
+    runs.run(config, tmp_path, select=selecting(Drawn(54)), network=tiny_network(recipe), callbacks=callbacks)
     totals = list(dict.fromkeys(total for _, total in counts))
-    train, val = (len(dataset.select([Drawn(54)], split).crops) for split in ("train", "val"))
+    train, val = (len(select([Drawn(54)], split).crops) for split in ("train", "val"))
     assert totals == [3 * train, val]
 
 

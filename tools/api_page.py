@@ -8,6 +8,8 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder import Encoder
 from osoroi.search import Searcher
 from osoroi.server import app
+from osoroi.server.decoding.pool import DecodingPool
+from osoroi.server.settings import Settings
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -19,7 +21,8 @@ def document() -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         LocalCatalog.open_or_create(Path(folder) / "shop", encoder) as catalog,
     ):
-        return app.make(Searcher(encoder, catalog)).openapi()
+        settings = Settings()
+        return app.make(Searcher(encoder, catalog), settings, decoder=DecodingPool.of(settings)).openapi()
 
 
 def page(openapi: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ from osoroi.errors import OsoroiError
 from osoroi.records import Crop, Product
 from osoroi.search import Searcher
 from osoroi.server import app
+from osoroi.server.decoding.pool import DecodingPool
 from osoroi.server.settings import Settings
 from osoroi.words import reading
 from osoroi.words.titles import TitleIndex
@@ -125,7 +126,8 @@ def service_of_shop() -> testclient.TestClient:
     """The whole service of a small catalog, with clients of its own."""
     encoder = tiny()
     catalog = shop(Path(tempfile.mkdtemp(prefix="osoroi-fuzz-")) / "shop", encoder)
-    application = app.make(Searcher(encoder, catalog), Settings(decoders=1, finders=1, searches=8))
+    settings = Settings(decoders=1, finders=1, searches=8)
+    application = app.make(Searcher(encoder, catalog), settings, decoder=DecodingPool.of(settings))
     client = testclient.TestClient(application, base_url="http://127.0.0.1")
     client.__enter__()
     return client

@@ -97,9 +97,10 @@ class Marks:
         self._has_kind = encoder.has_kind
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Give the run a new mark in the commits that write products inside the block."""
-        with marking.noted(self.run, secrets.token_hex(8)) if self._has_kind else contextlib.nullcontext():
+    def writing(self, *, may_change_kinds: bool = True) -> Iterator[None]:
+        """Give the run a new mark in the commits that write products inside the block, where they may change kinds."""
+        has_mark = self._has_kind and may_change_kinds
+        with marking.noted(self.run, secrets.token_hex(8)) if has_mark else contextlib.nullcontext():
             yield
 
 

@@ -1,6 +1,5 @@
 """Metadata of many products changed in one commit, as a table without photos says."""
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -52,7 +51,7 @@ def patch(
 
     is_named = any("category" in one for one in changes.values())
     marks = categories.Marks(encoder)
-    with marks.writing() if is_named else contextlib.nullcontext():
+    with marks.writing(may_change_kinds=is_named):
         count.seq = catalog.apply(entries(), fingerprint=encoder.fingerprint, products=products)
     gone = set(unknown)
     held = [product_id for product_id in changes if product_id not in gone]

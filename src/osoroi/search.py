@@ -10,13 +10,13 @@ from jaxtyping import Float32
 
 from osoroi import image
 from osoroi.catalog import Neighbor, Storage
-from osoroi.encoder import KIND, Encoder
-from osoroi.encoder.calibration import DEPTH, agreement, appearance
+from osoroi.encoder import KIND
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
 from osoroi.wishes import K, turned
 
 if TYPE_CHECKING:
+    from osoroi.encoder import Encoder
     from osoroi.garments.learned import LearnedKinds
 
 QueryVector = Float32[np.ndarray, "1 d"]
@@ -64,7 +64,7 @@ class Searcher:
     Raises OtherEncoder where the vectors of the catalog were made by another encoder.
     """
 
-    def __init__(self, encoder: Encoder, catalog: Storage) -> None:
+    def __init__(self, encoder: "Encoder", catalog: Storage) -> None:
         if encoder.fingerprint != catalog.fingerprint:
             raise OtherEncoder(
                 f"the catalog {catalog.location} has vectors of encoder {catalog.fingerprint[:12]}, "
@@ -196,7 +196,8 @@ class Searcher:
             asking = without_the_usual(self.encoder, vector, facts.usual)
         query = self.encoder.weigh(asking, detail, categorised=facts.categorised)  # [1 d]
         judged = judged and where is None
-        depth = max(k + offset, DEPTH) if judged else k + offset
+        calibration = self.encoder.metadata.calibration
+        depth = max(k + offset, calibration.depth) if judged and calibration is not None else k + offset
         hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), asking)
         if len(hits) == depth and is_other_kind(hits[-1]) and self.knows_kind(vector):  # does the kind come again?
             hits = self.explain(self.catalog.nearest(query, depth + AHEAD, where=where, without=without), asking)
@@ -219,21 +220,15 @@ class Searcher:
         return [*hits[: last + 1], *(replace(hit, other_kind=True) for hit in hits[last + 1 :])]
 
     def judge(self, hits: Sequence[Hit]) -> list[Hit]:
-        """The hits of a whole list with their probabilities, where the encoder has a calibration.
-
-        It was fitted on the first ``DEPTH``: how many are looked at behind them changes no chance, and theirs is 0.
-        """
+        """The hits of a whole list with their probabilities, where the encoder has a calibration."""
         calibration = self.encoder.metadata.calibration
         if calibration is None or not hits:
             return list(hits)
-        cosines = [hit.parts for hit in hits[:DEPTH]]
-        looks = appearance(self.encoder.metadata.graph_parts, cosines)
-        chances = calibration.probabilities(looks, agreement(cosines))
+        chances = calibration.chances(self.encoder.metadata.graph_parts, [hit.parts for hit in hits])
         any_of_them = min(1.0, float(chances.sum()))
-        every = [*map(float, chances), *[0.0] * (len(hits) - len(chances))]
         return [
-            Hit(hit.product_id, hit.score, hit.crop_id, hit.product, hit.parts, chance, any_of_them, hit.other_kind)
-            for hit, chance in zip(hits, every, strict=True)
+            replace(hit, probability=float(chance), in_catalog=any_of_them)
+            for hit, chance in zip(hits, chances, strict=True)
         ]
 
     def facts(self) -> SampleFacts:

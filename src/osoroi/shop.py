@@ -1,6 +1,5 @@
 """The public ``Catalog``: the products of a shop together with the encoder that made their vectors."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -224,7 +223,7 @@ class Catalog:
         values = {name: as_value(value) for name, value in changes.items()}
         category = values.get("category")
         named = [Product(product_id, category=category)] if isinstance(category, str) else []
-        with self._marks.writing() if categories.unread(self.encoder, named) else contextlib.nullcontext():
+        with self._marks.writing(may_change_kinds=bool(categories.unread(self.encoder, named))):
             return ingest.update(self.storage, self.encoder, product_id, values)
 
     def remove(self, product_ids: str | Iterable[str]) -> list[str]:

@@ -150,7 +150,7 @@ def sync(  # noqa: PLR0913 (what a caller decides, each by its name)
             why = f": {plan.problems[0].reason}" if plan.problems else ""
             raise BadDataset(f"no product has a readable shop photo{why}", hint="nothing was changed")
         marks = categories.Marks(encoder)
-        with marks.writing() if plan.entries or plan.products else contextlib.nullcontext():
+        with marks.writing(may_change_kinds=bool(plan.entries or plan.products)):
             plan.count.seq = catalog.apply(
                 (entry_of(one, catalog, stage, encoder) for one in plan.entries),
                 fingerprint=encoder.fingerprint,

@@ -3,6 +3,15 @@
 ``local`` is a folder: one SQLite file with all products and vectors, photos beside it, and an index derived from it.
 """
 
-from osoroi.catalog.protocol import Choice, EncoderFacts, Entry, Facet, Neighbor, Storage, StoredProduct
+from osoroi.catalog.protocol import (
+    Choice,
+    EncoderFacts,
+    Entry,
+    Facet,
+    Neighbor,
+    Storage,
+    StoredProduct,
+    interrupted_by,
+)
 
-__all__ = ["Choice", "EncoderFacts", "Entry", "Facet", "Neighbor", "Storage", "StoredProduct"]
+__all__ = ["Choice", "EncoderFacts", "Entry", "Facet", "Neighbor", "Storage", "StoredProduct", "interrupted_by"]

@@ -1,8 +1,11 @@
-"""The protocol of a catalog, and the values that pass between a catalog and its callers."""
+"""The protocol of a catalog, the values that pass between it and its callers, and how a caller ends a reading."""
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -317,3 +320,32 @@ class CatalogFiles:
     def fetch_file(self, name: str) -> Path | None:
         """The file that is kept under a name, as a file on this machine; None where there is none."""
         raise NotImplementedError
+
+
+INTERRUPTION: Final[ContextVar[threading.Event | None]] = ContextVar("interruption", default=None)
+"""What ends the readings of a thread: a thread reads on behalf of a request, and another one (the event loop) learns
+that the client is gone, that its time is over, or that the service ends."""
+
+
+@contextlib.contextmanager
+def interrupted_by(event: threading.Event) -> Iterator[None]:
+    """Let statements that are limited (see ``ReadTransaction.limited``) end once the event is set.
+
+    >>> event = threading.Event()
+    >>> with interrupted_by(event):
+    ...     before = is_interrupted()
+    ...     event.set()
+    ...     before, is_interrupted()
+    (False, True)
+    """
+    token = INTERRUPTION.set(event)
+    try:
+        yield
+    finally:
+        INTERRUPTION.reset(token)
+
+
+def is_interrupted() -> bool:
+    """Whether nobody waits any more for what this thread reads: the database then ends its statement."""
+    event = INTERRUPTION.get()
+    return event is not None and event.is_set()

@@ -122,12 +122,11 @@ def errors_of(read: Incoming) -> list[tuple[str, str]]:
         return []
     if not read.names_products:
         return [(str(layout.source.path), NOTHING_TO_READ)]
+    missing = list(missing_photos(read.rows())) if read.has_photos else []
     if not read.has_photos:
         read.changes()
-        return [(error.place, error.problem) for error in read.bad_lines]
-    missing = [(product_id, f"there is no photo at {path}") for product_id, path in missing_photos(read.rows())]
     lines = [(error.place, error.problem) for error in read.bad_lines]
-    return lines + [(f"product {product_id}", problem) for product_id, problem in missing]
+    return lines + [(f"product {product_id}", f"there is no photo at {path}") for product_id, path in missing]
 
 
 def warnings_of(read: Incoming, errors: list[tuple[str, str]], *, most: int | None) -> list[str]:

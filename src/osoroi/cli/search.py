@@ -148,7 +148,7 @@ class Listing(NamedTuple):
         if self.grid:
             draw_each(searcher, photo, lists, self.grid)
         if self.as_json:
-            text.show_json(answer_of(searcher, lists, self.detail, took_s, self.offset))
+            text.show_json(answer_each(lists, self._facts(searcher, took_s)))
         else:
             show_each(lists, self.offset, left=beyond(self.offset, self.products.count(where=self.where)))
 
@@ -162,15 +162,17 @@ class Listing(NamedTuple):
         if self.grid:
             draw(self.products, query, hits, self.grid)
         if self.as_json:
-            garment, fingerprint = fields_of(chosen), searcher.encoder.fingerprint
-            answer = response(
-                hits, encoder=fingerprint, detail=self.detail, took_s=took_s, offset=self.offset, garment=garment
-            )
+            answer = response(hits, **self._facts(searcher, took_s), garment=fields_of(chosen))
             text.show_json(answer | {"total": total, "offset": self.offset})
             return
         show_hits(hits, self.offset, left=beyond(self.offset, total))
         if hits and (self.where or self.offset):
             text.warn(f"{self.offset + 1}–{self.offset + len(hits)} of {total:,} products")
+
+    def _facts(self, searcher: Searcher, took_s: float) -> dict[str, Any]:
+        """What an answer says of its search."""
+        encoder = searcher.encoder.fingerprint
+        return {"encoder": encoder, "detail": self.detail, "took_s": took_s, "offset": self.offset}
 
     def _sorted(self, hits: list[Hit]) -> list[Hit]:
         return sorted_by(hits, self.sort) if self.sort else hits
@@ -305,7 +307,8 @@ def by_words(
     offset = wishes["offset"]
     if as_json:
         facts |= {"detail": wishes["detail"], "offset": offset, "understood": vars(understood)}
-        show_answer(lists, hits, chosen, facts, {"total": total, "offset": offset})
+        answer = response(hits, **facts, garment=fields_of(chosen)) if lists is None else answer_each(lists, facts)
+        text.show_json(answer | {"total": total, "offset": offset})
         return
     note_others(photo, wishes["box"] or wishes["kind"] or garment)
     text.warn(f"understood: {understood}")
@@ -313,19 +316,6 @@ def by_words(
         text.show(table(hits, offset) if hits else beyond(offset, total))
     else:
         show_each(lists, offset, left=beyond(offset, total))
-
-
-def show_answer(
-    lists: "list[tuple[Garment, list[Hit]]] | None", hits: list[Hit], chosen: "Sequence[Garment]",
-    facts: dict[str, Any], more: dict[str, Any],
-) -> None:  # fmt: skip
-    """Print what words found as JSON: one list, or one for each garment."""
-    if lists is None:
-        text.show_json(response(hits, **facts, garment=fields_of(chosen)) | more)
-        return
-    from osoroi.garments import fields
-
-    text.show_json(outfit_response([(fields(each), hits) for each, hits in lists], **facts) | more)
 
 
 def chosen_in(photo: Path, wanted: str) -> "Sequence[Garment]":
@@ -360,18 +350,11 @@ def draw_each(searcher: Searcher, photo: Path, lists: "Sequence[tuple[Garment, S
     grids.write(grid, grids.sheet(rows))
 
 
-def answer_of(
-    searcher: Searcher,
-    lists: "Sequence[tuple[Garment, Sequence[Hit]]]",
-    detail: float | None,
-    took_s: float,
-    offset: int,
-) -> dict[str, Any]:
-    """One list of products for each garment of a photo, as JSON."""
+def answer_each(lists: "Sequence[tuple[Garment, Sequence[Hit]]]", facts: dict[str, Any]) -> dict[str, Any]:
+    """One list of products for each garment of a photo, as JSON; ``facts`` say what the search was."""
     from osoroi.garments import fields
 
-    answers = [(fields(each), hits) for each, hits in lists]
-    return outfit_response(answers, encoder=searcher.encoder.fingerprint, detail=detail, took_s=took_s, offset=offset)
+    return outfit_response([(fields(each), hits) for each, hits in lists], **facts)
 
 
 def show_each(lists: "Sequence[tuple[Garment, Sequence[Hit]]]", offset: int, *, left: str) -> None:

@@ -100,7 +100,8 @@ def command(
     """
     extra("torch", "train")
     from osoroi.data.readers import dataset_name
-    from osoroi.training import distributed, run
+    from osoroi.training import distributed, run, trackers
+    from osoroi.training.selection import Datasets
 
     chosen = named(recipe, dict(map(changed, changes)))
     files: dict[str, Any] = {name: str(path) for name, path in weights.items() if path is not None}
@@ -115,10 +116,12 @@ def command(
     with distributed.world() as world:
         callbacks = run.Callbacks()
         if world.is_first:
-            callbacks = run.Callbacks(_print_counts, Countdown("views cached"), print_unreadable, _StepPrinter(), track)
+            show = _print_counts, Countdown("views cached"), print_unreadable, _StepPrinter()
+            callbacks = run.Callbacks(*show, trackers.named(track))
         place = distributed.Launch(device, world)
         with _interruptible(out / run.CONFIG):
-            metrics = run.run(config, out, resume=resume, cache=cache, callbacks=callbacks, on=place)
+            select = Datasets(config).select
+            metrics = run.run(config, out, select=select, resume=resume, cache=cache, callbacks=callbacks, on=place)
     if not world.is_first:
         return
     if as_json:

@@ -86,8 +86,10 @@ class HttpDeployment:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         from osoroi.server import app
+        from osoroi.server.decoding.pool import DecodingPool
 
-        return app.make(self._searcher(), self._plan.settings, reopen=self._searcher)
+        settings = self._plan.settings
+        return app.make(self._searcher(), settings, decoder=DecodingPool.of(settings), reopen=self._searcher)
 
 
 def application(plan: ClusterPlan) -> Any:

@@ -1,4 +1,7 @@
-"""Whether crops of a table come twice, in a few bytes each: a million lines need 8 to 24 MB."""
+"""Whether crops of a table come twice, in a few bytes each: a million lines need 8 to 24 MB.
+
+It compares ids. Near-duplicates, photos that look the same, are found by ``osoroi.image.phash``.
+"""
 
 from hashlib import blake2b
 

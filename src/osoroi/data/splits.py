@@ -1,4 +1,5 @@
-"""Train, validation and test by product: dealt by a hash, and refused where one stands in two.
+"""Train, validation and test by product: dealt by a hash, and refused where one stands in two, so that nothing leaks
+from one split into another.
 
 Dealing by a hash of the id means that a product stays where it was when others come or go. Products of one design
 (``design_id``) go together: the same cut in another colour is too easy a query, and too good an answer.

@@ -16,7 +16,7 @@ likelihood, which is concave. McFadden 1974, Conditional logit analysis of quali
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -40,7 +40,12 @@ PARAMETERS: Final = ("slope", "null", "level", "spread")
 
 @dataclass(frozen=True)
 class Calibration:
-    """The parameters of the model, and what they were fitted on: a data set and a number of lists."""
+    """The parameters of the model, and what they were fitted on: a data set and a number of lists.
+
+    ``depth`` is how many products of a list it looks at: more change no chance.
+    """
+
+    depth: ClassVar[int] = DEPTH
 
     slope: float
     null: float
@@ -88,6 +93,18 @@ class Calibration:
         every = np.zeros(len(scores))
         every[order] = (chances / chances.sum())[: len(order)]
         return every
+
+    def chances(self, parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
+        """The chance of each product of a search, best first, by the cosines of its parts; ``parts`` are those of its
+        looks. Behind the first ``depth`` it is 0.
+
+        >>> model = Calibration(slope=30.0, null=10.0, level=-12.0, spread=16.0)
+        >>> model.chances([Part("deep", 8, 1.0)], [{"deep": 0.9}, *[{"deep": 0.6}] * 19]).round(2)[[0, 1, 19]]
+        array([1., 0., 0.])
+        """
+        first = cosines[: self.depth]
+        chances = self.probabilities(appearance(parts, first), agreement(first))
+        return np.concatenate([chances, np.zeros(len(cosines) - len(first))])
 
 
 def appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:

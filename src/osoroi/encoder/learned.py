@@ -5,8 +5,7 @@ from copy import copy
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.encoder import slider
-from osoroi.encoder.metadata import DETAIL, KIND
+from osoroi.encoder import DETAIL, KIND, slider
 from osoroi.encoder.onnx import Encoder
 from osoroi.garments import learned
 from osoroi.garments.learned import LearnedKinds

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import onnxruntime as ort
 
+from osoroi.encoder import KIND
 from osoroi.encoder.calibration import Calibration
 from osoroi.errors import BadEncoder
 from osoroi.inference import REMEDY, faults
@@ -51,12 +52,6 @@ MESSAGES: Final = {
 
 EXTERNAL_FIELDS: Final = (13, 14)
 """``TensorProto.external_data`` and ``data_location``."""
-
-DETAIL: Final = "detail"
-"""The part whose weight a query may set."""
-
-KIND: Final = "kind"
-"""The part that says what sort of garment it is: a file that has it names the version of ``garments.part``."""
 
 DEPTH: Final = 100
 """Messages inside messages beyond which a file is refused, as protocol buffers do."""

@@ -13,12 +13,8 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import image
-from osoroi.encoder.metadata import (
-    DETAIL,
-    KIND,
-    EncoderMetadata,
-    columns_of,
-)
+from osoroi.encoder import DETAIL, KIND
+from osoroi.encoder.metadata import EncoderMetadata, columns_of
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
 from osoroi.inference import Embedder, OnnxEmbedder, read_model

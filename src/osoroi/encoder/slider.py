@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.encoder.metadata import DETAIL, KIND
+from osoroi.encoder import DETAIL, KIND
 from osoroi.errors import BadRequest
 
 FEW: Final = 64

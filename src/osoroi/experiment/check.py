@@ -12,8 +12,8 @@ from osoroi.evaluation import queries, results
 from osoroi.experiment import run
 from osoroi.experiment.plan import PlannedEvaluation, PlannedSystem, Setting
 from osoroi.experiment.run import Experiment
-from osoroi.training import dataset
 from osoroi.training import run as runs
+from osoroi.training import selection
 
 
 def check(experiment: Experiment, systems: Sequence[PlannedSystem]) -> None:
@@ -87,7 +87,7 @@ def _check_datasets(experiment: Experiment, systems: Sequence[PlannedSystem]) ->
     }
     for name, category in sorted(learned):
         for split in ("train", "val"):
-            dataset.select([open_dataset(name)], split, category=category, validation_share=plan.validation_share)
+            selection.select([open_dataset(name)], split, category=category, validation_share=plan.validation_share)
     tasks = {
         one.name.removesuffix("-corrupted"): one.task
         for system in systems

@@ -26,6 +26,7 @@ from osoroi.experiment.plan import ExperimentPlan, PlannedEvaluation, PlannedSys
 from osoroi.training import loop, train
 from osoroi.training import run as runs
 from osoroi.training.distributed import Launch
+from osoroi.training.selection import Datasets
 
 OUTCOME = "outcome.json"
 
@@ -233,6 +234,7 @@ def train_once(experiment: Experiment, system: PlannedSystem, setting: Setting, 
             metrics = runs.run(
                 config,
                 folder,
+                select=Datasets(config).select,
                 resume=(folder / runs.CONFIG).exists(),
                 cache=experiment.out / "features",
                 callbacks=_callbacks(experiment, f"{system.name} {' '.join(setting)} seed {seed}", clock),

@@ -1,4 +1,4 @@
-"""Which photos are the same photo: 64-bit perceptual hashes, and the pairs that lie near each other."""
+"""Which photos are the same photo, or near-duplicates: 64-bit perceptual hashes, and the pairs near each other."""
 
 import faiss
 import numpy as np

@@ -12,14 +12,12 @@ from starlette.exceptions import HTTPException
 
 from osoroi import __version__
 from osoroi.errors import BadRequest, NotFound, OsoroiError, outcome
-from osoroi.image import Limits
 from osoroi.search import Searcher
 from osoroi.server import origins
 from osoroi.server.api import photos, products, routes, schemas
 from osoroi.server.connections import Connections
 from osoroi.server.counting import Counting
 from osoroi.server.decoding import Decoder
-from osoroi.server.decoding.pool import DecodingPool
 from osoroi.server.finding import Finder
 from osoroi.server.limits import RETRY_S
 from osoroi.server.middleware import Middleware
@@ -42,22 +40,16 @@ def make(
     searcher: Searcher,
     settings: Settings | None = None,
     *,
-    decoder: Decoder | None = None,
+    decoder: Decoder,
     reopen: Callable[[], Searcher] | None = None,
     finder: Finder | None = None,
 ) -> FastAPI:
     """The application that searches with ``searcher`` and writes to its catalog. It closes neither.
 
-    ``decoder`` decodes photos, by default in worker processes. ``reopen`` opens the catalog again once it was moved to
-    another encoder or replaced. ``finder`` finds garments, by default with the networks that ship.
+    ``decoder`` decodes photos, and is closed with the application. ``reopen`` opens the catalog again once it was moved
+    to another encoder or replaced. ``finder`` finds garments, by default with the networks that ship.
     """
     settings = settings or Settings()
-    decoder = decoder or DecodingPool(
-        settings.decoders,
-        Limits(pixels=settings.pixels, bytes=settings.body_bytes),
-        memory_bytes=settings.decode_bytes,
-        cpu_s=settings.decode_s,
-    )
     service = Service(searcher, settings, decoder, reopen=reopen, finder=finder)
 
     @asynccontextmanager

@@ -9,13 +9,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from osoroi.encoder import Encoder
 from osoroi.records import Input
+
+if TYPE_CHECKING:
+    from osoroi.encoder import Encoder
 
 Vectors = Float32[np.ndarray, "b d"]
 
@@ -32,7 +34,7 @@ class Batcher:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: "Encoder",
         *,
         batch: int,
         workers: int = 1,

@@ -1,4 +1,7 @@
-"""Admission: how much of each kind of work the service begins before it refuses: requests, and bytes in memory."""
+"""Admission: how much of each kind of work the service begins before it refuses: requests, and bytes in memory.
+
+So an overloaded service sheds load with 503 instead of queueing. There is no rate limit for each client.
+"""
 
 import asyncio
 import contextlib

@@ -21,6 +21,7 @@ from osoroi.search import Searcher
 from osoroi.server import app, network, supervisor
 from osoroi.server.configuration import Sources, reload
 from osoroi.server.decoding import Decoder
+from osoroi.server.decoding.pool import DecodingPool
 from osoroi.server.settings import Settings
 
 log = logging.getLogger("osoroi.server")
@@ -151,7 +152,7 @@ def run(
     host and port.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every byte that is out of place
-    application = app.make(searcher, settings, reopen=reopen)
+    application = app.make(searcher, settings, decoder=DecodingPool.of(settings), reopen=reopen)
     application.state.connections.most = min(settings.connections, max(16, _files() - RESERVED_FILES))
     server = Server(application, host, port, reload=None if sources is None else lambda: reload(application, sources))
     ended = threading.Event()

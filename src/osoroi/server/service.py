@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from osoroi import image
-from osoroi.catalog import Storage, interruption
-from osoroi.encoder import Encoder
+from osoroi.catalog import Storage, interrupted_by
 from osoroi.errors import BadPhoto, CatalogReplaced, CatalogUnavailable, NotFound, OsoroiError, OtherEncoder
 from osoroi.garments import ALL, WORK_SIDE, Garment, choose
 from osoroi.image.swatch import swatch
@@ -28,9 +27,9 @@ from osoroi.server.limits import Admission, MemoryBudget
 from osoroi.server.metrics import Metrics, note, stage
 from osoroi.server.search_request import FindRequest, SearchRequest, require_modest
 from osoroi.server.settings import Settings
-from osoroi.server.together import together
 
 if TYPE_CHECKING:
+    from osoroi.encoder import Encoder
     from osoroi.server.learning import CategoryLearning
     from osoroi.words.search import WordSearch
 
@@ -103,7 +102,7 @@ class Service:
 
     def _use(self, searcher: Searcher) -> None:
         self.searcher = searcher
-        self.encoder: Encoder = searcher.encoder
+        self.encoder: "Encoder" = searcher.encoder
         self.catalog: Storage = searcher.catalog
         self._words: "WordSearch | None" = None
         self.batcher = Batcher(
@@ -163,7 +162,7 @@ class Service:
         """Errors name the catalog's folder; clients see its last name alone."""
         location = self.catalog.location
         try:
-            with interruption.interrupted_by(unwanted):
+            with interrupted_by(unwanted):
                 return work(*arguments)
         except OsoroiError as error:
             error.what = error.what.replace(location, os.path.basename(location))
@@ -249,8 +248,12 @@ class Service:
         """The garments that a request names, and the products for each; BadRequest where there is no such garment."""
         require_modest(request.where)
         garments = choose(await self.find(request), request.garment or ALL)
-        works = [self.search(request.of(garment)) for garment in garments]
-        return list(zip(garments, await together(works), strict=True))
+        searches = [asyncio.ensure_future(self.search(request.of(garment))) for garment in garments]
+        try:
+            return list(zip(garments, await asyncio.gather(*searches), strict=True))
+        finally:
+            for search in searches:  # where one fails, nobody waits for the others
+                search.cancel()
 
     async def search_with_strips(self, request: SearchRequest, strip: int) -> tuple[list[Hit], Strips | None]:
         """As ``search``, and the first ``strip`` products by each part alone, where the encoder has a slider."""

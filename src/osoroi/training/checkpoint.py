@@ -6,7 +6,8 @@ Tensors stand under their names; all else is JSON in the file's metadata. Readin
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -65,10 +66,18 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in one step: a reader finds the old one or the new one, never half of it. Raises BadRun."""
     metadata = {ENTRY: json.dumps({"format": FORMAT} | checkpoint.state)}
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    try:
+    with room_for(path):
         files.write_atomically(path, _safetensors().save(tensors, metadata=metadata))
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Raise BadRun where a file of a run cannot be written, with its name, which NumPy's errors lack."""
+    try:
+        yield
     except OSError as error:
-        raise BadRun(f"{path} cannot be written ({error.strerror})", hint="make room, or give another `out`") from error
+        reason = error.strerror or error
+        raise BadRun(f"{path} cannot be written ({reason})", hint="make room, or give another `out`") from error
 
 
 def read(path: Path) -> Checkpoint:

@@ -9,7 +9,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -21,9 +20,9 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 
 from osoroi import files, image
-from osoroi.errors import BadRun
 from osoroi.recipe import Recipe
 from osoroi.records import Crop, Fit
+from osoroi.training.checkpoint import room_for
 from osoroi.training.view_loader import View, ViewLoader, preprocessing
 
 BATCH = 32
@@ -127,27 +126,17 @@ def fill(
             on_progress(int(rows[-1]) + 1, count)
     for array in arrays:
         array.flush()
-    with _room_for(folder / READABLE):
+    with room_for(folder / READABLE):
         np.save(folder / READABLE, readable)
 
 
 def new_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
     """An array of zeros in a new file that has all its blocks, to be filled in place; raises BadRun without room."""
-    with _room_for(path):
+    with room_for(path):
         array: np.memmap = np.lib.format.open_memmap(path, "w+", dtype, shape)
         with path.open("r+b") as file:
             files.allocate(file, array.offset, array.nbytes)
     return array
-
-
-@contextmanager
-def _room_for(path: Path) -> Iterator[None]:
-    """Raise BadRun where a file cannot be written; NumPy's errors do not name it."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise BadRun(f"{path} cannot be written ({reason})", hint="make room, or give another `out`") from error
 
 
 def _batches(groups: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:

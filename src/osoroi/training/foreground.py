@@ -26,7 +26,7 @@ from osoroi.model.heads import EPSILON
 from osoroi.model.network import FeatureExtractor, to_images
 from osoroi.recipe import Recipe
 from osoroi.records import Box, Crop, Preprocessing
-from osoroi.training import dataset
+from osoroi.training import selection
 from osoroi.training.view_loader import LoadedPhoto, preprocessing
 
 MAX_STREET, MAX_SHOP = 4500, 1500
@@ -96,8 +96,8 @@ def train_foreground(
 
 def draw_crops(readers: Sequence[Reader], limits: ForegroundLimits) -> list[Crop]:
     """Crops of the split ``train`` whose photos have masks, in random order, of each domain at most so many."""
-    selection = dataset.select(readers, "train")
-    masked = [crop for _, crop in selection.crops if isinstance(crop.photo, MaskedPhoto)]
+    selected = selection.select(readers, "train")
+    masked = [crop for _, crop in selected.crops if isinstance(crop.photo, MaskedPhoto)]
     rng = np.random.default_rng(limits.seed)
     chosen: list[Crop] = []
     for domain, most in (("street", limits.street), ("shop", limits.shop)):

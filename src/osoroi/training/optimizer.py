@@ -57,7 +57,7 @@ AVERAGE = "average."
 
 
 class WeightAverage:
-    r"""The average of everything in a network's state that is trained or measured.
+    r"""The exponential moving average (EMA) of everything in a network's state that is trained or measured.
 
     .. math:: a \leftarrow d\,a + (1 - d)\,w, \qquad d = \min\big(\text{decay}, (1 + t) / (10 + t)\big)
 

@@ -1,4 +1,4 @@
-"""A run: datasets and a recipe become a trained network in a folder, and a folder becomes the network again.
+"""A run: products and a recipe become a trained network in a folder, and a folder becomes the network again.
 
 A run's folder holds ``run.json`` (datasets, recipe, files of weights), what ``loop`` writes, ``crops.npy`` (a few crops
 of the validation split that an exported file is checked on) and ``features/`` (the feature cache: large, may be
@@ -8,7 +8,7 @@ deleted), unless that is elsewhere.
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,12 +18,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from osoroi import __version__, files
-from osoroi.data.readers import Reader, open_dataset
 from osoroi.errors import BadRequest, BadRun
 from osoroi.model import build
 from osoroi.recipe import Recipe
 from osoroi.records import Fit, Part
-from osoroi.training import checkpoint, dataset, lda, log, loop, trackers, validation
+from osoroi.training import checkpoint, dataset, lda, log, loop, validation
 from osoroi.training.dataset import Selection
 from osoroi.training.distributed import HERE, Launch, device
 from osoroi.training.feature_cache import fit_of
@@ -68,54 +67,53 @@ class PairCounts:
     origins: tuple[str, ...] = ()
 
 
+Select = Callable[[str], Selection]
+"""Gives the products of a split: ``train`` or ``val``."""
+
+Track = Callable[[Path, Mapping[str, Any]], AbstractContextManager[Callable[[Mapping[str, float]], None]]]
+"""Begins to track the run of a folder with these settings; gives what takes a line of metrics an epoch."""
+
+
 @dataclass(frozen=True)
 class Callbacks:
     """What is called as a run proceeds.
 
     ``on_features`` gets the views done and the views of the split, ``on_unreadable`` a reason for each photo.
-    ``trackers`` are names of what gets the metrics of each epoch beside the files of the run.
+    ``track`` opens what gets the metrics of each epoch beside the files of the run; see ``trackers.named``.
     """
 
     on_counts: Callable[[PairCounts], None] = lambda counts: None
     on_features: Callable[[int, int], None] = lambda done, total: None
     on_unreadable: Callable[[list[str]], None] = lambda problems: None
     on_step: Callable[[loop.Step], None] = lambda step: None
-    trackers: tuple[str, ...] = ()
+    track: Track = lambda folder, settings: nullcontext(lambda line: None)
 
 
 def run(
     config: RunConfig,
     folder: Path,
     *,
+    select: Select,
     resume: bool = False,
     cache: Path | None = None,
-    readers: Sequence[Reader] | None = None,
     network: Any = None,
     callbacks: Callbacks = Callbacks(),
     on: Launch = HERE,
 ) -> dict[str, float]:
     """Load pairs, fit heads by LDA, train, fit heads again; the metrics on the validation split.
 
-    A folder that holds a run is only ever resumed. ``cache`` is a folder of features that runs share. ``readers`` and
-    ``network`` replace those that the configuration names. Raises BadRun and BadDataset.
+    ``select`` gives the products of each split, as ``selection.Datasets`` does. A folder that holds a run is only ever
+    resumed. ``cache`` is a folder of features that runs share. ``network`` replaces the one that the configuration
+    names. Raises BadRun and BadDataset.
     """
     recipe = config.recipe
     _check_teaching(config)
-    for name in callbacks.trackers:
-        trackers.opener(name)  # a wrong name is said before anything is computed
     teachers = _opened(config.teachers)
     config = replace(config, fingerprints=tuple(teacher.fingerprint for teacher in teachers))
     first, where = on.world.is_first, device(on.device)
     if first:
         _check_folder(config, folder, resume)
-    readers = [open_dataset(name) for name in config.datasets] if readers is None else readers
-    photos = [open_dataset(name) for name in config.photos]
-    selections = {
-        split: dataset.select(
-            readers, split, photos=photos, category=recipe.category, validation_share=config.validation_share
-        )
-        for split in ("train", "val")
-    }
+    selections = {split: select(split) for split in ("train", "val")}
     counts = [len(each.products) for each in selections.values()]
     dropped = sum(each.dropped for each in selections.values())
     if first:
@@ -126,7 +124,7 @@ def run(
     with (
         _locked(folder) if first else nullcontext(),
         loop.memory_errors(recipe),
-        trackers.opened(callbacks.trackers if first else (), folder, flat(config)) as on_epoch,
+        (callbacks if first else Callbacks()).track(folder, flat(config)) as on_epoch,
     ):
         if first and not resume:  # only now, so that a mistake in the command leaves no folder that holds a run
             files.write_atomically(folder / CONFIG, json.dumps(asdict(config), indent=1).encode())

@@ -9,7 +9,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,8 +101,18 @@ class Mlflow:
         return run
 
 
+Tracking = AbstractContextManager[Callable[[Mapping[str, float]], None]]
+"""A function that gives a line of metrics to trackers, which are closed at the end."""
+
 OPENERS: dict[str, Opener] = {"wandb": Wandb, "mlflow": Mlflow}
 """The trackers that are known here."""
+
+
+def named(names: Sequence[str]) -> Callable[[Path, Mapping[str, Any]], Tracking]:
+    """What opens the trackers of these names for a run. Raises BadRequest for a wrong name before the run begins."""
+    for name in names:
+        opener(name)
+    return partial(opened, names)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from osoroi.data.readers import dataset_name
 from osoroi.encoder import Encoder
 from osoroi.model import export
 from osoroi.recipes import named
-from osoroi.training import run
+from osoroi.training import run, trackers
 from osoroi.training.distributed import Launch
+from osoroi.training.selection import Datasets
 from osoroi.training.view_loader import preprocessing
 
 PathLike = str | os.PathLike[str]
@@ -69,7 +70,13 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     )
     cache = None if feature_cache is None else Path(feature_cache)
     metrics = run.run(
-        config, Path(out), resume=resume, cache=cache, callbacks=run.Callbacks(trackers=tuple(track)), on=Launch(device)
+        config,
+        Path(out),
+        select=Datasets(config).select,
+        resume=resume,
+        cache=cache,
+        callbacks=run.Callbacks(track=trackers.named(track)),
+        on=Launch(device),
     )
     return TrainedRun(Path(out), config.recipe.name, metrics)
 

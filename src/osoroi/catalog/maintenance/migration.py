@@ -1,4 +1,8 @@
-"""The database's side of a move to another encoder: which crops have no new vector yet, new vectors, and the switch."""
+"""The database's side of a move to another encoder: which crops have no new vector yet, new vectors, and the switch.
+
+Tables of an older version of the schema are another matter: ``postgres.schema`` brings them up to date, and
+``store.database`` refuses a file of another format.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -11,11 +11,11 @@ from jaxtyping import Float32
 from psycopg import errors
 
 from osoroi import files
-from osoroi.catalog import filters, interruption
+from osoroi.catalog import filters
 from osoroi.catalog.address import Address
 from osoroi.catalog.postgres.bucket import Bucket
 from osoroi.catalog.postgres.connection import PostgresConnection, translated
-from osoroi.catalog.protocol import Neighbor, StoredProduct
+from osoroi.catalog.protocol import Neighbor, StoredProduct, is_interrupted
 from osoroi.catalog.store.photos import BucketPhoto, hash_of, place
 from osoroi.catalog.store.reader import BestCrop, ReadTransaction
 from osoroi.catalog.store.rows import CropRow, ProductRow, StoredEncoder, slot
@@ -81,9 +81,9 @@ class PostgresTransaction(ReadTransaction):
     def limited(self, steps: int = FILTER_MS) -> Iterator[None]:
         """Stop a statement inside the block after so many milliseconds; raises BadFilter then.
 
-        Raises TooMuch where nobody waits for it any more (``interruption``).
+        Raises TooMuch where nobody waits for it any more (``is_interrupted``).
         """
-        if interruption.is_requested():
+        if is_interrupted():
             raise TooMuch("nobody waits for this any more", hint="try again in a moment")
         self.connection.together(f"SET LOCAL statement_timeout = {max(1, steps)}")
         try:

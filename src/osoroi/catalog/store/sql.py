@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from osoroi import files
-from osoroi.catalog import filters, interruption
+from osoroi.catalog import filters
+from osoroi.catalog.protocol import is_interrupted
 from osoroi.catalog.store.database import damaged, tables
 from osoroi.catalog.store.photos import BucketPhoto, place
 from osoroi.catalog.store.rows import ChangeRow, CropRow, EncoderRow, MetaRow, ProductRow, VectorRow
@@ -158,17 +159,17 @@ class SqlTransaction:
         """Stop a statement inside the block after so many steps of SQLite's machine; raises BadFilter then.
 
         A step is about ten to thirty nanoseconds, whatever else the machine does, so the limit is one of work. Raises
-        TooMuch where nobody waits for it any more (``interruption``), after a few milliseconds.
+        TooMuch where nobody waits for it any more (``is_interrupted``), after a few milliseconds.
         """
         calls = iter(range(max(1, steps // STRIDE)))
         assert isinstance(self.connection, sqlite3.Connection)
-        self.connection.set_progress_handler(lambda: interruption.is_requested() or next(calls, None) is None, STRIDE)
+        self.connection.set_progress_handler(lambda: is_interrupted() or next(calls, None) is None, STRIDE)
         try:
             yield
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
-            if interruption.is_requested():
+            if is_interrupted():
                 raise TooMuch("nobody waits for this any more", hint="try again in a moment") from error
             raise BadFilter("the filter takes more work than is allowed", hint="use fewer conditions") from error
         finally:

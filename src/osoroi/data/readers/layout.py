@@ -1,7 +1,7 @@
 """How a table is read: what each column means, decided by all of its cells before the first row is given."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -205,7 +205,7 @@ def survey(source: TableSource, recipe: TableRecipe, recent: int, *, recognise: 
     question = prices.undecided()
     undecided = (*roles.undecided, *([f"price: {question}"] if question else []))
     ids = frozenset(totals.product_ids)
-    return Layout(source, recipe, roles, columns, prices, counts, by, layout.lists, count, notes, undecided, ids)
+    return replace(layout, columns=columns, prices=prices, lines=count, notes=notes, undecided=undecided, total_ids=ids)
 
 
 def recipe_notes(known: str, recipe: TableRecipe, names: list[str]) -> list[str]:

@@ -3,18 +3,20 @@
 import hashlib
 from collections import OrderedDict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
-from osoroi.encoder import Encoder
 from osoroi.errors import BadPhoto, BadRequest, NotFound
 from osoroi.records import Box, Crop, Domain
 from osoroi.server.admitted import ReadRoute, SearchRoute, form_of, service_of
 from osoroi.server.api.routes import REFUSALS
 from osoroi.server.search_request import box_of
 from osoroi.server.service import Service
+
+if TYPE_CHECKING:
+    from osoroi.encoder import Encoder
 
 WIDTHS = (80, 160, 240, 320, 480, 640, 960, 1280, 1600)
 """Widths that are made; others are rounded up, so that 1,600 sizes of one photo cannot fill the cache."""
@@ -147,7 +149,7 @@ async def _make(service: Service, crop: Crop, width: int, saliency: bool) -> byt
         raise NotFound(f"the photo of crop {crop.crop_id[:200]!r} is broken", hint="add the product again") from None
 
 
-def has_saliency(encoder: Encoder) -> bool:
+def has_saliency(encoder: "Encoder") -> bool:
     """Whether the encoder has a foreground head."""
     try:
         encoder.foreground(np.full(encoder.preprocessing["street"].shape, 128, np.uint8))

@@ -21,6 +21,7 @@ from osoroi.errors import BadPhoto, OsoroiError, TooMuch
 from osoroi.image import Limits, Photo, Reduced, inspect, truncation
 from osoroi.records import Box, Preprocessing
 from osoroi.server.decoding import ForegroundMap, Thumbnail, read_message, write_message
+from osoroi.server.settings import Settings
 
 HEAVY_PIXELS = 16_000_000
 """Photos of more pixels, or of an unknown number, leave one worker to the others."""
@@ -106,6 +107,12 @@ class DecodingPool:
         self._costly: set[Worker] = set()
         self._hurries = False
         self._closed = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> "DecodingPool":
+        """The pool of a service with these settings."""
+        limits = Limits(pixels=settings.pixels, bytes=settings.body_bytes)
+        return cls(settings.decoders, limits, memory_bytes=settings.decode_bytes, cpu_s=settings.decode_s)
 
     async def crop(self, photo: bytes, box: Box | None, preprocessing: Preprocessing) -> Photo:
         """See ``Decoder``."""

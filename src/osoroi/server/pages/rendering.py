@@ -17,9 +17,9 @@ from osoroi.records import Hit, Product
 from osoroi.search import is_unlikely
 from osoroi.server.api.photos import has_saliency
 from osoroi.server.api.routes import shortened
+from osoroi.server.counting import FRESH_S, FacetCounts
 from osoroi.server.limits import RETRY_S
 from osoroi.server.pages import view_model
-from osoroi.server.pages.facet_counts import FRESH_S, FacetCounts
 from osoroi.server.pages.i18n import PageTexts, language
 from osoroi.server.pages.i18n import words as words_of
 from osoroi.server.pages.outfit import Mark
