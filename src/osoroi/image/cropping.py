@@ -19,7 +19,6 @@ from PIL import Image
 
 from osoroi import files
 from osoroi.errors import BadPhoto
-from osoroi.image import resizing
 from osoroi.image.decode import Decoded, Shrink, decode, of_picture, whole
 from osoroi.records import Box, PhotoLike, Preprocessing, Readable, Source
 
@@ -257,8 +256,9 @@ def _squash(photo: Decoded, area: Area, preprocessing: Preprocessing) -> Photo:
 def _shrunk(photo: Decoded, area: tuple[int | float, ...], preprocessing: Preprocessing) -> Photo:
     """An area of the decoded picture, resized to the input's size; with the input of a pretrained backbone below."""
     left, top, right, bottom = area
-    size = (preprocessing.width, preprocessing.height)
-    own = resizing.resize(photo.picture, size, RESAMPLING, (left, top, right, bottom), GAP)
+    own = _pixels(
+        photo.picture.resize((preprocessing.width, preprocessing.height), RESAMPLING, (left, top, right, bottom), GAP)
+    )
     if preprocessing.fit is None:
         return own
     from osoroi.image import fitting
