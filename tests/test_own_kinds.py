@@ -90,7 +90,7 @@ def test_queries_are_judged_by_the_maps_of_the_shipped_encoder(encoder: Encoder,
     assert encoder.with_kinds.own is not None
     both = encoder.with_kinds.own.run(np.stack(worn))
     assert np.allclose(both.vectors, encoder.embedder.vectors(np.stack(worn)), atol=1e-6)
-    parts = [posterior.part(posterior.said_posterior(row)) for row in both.looks if isinstance(row, picture.Said)]
+    parts = [posterior.part(posterior.said_posterior(row)) for row in both.predictions if isinstance(row, picture.Said)]
     assert np.allclose(kinds_of(encoder, worn, QUERY), parts, atol=1e-6)
 
 

@@ -28,7 +28,7 @@ from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, Phot
 if TYPE_CHECKING:
     from osoroi.encoder.choice import Way
     from osoroi.encoder.with_kinds import Runs
-    from osoroi.garments.part import Look
+    from osoroi.garments.part import Prediction
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -171,20 +171,20 @@ class Encoder:
         known = [Clues()] * len(crops) if clues is None else clues
         vectors = np.empty((len(crops), self.dim), np.float32)
         by_graph = vectors[:, : self.columns[KIND].start] if self.has_kind else vectors
-        looks: dict[int, Look] = {}
+        predictions: dict[int, Prediction] = {}
         for run, places in self.with_kinds.groups(known) if self.with_kinds else [(None, list(range(len(crops))))]:
             for some in (places[start : start + BATCH] for start in range(0, len(places), BATCH)):
                 taken = [self._fitting(crops[place]) for place in some]
                 batch = np.stack(taken) if len(taken) > 1 else np.ascontiguousarray(taken[0])[None]
                 both = run.run(batch) if run else None
                 by_graph[some] = both.vectors if both else self.embedder.vectors(batch)
-                looks.update(zip(some, both.looks, strict=True) if both else ())
+                predictions.update(zip(some, both.predictions, strict=True) if both else ())
         if self.has_kind:
             from osoroi.garments import part
 
             street = self.preprocessing["street"]
             own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
-            vectors[:, self.columns[KIND]] = part.parts(own, known, looks)
+            vectors[:, self.columns[KIND]] = part.parts(own, known, predictions)
         if not math.isfinite(vectors.sum()):
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors
