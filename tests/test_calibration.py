@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from osoroi.cli import main
 from osoroi.encoder import DEFAULT, Encoder
-from osoroi.encoder.calibration import DEPTH, FLOOR, OPTIONS, Calibration, agreement, appearance, features, fit
+from osoroi.encoder.calibration import DEPTH, FLOOR, OPTIONS, Calibration, agreement, appearance, features, fit, padded
 from osoroi.encoder.metadata import computation, fingerprint, with_entry
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.evaluation import calibration as calibrating
@@ -232,3 +232,19 @@ def test_too_few_pairs_are_refused(evaluation: Evaluation) -> None:
     single = replace(evaluation, queries=tuple(query._replace(product_ids=("p",)) for query in evaluation.queries))
     with pytest.raises(BadRequest, match="1 products"):
         calibrating.lists_of(single)
+
+
+@pytest.mark.parametrize("length", [1, 3, 6, 12, 13, 16, 40])
+def test_one_list_has_the_chances_that_the_features_of_the_fit_give(length: int) -> None:
+    dice = np.random.default_rng(length)
+    model = Calibration(slope=31.0, null=9.0, level=-11.0, spread=15.0)
+    for _ in range(20):
+        scores, agrees = dice.uniform(-0.2, 1, length).round(2), dice.uniform(0, 1, length)
+        order = np.argsort(-scores, kind="stable")[:OPTIONS]
+        logits = features(padded(np.sort(scores)[::-1])[None])[0] @ [model.slope, model.null, model.level, model.spread]
+        chances = np.exp(logits - logits.max())
+        chances[len(order) : OPTIONS] = 0  # products that a short list lacks
+        chances[: len(order)] *= agrees[order]
+        expected = np.zeros(length)
+        expected[order] = (chances / chances.sum())[: len(order)]
+        assert model.probabilities(scores, agrees) == pytest.approx(expected, abs=1e-12)

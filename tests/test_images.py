@@ -456,3 +456,13 @@ def test_profiles_are_remembered_up_to_a_bound_in_bytes() -> None:
     assert cache.get(adobe, "RGB") is not first  # the least recently used went
     assert cache.get(adobe + bytes(3_000), "RGB") is not None  # too large to remember, and still followed
     assert cache.size_bytes <= 2_000
+
+
+def test_a_jpeg_larger_than_the_decoder_gets_at_once_is_read_whole_or_refused() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1100, 3), dtype=np.uint8))
+    data = saved(noise, "JPEG", quality=95)
+    assert len(data) > 2**20
+    np.testing.assert_array_equal(images.read(data), np.asarray(Image.open(io.BytesIO(data))))
+    for kept in (2**16 + 700, 2**20 - 1, 2**20, 2**20 + 1, len(data) - 500):
+        with pytest.raises(BadPhoto, match="truncated or damaged JPEG"):
+            images.read(data[:kept] + b"\xff\xd9")

@@ -30,25 +30,52 @@ def worn(encoder: Encoder) -> list[np.ndarray]:
     return [crop(person.photo, garment.box, view) for person in people for garment in person.garments]
 
 
-def test_what_is_said_becomes_logits_of_the_same_masses_and_probe() -> None:
+def test_what_is_said_becomes_the_same_masses_and_probe() -> None:
     dice = np.random.default_rng(0)
     logits = picture.Logits(
         dice.normal(0, 2, (6, 8)).astype(np.float32), dice.normal(0, 3, (6, 1000)).astype(np.float32)
     )
-    back = picture.of_said(picture.said_of(logits))
-    assert np.array_equal(back.kinds, logits.kinds)
-    for before, after in zip(logits.rows, back.rows, strict=True):
-        for kind in picture.IMAGENET:
-            assert picture.log_mass(after, kind) == pytest.approx(picture.log_mass(before, kind), abs=0.011)
-        assert posterior.product_posterior(*after) == pytest.approx(posterior.product_posterior(*before), abs=1e-3)
+    for before, after in zip(logits.rows, picture.of_said(picture.said_of(logits)), strict=True):
+        assert after.kinds == before.kinds.tolist()
+        masses = picture.masses(before.imagenet)
+        assert list(after.masses) == list(masses)
+        for kind, mass in masses.items():
+            least = max(mass, picture.MIN_MASS)
+            assert np.log(after.masses[kind] + picture.LEAST_MASS) == pytest.approx(
+                np.log(least + picture.LEAST_MASS), abs=0.011
+            )
+        assert posterior.said_posterior(after) == pytest.approx(posterior.product_posterior(*before), abs=1e-3)
 
 
-def test_masses_below_the_least_and_above_one_in_sum_stay_probabilities() -> None:
-    for said in (-50.0, 0.5):
-        logits = picture.of_said(np.full((1, picture.SAID), said, np.float32))
-        chances = posterior.product_posterior(*logits.rows[0])
-        assert sum(chances.values()) == pytest.approx(1)
-        assert min(chances.values()) >= 0
+def test_what_is_said_gives_the_chances_that_logits_of_these_masses_give() -> None:
+    """The logits put each mass on one class of ImageNet, in single precision, as a network of 1,000 classes would."""
+    dice = np.random.default_rng(1)
+    for _ in range(50):
+        said = np.concatenate([dice.normal(0, 3, 8), dice.normal(-5, 2, 16)]).astype(np.float32)
+        shares = np.maximum(np.exp(said[8:].astype(float)) - picture.LEAST_MASS, picture.MIN_MASS)
+        imagenet = np.full(1000, -1e4, np.float32)
+        imagenet[[classes[0] for classes in picture.IMAGENET.values()]] = 1.5 * np.log(shares)
+        imagenet[0] = 1.5 * np.log(max(1 - shares.sum(), picture.MIN_MASS))  # a class of no kind
+        (ours,) = picture.of_said(said[None])
+        assert ours.masses == pytest.approx(picture.masses(imagenet), rel=1e-12)
+        theirs = posterior.product_posterior(said[:8], imagenet)
+        assert posterior.said_posterior(ours) == pytest.approx(theirs, rel=1e-12)
+        evidence = dict.fromkeys(theirs, 0.5)
+        row = picture.CropLogits(said[:8], imagenet)
+        assert posterior.combined(evidence, ours) == pytest.approx(posterior.combined(evidence, row), rel=1e-9)
+
+
+@pytest.mark.parametrize("said", [-50.0, 0.5, 800.0, -np.inf])
+def test_masses_below_the_least_and_above_one_in_sum_stay_probabilities(said: float) -> None:
+    (row,) = picture.of_said(np.array([[0.0] * 8 + [said] * 16], np.float32))
+    chances = posterior.said_posterior(row)
+    assert sum(chances.values()) == pytest.approx(1)
+    assert min(chances.values()) >= 0
+
+
+def test_what_is_no_number_stays_none() -> None:
+    (row,) = picture.of_said(np.full((1, picture.SAID), np.nan, np.float32))
+    assert np.isnan(posterior.part(posterior.said_posterior(row))).any()
 
 
 QUERY = Clues(is_query=True)
@@ -63,7 +90,7 @@ def test_queries_are_judged_by_the_maps_of_the_shipped_encoder(encoder: Encoder,
     assert encoder.with_kinds.own is not None
     both = encoder.with_kinds.own.run(np.stack(worn))
     assert np.allclose(both.vectors, encoder.embedder.vectors(np.stack(worn)), atol=1e-6)
-    parts = [posterior.part(posterior.product_posterior(*row)) for row in both.logits.rows]
+    parts = [posterior.part(posterior.said_posterior(row)) for row in both.predictions if isinstance(row, picture.Said)]
     assert np.allclose(kinds_of(encoder, worn, QUERY), parts, atol=1e-6)
 
 

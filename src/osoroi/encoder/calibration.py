@@ -83,16 +83,21 @@ class Calibration:
         """
         if not len(scores):
             return np.empty(0)
-        order = np.argsort(-scores, kind="stable")[:OPTIONS]
-        ranked = padded(np.sort(scores)[::-1])
-        logits = features(ranked[None])[0] @ np.array([self.slope, self.null, self.level, self.spread])
-        logits[len(order) : OPTIONS] = -np.inf  # a short list has no such products
-        chances = np.exp(logits - logits.max())
+        every, given = [0.0] * len(scores), scores.tolist()
+        order = sorted(range(len(given)), key=lambda place: -given[place])  # of equal ones the first stays first
+        best = [given[place] for place in order[:DEPTH]]
+        ranked = best + [min(FLOOR, best[-1])] * (DEPTH - len(best))
+        below = sum(ranked[5:11]) / 6
+        none = self.null + self.level * below + self.spread * (sum(ranked[1:6]) / 5 - sum(ranked[10:]) / 6)
+        logits = [self.slope * (score - below) for score in best[:OPTIONS]]  # a short list has no others
+        most = max(none, *logits)
+        odds = [math.exp(logit - most) for logit in logits]
         if agreement is not None:
-            chances[: len(order)] *= agreement[order]
-        every = np.zeros(len(scores))
-        every[order] = (chances / chances.sum())[: len(order)]
-        return every
+            odds = [one * float(agreement[place]) for one, place in zip(odds, order, strict=False)]
+        total = sum(odds) + math.exp(none - most)
+        for place, one in zip(order, odds, strict=False):
+            every[place] = one / total
+        return np.array(every)
 
     def chances(self, parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
         """The chance of each product of a search, best first, by the cosines of its parts; ``parts`` are those of its

@@ -1,6 +1,7 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -23,7 +24,7 @@ from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, Phot
 if TYPE_CHECKING:
     from osoroi.encoder.choice import Way
     from osoroi.encoder.with_kinds import Runs
-    from osoroi.garments.picture import CropLogits
+    from osoroi.garments.part import Prediction
 
 DEFAULT: Final = Path(__file__).parent / "default.onnx"
 """The encoder that ships."""
@@ -164,21 +165,23 @@ class Encoder:
         if clues is not None and len(clues) != len(crops):
             raise BadRequest(f"{len(clues)} clues do not fit {len(crops)} crops", hint="give one for each")
         known = [Clues()] * len(crops) if clues is None else clues
-        vectors = np.empty((len(crops), sum(part.size for part in self.metadata.graph_parts)), np.float32)
-        looks: dict[int, CropLogits] = {}
+        vectors = np.empty((len(crops), self.dim), np.float32)
+        by_graph = vectors[:, : self.columns[KIND].start] if self.has_kind else vectors
+        predictions: dict[int, Prediction] = {}
         for run, places in self.with_kinds.groups(known) if self.with_kinds else [(None, list(range(len(crops))))]:
             for some in (places[start : start + BATCH] for start in range(0, len(places), BATCH)):
-                batch = np.stack([self._fitting(crops[place]) for place in some])
+                taken = [self._fitting(crops[place]) for place in some]
+                batch = np.stack(taken) if len(taken) > 1 else np.ascontiguousarray(taken[0])[None]
                 both = run.run(batch) if run else None
-                vectors[some] = both.vectors if both else self.embedder.vectors(batch)
-                looks.update(zip(some, both.logits.rows, strict=True) if both else ())
+                by_graph[some] = both.vectors if both else self.embedder.vectors(batch)
+                predictions.update(zip(some, both.predictions, strict=True) if both else ())
         if self.has_kind:
             from osoroi.garments import part
 
             street = self.preprocessing["street"]
             own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
-            vectors = np.concatenate([vectors, part.parts(own, known, looks)], axis=1)
-        if not np.isfinite(vectors).all():
+            vectors[:, self.columns[KIND]] = part.parts(own, known, predictions)
+        if not math.isfinite(vectors.sum()):
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors
 

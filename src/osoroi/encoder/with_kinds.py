@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8
 from osoroi.encoder.joining import joined
 from osoroi.errors import BadEncoder
 from osoroi.garments import picture
+from osoroi.garments.part import Prediction
 from osoroi.garments.runtime import read
 from osoroi.inference import REMEDY, faults, open_session
 from osoroi.records import Clues
@@ -23,11 +24,11 @@ PREFIX: Final = "kind/"
 """Begins the names of the network of kinds inside the joined model."""
 
 
-class VectorsAndLogits(NamedTuple):
-    """Vectors without the part ``kind``, and what the pixels say of it."""
+class VectorsAndPredictions(NamedTuple):
+    """Vectors without the part ``kind``, and what the pixels of each crop say of it."""
 
     vectors: Float32[np.ndarray, "b d"]
-    logits: picture.Logits
+    predictions: Sequence[Prediction]
 
 
 class OwnKinds:
@@ -44,11 +45,11 @@ class OwnKinds:
             raise BadEncoder(f"its output {OWN!r} has the shape {shapes[0]}, not [b, {picture.SAID}]", hint=REMEDY)
         return bool(shapes) and not isinstance(session.get_inputs()[0].shape[0], int)
 
-    def run(self, crops: UInt8[np.ndarray, "b h w 3"]) -> VectorsAndLogits:
+    def run(self, crops: UInt8[np.ndarray, "b h w 3"]) -> VectorsAndPredictions:
         """Both for a batch."""
         with faults("could not run this encoder"):
             vectors, said = self._session.run(["vectors", OWN], {"crops": crops})
-        return VectorsAndLogits(vectors, picture.of_said(said))
+        return VectorsAndPredictions(vectors, picture.of_said(said))
 
 
 class WithKinds:
@@ -70,7 +71,7 @@ class WithKinds:
         """Whether a model with crops of this shape and this batch can be joined: the network takes no others."""
         return shape == picture.INPUT.shape and not isinstance(batch, int)
 
-    def run(self, crops: UInt8[np.ndarray, "b h w 3"]) -> VectorsAndLogits | None:
+    def run(self, crops: UInt8[np.ndarray, "b h w 3"]) -> VectorsAndPredictions | None:
         """Both for a batch; None for a model that shares nothing with the network, or takes other crops."""
         session = self._opened()
         if session is None:
@@ -78,7 +79,7 @@ class WithKinds:
         outputs = ["vectors", f"{PREFIX}probe", f"{PREFIX}imagenet"]
         with faults("could not run this encoder"):
             vectors, kinds, imagenet = session.run(outputs, {"crops": crops})
-        return VectorsAndLogits(vectors, picture.Logits(kinds, imagenet))
+        return VectorsAndPredictions(vectors, picture.Logits(kinds, imagenet).rows)
 
     def _opened(self) -> ort.InferenceSession | None:
         with self._lock:

@@ -15,7 +15,8 @@ from PIL import Image
 
 from osoroi.garments import picture
 from osoroi.garments.kinds import BY_NAME, NAMES, read_category
-from osoroi.garments.posterior import combined, part, product_posterior
+from osoroi.garments.picture import CropLogits, Said
+from osoroi.garments.posterior import combined, part, product_posterior, said_posterior
 from osoroi.records import Clues, Part, Product
 
 SIZE: Final = len(NAMES) + 1
@@ -39,32 +40,39 @@ AGAINST_PICTURES: Final[dict[str, float]] = (
 alone. Pictures of single tops, dresses and scarves are told apart badly, so there looks decide."""
 
 
+Prediction = CropLogits | Said
+"""What pixels say of a crop's kind: by the network of kinds, or by an encoder's own maps."""
+
+
 def parts(
     crops: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     clues: Sequence[Clues],
-    logits: Mapping[int, picture.CropLogits] = MappingProxyType({}),
+    predictions: Mapping[int, Prediction] = MappingProxyType({}),
 ) -> Float32[np.ndarray, "b k"]:
     """One row of unit length for each crop; the network looks only at those whose kind is not known already.
 
-    ``logits`` are those of some crops, by their place, that an encoder computed with their vectors.
+    ``predictions`` are what an encoder computed of some crops, by their place, with their vectors.
     """
     rows = np.zeros((len(crops), SIZE), np.float32)
     for number, clue in enumerate(clues):
         if clue.known is not None:
             rows[number] = part(dict(clue.known))
     pictured = [number for number, clue in enumerate(clues) if clue.known is None]
-    for number, row in _seen(crops, pictured, logits):
+    for number, row in _seen(crops, pictured, predictions):
         evidence = clues[number].evidence
-        rows[number] = part(product_posterior(*row) if evidence is None else combined(evidence, row))
+        if evidence is not None:
+            rows[number] = part(combined(evidence, row))
+        else:
+            rows[number] = part(said_posterior(row) if isinstance(row, Said) else product_posterior(*row))
     return rows
 
 
 def _seen(
-    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], logits: Mapping[int, picture.CropLogits]
-) -> Iterator[tuple[int, picture.CropLogits]]:
-    """The logits of these crops: those given, and the others computed."""
-    yield from ((number, logits[number]) for number in numbers if number in logits)
-    missing = [number for number in numbers if number not in logits]
+    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], predictions: Mapping[int, Prediction]
+) -> Iterator[tuple[int, Prediction]]:
+    """What the pixels of these crops say: as it is given, and computed for the others."""
+    yield from ((number, predictions[number]) for number in numbers if number in predictions)
+    missing = [number for number in numbers if number not in predictions]
     for start in range(0, len(missing), BATCH):
         some = missing[start : start + BATCH]
         yield from zip(some, picture.logits([_resized(crops[number]) for number in some]).rows, strict=True)

@@ -4,6 +4,8 @@ The probe learned the kinds of CC0 photos of single garments; for kinds that tho
 jewellery) ImageNet has classes of its own. ``tools/make_kind_network.py`` makes the network.
 """
 
+import math
+import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -97,15 +99,12 @@ SAID: Final = len(PROBED) + len(IMAGENET)
 """Numbers by which an encoder file says the kind of a crop itself: the probe's logits and a log mass of each kind."""
 
 MIN_MASS: Final = 1e-6
-"""The least mass that an encoder file can say of a kind."""
+MAX_LOG_MASS: Final = 50.0
+"""The least mass that an encoder file can say of a kind, and the log of the greatest: they are no probabilities."""
 
 KIND_CLASSES: Final = np.concatenate([np.array(classes) for classes in IMAGENET.values()])
 STARTS: Final = np.cumsum([0, *(len(classes) for classes in IMAGENET.values())])[:-1]
-FIRST: Final = KIND_CLASSES[STARTS]
-"""All classes of kinds in order; where those of each kind start among them; the first of each kind."""
-
-ELSEWHERE: Final = 0
-"""A class of ImageNet (a tench) that is of no kind: it gets the mass of all others."""
+"""All classes of kinds in order, and where those of each kind start among them."""
 
 
 def said_of(logits: Logits) -> Float32[np.ndarray, "b k"]:
@@ -114,18 +113,40 @@ def said_of(logits: Logits) -> Float32[np.ndarray, "b k"]:
     return np.array(rows, np.float32).reshape(len(rows), SAID)
 
 
-def of_said(said: Float32[np.ndarray, "b k"]) -> Logits:
-    """Logits that say the same: the mass of each kind lies on the first of its classes.
+class Said(NamedTuple):
+    """What an encoder file says of one crop itself: the probe's logits, and the mass of each kind's classes."""
+
+    kinds: list[float]
+    masses: dict[str, float]
+
+
+def of_said(said: Float32[np.ndarray, "b k"]) -> list[Said]:
+    """What such numbers say of each crop. In Python alone: a query is one crop, for which calls of NumPy cost more.
 
     >>> said = np.log(np.full((1, SAID), 0.01, np.float32))
-    >>> bool(np.allclose(said_of(of_said(said)), said))
-    True
+    >>> round(of_said(said)[0].masses["hat"] + LEAST_MASS, 6)
+    0.01
     """
-    shares = np.maximum(np.exp(said[:, len(PROBED) :].astype(float)) - LEAST_MASS, MIN_MASS)
-    imagenet = np.full((len(said), 1000), -1e4, np.float32)
-    imagenet[:, FIRST] = CLASSES_TEMPERATURE * np.log(shares)
-    imagenet[:, ELSEWHERE] = CLASSES_TEMPERATURE * np.log(np.maximum(1 - shares.sum(1), MIN_MASS))
-    return Logits(said[:, : len(PROBED)], imagenet)
+    return [Said(row[: len(PROBED)], _said_masses(row[len(PROBED) :])) for row in said.tolist()]
+
+
+def _said_masses(log_masses: list[float]) -> dict[str, float]:
+    shares = [max(math.exp(min(value, MAX_LOG_MASS)) - LEAST_MASS, MIN_MASS) for value in log_masses]
+    shares.append(max(1 - sum(shares), MIN_MASS))  # of what is of no kind
+    logits = SINGLES.unpack(SINGLES.pack(*(CLASSES_TEMPERATURE * math.log(share) for share in shares)))
+    return dict(zip(IMAGENET, softmax_of(logits, CLASSES_TEMPERATURE), strict=False))
+
+
+SINGLES: Final = struct.Struct(f"{len(IMAGENET) + 1}f")
+"""Numbers in single precision, as networks give them."""
+
+
+def softmax_of(logits: Sequence[float], temperature: float) -> list[float]:
+    """``softmax`` of a few numbers."""
+    most = max(logits)
+    values = [math.exp((value - most) / temperature) for value in logits]
+    total = sum(values)
+    return [value / total for value in values]
 
 
 def softmax(logits: Float32[np.ndarray, "n"], temperature: float = 1.0) -> Float[np.ndarray, "n"]:

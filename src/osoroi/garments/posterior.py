@@ -18,7 +18,17 @@ from jaxtyping import Float32
 from osoroi.garments import rule
 from osoroi.garments.body import Body
 from osoroi.garments.kinds import NAMES
-from osoroi.garments.picture import IMAGENET, LEAST_MASS, PROBED, USUAL, CropLogits, masses, softmax
+from osoroi.garments.picture import (
+    IMAGENET,
+    LEAST_MASS,
+    PROBED,
+    USUAL,
+    CropLogits,
+    Said,
+    masses,
+    softmax,
+    softmax_of,
+)
 from osoroi.garments.profile import Profile
 
 
@@ -155,10 +165,10 @@ def of_colours(colours: Profile) -> dict[str, float]:
     }
 
 
-def combined(evidence: Mapping[str, float], logits: CropLogits) -> dict[str, float]:
+def combined(evidence: Mapping[str, float], logits: CropLogits | Said) -> dict[str, float]:
     """Probability of each kind that the evidence names, with what the picture says."""
-    picture = _picture(logits.kinds)
-    mass = masses(logits.imagenet)
+    picture = _picture(np.asarray(logits.kinds, np.float32))
+    mass = logits.masses if isinstance(logits, Said) else masses(logits.imagenet)
     values = {}
     for kind, value in evidence.items():
         unusual = np.log(mass[kind] + LEAST_MASS) - USUAL[kind] if kind in IMAGENET else 0.0
@@ -189,8 +199,9 @@ def part(chances: dict[str, float]) -> Float32[np.ndarray, "k"]:
     >>> float(part({"top": 1.0}) @ part({"top": 0.25, "dress": 0.75}))
     0.5
     """
-    shares = np.array([chances.get(name, 0.0) for name in NAMES])
-    return np.sqrt(np.append(shares, max(1 - shares.sum(), 0.0))).astype(np.float32)
+    shares = np.array([*(chances.get(name, 0.0) for name in NAMES), 0.0])
+    shares[-1] = max(1 - shares[:-1].sum(), 0.0)
+    return np.sqrt(shares).astype(np.float32)
 
 
 def product_posterior(kinds: Float32[np.ndarray, "8"], imagenet: Float32[np.ndarray, "1000"]) -> dict[str, float]:
@@ -201,14 +212,20 @@ def product_posterior(kinds: Float32[np.ndarray, "8"], imagenet: Float32[np.ndar
     is the share of the kinds that the probe does not know: n is the mass of their classes of ImageNet, c that of the
     kinds it knows. They divide it by their masses, the others divide 1 - a by the probe at temperature 2.
     """
-    mass = masses(imagenet)
+    return _of_product(softmax(kinds, TEMPERATURE_ALONE).tolist(), masses(imagenet))
+
+
+def said_posterior(said: Said) -> dict[str, float]:
+    """``product_posterior`` of what an encoder file says itself."""
+    return _of_product(softmax_of(said.kinds, TEMPERATURE_ALONE), said.masses)
+
+
+def _of_product(probe: list[float], mass: Mapping[str, float]) -> dict[str, float]:
     unknown = {kind: value for kind, value in mass.items() if kind not in PROBED}
     n, c = sum(unknown.values()), sum(value for kind, value in mass.items() if kind in PROBED)
     a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
     chances = {kind: a * value / n for kind, value in unknown.items()}
-    return chances | {
-        kind: (1 - a) * float(share) for kind, share in zip(PROBED, softmax(kinds, TEMPERATURE_ALONE), strict=True)
-    }
+    return chances | {kind: (1 - a) * share for kind, share in zip(PROBED, probe, strict=True)}
 
 
 TEMPERATURE_ALONE: Final = 2.0

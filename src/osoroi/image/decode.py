@@ -95,6 +95,9 @@ ORIENTATION = 0x0112
 INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l"}
 """Integer types of EXIF -> how ``struct`` reads one."""
 
+AT_ONCE = 2**20
+"""Bytes of a JPEG that the decoder gets at once: where they end inside a line of blocks, it begins that line again."""
+
 SWAPPED, FROM_RIGHT, FROM_BOTTOM = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
 """Orientations that swap width and height; whose upright left was an end as stored; whose upright top was one."""
 
@@ -142,7 +145,10 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     orientation = _orientation(image)
     if orientation in SWAPPED:
         width, height = height, width
-    scale = _draft(image, shrink(width, height)) if isinstance(image, JpegImagePlugin.JpegImageFile) else 1
+    scale = 1
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        scale = _draft(image, shrink(width, height))
+        image.decodermaxblock = max(image.decodermaxblock, min(len(data), AT_ONCE))
     _load(image, kind, name)
     with _faults(kind, name):
         image = _corrected(image, png)

@@ -94,7 +94,7 @@ def _jpeg(data: bytes, known_markers: Iterable[Marker]) -> bytes | None:
         if code == END_OF_IMAGE:
             if not scans:
                 return None
-            return data[: end - 2] + LOOKAHEAD if scans == 1 and frame in SEQUENTIAL else data
+            return b"".join((memoryview(data)[: end - 2], LOOKAHEAD)) if scans == 1 and frame in SEQUENTIAL else data
         if code in START_OF_FRAME:
             frame = code
         scans += code == START_OF_SCAN
