@@ -182,10 +182,10 @@ def test_a_restart_on_a_socket_that_stays_open_fails_no_search(tiny_shop):
 def test_the_service_manager_is_told_when_it_is_ready_and_when_it_ends(shop, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(30)
+        manager.settimeout(60)
         with Served(shop, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as served:
             assert manager.recv(100) == b"READY=1"
-            served.ended_after(30)
+            served.ended_after(60)
             assert manager.recv(100) == b"STOPPING=1"
 
 

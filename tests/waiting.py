@@ -17,6 +17,13 @@ def until(condition: Callable[[], object], what: str = "what must come") -> None
         time.sleep(0.01)
 
 
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long something takes on this machine, as busy as it is now."""
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
 def gauge(url: str, name: str) -> float:
     """A number of a service's /metrics: ``searches_inside``, ``upload_bytes``, ``connections``, …"""
     lines = web.get(f"{url}/metrics").text.splitlines()
