@@ -18,8 +18,8 @@ SILENCE = -1
 
 
 class Store:
-    """Buckets and their objects; ``failure`` is what every request meets: a status, or SILENCE until it changes; an answer
-    takes ``delay_s`` seconds."""
+    """Buckets and their objects; ``failure`` is what every request meets: a status, or SILENCE until it changes;
+    an answer takes ``delay_s`` seconds."""
 
     def __init__(self, url: str) -> None:
         self.url = url
