@@ -313,6 +313,7 @@ def test_a_photo_whose_request_gave_up_before_its_turn_is_not_searched() -> None
         while held.running < 1:
             await asyncio.sleep(0.01)
         second.cancel()
+        await asyncio.wait([second])
         held.go_on.set()
         await first
 
