@@ -10,6 +10,7 @@ import pytest
 
 from effort import Effort
 from osoroi.catalog import Entry, Storage
+from osoroi.catalog.address import Address
 from osoroi.catalog.filters import Among, Compare, Every, Not, Some, checked, parse, require_modest
 from osoroi.catalog.interruption import interrupted_by
 from osoroi.catalog.local import LocalCatalog
@@ -157,3 +158,17 @@ def test_a_filter_that_takes_too_much_work_is_stopped_and_the_catalog_goes_on(tm
             with transaction.limited(100_000):
                 assert transaction.matching("title != x") == 300
         assert catalog.count(where="title != x") == 300
+
+
+def test_in_postgresql_a_filter_is_stopped_and_what_follows_it_is_not(postgres_address):
+    with create(Address.parse(postgres_address), entry("a", [1, 0, 0, 0])) as catalog:
+        with (
+            catalog.view() as transaction,
+            pytest.raises(BadFilter, match="more work than is allowed"),
+            transaction.limited(200),
+        ):
+            transaction.all("SELECT pg_sleep(600)")
+        with catalog.view() as transaction:
+            with transaction.limited(200):
+                pass
+            transaction.all("SELECT pg_sleep(0.5)")
