@@ -110,9 +110,9 @@ class Handler(BaseHTTPRequestHandler):
         self.be_ok()
 
     def be_together(self) -> None:
-        """Answers when as many requests are there as the barrier wants."""
+        """Answers a moment after as many requests are there as the barrier wants."""
         self.server.together.wait(60)
-        self.be_ok()
+        self.be_pensive()
 
     def be_mute(self) -> None:
         self.server.stopped.wait(120)
@@ -289,8 +289,9 @@ def test_a_server_that_asks_for_patience_gets_it_from_all(server: Server, tmp_pa
 
 def test_a_host_is_asked_for_so_many_photos_at_once_and_no_more(server: Server, tmp_path: Path) -> None:
     policy = Policy(at_once=8, per_host=2, pause_s=0.0, timeouts=FAST.timeouts)
+    server.together = threading.Barrier(2)
     start = time.monotonic()
-    assert get(server, tmp_path, *(f"/pensive/{n}" for n in range(6)), policy=policy).saved == 6
+    assert get(server, tmp_path, *(f"/together/{n}" for n in range(6)), policy=policy).saved == 6
     assert server.most == 2
     assert time.monotonic() - start >= 3 * 0.25
 

@@ -5,7 +5,6 @@ The encoder sees the colour of the upper half as shape and of the whole as detai
 
 import io
 import shutil
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -386,15 +385,17 @@ def test_results_stay_dimmed_in_their_place_until_the_new_ones_are_there(page):
     expect_first(page, "Red skirt")
     top = page.locator(".grid").bounding_box()["y"]
 
-    def later(route: sync_api.Route) -> None:
-        time.sleep(0.6)
-        route.continue_()
-
-    page.route("**/results", later)
+    held: list[sync_api.Route] = []
+    page.route("**/results", lambda route: held.append(route))
     page.locator("#slider").focus()
     page.keyboard.press("Home")
     expect(page.locator("#results")).to_have_attribute("aria-busy", "true")
     expect(page.locator(".grid .card")).to_have_count(5)
+    while not held:
+        page.wait_for_timeout(20)
+    page.unroute("**/results")
+    for route in held:
+        route.continue_()
     expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
     assert page.locator(".grid").bounding_box()["y"] == top
 
