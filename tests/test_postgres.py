@@ -182,6 +182,13 @@ def test_a_follower_hears_of_a_commit_or_sees_it_when_it_looks(catalog, place, p
         listening.close()
 
 
+def test_whoever_listens_gets_the_number_of_each_commit(catalog):
+    with catalog._pool.listening() as connection:
+        put(catalog, entry("a", [1, 0, 0, 0]))
+        catalog.remove(["a"])
+        assert [one.payload for one in connection.notifies(timeout=60, stop_after=2)] == ["1", "2"]
+
+
 def test_a_searcher_brings_its_index_up_to_date_before_the_next_search(catalog, place):
     with open_catalog(place, readonly=True) as reader:
         found(reader)
