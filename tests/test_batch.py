@@ -172,7 +172,7 @@ def test_lines_are_answered_while_others_are_still_to_come(url):
 
 
 LAST_CHUNK = b"\r\n0\r\n\r\n"
-"""The end of an answer in chunks. Without the first line break, heads end so whose last header ends with a 0."""
+"""The end of an answer in chunks, after its head or another chunk."""
 
 
 def received(connection: socket.socket, mark: bytes) -> bytes:
