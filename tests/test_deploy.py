@@ -367,7 +367,7 @@ def test_services_behind_a_proxy_are_replaced_one_by_one_and_no_search_fails(pro
             for place, port in enumerate(ports):
                 before = results["200"]
                 until(partial(lambda before: results["200"] > before + 15, before), 90)
-                services[place].ended_after(40)
+                services[place].ended_after(60)
                 before = results["200"]
                 until(partial(lambda before: results["200"] > before + 10, before), 90)
                 services[place] = stack.enter_context(Served(shop, "--port", str(port), is_tiny=True))
