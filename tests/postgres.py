@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 NOBODY = "nobody"
 """PostgreSQL refuses to run as root; then it runs as this user."""
 
@@ -45,9 +47,7 @@ class Server:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._said = 0
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         if not self._data.exists():
             auth = ["--auth-host=scram-sha-256", "--auth-local=trust", f"--pwfile={self._password_file()}"]
             self._run("initdb", "-D", self._data, "-U", "osoroi", "-E", "UTF8", "--locale=C", "--no-sync", *auth)
@@ -133,7 +133,7 @@ class Server:
         """End it."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(30)
+            self._process.wait(60)
 
 
 @contextlib.contextmanager

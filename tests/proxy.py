@@ -22,7 +22,7 @@ class _Handler(BaseHTTPRequestHandler):
         if target is None:
             self.send_error(404)
             return
-        upstream = http.client.HTTPConnection(*self.server.upstream, timeout=30)
+        upstream = http.client.HTTPConnection(*self.server.upstream, timeout=60)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
         upstream.request(self.command, target, body, headers)
         answer = upstream.getresponse()
@@ -78,4 +78,4 @@ def proxied(upstream: str, prefix: str, *, strips: bool, tidy: bool = False) -> 
     finally:
         proxy.shutdown()
         proxy.server_close()
-        thread.join(10)
+        thread.join(60)

@@ -13,15 +13,20 @@ import pytest
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI"
 
+SILENCE = -1
+"""The failure of a store that says nothing."""
+
 
 class Store:
-    """Buckets and their objects; ``failure`` is what every request meets: a status, or seconds of silence."""
+    """Buckets and their objects; ``failure`` is what every request meets: a status, or SILENCE until it changes;
+    an answer takes ``delay_s`` seconds."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.buckets: dict[str, dict[str, bytes]] = {"photos": {}}
         self.requests: list[str] = []
-        self.failure: int | float = 0
+        self.failure = 0
+        self.delay_s = 0.0
         self.most_at_once = 0
         self._counting = threading.Lock()
         self._at_once = 0
@@ -50,10 +55,11 @@ class Store:
                 self._at_once -= 1
 
     def _answer(self, method: str, path: str, signed: str, body: bytes) -> tuple[int, bytes]:
-        if isinstance(self.failure, float):
-            time.sleep(self.failure)
-        if f"Credential={KEY}/" not in signed or (self.failure and isinstance(self.failure, int)):
-            return self.failure if isinstance(self.failure, int) and self.failure else 403, _error(KEY)
+        time.sleep(self.delay_s)
+        while self.failure == SILENCE:
+            time.sleep(0.02)
+        if f"Credential={KEY}/" not in signed or self.failure:
+            return self.failure or 403, _error(KEY)
         address = urlsplit(path)
         bucket, _, key = unquote(address.path).lstrip("/").partition("/")
         objects = self.buckets.get(bucket)
@@ -120,6 +126,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     try:
         yield store
     finally:
+        store.failure = 0
         server.shutdown()
         thread.join()
         server.server_close()

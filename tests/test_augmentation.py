@@ -84,6 +84,15 @@ def test_saturation_moves_colours_towards_grey_and_away():
     assert 1.2 < max(spread) < 1.34
 
 
+def test_saturation_leaves_the_brightness_of_bt_601():
+    colour = np.array([150, 100, 60])
+    shares = np.array([0.299, 0.587, 0.114])
+    drawn = draws(np.tile(colour, (16, 16, 1)).astype(np.uint8), replace(NONE, saturation=0.9))
+    for each in drawn:
+        assert each[0, 0] @ shares == pytest.approx(colour @ shares, abs=0.51)  # each channel is rounded
+    assert np.ptp([each[0, 0, 0] for each in drawn]) > 50
+
+
 def test_a_bar_of_one_colour_hides_up_to_a_fifth_of_a_quarter_of_the_street_crops():
     crop = np.full((60, 60, 3), 90, np.uint8)
     hidden = [np.mean((each != 90).any(2)) for each in draws(crop, replace(NONE, occlusion=STREET.occlusion))]

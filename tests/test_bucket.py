@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -31,9 +32,17 @@ from shops import create, entry, found, put
 FAILURES: dict[object, tuple[type[OsoroiError], str]] = {
     403: (CatalogUnavailable, "refuses the key"),
     500: (CatalogUnavailable, "cannot be .* just now"),
-    0.9: (CatalogUnavailable, "cannot be .* just now"),
+    s3.SILENCE: (CatalogUnavailable, "cannot be .* just now"),
 }
-"""A status, or seconds of silence."""
+"""A status, or silence."""
+
+
+def bucket_of(catalog: Any, place: Place, failure: object) -> Bucket:
+    """The bucket of a catalog for a client that waits long, but for silence."""
+    assert isinstance(place, Address)
+    assert place.photos is not None
+    timeout_s = 0.2 if failure == s3.SILENCE else 60.0
+    return Bucket(place.photos, catalog.identity, catalog.bucket.owner, timeout_s=timeout_s)
 
 
 @pytest.fixture
@@ -121,10 +130,11 @@ def test_a_sweep_that_failed_is_repeated(catalog, place, store):
 def test_a_product_whose_photo_is_not_durable_is_not_acknowledged(catalog, place, store, failure):
     store.failure = failure
     error, says = FAILURES[failure]
-    catalog._pool.bucket = Bucket(place.photos, catalog.identity, catalog.bucket.owner, timeout_s=0.2)
+    catalog._pool.bucket = bucket_of(catalog, place, failure)
     with pytest.raises(error, match=says) as caught:
         put(catalog, entry("c", [1, 0, 0, 0], photo=b"new"))
     store.failure = 0
+    catalog._pool.bucket = bucket_of(catalog, place, 0)
     assert found(catalog) == "ab"
     assert len(rows(place)) == 2
     said = f"{caught.value!r} {caught.value.__cause__!r}"
@@ -149,7 +159,7 @@ def test_a_photo_that_cannot_be_had_is_an_error_and_searches_go_on(place, catalo
         store.spoil(None if failure == "gone" else b"junk")
     else:
         store.failure = failure
-    bucket = Bucket(place.photos, catalog.identity, catalog.bucket.owner, timeout_s=0.2)
+    bucket = bucket_of(catalog, place, failure)
     with pytest.raises(error, match=says):
         BucketPhoto(Path("nowhere"), hash_of(b"pixels"), bucket.get).read()
     assert found(catalog) == "ab"
@@ -284,7 +294,7 @@ def test_many_unchanged_photos_cost_the_bucket_one_listing(place, store, catalog
 def test_photos_are_looked_up_several_at_one_time(place, store, catalog):
     some = [entry(f"p{at}", [1, 0, 0, 0], photo=f"photo {at}".encode()) for at in range(64)]
     put(catalog, *some)
-    store.failure, store.most_at_once = 0.1, 0
+    store.delay_s, store.most_at_once = 0.1, 0
     put(catalog, *some)
     assert store.most_at_once > 1
 

@@ -4,7 +4,6 @@ import http.server
 import io
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -213,7 +212,13 @@ class Scripted(http.server.ThreadingHTTPServer):
         self.seen: list[str] = seen
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.transports: list[Transport] = []
+        self.closed = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, and say so."""
+        super().shutdown_request(request)
+        self.closed.set()
 
     def __exit__(self, *_: object) -> None:
         for transport in self.transports:
@@ -222,7 +227,7 @@ class Scripted(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def transport(self, slept: list[float], retries: int = 3) -> Transport:
-        self.transports.append(Transport(self.url, key=None, timeout_s=5.0, retries=retries, sleep=slept.append))
+        self.transports.append(Transport(self.url, key=None, timeout_s=60.0, retries=retries, sleep=slept.append))
         return self.transports[-1]
 
 
@@ -291,7 +296,7 @@ def test_a_connection_that_was_closed_while_it_waited_loses_no_answer():
     with Scripted((200, {"X-Close": "1"}, {}), gone) as service:
         transport = service.transport([])
         transport.request("GET", "/first")
-        time.sleep(0.1)
+        assert service.closed.wait(60)
         with pytest.raises(NotFound):
             transport.request("DELETE", "/never-there")
 

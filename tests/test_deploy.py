@@ -31,6 +31,7 @@ from osoroi.errors import BadRequest
 from osoroi.search import Searcher
 from osoroi.server import app
 from osoroi.server.settings import Settings
+from ports import free_port
 from served import Served
 from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
 from test_operations import load, until
@@ -305,19 +306,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
 @contextmanager
 def running(*command: str | Path, port: int, env: dict[str, str]) -> Iterator[str]:
     """A proxy on a port of this machine."""
     with tempfile.TemporaryFile() as log, ExitStack() as stack:
         process = subprocess.Popen(command, env={**os.environ, **env}, stderr=log, stdout=subprocess.DEVNULL)
-        stack.callback(process.wait, 20)
+        stack.callback(process.wait, 60)
         stack.callback(process.terminate)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             with socket.socket() as one:
                 if one.connect_ex(("127.0.0.1", port)) == 0:
@@ -371,7 +367,7 @@ def test_services_behind_a_proxy_are_replaced_one_by_one_and_no_search_fails(pro
             for place, port in enumerate(ports):
                 before = results["200"]
                 until(partial(lambda before: results["200"] > before + 15, before), 90)
-                services[place].ended_after(40)
+                services[place].ended_after(60)
                 before = results["200"]
                 until(partial(lambda before: results["200"] > before + 10, before), 90)
                 services[place] = stack.enter_context(Served(shop, "--port", str(port), is_tiny=True))

@@ -378,7 +378,10 @@ def test_results_are_tables_of_pandas():
 
 
 def test_the_public_function_takes_plain_settings_and_refuses_those_without_meaning():
-    found = evaluate.evaluate("drawn:4:1", corrupt=3, top_k=2)
+    done: list[int] = []
+    found = evaluate.evaluate("drawn:4:1", corrupt=3, top_k=2, on_progress=done.append)
+    assert done == sorted(done)
+    assert done[-1] >= 4, "crops, each counted once"
     assert found.task.protocol == Protocol(corrupt=3)
     assert {len(row) for row in found.arm("both").top} == {2}
     for wrong in ({"threads": 0}, {"top_k": 0}, {"detail": 1.5}, {"detail": math.nan}, {"corrupt": -1}):

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -274,11 +273,11 @@ def test_photos_that_cost_too_much_or_are_none_are_refused_wherever_they_come(tm
 # -------------------------------------------------------------------- many at once
 
 
-class SlowFind:
-    """One garment, the whole photo, after a while; remembers how many photos were in work at once."""
+class HeldFind:
+    """One garment, the whole photo, once ``go_on`` is set; remembers how many photos were in work at once."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
         self.running, self.most, self.calls = 0, 0, 0
         self._lock = threading.Lock()
 
@@ -286,26 +285,27 @@ class SlowFind:
         with self._lock:
             self.running, self.calls = self.running + 1, self.calls + 1
             self.most = max(self.most, self.running)
-        time.sleep(self.seconds)
+        self.go_on.wait(60)
         with self._lock:
             self.running -= 1
         return [garments.Garment(Box(0, 0, photo.width, photo.height), "top", 1.0, None)]
 
 
 def test_at_most_so_many_photos_are_searched_for_garments_and_the_loop_goes_on() -> None:
-    async def ask() -> int:
-        ticks = 0
+    async def ask() -> None:
         jobs = [asyncio.ensure_future(finder.find(photo)) for _ in range(6)]
-        while not all(job.done() for job in jobs):
+        while held.running < 2:
             await asyncio.sleep(0.01)
-            ticks += 1
-        return ticks
+        await asyncio.sleep(0.1)
+        assert held.calls == 2, "the others wait, and so does no task of this loop"
+        held.go_on.set()
+        await asyncio.gather(*jobs)
 
     photo = Reduced(np.zeros((40, 30, 3), np.uint8), 1, 30, 40)
-    slow = SlowFind(0.1)
-    finder = Finder(2, find=slow)
-    assert asyncio.run(ask()) > 10  # 6 photos, 2 at a time, .1 s each
-    assert (slow.most, slow.calls) == (2, 6)
+    held = HeldFind()
+    finder = Finder(2, find=held)
+    asyncio.run(asyncio.wait_for(ask(), 60))
+    assert (held.most, held.calls) == (2, 6)
     finder.close()
 
 
@@ -313,16 +313,19 @@ def test_a_photo_whose_request_gave_up_before_its_turn_is_not_searched() -> None
     async def ask() -> None:
         first = asyncio.ensure_future(finder.find(photo))
         second = asyncio.ensure_future(finder.find(photo))
-        await asyncio.sleep(0.02)
+        while held.running < 1:
+            await asyncio.sleep(0.01)
         second.cancel()
+        await asyncio.wait([second])
+        held.go_on.set()
         await first
 
     photo = Reduced(np.zeros((40, 30, 3), np.uint8), 1, 30, 40)
-    slow = SlowFind(0.1)
-    finder = Finder(1, find=slow)
-    asyncio.run(ask())
+    held = HeldFind()
+    finder = Finder(1, find=held)
+    asyncio.run(asyncio.wait_for(ask(), 60))
     finder.close()
-    assert slow.calls == 1
+    assert held.calls == 1
 
 
 def test_the_networks_are_loaded_once() -> None:
@@ -332,7 +335,7 @@ def test_the_networks_are_loaded_once() -> None:
         await finder.find(Reduced(np.zeros((40, 30, 3), np.uint8), 1, 30, 40))
 
     loads: list[int] = []
-    finder = Finder(1, find=SlowFind(0), load=lambda: loads.append(1))
+    finder = Finder(1, find=lambda photo, box=None: [], load=lambda: loads.append(1))
     asyncio.run(ask())
     finder.close()
     assert loads == [1]

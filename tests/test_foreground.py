@@ -13,7 +13,7 @@ from osoroi.model.backbones import build
 from osoroi.model.foreground import BLOCKS
 from osoroi.model.network import FeatureExtractor, to_images
 from osoroi.training import foreground
-from pairs import tiny_network
+from pairs import TINY, tiny_network
 
 
 def test_a_foreground_head_learns_what_tells_cloth_from_wall():
@@ -42,6 +42,19 @@ def test_the_same_maps_give_the_same_foreground_head():
     errors = [foreground.fit_foreground_head(each, maps, masks) for each in extractors]
     assert errors[0] == errors[1]
     assert torch.equal(extractors[0].foreground.first.weight, extractors[1].foreground.first.weight)
+
+
+def test_every_crop_has_its_maps_and_its_mask(tmp_path):
+    _, masks = composed_photos(tmp_path, products=3)
+    rows = open_dataset(f"composed:{tmp_path}/shop.csv?views=3&cache={tmp_path}/cache").rows()
+    crops = [crop for _, crop in rows if crop.domain == "street"]
+    assert len(crops) == len(masks)
+    progress: list[tuple[int, int]] = []
+    maps, covered = foreground.compute_maps(
+        tiny_network(foreground=(1, 2)).extractor, crops, TINY, on_progress=lambda *done: progress.append(done)
+    )
+    assert len(maps) == len(covered) == len(crops)
+    assert progress[-1] == (len(crops), len(crops))
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from osoroi.search import Searcher
 from osoroi.server import app, learning
 from osoroi.server.settings import Settings
 from shop import BLUE, GREEN, RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, routes_of, serving
+from waiting import until
 
 HEAD = b"%b %b HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
@@ -67,8 +68,8 @@ def test_whoever_sends_a_byte_at_a_time_is_let_go_on_every_route(catalog):
         connections = [stack.enter_context(connected(url)) for _ in begun]
         for connection, first in zip(connections, begun, strict=True):
             connection.sendall(first)
-        left, until = set(connections), time.monotonic() + 40
-        while left and time.monotonic() < until:
+        left, end = set(connections), time.monotonic() + 60
+        while left and time.monotonic() < end:
             for connection in select.select(list(left), [], [], 0.1)[0]:
                 left -= {connection} if ended(connection) else set()
             for connection in left:
@@ -77,10 +78,16 @@ def test_whoever_sends_a_byte_at_a_time_is_let_go_on_every_route(catalog):
                 except OSError:
                     continue  # the next look finds its end
         assert [begun[connections.index(connection)] for connection in left] == []
-        metrics = web.get(f"{url}/metrics").text
-    assert "osoroi_upload_bytes 0.0" in metrics
-    assert "osoroi_batches_inside 0.0" in metrics
-    assert 'status="500"' not in metrics
+        until(lambda: "osoroi_upload_bytes 0.0" in (text := metrics(url)) and "osoroi_batches_inside 0.0" in text)
+        assert 'status="500"' not in metrics(url)
+
+
+def metrics(url: str) -> str:
+    """/metrics of a service; nothing where it lets this client go, too."""
+    try:
+        return web.get(f"{url}/metrics").text
+    except httpx.TransportError:
+        return ""
 
 
 def ended(connection: socket.socket) -> bool:
@@ -97,7 +104,7 @@ def test_a_client_that_closes_its_side_counts_as_gone(catalog, caplog):
             with connected(url) as connection:
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):  # it ends within the ten seconds of this client
+                while connection.recv(65536):  # it ends before the time of this client does
                     pass
         assert web.get(f"{url}/health").status_code == 200
         assert "osoroi_searches_inside 0.0" in web.get(f"{url}/metrics").text
@@ -285,7 +292,7 @@ def test_other_writes_have_their_turn_between_two_categories_that_are_learned(ca
 
     encoder = SeeingEncoder()
     learner = learning.CategoryLearning(write, wait_s=0.0)
-    asyncio.run(asyncio.wait_for(learn(), 20))
+    asyncio.run(asyncio.wait_for(learn(), 60))
     assert len(turns) == 7, "twice what waits, four categories, and that all of them are learned"
 
 
@@ -321,7 +328,7 @@ def test_kinds_of_categories_are_learned_while_their_products_come_and_go(catalo
             thread.start()
         for thread in threads:
             thread.join()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while len(set(learned)) < 3 and time.monotonic() < end:
             time.sleep(0.01)
     stored = {name: one.product.price for name, one in catalog.get_many(list(last)).items()}

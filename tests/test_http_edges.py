@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +19,7 @@ from osoroi.server import app, run
 from osoroi.server.connections import READ_BYTES, Connections, TimedConnection
 from osoroi.server.settings import Settings
 from shop import RED, SeeingEncoder, ThreadDecoder, fill, goods, picture, serving
+from waiting import LONG_S, gauge, until
 
 KEYS = Settings(read_key="r" * 20, write_key="w" * 20)
 
@@ -34,16 +35,17 @@ def catalog(tmp_path: Path) -> Iterator[LocalCatalog]:
 
 
 def test_idle_connections_make_room_and_busy_ones_do_not(catalog):
-    settings = Settings(connections=8, head_s=30.0)
+    settings = Settings(connections=8, head_s=LONG_S, upload_s=LONG_S)
     with serving(SeeingEncoder(), catalog, settings) as url, contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connected(url))
-        time.sleep(0.1)
+        until(lambda: gauge(url, "connections") == 8)
         assert web.get(f"{url}/health").status_code == 200
         uploading = [stack.enter_context(connected(url)) for _ in range(8)]
+        begun = post(b"x" * 1000)[:-500].replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1)
         for connection in uploading:
-            connection.sendall(post(b"x" * 1000)[:-500])
-        time.sleep(0.3)
+            connection.sendall(begun)
+            assert connection.recv(100).startswith(b"HTTP/1.1 100 "), "its body is waited for"
         answer = raw(url, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in answer.lower()
@@ -101,7 +103,7 @@ def test_bytes_are_parsed_little_by_little(catalog):
         writer.close()
         server.close()
 
-    asyncio.run(asyncio.wait_for(serve(), 30))
+    asyncio.run(asyncio.wait_for(serve(), LONG_S))
     assert max(pieces) <= READ_BYTES
 
 
@@ -111,15 +113,7 @@ def test_a_client_that_never_reads_is_let_go_without_a_trace(catalog, caplog):
         connected(url, window=2048) as connection,
     ):
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 200)
-
-        def open_now() -> str:
-            (number,) = re.findall(r"^osoroi_connections (\d+)", web.get(f"{url}/metrics").text, re.MULTILINE)
-            return str(number)
-
-        until = time.monotonic() + 15
-        while open_now() != "1" and time.monotonic() < until:
-            time.sleep(0.2)
-        assert open_now() == "1"  # the one that asks
+        until(lambda: gauge(url, "connections") == 1)  # the one that asks
     assert "Traceback" not in caplog.text
     assert not [record for record in caplog.records if record.exc_info]
 
@@ -185,13 +179,21 @@ def test_wherever_503_is_there_is_retry_after(catalog):
     def load(path: str) -> httpx.Response:
         return web.post(url + path, files={"photo": picture(RED)}, headers={"Accept": "text/html"}, timeout=60)
 
-    class Slow(SeeingEncoder):
+    go_on = threading.Event()
+
+    class Held(SeeingEncoder):
         def encode(self, crops, clues=None):
-            time.sleep(0.5)
+            go_on.wait(LONG_S)
             return super().encode(crops, clues)
 
-    with serving(Slow(), catalog, Settings(searches=1)) as url, concurrent.futures.ThreadPoolExecutor(9) as pool:
-        answers = list(pool.map(load, ["/", "/results", "/v1/search"] * 3))
-    refused = [answer for answer in answers if answer.status_code == 503]
-    assert refused
+    settings = Settings(searches=1, answer_s=LONG_S)
+    with serving(Held(), catalog, settings) as url, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        try:
+            inside = pool.submit(load, "/v1/search")
+            until(lambda: gauge(url, "searches_inside") == 1)
+            refused = [load(path) for path in ("/", "/results", "/v1/search")]
+        finally:
+            go_on.set()
+        assert inside.result().status_code == 200
+    assert [answer.status_code for answer in refused] == [503] * 3
     assert all(answer.headers["retry-after"] == "1" for answer in refused)

@@ -195,7 +195,7 @@ def test_two_changes_at_once_are_both_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(keyring, "read", slow)
     with ThreadPoolExecutor(2) as threads:
         one = threads.submit(lambda: new.callback(file, "one", ("search",), None))  # type: ignore[misc]
-        inside.wait(5)
+        assert inside.wait(60)
         other = threads.submit(lambda: new.callback(file, "other", ("search",), None))  # type: ignore[misc]
         one.result()
         other.result()

@@ -1,6 +1,7 @@
 """Right kinds among the first products, and garments that are found instead of boxes that are given."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,10 @@ def test_evaluate_tells_kinds_and_with_find_how_boxes_were_found(tmp_path: Path)
     shop.write_text("photo,product_id,category\n" + "".join(f"p.png,{name},{name}\n" for name in names))
     run = osoroi.evaluate(f"ccp:{folder}", distractors=[shop], find=True)
     assert results.shown(run) == ("kind@5",)
+    skirts = {name: label for name, label in run.labels.products.items() if label.kind == "skirt"}
+    assert skirts
+    one_kind = replace(run, labels=Labels(run.labels.queries, skirts))
+    assert results.shown(one_kind) == (), "which says nothing"
     assert run.boxes["recall"].mean > 0.5
     kinds = results.values(run.arm("all"), ["kind@1"], run.labels)[:, 0]
     for top, label, share in zip(run.arm("all").top, run.labels.queries, kinds, strict=True):

@@ -11,10 +11,11 @@ from osoroi.catalog.memory.rwlock import ReadWriteLock
 from osoroi.errors import BadCatalog, BadRequest
 from osoroi.records import Part
 from shops import DIM, ENCODER, create
+from waiting import LONG_S, until
 
 
 def test_whoever_changes_the_index_waits_for_searches_and_they_for_him():
-    gate, order = ReadWriteLock(), []
+    gate, order, begun = ReadWriteLock(), [], threading.Event()
 
     def change() -> None:
         with gate.exclusive():
@@ -23,14 +24,16 @@ def test_whoever_changes_the_index_waits_for_searches_and_they_for_him():
             order.append("changed")
 
     def search() -> None:
+        begun.set()
         with gate.shared():
             order.append("searched")
 
     changing, searching = threading.Thread(target=change), threading.Thread(target=search)
     with gate.shared(), gate.shared():
         changing.start()
-        time.sleep(0.1)
+        until(lambda: gate._waiting)
         searching.start()  # comes later, and does not keep the change waiting
+        assert begun.wait(LONG_S)
         time.sleep(0.1)
         order.append("first searches end")
     changing.join()

@@ -58,7 +58,7 @@ def test_a_json_log_is_one_object_a_line_with_the_id_and_the_time_of_each_stage(
         assert answer.headers["x-request-id"] == "from-the-proxy"
         odd = web.get(f"{served.url}/v1/photos/secret%0a", headers={"X-Request-ID": "a b"})
         assert len(odd.headers["x-request-id"]) == 16
-        served.ended_after(30)
+        served.ended_after(60)
     lines = [json.loads(line) for line in served.log]
     (line,) = [line for line in lines if line.get("request_id") == "from-the-proxy"]
     assert (line["event"], line["level"], line["method"], line["route"]) == ("request", "info", "POST", "/v1/search")
@@ -164,17 +164,17 @@ def test_a_restart_on_a_socket_that_stays_open_fails_no_search(tiny_shop):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         with Served(tiny_shop, listening=listening, is_tiny=True) as first, load(url, clients=4) as results:
-            until(lambda: results["200"] > 10, 60)
+            until(lambda: results["200"] > 10, 90)
             with Served(tiny_shop, listening=listening, is_tiny=True) as second:
-                first.ended_after(40)
+                first.ended_after(60)
                 after = results["200"]
-                until(lambda: results["200"] > after + 20, 60)
+                until(lambda: results["200"] > after + 20, 90)
                 assert second.process.poll() is None
                 third = Served(tiny_shop, listening=listening, is_tiny=True)
                 with third:
-                    second.ended_after(40)
+                    second.ended_after(60)
                     after = results["200"]
-                    until(lambda: results["200"] > after + 10, 60)
+                    until(lambda: results["200"] > after + 10, 90)
                     before_end = dict(results)
     assert set(before_end) == {"200"}
 
@@ -182,10 +182,10 @@ def test_a_restart_on_a_socket_that_stays_open_fails_no_search(tiny_shop):
 def test_the_service_manager_is_told_when_it_is_ready_and_when_it_ends(shop, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(30)
+        manager.settimeout(60)
         with Served(shop, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as served:
             assert manager.recv(100) == b"READY=1"
-            served.ended_after(30)
+            served.ended_after(60)
             assert manager.recv(100) == b"STOPPING=1"
 
 

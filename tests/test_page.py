@@ -5,7 +5,7 @@ The encoder sees the colour of the upper half as shape and of the whole as detai
 
 import io
 import shutil
-import time
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -386,15 +386,22 @@ def test_results_stay_dimmed_in_their_place_until_the_new_ones_are_there(page):
     expect_first(page, "Red skirt")
     top = page.locator(".grid").bounding_box()["y"]
 
+    held: list[sync_api.Route] = []
+    go_on = threading.Event()
+
     def later(route: sync_api.Route) -> None:
-        time.sleep(0.6)
-        route.continue_()
+        route.continue_() if go_on.is_set() else held.append(route)
 
     page.route("**/results", later)
     page.locator("#slider").focus()
     page.keyboard.press("Home")
     expect(page.locator("#results")).to_have_attribute("aria-busy", "true")
     expect(page.locator(".grid .card")).to_have_count(5)
+    while not held:
+        page.wait_for_timeout(20)
+    go_on.set()
+    for route in held:
+        route.continue_()
     expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
     assert page.locator(".grid").bounding_box()["y"] == top
 

@@ -18,7 +18,7 @@ from osoroi.catalog.opening import encoder_of, is_catalog, open_catalog, open_or
 from osoroi.catalog.postgres import schema
 from osoroi.catalog.postgres.catalog import PostgresCatalog, bring_up_to_date
 from osoroi.catalog.postgres.connection import PostgresConnection
-from osoroi.catalog.postgres.follower import POLL_S, Follower
+from osoroi.catalog.postgres.follower import Follower
 from osoroi.catalog.postgres.pool import PostgresPool
 from osoroi.catalog.postgres.transaction import PostgresTransaction
 from osoroi.catalog.store.photos import hash_of
@@ -162,7 +162,7 @@ class Silent(PostgresPool):
 @pytest.mark.parametrize("pool", [PostgresPool, Silent])
 def test_a_follower_hears_of_a_commit_or_sees_it_when_it_looks(catalog, place, pool, tmp_path):
     heard = threading.Event()
-    listening = pool(place, tmp_path, readonly=False, wait_s=5.0)
+    listening = pool(place, tmp_path, readonly=False, wait_s=60.0)
     catalog.writer._pool = listening
     calls: list[float] = []
 
@@ -176,10 +176,17 @@ def test_a_follower_hears_of_a_commit_or_sees_it_when_it_looks(catalog, place, p
         while not calls:
             time.sleep(0.01)
         put(catalog, entry("a", [1, 0, 0, 0]))
-        assert heard.wait(10 * POLL_S)
+        assert heard.wait(60)
     finally:
         follower.stop()
         listening.close()
+
+
+def test_whoever_listens_gets_the_number_of_each_commit(catalog):
+    with catalog._pool.listening() as connection:
+        put(catalog, entry("a", [1, 0, 0, 0]))
+        catalog.remove(["a"])
+        assert [one.payload for one in connection.notifies(timeout=60, stop_after=2)] == ["1", "2"]
 
 
 def test_a_searcher_brings_its_index_up_to_date_before_the_next_search(catalog, place):

@@ -20,7 +20,7 @@ from osoroi.catalog.opening import create_catalog, open_catalog
 from osoroi.catalog.postgres.follower import POLL_S, RETRY_S
 from osoroi.catalog.postgres.transaction import PostgresTransaction
 from osoroi.catalog.stored import StoredCatalog
-from osoroi.errors import CatalogUnavailable
+from osoroi.errors import Busy, CatalogUnavailable
 from shops import create, entry, found, put, query
 from tcp_front import TcpFront
 
@@ -167,14 +167,27 @@ def test_a_role_with_one_connection_searches_and_its_follower_says_once_that_it_
 
 
 def test_a_time_limit_of_the_role_is_no_fault_of_a_filter(catalog, place):
-    with role(place, "", "statement_timeout = '200ms'") as hasty, open_catalog(hasty) as reader:
+    with role(place, "", "statement_timeout = '2s'") as hasty, open_catalog(hasty) as reader:
         assert found(reader) == "ab"
         with (
             pytest.raises(CatalogUnavailable, match="see whether the role or the database has a statement_timeout"),
             reader.view() as transaction,
         ):
-            transaction.one("SELECT pg_sleep(5)")
+            transaction.one("SELECT pg_sleep(600)")
         assert len(reader.nearest(query(1, 0, 0, 0), 1)) == 1
+
+
+def test_a_refusal_of_the_server_is_told_at_once_and_not_taken_for_a_lost_connection(catalog, place):
+    """Connections that were cut are replaced for as long as a writer may wait; one that is refused is there."""
+    with role(place, "", "lock_timeout = '100ms'") as hasty, open_catalog(hasty, wait_s=60.0) as reader:
+        assert found(reader) == "ab"
+        with psycopg.connect(place.conninfo) as connection:
+            connection.execute(f'LOCK TABLE "{place.schema}".meta IN ACCESS EXCLUSIVE MODE')
+            start = time.monotonic()
+            with pytest.raises(Busy), reader.view():
+                pass
+            assert time.monotonic() - start < 30
+        assert found(reader) == "ab"
 
 
 def test_a_role_that_may_not_know_the_number_of_its_server_has_the_rest_of_the_name(catalog, place):

@@ -5,7 +5,6 @@ import contextlib
 import shutil
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from osoroi.server.admitted import AdmittedRoute
 from osoroi.server.app import make
 from osoroi.server.settings import Settings
 from shop import BLUE, RED, SeeingEncoder, ThreadDecoder, entry, fill, goods, picture, routes_of, serving
+from waiting import gauge, seconds_of, until
 
 
 @pytest.fixture
@@ -68,21 +68,19 @@ def test_ten_costly_photos_at_once_hold_up_neither_health_nor_an_ordinary_search
     def search(photo: bytes) -> int:
         return web.post(f"{url}/v1/search", files={"photo": photo}, timeout=60).status_code
 
-    with serving(SeeingEncoder(), catalog, Settings(decoders=2), processes=True) as url:
+    with serving(SeeingEncoder(), catalog, Settings(decoders=2, answer_s=60.0), processes=True) as url:
         search(picture(RED))
+        alone_s = seconds_of(lambda: search(bombs[0]))  # long where the machine is busy
+        statuses: list[int] = []
         with concurrent.futures.ThreadPoolExecutor(10) as pool, Watch(url) as watch:
             costly = [pool.submit(search, bombs[n % 3]) for n in range(10)]
-            time.sleep(0.3)
-            ordinary = []
-            for _ in range(5):
-                start = time.monotonic()
-                assert search(picture(RED)) == 200
-                ordinary.append(time.monotonic() - start)
-            statuses = Counter(job.result() for job in costly)
-        assert set(statuses) <= {200, 503}  # 503: its turn did not come in time
-        assert watch.slowest_s < 10.0  # benchmarks/bombs.py demands 1, with the machine to itself
+            until(lambda: gauge(url, "searches_inside") == 10 or any(job.done() for job in costly))
+            ordinary = [seconds_of(lambda: statuses.append(search(picture(RED)))) for _ in range(5)]
+            assert statuses == [200] * 5
+            assert {job.result() for job in costly} <= {200, 503}  # 503: its turn did not come in time
+        assert watch.slowest_s < max(10.0, 3 * alone_s)  # benchmarks/bombs.py demands 1, with the machine to itself
         assert watch.failed == 0
-        assert max(ordinary) < 15.0  # the limit of an answer is 20
+        assert max(ordinary) < max(15.0, 5 * alone_s)
 
 
 def test_a_photo_that_takes_too_long_is_refused_with_its_worker_and_the_next_is_decoded(catalog):
@@ -103,13 +101,13 @@ def test_clients_that_hang_up_leave_no_work_behind(catalog):
         with contextlib.ExitStack() as stack:
             for _ in range(20):
                 stack.enter_context(connected(url)).sendall(post(bomb))
-            time.sleep(0.5)
+            until(lambda: gauge(url, "searches_inside") == 20)
         start = time.monotonic()
         assert web.post(f"{url}/v1/search", files={"photo": picture(RED)}, timeout=60).status_code == 200
         assert time.monotonic() - start < 25
-        metrics = web.get(f"{url}/metrics").text
-        assert 'osoroi_requests_total{method="POST",route="/",status="499"} 20.0' in metrics
-        assert "osoroi_searches_inside 0.0" in metrics
+        hung_up = 'osoroi_requests_total{method="POST",route="/",status="499"} 20.0'
+        until(lambda: hung_up in web.get(f"{url}/metrics").text)
+        assert gauge(url, "searches_inside") == 0
 
 
 def test_every_route_that_works_passes_the_gate(catalog):
@@ -246,10 +244,8 @@ def test_health_says_that_searches_fail_and_the_service_follows_where_it_can(tmp
             assert (health.status_code, health.json()["status"]) == (503, "other_encoder")
             assert health.headers["retry-after"] == "1"
             there.append(True)
-            time.sleep(1.1)  # attempts are a second apart
-            answer = client.post("/v1/search", files={"photo": photo})
-            assert answer.status_code == 200, answer.text
-            assert answer.json()["encoder"] == new.fingerprint
+            until(lambda: client.post("/v1/search", files={"photo": photo}).status_code == 200)  # a second apart
+            assert client.post("/v1/search", files={"photo": photo}).json()["encoder"] == new.fingerprint
             assert client.get("/health").json() | {"version": ""} == {
                 "status": "ok", "products": 3, "encoder": new.fingerprint, "version": "", "settings": "ok",
                 "missing": [], "runtime": "not measured",

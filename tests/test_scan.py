@@ -10,7 +10,7 @@ import pytest
 
 from osoroi.errors import BadIndex
 from osoroi.index import Index, Neighbors, ScanSettings, codes, scan, scan_search
-from osoroi.index.exact import ExactIndex
+from osoroi.index.exact import BLOCK, ExactIndex
 from osoroi.index.scan import ScanIndex
 from osoroi.index.scan_search import State
 
@@ -371,6 +371,10 @@ def test_what_does_not_fit_is_refused(index: ScanIndex, vectors: np.ndarray) -> 
         index.nearest(vectors[:1], 0)
     with pytest.raises(BadIndex, match="not finite"):
         index.add(np.array([1]), np.full((1, DIM), np.nan, np.float32))
+    one = np.ones((BLOCK + 2, DIM), np.float32)
+    one[-1, 3] = np.inf
+    with pytest.raises(BadIndex, match="not finite"):
+        index.add(np.arange(len(one)), one)
     with pytest.raises(BadIndex, match="key 3 is given twice"):
         ScanIndex.build(np.array([3, 1, 3]), vectors[:3], settings=SCAN)
 

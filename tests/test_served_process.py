@@ -15,8 +15,10 @@ import costly_photos
 import web
 from clients import connected, post
 from osoroi.encoder import Encoder
+from osoroi.server.settings import Settings
 from served import Served
 from shop import RED, fill, goods, picture
+from waiting import LONG_S, gauge, seconds_of, until
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,7 @@ def test_health_answers_within_a_second_while_ten_bombs_are_decoded(shop):
     bombs = [costly_photos.COSTLY[name]() for name in names]
     with Served(shop) as served, concurrent.futures.ThreadPoolExecutor(10) as pool:
         assert search(served.url, picture(RED)) == 200
+        alone_s = seconds_of(lambda: search(served.url, bombs[0]))
         jobs = [pool.submit(search, served.url, bombs[number % len(bombs)]) for number in range(10)]
         slowest_s = 0.0
         with web.Client(timeout=60) as client:
@@ -49,7 +52,7 @@ def test_health_answers_within_a_second_while_ten_bombs_are_decoded(shop):
         statuses = Counter(job.result() for job in jobs)
         assert set(statuses) <= {200, 503}  # 503: its turn did not come in time
         assert statuses[200]
-        assert slowest_s < 10.0  # benchmarks/bombs.py demands 1, with the machine to itself
+        assert slowest_s < max(10.0, 3 * alone_s)  # benchmarks/bombs.py demands 1, with the machine to itself
 
 
 def test_a_signal_ends_a_service_that_is_busy_with_bombs_at_once_and_no_worker_is_left(shop):
@@ -58,16 +61,12 @@ def test_a_signal_ends_a_service_that_is_busy_with_bombs_at_once_and_no_worker_i
         bombs = [stack.enter_context(connected(served.url)) for _ in range(6)]
         for connection in bombs:
             connection.sendall(post(bomb, b"/v1/search"))
-        time.sleep(1.0)
+        until(lambda: gauge(served.url, "searches_inside") == len(bombs) and children(served.process.pid))
         workers = children(served.process.pid)
-        assert workers
-        assert served.ended_after(40) < 10  # six bombs are some seconds of a processor each
+        assert served.ended_after(LONG_S) < Settings.drain_s  # which is for what is answered, not for bombs
         for connection in bombs:
             assert b"503" in connection.recv(1000)[:20]
-        until = time.monotonic() + 60
-        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
-            time.sleep(0.1)
-        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
 def test_an_ordinary_photo_is_answered_after_the_signal(shop):
@@ -76,13 +75,21 @@ def test_an_ordinary_photo_is_answered_after_the_signal(shop):
         assert search(served.url, photo) == 200
         whole = post(photo, b"/v1/search")
         connection.sendall(whole[:-100])
-        time.sleep(0.5)
+        until(lambda: gauge(served.url, "upload_bytes") > 0)
         served.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        until(lambda: refuses(served.url))
         connection.sendall(whole[-100:])
-        connection.settimeout(30)
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
         served.process.wait(60)
+
+
+def refuses(url: str) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        with connected(url):
+            return False
+    except ConnectionError:
+        return True
 
 
 def few_files() -> None:
@@ -120,7 +127,7 @@ def test_odd_requests_make_one_short_line_each_at_most(shop):
         with connected(served.url) as connection:
             connection.sendall(many)
             connection.recv(100_000)
-        served.ended_after(20)
+        served.ended_after(LONG_S)
     assert len(served.log) < 300
     assert all(len(line) < 200 for line in served.log)
     assert "secret" not in "".join(served.log)

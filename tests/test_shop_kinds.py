@@ -144,6 +144,18 @@ def test_categories_that_photos_contradict_are_not_believed(encoder: Encoder) ->
     assert verdicts == [True, False]
 
 
+def test_categories_that_no_dictionary_knows_are_believed(encoder: Encoder) -> None:
+    """There is nothing that photos could contradict."""
+    found = EvaluationSet(Protocol())
+    keys = [
+        found.register(Row(Product(f"p{n}", category="Zorbs"), Crop(f"c{n}", f"p{n}", "shop", b"", None, None)))
+        for n in range(3)
+    ]
+    with GalleryWriter(encoder.dim) as writer:
+        writer.append(keys, np.eye(3, encoder.dim, dtype=np.float32))
+        assert shop_kinds.are_believed(writer.gallery(), encoder, found)
+
+
 def test_a_gallery_whose_categories_are_not_believed_is_told_by_its_photos(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -312,3 +312,10 @@ def test_the_plain_border_of_a_shop_photo_is_looked_for_once_and_views_stay_the_
     for one, other in zip(fresh, again, strict=True):
         np.testing.assert_array_equal(one, other)
     assert not np.array_equal(again[0], again[2]), "each epoch draws its own changes"
+
+
+def test_photos_alone_are_learned_from_and_validated_on_where_there_are_no_pairs():
+    pairs, photos = Drawn(3), Drawn(4)
+    assert dataset.sources([pairs], [photos], "val") == ([pairs], frozenset())
+    assert dataset.sources([pairs], [photos], "train") == ([pairs, dataset.SinglePhotos(photos, "train")], {1})
+    assert dataset.sources([], [photos], "val") == ([dataset.SinglePhotos(photos, None)], {0})
