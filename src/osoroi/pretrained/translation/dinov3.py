@@ -1,4 +1,4 @@
-"""DINOv3's vision transformers in timm's names: rotary positions, registers, and gated layers in the sizes with plus."""
+"""DINOv3's vision transformers in timm's names: rotary positions, registers, gated layers in the sizes with plus."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ SIZES: Final = {
 }  # fmt: skip
 
 ARGUMENTS: Final = (
-    "embed_dim", "depth", "num_heads", "global_pool", "img_size", "in_chans", "num_classes", "dynamic_img_size", "drop_rate", "drop_path_rate",
+    "embed_dim", "depth", "num_heads", "global_pool", "img_size", "in_chans", "num_classes", "dynamic_img_size",
+    "drop_rate", "drop_path_rate",
 )  # fmt: skip
 POOLS: Final = {"token": "cls", "avg": "mean", "cls": "cls", "mean": "mean"}
 

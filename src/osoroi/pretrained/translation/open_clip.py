@@ -7,6 +7,7 @@ from typing import Any, Final
 from osoroi.errors import BadEncoder
 from osoroi.pretrained.translation import timm
 from osoroi.pretrained.translation.renaming import Renaming, Translation, fixed_pool, positions
+from osoroi.pretrained.translation.weights import listed
 
 DEFAULTS: Final = {"layers": 12, "width": 768, "head_width": 64, "mlp_ratio": 4.0, "patch_size": 16, "image_size": 224}
 """What open_clip takes where a `vision_cfg` does not say."""
@@ -27,7 +28,6 @@ def translate(names: Renaming, config: Mapping[str, Any], size: tuple[int, int],
     vision = config.get("vision_cfg")
     if not isinstance(vision, dict):
         raise BadEncoder(f"nothing says of which architecture {names.path} is", hint="its open_clip_config.json does")
-    vision = {name: value for name, value in vision.items() if value is not None}
     if vision.get("timm_model_name"):
         return _of_timm(names, vision, size, pool)
     if isinstance(vision.get("layers"), list):
@@ -36,31 +36,40 @@ def translate(names: Renaming, config: Mapping[str, Any], size: tuple[int, int],
 
 
 def _of_timm(names: Renaming, vision: Mapping[str, Any], size: tuple[int, int], pool: str | None) -> Translation:
-    """A model of timm, and the linear map behind it."""
-    form = vision.get("timm_proj", "linear")
-    if form not in ("linear", "none"):
-        raise BadEncoder(f"a timm model with timm_proj={form!r} is not translated here", hint=timm.instead())
-    linear = {
-        name: names.rest.pop(f"head.proj.{name}") for name in ("weight", "bias") if f"head.proj.{name}" in names.rest
-    }
-    if (form == "linear") != ("weight" in linear):
+    """A model of timm, and the linear map behind it: open_clip's own, timm's classifier (`timm_proj` null), or none."""
+    form = vision.get("timm_proj", "linear") or ""
+    architecture = str(vision["timm_model_name"])
+    if form not in ("linear", "none", ""):
+        raise BadEncoder(f"{architecture} with timm_proj={form!r} is not translated here", hint=timm.instead())
+    inside = {name: tensor for name, tensor in names.rest.items() if name.startswith("trunk.")}
+    linear = _linear({name: names.rest[name] for name in names.rest if name not in inside}, "head.proj.", names)
+    inner = Renaming({name.removeprefix("trunk."): tensor for name, tensor in inside.items()}, names.path)
+    if not form:
+        classifier: dict[str, Any] = {name: inner.rest.pop(name) for name in CLASSIFIERS if name in inner.rest}
+        linear = _linear(classifier, "head.fc." if "head.fc.weight" in classifier else "head.", names)
+    if any(name in inner.rest for name in CLASSIFIERS) or bool(linear) != (form != "none"):
+        has = "has" if linear or form == "none" else "lacks"
         raise BadEncoder(
-            f"{names.path} {'has' if linear else 'lacks'} visual.head.proj.weight, and timm_proj is {form!r}",
+            f"{names.path} {has} a linear map behind {architecture}, and timm_proj is {form!r}",
             hint="the weights and their configuration are not of one model",
         )
-    strange = [name for name in names.rest if not name.startswith("trunk.")]
-    inner = Renaming({name.removeprefix("trunk."): names.rest[name] for name in names.rest if name not in strange},
-                     names.path)  # fmt: skip
-    inner.rest |= {f"visual.{name}": names.rest[name] for name in strange}
-    inner.rest |= {f"trunk.{name}": inner.rest.pop(name) for name in CLASSIFIERS if name in inner.rest}
-    model = timm.TimmModel(
-        str(vision["timm_model_name"]), *size, global_pool=vision.get("timm_pool", "avg") or None, pool=pool
-    )
+    pooling = vision.get("timm_pool", "avg") or None
+    model = timm.TimmModel(architecture, *size, global_pool=pooling, pool=pool)
     return replace(timm.translate(inner, model), projection=linear)
 
 
 CLASSIFIERS: Final = ("head.weight", "head.bias", "head.fc.weight", "head.fc.bias")
-"""What a model of timm has behind its vector; within open_clip it is part of the vector, and refused."""
+"""What timm has behind the vector of a photo. Within open_clip that is part of the vector, or not there."""
+
+
+def _linear(tensors: Mapping[str, Any], prefix: str, names: Renaming) -> dict[str, Any]:
+    """`weight` and `bias` below a prefix. Raises BadEncoder where there is anything else."""
+    strange = [name for name in tensors if name not in (f"{prefix}weight", f"{prefix}bias")]
+    if strange:
+        raise BadEncoder(
+            f"{names.path} has weights that its architecture does not have: {listed(strange)}", hint=timm.instead()
+        )
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
 def _vit(
@@ -68,7 +77,7 @@ def _vit(
 ) -> Translation:
     """CLIP's ViT, with the token of the class projected."""
     fixed_pool(pool, "a ViT of open_clip")
-    given = DEFAULTS | dict(vision)
+    given = DEFAULTS | {name: value for name, value in vision.items() if value is not None}
     _require_plain(given)
     width, patch = int(given["width"]), int(given["patch_size"])
     side = size[0]
