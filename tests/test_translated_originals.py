@@ -77,7 +77,8 @@ def test_a_folder_of_timm_gives_its_vectors(tmp_path, case):
     model = randomised(timm.create_model(name, **arguments))
     save_for_hf(model, tmp_path / "in", model_args=arguments, safe_serialization=True)
     made = make(tmp_path / "in", tmp_path / "out.onnx")
-    data = timm.data.resolve_model_data_config(model, use_test_size=True)
+    stated = json.loads((tmp_path / "in" / "config.json").read_text())["pretrained_cfg"]
+    data = timm.data.resolve_data_config(pretrained_cfg=stated, use_test_size=True)
     transform = timm.data.create_transform(**data, is_training=False)
     photos = torch.stack([transform(Image.fromarray(photo)) for photo in check.drawn_photos()])
     with torch.inference_mode():

@@ -20,15 +20,22 @@ ARGUMENTS: Final = (
 )  # fmt: skip
 
 
+def is_known(name: str) -> bool:
+    """Whether a name of timm's is translated.
+
+    >>> is_known("convnext_tiny"), is_known("convnextv2_nano"), is_known("convnext_tiny_hnf")
+    (True, True, False)
+    """
+    family, _, size = name.partition("_")
+    return family in ("convnext", "convnextv2") and size in SIZES
+
+
 def translate(names: Renaming, name: str, arguments: Mapping[str, Any]) -> Translation:
     """The weights of a model of timm, whose vector is the mean of the last maps, normalised. Raises BadEncoder."""
     family, _, size = name.partition("_")
     strange = sorted(set(arguments) - set(ARGUMENTS))
-    if family not in ("convnext", "convnextv2") or size not in SIZES or strange:
-        raise BadEncoder(
-            f"timm's {name}{f' with {strange[0]}' if strange else ''} is not translated here",
-            hint=f"known are {', '.join(SIZES)}, of other forms export the model to ONNX",
-        )
+    if strange:
+        raise BadEncoder(f"{name} was made with {strange[0]}", hint="export the model to ONNX and give that file")
     if arguments.get("global_pool", "avg") != "avg":
         raise BadEncoder(f"{name} is pooled by {arguments['global_pool']}", hint="export the model to ONNX")
     depths, first = SIZES[size]

@@ -39,6 +39,7 @@ def _of_timm(names: Renaming, vision: Mapping[str, Any], size: tuple[int, int], 
     """A model of timm, and the linear map behind it: open_clip's own, timm's classifier (`timm_proj` null), or none."""
     form = vision.get("timm_proj", "linear") or ""
     architecture = str(vision["timm_model_name"])
+    timm.require_known(architecture)
     if form not in ("linear", "none", ""):
         raise BadEncoder(f"{architecture} with timm_proj={form!r} is not translated here", hint=timm.instead())
     inside = {name: tensor for name, tensor in names.rest.items() if name.startswith("trunk.")}

@@ -63,6 +63,7 @@ class TimmShape:
 def translate(names: Renaming, model: TimmModel) -> Translation:
     """The weights of a model of timm. Raises BadEncoder for other architectures, and for weights that are not of it."""
     name = model.architecture
+    require_known(name)
     if name.startswith(convnext.PREFIX):
         fixed_pool(model.pool, name)
         return convnext.translate(names, name, model.arguments)
@@ -70,8 +71,7 @@ def translate(names: Renaming, model: TimmModel) -> Translation:
         pool = model.pool or model.arguments.get("global_pool") or model.global_pool or "avg"
         return dinov3.translate(names, name, model.arguments, pool)
     match = KNOWN.fullmatch(name)
-    if match is None or match["size"] not in SIZES or (match["size"] == "giant" and "dinov2" not in name):
-        raise BadEncoder(f"timm's {name} is not translated here", hint=instead())
+    assert match is not None
     strange = sorted(set(model.arguments) - set(ARGUMENTS))
     if strange:
         raise BadEncoder(f"{name} was made with {strange[0]}={model.arguments[strange[0]]!r}", hint=instead())
@@ -81,6 +81,14 @@ def translate(names: Renaming, model: TimmModel) -> Translation:
         return _clip(names, model, _shape(names, model, match, prefix=1))
     inner = bool(model.arguments.get("no_embed_class", match["family"] == "deit3" or "reg4" in name))
     return _vit(names, model, _shape(names, model, match, prefix=0 if inner else 1))
+
+
+def require_known(name: str) -> None:
+    """Raise BadEncoder for an architecture that is not translated."""
+    match = KNOWN.fullmatch(name)
+    known = match is not None and match["size"] in SIZES and (match["size"] != "giant" or "dinov2" in name)
+    if not (known or dinov3.KNOWN.fullmatch(name) or convnext.is_known(name)):
+        raise BadEncoder(f"timm's {name} is not translated here", hint=instead())
 
 
 def instead() -> str:
