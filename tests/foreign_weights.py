@@ -121,7 +121,7 @@ def save_weights(path: Path, tensors: dict[str, Any]) -> None:
 
 
 def write_timm(folder: Path, tensors: dict[str, Any], architecture: str, **more: Any) -> None:
-    """A folder as timm's hub has it; ``more`` over the fields of `pretrained_cfg`, but `model_args` and `global_pool`."""
+    """A folder as timm's hub has it; ``more`` are fields of `pretrained_cfg`, and `model_args` and `global_pool`."""
     save_weights(folder / "model.safetensors", tensors)
     config: dict[str, Any] = {"architecture": architecture, "num_classes": 0, "num_features": 32}
     config |= {name: more.pop(name) for name in ("model_args", "global_pool") if name in more}
