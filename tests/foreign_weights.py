@@ -81,6 +81,7 @@ DINOV3: Table = [
     (r"^layer\.(\d+)\.mlp\.gate_proj", r"blocks.\1.mlp.fc1_g"),
     (r"^layer\.(\d+)\.mlp\.up_proj", r"blocks.\1.mlp.fc1"),
     (r"^layer\.(\d+)\.mlp\.down_proj", r"blocks.\1.mlp.fc2"),
+    (r"^norm", "norm"),
 ]
 CONVNEXT: Table = [
     (r"embeddings\.patch_embeddings", "stem.0"),

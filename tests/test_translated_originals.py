@@ -17,6 +17,9 @@ from osoroi.pretrained import check, library
 from osoroi.pretrained.folder import open_folder
 from osoroi.pretrained.make import Options, make, settings_of
 from osoroi.pretrained.model import normalised
+from osoroi.pretrained.translation import open_clip as open_clip_names
+from osoroi.pretrained.translation.renaming import Renaming
+from osoroi.pretrained.translation.timm import TimmModel, require_known, translate
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -49,6 +52,15 @@ MODELS = {
     "ConvNeXt of convolutions": ("convnext_nano", STAGES),
     "ConvNeXt V2": ("convnextv2_nano", STAGES),
 }
+
+
+def known(name):
+    """Whether an architecture of timm is translated."""
+    try:
+        require_known(name)
+    except BadEncoder:
+        return False
+    return True
 
 
 def randomised(model):
@@ -117,6 +129,65 @@ def test_positions_are_resized_as_timm_does_it(tmp_path):
     with torch.inference_mode():
         expected = wide(torch.from_numpy(np.stack(values))).numpy()
     assert cosines(given, expected).min() >= 0.99999
+
+
+def skeleton(build):
+    """A model without memory for its weights, for their names and shapes."""
+    with torch.device("meta"):
+        return build()
+
+
+@pytest.mark.timeout(900)
+def test_every_architecture_that_is_known_has_the_names_and_the_numbers_of_timm():
+    """All of its functions with such a name: each weight has a place, and what shapes do not say is as there."""
+    names = [name for name in timm.list_models() if known(name)]
+    assert len(names) > 90
+    for name in names:
+        model = skeleton(lambda name=name: timm.create_model(name))
+        height, width = model.pretrained_cfg["input_size"][1:]
+        given = translate(Renaming(dict(model.state_dict()), Path(name)), TimmModel(name, height, width))
+        config = given.config
+        if name.startswith("convnext"):
+            assert config["depths"] == [len(stage.blocks) for stage in model.stages], name
+            assert config["layer_norm_eps"] == model.head.norm.eps == model.stages[0].blocks[0].norm.eps, name
+            continue
+        assert config["num_hidden_layers"] == len(model.blocks), name
+        assert config["num_attention_heads"] == model.blocks[0].attn.num_heads, name
+        assert config["layer_norm_eps"] == model.norm.eps == model.blocks[0].norm1.eps, name
+        act = model.blocks[0].mlp.act
+        kind = type(act).__name__ + ("Tanh" if getattr(act, "approximate", "") == "tanh" else "")
+        acts = {"GELU": "gelu", "GELUTanh": "gelu_pytorch_tanh", "QuickGELU": "quick_gelu", "SiLU": "silu"}
+        if not config.get("use_swiglu_ffn"):  # whose activation transformers does not let anybody choose
+            assert config["hidden_act"] == acts[kind], name
+        pool = {"token": ("cls", "pooler_output"), "avg": ("mean",), "map": ("pooler_output",)}[model.global_pool]
+        assert given.pool in pool, name
+        assert given.skip in (0, getattr(model, "num_prefix_tokens", 0)), name
+
+
+@pytest.mark.timeout(900)
+def test_image_halves_of_open_clips_configurations_are_whole_or_refused_by_name():
+    """All configurations that come with it: those without a place for a weight would be refused for its name."""
+    open_clip = pytest.importorskip("open_clip")
+    translated, refused = [], []
+    for name in open_clip.list_models():
+        config = open_clip.get_model_config(name)
+        vision = config["vision_cfg"]
+        if vision.get("timm_model_name") and not known(vision["timm_model_name"]):
+            refused.append(name)
+            continue
+        build = open_clip.model._build_vision_tower
+        half = skeleton(lambda v=vision, c=config, b=build: b(c["embed_dim"], dict(v), c.get("quick_gelu", False)))
+        size = vision["image_size"] if isinstance(vision["image_size"], int) else vision["image_size"][0]
+        try:
+            open_clip_names.translate(Renaming(dict(half.state_dict()), Path(name)), config, (size, size), None)
+            translated.append(name)
+        except BadEncoder as error:
+            if "not translated here" not in str(error):
+                raise
+            refused.append(name)
+    assert {"ViT-B-32", "ViT-B-16-SigLIP", "ViT-SO400M-14-SigLIP2", "ViT-bigG-14", "convnext_base_w"} <= set(translated)
+    assert {"RN50", "MobileCLIP-S1", "EVA02-B-16", "coca_ViT-B-32"} <= set(refused)
+    assert len(translated) > 60, (len(translated), refused)
 
 
 TEXT = {"context_length": 16, "vocab_size": 100, "width": 32, "heads": 2, "layers": 1}

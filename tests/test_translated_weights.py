@@ -82,7 +82,11 @@ def deep(encoder):
 
 def clip(activation: str):
     config = transformers.CLIPVisionConfig(**VIT, projection_dim=24, hidden_act=activation)
-    return randomised(transformers.CLIPVisionModelWithProjection(config))
+    model = randomised(transformers.CLIPVisionModelWithProjection(config))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(4 if "mlp" in name else 1)  # so that both activations differ in the vector
+    return model
 
 
 def write_clip(folder: Path, model, **config) -> None:

@@ -22,8 +22,6 @@ POOLS: Final = {"token": "cls", "avg": "mean", "cls": "cls", "mean": "mean"}
 
 def translate(names: Renaming, name: str, arguments: Mapping[str, Any], pool: str) -> Translation:
     """The weights of a model of timm. ``pool`` is `avg`, timm's default, or `token`. Raises BadEncoder, BadRequest."""
-    import torch
-
     match = KNOWN.fullmatch(name)
     assert match is not None
     strange = sorted(set(arguments) - set(ARGUMENTS))
@@ -44,7 +42,7 @@ def translate(names: Renaming, name: str, arguments: Mapping[str, Any], pool: st
     }  # fmt: skip
     names.move("cls_token", "embeddings.cls_token")
     names.move("reg_token", "embeddings.register_tokens")
-    names.moved["embeddings.mask_token"] = torch.zeros(1, 1, width)  # of pretraining alone
+    names.fill("embeddings.mask_token", (1, 1, width), like="norm.weight")  # of pretraining alone
     names.layer("patch_embed.proj", "embeddings.patch_embeddings")
     for number in range(depth):
         _block(names, f"blocks.{number}.", f"layer.{number}.", gated=gated, biased=biased)

@@ -21,7 +21,8 @@ def translated(folder: ModelFolder, layout: Layout, settings: PretrainedSettings
     path = folder.weights
     assert path is not None
     names = Renaming(weights.read(path, layout.prefix), path)
-    size, pool = (settings.fit.height, settings.fit.width), settings.output.pool
+    size = settings.fit.height, settings.fit.width
+    pool = None if settings.output.pool == "none" else settings.output.pool
     if layout.library == "open_clip":
         return open_clip.translate(names, layout.config, size, pool)
     config = layout.config

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from osoroi.errors import BadEncoder
+from osoroi.errors import BadEncoder, BadRequest
 from osoroi.pretrained.translation import timm
 from osoroi.pretrained.translation.renaming import Renaming, Translation, fixed_pool, positions
 from osoroi.pretrained.translation.weights import listed
@@ -82,12 +82,14 @@ def _vit(
     _require_plain(given)
     width, patch = int(given["width"]), int(given["patch_size"])
     side = size[0]
+    if size != (side, side):
+        raise BadRequest(f"a ViT of open_clip takes square photos here, not {side} x {size[1]}", hint="squash them")
     names.require("conv1.weight", (width, 3, patch, patch), "its configuration says")
     names.require("proj", (width, int(config.get("embed_dim", 512))), "its configuration says")
     names.move("conv1.weight", "vision_model.embeddings.patch_embedding.weight")
     names.move("class_embedding", "vision_model.embeddings.class_embedding")
     names.move("positional_embedding", "vision_model.embeddings.position_embedding.weight",
-               lambda table: positions(table, 1, (side // patch, size[1] // patch), names.path))  # fmt: skip
+               lambda table: positions(table, 1, (side // patch, side // patch), names.path))  # fmt: skip
     names.layer("ln_pre", "vision_model.pre_layrnorm")
     names.layer("ln_post", "vision_model.post_layernorm")
     names.move("proj", "visual_projection.weight", lambda tensor: tensor.T)

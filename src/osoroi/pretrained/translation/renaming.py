@@ -80,6 +80,11 @@ class Renaming:
         for part, target in zip(tensor.chunk(len(to)), to, strict=True):
             self.moved[target] = part
 
+    def fill(self, to: str, shape: tuple[int, ...], like: str) -> None:
+        """Zeros for a weight that the vector does not depend on, of the kind of another tensor."""
+        if like in self.rest:
+            self.moved[to] = self.rest[like].new_zeros(shape)
+
     def drop(self, *names: str) -> None:
         """Leave out what has no part in the vector of a photo, such as a classifier."""
         for name in names:

@@ -162,7 +162,7 @@ def _vit(names: Renaming, model: TimmModel, shape: TimmShape) -> Translation:
         config["num_register_tokens"] = names.shape("reg_token")[1]
         names.move("reg_token", "embeddings.register_tokens")
     if scaled:
-        names.moved["embeddings.mask_token"] = torch.zeros(1, shape.width)  # of pretraining alone
+        names.fill("embeddings.mask_token", (1, shape.width), like="norm.weight")  # of pretraining alone
     gated = scaled and names.shape("blocks.0.mlp.fc1.weight")[0] != names.shape("blocks.0.mlp.fc2.weight")[1]
     for number in range(shape.depth):
         (_dino_block if scaled else _vit_block)(names, f"blocks.{number}.", f"encoder.layer.{number}.", gated)
