@@ -85,7 +85,10 @@ def clip(activation: str):
     model = randomised(transformers.CLIPVisionModelWithProjection(config))
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            weight.mul_(4 if "mlp" in name else 1)  # so that both activations differ in the vector
+            if name.endswith("mlp.fc1.bias"):
+                weight.fill_(-1.8)  # where the two activations differ most
+            if name.endswith("mlp.fc2.weight"):
+                weight.mul_(10)
     return model
 
 
