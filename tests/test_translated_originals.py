@@ -5,6 +5,7 @@ The references are theirs from the photo on: their transforms of a photo that is
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ SMALL = {"embed_dim": 64, "num_heads": 4, "depth": 2}
 STAGES = {"dims": (16, 24, 32, 48), "depths": (1, 2, 1, 1)}
 SQUARE = {"img_size": 64}
 
-MODELS = {
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ViT": ("vit_small_patch16_224", SMALL),
     "ViT, patches of 32": ("vit_base_patch32_224", SMALL),
     "DeiT": ("deit_tiny_patch16_224", SMALL),
@@ -103,11 +104,9 @@ def deep(encoder):
 
 @pytest.mark.parametrize("case", MODELS)
 def test_a_folder_of_timm_gives_its_vectors(tmp_path, case):
-    from timm.models._hub import save_for_hf
-
     name, arguments = MODELS[case]
     model = randomised(timm.create_model(name, **arguments))
-    save_for_hf(model, tmp_path / "in", model_args=arguments, safe_serialization=True)
+    timm.models._hub.save_for_hf(model, tmp_path / "in", model_args=arguments, safe_serialization=True)
     stated = json.loads((tmp_path / "in" / "config.json").read_text())["pretrained_cfg"]
     data = timm.data.resolve_data_config(pretrained_cfg=stated, use_test_size=True)
     transform = timm.data.create_transform(**data, is_training=False)
@@ -117,10 +116,9 @@ def test_a_folder_of_timm_gives_its_vectors(tmp_path, case):
 
 def test_positions_are_resized_as_timm_does_it(tmp_path):
     """A DINOv2 of 140 pixels, brought at 70 by options."""
-    from timm.models._hub import save_for_hf
-
     wide = randomised(timm.create_model("vit_small_patch14_reg4_dinov2", **SMALL, img_size=140))
-    save_for_hf(wide, tmp_path / "in", model_args=SMALL | {"img_size": 140}, safe_serialization=True)
+    arguments = SMALL | {"img_size": 140}
+    timm.models._hub.save_for_hf(wide, tmp_path / "in", model_args=arguments, safe_serialization=True)
     given = ours(tmp_path / "in", height=70, width=70, resize="squash", to=(70, 70))
     wide.set_input_size(img_size=70)
     mean, std = (np.array(wide.pretrained_cfg[name], np.float32)[:, None, None] for name in ("mean", "std"))
@@ -252,9 +250,10 @@ def test_other_towers_are_refused_by_their_name_and_read_as_onnx(tmp_path, name)
     """MobileCLIP-S0, and the EVA-02 that jina-clip has: what they need is an export, whose vectors are the tower's."""
     side = 256 if name == "fastvit_mci0" else 224
     vision = {"image_size": side, "timm_model_name": name, "timm_model_pretrained": False, "timm_pool": "avg"}
-    config = {"embed_dim": 32, "custom_text": True, "vision_cfg": vision | {"timm_proj": None}}
+    vision |= {"timm_proj": None}
+    config = {"embed_dim": 32, "custom_text": True, "vision_cfg": vision}
     if name != "fastvit_mci0":
-        config["vision_cfg"]["timm_pool"] = "token"
+        vision["timm_pool"] = "token"
     model, transform = tower(tmp_path / "in", config, PIXELS | {"mean": [0.0] * 3, "std": [1.0] * 3})
     with pytest.raises(BadEncoder, match=f"{name}.*ONNX"):
         make(tmp_path / "in", tmp_path / "out.onnx")

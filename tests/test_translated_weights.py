@@ -7,6 +7,7 @@ pixels are made in a few plain steps, of photos that are not square.
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,7 +239,7 @@ def test_our_own_vit_gives_the_same_vectors(tmp_path, real):
     if real and not REAL.is_file():
         pytest.skip(f"needs {REAL.name} in a folder weights/ beside OSOROI_DATA")
     torch.manual_seed(2)
-    own = backbones.build("vit_tiny_patch16_224", REAL if real else None)
+    own: Any = backbones.build("vit_tiny_patch16_224", REAL if real else None)
     tensors = load_file(REAL) if real else dict(own.state_dict())
     half = {"input_size": [3, 224, 224], "mean": [0.5] * 3, "std": [0.5] * 3}
     foreign.write_timm(tmp_path / "in", tensors, "vit_tiny_patch16_224", global_pool="token", **half)
