@@ -11,7 +11,7 @@ PREFIXES: Final = ("visual.", "model.visual.")
 """Before the names of the image half in files of open_clip: its own, and within a class of a repository's own code."""
 
 
-class Layout(NamedTuple):
+class WeightsLayout(NamedTuple):
     """Who wrote the weights, the prefix of their image half, and what is stated of the model."""
 
     library: Literal["open_clip", "timm", "transformers"]
@@ -29,7 +29,7 @@ class Layout(NamedTuple):
         return ""
 
 
-def layout_of(folder: ModelFolder) -> Layout:
+def layout_of(folder: ModelFolder) -> WeightsLayout:
     """The layout of a folder's weights, by the names in the file and by its configuration. Raises BadEncoder."""
     path = folder.weights
     if path is None:
@@ -38,7 +38,7 @@ def layout_of(folder: ModelFolder) -> Layout:
     prefix = next((prefix for prefix in PREFIXES if any(name.startswith(prefix) for name in names)), None)
     stated = folder.json("open_clip_config.json").get("model_cfg")
     if prefix is not None and isinstance(stated, dict):
-        return Layout("open_clip", prefix, stated)
+        return WeightsLayout("open_clip", prefix, stated)
     if path.name.startswith("open_clip"):
         if prefix is not None:
             raise BadEncoder(
@@ -49,5 +49,5 @@ def layout_of(folder: ModelFolder) -> Layout:
             hint="download the whole model",
         )
     if "model_type" not in folder.config and isinstance(folder.config.get("architecture"), str):
-        return Layout("timm", "", folder.config)
-    return Layout("transformers")
+        return WeightsLayout("timm", "", folder.config)
+    return WeightsLayout("transformers")

@@ -7,16 +7,16 @@ from osoroi.errors import BadEncoder, extra
 from osoroi.pretrained.folder import ModelFolder
 from osoroi.pretrained.settings import PretrainedSettings
 from osoroi.pretrained.translation import open_clip, timm, weights
-from osoroi.pretrained.translation.layout import Layout
+from osoroi.pretrained.translation.layout import WeightsLayout
 from osoroi.pretrained.translation.renaming import Renaming, Translation
 
 
-def load(folder: ModelFolder, layout: Layout, settings: PretrainedSettings) -> Any:
+def load(folder: ModelFolder, layout: WeightsLayout, settings: PretrainedSettings) -> Any:
     """The image half of a folder's weights for inputs of the settings' size. Raises BadEncoder and BadRequest."""
     return vision(translated(folder, layout, settings), str(folder.weights))
 
 
-def translated(folder: ModelFolder, layout: Layout, settings: PretrainedSettings) -> Translation:
+def translated(folder: ModelFolder, layout: WeightsLayout, settings: PretrainedSettings) -> Translation:
     """The image half under the names of `transformers`, which is not needed for it."""
     path = folder.weights
     assert path is not None
