@@ -21,8 +21,10 @@ from osoroi import image
 from osoroi.encoder import Encoder
 from osoroi.errors import BadEncoder
 from osoroi.model import backbones
-from osoroi.pretrained import check
-from osoroi.pretrained.make import make
+from osoroi.pretrained import card, check, library
+from osoroi.pretrained.folder import open_folder
+from osoroi.pretrained.make import Options, make, settings_of
+from osoroi.pretrained.model import normalised
 from osoroi.recipe import Recipe
 
 torch = pytest.importorskip("torch")
@@ -221,13 +223,17 @@ def test_fashion_siglip_as_open_clip_has_it(tmp_path):
     foreign_config = '{"auto_map": {"AutoModel": "marqo_fashionSigLIP.X"}, "model_type": "siglip"}'
     (folder / "config.json").write_text(foreign_config)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
-    made = make(folder, tmp_path / "out.onnx")
+    opened = open_folder(folder)
+    settings = settings_of(opened, Options())
+    pixels = check.pixels_of(check.drawn_photos(), settings.fit)
+    given = [normalised(each, settings.colors) for each in pixels]
+    with torch.inference_mode():  # an export of this size takes minutes
+        ours = library.load(opened, settings)(torch.from_numpy(np.stack(given))).numpy()
     resized = [Image.fromarray(photo).resize((224, 224), Image.Resampling.BICUBIC) for photo in check.drawn_photos()]
     values = [(np.asarray(each, np.float32).transpose(2, 0, 1) / 255 - 0.5) / 0.5 for each in resized]
-    assert cosines(deep(made.encoder), vectors(model, values, "pooler_output")).min() >= 0.9999
-    assert made.licence == "apache-2.0"
-    assert made.encoder.metadata.backbone["file"] == "open_clip_model.safetensors"
-    assert len(made.encoder.metadata.backbone["sha256"]) == 64
+    assert cosines(ours, vectors(model, values, "pooler_output")).min() >= 0.9999
+    assert card.licence_of(opened) == "apache-2.0"
+    assert opened.model.name == "open_clip_model.safetensors"
 
 
 REAL = DATA.parent / "weights" / "vit_tiny_patch16_224.safetensors"
@@ -274,14 +280,13 @@ def test_a_folder_of_transformers_that_lacks_weights_is_refused(tmp_path):
         make(tmp_path / "in", tmp_path / "out.onnx")
 
 
-@pytest.mark.parametrize("changes", [{}, {"lora_rank": 2}], ids=["whole", "lora"])
-def test_weights_of_open_clip_are_fine_tuned_and_exported(tmp_path, changes):
+def test_weights_of_open_clip_are_fine_tuned_and_exported(tmp_path):
     from osoroi.training import brought, run
     from test_train_brought import trained
 
     write_clip(tmp_path / "in", clip("gelu"))
     recipe = Recipe("tiny", image_size=96, dim=8, products=12, folds=2, precision="float32", lr=3e-3)
-    recipe = replace(recipe, epochs=1, unfreeze_blocks=1, backbone_lr=1e-3, keep_epoch="last", **changes)
+    recipe = replace(recipe, epochs=1, unfreeze_blocks=1, backbone_lr=1e-3, keep_epoch="last")
     before = brought.build(recipe, tmp_path / "in").extractor.backbone.network.whole.visual_projection.weight
     done = trained(tmp_path / "in", tmp_path / "run", recipe)
     network, _ = run.load(tmp_path / "run")
