@@ -61,8 +61,9 @@ def make(
 ) -> None:
     """Write an encoder file in which a pretrained backbone is the part `deep`; colour and pattern stay ours.
 
-    Reads folders of transformers, optimum, transformers.js, fastembed, open_clip (as Immich has them) and timm, and
-    plain ONNX files. Where nothing says which pixels the model wants, a file osoroi.toml is written for you to edit.
+    Reads folders of transformers, optimum, transformers.js, fastembed, open_clip and timm, with a graph or with
+    safetensors, and plain ONNX files; neither open_clip nor timm has to be installed. Where nothing says which pixels
+    the model wants, a file osoroi.toml is written for you to edit.
     Refused where the vectors are not those of the reference.
 
     \b

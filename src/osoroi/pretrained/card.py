@@ -18,7 +18,9 @@ UNKNOWN: Final = "unknown"
 
 def licence_of(folder: ModelFolder) -> str:
     """The licence that the model card, a configuration or a licence file states, or `unknown`."""
-    for text in (_card(folder, "license_name"), _card(folder, "license"), str(folder.config.get("license", ""))):
+    inner = folder.config.get("pretrained_cfg")
+    stated = folder.config.get("license") or (inner.get("license") if isinstance(inner, dict) else None) or ""
+    for text in (_card(folder, "license_name"), _card(folder, "license"), str(stated)):
         if text.lower() not in UNSTATED:
             return text
     for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "license.txt"):

@@ -19,8 +19,11 @@ IMAGE_GRAPHS: Final = (
 VARIANTS: Final = ("", "_fp16", "_optimized", "_quantized", "_int8", "_uint8", "_q4f16", "_q4", "_bnb4")
 """Endings that exporters give to the same model in other precisions, the most exact first."""
 
-WEIGHTS: Final = ("model.safetensors", "open_clip_model.safetensors")
-"""Weights without a graph: the library that made them is needed to run them."""
+WEIGHTS: Final = ("model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+"""Weights without a graph, which is exported from them."""
+
+OWN_CODE: Final = ("auto_map", "open_clip_model_name")
+"""Fields of `config.json` by which `model.safetensors` is read by code of its repository, which is not run."""
 
 MODELS: Final = (".onnx", ".safetensors")
 """Endings of the files of models."""
@@ -44,6 +47,11 @@ class ModelFolder:
     def is_graph(self) -> bool:
         """Whether the model is an ONNX file; otherwise it is weights."""
         return self.model.suffix == ".onnx"
+
+    @cached_property
+    def weights(self) -> Path | None:
+        """The safetensors file with the weights; beside a graph, too."""
+        return _weights(self) if self.is_graph else self.model
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -122,8 +130,8 @@ def open_folder(path: Path, file: str | None = None) -> ModelFolder:
     if model is None:
         raise BadRequest(
             f"there is no model in {path}",
-            hint=f"expected are {IMAGE_GRAPHS[0]}.onnx, {IMAGE_GRAPHS[1]}.onnx, model.onnx or model.safetensors; "
-            f"or name the `file` ({_listed(path)})",
+            hint=f"expected are {IMAGE_GRAPHS[0]}.onnx, {IMAGE_GRAPHS[1]}.onnx, model.onnx, "
+            f"{' or '.join(WEIGHTS[:2])}; or name the `file` ({_listed(path)})",
         )
     return ModelFolder(path, model)
 
@@ -145,7 +153,15 @@ def _best(path: Path) -> Path | None:
     graphs = [graph for graph in sorted(path.rglob("*.onnx")) if "text" not in graph.name]
     if len(graphs) == 1:
         return graphs[0]
-    return next((path / name for name in WEIGHTS if (path / name).is_file()), None)
+    return _weights(ModelFolder(path, path / WEIGHTS[0]))
+
+
+def _weights(folder: ModelFolder) -> Path | None:
+    """The weights of a folder: those of transformers first, unless only code of the repository would read them."""
+    names = [name for name in WEIGHTS if (folder.root / name).is_file()]
+    if len(names) > 1 and any(field in folder.config for field in OWN_CODE):
+        names = names[1:]
+    return folder.root / names[0] if names else None
 
 
 def _listed(path: Path) -> str:

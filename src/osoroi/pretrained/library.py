@@ -14,14 +14,19 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi.errors import BadEncoder, BadRequest, extra
-from osoroi.pretrained.check import Reference
+from osoroi.pretrained.check import Reference, pixels_of
 from osoroi.pretrained.folder import ModelFolder
-from osoroi.pretrained.model import PretrainedModel
+from osoroi.pretrained.model import PretrainedModel, normalised
+from osoroi.pretrained.settings import PretrainedSettings
+from osoroi.pretrained.translation import network as translation
+from osoroi.pretrained.translation.layout import layout_of
+from osoroi.pretrained.translation.weights import listed
 
 PROJECTED: Final = ("clip", "chinese_clip", "siglip", "siglip2", "metaclip_2", "blip", "align")
 """Families of photos and text, whose vector of a photo is `get_image_features`."""
 
-MEANS: Final = ("convnext", "convnextv2", "resnet", "dinov3_convnext")
+BESIDE: Final = ("text_model.", "text_projection", "logit_", "embeddings.mask_token")
+"""How names of weights begin that have no part in the vector of a photo."""
 
 
 def installed(name: str = "transformers") -> bool:
@@ -51,32 +56,60 @@ def values_of(processor: Any, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> l
 
 
 def reference(
-    folder: ModelFolder, model: PretrainedModel, photos: list[UInt8[np.ndarray, "_ _ 3"]]
+    folder: ModelFolder,
+    model: PretrainedModel,
+    photos: list[UInt8[np.ndarray, "_ _ 3"]],
+    settings: PretrainedSettings,
 ) -> Reference | None:
     """Vectors by `transformers`: pixels by its processor, then its model, or the folder's own graph where it has only
-    that. None where it is not installed or has no such processor.
+    that. None where it is not installed, and for a graph where it has no such processor; of weights the model alone is
+    checked then, on our pixels.
     """
     if not installed():
         return None
     processor = processor_of(folder)
+    network = _network(folder, settings)
     if processor is None:
-        return None
-    values = values_of(processor, photos)
-    weights = folder.root / "model.safetensors"
-    if not weights.is_file() or not installed("torch"):
-        if {each.shape for each in values} != {values[0].shape}:
+        if folder.is_graph or network is None:
             return None
-        return Reference(photos, model.of_values(np.stack(values)), "pixels by transformers", values)
+        ours = [normalised(each, settings.colors) for each in pixels_of(photos, settings.fit)]
+        return Reference(photos, _vectors(network, ours), "model by transformers, pixels as its configuration says")
+    values = values_of(processor, photos)
+    if network is not None:
+        return Reference(photos, _vectors(network, values), "pixels and model by transformers", values)
+    if {each.shape for each in values} != {values[0].shape}:
+        return None
+    return Reference(photos, model.of_values(np.stack(values)), "pixels by transformers", values)
+
+
+def _network(folder: ModelFolder, settings: PretrainedSettings) -> Any | None:
+    """The weights of a folder as a torch module; None where there are none, or none that can be read beside a graph."""
+    if folder.weights is None or not installed("torch"):
+        return None
+    try:
+        return load(folder, settings)
+    except (BadEncoder, BadRequest):
+        if folder.is_graph:
+            return None
+        raise
+
+
+def _vectors(network: Any, values: Sequence[Float32[np.ndarray, "3 _ _"]]) -> Float32[np.ndarray, "b d"]:
     import torch
 
-    network = load(folder)
     with torch.inference_mode():
-        vectors = np.concatenate([network(torch.from_numpy(each[None])).float().numpy() for each in values])
-    return Reference(photos, vectors.astype(np.float32), "pixels and model by transformers", values)
+        rows = [network(torch.from_numpy(each[None])).float().numpy() for each in values]
+    return np.concatenate(rows).astype(np.float32)
 
 
-def load(folder: ModelFolder) -> Any:
-    """The vision half of the weights in a folder as a torch module from values to vectors. Raises BadRequest."""
+def load(folder: ModelFolder, settings: PretrainedSettings) -> Any:
+    """The vision half of the weights in a folder as a torch module from values of the settings' size to vectors.
+
+    Raises BadRequest and BadEncoder.
+    """
+    layout = layout_of(folder)
+    if layout.library != "transformers":
+        return translation.load(folder, layout, settings)
     transformers = extra("transformers", "backbone")
     import torch
 
@@ -91,14 +124,26 @@ def load(folder: ModelFolder) -> Any:
             config = transformers.AutoConfig.from_pretrained(
                 folder.root, local_files_only=True, trust_remote_code=False
             )
-            whole = transformers.AutoModel.from_pretrained(
-                folder.root, config=config, local_files_only=True, trust_remote_code=False, dtype=torch.float32
-            )
+            whole, outcome = transformers.AutoModel.from_pretrained(
+                folder.root, config=config, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
+                output_loading_info=True,
+            )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise BadEncoder(
             f"{folder.root} cannot be loaded by transformers ({error})", hint="export it to ONNX"
         ) from error
+    missing = [name for name in outcome["missing_keys"] if not name.startswith(BESIDE)]
+    if missing:
+        raise BadEncoder(
+            f"{folder.weights} lacks weights of {folder.model_type}: {listed(missing)}",
+            hint="they would be random; export the output that you want to ONNX and give that file",
+        )
     return _vision(whole.eval(), folder.model_type)
+
+
+def family_of(folder: ModelFolder) -> str:
+    """The family or architecture that a folder's files name, or `unknown`."""
+    return folder.model_type or ("" if folder.is_graph else layout_of(folder).family) or "unknown"
 
 
 def _vision(whole: Any, model_type: str) -> Any:
@@ -121,9 +166,9 @@ def _vision(whole: Any, model_type: str) -> Any:
     return Vision().eval()
 
 
-def export(folder: ModelFolder, path: Path, height: int, width: int) -> None:
+def export(folder: ModelFolder, path: Path, settings: PretrainedSettings) -> None:
     """Write the vision half of weights as an ONNX file with the output `image_embeds`."""
-    trace(load(folder), path, height, width)
+    trace(load(folder, settings), path, settings.fit.height, settings.fit.width)
 
 
 def trace(network: Any, path: Path, height: int, width: int) -> None:

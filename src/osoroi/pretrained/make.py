@@ -64,7 +64,7 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
     stated = settings_of(folder, options)
     with tempfile.TemporaryDirectory() as scratch:
         brought = read_model(folder, stated, Path(scratch))
-    reference = reference_of(folder, brought, options)
+    reference = reference_of(folder, brought, stated, options)
     if options.dim is not None:
         projection = shortened(folder, brought, stated, options)
     joined, parts, views = join(brought, stated, options.base, projection=projection, half=options.half)
@@ -107,7 +107,7 @@ def facts_of(folder: ModelFolder, brought: PretrainedModel, stated: PretrainedSe
         "licence": stated.licence or card.licence_of(folder),
         "file": relative(folder),
         "sha256": folder.sha256,
-        "family": folder.model_type or "unknown",
+        "family": library.family_of(folder),
         "output": f"{brought.vector.name} ({brought.vector.pool})" if brought.vector.rank > 2 else brought.vector.name,
         "preprocessing": described(stated),
     }
@@ -149,7 +149,7 @@ def read_model(folder: ModelFolder, stated: PretrainedSettings, scratch: Path) -
     source = folder.model
     if not folder.is_graph:
         source = scratch / "exported.onnx"
-        library.export(folder, source, stated.fit.height, stated.fit.width)
+        library.export(folder, source, stated)
     return model.cut(model.load(source), stated, folder)
 
 
@@ -169,11 +169,13 @@ def shortened(
     return reduction.projection(folder, brought.dim, options.dim, vectors, reduction.matryoshka_sizes(folder))
 
 
-def reference_of(folder: ModelFolder, brought: PretrainedModel, options: Options) -> check.Reference | None:
+def reference_of(
+    folder: ModelFolder, brought: PretrainedModel, stated: PretrainedSettings, options: Options
+) -> check.Reference | None:
     """Reference vectors: those that were given, or by `transformers`, or none."""
     if options.reference is not None:
         return check.from_npz(options.reference)
-    return library.reference(folder, brought, check.drawn_photos())
+    return library.reference(folder, brought, check.drawn_photos(), stated)
 
 
 def verified(

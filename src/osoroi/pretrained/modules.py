@@ -48,7 +48,7 @@ class TrainedVision(Vision):
     """A model of `transformers`, whose weights are trained."""
 
     def __init__(self, folder: ModelFolder, settings: PretrainedSettings) -> None:
-        network = library.load(folder)
+        network = library.load(folder, settings)
         fit = settings.fit
         with torch.no_grad():
             width = network(torch.zeros(1, 3, fit.height, fit.width)).shape[1]
@@ -71,10 +71,10 @@ def normalised(pixels: UInt8[Tensor, "b h w 3"], colors: Colors) -> Float[Tensor
 
 def require_trainable(folder: ModelFolder) -> None:
     """Raise BadRequest where there are only graphs, which are run and not trained."""
-    if not (folder.root / WEIGHTS[0]).is_file():
+    if folder.weights is None:
         raise BadRequest(
             f"{folder.root} has no {WEIGHTS[0]} to fine-tune",
-            hint="download the weights of transformers too, or train heads alone: `recipe` quick or frozen",
+            hint="download its weights too, or train heads alone: `recipe` quick or frozen",
         )
 
 

@@ -48,6 +48,10 @@ def read(folder: ModelFolder) -> PretrainedSettings | None:
     if isinstance(nested, dict):
         return transformers(nested, folder.model_type, "processor_config.json")
     pretrained = folder.config.get("pretrained_cfg")
+    if pretrained is None and {"architecture", "input_size"} <= set(
+        folder.config
+    ):  # as older versions of timm write it
+        pretrained = folder.config
     return timm(pretrained, "config.json") if isinstance(pretrained, dict) else None
 
 

@@ -57,7 +57,7 @@ def _vision(folder: ModelFolder, settings: PretrainedSettings, *, trained: bool)
         require_trainable(folder)
         return TrainedVision(folder, settings)
     brought = _graph(folder, settings)
-    reference = library.reference(folder, brought, check.drawn_photos())
+    reference = library.reference(folder, brought, check.drawn_photos(), settings)
     if reference is not None:
         vectors = brought.vectors(check.pixels_of(reference.photos, settings.fit), settings.colors)
         check.require(vectors, reference, brought, settings)
