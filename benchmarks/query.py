@@ -75,10 +75,12 @@ def bare_decode(data: bytes, side: int) -> np.ndarray:
 
 
 def medians(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """CPU milliseconds of each part, all taking turns; the first tenth of the rounds warms up."""
+    """CPU milliseconds of each part, all taking turns, in every other round from the last to the first, so that no part
+    always finds the caches as one and the same other left them; the first tenth of the rounds warms up."""
     times: dict[str, list[float]] = {name: [] for name in parts}
-    for _ in range(rounds):
-        for name, run in parts.items():
+    for number in range(rounds):
+        for name in parts if number % 2 else reversed(parts):
+            run = parts[name]
             start = time.process_time()
             run()
             times[name].append(1000 * (time.process_time() - start))

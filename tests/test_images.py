@@ -1,5 +1,6 @@
 """Pixels: which they are, whichever file they come from."""
 
+import hashlib
 import io
 import os
 import struct
@@ -49,6 +50,25 @@ def claiming(width: int, height: int) -> bytes:
     """A small GIF whose header states this size."""
     data = saved(Image.new("1", (20, 20)), "GIF")
     return data[:6] + struct.pack("<HH", width, height) + data[10:]
+
+
+@pytest.mark.parametrize(
+    ("size", "checksum"),
+    [
+        ((400, 400), "fe5e1eecc4b4883b"),
+        ((200, 600), "84c6f181ed47cb80"),
+        ((1200, 300), "fea3d8a72cc81f3a"),
+        ((90, 70), "a674df36a518dc25"),
+        ((1500, 1900), "553d585c301f195d"),
+    ],
+)
+def test_pillow_resizes_as_it_did_when_the_encoder_that_ships_was_made(size: tuple[int, int], checksum: str) -> None:
+    """Other pixels would give other vectors under the same fingerprint: Pillow 12 fails for the high picture."""
+    noise = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    resized = Image.fromarray(noise).resize(
+        (192, 192), cropping.RESAMPLING, (1.5, 2.25, size[0] - 3.5, size[1] - 1.75), cropping.GAP
+    )
+    assert hashlib.sha256(resized.tobytes()).hexdigest()[:16] == checksum
 
 
 def far(photo: np.ndarray, other: np.ndarray) -> float:
