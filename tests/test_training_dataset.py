@@ -265,12 +265,16 @@ def test_a_run_validates_on_plain_views_of_the_held_out_products(tmp_path):
     """The whole network is trained, so that crops are loaded in every epoch: those of val are the plain ones."""
     recipe = replace(TINY, epochs=1, views=3, shop_views=3, unfreeze_blocks=3)
     counts: list[tuple[int, int]] = []
-    callbacks = runs.Callbacks(on_features=lambda done, total: counts.append((done, total)))
+    products: list[runs.PairCounts] = []
+    callbacks = runs.Callbacks(products.append, on_features=lambda done, total: counts.append((done, total)))
     config = runs.RunConfig(("drawn:54",), recipe)
     runs.run(config, tmp_path, select=selecting(Drawn(54)), network=tiny_network(recipe), callbacks=callbacks)
     totals = list(dict.fromkeys(total for _, total in counts))
     train, val = (len(select([Drawn(54)], split).crops) for split in ("train", "val"))
     assert totals == [3 * train, val]
+    selections = [dataset.select([Drawn(54)], split) for split in ("train", "val")]
+    assert [products[0].training, products[0].validation] == [len(each.products) for each in selections]
+    assert products[0].training > products[0].validation > 0
 
 
 def test_a_cached_array_has_all_its_blocks_before_it_is_filled(tmp_path):
