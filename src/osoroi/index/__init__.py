@@ -33,10 +33,10 @@ class ScanSettings:
 
     coded_from: int = 2_001
     exact_up_to: int = 12_000
-    candidates: int = 4_096
-    opening: float = 0.05
+    candidates: int = 2_048
     first: int = 256
     deviations: float = 6.0
+    shares: tuple[float, ...] = (0.2, 0.4, 0.7, 1.0)
     edge: float = 0.01
 
 

@@ -3,20 +3,17 @@
 The state of a search does not change while it runs.
 """
 
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from osoroi.index import AllowedKeys, ScanSettings
-from osoroi.index.codes import NEAREST, Codes, Take, TurnedQuery
+from osoroi.index.codes import Candidates, Codes, Take
 from osoroi.index.exact import BLOCK, best, inner
 from osoroi.index.snapshot import Snapshot
 from osoroi.index.tail import Tail
-
-HIDDEN = 0.25
-"""Where more than this share of the nearest list lies above the cut, the filter hides what is near."""
-
 
 class State(NamedTuple):
     """The state that one search uses from beginning to end."""
@@ -61,75 +58,46 @@ def nearest(
     if where.places is not None:
         places, scores = where.places, inner(base.take(where.places), query)
     else:
-        search = _scan_in_order if where.marks is None else _scan_marked
-        places, scores = search(base, query, min(k, where.size), where, settings)
+        places, scores = _scan(base, query, min(k, where.size), where, settings)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
     scores = np.concatenate([scores, tail.scores(where.rows, query)])
     order = best(keys, scores, k)
     return keys[order], scores[order]
 
 
-def _scan_in_order(
+def _scan(
     base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
 ) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
     """Places and exact scores of all that may be among the k best: the best codes first, as many as it takes.
 
-    Without a filter the farthest quarter is left out where almost none of them came from the quarter before that.
+    The nearest lists are scanned first. The farther ones follow while the farther half of those that were scanned
+    holds more than a few of the candidates.
     """
-    codes, first = base.codes, max(settings.first, 2 * k)
+    codes, first = base.codes, min(max(settings.first, 2 * k), where.size)
     assert codes is not None
     asked, wanted = codes.turned(query), min(max(settings.candidates, 4 * k), where.size)
-    found = codes.near(asked, wanted, where.bits, share=NEAREST if where.marks is None else 1.0)
-    if len(found.places) < min(first, where.size):  # nearly all are wanted, and faiss leaves out the very worst
-        return _scored(base, query, _every(len(base), where.marks))
-    scores = _exact(base, query, found.places[:first])
-    least = LEAST_SPREAD if where.marks is None else 1.0
-    cut = _cut(codes, query, scores, found.scores[:first], k, settings, least=least)
-    enough = max(first, int(np.searchsorted(-found.scores, -cut, side="right")))
-    if enough >= len(found.places) < where.size:  # there may be others above the cut
-        every = codes.above(asked, cut, where.bits).places
-        if 2 * len(every) < len(found.places):  # faiss knows no threshold below the scores that codes can have
-            every = _every(len(base), where.marks)
-        return _scored(base, query, np.union1d(every, found.places))
-    more = found.places[first:enough]
-    if where.marks is None and codes.at_edge(asked, found.places[:enough]).mean() > settings.edge:
-        more = np.concatenate([more, _farthest(codes, asked, cut, wanted)])
-    return np.concatenate([found.places[:first], more]), np.concatenate([scores, _exact(base, query, more)])
-
-
-def _scan_marked(
-    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
-) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-    """The same under a filter: the best codes of the nearest few lists say how high a code's score has to be.
-
-    Then one pass over the codes gives all that lie above, and the marks are asked about those alone: faiss would ask
-    about every code, which takes half as long again.
-    """
-    codes, first = base.codes, max(settings.first, 2 * k)
-    assert codes is not None
-    assert where.marks is not None
-    asked, count = codes.turned(query), min(max(settings.first // 2, 2 * k), where.size)
-    opening = codes.near(asked, count, where.bits, share=settings.opening)
-    if len(opening.places) < count:  # what is allowed lies far away, or nearly all is wanted
-        return _scan_in_order(base, query, k, where, settings)
-    scores = _exact(base, query, opening.places)
-    cut = _cut(codes, query, scores, opening.scores, k, settings)
-    if codes.share_above(asked, cut) > HIDDEN:
-        return _scan_in_order(base, query, k, where, settings)
-    above = codes.above(asked, cut, None, share=NEAREST)
-    if 2 * len(above.places) < np.count_nonzero(opening.scores > cut):
-        return _scored(base, query, _every(len(base), where.marks))  # as above: no threshold below all scores
-    kept = where.marks[above.places]
-    places, rough = above.places[kept], above.scores[kept]
-    if len(places) > 2 * first:
-        top = np.argpartition(-rough, first)[:first]
-        cut = max(cut, _cut(codes, query, _exact(base, query, places[top]), rough[top], k, settings))
-        places = places[rough > cut]
-    found = [opening.places, places]
-    if len(places) and codes.at_edge(asked, places).mean() > settings.edge:
-        rest = _farthest(codes, asked, cut, max(settings.candidates, 4 * k))
-        found.append(rest[where.marks[rest]])
-    return _scored(base, query, np.unique(np.concatenate(found)))
+    found, top, scores = Candidates.none(), np.empty(0, np.int64), np.empty(0, np.float32)
+    for beyond, share in pairwise((0.0, *settings.shares)):
+        more = codes.near(asked, wanted, where.bits, beyond=beyond, share=share)
+        found = found.with_others(more) if beyond else more
+        if len(found.places) < first:
+            continue
+        if not np.array_equal(top, found.places[:first]):
+            top = found.places[:first]
+            scores = _exact(base, query, top)
+        cut = _cut(codes, query, scores, found.scores[:first], k, settings, least=LEAST_SPREAD)
+        if len(more.places) == wanted < where.size and more.scores[-1] > cut:  # there may be others above the cut
+            every = codes.above(asked, cut, where.bits, share=share)
+            if 2 * len(every.places) < np.count_nonzero(found.scores > cut):
+                break  # faiss knows no threshold below the scores that codes can have
+            found = found.with_others(every)
+        rest = found.places[first : max(first, int(np.searchsorted(-found.scores, -cut, side="right")))]
+        at_edge = codes.at_edge(asked, np.concatenate([top, rest]), share=share)
+        kth = float(np.partition(scores, -k)[-k])
+        if share == 1 or (at_edge.mean() <= settings.edge and not codes.may_hold(asked, kth, beyond=share)):
+            return np.concatenate([top, rest]), np.concatenate([scores, _exact(base, query, rest)])
+    places = np.arange(len(base)) if where.marks is None else np.flatnonzero(where.marks)  # nearly all are wanted
+    return places, _exact(base, query, places)
 
 
 LEAST_SPREAD: Final = 0.5
@@ -155,26 +123,6 @@ def _cut(
     usual = float(np.sqrt(codes.error * (query @ query)))
     spread = max(float(errors.std()), least * usual)
     return float(np.partition(scores, -k)[-k] - errors.mean() - settings.deviations * spread)
-
-
-def _farthest(codes: Codes, asked: TurnedQuery, cut: float, count: int) -> Int64[np.ndarray, "m"]:
-    """What lies above the cut in the farthest quarter, and perhaps more."""
-    rest = codes.near_in(asked, count, asked.lists[asked.nearest_lists(NEAREST) :])
-    if len(rest.places) == count and rest.scores[-1] > cut:  # there may be others
-        return codes.above(asked, cut, None).places
-    return rest.places[rest.scores > cut]
-
-
-def _every(count: int, marks: Bool[np.ndarray, "n"] | None) -> Int64[np.ndarray, "m"]:
-    """All places, or those that are marked."""
-    return np.arange(count) if marks is None else np.flatnonzero(marks)
-
-
-def _scored(
-    base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]
-) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-    """These places and their exact scores."""
-    return places, _exact(base, query, places)
 
 
 def _exact(base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m"]:
