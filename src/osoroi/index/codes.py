@@ -57,11 +57,15 @@ class Candidates(NamedTuple):
         return cls(np.empty(0, np.int64), np.empty(0, np.float32))
 
     def with_others(self, others: "Candidates") -> "Candidates":
-        """These and others, each place once, best first."""
-        places, first = np.unique(np.concatenate([self.places, others.places]), return_index=True)
-        scores = np.concatenate([self.scores, others.scores])[first]
+        """These and others, best first."""
+        places, scores = np.concatenate([self.places, others.places]), np.concatenate([self.scores, others.scores])
         order = np.argsort(-scores)
         return Candidates(places[order], scores[order])
+
+    def without(self, places: Int64[np.ndarray, "m"]) -> "Candidates":
+        """Those at other places."""
+        others = ~np.isin(self.places, places)
+        return Candidates(self.places[others], self.scores[others])
 
 
 class TurnedQuery(NamedTuple):

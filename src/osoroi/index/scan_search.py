@@ -85,12 +85,12 @@ def _scan(
         if not np.array_equal(top, found.places[:first]):
             top = found.places[:first]
             scores = _exact(base, query, top)
-        cut = _cut(codes, query, scores, found.scores[:first], k, settings, least=LEAST_SPREAD)
+        cut = _cut(codes, query, scores, found.scores[:first], k, settings, least=1.0 if beyond else LEAST_SPREAD)
         if len(more.places) == wanted < where.size and more.scores[-1] > cut:  # there may be others above the cut
             every = codes.above(asked, cut, where.bits, share=share)
             if 2 * len(every.places) < np.count_nonzero(found.scores > cut):
                 break  # faiss knows no threshold below the scores that codes can have
-            found = found.with_others(every)
+            found = every.with_others(found.without(every.places))
         rest = found.places[first : max(first, int(np.searchsorted(-found.scores, -cut, side="right")))]
         at_edge = codes.at_edge(asked, np.concatenate([top, rest]), share=share)
         kth = float(np.partition(scores, -k)[-k])
