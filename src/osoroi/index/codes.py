@@ -56,17 +56,6 @@ class Candidates(NamedTuple):
     def none(cls) -> "Candidates":
         return cls(np.empty(0, np.int64), np.empty(0, np.float32))
 
-    def with_others(self, others: "Candidates") -> "Candidates":
-        """These and others, best first."""
-        places, scores = np.concatenate([self.places, others.places]), np.concatenate([self.scores, others.scores])
-        order = np.argsort(-scores)
-        return Candidates(places[order], scores[order])
-
-    def without(self, places: Int64[np.ndarray, "m"]) -> "Candidates":
-        """Those at other places."""
-        others = ~np.isin(self.places, places)
-        return Candidates(self.places[others], self.scores[others])
-
 
 class TurnedQuery(NamedTuple):
     """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of vectors
@@ -155,21 +144,29 @@ class Codes:
         return Candidates(places[filled], scores[filled])
 
     def above(
-        self, query: TurnedQuery, least: float, allowed: UInt8[np.ndarray, "b"] | None, *, share: float = 1.0
+        self,
+        query: TurnedQuery,
+        least: float,
+        allowed: UInt8[np.ndarray, "b"] | None,
+        *,
+        beyond: float = 0.0,
+        share: float = 1.0,
     ) -> Candidates:
-        """Every code of the nearest lists with this share of the vectors whose score is above ``least``, in any
-        order."""
+        """Every code of the same lists whose score is above ``least``, in any order."""
         parameters = _parameters(query.nearest_lists(share), allowed)
         _, scores, places = self._scan.range_search(query.vector[None], least, params=parameters)
+        if beyond:
+            farther = self.between(query, places, beyond, share)
+            places, scores = places[farther], scores[farther]
         return Candidates(places, scores)
 
-    def at_edge(
-        self, query: TurnedQuery, places: Int64[np.ndarray, "m"], *, share: float
+    def between(
+        self, query: TurnedQuery, places: Int64[np.ndarray, "m"], beyond: float, share: float
     ) -> Bool[np.ndarray, "m"]:
-        """Which of these lie in the farther half of the nearest lists with this share of the vectors."""
-        edge = np.zeros(len(query.lists), bool)
-        edge[query.lists[query.nearest_lists(share / 2) : query.nearest_lists(share)]] = True
-        return edge[self._list_of[places]]
+        """Which of these lie in the lists that hold ``share`` of the vectors, and not in those that hold ``beyond``."""
+        chosen = np.zeros(len(query.lists), bool)
+        chosen[query.lists[query.nearest_lists(beyond) : query.nearest_lists(share)]] = True
+        return chosen[self._list_of[places]]
 
     def may_hold(self, query: TurnedQuery, least: float, *, beyond: float) -> bool:
         """Whether scores above ``least`` are likely in one of the lists behind the nearest with this share."""

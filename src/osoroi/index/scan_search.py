@@ -10,10 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from osoroi.index import AllowedKeys, ScanSettings
-from osoroi.index.codes import Candidates, Codes, Take
+from osoroi.index.codes import Candidates, Codes, Take, TurnedQuery
 from osoroi.index.exact import BLOCK, best, inner
 from osoroi.index.snapshot import Snapshot
 from osoroi.index.tail import Tail
+
+LEAST_SPREAD: Final = 0.5
+"""The least spread of the nearest codes' errors, in terms of the usual one."""
+
 
 class State(NamedTuple):
     """The state that one search uses from beginning to end."""
@@ -58,77 +62,120 @@ def nearest(
     if where.places is not None:
         places, scores = where.places, inner(base.take(where.places), query)
     else:
-        places, scores = _scan(base, query, min(k, where.size), where, settings)
+        assert base.codes is not None
+        search = Search(base, base.codes, query, base.codes.turned(query), min(k, where.size), where, settings)
+        places, scores = _scan(search)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
     scores = np.concatenate([scores, tail.scores(where.rows, query)])
     order = best(keys, scores, k)
     return keys[order], scores[order]
 
 
-def _scan(
-    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
-) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+class Step(NamedTuple):
+    """The best codes of some lists, exact scores of the first of them, and how far below a score its code may lie."""
+
+    codes: Candidates
+    scores: Float32[np.ndarray, "m"]
+    slack: float
+
+    @property
+    def scored(self) -> Int64[np.ndarray, "m"]:
+        """Places with an exact score."""
+        return self.codes.places[: len(self.scores)]
+
+    def above(self, least: float) -> Bool[np.ndarray, "c"]:
+        """Which codes may have exact scores of at least ``least``."""
+        return self.codes.scores > least - self.slack
+
+    def rest(self, least: float) -> Int64[np.ndarray, "r"]:
+        """Their places, without those that have an exact score."""
+        count = len(self.scores)
+        return self.codes.places[count:][self.above(least)[count:]]
+
+
+class Search(NamedTuple):
+    """One query for the ``k`` best of a snapshot."""
+
+    base: Snapshot
+    codes: Codes
+    query: Float32[np.ndarray, "d"]
+    turned: TurnedQuery
+    k: int
+    where: Allowed
+    settings: ScanSettings
+
+    @property
+    def first(self) -> int:
+        """Exact scores without which no code is left out."""
+        return min(max(self.settings.first, 2 * self.k), self.where.size)
+
+    @property
+    def wanted(self) -> int:
+        """Codes that a step reads in order."""
+        return min(max(self.settings.candidates, 4 * self.k), self.where.size)
+
+    def step(self, beyond: float, share: float, *, scored: int) -> Step:
+        r"""The best codes of the lists between two shares, and exact scores of the best of them.
+
+        Their codes' scores err by :math:`\mu` in the mean, with a deviation of :math:`\sigma`, at least that when the
+        codes were learned (of the nearest lists, half of it): others may err more than near or equal vectors. The slack
+        is :math:`\mu + z\sigma`, z the ``deviations`` of the settings. In far lists vectors whose codes err much are
+        found more often, so that their :math:`\mu` is larger.
+        """
+        found = self.codes.near(self.turned, self.wanted, self.where.bits, beyond=beyond, share=share)
+        count = max(self.first - scored, self.first // 4)
+        scores = self.exact(found.places[:count])
+        errors = scores - found.scores[:count] if len(scores) else np.zeros(1, np.float32)
+        usual = float(np.sqrt(self.codes.error * (self.query @ self.query)))
+        spread = max(float(errors.std()), usual if beyond else LEAST_SPREAD * usual)
+        return Step(found, scores, float(errors.mean()) + self.settings.deviations * spread)
+
+    def whole(self, step: Step, beyond: float, share: float, *, least: float) -> Step | None:
+        """The step with every code that may matter; None where faiss knows no threshold so low."""
+        cut, read = least - step.slack, len(step.codes.places)
+        if not read == self.wanted < self.where.size or step.codes.scores[-1] <= cut:
+            return step
+        every = self.codes.above(self.turned, cut, self.where.bits, beyond=beyond, share=share)
+        if 2 * len(every.places) < read:
+            return None
+        others, count = ~np.isin(every.places, step.scored), len(step.scores)
+        both = zip((part[:count] for part in step.codes), (part[others] for part in every), strict=True)
+        return step._replace(codes=Candidates(*(np.concatenate(parts) for parts in both)))
+
+    def exact(self, places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m"]:
+        """Exact scores of these, a block at a time: they may be all there are."""
+        blocks = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
+        return np.concatenate([inner(self.base.take(block), self.query) for block in [places[:0], *blocks]])
+
+
+def _scan(search: Search) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
     """Places and exact scores of all that may be among the k best: the best codes first, as many as it takes.
 
     The nearest lists are scanned first. The farther ones follow while the farther half of those that were scanned
-    holds more than a few of the candidates.
+    holds more than a few of the candidates, or one of those that were not is likely to hold some.
     """
-    codes, first = base.codes, min(max(settings.first, 2 * k), where.size)
-    assert codes is not None
-    asked, wanted = codes.turned(query), min(max(settings.candidates, 4 * k), where.size)
-    found, top, scores = Candidates.none(), np.empty(0, np.int64), np.empty(0, np.float32)
+    codes, settings, marks = search.codes, search.settings, search.where.marks
+    steps: list[Step] = []
+    scores = np.empty(0, np.float32)
     for beyond, share in pairwise((0.0, *settings.shares)):
-        more = codes.near(asked, wanted, where.bits, beyond=beyond, share=share)
-        found = found.with_others(more) if beyond else more
-        if len(found.places) < first:
+        step = search.step(beyond, share, scored=len(scores))
+        scores = np.concatenate([scores, step.scores])
+        steps.append(step)
+        if len(scores) < search.first:
             continue
-        if not np.array_equal(top, found.places[:first]):
-            top = found.places[:first]
-            scores = _exact(base, query, top)
-        cut = _cut(codes, query, scores, found.scores[:first], k, settings, least=1.0 if beyond else LEAST_SPREAD)
-        if len(more.places) == wanted < where.size and more.scores[-1] > cut:  # there may be others above the cut
-            every = codes.above(asked, cut, where.bits, share=share)
-            if 2 * len(every.places) < np.count_nonzero(found.scores > cut):
-                break  # faiss knows no threshold below the scores that codes can have
-            found = every.with_others(found.without(every.places))
-        rest = found.places[first : max(first, int(np.searchsorted(-found.scores, -cut, side="right")))]
-        at_edge = codes.at_edge(asked, np.concatenate([top, rest]), share=share)
-        kth = float(np.partition(scores, -k)[-k])
-        if share == 1 or (at_edge.mean() <= settings.edge and not codes.may_hold(asked, kth, beyond=share)):
-            return np.concatenate([top, rest]), np.concatenate([scores, _exact(base, query, rest)])
-    places = np.arange(len(base)) if where.marks is None else np.flatnonzero(where.marks)  # nearly all are wanted
-    return places, _exact(base, query, places)
-
-
-LEAST_SPREAD: Final = 0.5
-"""Without a filter the nearest codes err much as the others do; under one, what is left may lie elsewhere."""
-
-
-def _cut(
-    codes: Codes,
-    query: Float32[np.ndarray, "d"],
-    scores: Float32[np.ndarray, "m"],
-    rough: Float32[np.ndarray, "m"],
-    k: int,
-    settings: ScanSettings,
-    least: float = 1.0,
-) -> float:
-    r"""The code's score below which a vector is left out: :math:`s_k - \mu - z\sigma`.
-
-    Of these exact scores :math:`s_k` is the k-th best. Their codes' scores err by :math:`\mu` in the mean, with a
-    deviation of :math:`\sigma`, at least ``least`` of that when the codes were learned: others may err more than near
-    or equal vectors. z are the ``deviations`` of the settings.
-    """
-    errors = scores - rough
-    usual = float(np.sqrt(codes.error * (query @ query)))
-    spread = max(float(errors.std()), least * usual)
-    return float(np.partition(scores, -k)[-k] - errors.mean() - settings.deviations * spread)
-
-
-def _exact(base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m"]:
-    """Exact scores of these, a block at a time: they may be all there are."""
-    blocks = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
-    return np.concatenate([inner(base.take(block), query) for block in [places[:0], *blocks]])
+        least = float(np.partition(scores, -search.k)[-search.k])
+        whole = search.whole(step, beyond, share, least=least)
+        if whole is None:
+            break
+        steps[-1] = whole
+        near = np.concatenate([step.codes.places[step.above(least)] for step in steps])
+        few = np.count_nonzero(codes.between(search.turned, near, share / 2, share)) <= settings.edge * len(near)
+        if share == 1 or (few and not codes.may_hold(search.turned, least, beyond=share)):
+            rest = np.concatenate([step.rest(least) for step in steps])
+            places = np.concatenate([*(step.scored for step in steps), rest])
+            return places, np.concatenate([scores, search.exact(rest)])
+    places = np.arange(len(search.base)) if marks is None else np.flatnonzero(marks)  # nearly all are wanted
+    return places, search.exact(places)
 
 
 def live(state: State) -> tuple[Int64[np.ndarray, "n"], Take]:
