@@ -37,14 +37,12 @@ AT_ONCE = 64
 SAMPLE = 50_000
 """Vectors that the quantiser learns from."""
 
-REACH = 4.0
-"""Standard deviations above its centroid's score up to which a list's scores are likely to come."""
-
 FEW = 4
 """Vectors of a list that tell as much of its variances as all vectors do."""
 
 Take = Callable[[Int64[np.ndarray, "m"]], Float32[np.ndarray, "m d"]]
 """Vectors at these places."""
+
 
 class Candidates(NamedTuple):
     """Places and the scores of their codes."""
@@ -59,17 +57,22 @@ class Candidates(NamedTuple):
 
 class TurnedQuery(NamedTuple):
     """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of vectors
-    that lie in the lists up to each. ``reach`` is how high the scores of a list's vectors are likely to come."""
+    that lie in the lists up to each. ``deviations`` are those of the scores of a list's vectors."""
 
     vector: Float32[np.ndarray, "r"]
     centroid_scores: Float32[np.ndarray, "l"]
-    reach: Float32[np.ndarray, "l"]
+    deviations: Float32[np.ndarray, "l"]
     lists: Int64[np.ndarray, "l"]
     share_up_to: Float64[np.ndarray, "l"]
 
     def nearest_lists(self, share: float) -> int:
         """How many lists hold this share of the vectors."""
         return min(int(np.searchsorted(self.share_up_to, share)) + 1, len(self.lists))
+
+    def may_reach(self, least: float, *, beyond: float, deviations: float) -> bool:
+        """Whether a list behind the nearest with this share has scores above ``least`` within so many deviations."""
+        farther = self.lists[self.nearest_lists(beyond) :]
+        return bool((self.centroid_scores[farther] + deviations * self.deviations[farther] > least).any())
 
 
 class Codes:
@@ -116,9 +119,9 @@ class Codes:
         """The query as every search of these codes takes it."""
         vector = query @ self._turn
         scores = self._centroids @ vector
-        reach = scores + REACH * np.sqrt(self._variances @ vector**2)
+        deviations = np.sqrt(self._variances @ vector**2)
         lists = np.argsort(-scores, kind="stable")
-        return TurnedQuery(vector, scores, reach, lists, np.cumsum(self._sizes[lists]) / max(1, self._scan.ntotal))
+        return TurnedQuery(vector, scores, deviations, lists, np.cumsum(self._sizes[lists]) / max(1, self._scan.ntotal))
 
     def near(
         self,
@@ -167,10 +170,6 @@ class Codes:
         chosen = np.zeros(len(query.lists), bool)
         chosen[query.lists[query.nearest_lists(beyond) : query.nearest_lists(share)]] = True
         return chosen[self._list_of[places]]
-
-    def may_hold(self, query: TurnedQuery, least: float, *, beyond: float) -> bool:
-        """Whether scores above ``least`` are likely in one of the lists behind the nearest with this share."""
-        return bool((query.reach[query.lists[query.nearest_lists(beyond) :]] > least).any())
 
     def distortion(self, vectors: Float32[np.ndarray, "n d"]) -> float:
         """Mean squared error of one number of these vectors, if they were coded: what drift raises."""

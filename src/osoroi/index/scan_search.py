@@ -4,7 +4,7 @@ The state of a search does not change while it runs.
 """
 
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -15,8 +15,9 @@ from osoroi.index.exact import BLOCK, best, inner
 from osoroi.index.snapshot import Snapshot
 from osoroi.index.tail import Tail
 
-LEAST_SPREAD: Final = 0.5
-"""The least spread of the nearest codes' errors, in terms of the usual one."""
+NEAR_SPREAD, FAR_SPREAD, HIDING_SPREAD = 0.5, 1.0, 4 / 3
+"""The least spread of codes' errors in terms of the usual one: in the nearest lists, in others, and in others under a
+filter, which may hide the well-coded."""
 
 
 class State(NamedTuple):
@@ -44,10 +45,9 @@ def allowed(state: State, among: AllowedKeys, settings: ScanSettings) -> Allowed
     base, rows = state.base, state.tail.rows(among)
     if among is None and not state.gone and base.codes:
         return Allowed(len(base), None, None, None, rows)
-    marks = state.alive
-    if among is not None:
-        marks = base.marks(among)
-        marks &= state.alive
+    marks = state.alive if among is None else base.marks(among)
+    if among is not None and state.gone:
+        marks = marks & state.alive
     count = int(np.count_nonzero(marks))
     if count <= settings.exact_up_to or not base.codes:
         return Allowed(count, np.flatnonzero(marks), None, None, rows)
@@ -118,16 +118,17 @@ class Search(NamedTuple):
         r"""The best codes of the lists between two shares, and exact scores of the best of them.
 
         Their codes' scores err by :math:`\mu` in the mean, with a deviation of :math:`\sigma`, at least that when the
-        codes were learned (of the nearest lists, half of it): others may err more than near or equal vectors. The slack
-        is :math:`\mu + z\sigma`, z the ``deviations`` of the settings. In far lists vectors whose codes err much are
-        found more often, so that their :math:`\mu` is larger.
+        codes were learned (of the nearest lists half of it, of far ones under a filter a third more): others may err
+        more than near or equal vectors. The slack is :math:`\mu + z\sigma`, z the ``deviations`` of the settings. In
+        far lists vectors whose codes err much are found more often, so that their :math:`\mu` is larger.
         """
         found = self.codes.near(self.turned, self.wanted, self.where.bits, beyond=beyond, share=share)
         count = max(self.first - scored, self.first // 4)
         scores = self.exact(found.places[:count])
         errors = scores - found.scores[:count] if len(scores) else np.zeros(1, np.float32)
         usual = float(np.sqrt(self.codes.error * (self.query @ self.query)))
-        spread = max(float(errors.std()), usual if beyond else LEAST_SPREAD * usual)
+        far = FAR_SPREAD if self.where.bits is None else HIDING_SPREAD
+        spread = max(float(errors.std()), usual * (far if beyond else NEAR_SPREAD))
         return Step(found, scores, float(errors.mean()) + self.settings.deviations * spread)
 
     def whole(self, step: Step, beyond: float, share: float, *, least: float) -> Step | None:
@@ -170,7 +171,7 @@ def _scan(search: Search) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "
         steps[-1] = whole
         near = np.concatenate([step.codes.places[step.above(least)] for step in steps])
         few = np.count_nonzero(codes.between(search.turned, near, share / 2, share)) <= settings.edge * len(near)
-        if share == 1 or (few and not codes.may_hold(search.turned, least, beyond=share)):
+        if share == 1 or (few and not search.turned.may_reach(least, beyond=share, deviations=settings.reach)):
             rest = np.concatenate([step.rest(least) for step in steps])
             places = np.concatenate([*(step.scored for step in steps), rest])
             return places, np.concatenate([scores, search.exact(rest)])

@@ -1,7 +1,8 @@
 """Vectors under rising keys that do not change, in memory or in one file, with a checksum for everything.
 
-A file is: a head of one page (magic, checksum, JSON), vectors, keys, sums, rotation, variances, codes. All but the vectors are
-verified when it is opened. Vectors are mapped, not read, and each is verified whenever it is used, against a sum
+A file is: a head of one page (magic, checksum, JSON), vectors, keys, sums, rotation, variances, codes. All but the
+vectors are verified when it is opened. Vectors are mapped, not read, and each is verified whenever it is used, against
+a sum
 
 .. math:: \\sum_j m_j w_j \\bmod 2^{32}
 
@@ -100,10 +101,10 @@ class Snapshot:
         return found[self.keys[found] == keys]
 
     def marks(self, among: Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"]) -> Bool[np.ndarray, "n"]:
-        """Which places hold one of these keys."""
+        """Which places hold one of these keys; perhaps a view of ``among``."""
         count = len(self)
         if among.dtype == bool and self._first >= 0 and len(self._table) == count <= len(among) - self._first:
-            return among[self._first : self._first + count].copy()  # keys without a gap
+            return among[self._first : self._first + count]  # keys without a gap
         if among.dtype == bool:
             return marked(self.keys, among)
         places = np.zeros(count, bool)
