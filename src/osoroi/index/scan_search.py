@@ -63,7 +63,7 @@ def nearest(
         places, scores = where.places, inner(base.take(where.places), query)
     else:
         assert base.codes is not None
-        search = Search(base, base.codes, query, base.codes.turned(query), min(k, where.size), where, settings)
+        search = ScanQuery(base, base.codes, query, base.codes.turned(query), min(k, where.size), where, settings)
         places, scores = _scan(search)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
     scores = np.concatenate([scores, tail.scores(where.rows, query)])
@@ -71,7 +71,7 @@ def nearest(
     return keys[order], scores[order]
 
 
-class Step(NamedTuple):
+class ScanStep(NamedTuple):
     """The best codes of some lists, exact scores of the first of them, and how far below a score its code may lie."""
 
     codes: Candidates
@@ -93,7 +93,7 @@ class Step(NamedTuple):
         return self.codes.places[count:][self.above(least)[count:]]
 
 
-class Search(NamedTuple):
+class ScanQuery(NamedTuple):
     """One query for the ``k`` best of a snapshot."""
 
     base: Snapshot
@@ -114,7 +114,7 @@ class Search(NamedTuple):
         """Codes that a step reads in order."""
         return min(max(self.settings.candidates, 4 * self.k), self.where.size)
 
-    def step(self, beyond: float, share: float, *, scored: int) -> Step:
+    def step(self, beyond: float, share: float, *, scored: int) -> ScanStep:
         r"""The best codes of the lists between two shares, and exact scores of the best of them.
 
         Their codes' scores err by :math:`\mu` in the mean, with a deviation of :math:`\sigma`, at least that when the
@@ -129,9 +129,9 @@ class Search(NamedTuple):
         usual = float(np.sqrt(self.codes.error * (self.query @ self.query)))
         far = FAR_SPREAD if self.where.bits is None else HIDING_SPREAD
         spread = max(float(errors.std()), usual * (far if beyond else NEAR_SPREAD))
-        return Step(found, scores, float(errors.mean()) + self.settings.deviations * spread)
+        return ScanStep(found, scores, float(errors.mean()) + self.settings.deviations * spread)
 
-    def whole(self, step: Step, beyond: float, share: float, *, least: float) -> Step | None:
+    def whole(self, step: ScanStep, beyond: float, share: float, *, least: float) -> ScanStep | None:
         """The step with every code that may matter; None where faiss knows no threshold so low."""
         cut, read = least - step.slack, len(step.codes.places)
         if not read == self.wanted < self.where.size or step.codes.scores[-1] <= cut:
@@ -149,14 +149,14 @@ class Search(NamedTuple):
         return np.concatenate([inner(self.base.take(block), self.query) for block in [places[:0], *blocks]])
 
 
-def _scan(search: Search) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+def _scan(search: ScanQuery) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
     """Places and exact scores of all that may be among the k best: the best codes first, as many as it takes.
 
     The nearest lists are scanned first. The farther ones follow while the farther half of those that were scanned
     holds more than a few of the candidates, or one of those that were not is likely to hold some.
     """
     codes, settings, marks = search.codes, search.settings, search.where.marks
-    steps: list[Step] = []
+    steps: list[ScanStep] = []
     scores = np.empty(0, np.float32)
     for beyond, share in pairwise((0.0, *settings.shares)):
         step = search.step(beyond, share, scored=len(scores))
