@@ -138,22 +138,47 @@ def test_marks_allow_what_a_list_of_keys_allows(vectors: np.ndarray) -> None:
                 assert np.array_equal(held.nearest(query, 300, among=marks).keys, listed.keys)
 
 
-def test_a_filter_is_asked_about_what_lies_above_the_cut_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a selector faiss asks about every code, which made a filter that allows half cost twice as much."""
-    rng = np.random.default_rng(25)
-    noise = rng.standard_normal((COUNT, DIM)).astype(np.float32)
-    index = ScanIndex.build(np.arange(COUNT), noise, settings=replace(SCAN, deviations=1.0))  # noise has no clear best
-    selected: list[int] = []
-    original = codes.Codes._parameters
+def tight_clusters(seed: int) -> np.ndarray:
+    """Vectors in as many clusters as there are lists, so that some lists share one and some clusters share a list."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(40, 96))[np.arange(COUNT) % 40] + 0.1 * rng.normal(size=(COUNT, 96))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
-    def parameters(self: codes.Codes, lists: int, allowed: np.ndarray | None) -> object:
-        selected.extend([] if allowed is None else [lists])
-        return original(self, lists, allowed)
 
-    monkeypatch.setattr(codes.Codes, "_parameters", parameters)
-    index.nearest(noise[:20] + 0.1, 10, among=rng.random(COUNT) < 0.5)
-    assert len(selected) == 20
-    assert max(selected) <= 4, "of 39 lists"
+@pytest.fixture
+def scanned(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The share of the vectors that each pass over codes brought a scan to."""
+    shares: list[float] = []
+    near = codes.Codes.near
+
+    def noting(self: codes.Codes, *wishes: object, share: float, **more: float) -> codes.Candidates:
+        shares.append(share)
+        return near(self, *wishes, share=share, **more)
+
+    monkeypatch.setattr(codes.Codes, "near", noting)
+    return shares
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_the_nearest_lists_are_enough_for_what_lies_in_a_cluster(scanned: list[float], filtered: bool) -> None:
+    vectors = tight_clusters(0)
+    index = ScanIndex.build(np.arange(COUNT), vectors, parts=(72, 24), settings=SCAN)
+    among = np.random.default_rng(25).random(COUNT) < 0.5 if filtered else None
+    index.nearest(vectors[:50], 10, among=among)
+    assert scanned == 50 * [SCAN.shares[0]]
+
+
+@pytest.mark.parametrize("looking", [True, False])
+def test_lists_whose_centroid_stands_between_two_clusters_are_not_left_out(looking: bool) -> None:
+    settings = SCAN if looking else replace(SCAN, reach=-99.0)
+    queries = np.random.default_rng(5).normal(size=(60, 96)).astype(np.float32)  # in no cluster
+    lost = 0
+    for seed in (0, 1):
+        vectors = tight_clusters(seed)
+        index = ScanIndex.build(np.arange(COUNT), vectors, parts=(72, 24), settings=settings)
+        best = -np.sort(-queries @ vectors.T, axis=1)[:, :10]
+        lost += int((index.nearest(queries, 10).scores < best[:, -1:] - 1e-4).sum())
+    assert lost <= 6 if looking else lost > 12  # of 1,200
 
 
 def test_scores_and_order_are_those_of_exact_bit_for_bit(index: ScanIndex, oracle: ExactIndex) -> None:
@@ -198,7 +223,7 @@ def test_vectors_whose_codes_say_nothing_are_still_told_apart() -> None:
 def test_the_farthest_lists_are_left_out_only_where_they_hold_nothing(
     looking: bool,
 ) -> None:
-    settings = SCAN if looking else replace(SCAN, edge=1.0)
+    settings = SCAN if looking else replace(SCAN, edge=1.0, reach=-99.0)
     noise = np.random.default_rng(18).standard_normal((COUNT, DIM)).astype(np.float32)
     index, oracle = ScanIndex.build(np.arange(COUNT), noise, settings=settings), exact(np.arange(COUNT), noise)
     queries = np.random.default_rng(19).standard_normal((100, DIM)).astype(np.float32)

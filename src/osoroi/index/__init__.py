@@ -23,21 +23,23 @@ class ScanSettings:
     """How a scan searches. The defaults are measured; results are exact to within ``deviations``.
 
     A snapshot of at least ``coded_from`` vectors has codes. Where a filter allows at most ``exact_up_to`` vectors,
-    all of them are scored exactly: a million codes take longer. Otherwise the best ``candidates`` codes are read first
-    (where they are not enough, everything is scanned once more), and ``first`` of them are scored exactly at once;
-    their errors tell how far down the others have to be. Under a filter half as many of the nearest lists, which hold
-    the share ``opening`` of the vectors, tell it first. A vector is left out where its code falls short by
-    ``deviations`` standard deviations of a code's error. The farthest quarter is left out where at most the share
-    ``edge`` of the candidates comes from the quarter before it.
+    all of them are scored exactly: a million codes take longer. Otherwise the lists that hold the first of ``shares``
+    of the vectors are scanned, the nearest lists first: the best ``candidates`` codes are read (where they are not
+    enough, the lists are scanned once more), and ``first`` of them are scored exactly at once; their errors tell how
+    far down the others have to be. A vector is left out where its code falls short by ``deviations`` standard
+    deviations of a code's error. The scan goes on to the next of ``shares``, the last of which is 1, where more than
+    the share ``edge`` of the candidates comes from the farther half of what was scanned, or where a list behind it has
+    good enough scores within ``reach`` standard deviations of its centroid.
     """
 
     coded_from: int = 2_001
     exact_up_to: int = 12_000
-    candidates: int = 4_096
-    opening: float = 0.05
+    candidates: int = 2_048
     first: int = 256
     deviations: float = 6.0
+    shares: tuple[float, ...] = (0.2, 0.4, 0.7, 1.0)
     edge: float = 0.01
+    reach: float = 4.0
 
 
 AllowedKeys = Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"] | None

@@ -20,8 +20,8 @@ from osoroi.index.exact import BLOCK
 faiss: Any = typed_faiss
 """Its type stubs know the C++ arguments, and not those of its Python wrappers."""
 
-LISTS = 64
-"""Centroids of a million vectors, 255 at most; fewer vectors have one for every ``PER_LIST``."""
+LISTS = 255
+"""Centroids of a large catalog, 255 at most; fewer vectors have one for every ``PER_LIST``."""
 
 PER_LIST = 512
 
@@ -37,11 +37,11 @@ AT_ONCE = 64
 SAMPLE = 50_000
 """Vectors that the quantiser learns from."""
 
+FEW = 4
+"""Vectors of a list that tell as much of its variances as all vectors do."""
+
 Take = Callable[[Int64[np.ndarray, "m"]], Float32[np.ndarray, "m d"]]
 """Vectors at these places."""
-
-NEAREST = 0.75
-"""Share of the vectors, by lists, that is scanned when the farthest are left out."""
 
 
 class Candidates(NamedTuple):
@@ -50,13 +50,18 @@ class Candidates(NamedTuple):
     places: Int64[np.ndarray, "m"]
     scores: Float32[np.ndarray, "m"]
 
+    @classmethod
+    def none(cls) -> "Candidates":
+        return cls(np.empty(0, np.int64), np.empty(0, np.float32))
+
 
 class TurnedQuery(NamedTuple):
     """A query on the codes' axes. ``lists`` are in order, the nearest first; ``share_up_to`` is the share of vectors
-    that lie in the lists up to each."""
+    that lie in the lists up to each. ``deviations`` are those of the scores of a list's vectors."""
 
     vector: Float32[np.ndarray, "r"]
     centroid_scores: Float32[np.ndarray, "l"]
+    deviations: Float32[np.ndarray, "l"]
     lists: Int64[np.ndarray, "l"]
     share_up_to: Float64[np.ndarray, "l"]
 
@@ -64,17 +69,28 @@ class TurnedQuery(NamedTuple):
         """How many lists hold this share of the vectors."""
         return min(int(np.searchsorted(self.share_up_to, share)) + 1, len(self.lists))
 
+    def may_reach(self, least: float, *, beyond: float, deviations: float) -> bool:
+        """Whether a list behind the nearest with this share has scores above ``least`` within so many deviations."""
+        farther = self.lists[self.nearest_lists(beyond) :]
+        return bool((self.centroid_scores[farther] + deviations * self.deviations[farther] > least).any())
+
 
 class Codes:
     """The codes of a run of vectors, by place; they do not change."""
 
     def __init__(
-        self, scan: Any, turn: Float32[np.ndarray, "d r"], error: float, memory: UInt8[np.ndarray, "b"] | None = None
+        self,
+        scan: Any,
+        turn: Float32[np.ndarray, "d r"],
+        variances: Float32[np.ndarray, "l r"],
+        error: float,
+        memory: UInt8[np.ndarray, "b"] | None = None,
     ) -> None:
         self._scan = scan
         self._scan.nprobe = scan.nlist
         self._memory = memory  # that the scan points into, if it does
         self._turn = turn
+        self._variances = variances
         self.error = error
         self._centroids = scan.quantizer.reconstruct_n(0, scan.nlist)
         self._sizes = np.array([scan.invlists.list_size(at) for at in range(scan.nlist)])
@@ -93,7 +109,8 @@ class Codes:
             scan = _trained(sample @ turn, min(LISTS, max(1, count // PER_LIST)))
             for start in range(0, count, BLOCK):
                 scan.add(take(np.arange(start, min(start + BLOCK, count))) @ turn)
-        codes = cls(scan, turn, 0.0)
+            variances = _variances(scan, sample @ turn)
+        codes = cls(scan, turn, variances, 0.0)
         codes.error = codes.distortion(take(places[:: max(1, len(places) // 2048)]))
         _ask_by_inner_product(scan)
         return codes
@@ -102,51 +119,57 @@ class Codes:
         """The query as every search of these codes takes it."""
         vector = query @ self._turn
         scores = self._centroids @ vector
+        deviations = np.sqrt(self._variances @ vector**2)
         lists = np.argsort(-scores, kind="stable")
-        return TurnedQuery(vector, scores, lists, np.cumsum(self._sizes[lists]) / max(1, self._scan.ntotal))
+        return TurnedQuery(vector, scores, deviations, lists, np.cumsum(self._sizes[lists]) / max(1, self._scan.ntotal))
 
     def near(
-        self, query: TurnedQuery, count: int, allowed: UInt8[np.ndarray, "b"] | None, *, share: float = 1.0
+        self,
+        query: TurnedQuery,
+        count: int,
+        allowed: UInt8[np.ndarray, "b"] | None,
+        *,
+        beyond: float = 0.0,
+        share: float = 1.0,
     ) -> Candidates:
-        """The ``count`` best codes of the nearest lists with this share of the vectors, best first; of the allowed
-        bits alone, where given, which costs as much again as half of a scan."""
-        parameters = self._parameters(query.nearest_lists(share), allowed)
-        scores, places = self._scan.search(query.vector[None], count, params=parameters)
-        return _filled(places[0], scores[0])
+        """The ``count`` best codes, best first, of the lists that hold this share of the vectors, the nearest first,
+        without those that hold the share ``beyond``; of the allowed bits alone, where given."""
+        start = query.nearest_lists(beyond) if beyond else 0
+        lists = query.lists[start : query.nearest_lists(share)]
+        if not len(lists):
+            return Candidates.none()
+        scores, places = np.empty(count, np.float32), np.empty(count, np.int64)
+        parameters = _parameters(len(lists), allowed)
+        coarse = query.centroid_scores[lists]
+        arrays = (faiss.swig_ptr(array) for array in (lists, coarse, scores, places))
+        self._scan.search_preassigned_c(1, faiss.swig_ptr(query.vector), count, *arrays, False, parameters)
+        filled = places >= 0
+        return Candidates(places[filled], scores[filled])
 
     def above(
-        self, query: TurnedQuery, least: float, allowed: UInt8[np.ndarray, "b"] | None, *, share: float = 1.0
+        self,
+        query: TurnedQuery,
+        least: float,
+        allowed: UInt8[np.ndarray, "b"] | None,
+        *,
+        beyond: float = 0.0,
+        share: float = 1.0,
     ) -> Candidates:
-        """Every code of the nearest lists with this share of the vectors whose score is above ``least``, in any
-        order."""
-        parameters = self._parameters(query.nearest_lists(share), allowed)
+        """Every code of the same lists whose score is above ``least``, in any order."""
+        parameters = _parameters(query.nearest_lists(share), allowed)
         _, scores, places = self._scan.range_search(query.vector[None], least, params=parameters)
+        if beyond:
+            farther = self.between(query, places, beyond, share)
+            places, scores = places[farther], scores[farther]
         return Candidates(places, scores)
 
-    def share_above(self, query: TurnedQuery, least: float) -> float:
-        """The share of the nearest list whose codes' scores are above ``least``."""
-        return len(self.above(query, least, None, share=0.0).places) / max(1, int(self._sizes[query.lists[0]]))
-
-    def near_in(self, query: TurnedQuery, count: int, lists: Int64[np.ndarray, "l"]) -> Candidates:
-        """The ``count`` best codes of these lists alone, best first."""
-        every = np.arange(len(self._sizes))
-        chosen = np.where(np.isin(every, lists), every, -1)  # faiss passes over what is negative
-        scores, places = self._scan.search_preassigned(
-            query.vector[None], count, chosen[None], query.centroid_scores[None]
-        )
-        return _filled(places[0], scores[0])
-
-    def at_edge(self, query: TurnedQuery, places: Int64[np.ndarray, "m"]) -> Bool[np.ndarray, "m"]:
-        """Which of these lie in the last lists before the farthest, which hold as many vectors."""
-        inner, outer = query.nearest_lists(2 * NEAREST - 1), query.nearest_lists(NEAREST)
-        edge = np.zeros(len(query.lists), bool)
-        edge[query.lists[inner:outer]] = True
-        return edge[self._list_of[places]]
-
-    def _parameters(self, lists: int, allowed: UInt8[np.ndarray, "b"] | None) -> Any:
-        if allowed is None:
-            return faiss.SearchParametersIVF(nprobe=lists)
-        return faiss.SearchParametersIVF(nprobe=lists, sel=faiss.IDSelectorBitmap(allowed))
+    def between(
+        self, query: TurnedQuery, places: Int64[np.ndarray, "m"], beyond: float, share: float
+    ) -> Bool[np.ndarray, "m"]:
+        """Which of these lie in the lists that hold ``share`` of the vectors, and not in those that hold ``beyond``."""
+        chosen = np.zeros(len(query.lists), bool)
+        chosen[query.lists[query.nearest_lists(beyond) : query.nearest_lists(share)]] = True
+        return chosen[self._list_of[places]]
 
     def distortion(self, vectors: Float32[np.ndarray, "n d"]) -> float:
         """Mean squared error of one number of these vectors, if they were coded: what drift raises."""
@@ -157,22 +180,27 @@ class Codes:
             coded = self._scan.pq.decode(self._scan.pq.compute_codes(rest))
         return float(((rest - coded) ** 2).sum()) / max(1, vectors.size)
 
-    def to_bytes(self) -> tuple[bytes, bytes]:
-        """Rotation and codes, as ``from_bytes`` reads them."""
-        return self._turn.astype("<f4").tobytes(), faiss.serialize_index(self._scan).tobytes()
+    def to_bytes(self) -> tuple[bytes, bytes, bytes]:
+        """Rotation, variances and codes, as ``from_bytes`` reads them."""
+        numbers = (array.astype("<f4").tobytes() for array in (self._turn, self._variances))
+        return *numbers, faiss.serialize_index(self._scan).tobytes()
 
     @classmethod
-    def from_bytes(cls, turn: memoryview, scan: memoryview, *, dim: int, error: float) -> "Codes":
+    def from_bytes(
+        cls, turn: memoryview, variances: memoryview, scan: memoryview, *, dim: int, error: float
+    ) -> "Codes":
         """Codes whose checksum has been verified: faiss trusts what it reads."""
         memory = np.array(np.frombuffer(scan, np.uint8))  # NumPy asks for huge pages, faiss alone would not
         index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(memory), len(memory)))
-        return cls(index, np.frombuffer(turn, "<f4").astype(np.float32).reshape(dim, -1), error, memory)
+        numbers = (np.frombuffer(data, "<f4").astype(np.float32) for data in (turn, variances))
+        rotation, spread = (array.reshape(rows, -1) for array, rows in zip(numbers, (dim, index.nlist), strict=True))
+        return cls(index, rotation, spread, error, memory)
 
 
-def _filled(places: Int64[np.ndarray, "m"], scores: Float32[np.ndarray, "m"]) -> Candidates:
-    """Without the places that stayed empty."""
-    found = places >= 0
-    return Candidates(places[found], scores[found])
+def _parameters(lists: int, allowed: UInt8[np.ndarray, "b"] | None) -> Any:
+    if allowed is None:
+        return faiss.SearchParametersIVF(nprobe=lists)
+    return faiss.SearchParametersIVF(nprobe=lists, sel=faiss.IDSelectorBitmap(allowed))
 
 
 @contextlib.contextmanager
@@ -246,6 +274,17 @@ def _trained(sample: Float32[np.ndarray, "n r"], lists: int) -> Any:
         clustering.niter = 10
     scan.train(sample)
     return scan
+
+
+def _variances(scan: Any, sample: Float32[np.ndarray, "n r"]) -> Float32[np.ndarray, "l r"]:
+    """The variance of each number of the vectors around their centroid, list by list; lists of few are like all."""
+    centroids = scan.quantizer.reconstruct_n(0, scan.nlist)
+    near = scan.quantizer.assign(sample, 1)[:, 0]
+    squares = (sample - centroids[near]) ** 2
+    usual, order, counts = squares.mean(0), np.argsort(near, kind="stable"), np.bincount(near, minlength=scan.nlist)
+    ends = np.cumsum(counts)
+    sums = [squares[order[end - count : end]].sum(0) for end, count in zip(ends, counts, strict=True)]
+    return ((np.stack(sums) + FEW * usual) / (counts[:, None] + FEW)).astype(np.float32)
 
 
 def _ask_by_inner_product(scan: Any) -> None:

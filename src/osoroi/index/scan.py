@@ -3,10 +3,10 @@
 A snapshot holds most vectors and does not change. Vectors that were added later form a small tail. A delete leaves a
 tombstone in the snapshot, a mark that every query skips, until the next compaction writes a new one. A query reads the
 codes, scores the best candidates exactly, and leaves out only what is so far below by its code
-that it is not among the k best (as sure as six deviations are). It leaves out the quarter of the lists that is
-farthest away, where the lists before those held almost nothing that counts. A filter is a mask over what the scan
-gives, or, where few are allowed, exact scores of those. Where it hides all that is near, as a query's own tight
-cluster, codes err less evenly, and of a hundred of the best one may be missed.
+that it is not among the k best (as sure as six deviations are). It scans the lists nearest to the query, and goes on
+to farther ones while they may hold anything that counts. A filter is a bitmap for the scan, or, where few are allowed,
+exact scores of those. Where it hides all that is near, as a query's own tight cluster, codes err less evenly, and of a
+hundred of the best one may be missed.
 """
 
 import threading

@@ -3,19 +3,21 @@
 The state of a search does not change while it runs.
 """
 
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from osoroi.index import AllowedKeys, ScanSettings
-from osoroi.index.codes import NEAREST, Codes, Take, TurnedQuery
+from osoroi.index.codes import Candidates, Codes, Take, TurnedQuery
 from osoroi.index.exact import BLOCK, best, inner
 from osoroi.index.snapshot import Snapshot
 from osoroi.index.tail import Tail
 
-HIDDEN = 0.25
-"""Where more than this share of the nearest list lies above the cut, the filter hides what is near."""
+NEAR_SPREAD, FAR_SPREAD, HIDING_SPREAD = 0.5, 1.0, 4 / 3
+"""The least spread of codes' errors in terms of the usual one: in the nearest lists, in others, and in others under a
+filter, which may hide the well-coded."""
 
 
 class State(NamedTuple):
@@ -43,10 +45,9 @@ def allowed(state: State, among: AllowedKeys, settings: ScanSettings) -> Allowed
     base, rows = state.base, state.tail.rows(among)
     if among is None and not state.gone and base.codes:
         return Allowed(len(base), None, None, None, rows)
-    marks = state.alive
-    if among is not None:
-        marks = base.marks(among)
-        marks &= state.alive
+    marks = state.alive if among is None else base.marks(among)
+    if among is not None and state.gone:
+        marks = marks & state.alive
     count = int(np.count_nonzero(marks))
     if count <= settings.exact_up_to or not base.codes:
         return Allowed(count, np.flatnonzero(marks), None, None, rows)
@@ -61,126 +62,121 @@ def nearest(
     if where.places is not None:
         places, scores = where.places, inner(base.take(where.places), query)
     else:
-        search = _scan_in_order if where.marks is None else _scan_marked
-        places, scores = search(base, query, min(k, where.size), where, settings)
+        assert base.codes is not None
+        search = ScanQuery(base, base.codes, query, base.codes.turned(query), min(k, where.size), where, settings)
+        places, scores = _scan(search)
     keys = np.concatenate([base.keys[places], tail.keys[where.rows]])
     scores = np.concatenate([scores, tail.scores(where.rows, query)])
     order = best(keys, scores, k)
     return keys[order], scores[order]
 
 
-def _scan_in_order(
-    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
-) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
+class ScanStep(NamedTuple):
+    """The best codes of some lists, exact scores of the first of them, and how far below a score its code may lie."""
+
+    codes: Candidates
+    scores: Float32[np.ndarray, "m"]
+    slack: float
+
+    @property
+    def scored(self) -> Int64[np.ndarray, "m"]:
+        """Places with an exact score."""
+        return self.codes.places[: len(self.scores)]
+
+    def above(self, least: float) -> Bool[np.ndarray, "c"]:
+        """Which codes may have exact scores of at least ``least``."""
+        return self.codes.scores > least - self.slack
+
+    def rest(self, least: float) -> Int64[np.ndarray, "r"]:
+        """Their places, without those that have an exact score."""
+        count = len(self.scores)
+        return self.codes.places[count:][self.above(least)[count:]]
+
+
+class ScanQuery(NamedTuple):
+    """One query for the ``k`` best of a snapshot."""
+
+    base: Snapshot
+    codes: Codes
+    query: Float32[np.ndarray, "d"]
+    turned: TurnedQuery
+    k: int
+    where: Allowed
+    settings: ScanSettings
+
+    @property
+    def first(self) -> int:
+        """Exact scores without which no code is left out."""
+        return min(max(self.settings.first, 2 * self.k), self.where.size)
+
+    @property
+    def wanted(self) -> int:
+        """Codes that a step reads in order."""
+        return min(max(self.settings.candidates, 4 * self.k), self.where.size)
+
+    def step(self, beyond: float, share: float, *, scored: int) -> ScanStep:
+        r"""The best codes of the lists between two shares, and exact scores of the best of them.
+
+        Their codes' scores err by :math:`\mu` in the mean, with a deviation of :math:`\sigma`, at least that when the
+        codes were learned (of the nearest lists half of it, of far ones under a filter a third more): others may err
+        more than near or equal vectors. The slack is :math:`\mu + z\sigma`, z the ``deviations`` of the settings. In
+        far lists vectors whose codes err much are found more often, so that their :math:`\mu` is larger.
+        """
+        found = self.codes.near(self.turned, self.wanted, self.where.bits, beyond=beyond, share=share)
+        count = max(self.first - scored, self.first // 4)
+        scores = self.exact(found.places[:count])
+        errors = scores - found.scores[:count] if len(scores) else np.zeros(1, np.float32)
+        usual = float(np.sqrt(self.codes.error * (self.query @ self.query)))
+        far = FAR_SPREAD if self.where.bits is None else HIDING_SPREAD
+        spread = max(float(errors.std()), usual * (far if beyond else NEAR_SPREAD))
+        return ScanStep(found, scores, float(errors.mean()) + self.settings.deviations * spread)
+
+    def whole(self, step: ScanStep, beyond: float, share: float, *, least: float) -> ScanStep | None:
+        """The step with every code that may matter; None where faiss knows no threshold so low."""
+        cut, read = least - step.slack, len(step.codes.places)
+        if not read == self.wanted < self.where.size or step.codes.scores[-1] <= cut:
+            return step
+        every = self.codes.above(self.turned, cut, self.where.bits, beyond=beyond, share=share)
+        if 2 * len(every.places) < read:
+            return None
+        others, count = ~np.isin(every.places, step.scored), len(step.scores)
+        both = zip((part[:count] for part in step.codes), (part[others] for part in every), strict=True)
+        return step._replace(codes=Candidates(*(np.concatenate(parts) for parts in both)))
+
+    def exact(self, places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m"]:
+        """Exact scores of these, a block at a time: they may be all there are."""
+        blocks = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
+        return np.concatenate([inner(self.base.take(block), self.query) for block in [places[:0], *blocks]])
+
+
+def _scan(search: ScanQuery) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
     """Places and exact scores of all that may be among the k best: the best codes first, as many as it takes.
 
-    Without a filter the farthest quarter is left out where almost none of them came from the quarter before that.
+    The nearest lists are scanned first. The farther ones follow while the farther half of those that were scanned
+    holds more than a few of the candidates, or one of those that were not is likely to hold some.
     """
-    codes, first = base.codes, max(settings.first, 2 * k)
-    assert codes is not None
-    asked, wanted = codes.turned(query), min(max(settings.candidates, 4 * k), where.size)
-    found = codes.near(asked, wanted, where.bits, share=NEAREST if where.marks is None else 1.0)
-    if len(found.places) < min(first, where.size):  # nearly all are wanted, and faiss leaves out the very worst
-        return _scored(base, query, _every(len(base), where.marks))
-    scores = _exact(base, query, found.places[:first])
-    least = LEAST_SPREAD if where.marks is None else 1.0
-    cut = _cut(codes, query, scores, found.scores[:first], k, settings, least=least)
-    enough = max(first, int(np.searchsorted(-found.scores, -cut, side="right")))
-    if enough >= len(found.places) < where.size:  # there may be others above the cut
-        every = codes.above(asked, cut, where.bits).places
-        if 2 * len(every) < len(found.places):  # faiss knows no threshold below the scores that codes can have
-            every = _every(len(base), where.marks)
-        return _scored(base, query, np.union1d(every, found.places))
-    more = found.places[first:enough]
-    if where.marks is None and codes.at_edge(asked, found.places[:enough]).mean() > settings.edge:
-        more = np.concatenate([more, _farthest(codes, asked, cut, wanted)])
-    return np.concatenate([found.places[:first], more]), np.concatenate([scores, _exact(base, query, more)])
-
-
-def _scan_marked(
-    base: Snapshot, query: Float32[np.ndarray, "d"], k: int, where: Allowed, settings: ScanSettings
-) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-    """The same under a filter: the best codes of the nearest few lists say how high a code's score has to be.
-
-    Then one pass over the codes gives all that lie above, and the marks are asked about those alone: faiss would ask
-    about every code, which takes half as long again.
-    """
-    codes, first = base.codes, max(settings.first, 2 * k)
-    assert codes is not None
-    assert where.marks is not None
-    asked, count = codes.turned(query), min(max(settings.first // 2, 2 * k), where.size)
-    opening = codes.near(asked, count, where.bits, share=settings.opening)
-    if len(opening.places) < count:  # what is allowed lies far away, or nearly all is wanted
-        return _scan_in_order(base, query, k, where, settings)
-    scores = _exact(base, query, opening.places)
-    cut = _cut(codes, query, scores, opening.scores, k, settings)
-    if codes.share_above(asked, cut) > HIDDEN:
-        return _scan_in_order(base, query, k, where, settings)
-    above = codes.above(asked, cut, None, share=NEAREST)
-    if 2 * len(above.places) < np.count_nonzero(opening.scores > cut):
-        return _scored(base, query, _every(len(base), where.marks))  # as above: no threshold below all scores
-    kept = where.marks[above.places]
-    places, rough = above.places[kept], above.scores[kept]
-    if len(places) > 2 * first:
-        top = np.argpartition(-rough, first)[:first]
-        cut = max(cut, _cut(codes, query, _exact(base, query, places[top]), rough[top], k, settings))
-        places = places[rough > cut]
-    found = [opening.places, places]
-    if len(places) and codes.at_edge(asked, places).mean() > settings.edge:
-        rest = _farthest(codes, asked, cut, max(settings.candidates, 4 * k))
-        found.append(rest[where.marks[rest]])
-    return _scored(base, query, np.unique(np.concatenate(found)))
-
-
-LEAST_SPREAD: Final = 0.5
-"""Without a filter the nearest codes err much as the others do; under one, what is left may lie elsewhere."""
-
-
-def _cut(
-    codes: Codes,
-    query: Float32[np.ndarray, "d"],
-    scores: Float32[np.ndarray, "m"],
-    rough: Float32[np.ndarray, "m"],
-    k: int,
-    settings: ScanSettings,
-    least: float = 1.0,
-) -> float:
-    r"""The code's score below which a vector is left out: :math:`s_k - \mu - z\sigma`.
-
-    Of these exact scores :math:`s_k` is the k-th best. Their codes' scores err by :math:`\mu` in the mean, with a
-    deviation of :math:`\sigma`, at least ``least`` of that when the codes were learned: others may err more than near
-    or equal vectors. z are the ``deviations`` of the settings.
-    """
-    errors = scores - rough
-    usual = float(np.sqrt(codes.error * (query @ query)))
-    spread = max(float(errors.std()), least * usual)
-    return float(np.partition(scores, -k)[-k] - errors.mean() - settings.deviations * spread)
-
-
-def _farthest(codes: Codes, asked: TurnedQuery, cut: float, count: int) -> Int64[np.ndarray, "m"]:
-    """What lies above the cut in the farthest quarter, and perhaps more."""
-    rest = codes.near_in(asked, count, asked.lists[asked.nearest_lists(NEAREST) :])
-    if len(rest.places) == count and rest.scores[-1] > cut:  # there may be others
-        return codes.above(asked, cut, None).places
-    return rest.places[rest.scores > cut]
-
-
-def _every(count: int, marks: Bool[np.ndarray, "n"] | None) -> Int64[np.ndarray, "m"]:
-    """All places, or those that are marked."""
-    return np.arange(count) if marks is None else np.flatnonzero(marks)
-
-
-def _scored(
-    base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]
-) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray, "m"]]:
-    """These places and their exact scores."""
-    return places, _exact(base, query, places)
-
-
-def _exact(base: Snapshot, query: Float32[np.ndarray, "d"], places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m"]:
-    """Exact scores of these, a block at a time: they may be all there are."""
-    blocks = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
-    return np.concatenate([inner(base.take(block), query) for block in [places[:0], *blocks]])
+    codes, settings, marks = search.codes, search.settings, search.where.marks
+    steps: list[ScanStep] = []
+    scores = np.empty(0, np.float32)
+    for beyond, share in pairwise((0.0, *settings.shares)):
+        step = search.step(beyond, share, scored=len(scores))
+        scores = np.concatenate([scores, step.scores])
+        steps.append(step)
+        if len(scores) < search.first:
+            continue
+        least = float(np.partition(scores, -search.k)[-search.k])
+        whole = search.whole(step, beyond, share, least=least)
+        if whole is None:
+            break
+        steps[-1] = whole
+        near = np.concatenate([step.codes.places[step.above(least)] for step in steps])
+        few = np.count_nonzero(codes.between(search.turned, near, share / 2, share)) <= settings.edge * len(near)
+        if share == 1 or (few and not search.turned.may_reach(least, beyond=share, deviations=settings.reach)):
+            rest = np.concatenate([step.rest(least) for step in steps])
+            places = np.concatenate([*(step.scored for step in steps), rest])
+            return places, np.concatenate([scores, search.exact(rest)])
+    places = np.arange(len(search.base)) if marks is None else np.flatnonzero(marks)  # nearly all are wanted
+    return places, search.exact(places)
 
 
 def live(state: State) -> tuple[Int64[np.ndarray, "n"], Take]:

@@ -1,7 +1,8 @@
 """Vectors under rising keys that do not change, in memory or in one file, with a checksum for everything.
 
-A file is: a head of one page (magic, checksum, JSON), vectors, keys, sums, rotation, codes. All but the vectors are
-verified when it is opened. Vectors are mapped, not read, and each is verified whenever it is used, against a sum
+A file is: a head of one page (magic, checksum, JSON), vectors, keys, sums, rotation, variances, codes. All but the
+vectors are verified when it is opened. Vectors are mapped, not read, and each is verified whenever it is used, against
+a sum
 
 .. math:: \\sum_j m_j w_j \\bmod 2^{32}
 
@@ -25,7 +26,8 @@ from osoroi.errors import BadIndex
 from osoroi.index.codes import Codes, Take
 from osoroi.index.exact import BLOCK, marked
 
-MAGIC = b"osoroi scan 2\n"
+MAGIC = b"osoroi scan 3\n"
+LEARNED = ("rotation", "variances", "codes")
 PAGE = 4096
 SPREAD = 8
 """Keys that take up to so many times their number have a table of their places; others are searched for."""
@@ -70,7 +72,7 @@ class Snapshot:
     def take(self, places: Int64[np.ndarray, "m"]) -> Float32[np.ndarray, "m d"]:
         """Vectors at these places, verified where they come from a file."""
         self.check_size()
-        vectors = self._vectors[places]
+        vectors = self._vectors.take(places, axis=0)
         if self._sums is not None:
             wrong = _sums(vectors, self._multipliers) != self._sums[places]
             if wrong.any():
@@ -99,10 +101,10 @@ class Snapshot:
         return found[self.keys[found] == keys]
 
     def marks(self, among: Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"]) -> Bool[np.ndarray, "n"]:
-        """Which places hold one of these keys."""
+        """Which places hold one of these keys; perhaps a view of ``among``."""
         count = len(self)
         if among.dtype == bool and self._first >= 0 and len(self._table) == count <= len(among) - self._first:
-            return among[self._first : self._first + count].copy()  # keys without a gap
+            return among[self._first : self._first + count]  # keys without a gap
         if among.dtype == bool:
             return marked(self.keys, among)
         places = np.zeros(count, bool)
@@ -134,7 +136,8 @@ class Snapshot:
                 raise _damaged(path, f"its {name} are not what was written")
         codes = None
         if len(part["codes"]):
-            codes = Codes.from_bytes(part["rotation"], part["codes"], dim=dim, error=head["error"])
+            learned = (part[name] for name in LEARNED)
+            codes = Codes.from_bytes(*learned, dim=dim, error=head["error"])
         return cls(
             np.frombuffer(part["keys"], "<i8").astype(np.int64),
             np.frombuffer(part["vectors"], "<f4").reshape(count, dim),
@@ -164,9 +167,9 @@ def _fill(file: IO[bytes], keys: Int64[np.ndarray, "n"], parts: Sequence[int], t
         sums[places] = _sums(block, _multipliers(dim))
         file.write(np.ascontiguousarray(block, "<f4").data)
     sections = {"vectors": (PAGE, 4 * dim * len(keys), 0)}
-    rotation, scan = codes.to_bytes() if codes else (b"", b"")
+    learned = codes.to_bytes() if codes else (b"",) * len(LEARNED)
     small = {"keys": keys.astype("<i8").tobytes(), "sums": sums.astype("<u4").tobytes()}
-    for name, data in (small | {"rotation": rotation, "codes": scan}).items():
+    for name, data in (small | dict(zip(LEARNED, learned, strict=True))).items():
         file.write(bytes(-file.tell() % 64))
         sections[name] = (file.tell(), len(data), zlib.crc32(data))
         file.write(data)
