@@ -4,6 +4,7 @@ import os
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,7 +152,7 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     shares: list[float] = []
     near = codes.Codes.near
 
-    def noting(self: codes.Codes, *wishes: object, share: float, **more: float) -> codes.Candidates:
+    def noting(self: codes.Codes, *wishes: Any, share: float, **more: Any) -> codes.Candidates:
         shares.append(share)
         return near(self, *wishes, share=share, **more)
 

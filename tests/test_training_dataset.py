@@ -12,7 +12,7 @@ import torch
 from osoroi import files, image
 from osoroi.data import splits
 from osoroi.errors import BadDataset, BadRun
-from osoroi.training import dataset, feature_cache
+from osoroi.training import dataset, feature_cache, selection
 from osoroi.training import run as runs
 from osoroi.training.selection import select
 from osoroi.training.view_loader import View, ViewLoader, preprocessing
@@ -272,7 +272,7 @@ def test_a_run_validates_on_plain_views_of_the_held_out_products(tmp_path):
     totals = list(dict.fromkeys(total for _, total in counts))
     train, val = (len(select([Drawn(54)], split).crops) for split in ("train", "val"))
     assert totals == [3 * train, val]
-    selections = [dataset.select([Drawn(54)], split) for split in ("train", "val")]
+    selections = [select([Drawn(54)], split) for split in ("train", "val")]
     assert [products[0].training, products[0].validation] == [len(each.products) for each in selections]
     assert products[0].training > products[0].validation > 0
 
@@ -320,6 +320,6 @@ def test_the_plain_border_of_a_shop_photo_is_looked_for_once_and_views_stay_the_
 
 def test_photos_alone_are_learned_from_and_validated_on_where_there_are_no_pairs():
     pairs, photos = Drawn(3), Drawn(4)
-    assert dataset.sources([pairs], [photos], "val") == ([pairs], frozenset())
-    assert dataset.sources([pairs], [photos], "train") == ([pairs, dataset.SinglePhotos(photos, "train")], {1})
-    assert dataset.sources([], [photos], "val") == ([dataset.SinglePhotos(photos, None)], {0})
+    assert selection.sources([pairs], [photos], "val") == ([pairs], frozenset())
+    assert selection.sources([pairs], [photos], "train") == ([pairs, selection.SinglePhotos(photos, "train")], {1})
+    assert selection.sources([], [photos], "val") == ([selection.SinglePhotos(photos, None)], {0})
