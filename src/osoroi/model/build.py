@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from osoroi.errors import BadRun, extra
-from osoroi.model.backbones import BACKBONES, SplitBackbone, efficientnet_lite, fill, read_weights
+from osoroi.model.backbones import BACKBONES, SplitBackbone, fill, read_weights
 from osoroi.model.backbones import build as build_backbone
 from osoroi.model.foreground import BLOCKS
 from osoroi.model.heads import Head, TwoLayers
@@ -58,6 +58,8 @@ def build(
         )
     backbone_network: Any = build_backbone(recipe.backbone, weights)
     if shipped:
+        from osoroi.model.backbones import efficientnet_lite
+
         efficientnet_lite.unfold(backbone_network, folded_weights(DEFAULT))
     extractor = FeatureExtractor(
         backbone_network,
