@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from osoroi.encoder import Encoder
 from osoroi.errors import BadRun
 from osoroi.recipe import Recipe
 from osoroi.recipes import named
@@ -324,3 +325,9 @@ def test_a_run_names_the_data_of_the_run_it_began_with(tmp_path: Path) -> None:
     assert run.datasets_of(second) == ("c", "a", "b")
     (first / run.CONFIG).unlink()
     assert run.datasets_of(second) == ("c", "a")
+
+
+def test_a_run_that_begins_with_the_encoder_that_ships_names_its_data_too(tmp_path: Path) -> None:
+    config = run.RunConfig(("a",), named("quick"), backbone="default")
+    (tmp_path / run.CONFIG).write_text(json.dumps(asdict(config)), encoding="utf-8")
+    assert run.datasets_of(tmp_path) == ("a", Encoder.open().metadata.training)

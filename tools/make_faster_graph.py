@@ -17,24 +17,13 @@ import torch
 from osoroi.encoder import DEFAULT, Encoder
 from osoroi.encoder.faster import path_of
 from osoroi.model import build
+from osoroi.model.backbones.efficientnet_lite import NORMS
 from osoroi.model.export import OUTPUT_NAMES, WithMask, to_onnx
 from osoroi.model.network import Network
 from osoroi.recipe import Recipe
 
-OWN = "network.extractor.backbone."
-"""What the names of a backbone's weights begin with."""
-
 PREFIX = "faster/"
 """Begins the names of constants and values that the file does not have."""
-
-NORMS = {
-    "_conv_stem": "_bn0",
-    "_expand_conv": "_bn0",
-    "_depthwise_conv": "_bn1",
-    "_project_conv": "_bn2",
-    "_conv_head": "_bn1",
-}
-"""The normalisation that follows a convolution of the backbone; a file holds both in one."""
 
 
 def network_of(path: Path = DEFAULT) -> Network:
@@ -47,7 +36,7 @@ def network_of(path: Path = DEFAULT) -> Network:
         for key, value in head.state_dict().items():
             here = f"network.heads.{name}.{key}"
             value.copy_(held.get(here, torch.zeros(())) if key == "linear.bias" else held[here])  # none where it is 0
-    convolutions = [node for node in graph.node if node.op_type == "Conv" and node.input[1].startswith(OWN)]
+    convolutions = [node for node in graph.node if node.op_type == "Conv" and node.input[1].startswith(build.IN_FILE)]
     assert len(convolutions) == 49
     for node in convolutions:
         owner, _, name = node.input[1].removeprefix("network.").removesuffix(".weight").rpartition(".")
@@ -65,7 +54,7 @@ def maps(graph: Any) -> dict[str, str]:
     """Convolution of the backbone -> the map behind it, once added to what came before, or clipped."""
     found = {}
     for node in graph.node:
-        if node.op_type == "Conv" and node.input[1].startswith(OWN):
+        if node.op_type == "Conv" and node.input[1].startswith(build.IN_FILE):
             after = [each for each in graph.node if node.output[0] in each.input and each.op_type in ("Add", "Clip")]
             found[node.input[1]] = after[0].output[0] if after else node.output[0]
     return found

@@ -25,7 +25,8 @@ from osoroi.recipes import NAMED, changed, named
     "--backbone",
     type=options.PathParameter(),
     help="A folder or ONNX file that `osoroi encoder make` reads, to give the part deep; or weights of the recipe's "
-    "backbone: a file, or `best.safetensors` of another run, whose backbone this one begins with.",
+    "backbone: a file, or `best.safetensors` of another run, whose backbone this one begins with, or `default`, for "
+    "that of the encoder that ships.",
 )
 @click.option(
     "--foreground",

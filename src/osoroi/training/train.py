@@ -51,7 +51,8 @@ def train(  # noqa: PLR0913  the settings of a run are plain keywords here
     the split train and measures on the split val; where there is none, or a ``validation_share`` is given, that share
     of train (a tenth) is held out by product, design and photo. ``out`` is the folder of the run. ``settings`` change
     the recipe, such as ``epochs=4``. ``backbone`` and ``foreground`` are files of weights that replace the packaged
-    ones; ``backbone`` may be a folder that `osoroi encoder make` reads, whose model then gives ``deep``.
+    ones; ``backbone`` may be a folder that `osoroi encoder make` reads, whose model then gives ``deep``, or
+    ``default``, to begin with the backbone of the encoder that ships.
     ``feature_cache`` is a folder of features that runs share, ``device`` one such as ``cuda:1``. ``teacher`` is an
     encoder file, or several: distillation, by the recipe ``distill``, on the pairs and on ``photos``,
     which are data sets like the others but need no pairs; then ``dataset`` may be left away. ``track``

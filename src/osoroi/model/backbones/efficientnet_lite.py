@@ -6,8 +6,10 @@ https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,6 +42,15 @@ SCALES = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "e
 STEM, HEAD = 32, 1280
 MEAN, SPREAD = 127 / 255, 128 / 255
 EPSILON = 1e-3
+
+NORMS = {
+    "_conv_stem": "_bn0",
+    "_expand_conv": "_bn0",
+    "_depthwise_conv": "_bn1",
+    "_project_conv": "_bn2",
+    "_conv_head": "_bn1",
+}
+"""The normalisation that follows a convolution; an encoder file holds both in one."""
 
 
 def build(name: str) -> "EfficientNetLite":
@@ -94,6 +105,35 @@ def _through(blocks: nn.Module, maps: Float[Tensor, "b c y x"]) -> list[Float[Te
         maps = block(maps)
         outputs.append(maps)
     return outputs
+
+
+@torch.no_grad()
+def unfold(network: EfficientNetLite, folded: Mapping[str, Tensor]) -> None:
+    r"""Make a network compute what convolutions do that hold their normalisation too, as encoder files have them.
+
+    .. math:: w' = s w, \quad b' = \beta - s \mu, \qquad s = \gamma / \sqrt{\sigma^2 + \epsilon}
+
+    Means and variances stay those of the network, and so do scales; of depthwise convolutions, which are not trained,
+    weights stay and scales change. ``folded`` has weights under their own names, and offsets with ``_bias`` behind.
+    """
+    for name, convolution in network.named_modules():
+        if not isinstance(convolution, SameConv):
+            continue
+        owner, _, own = name.rpartition(".")
+        norm = network.get_submodule(f"{owner}.{NORMS[own]}" if owner else NORMS[own])
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        weight = folded[f"{name}.weight"]
+        if convolution.groups > 1:
+            before = convolution.weight * scale[:, None, None, None]
+            ratio = (weight * before).sum((1, 2, 3)) / before.square().sum((1, 2, 3)).clamp(min=torch.finfo().tiny)
+            norm.weight.mul_(ratio)
+            scale = scale * ratio
+        else:
+            convolution.weight.copy_(weight / scale[:, None, None, None])
+        norm.bias.copy_(folded[f"{name}.weight_bias"] + scale * norm.running_mean)
 
 
 class InvertedResidual(nn.Module):
