@@ -35,8 +35,11 @@ def test_with_the_heads_of_the_file_it_gives_the_vectors_of_the_file(begun):
 
 def test_what_is_frozen_is_that_of_the_public_checkpoint(begun):
     """So the numbers that are scaled in training are as large as where training begins with the checkpoint."""
-    public = building.build(Recipe()).extractor.backbone.state_dict()
-    state = begun.extractor.backbone.state_dict()
+
+    def of_backbone(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+        return network.get_submodule("extractor.backbone").state_dict()
+
+    public, state = of_backbone(building.build(Recipe())), of_backbone(begun)
     for name, one in public.items():
         if "depthwise" in name or "running" in name:
             assert torch.equal(state[name], one), name
