@@ -94,7 +94,7 @@ class Calibration:
         odds = [math.exp(logit - most) for logit in logits]
         if agreement is not None:
             odds = [one * float(agreement[place]) for one, place in zip(odds, order, strict=False)]
-        total = sum(odds) + math.exp(none - most)
+        total = sum(odds) + math.exp(none - most) or 1.0  # no product agrees, and none at all is as unlikely
         for place, one in zip(order, odds, strict=False):
             every[place] = one / total
         return np.array(every)

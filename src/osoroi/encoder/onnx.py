@@ -1,7 +1,6 @@
 """An encoder: crops to vectors in parts, and the weights of the parts for a query. Runs with ONNX Runtime, no torch."""
 
 import hashlib
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -181,7 +180,7 @@ class Encoder:
             street = self.preprocessing["street"]
             own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
             vectors[:, self.columns[KIND]] = part.parts(own, known, predictions)
-        if not math.isfinite(vectors.sum()):
+        if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors
 

@@ -29,7 +29,8 @@ class ScanSettings:
     far down the others have to be. A vector is left out where its code falls short by ``deviations`` standard
     deviations of a code's error. The scan goes on to the next of ``shares``, the last of which is 1, where more than
     the share ``edge`` of the candidates comes from the farther half of what was scanned, or where a list behind it has
-    good enough scores within ``reach`` standard deviations of its centroid.
+    good enough scores within ``reach`` standard deviations of its centroid. A snapshot of less than ``many`` vectors
+    has ``shares_of_few``: there a pass costs more than the codes that it reads.
     """
 
     coded_from: int = 2_001
@@ -38,8 +39,14 @@ class ScanSettings:
     first: int = 256
     deviations: float = 6.0
     shares: tuple[float, ...] = (0.2, 0.4, 0.7, 1.0)
+    shares_of_few: tuple[float, ...] = (0.4, 1.0)
+    many: int = 300_000
     edge: float = 0.01
     reach: float = 4.0
+
+    def shares_of(self, count: int) -> tuple[float, ...]:
+        """The shares at which a scan of so many vectors stops, rising to 1."""
+        return self.shares if count >= self.many else self.shares_of_few
 
 
 AllowedKeys = Int64[np.ndarray, "m"] | Bool[np.ndarray, "m"] | None

@@ -42,6 +42,13 @@ def best(keys: Int64[np.ndarray, "n"], scores: Float32[np.ndarray, "n"], k: int)
     return near[np.lexsort((keys[near], -scores[near]))[:k]]
 
 
+def require_finite(vectors: Float32[np.ndarray, "n d"], name: str) -> None:
+    """Raises BadIndex for a number that is not finite, a block of vectors at a time."""
+    for start in range(0, len(vectors), BLOCK):
+        if not np.isfinite(vectors[start : start + BLOCK]).all():
+            raise BadIndex(f"a {name} holds numbers that are not finite")
+
+
 def marked(keys: Int64[np.ndarray, "n"], marks: Bool[np.ndarray, "m"]) -> Bool[np.ndarray, "n"]:
     """Whether each key is marked, as NumPy indexes; a key below 0 or behind the last mark is not.
 
@@ -84,8 +91,7 @@ class ExactIndex:
         self._fit(vectors, "vectors")
         keys, last = np.unique(keys[::-1], return_index=True)
         vectors = vectors[::-1][last]
-        if len(keys) and not np.isfinite(vectors).all():
-            raise BadIndex("a vector holds numbers that are not finite")
+        require_finite(vectors, "vector")
         self._longest = max(self._longest, _longest(vectors))
         places, held = self._places(keys)
         self._vectors[places[held]] = vectors[held]
@@ -119,6 +125,7 @@ class ExactIndex:
     def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: AllowedKeys = None) -> Neighbors:
         """The k best of all, or of ``among``; scores are exact."""
         self._fit(queries, "queries")
+        require_finite(queries, "query")
         if k < 1:
             raise BadIndex(f"k={k} asks for nothing; k is at least 1")
         keys, vectors = self.keys, self._vectors[: self._held]

@@ -19,7 +19,7 @@ from jaxtyping import Float32, Int64
 from osoroi.errors import BadIndex
 from osoroi.index import AllowedKeys, IndexHealth, Neighbors, ScanSettings
 from osoroi.index.codes import Codes, Take
-from osoroi.index.exact import BLOCK
+from osoroi.index.exact import BLOCK, require_finite
 from osoroi.index.scan_search import State, allowed, live, nearest
 from osoroi.index.snapshot import Snapshot, write
 from osoroi.index.tail import Tail
@@ -51,7 +51,7 @@ class ScanIndex:
         parts = parts or (vectors.shape[1],)
         if sum(parts) != vectors.shape[1] or min(parts) < 1:
             raise BadIndex(f"parts of {tuple(parts)} numbers do not make vectors of {vectors.shape[1]}")
-        _finite(vectors)
+        require_finite(vectors, "vector")
         if len(keys) and not (keys[1:] > keys[:-1]).all():
             order = np.argsort(keys, kind="stable")
             keys, vectors = keys[order], vectors[order]
@@ -71,7 +71,7 @@ class ScanIndex:
     def add(self, keys: Int64[np.ndarray, "n"], vectors: Float32[np.ndarray, "n d"]) -> None:
         """Put vectors under keys, replacing what stood there; of a key named twice the last one stays."""
         self._fit(vectors, "vectors")
-        _finite(vectors)
+        require_finite(vectors, "vector")
         keys, last = np.unique(keys[::-1], return_index=True)
         with self._writing:
             state = self._marked(keys)
@@ -88,6 +88,7 @@ class ScanIndex:
     def nearest(self, queries: Float32[np.ndarray, "q d"], k: int, *, among: AllowedKeys = None) -> Neighbors:
         """The k best of all, or of ``among``; scores are exact, and equal ones in the order of their keys."""
         self._fit(queries, "queries")
+        require_finite(queries, "query")
         if k < 1:
             raise BadIndex(f"k={k} asks for nothing; k is at least 1")
         return self._nearest(self._state, queries, k, among)
@@ -159,12 +160,6 @@ class ScanIndex:
     def _fit(self, rows: Float32[np.ndarray, "n d"], what: str) -> None:
         if rows.shape[1] != self.dim:
             raise BadIndex(f"the index holds vectors of {self.dim} numbers, and these {what} have {rows.shape[1]}")
-
-
-def _finite(vectors: Float32[np.ndarray, "n d"]) -> None:
-    for start in range(0, len(vectors), BLOCK):
-        if not np.isfinite(vectors[start : start + BLOCK]).all():
-            raise BadIndex("a vector holds numbers that are not finite")
 
 
 def _kth(count: int, take: Take, queries: Float32[np.ndarray, "q d"], k: int) -> Float32[np.ndarray, "q"]:

@@ -19,6 +19,10 @@ NEAR_SPREAD, FAR_SPREAD, HIDING_SPREAD = 0.5, 1.0, 4 / 3
 """The least spread of codes' errors in terms of the usual one: in the nearest lists, in others, and in others under a
 filter, which may hide the well-coded."""
 
+ROUNDING = 1e-5
+"""How far rounding alone may move a score, as a share of the largest: codes may be perfect, and equal scores are all
+wanted."""
+
 
 class State(NamedTuple):
     """The state that one search uses from beginning to end."""
@@ -125,11 +129,12 @@ class ScanQuery(NamedTuple):
         found = self.codes.near(self.turned, self.wanted, self.where.bits, beyond=beyond, share=share)
         count = max(self.first - scored, self.first // 4)
         scores = self.exact(found.places[:count])
+        rounding = ROUNDING * float(np.abs(scores).max(initial=0.0))
         errors = scores - found.scores[:count] if len(scores) else np.zeros(1, np.float32)
         usual = float(np.sqrt(self.codes.error * (self.query @ self.query)))
         far = FAR_SPREAD if self.where.bits is None else HIDING_SPREAD
         spread = max(float(errors.std()), usual * (far if beyond else NEAR_SPREAD))
-        return ScanStep(found, scores, float(errors.mean()) + self.settings.deviations * spread)
+        return ScanStep(found, scores, float(errors.mean()) + self.settings.deviations * spread + rounding)
 
     def whole(self, step: ScanStep, beyond: float, share: float, *, least: float) -> ScanStep | None:
         """The step with every code that may matter; None where faiss knows no threshold so low."""
@@ -158,8 +163,10 @@ def _scan(search: ScanQuery) -> tuple[Int64[np.ndarray, "m"], Float32[np.ndarray
     codes, settings, marks = search.codes, search.settings, search.where.marks
     steps: list[ScanStep] = []
     scores = np.empty(0, np.float32)
-    for beyond, share in pairwise((0.0, *settings.shares)):
+    for beyond, share in pairwise((0.0, *settings.shares_of(len(search.base)))):
         step = search.step(beyond, share, scored=len(scores))
+        if steps:  # few were scored of a farther step, and by luck the well-coded
+            step = step._replace(slack=max(step.slack, steps[-1].slack))
         scores = np.concatenate([scores, step.scores])
         steps.append(step)
         if len(scores) < search.first:

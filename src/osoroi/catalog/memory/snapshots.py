@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 FOLDER = "index"
 CURRENT = "current"
 LOCK = "lock"
-FORMAT = 2
+FORMAT = 3
 TRIES = 5
 KINDS = ("exact", "scan")
 
