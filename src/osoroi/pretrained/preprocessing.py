@@ -10,6 +10,7 @@ from typing import Any, Final
 from osoroi.errors import BadRequest
 from osoroi.pretrained.folder import SETTINGS_FILE, ModelFolder
 from osoroi.pretrained.processors import PROCESSORS, Defaults
+from osoroi.pretrained.refusals import refused
 from osoroi.pretrained.settings import Colors, PretrainedSettings, from_toml, rgb
 from osoroi.records import Fit, ResamplingFilter
 
@@ -34,6 +35,11 @@ STYLES: Final = ("open_clip_config.json", "preprocess_cfg.json")
 
 def read(folder: ModelFolder) -> PretrainedSettings | None:
     """The settings that the files of a folder state, or None where no file does. Raises BadRequest."""
+    with refused(folder.root, "has settings that cannot be followed", "see its model card", BadRequest):
+        return _read(folder)
+
+
+def _read(folder: ModelFolder) -> PretrainedSettings | None:
     own = folder.path(SETTINGS_FILE)
     if own is not None:
         return from_toml(own)
