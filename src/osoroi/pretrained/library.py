@@ -65,15 +65,27 @@ def reference(
     if processor is None and folder.is_graph:
         return None
     network = _network(folder, settings)
-    if processor is None and network is not None:
-        ours = [normalised(each, settings.colors) for each in pixels_of(photos, settings.fit)]
-        return Reference(photos, _vectors(network, ours), "model by transformers, pixels as its configuration says")
     values = [] if processor is None else values_of(processor, photos)
     if network is not None:
-        return Reference(photos, _vectors(network, values), "pixels and model by transformers", values)
+        by = "pixels and model by transformers"
+        if processor is None:
+            values = [normalised(each, settings.colors) for each in pixels_of(photos, settings.fit)]
+            by = "model by transformers, pixels as its configuration says"
+        vectors = _vectors(network, values)
+        return Reference(photos, vectors, by, None if processor is None else values, of_weights=True)
     if len({each.shape for each in values}) != 1:
         return None
     return Reference(photos, model.of_values(np.stack(values)), "pixels by transformers", values)
+
+
+def unused_weights(folder: ModelFolder, reference: Reference | None) -> list[str]:
+    """That weights beside a graph did not check it, and when they do; nothing where they did or there are none."""
+    if not folder.is_graph or folder.weights is None or (reference is not None and reference.of_weights):
+        return []
+    return [
+        f"the weights beside the graph, {folder.weights.name}, did not check it: that needs transformers, torch, an "
+        "image processor of transformers in the folder, and weights that are read here"
+    ]
 
 
 def _network(folder: ModelFolder, settings: PretrainedSettings) -> Any | None:

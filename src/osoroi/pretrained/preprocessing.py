@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from math import floor
 from typing import Any, Final
 
@@ -35,30 +36,32 @@ STYLES: Final = ("open_clip_config.json", "preprocess_cfg.json")
 
 def read(folder: ModelFolder) -> PretrainedSettings | None:
     """The settings that the files of a folder state, or None where no file does. Raises BadRequest."""
-    with refused(folder.root, "has settings that cannot be followed", "see its model card", BadRequest):
-        return _read(folder)
-
-
-def _read(folder: ModelFolder) -> PretrainedSettings | None:
     own = folder.path(SETTINGS_FILE)
     if own is not None:
         return from_toml(own)
     for name in ("preprocess_cfg.json", "open_clip_config.json"):
         stated = folder.json(name)
         if stated:
-            return open_clip(stated.get("preprocess_cfg", stated), stated.get("model_cfg", folder.config), name)
+            with _followed(folder, name):
+                return open_clip(stated.get("preprocess_cfg", stated), stated.get("model_cfg", folder.config), name)
     stated = folder.json("preprocessor_config.json")
     if stated:
-        return transformers(stated, folder.model_type, "preprocessor_config.json")
+        with _followed(folder, "preprocessor_config.json"):
+            return transformers(stated, folder.model_type, "preprocessor_config.json")
     nested = folder.json("processor_config.json").get("image_processor")
     if isinstance(nested, dict):
-        return transformers(nested, folder.model_type, "processor_config.json")
+        with _followed(folder, "processor_config.json"):
+            return transformers(nested, folder.model_type, "processor_config.json")
     pretrained = folder.config.get("pretrained_cfg")
-    if pretrained is None and {"architecture", "input_size"} <= set(
-        folder.config
-    ):  # as older versions of timm write it
+    older = {"architecture", "input_size"} <= set(folder.config)  # as older versions of timm write it
+    if pretrained is None and older:
         pretrained = folder.config
-    return timm(pretrained, "config.json") if isinstance(pretrained, dict) else None
+    with _followed(folder, "config.json"):
+        return timm(pretrained, "config.json") if isinstance(pretrained, dict) else None
+
+
+def _followed(folder: ModelFolder, name: str) -> AbstractContextManager[None]:
+    return refused(folder.path(name) or name, "cannot be followed", "see its model card", BadRequest)
 
 
 def transformers(stated: Mapping[str, Any], model_type: str, origin: str) -> PretrainedSettings:
@@ -231,7 +234,10 @@ def timm(stated: Mapping[str, Any], origin: str) -> PretrainedSettings:
     (248, 0)
     """
     given = {name: value for name, value in stated.items() if value is not None}
-    _, height, width = given.get("test_input_size") or given.get("input_size") or (3, 224, 224)
+    size = given.get("test_input_size") or given.get("input_size") or (3, 224, 224)
+    if not isinstance(size, list | tuple) or len(size) != 3:
+        raise BadRequest(f"{origin}: input_size {size!r} is not [3, height, width]", hint="see its model card")
+    _, height, width = size
     ratio = given.get("test_crop_pct") or given.get("crop_pct") or 0.875
     to = (floor(height / ratio), floor(width / ratio))
     mean = _numbers(given.get("mean", [0.485, 0.456, 0.406]), origin, "mean")

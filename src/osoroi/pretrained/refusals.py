@@ -1,5 +1,6 @@
 """What is wrong with a configuration or weights that somebody brought, as one sentence in place of a traceback."""
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,17 @@ def refused(
             raise
         lines = str(error).splitlines() or [""]
         raise kind(f"{place} {what} ({type(error).__name__}: {lines[0][:200]})", hint=hint) from error
+
+
+@contextmanager
+def room(path: Path | str, hint: str) -> Iterator[None]:
+    """Name a path where the disk is full in this block, and what to do: errors of writing name none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(error.errno, f"{error.strerror}; {hint}", str(path)) from error
 
 
 def integer(config: Mapping[str, Any], name: str, default: int, path: Path | str) -> int:

@@ -7,7 +7,7 @@ from osoroi.errors import BadEncoder, BadRequest, extra
 from osoroi.pretrained import output
 from osoroi.pretrained.folder import ModelFolder
 from osoroi.pretrained.refusals import NOT_OF_ONE_MODEL, refused
-from osoroi.pretrained.settings import PretrainedSettings
+from osoroi.pretrained.settings import PretrainedSettings, VectorOutput
 from osoroi.pretrained.translation import weights
 from osoroi.pretrained.translation.network import filled
 from osoroi.pretrained.translation.renaming import fixed_pool
@@ -133,7 +133,7 @@ def _vision(whole: Any, folder: ModelFolder, taken: output.PooledOutput | None) 
 
 def _pooled(tokens: Any, folder: ModelFolder, taken: output.PooledOutput | None) -> Any:
     """One vector of tokens [b t d] or maps [b d h w], as stated, else as the family's graphs are pooled."""
-    stated = output.VectorOutput(pool=None if taken is None else taken.pool)
+    stated = VectorOutput(pool=None if taken is None else taken.pool)
     how = output.vector_of(output.TOKENS, tokens.shape, stated, folder)
     if how.rank == 4:
         return tokens.mean((2, 3))
