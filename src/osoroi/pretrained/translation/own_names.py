@@ -1,6 +1,6 @@
 """Weights under the names of `transformers` itself, of exactly the file that was chosen, as a torch module."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from osoroi.errors import BadEncoder, BadRequest, extra
@@ -8,8 +8,7 @@ from osoroi.pretrained import output
 from osoroi.pretrained.folder import ModelFolder
 from osoroi.pretrained.refusals import NOT_OF_ONE_MODEL, refused
 from osoroi.pretrained.settings import PretrainedSettings, VectorOutput
-from osoroi.pretrained.translation import weights
-from osoroi.pretrained.translation.network import filled
+from osoroi.pretrained.translation import network, weights
 from osoroi.pretrained.translation.renaming import fixed_pool
 
 PROJECTED: Final = ("clip", "chinese_clip", "siglip", "siglip2", "metaclip_2", "blip", "align")
@@ -51,7 +50,7 @@ def load(folder: ModelFolder, settings: PretrainedSettings) -> Any:
         kind = _class(transformers, config, folder)
     tensors = weights.read(path, "", beside=BESIDE)
     with refused(path, "cannot be loaded by transformers"):
-        whole, outcome = filled(kind, config, tensors, {})
+        whole, outcome = network.filled(kind, config, tensors, {})
     taken = _taken(folder, settings)
     _require_whole(outcome, kind.__name__, folder, pooled=taken is None)
     return _vision(whole, folder, taken)
@@ -77,7 +76,7 @@ def _taken(folder: ModelFolder, settings: PretrainedSettings) -> output.PooledOu
     return output.PooledOutput(output.TOKENS, 3, str(pool), output.skipped(settings.output, folder))
 
 
-def _require_whole(outcome: Mapping[str, Sequence[Any]], kind: str, folder: ModelFolder, *, pooled: bool) -> None:
+def _require_whole(outcome: Mapping[str, Collection[Any]], kind: str, folder: ModelFolder, *, pooled: bool) -> None:
     """Raise BadEncoder unless the file has each weight that the vector depends on, and nothing unknown."""
     wrong = [each if isinstance(each, str) else each[0] for each in outcome["mismatched_keys"]]
     missing = [name for name in outcome["missing_keys"] if not name.startswith(BESIDE) and not name.endswith(BUFFERS)]
@@ -94,10 +93,10 @@ def _require_whole(outcome: Mapping[str, Sequence[Any]], kind: str, folder: Mode
          "if they are part of the vector, name the model's class as `architectures` in config.json or export to ONNX"),
     ):  # fmt: skip
         if names:
-            raise BadEncoder(f"{folder.weights} has {what} {weights.listed(names)}", hint=advice)
+            raise BadEncoder(f"{folder.weights} has {what} {weights.listed(list(names))}", hint=advice)
 
 
-def _unknown(names: Sequence[str]) -> list[str]:
+def _unknown(names: Collection[str]) -> list[str]:
     """Those of the names that are of no head and no text half.
 
     >>> _unknown(["classifier.weight", "text_model.final_layer_norm.bias", "visual_projection.weight"])
