@@ -11,7 +11,7 @@ from typing import Any, Final
 from osoroi.errors import BadRequest
 from osoroi.pretrained.folder import SETTINGS_FILE, ModelFolder
 from osoroi.pretrained.processors import PROCESSORS, Defaults
-from osoroi.pretrained.refusals import refused
+from osoroi.pretrained.refusals import fields, refused
 from osoroi.pretrained.settings import Colors, PretrainedSettings, from_toml, rgb
 from osoroi.records import Fit, ResamplingFilter
 
@@ -43,7 +43,9 @@ def read(folder: ModelFolder) -> PretrainedSettings | None:
         stated = folder.json(name)
         if stated:
             with _followed(folder, name):
-                return open_clip(stated.get("preprocess_cfg", stated), stated.get("model_cfg", folder.config), name)
+                inner = fields(stated, "preprocess_cfg", name) if "preprocess_cfg" in stated else stated
+                model = fields(stated, "model_cfg", name) if "model_cfg" in stated else folder.config
+                return open_clip(inner, model, name)
     stated = folder.json("preprocessor_config.json")
     if stated:
         with _followed(folder, "preprocessor_config.json"):
