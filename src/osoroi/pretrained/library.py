@@ -56,8 +56,8 @@ def reference(
     settings: PretrainedSettings,
 ) -> Reference | None:
     """Vectors by `transformers`: pixels by its processor, then its model, or the folder's own graph where it has only
-    that. None where it is not installed, and for a graph where it has no such processor; of weights the model alone is
-    checked then, on our pixels.
+    that. None where it is not installed, and for a graph where it has no such processor, whose weights are not even
+    loaded then; without a graph the model alone is checked, on our pixels.
     """
     if not installed():
         return None

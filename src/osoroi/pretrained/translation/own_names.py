@@ -21,7 +21,7 @@ BESIDE: Final = ("text_model.", "text_projection", "logit_", "embeddings.mask_to
 """How names of weights begin that have no part in the vector of a photo."""
 
 HEADS: Final = (
-    "classifier", "cls_classifier", "distillation_classifier", "fc", "head", "itm_head", "lm_head", "decode_head",
+    "classifier", "cls_classifier", "distillation_classifier", "itm_head", "lm_head", "decode_head",
     "auxiliary_head", "segmentation_head", "decoder", "mask_token", "text_model", "text_encoder", "text_decoder",
     "text_projection", "text_proj", "text_embeddings", "logit_scale", "logit_bias",
 )  # fmt: skip

@@ -33,7 +33,7 @@ def read(path: Path, prefix: str, beside: tuple[str, ...] = ()) -> dict[str, Any
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
-COUNTERS: Final = ("num_batches_tracked", "position_ids", "index")
+COUNTERS: Final = ("num_batches_tracked", "ids", "index", "idxs", "mask")
 """How names end of tensors that are whole numbers by their nature."""
 
 
