@@ -95,7 +95,7 @@ def test_what_the_vector_does_not_depend_on_may_be_left_over_or_missing(vit):
             "CLIPVisionModel has no place for: visual_proj",
         ),
         ({"unexpected_keys": ["vision_model.head.probe"]}, "no place for: vision_model.head.probe"),
-        ({"missing_keys": ["layernorm.weight"]}, "no weights of vit for layernorm.weight"),
+        ({"missing_keys": ["layernorm.weight"]}, "lacks weights of vit: layernorm.weight"),
         ({"missing_keys": ["pooler.dense.weight"]}, "pooler.dense.weight; give `--pool cls`"),
         ({"mismatched_keys": [("layernorm.weight", (1,), (2,))]}, "config.json says for layernorm.weight"),
         ({"mismatched_keys": ["layernorm.bias"]}, "config.json says for layernorm.bias"),

@@ -87,13 +87,13 @@ def _require_whole(outcome: Mapping[str, Collection[Any]], kind: str, folder: Mo
     if not pooled:
         missing = [name for name in missing if name not in pooler]
     for names, what, advice in (
-        (wrong, f"other shapes than {folder.path('config.json')} says for", NOT_OF_ONE_MODEL),
-        (missing, f"no weights of {folder.model_type} for", hint),
-        (_unknown(outcome["unexpected_keys"]), f"weights that {kind} has no place for:",
+        (wrong, f"has other shapes than {folder.path('config.json')} says for", NOT_OF_ONE_MODEL),
+        (missing, f"lacks weights of {folder.model_type}:", hint),
+        (_unknown(outcome["unexpected_keys"]), f"has weights that {kind} has no place for:",
          "if they are part of the vector, name the model's class as `architectures` in config.json or export to ONNX"),
     ):  # fmt: skip
         if names:
-            raise BadEncoder(f"{folder.weights} has {what} {weights.listed(list(names))}", hint=advice)
+            raise BadEncoder(f"{folder.weights} {what} {weights.listed(list(names))}", hint=advice)
 
 
 def _unknown(names: Collection[str]) -> list[str]:
