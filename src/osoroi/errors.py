@@ -187,8 +187,8 @@ def outcome(error: OsoroiError) -> tuple[int, int]:
     return next(OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES)
 
 
-def extra(module: str, name: str) -> ModuleType:
-    """Import a module that only the extra ``name`` brings, or say how to install that extra.
+def extra(module: str, name: str, *beside: str) -> ModuleType:
+    """Import a module that the extra ``name`` or a package ``beside`` it brings, or say how to install these.
 
     >>> extra("json", "train").__name__
     'json'
@@ -201,6 +201,7 @@ def extra(module: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (module + ".").startswith(error.name + "."):
             raise  # the module is there, and something it needs is not: that is not ours to explain
+        packages = " ".join((*beside, f"'osoroi[{name}]'"))
         raise MissingExtra(
-            f"this needs the module {module!r}", hint=f"install it with: pip install 'osoroi[{name}]'"
+            f"this needs the module {module!r}", hint=f"install it with: pip install {packages}"
         ) from error

@@ -33,12 +33,16 @@ SHAPES: Final = ((301, 200), (230, 347), (480, 171))
 
 @dataclass(frozen=True)
 class Reference:
-    """Vectors of a backbone's own library for some photos; ``by`` says which."""
+    """Vectors of a backbone's own library for some photos; ``by`` says which.
+
+    ``of_weights`` says whether weights gave them, and not the graph itself.
+    """
 
     photos: list[SamplePixels]
     vectors: Float32[np.ndarray, "b d"]
     by: str
     values: list[Float32[np.ndarray, "3 _ _"]] | None = None
+    of_weights: bool = False
 
 
 def drawn_photos() -> list[SamplePixels]:

@@ -4,10 +4,9 @@ The pixels come from its image processors that use Pillow; nothing is downloaded
 """
 
 import importlib.util
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -17,16 +16,11 @@ from osoroi.errors import BadEncoder, BadRequest, extra
 from osoroi.pretrained.check import Reference, pixels_of
 from osoroi.pretrained.folder import ModelFolder
 from osoroi.pretrained.model import PretrainedModel, normalised
+from osoroi.pretrained.refusals import refused
 from osoroi.pretrained.settings import PretrainedSettings
 from osoroi.pretrained.translation import network as translation
+from osoroi.pretrained.translation import own_names
 from osoroi.pretrained.translation.layout import layout_of
-from osoroi.pretrained.translation.weights import listed
-
-PROJECTED: Final = ("clip", "chinese_clip", "siglip", "siglip2", "metaclip_2", "blip", "align")
-"""Families of photos and text, whose vector of a photo is `get_image_features`."""
-
-BESIDE: Final = ("text_model.", "text_projection", "logit_", "embeddings.mask_token")
-"""How names of weights begin that have no part in the vector of a photo."""
 
 
 def installed(name: str = "transformers") -> bool:
@@ -41,7 +35,7 @@ def processor_of(folder: ModelFolder) -> Any | None:
     )
     name = str(stated.pop("image_processor_type", "") or stated.pop("feature_extractor_type", ""))
     name = name.removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
-    kind = getattr(extra("transformers", "backbone"), f"{name}Pil", None) if name else None
+    kind = getattr(extra("transformers", "train", "transformers"), f"{name}Pil", None) if name else None
     if kind is None or not installed():
         return None
     stated.pop("processor_class", None)
@@ -62,24 +56,36 @@ def reference(
     settings: PretrainedSettings,
 ) -> Reference | None:
     """Vectors by `transformers`: pixels by its processor, then its model, or the folder's own graph where it has only
-    that. None where it is not installed, and for a graph where it has no such processor; of weights the model alone is
-    checked then, on our pixels.
+    that. None where it is not installed, and for a graph where it has no such processor, whose weights are not even
+    loaded then; without a graph the model alone is checked, on our pixels.
     """
     if not installed():
         return None
     processor = processor_of(folder)
+    if processor is None and folder.is_graph:
+        return None
     network = _network(folder, settings)
-    if processor is None:
-        if folder.is_graph or network is None:
-            return None
-        ours = [normalised(each, settings.colors) for each in pixels_of(photos, settings.fit)]
-        return Reference(photos, _vectors(network, ours), "model by transformers, pixels as its configuration says")
-    values = values_of(processor, photos)
+    values = [] if processor is None else values_of(processor, photos)
     if network is not None:
-        return Reference(photos, _vectors(network, values), "pixels and model by transformers", values)
-    if {each.shape for each in values} != {values[0].shape}:
+        by = "pixels and model by transformers"
+        if processor is None:
+            values = [normalised(each, settings.colors) for each in pixels_of(photos, settings.fit)]
+            by = "model by transformers, pixels as its configuration says"
+        vectors = _vectors(network, values)
+        return Reference(photos, vectors, by, None if processor is None else values, of_weights=True)
+    if len({each.shape for each in values}) != 1:
         return None
     return Reference(photos, model.of_values(np.stack(values)), "pixels by transformers", values)
+
+
+def unused_weights(folder: ModelFolder, reference: Reference | None) -> list[str]:
+    """That weights beside a graph did not check it, and when they do; nothing where they did or there are none."""
+    if not folder.is_graph or folder.weights is None or (reference is not None and reference.of_weights):
+        return []
+    return [
+        f"the weights beside the graph, {folder.weights.name}, did not check it: that needs transformers, torch, an "
+        "image processor of transformers in the folder, and weights that are read here"
+    ]
 
 
 def _network(folder: ModelFolder, settings: PretrainedSettings) -> Any | None:
@@ -108,62 +114,24 @@ def load(folder: ModelFolder, settings: PretrainedSettings) -> Any:
     Raises BadRequest and BadEncoder.
     """
     layout = layout_of(folder)
-    if layout.library != "transformers":
-        return translation.load(folder, layout, settings)
-    transformers = extra("transformers", "backbone")
+    own = layout.library == "transformers"
+    network = own_names.load(folder, settings) if own else translation.load(folder, layout, settings)
+    _require_run(network, folder, settings)
+    return network
+
+
+def _require_run(network: Any, folder: ModelFolder, settings: PretrainedSettings) -> None:
+    """Raise BadEncoder for a model that cannot run on a photo of the settings' size."""
     import torch
 
-    if folder.model_type not in transformers.CONFIG_MAPPING:
-        raise BadRequest(
-            f"transformers has no model of the type {folder.model_type!r}", hint="export the model to ONNX"
-        )
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            config = transformers.AutoConfig.from_pretrained(
-                folder.root, local_files_only=True, trust_remote_code=False
-            )
-            whole, outcome = transformers.AutoModel.from_pretrained(
-                folder.root, config=config, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
-                output_loading_info=True,
-            )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BadEncoder(
-            f"{folder.root} cannot be loaded by transformers ({error})", hint="export it to ONNX"
-        ) from error
-    missing = [name for name in outcome["missing_keys"] if not name.startswith(BESIDE)]
-    if missing:
-        raise BadEncoder(
-            f"{folder.weights} lacks weights of {folder.model_type}: {listed(missing)}",
-            hint="they would be random; export the output that you want to ONNX and give that file",
-        )
-    return _vision(whole.eval(), folder.model_type)
+    height, width = settings.fit.height, settings.fit.width
+    with refused(str(folder.weights), f"cannot run on a photo of {height} x {width}"), torch.inference_mode():
+        network(torch.zeros(1, 3, height, width))
 
 
 def family_of(folder: ModelFolder) -> str:
     """The family or architecture that a folder's files name, or `unknown`."""
     return folder.model_type or ("" if folder.is_graph else layout_of(folder).family) or "unknown"
-
-
-def _vision(whole: Any, model_type: str) -> Any:
-    import torch
-
-    class Vision(torch.nn.Module):
-        """Values to the vector that the family's own code calls that of a photo."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.whole = whole
-
-        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-            if model_type in PROJECTED:
-                features = self.whole.get_image_features(pixel_values=pixel_values)
-                return features if isinstance(features, torch.Tensor) else features.pooler_output
-            pooled = self.whole(pixel_values=pixel_values).pooler_output
-            return pooled.flatten(1)
-
-    return Vision().eval()
 
 
 def export(folder: ModelFolder, path: Path, settings: PretrainedSettings) -> None:
@@ -173,6 +141,7 @@ def export(folder: ModelFolder, path: Path, settings: PretrainedSettings) -> Non
 
 def trace(network: Any, path: Path, height: int, width: int) -> None:
     """Write a torch module from values to vectors as an ONNX file with the output `image_embeds`."""
+    extra("onnxscript", "train")
     import torch
 
     from osoroi.model.export import quiet, shapes_unchecked

@@ -20,10 +20,13 @@ from osoroi.pretrained.graph import Projection
 from osoroi.pretrained.join import DEEP, join, write
 from osoroi.pretrained.model import PretrainedModel
 from osoroi.pretrained.output import relative
+from osoroi.pretrained.refusals import room
 from osoroi.pretrained.settings import PretrainedSettings
 
 AGREEMENT = 0.9999
 """The least cosine between a made encoder's `deep` and the brought graph run by itself on the same pixels."""
+
+OTHER_SCRATCH = "set TMPDIR to a folder on a disk with more room"
 
 MOST_PHOTOS = 4096
 """Photos of a shop that a projection is computed from."""
@@ -62,7 +65,7 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
     """
     folder = open_folder(path, options.file)
     stated = settings_of(folder, options)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, room(scratch, OTHER_SCRATCH):
         brought = read_model(folder, stated, Path(scratch))
     reference = reference_of(folder, brought, stated, options)
     if options.dim is not None:
@@ -80,12 +83,14 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
     def written(target: Path, checked: str) -> Encoder:
         return write(joined, target, replace(metadata, backbone=facts | {"check": checked}))
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, room(scratch, OTHER_SCRATCH):
         draft = Path(scratch) / "draft.onnx"
         encoder = written(draft, check.UNCHECKED)
         checked = verified(encoder, brought, stated, reference, projection)
-    encoder = written(out, checked)
-    notes = (*lost, *warnings_of(licence, checked), *words_of(folder, encoder, brought, options))
+    with room(out, "free some room, or give another --out"):
+        encoder = written(out, checked)
+        words = words_of(folder, encoder, brought, options)
+    notes = (*lost, *warnings_of(licence, checked), *library.unused_weights(folder, reference), *words)
     return Made(encoder, stated, checked, licence, notes)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.pretrained.folder import TEXT_GRAPHS, ModelFolder
+from osoroi.pretrained.refusals import integer
 from osoroi.pretrained.settings import VectorOutput
 
 VECTORS: Final = ("image_embeds", "image_embeddings", "embedding", "image_features", "l2norm_image_embeddings",
@@ -94,20 +95,21 @@ def vector_of(name: str, shape: Sequence[int], stated: VectorOutput, folder: Mod
     if not pool:
         raise BadRequest(
             f"the output {name} has a vector for each token, and {folder.model_type or 'this model'} is not known here",
-            hint="say with `pool` whether its vector is that of the class (cls) or the mean of the patches (mean)",
+            hint="say whether its vector is that of the class (`--pool cls`) or the patches' mean (`--pool mean`)",
         )
-    return PooledOutput(name, rank, pool, _skip(stated, folder))
+    return PooledOutput(name, rank, pool, skipped(stated, folder))
 
 
 def _pool(model_type: str) -> str:
     return "cls" if model_type in BY_CLASS else "mean" if model_type in BY_MEAN else ""
 
 
-def _skip(stated: VectorOutput, folder: ModelFolder) -> int:
+def skipped(stated: VectorOutput, folder: ModelFolder) -> int:
     """Tokens before the patches: the class, if there is one, and the registers that the configuration counts."""
     if folder.model_type in ("siglip", "siglip_vision_model", "swin", "ijepa"):
         return 0
-    return stated.skip + int(folder.config.get("num_register_tokens", 0))
+    registers = folder.config.get("num_register_tokens") or 0
+    return stated.skip + (integer(folder.config, "num_register_tokens", 0, relative(folder)) if registers else 0)
 
 
 def _instead(folder: ModelFolder) -> str:

@@ -4,12 +4,14 @@
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from math import floor
 from typing import Any, Final
 
 from osoroi.errors import BadRequest
 from osoroi.pretrained.folder import SETTINGS_FILE, ModelFolder
 from osoroi.pretrained.processors import PROCESSORS, Defaults
+from osoroi.pretrained.refusals import fields, refused
 from osoroi.pretrained.settings import Colors, PretrainedSettings, from_toml, rgb
 from osoroi.records import Fit, ResamplingFilter
 
@@ -40,19 +42,28 @@ def read(folder: ModelFolder) -> PretrainedSettings | None:
     for name in ("preprocess_cfg.json", "open_clip_config.json"):
         stated = folder.json(name)
         if stated:
-            return open_clip(stated.get("preprocess_cfg", stated), stated.get("model_cfg", folder.config), name)
+            with _followed(folder, name):
+                inner = fields(stated, "preprocess_cfg", name) if "preprocess_cfg" in stated else stated
+                model = fields(stated, "model_cfg", name) if "model_cfg" in stated else folder.config
+                return open_clip(inner, model, name)
     stated = folder.json("preprocessor_config.json")
     if stated:
-        return transformers(stated, folder.model_type, "preprocessor_config.json")
+        with _followed(folder, "preprocessor_config.json"):
+            return transformers(stated, folder.model_type, "preprocessor_config.json")
     nested = folder.json("processor_config.json").get("image_processor")
     if isinstance(nested, dict):
-        return transformers(nested, folder.model_type, "processor_config.json")
+        with _followed(folder, "processor_config.json"):
+            return transformers(nested, folder.model_type, "processor_config.json")
     pretrained = folder.config.get("pretrained_cfg")
-    if pretrained is None and {"architecture", "input_size"} <= set(
-        folder.config
-    ):  # as older versions of timm write it
+    older = {"architecture", "input_size"} <= set(folder.config)  # as older versions of timm write it
+    if pretrained is None and older:
         pretrained = folder.config
-    return timm(pretrained, "config.json") if isinstance(pretrained, dict) else None
+    with _followed(folder, "config.json"):
+        return timm(pretrained, "config.json") if isinstance(pretrained, dict) else None
+
+
+def _followed(folder: ModelFolder, name: str) -> AbstractContextManager[None]:
+    return refused(folder.path(name) or name, "cannot be followed", "see its model card", BadRequest)
 
 
 def transformers(stated: Mapping[str, Any], model_type: str, origin: str) -> PretrainedSettings:
@@ -225,7 +236,10 @@ def timm(stated: Mapping[str, Any], origin: str) -> PretrainedSettings:
     (248, 0)
     """
     given = {name: value for name, value in stated.items() if value is not None}
-    _, height, width = given.get("test_input_size") or given.get("input_size") or (3, 224, 224)
+    size = given.get("test_input_size") or given.get("input_size") or (3, 224, 224)
+    if not isinstance(size, list | tuple) or len(size) != 3:
+        raise BadRequest(f"{origin}: input_size {size!r} is not [3, height, width]", hint="see its model card")
+    _, height, width = size
     ratio = given.get("test_crop_pct") or given.get("crop_pct") or 0.875
     to = (floor(height / ratio), floor(width / ratio))
     mean = _numbers(given.get("mean", [0.485, 0.456, 0.406]), origin, "mean")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from osoroi.errors import BadEncoder, BadRequest
+from osoroi.pretrained.refusals import integer
 from osoroi.pretrained.translation.renaming import Renaming, Translation
 
 KNOWN: Final = re.compile(r"vit_(tiny|small|small_plus|base|large|huge_plus)_patch16_dinov3(_qkvb)?")
@@ -30,13 +31,14 @@ def translate(names: Renaming, name: str, arguments: Mapping[str, Any], pool: st
     if pool not in POOLS:
         raise BadRequest(f"{name} cannot be pooled by {pool} here", hint="there are cls and mean")
     width, depth, heads = SIZES[match[1]]
-    width, depth = int(arguments.get("embed_dim", width)), int(arguments.get("depth", depth))
+    width, depth = integer(arguments, "embed_dim", width, names.path), integer(arguments, "depth", depth, names.path)
     gated, biased = match[1].endswith("plus"), match[2] is not None
     names.require("patch_embed.proj.weight", (width, 3, 16, 16), f"{name} has")
     config = {
         "hidden_size": width, "num_hidden_layers": depth,
-        "num_attention_heads": int(arguments.get("num_heads", heads)), "patch_size": 16, "layer_norm_eps": 1e-5,
-        "intermediate_size": names.shape(f"blocks.0.mlp.fc1{'_g' if gated else ''}.weight")[0], "rope_theta": 100.0,
+        "num_attention_heads": integer(arguments, "num_heads", heads, names.path), "patch_size": 16,
+        "layer_norm_eps": 1e-5,
+        "intermediate_size": names.rows(f"blocks.0.mlp.fc1{'_g' if gated else ''}.weight"), "rope_theta": 100.0,
         "query_bias": biased, "key_bias": False, "value_bias": biased, "use_gated_mlp": gated,
         "hidden_act": "silu" if gated else "gelu", "num_register_tokens": names.shape("reg_token")[1],
     }  # fmt: skip

@@ -1,10 +1,12 @@
 """Translated weights in a model of `transformers`, as a torch module from values to the vector."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from osoroi.errors import BadEncoder, extra
 from osoroi.pretrained.folder import ModelFolder
+from osoroi.pretrained.refusals import fields, refused
 from osoroi.pretrained.settings import PretrainedSettings
 from osoroi.pretrained.translation import open_clip, timm, weights
 from osoroi.pretrained.translation.layout import WeightsLayout
@@ -20,42 +22,29 @@ def translated(folder: ModelFolder, layout: WeightsLayout, settings: PretrainedS
     """The image half under the names of `transformers`, which is not needed for it."""
     path = folder.weights
     assert path is not None
-    names = Renaming(weights.read(path, layout.prefix), path)
+    tensors = weights.read(path, layout.prefix)
+    with refused(path, "cannot be translated"):
+        return _translated(Renaming(tensors, path), layout, settings)
+
+
+def _translated(names: Renaming, layout: WeightsLayout, settings: PretrainedSettings) -> Translation:
     size = settings.fit.height, settings.fit.width
     pool = None if settings.output.pool == "none" else settings.output.pool
     if layout.library == "open_clip":
         return open_clip.translate(names, layout.config, size, pool)
     config = layout.config
-    arguments = config.get("model_args", {})
+    arguments = fields(config, "model_args", names.path)
     model = timm.TimmModel(str(config["architecture"]), *size, arguments, config.get("global_pool"), pool)
     return timm.translate(names, model)
 
 
 def vision(translation: Translation, path: str) -> Any:
     """The model with its weights. Raises BadEncoder unless they fill it exactly."""
-    transformers = extra("transformers", "backbone")
-    import torch
-
+    transformers = extra("transformers", "train", "transformers")
     kind = getattr(transformers, translation.model)
-    try:
+    with refused(path, f"builds no {translation.model} of transformers", "export it to ONNX"):
         config = kind.config_class(**translation.config)
-    except Exception as error:  # its checks raise errors of another package
-        raise BadEncoder(
-            f"transformers builds no {translation.model} for {path} ({error})", hint="export it to ONNX"
-        ) from error
-    log = transformers.utils.logging
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        verbosity = log.get_verbosity()
-        log.set_verbosity_error()
-        log.disable_progress_bar()
-        try:
-            whole, outcome = kind.from_pretrained(
-                None, config=config, state_dict=dict(translation.tensors), output_loading_info=True,
-                ignore_mismatched_sizes=True, dtype=torch.float32, **translation.arguments,
-            )  # fmt: skip
-        finally:
-            log.set_verbosity(verbosity)
+        whole, outcome = filled(kind, config, translation.tensors, translation.arguments)
     wrong = [each if isinstance(each, str) else each[0] for each in outcome["mismatched_keys"]]
     for names, what in ((wrong, "other shapes than its configuration says"), (outcome["missing_keys"], "no weights"),
                         (outcome["unexpected_keys"], "weights and no place for them")):  # fmt: skip
@@ -64,7 +53,31 @@ def vision(translation: Translation, path: str) -> Any:
                 f"{path} has {what} for {weights.listed(list(names))} (names of {translation.model})",
                 hint="the weights and their configuration are not of one model",
             )
-    return _module(whole.eval(), translation)
+    with refused(path, "has no linear map behind its model"):
+        return _module(whole, translation)
+
+
+def filled(
+    kind: Any, config: Any, tensors: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
+    """A model of `transformers` with these tensors, ready to run, and which names did not fit. Nothing is printed."""
+    transformers = extra("transformers", "train", "transformers")
+    import torch
+
+    log = transformers.utils.logging
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        verbosity = log.get_verbosity()
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+        try:
+            whole, outcome = kind.from_pretrained(
+                None, config=config, state_dict=dict(tensors), output_loading_info=True, ignore_mismatched_sizes=True,
+                dtype=torch.float32, **arguments,
+            )  # fmt: skip
+        finally:
+            log.set_verbosity(verbosity)
+    return whole.eval(), outcome
 
 
 def _module(whole: Any, translation: Translation) -> Any:

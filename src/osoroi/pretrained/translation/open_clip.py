@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from osoroi.errors import BadEncoder, BadRequest
+from osoroi.pretrained.refusals import integer
 from osoroi.pretrained.translation import timm
 from osoroi.pretrained.translation.renaming import Renaming, Translation, fixed_pool, positions
 from osoroi.pretrained.translation.weights import listed
@@ -80,12 +81,14 @@ def _vit(
     fixed_pool(pool, "a ViT of open_clip")
     given = DEFAULTS | {name: value for name, value in vision.items() if value is not None}
     _require_plain(given)
-    width, patch = int(given["width"]), int(given["patch_size"])
+    width, patch = (integer(given, name, 1, names.path) for name in ("width", "patch_size"))
+    layers, head = (integer(given, name, 1, names.path) for name in ("layers", "head_width"))
+    dim = integer(config, "embed_dim", 512, names.path)
     side = size[0]
     if size != (side, side):
         raise BadRequest(f"a ViT of open_clip takes square photos here, not {side} x {size[1]}", hint="squash them")
     names.require("conv1.weight", (width, 3, patch, patch), "its configuration says")
-    names.require("proj", (width, int(config.get("embed_dim", 512))), "its configuration says")
+    names.require("proj", (width, dim), "its configuration says")
     names.move("conv1.weight", "vision_model.embeddings.patch_embedding.weight")
     names.move("class_embedding", "vision_model.embeddings.class_embedding")
     names.move("positional_embedding", "vision_model.embeddings.position_embedding.weight",
@@ -93,13 +96,13 @@ def _vit(
     names.layer("ln_pre", "vision_model.pre_layrnorm")
     names.layer("ln_post", "vision_model.post_layernorm")
     names.move("proj", "visual_projection.weight", lambda tensor: tensor.T)
-    hidden = names.shape("transformer.resblocks.0.mlp.c_fc.weight")[0]
-    for number in range(int(given["layers"])):
+    hidden = names.rows("transformer.resblocks.0.mlp.c_fc.weight")
+    for number in range(layers):
         _block(names, f"transformer.resblocks.{number}.", f"vision_model.encoder.layers.{number}.")
     stated = {
-        "hidden_size": width, "intermediate_size": hidden, "num_hidden_layers": int(given["layers"]),
-        "num_attention_heads": width // int(given["head_width"]), "image_size": side, "patch_size": patch,
-        "projection_dim": int(config.get("embed_dim", 512)), "hidden_act": _activation(config, given),
+        "hidden_size": width, "intermediate_size": hidden, "num_hidden_layers": layers,
+        "num_attention_heads": width // head, "image_size": side, "patch_size": patch,
+        "projection_dim": dim, "hidden_act": _activation(config, given),
         "layer_norm_eps": float((given.get("norm_kwargs") or {}).get("eps", 1e-5)),
     }  # fmt: skip
     return Translation("CLIPVisionModelWithProjection", stated, names.finish(), "image_embeds")

@@ -41,6 +41,13 @@ class Renaming:
             raise BadEncoder(f"{self.path} has no {name}", hint="it is no image model of this family, or not all of it")
         return tuple(self.rest[name].shape)
 
+    def rows(self, name: str) -> int:
+        """The first side of a tensor. Raises BadEncoder for one without sides, and where there is none."""
+        shape = self.shape(name)
+        if not shape:
+            raise BadEncoder(f"{name} of {self.path} is one number, not a matrix", hint="download the weights again")
+        return shape[0]
+
     def require(self, name: str, shape: Sequence[int], why: str) -> None:
         """Raise BadEncoder where a tensor has another shape than its architecture says."""
         given = self.shape(name)
@@ -113,6 +120,12 @@ def positions(table: Any, prefix: int, grid: tuple[int, int], path: Path) -> Any
     import torch
     from torch.nn.functional import interpolate
 
+    if table.ndim != 2:
+        raise BadEncoder(
+            f"{path} has positions of the shape {list(table.shape)}, not one vector a patch", hint="download it again"
+        )
+    if not all(grid):
+        raise BadRequest(f"the photos for {path} are smaller than one patch", hint="give a larger `height` and `width`")
     count, width = table.shape[-2] - prefix, table.shape[-1]
     if count == grid[0] * grid[1]:
         return table

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from osoroi.errors import BadEncoder, BadRequest
+from osoroi.pretrained.refusals import integer
 from osoroi.pretrained.translation import convnext, dinov3
 from osoroi.pretrained.translation.renaming import Renaming, Translation, fixed_pool, positions
 
@@ -105,12 +106,13 @@ def _shape(names: Renaming, model: TimmModel, match: re.Match[str], prefix: int)
     activation = given.get("act_layer") or ("gelu_tanh" if TANH.match(model.architecture) else "gelu")
     if "quickgelu" in model.architecture:
         activation = "quick_gelu"
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise BadEncoder(f"{model.architecture} has the activation {activation}", hint=instead())
-    width = int(given.get("embed_dim", width))
-    patch = int(given.get("patch_size", match["patch"]))
+    width = integer(given, "embed_dim", width, names.path)
+    patch = integer(given, "patch_size", int(match["patch"]), names.path)
     names.require("patch_embed.proj.weight", (width, 3, patch, patch), f"{model.architecture} has")
-    return TimmShape(width, int(given.get("depth", depth)), int(given.get("num_heads", heads)), activation, prefix)
+    depth = integer(given, "depth", depth, names.path)
+    return TimmShape(width, depth, integer(given, "num_heads", heads, names.path), activation, prefix)
 
 
 def _config(names: Renaming, model: TimmModel, shape: TimmShape, eps: float) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def _config(names: Renaming, model: TimmModel, shape: TimmShape, eps: float) -> 
         )
     return {
         "hidden_size": shape.width, "num_hidden_layers": shape.depth, "num_attention_heads": shape.heads,
-        "intermediate_size": names.shape("blocks.0.mlp.fc1.weight")[0], "image_size": model.height,
+        "intermediate_size": names.rows("blocks.0.mlp.fc1.weight"), "image_size": model.height,
         "patch_size": names.shape("patch_embed.proj.weight")[-1], "layer_norm_eps": eps,
         "hidden_act": ACTIVATIONS[shape.activation],
     }  # fmt: skip
@@ -141,6 +143,11 @@ def _table(names: Renaming, config: Mapping[str, Any], prefix: int, path: Path) 
     grid = config["image_size"] // config["patch_size"]
     if table is None:
         return None
+    if not table.ndim or table.shape[-1] != config["hidden_size"]:
+        raise BadEncoder(
+            f"pos_embed of {path} has the shape {list(table.shape)}, and a width of {config['hidden_size']} is needed",
+            hint="the weights and their configuration are not of one model",
+        )
     return positions(table.reshape(-1, table.shape[-1]), prefix, (grid, grid), path)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from osoroi import files
 from osoroi.errors import BadEncoder, extra
+from osoroi.pretrained.refusals import refused
 
 POINTER: Final = b"version https://git-lfs.github.com/spec/"
 """How the small text begins that Git LFS leaves in place of a file that it did not fetch."""
@@ -17,11 +18,39 @@ def names_in(path: Path) -> list[str]:
         return list(file.keys())
 
 
-def read(path: Path, prefix: str) -> dict[str, Any]:
-    """The tensors below a prefix, in single precision, by the rest of their names."""
-    with opened(path) as file:
+def read(path: Path, prefix: str, beside: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The tensors below a prefix, in single precision, by the rest of their names; counters stay whole numbers.
+
+    Raises BadEncoder for weights that are no finite numbers, except where their names begin as ``beside`` says.
+    """
+    with opened(path) as file, refused(path, "cannot be read", "download it again"):
         names = [name for name in list(file.keys()) if name.startswith(prefix)]
-        return {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+        raw = {name: file.get_tensor(name) for name in names}
+    tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in raw.items()}
+    for name, tensor in tensors.items():
+        if not name.startswith(beside):
+            _require_numbers(path, name, tensor)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+COUNTERS: Final = ("num_batches_tracked", "ids", "index", "idxs", "mask")
+"""How names end of tensors that are whole numbers by their nature."""
+
+
+def _require_numbers(path: Path, name: str, tensor: Any) -> None:
+    """Raise BadEncoder for a tensor of whole or complex numbers, and for one with NaN or infinity."""
+    if not tensor.is_floating_point():
+        if name.endswith(COUNTERS):
+            return
+        what, hint = (
+            f"numbers of the type {str(tensor.dtype).removeprefix('torch.')}",
+            "give weights in float32 or half",
+        )
+    elif not bool(tensor.isfinite().all()):
+        what, hint = "numbers that are not finite (NaN or infinity)", "download it again, or give weights in float32"
+    else:
+        return
+    raise BadEncoder(f"{path} has {what} in {name}", hint=hint)
 
 
 def opened(path: Path) -> Any:
