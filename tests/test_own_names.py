@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from osoroi.pretrained import library, model
 from osoroi.pretrained.check import Reference, drawn_photos
 from osoroi.pretrained.folder import open_folder
 from osoroi.pretrained.make import Options, settings_of
-from osoroi.pretrained.translation import own_names
+from osoroi.pretrained.translation import network, own_names
 
 torch = pytest.importorskip("torch")
 
@@ -46,7 +47,7 @@ def vit(tmp_path):
 
 def test_the_named_file_is_what_is_loaded(vit, monkeypatch):
     """The folder's own weights were loaded, and the named file's checksum recorded."""
-    given = {}
+    given: dict[str, Any] = {}
 
     class Model:
         @classmethod
@@ -61,7 +62,7 @@ def test_the_named_file_is_what_is_loaded(vit, monkeypatch):
         MODEL_MAPPING={int: Model}, utils=SimpleNamespace(logging=log),
     )  # fmt: skip
     monkeypatch.setattr(own_names, "extra", lambda *_: package)
-    monkeypatch.setattr(own_names.network, "extra", lambda *_: package)
+    monkeypatch.setattr(network, "extra", lambda *_: package)
     own_names.load(*opened(vit, "ema.safetensors"))
     assert given["layernorm.weight"].tolist() == [7.0]
     assert given["path"] is None
