@@ -97,7 +97,7 @@ def test_what_the_vector_does_not_depend_on_may_be_left_over_or_missing(vit):
         ),
         ({"unexpected_keys": ["vision_model.head.probe"]}, "no place for: vision_model.head.probe"),
         ({"missing_keys": ["layernorm.weight"]}, "lacks weights of vit: layernorm.weight"),
-        ({"missing_keys": ["pooler.dense.weight"]}, "pooler.dense.weight; give `--pool cls`"),
+        ({"missing_keys": ["pooler.dense.weight"]}, "pooler.dense.weight; give `pool` cls"),
         ({"mismatched_keys": [("layernorm.weight", (1,), (2,))]}, "config.json says for layernorm.weight"),
         ({"mismatched_keys": ["layernorm.bias"]}, "config.json says for layernorm.bias"),
     ],
@@ -131,7 +131,7 @@ def test_a_projection_is_not_pooled(vit):
     with pytest.raises(BadRequest, match="cannot be pooled by cls"):
         own_names._taken(*opened(vit, pool="cls"))
     write_json(vit / "config.json", {"model_type": "siglip_vision_model"})
-    with pytest.raises(BadRequest, match="--pool mean"):
+    with pytest.raises(BadRequest, match="`pool`"):
         own_names._pooled(torch.ones(1, 3, 2), open_folder(vit), None)
 
 
@@ -198,7 +198,7 @@ def test_real_vits(tmp_path, transformers, capfd):
     plain = transformers.ViTForImageClassification(transformers.ViTConfig(**VIT)).eval()
     written(tmp_path / "plain", plain)
     capfd.readouterr()
-    with pytest.raises(BadEncoder, match="--pool cls"):
+    with pytest.raises(BadEncoder, match="`pool` cls"):
         vector(tmp_path / "plain")
     with torch.inference_mode():
         expected = plain.vit(PHOTO).last_hidden_state[:, 0]
@@ -238,7 +238,7 @@ def test_odd_configurations_of_transformers_are_refused(tmp_path, transformers, 
 def test_other_real_families(tmp_path, transformers):
     written(tmp_path / "head", transformers.SiglipVisionModel(
         transformers.SiglipVisionConfig(**VIT, vision_use_head=False)))  # fmt: skip
-    with pytest.raises(BadRequest, match="--pool mean"):
+    with pytest.raises(BadRequest, match="`pool`"):
         vector(tmp_path / "head")
     assert vector(tmp_path / "head", pool="mean").shape == (1, 32)
     written(tmp_path / "mae", transformers.ViTMAEModel(transformers.ViTMAEConfig(**VIT)))

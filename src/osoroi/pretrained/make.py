@@ -87,7 +87,7 @@ def make(path: Path, out: Path, options: Options = Options(), projection: Projec
         draft = Path(scratch) / "draft.onnx"
         encoder = written(draft, check.UNCHECKED)
         checked = verified(encoder, brought, stated, reference, projection)
-    with room(out, "free some room, or give another --out"):
+    with room(out, "free some room, or write it to another disk"):
         encoder = written(out, checked)
         words = words_of(folder, encoder, brought, options)
     notes = (*lost, *warnings_of(licence, checked), *library.unused_weights(folder, reference), *words)

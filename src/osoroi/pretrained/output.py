@@ -95,7 +95,7 @@ def vector_of(name: str, shape: Sequence[int], stated: VectorOutput, folder: Mod
     if not pool:
         raise BadRequest(
             f"the output {name} has a vector for each token, and {folder.model_type or 'this model'} is not known here",
-            hint="say whether its vector is that of the class (`--pool cls`) or the patches' mean (`--pool mean`)",
+            hint="say with `pool` whether its vector is that of the class (cls) or the mean of the patches (mean)",
         )
     return PooledOutput(name, rank, pool, skipped(stated, folder))
 

@@ -83,7 +83,7 @@ def _require_whole(outcome: Mapping[str, Collection[Any]], kind: str, folder: Mo
     pooler = [name for name in missing if "pooler." in name]
     hint = "they would be random; export the output that you want to ONNX and give that file"
     if pooler:
-        hint = "give `--pool cls` (the token of the class) or `--pool mean` if the model was trained without a pooler"
+        hint = "give `pool` cls (the token of the class) or mean if the model was trained without a pooler"
     if not pooled:
         missing = [name for name in missing if name not in pooler]
     for names, what, advice in (
