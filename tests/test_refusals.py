@@ -181,7 +181,9 @@ def test_a_full_disk_is_named_with_what_to_do(tmp_path, monkeypatch):
         monkeypatch.setattr(files, "write_atomically", written)
         return CliRunner().invoke(main, ["encoder", "make", "--backbone", str(tmp_path), "--out", str(out)]).stderr
 
-    assert f"error: {out}: No space left on device; free some room, or write it to another disk" in full(lambda p: p == out)
+    assert f"error: {out}: No space left on device; free some room, or write it to another disk" in full(
+        lambda p: p == out
+    )
     assert "set TMPDIR to a folder on a disk with more room" in full(lambda p: p != out)
 
 
