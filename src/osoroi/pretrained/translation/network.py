@@ -45,9 +45,11 @@ def vision(translation: Translation, path: str) -> Any:
     with refused(path, f"builds no {translation.model} of transformers", "export it to ONNX"):
         config = kind.config_class(**translation.config)
         whole, outcome = filled(kind, config, translation.tensors, translation.arguments)
-    wrong = [each if isinstance(each, str) else each[0] for each in outcome["mismatched_keys"]]
-    for names, what in ((wrong, "other shapes than its configuration says"), (outcome["missing_keys"], "no weights"),
-                        (outcome["unexpected_keys"], "weights and no place for them")):  # fmt: skip
+    for names, what in (
+        (misshapen(outcome), "other shapes than its configuration says"),
+        (outcome["missing_keys"], "no weights"),
+        (outcome["unexpected_keys"], "weights and no place for them"),
+    ):
         if names:
             raise BadEncoder(
                 f"{path} has {what} for {weights.listed(list(names))} (names of {translation.model})",
@@ -78,6 +80,15 @@ def filled(
         finally:
             log.set_verbosity(verbosity)
     return whole.eval(), outcome
+
+
+def misshapen(outcome: Mapping[str, Any]) -> list[str]:
+    """The names of weights whose shape did not fit; `transformers` gives names, or names with both shapes.
+
+    >>> misshapen({"mismatched_keys": [("norm.weight", (2,), (3,))]})
+    ['norm.weight']
+    """
+    return [each if isinstance(each, str) else each[0] for each in outcome["mismatched_keys"]]
 
 
 def _module(whole: Any, translation: Translation) -> Any:

@@ -78,7 +78,6 @@ def _taken(folder: ModelFolder, settings: PretrainedSettings) -> output.PooledOu
 
 def _require_whole(outcome: Mapping[str, Collection[Any]], kind: str, folder: ModelFolder, *, pooled: bool) -> None:
     """Raise BadEncoder unless the file has each weight that the vector depends on, and nothing unknown."""
-    wrong = [each if isinstance(each, str) else each[0] for each in outcome["mismatched_keys"]]
     missing = [name for name in outcome["missing_keys"] if not name.startswith(BESIDE) and not name.endswith(BUFFERS)]
     pooler = [name for name in missing if "pooler." in name]
     hint = "they would be random; export the output that you want to ONNX and give that file"
@@ -87,7 +86,7 @@ def _require_whole(outcome: Mapping[str, Collection[Any]], kind: str, folder: Mo
     if not pooled:
         missing = [name for name in missing if name not in pooler]
     for names, what, advice in (
-        (wrong, f"has other shapes than {folder.path('config.json')} says for", NOT_OF_ONE_MODEL),
+        (network.misshapen(outcome), f"has other shapes than {folder.path('config.json')} says for", NOT_OF_ONE_MODEL),
         (missing, f"lacks weights of {folder.model_type}:", hint),
         (_unknown(outcome["unexpected_keys"]), f"has weights that {kind} has no place for:",
          "if they are part of the vector, name the model's class as `architectures` in config.json or export to ONNX"),
