@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,29 @@ def folder_or_skip(path: Path) -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the photos in {path.name}/, which are not here; set OSOROI_DATA to their folder")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def encoders_tried_once() -> Iterator[None]:
+    """Hundreds of tests open the encoder that ships. A process of tests tries the same bytes once and shares the
+    sessions: a trial takes half a second. Tests of the trial itself call the function that stood there before."""
+    from osoroi.encoder import trial, with_kinds
+
+    tried, known = trial.tried, {}  # type: ignore[var-annotated]
+
+    def tried_once(model: bytes, threads: int, providers: Any, limit_s: float) -> trial.Tried:
+        key = (model, threads, tuple(providers or ()), trial.faster)
+        if key not in known:
+            known[key] = tried(model, threads, providers, limit_s)
+            if len(known) > 3:
+                del known[next(iter(known))]
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "tried", tried_once)
+        patch.setattr(with_kinds, "joined", lru_cache(3)(with_kinds.joined))
+        patch.setattr(with_kinds, "open_session", lru_cache(3)(with_kinds.open_session))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -138,6 +138,7 @@ def ranx():
         yield ranx
 
 
+@pytest.mark.slow
 def test_metrics_agree_with_ranx_on_ten_thousand_cases(cases, ranks, ranx):
     # Ties are broken by us before ranx sees them: see the next test.
     qrels, run = {}, {}
@@ -155,6 +156,7 @@ def test_metrics_agree_with_ranx_on_ten_thousand_cases(cases, ranks, ranx):
         np.testing.assert_allclose(metrics.by_name(our, ranks), theirs[their], rtol=0, atol=1e-9, err_msg=our)
 
 
+@pytest.mark.slow
 def test_ranx_leaves_the_order_of_equal_scores_to_an_unstable_sort(ranx):
     # With 40 equal scores its order is whatever np.argsort gives, so no tie rule can be asked of it.
     names = [name(key) for key in range(40)]

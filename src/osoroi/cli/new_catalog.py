@@ -23,12 +23,14 @@ def opened(
 
     Where the block fails, a catalog that was made here is removed again, unless somebody else has put products in it.
     """
-    made = None if is_catalog(place) else _made(place, Encoder.open(given, threads=threads, providers=providers))
+    encoder = None if is_catalog(place) else Encoder.open(given, threads=threads, providers=providers)
+    made = None if encoder is None else _made(place, encoder)
     with made if made is not None else open_catalog(place) as products:  # an empty catalog is false
         try:
             if made is not None:
                 store_encoder(made, given)
-            encoder = encoder_of(products, given, threads=threads, providers=providers)
+            if encoder is None or made is None:  # it keeps one
+                encoder = encoder_of(products, given, threads=threads, providers=providers)
             if given is not None and encoder.fingerprint == products.fingerprint and stored_encoder(products) is None:
                 store_encoder(products, given)  # who made the catalog was stopped before that
             yield products, encoder
