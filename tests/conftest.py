@@ -38,7 +38,7 @@ def encoders_tried_once() -> Iterator[None]:
     tried, known = trial.tried, {}  # type: ignore[var-annotated]
 
     def tried_once(model: bytes, threads: int, providers: Any, limit_s: float) -> trial.Tried:
-        key = (model, threads, tuple(providers or ()), trial.faster)
+        key = (model, threads, None if providers is None else tuple(providers), trial.faster)
         if key not in known:
             known[key] = tried(model, threads, providers, limit_s)
             if len(known) > 3:

@@ -30,8 +30,8 @@ from osoroi.records import Box, Crop, Domain, Product, Row
 COLOURWAYS = (3, 1, 4, 2, 3, 2, 4, 1)
 """How many products one design after the other comes in; then again from the first."""
 
-KEPT = 1024
-"""How many drawn photos, of about 20 kB, a process keeps: several systems are trained and measured on the same ones."""
+CACHED = 1024
+"""How many drawn photos, of about 20 kB, are in memory: several systems are trained and measured on the same ones."""
 
 SPLIT_OF = splits.dealer("7:1:2")
 
@@ -91,7 +91,7 @@ class DrawnPhoto:
             return stage.in_street(*self.design(), self.dice(0))
         return stage.in_shop(*self.design(), self.dice(0), hung=self.view == "shop-2")
 
-    @lru_cache(maxsize=KEPT)
+    @lru_cache(maxsize=CACHED)
     def read(self) -> bytes:
         """The JPEG."""
         return stage.taken(self.staged(), self.dice(1), shade=0.07 if self.view == "shop-2" else 0.0)
