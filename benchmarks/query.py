@@ -105,11 +105,10 @@ def measure(rounds: int, products: int = PRODUCTS, kept: Path | None = None) -> 
     encoder, data = Encoder.open(), photo()
     view = encoder.preprocessing["street"]
     crop = image.crop(data, None, view)
-    vector = encoder.encode([crop])
-    query, rng = encoder.weigh(vector), np.random.default_rng(0)
-    bare_vectors = rng.normal(size=(PRODUCTS, encoder.dim)).astype(np.float32)
+    bare_vectors = np.random.default_rng(0).normal(size=(PRODUCTS, encoder.dim)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder, shop(kept or Path(folder) / "shop", encoder, products) as catalog:
         searcher = Searcher(encoder, catalog)
+        query = encoder.weigh(searcher.vector_of(data), categorised=searcher.facts().categorised)  # as a search asks
         with catalog.current() as (_, memory):
             index = memory.index
 

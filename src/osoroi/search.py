@@ -307,7 +307,8 @@ class Searcher:
         """The cosine of each part of each neighbor, by name."""
         if not neighbors:
             return []
-        by_part = self.encoder.by_part(np.stack([neighbor.vector for neighbor in neighbors]) * vector)
+        stored = np.concatenate([neighbor.vector for neighbor in neighbors]).reshape(len(neighbors), -1)
+        by_part = self.encoder.by_part(stored * vector)
         rows = zip(*(column.tolist() for column in by_part.values()), strict=True)
         return [dict(zip(by_part, row, strict=True)) for row in rows]
 

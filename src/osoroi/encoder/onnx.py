@@ -332,8 +332,8 @@ class Encoder:
             from osoroi.encoder.slider import shifted
 
             weights = shifted(weights, detail)
-        scales = np.concatenate([np.full(part.size, weights[part.name], np.float32) for part in self.parts])
-        weighted = vectors * scales
+        scales = [np.float32(weights[part.name]) for part in self.parts]
+        weighted = vectors * np.repeat(scales, [part.size for part in self.parts])
         if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:
             return weighted
         from osoroi.garments.part import share_of_weight
