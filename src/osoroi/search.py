@@ -193,12 +193,10 @@ class Searcher:
         """What a search finds with the facts of the last look at the catalog, and once more with new ones where
         something was committed since: the search sees that itself, so the database is not asked twice."""
         seq, facts = self._facts
-        if seq >= 0:
-            try:
-                return search(facts, seq)
-            except CommittedSince:
-                pass
-        return search(self.facts(), None)
+        try:
+            return search(facts, seq)
+        except CommittedSince:
+            return search(self.facts(), None)
 
     def _nearest(
         self, vector: Float32[np.ndarray, "1 d"], wishes: "Wishes", facts: SampleFacts, seq: int | None
@@ -309,8 +307,8 @@ class Searcher:
             return []
         stored = np.concatenate([neighbor.vector for neighbor in neighbors]).reshape(len(neighbors), -1)
         by_part = self.encoder.by_part(stored * vector)
-        rows = zip(*(column.tolist() for column in by_part.values()), strict=True)
-        return [dict(zip(by_part, row, strict=True)) for row in rows]
+        columns = (column.tolist() for column in by_part.values())
+        return [dict(zip(by_part, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def hit_of(
