@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 C = TypeVar("C", bound="StoredCatalog")
 T = TypeVar("T")
 
-QueryVector = Float32[np.ndarray, "1 d"]
-
 PAGE = 500
 """Products read in one view."""
 
@@ -304,7 +302,7 @@ class StoredCatalog(CatalogFiles):
 
     def nearest(
         self,
-        query: QueryVector,
+        query: Float32[np.ndarray, "1 d"],
         k: int,
         *,
         where: str | None = None,
@@ -360,7 +358,7 @@ class StoredCatalog(CatalogFiles):
             self._memory = MemoryIndex.build(transaction, self.encoder, self._settings)
 
     def _nearest(
-        self, query: QueryVector, k: int, where: str | None, without: Sequence[str], seq: int | None
+        self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str], seq: int | None
     ) -> list[Neighbor]:
         with self.current() as (transaction, memory):
             if seq is not None and memory.seq != seq:
