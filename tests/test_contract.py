@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import postgres
 import shops
-from osoroi.catalog import Storage, filters
+from osoroi.catalog import CommittedSince, Storage, filters
 from osoroi.catalog.address import Place, place_of
 from osoroi.catalog.filters.nodes import ValueType
 from osoroi.catalog.opening import open_catalog
@@ -367,6 +367,16 @@ def test_queries_that_do_not_fit_are_refused(catalog):
     put(catalog, entry("a", [1, 0, 0, 0]))
     with pytest.raises(BadRequest, match="keeps its id"):
         catalog.patch("a", {"product_id": "b"})
+
+
+def test_a_query_made_for_an_earlier_commit_is_refused(catalog):
+    put(catalog, entry("a", [1, 0, 0, 0]))
+    before = catalog.seq
+    assert [hit.product_id for hit in catalog.nearest(query(1, 0, 0, 0), 5, seq=before)] == ["a"]
+    catalog.patch("a", {"price": 3.0})
+    with pytest.raises(CommittedSince):
+        catalog.nearest(query(1, 0, 0, 0), 5, seq=before)
+    assert catalog.nearest(query(1, 0, 0, 0), 5, seq=catalog.seq)[0].product.price == 3.0
 
 
 READER = """

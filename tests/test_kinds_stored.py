@@ -17,6 +17,7 @@ from kinds import kind_in, photo_of, stored
 from osoroi import categories, ingest
 from osoroi.catalog import Entry
 from osoroi.catalog.maintenance.reencode import reencode
+from osoroi.catalog.stored import StoredCatalog
 from osoroi.cli import main
 from osoroi.encoder import KIND, Encoder
 from osoroi.errors import NotFound
@@ -140,6 +141,29 @@ def test_a_search_knows_the_share_of_products_with_a_kind_and_notices_changes(sh
     assert shop._searcher.facts().categorised == pytest.approx(3 / 4)
     shop.update("d", category="Bags")
     assert shop._searcher.facts().categorised == 1
+
+
+def test_a_search_after_a_change_is_that_of_somebody_who_comes_anew(shop: osoroi.Catalog) -> None:
+    before = shop.search(photo_of(120), k=4)
+    assert shop.search(photo_of(120), k=4) == before, "without a change it is the same again"
+    shop.update("d", category="Bags")
+    after = shop.search(photo_of(120), k=4)
+    assert after == Searcher(shop.encoder, shop.storage).search(photo_of(120), k=4)
+    assert [hit.score for hit in after] != [hit.score for hit in before], "all have a kind now, so that it weighs more"
+
+
+def test_a_second_search_asks_the_database_once(shop: osoroi.Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    views: list[StoredCatalog] = []
+    begin = StoredCatalog.view
+
+    def view(catalog: StoredCatalog) -> Any:
+        views.append(catalog)
+        return begin(catalog)
+
+    shop.search(photo_of(120), k=4)
+    monkeypatch.setattr(StoredCatalog, "view", view)
+    shop.search(photo_of(120), k=4)
+    assert len(views) == 1
 
 
 def test_reencode_gives_the_kinds_of_the_categories(tmp_path: Path, encoder: Encoder) -> None:

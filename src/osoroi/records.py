@@ -283,6 +283,11 @@ class Clues:
     evidence: Mapping[str, float] | None = None
     is_query: bool = field(default=False, compare=False)
 
+    @property
+    def by_picture_alone(self) -> bool:
+        """Whether nothing but the picture tells the kind."""
+        return self.known is None and self.evidence is None
+
 
 class Input(NamedTuple):
     """The pixels of a crop, and what is known of its kind besides them."""

@@ -1,7 +1,7 @@
 """A search from a photo to products: pixels, vector, weights, nearest products. The command line, the service and the
 public ``Catalog`` all search here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from osoroi import image
-from osoroi.catalog import Neighbor, Storage
+from osoroi.catalog import CommittedSince, Neighbor, Storage
 from osoroi.encoder import KIND
 from osoroi.errors import REENCODE, BadRequest, OtherEncoder
 from osoroi.records import Box, BoxLike, Clues, Domain, Hit, Input, Kinds, PhotoLike
@@ -28,7 +28,6 @@ DETAIL_ALONE = Clues(known={})
 UNLIKELY = 0.2
 """Chance below which a response says that the product itself is probably not in the catalog."""
 
-
 AHEAD = 24
 """Products that are looked at beyond a list which ends in other kinds, before that is said of it."""
 
@@ -44,6 +43,13 @@ class SampleFacts(NamedTuple):
     categorised: float
     learned: "LearnedKinds | None"
     usual: Float32[np.ndarray, "u"] | None
+
+
+class Chances(NamedTuple):
+    """The chance of each product of a list to be the very product, and that any of them is."""
+
+    each: list[float]
+    any_of_them: float
 
 
 class Wishes(NamedTuple):
@@ -96,26 +102,25 @@ class Searcher:
         the photo, and colour and pattern are those of a second photo (of ``detail_box`` in it), or of a colour such as
         ``#b03a2e``, ``navy`` or ``紺``. Raises BadPhoto, BadFilter and BadRequest.
         """
-        facts = self.facts()
-        vector = self.vector_of(photo, box=box, kind=kind, facts=facts)
-        if detail_from is not None:
-            vector = self.encoder.with_detail(vector, self.detail_vector(detail_from, detail_box))
+        query = self.encoder.input_of(photo, None if box is None else Box.of(box), "street", kind=kind)
+        by_encoder = self.encoder.encode_inputs([query])
+        other = None if detail_from is None else self.detail_vector(detail_from, detail_box)
         detail = self.turned(detail)
-        judged = detail is None and detail_from is None
+        judged = detail is None and other is None
         wishes = Wishes(k, offset, where, detail, judged=judged, centred=not judged)
-        return self._nearest(vector, wishes, facts)
 
-    def vector_of(
-        self,
-        photo: PhotoLike,
-        *,
-        box: BoxLike | None = None,
-        kind: Kinds | None = None,
-        facts: SampleFacts | None = None,
-    ) -> Float32[np.ndarray, "1 d"]:
-        """The vector of a garment in a street photo, each part of unit length; ``facts`` as in ``encode``."""
+        def hits(facts: SampleFacts, seq: int | None) -> list[Hit]:
+            vector = self.with_learned_kinds([query], by_encoder, facts)
+            return self._nearest(
+                vector if other is None else self.encoder.with_detail(vector, other), wishes, facts, seq
+            )
+
+        return self._with_facts(hits)
+
+    def vector_of(self, photo: PhotoLike, *, box: BoxLike | None = None, kind: Kinds | None = None) -> QueryVector:
+        """The vector of a garment in a street photo, each part of unit length."""
         inside = None if box is None else Box.of(box)
-        return self.encode([self.encoder.input_of(photo, inside, "street", kind=kind)], facts)
+        return self.encode([self.encoder.input_of(photo, inside, "street", kind=kind)])
 
     def detail_vector(self, photo: PhotoLike, box: BoxLike | None = None) -> Float32[np.ndarray, "1 d"]:
         """The vector of a photo, or of a colour, of which colour and pattern alone are used."""
@@ -182,9 +187,20 @@ class Searcher:
         without a filter: one may leave the very product out. ``centred`` leaves out of the query's colour and pattern
         what all products share; by default it does with ``detail``."""
         wishes = Wishes(k, offset, where, detail, judged=judged, centred=centred, without=without)
-        return self._nearest(vector, wishes, self.facts())
+        return self._with_facts(lambda facts, seq: self._nearest(vector, wishes, facts, seq))
 
-    def _nearest(self, vector: Float32[np.ndarray, "1 d"], wishes: "Wishes", facts: SampleFacts) -> list[Hit]:
+    def _with_facts(self, search: Callable[[SampleFacts, int | None], list[Hit]]) -> list[Hit]:
+        """What a search finds with the facts of the last look at the catalog, and once more with new ones where
+        something was committed since: the search sees that itself, so the database is not asked twice."""
+        seq, facts = self._facts
+        try:
+            return search(facts, seq)
+        except CommittedSince:
+            return search(self.facts(), None)
+
+    def _nearest(
+        self, vector: Float32[np.ndarray, "1 d"], wishes: "Wishes", facts: SampleFacts, seq: int | None
+    ) -> list[Hit]:
         k, offset, where, detail, judged, centred, without = wishes
         if k < 1 or offset < 0:
             raise BadRequest(f"k={k} and offset={offset} give no products", hint="k is at least 1, offset at least 0")
@@ -198,11 +214,17 @@ class Searcher:
         judged = judged and where is None
         calibration = self.encoder.metadata.calibration
         depth = max(k + offset, calibration.depth) if judged and calibration is not None else k + offset
-        hits = self.explain(self.catalog.nearest(query, depth, where=where, without=without), asking)
-        if len(hits) == depth and is_other_kind(hits[-1]) and self.knows_kind(vector):  # does the kind come again?
-            hits = self.explain(self.catalog.nearest(query, depth + AHEAD, where=where, without=without), asking)
-        hits = self.judge(hits) if judged else hits
-        return self.with_other_kinds(hits, vector)[offset : offset + k]
+        neighbors = self.catalog.nearest(query, depth, where=where, without=without, seq=seq)
+        parts = self.cosines(neighbors, asking)
+        if len(parts) == depth and is_of_other_kind(parts[-1]) and self.knows_kind(vector):  # does the kind come again?
+            neighbors = self.catalog.nearest(query, depth + AHEAD, where=where, without=without, seq=seq)
+            parts = self.cosines(neighbors, asking)
+        chances = self.chances(parts) if judged else None
+        others = self.other_kinds_from(parts, vector)
+        return [
+            hit_of(neighbors[at], parts[at], chances, at, other_kind=at >= others)
+            for at in range(offset, min(offset + k, len(parts)))
+        ]
 
     def turned(self, detail: float | None) -> float | None:
         """Where the slider was turned to; None where it stands where it stands by itself."""
@@ -212,24 +234,34 @@ class Searcher:
         """Whether one kind is more likely than all others together for a query."""
         return self.encoder.has_kind and float(vector[0, self.encoder.columns[KIND]][:-1].max()) ** 2 > 0.5
 
+    def other_kinds_from(self, parts: Sequence[Mapping[str, float]], vector: Float32[np.ndarray, "1 d"]) -> int:
+        """How many products of a list, by the cosines of their parts, come before those that are all of another kind
+        than the query; all of them where its kind is not known."""
+        last = next((place for place in reversed(range(len(parts))) if not is_of_other_kind(parts[place])), -1)
+        return last + 1 if last < len(parts) - 1 and self.knows_kind(vector) else len(parts)
+
     def with_other_kinds(self, hits: Sequence[Hit], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
         """A list in which the hits after the last one of the query's kind say so, where that kind is known."""
-        last = max((place for place, hit in enumerate(hits) if not is_other_kind(hit)), default=-1)
-        if last == len(hits) - 1 or not self.knows_kind(vector):
-            return list(hits)
-        return [*hits[: last + 1], *(replace(hit, other_kind=True) for hit in hits[last + 1 :])]
+        others = self.other_kinds_from([hit.parts for hit in hits], vector)
+        return [*hits[:others], *(replace(hit, other_kind=True) for hit in hits[others:])]
 
     def judge(self, hits: Sequence[Hit]) -> list[Hit]:
         """The hits of a whole list with their probabilities, where the encoder has a calibration."""
-        calibration = self.encoder.metadata.calibration
-        if calibration is None or not hits:
+        chances = self.chances([hit.parts for hit in hits])
+        if chances is None:
             return list(hits)
-        chances = calibration.chances(self.encoder.metadata.graph_parts, [hit.parts for hit in hits])
-        any_of_them = min(1.0, float(chances.sum()))
         return [
-            replace(hit, probability=float(chance), in_catalog=any_of_them)
-            for hit, chance in zip(hits, chances, strict=True)
+            replace(hit, probability=one, in_catalog=chances.any_of_them)
+            for hit, one in zip(hits, chances.each, strict=True)
         ]
+
+    def chances(self, parts: Sequence[Mapping[str, float]]) -> Chances | None:
+        """The chances of a whole list, by the cosines of its parts; None without a calibration, and of no products."""
+        calibration = self.encoder.metadata.calibration
+        if calibration is None or not parts:
+            return None
+        each = calibration.chances(self.encoder.metadata.graph_parts, parts)
+        return Chances(each.tolist(), min(1.0, float(each.sum())))
 
     def facts(self) -> SampleFacts:
         """What a sample of the catalog says; all categorised where the encoder has no part for kinds."""
@@ -242,17 +274,16 @@ class Searcher:
             self._facts = (seq, SampleFacts(categorised, learn_kinds(encoder, sample), usual_detail(encoder, sample)))
         return self._facts[1]
 
-    def encode(self, queries: Sequence[Input], facts: SampleFacts | None = None) -> Float32[np.ndarray, "n d"]:
-        """Vectors of queries, each part of unit length, with what the catalog teaches of their kinds: ``facts``, looked
-        up where they are not given."""
-        return self.with_learned_kinds(queries, self.encoder.encode_inputs(queries), facts)
+    def encode(self, queries: Sequence[Input]) -> Float32[np.ndarray, "n d"]:
+        """Vectors of queries, each part of unit length, with what the catalog teaches of their kinds."""
+        return self.with_learned_kinds(queries, self.encoder.encode_inputs(queries))
 
     def with_learned_kinds(
         self, queries: Sequence[Input], vectors: Float32[np.ndarray, "n d"], facts: SampleFacts | None = None
     ) -> Float32[np.ndarray, "n d"]:
         """Vectors of queries in which, where nothing but a picture tells the kind, the catalog's own products have a
         say: their looks and the shop's categories (``garments.learned``). A body in the photo tells more than they."""
-        alone = [number for number, query in enumerate(queries) if query.clues == Clues()]
+        alone = [number for number, query in enumerate(queries) if query.clues.by_picture_alone]
         if not alone or not self.encoder.has_kind:
             return vectors
         classifier = (facts or self.facts()).learned
@@ -260,26 +291,35 @@ class Searcher:
             return vectors
         from osoroi.encoder.learned import with_learned_kind
 
+        if len(alone) == len(queries):
+            return with_learned_kind(self.encoder, vectors, classifier)
         changed = vectors.copy()
         changed[alone] = with_learned_kind(self.encoder, vectors[alone], classifier)
         return changed
 
     def explain(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
         """Neighbors as hits with the cosine of each part, whatever the weights were."""
+        return [hit_of(*pair, None, 0) for pair in zip(neighbors, self.cosines(neighbors, vector), strict=True)]
+
+    def cosines(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[dict[str, float]]:
+        """The cosine of each part of each neighbor, by name."""
         if not neighbors:
             return []
-        stored = np.stack([neighbor.vector for neighbor in neighbors])
-        cosines = self.encoder.by_part(stored * vector)
-        return [
-            Hit(
-                neighbor.product_id,
-                neighbor.score,
-                neighbor.crop_id,
-                neighbor.product,
-                {name: float(column[row]) for name, column in cosines.items()},
-            )
-            for row, neighbor in enumerate(neighbors)
-        ]
+        stored = np.concatenate([neighbor.vector for neighbor in neighbors]).reshape(len(neighbors), -1)
+        by_part = self.encoder.by_part(stored * vector)
+        columns = (column.tolist() for column in by_part.values())
+        return [dict(zip(by_part, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def hit_of(
+    neighbor: Neighbor, parts: Mapping[str, float], chances: Chances | None, at: int, *, other_kind: bool = False
+) -> Hit:
+    """A neighbor as the hit at this place of a list."""
+    probability, in_catalog = (None, None) if chances is None else (chances.each[at], chances.any_of_them)
+    product = neighbor.product
+    return Hit(
+        product.product_id, neighbor.score, neighbor.crop_id, product, parts, probability, in_catalog, other_kind
+    )
 
 
 def detail_domain(box: Box | None) -> Domain:
@@ -341,7 +381,12 @@ def hit_fields(hit: Hit, rank: int) -> dict[str, Any]:
 
 def is_other_kind(hit: Hit) -> bool:
     """Whether a product is of another kind than the query, whose kind is known."""
-    return hit.parts.get(KIND, 1.0) < OTHER_KIND
+    return is_of_other_kind(hit.parts)
+
+
+def is_of_other_kind(parts: Mapping[str, float]) -> bool:
+    """The same, by the cosines of the product's parts."""
+    return parts.get(KIND, 1.0) < OTHER_KIND
 
 
 def is_unlikely(hits: Sequence[Hit]) -> bool:

@@ -5,6 +5,7 @@
 
 from osoroi.catalog.protocol import (
     Choice,
+    CommittedSince,
     EncoderFacts,
     Entry,
     Facet,
@@ -14,4 +15,14 @@ from osoroi.catalog.protocol import (
     interrupted_by,
 )
 
-__all__ = ["Choice", "EncoderFacts", "Entry", "Facet", "Neighbor", "Storage", "StoredProduct", "interrupted_by"]
+__all__ = [
+    "Choice",
+    "CommittedSince",
+    "EncoderFacts",
+    "Entry",
+    "Facet",
+    "Neighbor",
+    "Storage",
+    "StoredProduct",
+    "interrupted_by",
+]

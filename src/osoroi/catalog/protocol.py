@@ -54,6 +54,10 @@ class Neighbor(NamedTuple):
         return self.product.product_id
 
 
+class CommittedSince(Exception):
+    """Something was committed since the ``seq`` that a query was made for."""
+
+
 class Choice(NamedTuple):
     """One value of a column, and the number of products that have it."""
 
@@ -283,11 +287,33 @@ class Storage(Protocol):
         *,
         where: str | None = None,
         without: Sequence[str] = (),
+        seq: int | None = None,
     ) -> list[Neighbor]:
         """The k best distinct products for a weighted query, best first; all that match where they are fewer than k.
 
-        ``without`` names products to leave out. Raises BadFilter and BadRequest.
+        ``without`` names products to leave out. Raises BadFilter and BadRequest; and CommittedSince where the last
+        commit is not ``seq``, for a query that was made from what the catalog held then.
         """
+        ...
+
+
+@runtime_checkable
+class Transactions(Protocol):
+    """Begins transactions of one catalog; ``identity`` is the catalog's, and ``folder`` holds its files."""
+
+    identity: str
+    folder: Path
+
+    def view(self) -> "AbstractContextManager[ReadTransaction]":
+        """One state of the database."""
+        ...
+
+    def check_identity(self) -> None:
+        """Raise CatalogReplaced where another catalog, or none, stands there now."""
+        ...
+
+    def check_writable(self) -> None:
+        """Raise BadCatalog where the catalog was opened for reading."""
         ...
 
 

@@ -7,16 +7,25 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from osoroi.catalog import filters
 from osoroi.catalog.memory.memory_index import MemoryIndex
 from osoroi.catalog.memory.rwlock import ReadWriteLock
-from osoroi.catalog.protocol import CatalogFiles, CatalogWriter, Entry, Facet, Neighbor, SearchSource, StoredProduct
+from osoroi.catalog.protocol import (
+    CatalogFiles,
+    CatalogWriter,
+    CommittedSince,
+    Entry,
+    Facet,
+    Neighbor,
+    SearchSource,
+    StoredProduct,
+    Transactions,
+)
 from osoroi.catalog.store.reader import ReadTransaction
 from osoroi.catalog.store.rows import StoredEncoder
 from osoroi.catalog.store.settings import CatalogSettings
@@ -36,26 +45,6 @@ T = TypeVar("T")
 
 PAGE = 500
 """Products read in one view."""
-
-
-@runtime_checkable
-class Transactions(Protocol):
-    """Begins transactions of one catalog; ``identity`` is the catalog's, and ``folder`` holds its files."""
-
-    identity: str
-    folder: Path
-
-    def view(self) -> AbstractContextManager[ReadTransaction]:
-        """One state of the database."""
-        ...
-
-    def check_identity(self) -> None:
-        """Raise CatalogReplaced where another catalog, or none, stands there now."""
-        ...
-
-    def check_writable(self) -> None:
-        """Raise BadCatalog where the catalog was opened for reading."""
-        ...
 
 
 class StoredCatalog(CatalogFiles):
@@ -318,16 +307,20 @@ class StoredCatalog(CatalogFiles):
         *,
         where: str | None = None,
         without: Sequence[str] = (),
+        seq: int | None = None,
     ) -> list[Neighbor]:
-        """The k best distinct products, best first, ties by key; all that match where they are fewer."""
+        """The k best distinct products, best first, ties by key; all that match where they are fewer. Raises
+        CommittedSince where the last commit is not ``seq``."""
         if k < 1 or query.shape[1] != self.encoder.dim or not np.isfinite(query).all():
             raise BadRequest(
                 f"k={k} and a query of {query.shape[1]} numbers find nothing here",
                 hint=f"k is at least 1, and queries are {self.encoder.dim} finite numbers",
             )
         if self._elsewhere is not None:
+            if seq is not None and self.seq != seq:
+                raise CommittedSince
             return self._elsewhere.nearest(self, query, k, where, without)
-        return self._sound(lambda: self._nearest(query, k, where, without))
+        return self._sound(lambda: self._nearest(query, k, where, without, seq))
 
     def _sound(self, work: Callable[[], T]) -> T:
         """Do work with the index; once more where the index is found to be damaged, after it was built anew."""
@@ -365,14 +358,19 @@ class StoredCatalog(CatalogFiles):
             self._memory = MemoryIndex.build(transaction, self.encoder, self._settings)
 
     def _nearest(
-        self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
+        self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str], seq: int | None
     ) -> list[Neighbor]:
         with self.current() as (transaction, memory):
-            with transaction.limited():
-                among = memory.allowed(transaction, transaction.filter(where)) if where and where.strip() else None
+            if seq is not None and memory.seq != seq:
+                raise CommittedSince
+            among = self._allowed(transaction, memory, where) if where and where.strip() else None
             rows = [transaction.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
             best = memory.nearest(query, k, among=among, without=[row[0] for row in rows if row])
             return transaction.neighbors(self.encoder, best)
+
+    def _allowed(self, transaction: ReadTransaction, memory: MemoryIndex, where: str) -> Bool[np.ndarray, "m"]:
+        with transaction.limited():
+            return memory.allowed(transaction, transaction.filter(where))
 
     @contextlib.contextmanager
     def current(self) -> Iterator[tuple[ReadTransaction, MemoryIndex]]:

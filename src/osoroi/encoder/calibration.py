@@ -81,9 +81,14 @@ class Calibration:
         >>> model.probabilities(np.full(20, 0.6)).round(2).max() < 0.1
         np.True_
         """
-        if not len(scores):
-            return np.empty(0)
-        every, given = [0.0] * len(scores), scores.tolist()
+        agreeing = None if agreement is None else agreement.tolist()
+        return np.array(self._probabilities(scores.tolist(), agreeing), np.float64)
+
+    def _probabilities(self, given: list[float], agreement: list[float] | None) -> list[float]:
+        """``probabilities`` of a short list. In Python alone: a query has one, for which calls of NumPy cost more."""
+        if not given:
+            return []
+        every = [0.0] * len(given)
         order = sorted(range(len(given)), key=lambda place: -given[place])  # of equal ones the first stays first
         best = [given[place] for place in order[:DEPTH]]
         ranked = best + [min(FLOOR, best[-1])] * (DEPTH - len(best))
@@ -93,11 +98,11 @@ class Calibration:
         most = max(none, *logits)
         odds = [math.exp(logit - most) for logit in logits]
         if agreement is not None:
-            odds = [one * float(agreement[place]) for one, place in zip(odds, order, strict=False)]
+            odds = [one * agreement[place] for one, place in zip(odds, order, strict=False)]
         total = sum(odds) + math.exp(none - most) or 1.0  # no product agrees, and none at all is as unlikely
         for place, one in zip(order, odds, strict=False):
             every[place] = one / total
-        return np.array(every)
+        return every
 
     def chances(self, parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
         """The chance of each product of a search, best first, by the cosines of its parts; ``parts`` are those of its
@@ -108,8 +113,8 @@ class Calibration:
         array([1., 0., 0.])
         """
         first = cosines[: self.depth]
-        chances = self.probabilities(appearance(parts, first), agreement(first))
-        return np.concatenate([chances, np.zeros(len(cosines) - len(first))])
+        chances = self._probabilities(_appearance(parts, first), _agreement(first))
+        return np.array(chances + [0.0] * (len(cosines) - len(first)), np.float64)
 
 
 def appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"]:
@@ -119,8 +124,12 @@ def appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) ->
     >>> appearance(parts, [{"deep": 1.0, "detail": 0.5, "kind": 0.0}]).round(2)
     array([0.65])
     """
-    total = sum(part.weight for part in parts) or 1.0
-    return np.array([sum(part.weight * each[part.name] for part in parts) / total for each in cosines])
+    return np.array(_appearance(parts, cosines), np.float64)
+
+
+def _appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> list[float]:
+    total, weights = sum(part.weight for part in parts) or 1.0, [(part.name, part.weight) for part in parts]
+    return [sum([weight * each[name] for name, weight in weights]) / total for each in cosines]
 
 
 SURE: Final = (0.3, 0.7)
@@ -139,9 +148,15 @@ def agreement(cosines: Sequence[Mapping[str, float]]) -> Float64[np.ndarray, "n"
     >>> agreement([{"deep": 0.9}]).tolist()
     [1.0]
     """
-    kinds = np.array([each.get("kind", 1.0) for each in cosines], np.float64)
+    return np.array(_agreement(cosines), np.float64)
+
+
+def _agreement(cosines: Sequence[Mapping[str, float]]) -> list[float]:
+    kinds = [each.get("kind", 1.0) for each in cosines]
     least, most = SURE
-    return np.clip(kinds / min(max(float(kinds.max(initial=0.0)), least), most), 0, 1) ** 2
+    best = min(max(max(kinds, default=0.0), least), most)
+    shares = [min(max(kind / best, 0.0), 1.0) for kind in kinds]
+    return [share * share for share in shares]
 
 
 def padded(ranked: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "16"]:

@@ -34,6 +34,9 @@ BATCH: Final = 16
 TRIAL_S: Final = 60.0
 """Seconds that a file may take for two crops when it is opened."""
 
+READ_AGAIN: Final = (bytes, str, Image.Image, np.ndarray, os.PathLike)
+"""Photos that can be read as often as one likes."""
+
 Encode = Callable[[Sequence[Input]], Float32[np.ndarray, "b d"]]
 """What turns crops with their clues into vectors."""
 
@@ -173,7 +176,8 @@ class Encoder:
                 batch = np.stack(taken) if len(taken) > 1 else np.ascontiguousarray(taken[0])[None]
                 both = run.run(batch) if run else None
                 by_graph[some] = both.vectors if both else self.embedder.vectors(batch)
-                predictions.update(zip(some, both.predictions, strict=True) if both else ())
+                if both:
+                    predictions.update(zip(some, both.predictions, strict=True))
         if self.has_kind:
             from osoroi.garments import part
 
@@ -274,7 +278,7 @@ class Encoder:
 
         Raises BadPhoto, and BadRequest for a word that is no kind.
         """
-        if self.has_kind and not isinstance(photo, str | os.PathLike | bytes | Image.Image | np.ndarray):
+        if self.has_kind and not isinstance(photo, READ_AGAIN):
             photo = image.load(photo, limits=limits)  # what can be read once only is read twice here
         pixels = image.crop(photo, box, self.preprocessing[domain], limits=limits)
         if domain == "street" or kind is not None:
@@ -328,8 +332,8 @@ class Encoder:
             from osoroi.encoder.slider import shifted
 
             weights = shifted(weights, detail)
-        scales = np.concatenate([np.full(part.size, weights[part.name], np.float32) for part in self.parts])
-        weighted = vectors * scales
+        scales = [np.float32(weights[part.name]) for part in self.parts]
+        weighted = vectors * np.repeat(scales, [part.size for part in self.parts])
         if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:
             return weighted
         from osoroi.garments.part import share_of_weight

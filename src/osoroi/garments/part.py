@@ -39,6 +39,8 @@ AGAINST_PICTURES: Final[dict[str, float]] = (
 """What the weight of the part is multiplied by, for a query of this kind, where the products' kinds come from pictures
 alone. Pictures of single tops, dresses and scarves are told apart badly, so there looks decide."""
 
+AGAINST_PICTURES_BY_COLUMN: Final = np.array([*(AGAINST_PICTURES[name] for name in NAMES), 1.0], np.float32)
+"""The same in the order of the part, whose last number is of no kind."""
 
 Prediction = CropLogits | Said
 """What pixels say of a crop's kind: by the network of kinds, or by an encoder's own maps."""
@@ -112,8 +114,7 @@ def share_of_weight(rows: Float32[np.ndarray, "b k"], categorised: float) -> Flo
     >>> [round(float(share_of_weight(top, categorised)[0]), 2) for categorised in (0.0, 0.5, 1.0)]
     [0.05, 0.52, 1.0]
     """
-    shares = np.array([*(AGAINST_PICTURES[name] for name in NAMES), 1.0], np.float32)
-    return (categorised + (1 - categorised) * (rows**2 @ shares)).astype(np.float32)
+    return (categorised + (1 - categorised) * (rows**2 @ AGAINST_PICTURES_BY_COLUMN)).astype(np.float32)
 
 
 def _resized(crop: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "192 192 3"]:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from jaxtyping import UInt8
@@ -77,9 +77,14 @@ def as_source(photo: PhotoLike) -> Source:
         file = io.BytesIO()
         _open(photo, LIMITS)(whole).picture.save(file, "PNG", compress_level=1)
         return file.getvalue()
-    if isinstance(photo, Readable):
+    if is_readable(photo):
         return photo
     raise BadPhoto(f"{type(photo).__name__} is no photo", hint=FORMS)
+
+
+def is_readable(photo: object) -> TypeGuard[Readable]:
+    """Whether something has ``read()``; ``isinstance`` with a protocol takes ten times as long."""
+    return callable(getattr(photo, "read", None))
 
 
 def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:

@@ -239,11 +239,15 @@ class MemoryIndex:
             width *= 4
         while candidates:
             keys, scores = self.index.nearest(query, width, among=among)
-            products = self.owners[keys[0]]
-            first = np.sort(np.unique(products, return_index=True)[1])
-            best = first[~np.isin(products[first], np.array(without, np.int64))][:k]
+            best: dict[int, BestCrop] = {}
+            rows = zip(self.owners[keys[0]].tolist(), keys[0].tolist(), scores[0].tolist(), strict=True)
+            for product, crop, score in rows:
+                if product not in best and product not in without:
+                    best[product] = BestCrop(product, crop, score)
+                    if len(best) == k:
+                        break
             if len(best) == k or width >= candidates:
-                return [BestCrop(int(products[at]), int(keys[0, at]), float(scores[0, at])) for at in best]
+                return list(best.values())
             width *= 4
         return []
 

@@ -25,14 +25,16 @@ class ReadWriteLock:
     def shared(self) -> Iterator[None]:
         """Pass with any number of others."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._exclusive and not self._waiting)
+            while self._exclusive or self._waiting:
+                self._changed.wait()
             self._inside += 1
         try:
             yield
         finally:
             with self._changed:
                 self._inside = max(0, self._inside - 1)  # nobody is inside in a child
-                self._changed.notify_all()
+                if self._waiting and not self._inside:
+                    self._changed.notify_all()
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from osoroi.catalog.postgres.catalog import PostgresCatalog
 from osoroi.catalog.postgres.pool import PostgresPool
 from osoroi.catalog.postgres.rows import halfvec_text
 from osoroi.catalog.postgres.transaction import PostgresTransaction, halfvecs_of
-from osoroi.catalog.protocol import Neighbor
+from osoroi.catalog.protocol import CommittedSince, Neighbor
 from osoroi.catalog.store.reader import BestCrop
 from osoroi.catalog.store.rows import CropRow, StoredEncoder
 from osoroi.catalog.store.settings import WAIT_S, CatalogSettings
@@ -66,9 +66,11 @@ class PgvectorCatalog(PostgresCatalog):
         """No snapshot is written."""
 
     def _nearest(
-        self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str]
+        self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str], seq: int | None
     ) -> list[Neighbor]:
         with self._pool.view() as transaction:
+            if seq is not None and transaction.seq() != seq:
+                raise CommittedSince
             transaction.demand_encoder(self.encoder)
             transaction.connection.together(self._path())
             search = _Search(transaction, self.encoder, query[0], self._settings.scan_from)

@@ -232,7 +232,7 @@ def leave_open(connection: sqlite3.Connection) -> None:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection, *, write: bool) -> Iterator[sqlite3.Connection]:
+def transaction(connection: sqlite3.Connection, *, write: bool = False) -> Iterator[sqlite3.Connection]:
     """One view of the database; where it writes, one commit, or none if anything is raised."""
     connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
     try:

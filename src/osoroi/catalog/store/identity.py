@@ -35,7 +35,7 @@ def stamp(database: Path) -> CatalogStamp | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        marker = os.stat(database.with_name(FILE))
+        marker = os.stat(os.path.join(os.path.dirname(database), FILE))
     except FileNotFoundError:
         return CatalogStamp((state.st_dev, state.st_ino), None)
     times = (marker.st_ino, marker.st_size, marker.st_mtime_ns, marker.st_ctime_ns)

@@ -67,10 +67,14 @@ class Pool:
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection of this thread's own until it gives it back."""
+        """A connection of this thread's own until it gives it back.
+
+        One that is idle is of the catalog that was opened; what is read with it is compared inside its transaction.
+        """
         if self._closed:
             raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
-        self.check_identity()
+        if self.readonly or not self._idle:
+            self.check_identity()
         self._demand_usable()
         with self._changed:
             if self.readonly and (frozen := self._frozen_state(self.folder)) != self._frozen:
@@ -110,8 +114,7 @@ class Pool:
     @contextlib.contextmanager
     def view(self) -> Iterator[ReadTransaction]:
         """One state of the database."""
-        explained = database.explained(self.folder)
-        with explained, self.connected() as connection, database.transaction(connection, write=False):
+        with database.explained(self.folder), self.connected() as connection, database.transaction(connection):
             self.check_identity()
             yield ReadTransaction(self.folder, connection)
 
@@ -123,7 +126,7 @@ class Pool:
         stood here before, or lost.
         """
         self.check_writable()
-        self._demand_usable()
+        self.check_identity()
         with database.explained(self.folder), self._writing, self.connected() as connection:
             with database.transaction(connection, write=True):
                 self.check_identity()

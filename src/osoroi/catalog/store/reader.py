@@ -19,10 +19,12 @@ from osoroi.catalog.store.rows import (
     StoredEncoder,
     VectorRow,
     box_of,
+    checksums,
     is_whole,
     product_of,
     slot,
     vector_is_whole,
+    whole_product,
 )
 from osoroi.catalog.store.settings import WHOLE, Shard
 from osoroi.catalog.store.sql import R, SqlTransaction
@@ -39,6 +41,20 @@ class BestCrop(NamedTuple):
     product: int
     crop: int
     score: float
+
+
+class JoinedRow(NamedTuple):
+    """A crop, its product and its vector; of a product or vector that is not there, every column is None."""
+
+    product: ProductRow
+    crop: CropRow
+    vector: VectorRow
+
+
+JOINED = (
+    "SELECT products.*, crops.*, vectors.* FROM crops LEFT JOIN products ON products.product = crops.product"
+    " LEFT JOIN vectors ON vectors.slot = ? + crops.crop WHERE crops.crop IN"
+)
 
 
 class ReadTransaction(SqlTransaction):
@@ -257,16 +273,45 @@ class ReadTransaction(SqlTransaction):
         return {row.product_id: StoredProduct(self.product_of(row), self.crops(row)) for row in rows if row is not None}
 
     def neighbors(self, encoder: StoredEncoder, best: Sequence[BestCrop]) -> list[Neighbor]:
-        """The products, crops and vectors of the best crops of a search, in their order."""
-        products = {
-            row.product: row for row in self._among(ProductRow, "products", "product", [one.product for one in best])
-        }
-        crops = {row.crop: row for row in self._among(CropRow, "crops", "crop", [one.crop for one in best])}
-        rows = self.vectors_at(encoder, [one.crop for one in best])
+        """The products, crops and vectors of the best crops of a search, in their order.
+
+        Raises CatalogDamaged where one is not there or not what was written, and where they do not belong together.
+        """
+        joined = self._joined(encoder, [one.crop for one in best])
+        rows = [joined.get(one.crop) for one in best]
+        for one, row in zip(best, rows, strict=True):
+            if row is None or row.crop.product != one.product or row.product.product is None:
+                raise self.damaged(f"crop {one.crop} and product {one.product} do not belong together")
+        whole = [row for row in rows if row is not None]
+        sums = checksums([part[:-1] for row in whole for part in row[:2]])
+        for row, product, crop in zip(whole, sums[::2], sums[1::2], strict=True):
+            if row.product.checksum != product:
+                raise self.damaged(f"product {row.product.product_id!r} is not what was written")
+            if row.crop.checksum != crop:
+                raise self.damaged(f"crop {row.crop.crop_id!r} is not what was written")
+        if any(row.vector.slot is None for row in whole):
+            raise self.damaged("a vector is not there")
+        vectors = self.vectors_of(encoder, [row.vector for row in whole])
         return [
-            self._neighbor(products.get(one.product), crops.get(one.crop), one, vector)
-            for one, vector in zip(best, rows, strict=True)
+            Neighbor(whole_product(row.product), row.crop.crop_id, one.score, vector)
+            for row, one, vector in zip(whole, best, vectors, strict=True)
         ]
+
+    def _joined(self, encoder: StoredEncoder, crops: Sequence[int]) -> dict[int, JoinedRow]:
+        """The rows of these crops, of their products, and of their vectors, by the key of the crop."""
+        found = {}
+        end, last = len(ProductRow._fields), len(ProductRow._fields) + len(CropRow._fields)
+        for start in range(0, len(crops), MOST_VALUES):
+            some = crops[start : start + MOST_VALUES]
+            marks = ",".join("?" * len(some))
+            for row in self.all(f"{JOINED} ({marks})", slot(encoder.encoder, 0), *some):
+                joined = JoinedRow(
+                    self._named(ProductRow, row[:end]),
+                    self._named(CropRow, row[end:last]),
+                    self._named(VectorRow, row[last:]),
+                )
+                found[joined.crop.crop] = joined
+        return found
 
     def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
         """The rows of a table whose keys are among these, in any order."""
@@ -276,16 +321,6 @@ class ReadTransaction(SqlTransaction):
             marks = ",".join("?" * len(some))
             found += self.rows(kind, f"SELECT * FROM {table} WHERE {column} IN ({marks})", *some)  # noqa: S608 (names)
         return found
-
-    def _neighbor(
-        self, row: ProductRow | None, crop: CropRow | None, best: BestCrop, vector: Float32[np.ndarray, "d"]
-    ) -> Neighbor:
-        """The product, crop and vector of these keys; raises BadCatalog where they do not belong together."""
-        if row is None or crop is None or crop.product != best.product:
-            raise self.damaged(f"crop {best.crop} and product {best.product} do not belong together")
-        product = self.product_of(row)
-        self.demand_whole(crop)
-        return Neighbor(product, crop.crop_id, best.score, vector)
 
     # vectors
 
