@@ -91,10 +91,14 @@ class DrawnPhoto:
             return stage.in_street(*self.design(), self.dice(0))
         return stage.in_shop(*self.design(), self.dice(0), hung=self.view == "shop-2")
 
-    @lru_cache(maxsize=CACHED)
     def read(self) -> bytes:
         """The JPEG."""
-        return stage.taken(self.staged(), self.dice(1), shade=0.07 if self.view == "shop-2" else 0.0)
+        return _jpeg(self)
+
+
+@lru_cache(maxsize=CACHED)
+def _jpeg(photo: DrawnPhoto) -> bytes:
+    return stage.taken(photo.staged(), photo.dice(1), shade=0.07 if photo.view == "shop-2" else 0.0)
 
 
 VIEWS = ("shop-1", "shop-2", "street-1", "street-2")
