@@ -1,7 +1,7 @@
 """What several tests need: where real photos lie, and small things drawn once."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,20 +35,21 @@ def encoders_tried_once() -> Iterator[None]:
     sessions: a trial takes half a second. Tests of the trial itself call the function that stood there before."""
     from osoroi.encoder import trial, with_kinds
 
-    tried, known = trial.tried, {}  # type: ignore[var-annotated]
+    tried = trial.tried
+    known: dict[object, trial.Tried] = {}
 
-    def tried_once(model: bytes, threads: int, providers: Any, limit_s: float) -> trial.Tried:
-        key = (model, threads, None if providers is None else tuple(providers), trial.faster)
+    def tried_once(model: bytes, threads: int, providers: Sequence[str] | None, limit_s: float) -> trial.Tried:
+        key = (model, threads, None if providers is None else tuple(providers), vars(trial)["faster"])
         if key not in known:
-            known[key] = tried(model, threads, providers, limit_s)
             if len(known) > 3:
                 del known[next(iter(known))]
+            known[key] = tried(model, threads, providers, limit_s)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "tried", tried_once)
-        patch.setattr(with_kinds, "joined", lru_cache(3)(with_kinds.joined))
-        patch.setattr(with_kinds, "open_session", lru_cache(3)(with_kinds.open_session))
+        for name in ("joined", "open_session"):
+            patch.setattr(with_kinds, name, lru_cache(3)(vars(with_kinds)[name]))
         yield
 
 
