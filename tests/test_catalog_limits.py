@@ -39,6 +39,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredCatalog]:
             price=5.0,
             attributes={
                 "few": f"{at % 12:02}",
+                "two": "ab"[at % 2],
                 "many": f"{at % 13}",
                 "one": "x",
                 "sale": at % 2 == 0,
@@ -61,7 +62,7 @@ def test_pages_of_products_follow_each_other_without_a_gap(wide: StoredCatalog) 
 
 def test_columns_with_two_to_twelve_values_can_be_chosen_by(wide: StoredCatalog) -> None:
     facets = {one.column: one for one in wide.facets(lambda column: None)}
-    assert list(facets) == ["category", "attributes.few", "attributes.sale"]
+    assert list(facets) == ["category", "attributes.few", "attributes.sale", "attributes.two"]
     assert [choice.value for choice in facets["category"].choices] == [f"c{at:02}" for at in range(60)]
     assert [choice.products for choice in facets["category"].choices[13:16]] == [9, 9, 8]
     assert [choice.products for choice in facets["attributes.few"].choices] == [42] * 11 + [41]

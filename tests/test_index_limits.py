@@ -1,5 +1,6 @@
 """An index at the edges of its settings."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from osoroi.errors import BadIndex
 from osoroi.index import IndexHealth, ScanSettings
-from osoroi.index.codes import TurnedQuery
+from osoroi.index.codes import SLOTS, TurnedQuery, balanced_slots
 from osoroi.index.exact import ExactIndex
 from osoroi.index.scan import ScanIndex
 from osoroi.index.snapshot import Snapshot
@@ -61,3 +62,45 @@ def test_the_nearest_lists_are_as_many_as_hold_the_share() -> None:
     assert not query.may_reach(3.0, beyond=0.5, deviations=4.0)
     assert query.may_reach(8.9, beyond=0.2, deviations=4.0)
     assert not query.may_reach(-9.0, beyond=1.0, deviations=4.0), "no list is behind all of them"
+
+
+def slots_by_loops(variances: list[float], codes: int) -> list[int]:
+    """Each axis where the codes' errors grow least, an empty code first; errors by their definition."""
+    held: list[list[float]] = [[] for _ in range(codes)]
+
+    def error(axes: list[float]) -> float:
+        told: list[float] = []
+        for variance in axes:
+            if (math.prod(told) * variance / 2**8) ** (1 / (len(told) + 1)) <= variance:
+                told.append(variance)
+        level = (math.prod(told) / 2**8) ** (1 / len(told)) if told else 0.0
+        return len(told) * level + sum(axes) - sum(told)
+
+    slots: list[int] = []
+    for variance in variances:
+        free = [code for code in range(codes) if len(held[code]) < SLOTS]
+        empty = [code for code in free if not held[code]]
+        grown = {one: round((error([*held[one], variance]) - error(held[one])) / variance, 9) for one in free}
+        code = empty[0] if empty else min(grown, key=grown.__getitem__)  # of equal ones the first
+        slots.append(SLOTS * code + len(held[code]))
+        held[code].append(variance)
+    return slots
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_axes_share_codes_where_the_error_grows_least(seed: int) -> None:
+    variances = np.sort(10 ** np.random.default_rng(seed).uniform(-2, 3, 22))[::-1]
+    assert balanced_slots(variances, 6).tolist() == slots_by_loops(variances.tolist(), 6)
+
+
+def test_keys_below_and_above_those_of_a_snapshot_are_nowhere_in_it() -> None:
+    snapshot = Snapshot(np.array([5, 6, 8]), np.zeros((3, 2), np.float32), (2,), None)
+    assert snapshot.places(np.array([6, 2, 8, 7, 4, 9, 11])).tolist() == [1, 2]
+    assert snapshot.places(np.array([1, 2])).tolist() == snapshot.places(np.empty(0, np.int64)).tolist() == []
+    far = Snapshot(np.array([5, 10**12]), np.zeros((2, 2), np.float32), (2,), None)  # too far apart for a table
+    assert far.places(np.array([10**12, 7, 5, 1, 10**13])).tolist() == [1, 0]
+
+
+def test_no_part_is_empty() -> None:
+    with pytest.raises(BadIndex, match=r"parts of \(8, 0\) numbers"):
+        ScanIndex.build(np.arange(2), np.zeros((2, 8), np.float32), parts=(8, 0))
