@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ ONE = GOOD.crops[0]
         ({"crops": [ONE, replace(ONE, crop_id="b", photo=Path("\udcff.jpg"))]}, "no Unicode"),
     ],
 )
-def test_an_entry_that_could_not_be_found_again_is_refused(changes: dict[str, object], says: str) -> None:
+def test_an_entry_that_could_not_be_found_again_is_refused(changes: dict[str, Any], says: str) -> None:
     validation.demand(GOOD, 4)
     with pytest.raises(BadRequest, match=says):
         validation.demand(GOOD._replace(**changes), 4)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from osoroi.errors import BadDataset
 from osoroi.records import Box, Crop
-from osoroi.training import feature_cache, foreground, run
+from osoroi.training import feature_cache, foreground, lda, loop, run, validation
 from osoroi.training.augmentation import SHOP, STREET, Augmentation
 from osoroi.training.foreground import ForegroundFit
 from osoroi.training.view_loader import preprocessing
@@ -88,9 +88,10 @@ def test_a_mask_shows_the_area_that_its_crop_shows(box: Box | None, monkeypatch:
     maps, masks = foreground.compute_maps(extractor, crops, recipe, on_progress=lambda *done: said.append(done))
     margin = preprocessing(recipe)["street"].margin
     wider, higher = (margin * (box.right - box.left), margin * (box.bottom - box.top)) if box else (0, 0)
-    left, top, right, bottom = box or Box(0, 0, 200, 100)
-    left, top, right, bottom = max(0, left - wider), max(0, top - higher), min(200, right + wider), bottom + higher
-    shares = (right - 80) / (right - left), (min(100, bottom) - 40) / (min(100, bottom) - top)
+    whole = box or Box(0, 0, 200, 100)
+    left, top = max(0.0, whole.left - wider), max(0.0, whole.top - higher)
+    right, bottom = min(200.0, whole.right + wider), min(100.0, whole.bottom + higher)
+    shares = (right - 80) / (right - left), (bottom - 40) / (bottom - top)
     size = masks.shape[1]
     assert masks.shape[1:] == (24, 24), "as large as the maps"
     assert masks[0, -1].mean() == pytest.approx(shares[0], abs=1 / size)
@@ -129,10 +130,10 @@ def test_heads_are_fitted_on_pairs_where_there_are_any(unpaired, settings, produ
     pairs = replace(pairs_of(9, dataset=np.repeat(np.arange(3), 3)), unpaired=frozenset(unpaired))
     fitted: list[tuple[int, float]] = []
     said: list[dict[str, float]] = []
-    monkeypatch.setattr(run.lda, "fit", lambda _, some, how: fitted.append((len(some), how.nuisance_weight)))
-    monkeypatch.setattr(run.validation, "metrics", lambda network, held_out, device: {"hit@5": 0.5})
+    monkeypatch.setattr(lda, "fit", lambda _, some, how: fitted.append((len(some), how.nuisance_weight)))
+    monkeypatch.setattr(validation, "metrics", lambda network, held_out, device: {"hit@5": 0.5})
     recipe = replace(TINY, init="lda", epochs=0, nuisance_weight=0.5, **settings)
-    watch = run.loop.Watch(on_epoch=lambda line: said.append(dict(line)))
+    watch = loop.Watch(on_epoch=lambda line: said.append(dict(line)))
     run.fit(torch.nn.Linear(1, 1), pairs, pairs, recipe, tmp_path, watch=watch)
     assert fitted == [(products, 0.5)]
     assert said == [{"epoch": 0.0, "hit@5": 0.5}]
