@@ -96,6 +96,7 @@ def test_axes_share_codes_where_the_error_grows_least(seed: int) -> None:
 def test_keys_below_and_above_those_of_a_snapshot_are_nowhere_in_it() -> None:
     snapshot = Snapshot(np.array([5, 6, 8]), np.zeros((3, 2), np.float32), (2,), None)
     assert snapshot.places(np.array([6, 2, 8, 7, 4, 9, 11])).tolist() == [1, 2]
+    assert snapshot.places(np.array([2, 6])).tolist() == [1], "a key below the first is not counted from the end"
     assert snapshot.places(np.array([1, 2])).tolist() == snapshot.places(np.empty(0, np.int64)).tolist() == []
     far = Snapshot(np.array([5, 10**12]), np.zeros((2, 2), np.float32), (2,), None)  # too far apart for a table
     assert far.places(np.array([10**12, 7, 5, 1, 10**13])).tolist() == [1, 0]
