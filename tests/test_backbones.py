@@ -1,5 +1,6 @@
 """Backbones: shapes, padding against plain loops, and weights that load by name and run no code."""
 
+import copy
 import os
 import pickle
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 
 from osoroi.errors import BadRun
 from osoroi.model import backbones
-from osoroi.model.backbones.efficientnet_lite import SCALES, EfficientNetLite, SameConv
+from osoroi.model.backbones.efficientnet_lite import NORMS, SCALES, EfficientNetLite, SameConv, unfold
 
 
 class Code:
@@ -42,6 +43,34 @@ def slow_same_convolution(maps, weight, stride):
         if 0 <= y < height and 0 <= x < width:
             found[o, v, u] += weight[o, c, j, i] * maps[c, y, x]
     return found
+
+
+@torch.no_grad()
+def test_a_network_computes_what_convolutions_with_their_normalisation_do(lite0):
+    network = copy.deepcopy(lite0).eval()
+    for name, values in network.state_dict().items():
+        if name.endswith("running_mean"):
+            values.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            values.uniform_(0.5, 2)
+    other, folded = copy.deepcopy(network), {}
+    for name, one in other.named_modules():
+        if isinstance(one, SameConv):
+            owner, _, own = name.rpartition(".")
+            norm = other.get_submodule(f"{owner}.{NORMS[own]}".lstrip("."))
+            if one.groups == 1:  # depthwise convolutions are not trained
+                one.weight.mul_(1 + 0.1 * torch.randn_like(one.weight))
+            norm.weight.mul_(torch.empty_like(norm.weight).uniform_(0.8, 1.2))
+            norm.bias.normal_(0, 0.1)
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            folded[f"{name}.weight"] = one.weight * scale[:, None, None, None]
+            folded[f"{name}.weight_bias"] = norm.bias - scale * norm.running_mean
+    images = torch.rand(1, 3, 32, 32)
+    expected = other.below(images, 4)
+    assert not torch.allclose(network.below(images, 4)[-1], expected[-1], rtol=0.1)
+    unfold(network, folded)
+    for mine, theirs in zip(network.below(images, 4), expected, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

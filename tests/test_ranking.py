@@ -31,6 +31,12 @@ def floats(rows: list[Any]) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
+def test_a_gallery_has_the_crops_of_each_product_and_none_of_others():
+    with written(np.array([5, 2, 5, 0]), floats([[1], [2], [3], [4]])) as writer:
+        gallery = writer.gallery()
+        assert [gallery.of(key)[:, 0].tolist() for key in range(7)] == [[4], [], [2], [], [], [1, 3], []]
+
+
 @pytest.fixture(params=[40, 4_000_000], ids=["many small blocks", "one block"])
 def cells(request) -> int:
     return request.param

@@ -190,6 +190,7 @@ def test_training_stops_after_so_many_epochs_without_a_better_one(tmp_path):
     trained(tmp_path, replace(RECIPE, epochs=30, lr=1e-12, backbone_lr=1e-12, patience=3))
     values = [line["nDCG@5"] for line in json.loads((tmp_path / "metrics.json").read_text())]
     assert len(values) == 1 + 3, "nothing is learned, so the epoch before the first is the best"
+    assert checkpoint.read(tmp_path / loop.BEST).state["metrics"]["epoch"] == 0, "of equally good ones the first"
     with pytest.raises(BadRequest, match="patience stops at a worse epoch"):
         replace(RECIPE, patience=3, keep_epoch="last")
 
