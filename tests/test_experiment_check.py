@@ -147,6 +147,14 @@ def test_words_that_name_no_system_are_refused_with_the_names(tmp_path):
         run.selected(systems, ["deep", "both"])
 
 
+def test_seeds_that_no_system_has_are_refused_with_those_there_are(tmp_path):
+    systems = planned(tmp_path, PLAN + "seeds = [3, 5]").plan
+    assert [one.name for one in run.selected(systems, ["last"], [5])] == ["last"]
+    with pytest.raises(BadRequest, match="no system has seed 4") as refused:
+        run.selected(systems, (), [5, 4])
+    assert refused.value.hint == "these systems have 0, 3, 5"
+
+
 def test_a_plan_that_changed_says_what_was_otherwise_before_it_trains(tmp_path):
     experiment = planned(tmp_path)
     run.run(experiment, ["last"])

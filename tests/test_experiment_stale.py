@@ -108,6 +108,15 @@ def written(experiment):
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
 
+def test_some_seeds_of_a_plan_are_run_and_systems_without_them_are_left_alone(tmp_path):
+    other = PLAN[PLAN.index("[[system]]") :].replace('"shallow"', '"single"')
+    experiment, _ = planned(tmp_path, PLAN + "seeds = [0, 1, 2]\n" + other)
+    run.run(experiment, seeds=[2, 1])
+    assert written(experiment).keys() == {"shallow-1.json", "shallow-2.json"}
+    run.run(experiment)
+    assert written(experiment).keys() >= {"shallow-0.json", "shallow-0.onnx", "single-0.json"}
+
+
 def test_a_run_that_is_removed_and_trained_otherwise_is_exported_and_evaluated_anew(tmp_path):
     first, _ = done(tmp_path, PLAN + FILE)
     before = written(first)

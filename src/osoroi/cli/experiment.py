@@ -16,6 +16,13 @@ from osoroi.errors import BadRequest, extra
     "--folder", "folders", multiple=True, metavar="NAME=PATH", help="The folder that {NAME} in the plan stands for."
 )
 @click.option("--only", multiple=True, metavar="WORD", help="Run only systems whose name contains this word.")
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Run only this seed of each system, so that several processes share a plan.",
+)
 @click.option("--device", help="Device to train on: cpu, cuda, cuda:1, mps; without it a GPU where there is one.")
 @click.option("--reference", help="System that the report compares the others with, instead of the plan's.")
 @click.option("--report-only", is_flag=True, help="Train and evaluate nothing; report what is there.")
@@ -29,6 +36,7 @@ def command(
     out: Path,
     folders: tuple[str, ...],
     only: tuple[str, ...],
+    seeds: tuple[int, ...],
     device: str | None,
     reference: str | None,
     report_only: bool,
@@ -57,8 +65,8 @@ def command(
     experiment = run.Experiment(read, out, _say, device)
     if not report_only:
         try:
-            check.check(experiment, run.selected(read, only))
-            run.run(experiment, only)
+            check.check(experiment, run.selected(read, only, seeds))
+            run.run(experiment, only, seeds)
         except KeyboardInterrupt:
             text.warn("what is done stays; the same command goes on from there")
             raise

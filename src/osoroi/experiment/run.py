@@ -78,26 +78,31 @@ class Experiment:
         return self.out / "evaluations" / evaluation / f"{system.name}-{seed}.json"
 
 
-def run(experiment: Experiment, only: Sequence[str] = ()) -> None:
-    """Run every system of a plan, or those whose name contains one of some words."""
-    for system in selected(experiment.plan, only):
-        run_system(experiment, system)
+def run(experiment: Experiment, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> None:
+    """Run every system of a plan, or those whose name contains one of some words; with all its seeds, or some."""
+    for system in selected(experiment.plan, only, seeds):
+        run_system(experiment, system, seeds)
 
 
-def selected(plan: ExperimentPlan, only: Sequence[str] = ()) -> list[PlannedSystem]:
-    """Every system of a plan, or those whose name contains one of some words; raises BadRequest where none does."""
+def selected(plan: ExperimentPlan, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[PlannedSystem]:
+    """Every system of a plan, or those whose name contains one of some words; raises BadRequest where none does, and
+    where none of them has one of some seeds."""
     systems = [one for one in plan.systems if not only or any(word in one.name for word in only)]
     if not systems:
         names = ", ".join(one.name for one in plan.systems)
         raise BadRequest(f"no system's name contains {' or '.join(map(repr, only))}", hint=f"the plan has {names}")
+    there = sorted({seed for one in systems for seed in one.seeds})
+    if unknown := sorted(set(seeds).difference(there)):
+        raise BadRequest(f"no system has seed {unknown[0]}", hint=f"these systems have {', '.join(map(str, there))}")
     return systems
 
 
-def run_system(experiment: Experiment, system: PlannedSystem) -> None:
-    """Search, train with every seed, export the first and evaluate, where that has not been done with the network that
-    there is now."""
-    setting = choose(experiment, system)
-    for seed in system.seeds:
+def run_system(experiment: Experiment, system: PlannedSystem, seeds: Sequence[int] = ()) -> None:
+    """Search, train with every seed or with some of them, export the first and evaluate, where that has not been done
+    with the network that there is now. A system that has none of these seeds is left alone."""
+    own = [seed for seed in system.seeds if not seeds or seed in seeds]
+    setting = choose(experiment, system) if own else ()
+    for seed in own:
         if is_trained(system):
             train_once(experiment, system, setting, seed)
             _export_anew(experiment, system, setting, seed)
