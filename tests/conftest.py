@@ -32,8 +32,8 @@ def folder_or_skip(path: Path) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def encoders_tried_once() -> Iterator[None]:
     """Hundreds of tests open the encoder that ships. A process of tests tries the same bytes once and shares the
-    sessions: a trial takes half a second. Files that are refused, and others under a patched part of the trial or another
-    limit, are tried anew. Tests of the trial itself call the function that stood there before."""
+    sessions: a trial takes half a second. Files that are refused are tried anew each time, others under
+    another limit or a patched part of the trial. Tests of the trial itself call the function that stood there before."""
     from onnxruntime import InferenceSession
 
     from osoroi.encoder import trial, with_kinds
