@@ -32,24 +32,35 @@ def folder_or_skip(path: Path) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def encoders_tried_once() -> Iterator[None]:
     """Hundreds of tests open the encoder that ships. A process of tests tries the same bytes once and shares the
-    sessions: a trial takes half a second. Tests of the trial itself call the function that stood there before."""
+    sessions: a trial takes half a second. Files that are refused are tried anew each time, others under
+    another limit or a patched part of the trial. Tests of the trial call the function that stood there before."""
+    from onnxruntime import InferenceSession
+
     from osoroi.encoder import trial, with_kinds
+    from osoroi.encoder.joining import joined
+    from osoroi.inference import open_session
 
     tried = trial.tried
     known: dict[object, trial.Tried] = {}
 
     def tried_once(model: bytes, threads: int, providers: Sequence[str] | None, limit_s: float) -> trial.Tried:
-        key = (model, threads, None if providers is None else tuple(providers), vars(trial)["faster"])
+        parts = [vars(trial)[name] for name in ("faster", "open_session", "try_out", "verify")]
+        key = (model, threads, None if providers is None else tuple(providers), limit_s, *parts)
         if key not in known:
             if len(known) > 3:
                 del known[next(iter(known))]
             known[key] = tried(model, threads, providers, limit_s)
         return known[key]
 
+    shared = lru_cache(3)(open_session)
+
+    def open_once(model: bytes, threads: int, providers: Sequence[str] | None) -> InferenceSession:
+        return shared(model, threads, None if providers is None else tuple(providers))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "tried", tried_once)
-        for name in ("joined", "open_session"):
-            patch.setattr(with_kinds, name, lru_cache(3)(vars(with_kinds)[name]))
+        patch.setattr(with_kinds, "joined", lru_cache(3)(joined))
+        patch.setattr(with_kinds, "open_session", open_once)
         yield
 
 

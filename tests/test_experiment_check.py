@@ -178,6 +178,39 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path, monkeypatch):
     assert "what is done stays; the same command goes on from there" in result.stderr
 
 
+def test_one_seed_of_a_plan_ends_well_and_says_what_the_report_waits_for(tmp_path, monkeypatch):
+    experiment = planned(tmp_path, PLAN + "seeds = [0, 1, 2]")
+    last = experiment.plan.system("last")
+
+    def run_share(_, only, seeds):
+        assert only == ("last",)
+        cached = cached_crops.evaluate(tiny_encoder(), experiment.plan.evaluations["drawn"].task, tmp_path / "cache")
+        for seed in seeds or last.seeds:
+            results.save(cached, experiment.evaluation("drawn", last, seed))
+
+    monkeypatch.setattr(run, "run", run_share)
+    words = ["experiment", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "out"), "--no-photos", "--only", "last"]
+    share = CliRunner().invoke(main, [*words, "--seed", "1"])
+    assert (share.exit_code, share.stdout) == (0, "")
+    assert share.stderr.splitlines() == [
+        "last is not reported yet: not evaluated with seed 0, 2",
+        "this share of the plan is done; the command without --only and --seed does the rest and reports",
+    ]
+    early = CliRunner().invoke(main, [*words, "--report-only"])
+    assert early.exit_code == 2
+    assert "no evaluations of this plan with all the seeds of a system; run it without --report-only" in early.stderr
+    whole = CliRunner().invoke(main, words)
+    assert (whole.exit_code, "| last |" in whole.stdout, "not reported yet" in whole.stderr) == (0, True, False)
+
+
+def test_a_dataset_that_is_too_small_is_named_before_anything_is_trained(tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN.replace("validation_share = 0.2", ""))
+    result = CliRunner().invoke(main, ["experiment", str(tmp_path / "plan.toml"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "dataset 'drawn:18:3': split 'val' has 1 products" in result.stderr
+    assert "add products; each needs a photo of each domain" in result.stderr
+
+
 def test_a_folder_that_is_not_named_is_asked_for_by_its_name(tmp_path):
     planned(tmp_path)
     (tmp_path / "plan.toml").write_text(PLAN + 'backbone = "{weights}/a"')

@@ -23,10 +23,13 @@ def test_an_index_is_stale_below_99_of_100_or_with_codes_that_err_a_quarter_more
     assert IndexHealth(10, 0, 0, recall, drift).stale is stale
 
 
-def test_large_scans_stop_at_four_shares_and_others_at_two() -> None:
-    settings = ScanSettings()
-    assert settings.shares_of(300_000) == (0.2, 0.4, 0.7, 1.0)
-    assert settings.shares_of(299_999) == settings.shares_of(0) == (0.4, 1.0)
+def test_scans_of_many_vectors_stop_at_shares_of_their_own_and_every_scan_can_reach_all() -> None:
+    settings = ScanSettings(shares=(0.1, 0.3, 1.0), shares_of_few=(0.5, 1.0), many=30)
+    assert settings.shares_of(30) == (0.1, 0.3, 1.0)
+    assert settings.shares_of(29) == settings.shares_of(0) == (0.5, 1.0)
+    for shares in (ScanSettings().shares, ScanSettings().shares_of_few):
+        assert list(shares) == sorted(set(shares))
+        assert shares[-1] == 1
 
 
 @pytest.mark.parametrize(("count", "has_codes"), [(59, False), (60, True)])

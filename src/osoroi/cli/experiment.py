@@ -70,6 +70,11 @@ def command(
         except KeyboardInterrupt:
             text.warn("what is done stays; the same command goes on from there")
             raise
+    for name, missing in report.incomplete(experiment).items():
+        text.warn(f"{name} is not reported yet: not evaluated with seed {', '.join(map(str, missing))}")
+    if (only or seeds) and not report_only and not report.is_due(experiment):
+        text.warn("this share of the plan is done; the command without --only and --seed does the rest and reports")
+        return
     text.show(report.write(experiment, photos=photos, arms=arms, queries=queries))
     pictures = ", pictures of results (*.png) and pages (*/index.html)" if photos else ""
     text.warn(f"{out / 'report'} holds these tables (report.md, report.json){pictures}")

@@ -86,8 +86,11 @@ def _check_datasets(experiment: Experiment, systems: Sequence[PlannedSystem]) ->
         if run.is_trained(one) and not _is_done(experiment, one, run.chosen_setting(experiment, one))
     }
     for name, category in sorted(learned):
-        for split in ("train", "val"):
-            selection.select([open_dataset(name)], split, category=category, validation_share=plan.validation_share)
+        try:
+            for split in ("train", "val"):
+                selection.select([open_dataset(name)], split, category=category, validation_share=plan.validation_share)
+        except OsoroiError as error:
+            raise type(error)(f"dataset {name!r}: {error.what}", hint=error.hint) from error
     tasks = {
         one.name.removesuffix("-corrupted"): one.task
         for system in systems

@@ -37,7 +37,10 @@ def write(experiment: Experiment, *, photos: bool = True, arms: bool = False, qu
         if photos:
             _pictures(experiment, evaluation, every, folder, queries)
     if not summary:
-        raise BadRequest(f"{experiment.out} holds no evaluations of this plan", hint="run it without `report_only`")
+        raise BadRequest(
+            f"{experiment.out} holds no evaluations of this plan with all the seeds of a system",
+            hint="run it without `report_only`",
+        )
     costs = [cost for system in experiment.plan.systems if (cost := cost_of(experiment, system))]
     lines += ["## Settings and cost", "", *_cost_table(costs)]
     page = "\n".join(lines) + "\n"
@@ -45,6 +48,28 @@ def write(experiment: Experiment, *, photos: bool = True, arms: bool = False, qu
     written = {"version": __version__, "title": experiment.plan.title, "evaluations": summary, "systems": costs}
     files.write_atomically(folder / "report.json", (json.dumps(written, indent=1, allow_nan=False) + "\n").encode())
     return page
+
+
+def incomplete(experiment: Experiment) -> dict[str, list[int]]:
+    """The systems of which some seeds are evaluated and others are not, which no report has, and the missing seeds."""
+    seeds: dict[str, list[int]] = {}
+    for planned in experiment.plan.systems:
+        for evaluation in experiment.plan.evaluations_of(planned):
+            missing = tables.missing_seeds(experiment, evaluation, planned)
+            if missing and len(missing) < len(planned.seeds):
+                seeds[planned.name] = sorted({*seeds.get(planned.name, ()), *missing})
+    return seeds
+
+
+def is_due(experiment: Experiment) -> bool:
+    """Whether a row of the report has an evaluation of every seed."""
+    plan = experiment.plan
+    rows = [plan.system(name) for name in plan.rows] or plan.systems
+    return any(
+        not tables.missing_seeds(experiment, evaluation, planned)
+        for planned in rows
+        for evaluation in plan.evaluations_of(planned)
+    )
 
 
 def _evaluation(

@@ -73,8 +73,7 @@ def systems_of(experiment: Experiment, evaluation: PlannedEvaluation, *, arms: b
     with ``arms`` each of its arms."""
     plan, chosen = experiment.plan, []
     for planned in plan.systems:
-        paths = [experiment.evaluation(evaluation.name, planned, seed) for seed in planned.seeds]
-        if evaluation not in plan.evaluations_of(planned) or not all(path.exists() for path in paths):
+        if evaluation not in plan.evaluations_of(planned) or missing_seeds(experiment, evaluation, planned):
             continue
         if all(_is_current(experiment, evaluation, planned, seed) for seed in planned.seeds):
             evaluations = [read_evaluation(experiment, evaluation, planned, seed) for seed in planned.seeds]
@@ -85,6 +84,11 @@ def systems_of(experiment: Experiment, evaluation: PlannedEvaluation, *, arms: b
                 elif arms:
                     chosen.append(compare.system(f"{label}: {arm.name}", arm.name, evaluations))
     return chosen
+
+
+def missing_seeds(experiment: Experiment, evaluation: PlannedEvaluation, planned: PlannedSystem) -> list[int]:
+    """The seeds of a system that this evaluation has not been made with."""
+    return [seed for seed in planned.seeds if not experiment.evaluation(evaluation.name, planned, seed).exists()]
 
 
 def _is_current(experiment: Experiment, evaluation: PlannedEvaluation, planned: PlannedSystem, seed: int) -> bool:

@@ -109,7 +109,7 @@ def select(
         of_category = f" of category {category!r}" if category else ""
         raise BadDataset(
             f"split {split!r}{of_category} has {there}, and at least 2 such pairs are needed",
-            hint="give every product one photo of each domain, and each crop a split: train or val",
+            hint="add products; each needs a photo of each domain, and each crop a split: train or val",
         )
     return Selection(products, crops, dataset, total - len(products), tuple(origins), unpaired)
 
