@@ -14,7 +14,7 @@ from shops import create, entry, found, put
 
 
 @pytest.fixture
-def shop(tmp_path) -> Path:
+def shop(tmp_path: Path) -> Path:
     """Three products of one crop each."""
     entries = [entry(f"p{at:02}", [1, at, 0, 0], price=float(at), attributes={"sale": True}) for at in range(3)]
     create(tmp_path / "shop", *entries).close()
@@ -40,7 +40,7 @@ def shop(tmp_path) -> Path:
         "ALTER TABLE vectors ADD COLUMN more",
     ],
 )
-def test_rows_that_rot_while_they_are_searched_are_called_damaged(shop, statement):
+def test_rows_that_rot_while_they_are_searched_are_called_damaged(shop: Path, statement: str) -> None:
     with LocalCatalog.open(shop) as catalog:
         found(catalog)
         with closing(sqlite3.connect(shop / database.FILE, isolation_level=None)) as other:
@@ -49,7 +49,7 @@ def test_rows_that_rot_while_they_are_searched_are_called_damaged(shop, statemen
             found(catalog)
 
 
-def test_a_folder_that_cannot_be_looked_at_is_said_by_every_use_and_can_be_closed(shop, tmp_path):
+def test_a_folder_that_cannot_be_looked_at_is_said_by_every_use_and_can_be_closed(shop: Path, tmp_path: Path) -> None:
     catalog = LocalCatalog.open(shop)
     found(catalog)
     shop.rename(tmp_path / "moved")
