@@ -257,6 +257,24 @@ def test_a_catalog_without_an_identity_gets_one_with_its_first_commit(tmp_path):
     assert check(shop) == []
 
 
+@pytest.mark.parametrize("replace", [delete, rebuild], ids=lambda function: function.__name__)
+def test_a_new_connection_is_to_no_other_catalog_where_the_idle_ones_have_just_gone(tmp_path, monkeypatch, replace):
+    """As a fork in another thread closes them, or another thread takes the last one."""
+    shop = tmp_path / "shop"
+    with create(shop, entry("a", [1, 0, 0, 0])) as catalog:
+        pool, usable = catalog._pool, catalog._pool._demand_usable
+        found(catalog)
+
+        def closed_meanwhile() -> None:
+            pool._close_idle()
+            usable()
+
+        replace(shop, tmp_path / "other", tmp_path / "b.tar")
+        monkeypatch.setattr(pool, "_demand_usable", closed_meanwhile)
+        with pytest.raises(CatalogReplaced, match=r"shop (is gone|was replaced)"):
+            len(catalog)
+
+
 def test_a_catalog_is_found_when_the_process_changes_its_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with create(Path("shop"), entry("a", [1, 0, 0, 0])) as catalog:

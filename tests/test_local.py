@@ -41,6 +41,24 @@ def test_whoever_changes_the_index_waits_for_searches_and_they_for_him():
     assert order == ["first searches end", "changing", "changed", "searched"]
 
 
+def test_a_change_that_is_interrupted_while_it_waits_lets_searches_pass(monkeypatch):
+    gate, searched = ReadWriteLock(), threading.Event()
+
+    def interrupted(_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gate._changed, "wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt), gate.exclusive():
+        pass
+
+    def search() -> None:
+        with gate.shared():
+            searched.set()
+
+    threading.Thread(target=search, daemon=True).start()
+    assert searched.wait(LONG_S)
+
+
 def test_a_folder_that_is_no_catalog_is_refused_and_nothing_in_it_touched(tmp_path):
     folder = tmp_path / "photos"
     with pytest.raises(BadCatalog, match="there is no catalog at"):

@@ -10,7 +10,7 @@ import web
 from browsing import choose, expect, needs_browser, opened, snap
 from osoroi.garments import Garment
 from osoroi.image import Reduced
-from osoroi.records import Box, Hit, Product
+from osoroi.records import Box, Product
 from osoroi.search import Searcher
 from osoroi.server.finding import Finder
 from osoroi.server.pages import view_model
@@ -146,8 +146,8 @@ def test_a_list_that_ranks_the_shop_claims_no_match_and_words_alone_have_no_shap
     assert "<dt>shape</dt>" not in alone
 
 
-def all_other_kinds(self: Searcher, hits: list[Hit], vector: object) -> list[Hit]:
-    return [replace(hit, other_kind=True) for hit in hits]
+def all_other_kinds(self: Searcher, parts: list[object], vector: object) -> int:
+    return 0
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def all_other_kinds(self: Searcher, hits: list[Hit], vector: object) -> list[Hit
 )
 def test_a_kind_that_the_shop_does_not_sell_is_said_and_no_heading_is_over_others(page_url, monkeypatch, data, says):
     assert 'class="lacking"' not in list_of(page_url, PHOTO, **data)
-    monkeypatch.setattr(Searcher, "with_other_kinds", all_other_kinds)
+    monkeypatch.setattr(Searcher, "other_kinds_from", all_other_kinds)
     answer = list_of(page_url, PHOTO, **data)
     assert re.findall('<p class="lacking">([^<]+)', answer) == [says]
     label = "ほかの種類" if "lang" in data else "Other kinds"

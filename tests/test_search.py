@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from osoroi.catalog import CommittedSince
 from osoroi.catalog.local import LocalCatalog
 from osoroi.encoder.slider import distinctive, usual
-from osoroi.errors import BadPhoto, BadRequest, OtherEncoder
+from osoroi.errors import BadFilter, BadPhoto, BadRequest, OtherEncoder
 from osoroi.search import Searcher
 from shop import BLUE, RED, fill, goods, picture
 from tiny import TinyEncoder
@@ -113,6 +114,16 @@ def test_a_colour_by_code_or_name_is_drawn_as_a_swatch(searcher: Searcher, color
 def test_a_second_photo_that_is_neither_file_nor_colour_is_refused(searcher: Searcher) -> None:
     with pytest.raises(BadPhoto, match="'colour of the sea' is neither a photo nor a known colour; give a code"):
         searcher.search(picture(RED), detail_from="colour of the sea")
+
+
+def test_an_error_of_the_first_search_names_no_inner_one_as_its_context(searcher: Searcher) -> None:
+    with pytest.raises(BadFilter) as caught:
+        searcher.search(picture(RED), where="nothing like a filter")
+    context, contexts = caught.value.__context__, []
+    while context is not None:
+        contexts.append(type(context))
+        context = context.__context__
+    assert CommittedSince not in contexts
 
 
 def test_what_cannot_be_searched_is_refused(searcher: Searcher, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import http.server
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,11 +187,7 @@ def test_more_products_follow_and_the_keyboard_goes_to_the_first_of_them(browser
 
 @needs_browser
 def test_words_bring_products_and_a_list_says_where_other_kinds_begin(page, monkeypatch):
-    monkeypatch.setattr(
-        Searcher,
-        "with_other_kinds",
-        lambda self, hits, vector: [replace(hit, other_kind=place > 0) for place, hit in enumerate(hits)],
-    )
+    monkeypatch.setattr(Searcher, "other_kinds_from", lambda self, parts, vector: 1)
     field = page.get_by_role("searchbox", name="Or in words")
     field.fill("blue top")
     field.press("Enter")

@@ -1,7 +1,6 @@
 """Words over HTTP, in the client and on the page: the products of the local catalog, and what was understood."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,13 +152,13 @@ def test_a_page_says_that_what_is_not_wanted_cannot_be_searched_alone(client: Te
     assert "not wanted are left out" in client.get("/?text=not+black").text
 
 
-def ends_after_one(self: Searcher, hits: list[osoroi.Hit], vector: object) -> list[osoroi.Hit]:
-    return [replace(hit, other_kind=place > 0) for place, hit in enumerate(hits)]
+def ends_after_one(self: Searcher, parts: list[object], vector: object) -> int:
+    return 1
 
 
 def test_a_page_and_an_answer_say_where_other_kinds_begin(client, monkeypatch):
     assert "Other kinds" not in client.get("/?text=red+skirt").text
-    monkeypatch.setattr(Searcher, "with_other_kinds", ends_after_one)
+    monkeypatch.setattr(Searcher, "other_kinds_from", ends_after_one)
     page = client.get("/?text=red+skirt").text
     assert page.count("Other kinds") == 1
     assert page.index("Red skirt") < page.index("Other kinds") < page.index("Green skirt")

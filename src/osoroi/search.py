@@ -1,6 +1,7 @@
 """A search from a photo to products: pixels, vector, weights, nearest products. The command line, the service and the
 public ``Catalog`` all search here."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -193,10 +194,9 @@ class Searcher:
         """What a search finds with the facts of the last look at the catalog, and once more with new ones where
         something was committed since: the search sees that itself, so the database is not asked twice."""
         seq, facts = self._facts
-        try:
+        with contextlib.suppress(CommittedSince):
             return search(facts, seq)
-        except CommittedSince:
-            return search(self.facts(), None)
+        return search(self.facts(), None)  # outside: an error of it has no CommittedSince as context
 
     def _nearest(
         self, vector: Float32[np.ndarray, "1 d"], wishes: "Wishes", facts: SampleFacts, seq: int | None

@@ -54,15 +54,15 @@ LIKELY: Final = 0.8
 
 class LearnedKinds(NamedTuple):
     """A linear classifier: ``features @ weights + offsets`` are log likelihoods of the kinds at ``columns``, and
-    ``shares`` what part of the products each of them is; ``log_shares`` is what that counts. ``picture`` is the weight
-    of log probabilities by picture."""
+    ``shares`` what part of the products each of them is; ``prior`` is the weighted logarithm of that. ``picture`` is
+    the weight of log probabilities by picture."""
 
     columns: Int64[np.ndarray, "c"]
     weights: Float64[np.ndarray, "d c"]
     offsets: Float64[np.ndarray, "c"]
     shares: Float64[np.ndarray, "c"]
     picture: float
-    log_shares: Float64[np.ndarray, "c"]
+    prior: Float64[np.ndarray, "c"]
 
     def likelihoods(self, features: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n c"]:
         """Log likelihood of each learned kind, up to a constant in each row."""
@@ -123,7 +123,7 @@ def sharpened(
     chances = rows.astype(np.float64) ** 2
     shared = chances[:, learned.columns]
     said = learned.picture * np.log(shared + FLOOR)
-    logs = said + learned.likelihoods(features) + learned.log_shares
+    logs = said + learned.likelihoods(features) + learned.prior
     posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
     posterior *= shared.sum(axis=1, keepdims=True) / posterior.sum(axis=1, keepdims=True)
     chances[:, learned.columns] = posterior

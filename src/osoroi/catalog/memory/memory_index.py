@@ -237,12 +237,13 @@ class MemoryIndex:
         width = RUNG
         while width < k + len(without):
             width *= 4
+        left_out = frozenset(without)  # of a shard it has all that changed since, up to thousands
         while candidates:
             keys, scores = self.index.nearest(query, width, among=among)
             best: dict[int, BestCrop] = {}
             rows = zip(self.owners[keys[0]].tolist(), keys[0].tolist(), scores[0].tolist(), strict=True)
             for product, crop, score in rows:
-                if product not in best and product not in without:
+                if product not in best and product not in left_out:
                     best[product] = BestCrop(product, crop, score)
                     if len(best) == k:
                         break

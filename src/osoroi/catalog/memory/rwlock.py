@@ -41,8 +41,13 @@ class ReadWriteLock:
         """Pass when nobody else is inside, and keep everybody out meanwhile."""
         with self._changed:
             self._waiting += 1
-            self._changed.wait_for(lambda: not self._exclusive and not self._inside)
-            self._waiting -= 1
+            try:
+                self._changed.wait_for(lambda: not self._exclusive and not self._inside)
+            except BaseException:  # interrupted: those whom this one kept waiting go on
+                self._changed.notify_all()
+                raise
+            finally:
+                self._waiting -= 1
             self._exclusive = True
         try:
             yield

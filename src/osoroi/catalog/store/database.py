@@ -88,6 +88,8 @@ def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
         return Busy(f"another writer holds the catalog {folder}", hint="try again when it has finished")
     if result == sqlite3.SQLITE_TOOBIG:
         return BadRequest(f"a value is larger than the catalog {folder} can store: {error}")
+    if str(error).startswith("Could not decode to UTF-8"):  # says Python of a text, without a code of SQLite
+        return damaged(folder, str(error))
     if result in DAMAGE and not isinstance(error, sqlite3.ProgrammingError):
         return damaged(folder, str(error))
     if result == sqlite3.SQLITE_NOMEM or name == "SQLITE_IOERR_NOMEM":

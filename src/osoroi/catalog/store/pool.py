@@ -53,7 +53,11 @@ class Pool:
 
     def check_identity(self) -> None:
         """Raise CatalogReplaced where other files stand in the folder than when it was opened. Takes microseconds."""
-        now = identity.stamp(self._database)
+        try:
+            now = identity.stamp(self._database)
+        except OSError:
+            with database.explained(self.folder):
+                raise
         if now == self._stamp:
             return
         if now and self._stamp and self._stamp.marker is None and now.database == self._stamp.database:
@@ -69,11 +73,12 @@ class Pool:
     def connected(self) -> Iterator[sqlite3.Connection]:
         """A connection of this thread's own until it gives it back.
 
-        One that is idle is of the catalog that was opened; what is read with it is compared inside its transaction.
+        The files are compared before a new one is opened. An idle one is of the catalog that was opened: whoever reads
+        or writes with it compares the files inside the transaction.
         """
         if self._closed:
             raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
-        if self.readonly or not self._idle:
+        if self.readonly:
             self.check_identity()
         self._demand_usable()
         with self._changed:
@@ -86,6 +91,7 @@ class Pool:
             self._lent += 1
         try:
             if connection is None:
+                self.check_identity()
                 connection = self._connect()
             self._in_use.append(connection)
             yield connection
@@ -188,8 +194,11 @@ class Pool:
             self._close(self._idle.pop())
 
     def _close(self, connection: sqlite3.Connection) -> None:
-        """Close a connection; leave the files of another catalog alone."""
-        now = identity.stamp(self._database)
+        """Close a connection; leave the files of another catalog alone, and of one that cannot be looked at."""
+        try:
+            now = identity.stamp(self._database)
+        except OSError:
+            now = None
         if self._stamp is None or now is None or now.database != self._stamp.database:
             database.abandon(connection)
         else:
