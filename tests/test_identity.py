@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -262,7 +263,8 @@ def test_a_new_connection_is_to_no_other_catalog_where_the_idle_ones_have_just_g
     """As a fork in another thread closes them, or another thread takes the last one."""
     shop = tmp_path / "shop"
     with create(shop, entry("a", [1, 0, 0, 0])) as catalog:
-        pool, usable = catalog._pool, catalog._pool._demand_usable
+        pool: Any = vars(catalog)["_pool"]
+        usable = pool._demand_usable
         found(catalog)
 
         def closed_meanwhile() -> None:
