@@ -130,7 +130,7 @@ def checksum(*values: Any) -> int:
 
 
 def checksums(rows: Sequence[tuple[Any, ...]]) -> list[int]:
-    """``checksum`` of each of these rows, in one go: of texts and numbers, no lists inside.
+    r"""``checksum`` of each of these rows, in one go: of texts and numbers, no lists inside.
 
     >>> checksums([("a", 1.0), ("]\n[", None)]) == [checksum("a", 1.0), checksum("]\n[", None)]
     True
