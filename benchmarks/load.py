@@ -35,7 +35,7 @@ from osoroi.catalog import Entry
 from osoroi.catalog.local import LocalCatalog
 from osoroi.data.readers import open_dataset
 from osoroi.encoder import Encoder
-from osoroi.records import Crop, Hit, Product
+from osoroi.records import Clues, Crop, Hit, Input, Product
 from osoroi.search import Searcher, response
 
 SIDE = 800
@@ -260,9 +260,9 @@ def bare(folder: Path, shots: Sequence[bytes], seconds: float) -> dict[str, floa
             marks = [time.process_time()]
             crop = image.crop(shot, None, encoder.preprocessing["street"])
             marks.append(time.process_time())
-            vector = encoder.encode([crop])
+            vector = searcher.encode([Input(crop, Clues(is_query=True))])  # a product's kind takes a second network
             marks.append(time.process_time())
-            hits = searcher.explain(catalog.nearest(encoder.weigh(vector), 10), vector)
+            hits = searcher.nearest(vector, 10, judged=True)
             marks.append(time.process_time())
             json.dumps(response(hits, encoder=encoder.fingerprint, detail=None, took_s=0.0))
             marks.append(time.process_time())
