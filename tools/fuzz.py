@@ -160,9 +160,9 @@ def main() -> int:
         return min(1, fuzz(options.only, options.minutes * 60, options.seed, options.out))
     names = [options.only] if options.only else list(TARGETS)
     end = time.monotonic() + options.minutes * 60
-    turn_s = min(TURN_S, options.minutes * 60 / len(names))
+    turn_s = min(TURN_S, 0.75 * options.minutes * 60 / len(names))  # the rest is for processes to start
     spent = {name: Tried.read(name, options.out).seconds for name in names}
-    findings = 0
+    findings = untried = 0
     while time.monotonic() < end:
         name = min(names, key=spent.__getitem__)
         start = time.monotonic()
@@ -171,7 +171,10 @@ def main() -> int:
     for name in names:
         tried = Tried.read(name, options.out)
         print(f"{name}: {tried.inputs:,} inputs in {tried.seconds:.0f} s, {len(tried.kinds)} kinds of findings")
-    return int(findings > 0)
+        untried += not tried.inputs
+    if untried:
+        print(f"{untried} of {len(names)} targets had no turn: give more --minutes")
+    return int(findings > 0 or untried > 0)
 
 
 def turn(name: str, seconds: float, seed: int, out: Path) -> bool:
