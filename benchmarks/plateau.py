@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 from bombs import small_shop
 from PIL import Image
-from processes import Service
+from processes import Service, memory_bytes
 
 from costly_photos import COSTLY, REFUSED
 
@@ -67,7 +67,7 @@ def request(client: httpx.Client, number: int, shots: list[bytes], bombs: list[b
 
 def resident_mb(service: Service) -> float:
     """Resident memory of the service's own process."""
-    return int((service.processes()[0] / "statm").read_text(encoding="ascii").split()[1]) * 4096 / 1e6
+    return memory_bytes(service.process.pid) / 1e6
 
 
 def main() -> int:
