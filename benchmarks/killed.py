@@ -115,7 +115,8 @@ def syncing(folder: Path) -> None:
 
 
 def watching(folder: Path) -> None:
-    """``sync --watch``, until the catalog is as the table says."""
+    """``sync --watch``, until the catalog is as the table says. Killed between the two, it is as the first one said: so
+    the second one has more products, and those of the first as they were."""
     from osoroi.cli import sync
     from osoroi.cli.incoming import ImportOptions
 
@@ -133,7 +134,7 @@ def watching(folder: Path) -> None:
     table(folder, 8, price=50)
     last = sync.changed_since(folder / "all.csv", None)
     sync.once(task)
-    table(folder, 12, price=70)
+    table(folder, 12, price=50)
     sync.changed_since(folder / "all.csv", last)
     sync.once(task)
 
