@@ -312,9 +312,9 @@ def test_neighbors_carry_the_vectors_they_were_scored_by(tmp_path):
         stored = catalog.vectors([neighbor.crop_id for neighbor in neighbors])
         assert np.array_equal(np.stack([neighbor.vector for neighbor in neighbors]), stored)
         assert np.allclose([neighbor.score for neighbor in neighbors], stored @ query[0], atol=1e-6)
-        before = Searcher(encoder, catalog).explain(neighbors, vector)
+        before = Searcher(encoder, catalog).cosines(neighbors, vector)
         catalog.remove([neighbor.product_id for neighbor in neighbors])
-        assert Searcher(encoder, catalog).explain(neighbors, vector) == before
+        assert Searcher(encoder, catalog).cosines(neighbors, vector) == before
         with pytest.raises(NotFound):
             Searcher(encoder, catalog).similar("nobody")
 

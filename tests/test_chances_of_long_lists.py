@@ -14,7 +14,7 @@ from osoroi.encoder import KIND, Encoder
 from osoroi.encoder.calibration import DEPTH
 from osoroi.garments.posterior import part
 from osoroi.records import Crop, Product
-from osoroi.search import Searcher, is_other_kind
+from osoroi.search import Searcher, is_of_other_kind
 
 TOPS, BAGS = DEPTH - 1, 40
 
@@ -52,14 +52,17 @@ def searcher(tmp_path: Path, query: np.ndarray) -> Iterator[Searcher]:
 
 def test_chances_are_those_of_the_list_as_long_as_it_was_fitted_on(searcher: Searcher, query: np.ndarray) -> None:
     weighed = searcher.encoder.weigh(query, categorised=searcher.facts().categorised)
-    whole = searcher.explain(searcher.catalog.nearest(weighed, DEPTH), query)
-    assert [is_other_kind(hit) for hit in whole] == [False] * TOPS + [True], "the list ends in another kind"
-    expected = [hit.probability for hit in searcher.judge(whole)]
+    whole = searcher.cosines(searcher.catalog.nearest(weighed, DEPTH), query)
+    assert [is_of_other_kind(parts) for parts in whole] == [False] * TOPS + [True], "the list ends in another kind"
+    of_whole = searcher.chances(whole)
+    assert of_whole is not None
+    expected = of_whole.each
     hits = searcher.nearest(query, 5, judged=True)
     assert [hit.probability for hit in hits] == pytest.approx(expected[:5])
-    longer = searcher.explain(searcher.catalog.nearest(weighed, DEPTH + BAGS), query)
-    judged = searcher.judge(longer)
-    assert [hit.probability for hit in judged] == pytest.approx(expected + [0.0] * (len(longer) - DEPTH))
-    assert {hit.in_catalog for hit in judged} == {searcher.judge(whole)[0].in_catalog}
+    longer = searcher.cosines(searcher.catalog.nearest(weighed, DEPTH + BAGS), query)
+    judged = searcher.chances(longer)
+    assert judged is not None
+    assert judged.each == pytest.approx(expected + [0.0] * (len(longer) - DEPTH))
+    assert judged.any_of_them == of_whole.any_of_them
     many = searcher.nearest(query, DEPTH + BAGS, judged=True)
     assert [hit.probability for hit in many[:5]] == pytest.approx(expected[:5]), "whatever the length that is asked for"

@@ -245,16 +245,6 @@ class Searcher:
         others = self.other_kinds_from([hit.parts for hit in hits], vector)
         return [*hits[:others], *(replace(hit, other_kind=True) for hit in hits[others:])]
 
-    def judge(self, hits: Sequence[Hit]) -> list[Hit]:
-        """The hits of a whole list with their probabilities, where the encoder has a calibration."""
-        chances = self.chances([hit.parts for hit in hits])
-        if chances is None:
-            return list(hits)
-        return [
-            replace(hit, probability=one, in_catalog=chances.any_of_them)
-            for hit, one in zip(hits, chances.each, strict=True)
-        ]
-
     def chances(self, parts: Sequence[Mapping[str, float]]) -> Chances | None:
         """The chances of a whole list, by the cosines of its parts; None without a calibration, and of no products."""
         calibration = self.encoder.metadata.calibration
@@ -297,12 +287,8 @@ class Searcher:
         changed[alone] = with_learned_kind(self.encoder, vectors[alone], classifier)
         return changed
 
-    def explain(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[Hit]:
-        """Neighbors as hits with the cosine of each part, whatever the weights were."""
-        return [hit_of(*pair, None, 0) for pair in zip(neighbors, self.cosines(neighbors, vector), strict=True)]
-
     def cosines(self, neighbors: Sequence[Neighbor], vector: Float32[np.ndarray, "1 d"]) -> list[dict[str, float]]:
-        """The cosine of each part of each neighbor, by name."""
+        """The cosine of each part of each neighbor, by name, whatever the weights were."""
         if not neighbors:
             return []
         stored = np.concatenate([neighbor.vector for neighbor in neighbors]).reshape(len(neighbors), -1)
@@ -379,13 +365,8 @@ def hit_fields(hit: Hit, rank: int) -> dict[str, Any]:
     return fields
 
 
-def is_other_kind(hit: Hit) -> bool:
-    """Whether a product is of another kind than the query, whose kind is known."""
-    return is_of_other_kind(hit.parts)
-
-
 def is_of_other_kind(parts: Mapping[str, float]) -> bool:
-    """The same, by the cosines of the product's parts."""
+    """Whether a product is of another kind than the query, whose kind is known, by the cosines of its parts."""
     return parts.get(KIND, 1.0) < OTHER_KIND
 
 

@@ -3,7 +3,8 @@
 A plan runs for hours, and a mistake in its last system would show at their end.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from osoroi.data.readers import open_dataset
@@ -19,13 +20,20 @@ from osoroi.training import selection
 def check(experiment: Experiment, systems: Sequence[PlannedSystem]) -> None:
     """Raise the error that some systems would end in, with their name before it."""
     for system in systems:
-        try:
+        with _of(f"system {system.name!r}"):
             _check_files(experiment, system)
             _check_begun(experiment, system)
             _check_evaluated(experiment, system)
-        except OsoroiError as error:
-            raise type(error)(f"system {system.name!r}: {error.what}", hint=error.hint) from error
     _check_datasets(experiment, systems)
+
+
+@contextlib.contextmanager
+def _of(what: str) -> Iterator[None]:
+    """Put before an error what it is about."""
+    try:
+        yield
+    except OsoroiError as error:
+        raise type(error)(f"{what}: {error.what}", hint=error.hint) from error
 
 
 def _check_files(experiment: Experiment, system: PlannedSystem) -> None:
@@ -86,11 +94,9 @@ def _check_datasets(experiment: Experiment, systems: Sequence[PlannedSystem]) ->
         if run.is_trained(one) and not _is_done(experiment, one, run.chosen_setting(experiment, one))
     }
     for name, category in sorted(learned):
-        try:
+        with _of(f"dataset {name!r}"):
             for split in ("train", "val"):
                 selection.select([open_dataset(name)], split, category=category, validation_share=plan.validation_share)
-        except OsoroiError as error:
-            raise type(error)(f"dataset {name!r}: {error.what}", hint=error.hint) from error
     tasks = {
         one.name.removesuffix("-corrupted"): one.task
         for system in systems
@@ -98,9 +104,7 @@ def _check_datasets(experiment: Experiment, systems: Sequence[PlannedSystem]) ->
         if not all(_is_evaluated(experiment, one, system, seed) for seed in system.seeds)
     }
     for name, task in tasks.items():
-        try:
+        with _of(f"evaluation {name!r}"):
             queries.build_evaluation_set(open_dataset(task.dataset), task.protocol)
             for other in task.distractors:
                 open_dataset(other)
-        except OsoroiError as error:
-            raise type(error)(f"evaluation {name!r}: {error.what}", hint=error.hint) from error

@@ -54,15 +54,13 @@ LIKELY: Final = 0.8
 
 class LearnedKinds(NamedTuple):
     """A linear classifier: ``features @ weights + offsets`` are log likelihoods of the kinds at ``columns``, and
-    ``shares`` what part of the products each of them is; ``prior`` is the weighted logarithm of that. ``picture`` is
-    the weight of log probabilities by picture."""
+    ``shares`` what part of the products each of them is. ``picture`` is the weight of log probabilities by picture."""
 
     columns: Int64[np.ndarray, "c"]
     weights: Float64[np.ndarray, "d c"]
     offsets: Float64[np.ndarray, "c"]
     shares: Float64[np.ndarray, "c"]
     picture: float
-    prior: Float64[np.ndarray, "c"]
 
     def likelihoods(self, features: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n c"]:
         """Log likelihood of each learned kind, up to a constant in each row."""
@@ -99,9 +97,8 @@ def learn(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) 
     within = (1 - shrinkage) * within + (shrinkage * np.trace(within) / dim + 1e-9) * np.eye(dim)
     weights = np.linalg.solve(within, means.T)
     offsets = -0.5 * (means.T * weights).sum(axis=0)
-    shares = counts / counts.sum()
     return LearnedKinds(
-        columns.astype(np.int64), weights, offsets, shares, min(1.0, PICTURE + shrinkage), SHARE * np.log(shares)
+        columns.astype(np.int64), weights, offsets, counts / counts.sum(), min(1.0, PICTURE + shrinkage)
     )
 
 
@@ -123,7 +120,7 @@ def sharpened(
     chances = rows.astype(np.float64) ** 2
     shared = chances[:, learned.columns]
     said = learned.picture * np.log(shared + FLOOR)
-    logs = said + learned.likelihoods(features) + learned.prior
+    logs = said + learned.likelihoods(features) + SHARE * np.log(learned.shares)
     posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
     posterior *= shared.sum(axis=1, keepdims=True) / posterior.sum(axis=1, keepdims=True)
     chances[:, learned.columns] = posterior
