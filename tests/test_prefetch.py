@@ -62,14 +62,14 @@ def test_photos_of_the_next_commit_are_read_before_this_one_is_written(
     tmp_path: Path, catalog: LocalCatalog, encoder: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     was_read = Event()
-    of_file = prefetch.Reader.read
+    of_file = prefetch.ChunkReader.read
 
-    def read(reader: prefetch.Reader, crop: Crop) -> object:
+    def read(reader: prefetch.ChunkReader, crop: Crop) -> object:
         if crop.product_id == "b":
             was_read.set()
         return of_file(reader, crop)
 
-    monkeypatch.setattr("osoroi.prefetch.Reader.read", read)
+    monkeypatch.setattr("osoroi.prefetch.ChunkReader.read", read)
     waited: list[bool] = []
     before_first_commit(catalog, monkeypatch, lambda: waited.append(was_read.wait(WAIT_S)))
     assert ingest.add(rows_of(tmp_path, "ab"), catalog, encoder, products_per_commit=1).added == 2

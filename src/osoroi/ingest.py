@@ -21,7 +21,7 @@ from osoroi.catalog.store.photos import are_same, restorable
 from osoroi.encoder import BATCH, Encoder, loader
 from osoroi.errors import REENCODE, BadDataset, BadPhoto, Busy, OtherEncoder
 from osoroi.image import LIMITS, Limits
-from osoroi.prefetch import Chunk, Prefetch, ReadCrop, Reader, Result, crops_of
+from osoroi.prefetch import Chunk, ChunkReader, Prefetch, ReadCrop, Result, crops_of
 from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value, metadata_hash, with_utc
 
 PRODUCTS_PER_COMMIT = 64
@@ -88,7 +88,7 @@ def add(  # noqa: PLR0913 (what a caller decides, each by its name)
         for attempts_left in reversed(range(ATTEMPTS)):
             stored = catalog.entries(chunk)
             run.settle(chunk, stored)
-            reader = Reader.of(chunk, stored, encoder, limits)
+            reader = ChunkReader.of(chunk, stored, encoder, limits)
             hashed, vectors, problems = _embed(results, reader, sizes)
             entries, outcomes = _entries(chunk, hashed, vectors, stored, encoder)
             again = _restorable_entries(outcomes, hashed, stored, catalog.folder)
@@ -292,7 +292,7 @@ def _chunks(rows: Iterable[Row], run: _Run, products_per_commit: int) -> Iterato
 
 
 def _embed(
-    results: Iterator[Result], reader: Reader, sizes: Iterator[int]
+    results: Iterator[Result], reader: ChunkReader, sizes: Iterator[int]
 ) -> tuple[list[Crop], dict[str, Float32[np.ndarray, "d"]], list[Problem]]:
     """The crops of a chunk, hashed; and crop id -> vector, of those that have to be embedded.
 
@@ -317,7 +317,7 @@ def _embed(
     return hashed, vectors, problems
 
 
-def _up_to_date(given: Crop, result: ReadCrop | BadPhoto, reader: Reader) -> ReadCrop:
+def _up_to_date(given: Crop, result: ReadCrop | BadPhoto, reader: ChunkReader) -> ReadCrop:
     """A crop with pixels just where they are needed, whatever the catalog held when it was read. Raises BadPhoto."""
     if isinstance(result, BadPhoto):
         raise result

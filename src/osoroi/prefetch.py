@@ -28,7 +28,7 @@ class ReadCrop(NamedTuple):
     pixels: loader.Pixels | None
 
 
-class Reader(NamedTuple):
+class ChunkReader(NamedTuple):
     """Reads crops of a chunk as an encoder takes them; ``stored`` are its products that the catalog has."""
 
     encoder: Encoder
@@ -37,7 +37,7 @@ class Reader(NamedTuple):
     clues: Mapping[str, Clues]
 
     @classmethod
-    def of(cls, chunk: Chunk, stored: Mapping[str, Entry], encoder: Encoder, limits: Limits) -> "Reader":
+    def of(cls, chunk: Chunk, stored: Mapping[str, Entry], encoder: Encoder, limits: Limits) -> "ChunkReader":
         """The reader of a chunk."""
         return cls(encoder, limits, stored, {name: encoder.clues_of(product) for name, (product, _) in chunk.items()})
 
@@ -81,10 +81,10 @@ class Prefetch:
 
     def _crops(
         self, chunks: Iterable[Chunk], catalog: Storage, encoder: Encoder, limits: Limits
-    ) -> Iterator[tuple[Crop, Reader]]:
+    ) -> Iterator[tuple[Crop, ChunkReader]]:
         try:
             for chunk in chunks:
-                reader = Reader.of(chunk, catalog.entries(chunk), encoder, limits)
+                reader = ChunkReader.of(chunk, catalog.entries(chunk), encoder, limits)
                 self._begun.append(chunk)
                 yield from ((crop, reader) for crop in crops_of(chunk))
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  raised in its turn
