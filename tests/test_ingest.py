@@ -48,12 +48,12 @@ def encoder() -> CountingEncoder:
     return CountingEncoder()
 
 
-def test_the_encoder_waits_for_few_photos_at_the_start_of_a_commit(
+def test_the_encoder_waits_for_few_photos_at_the_start_of_a_run(
     tmp_path: Path, catalog: LocalCatalog, encoder: CountingEncoder
 ) -> None:
-    rows = [row(f"p{number}", photo(tmp_path / f"{number}.png", (number, 9, 9))) for number in range(70)]
+    rows = [row(f"p{number}", photo(tmp_path / f"{number}.png", (number, 9, 9))) for number in range(90)]
     ingest.add(rows, catalog, encoder, products_per_commit=60)
-    assert encoder.batches == [4, 8, 16, 16, 16, 4, 6]
+    assert encoder.batches == [4, 8, 16, 16, 16, 16, 14]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ started again and continues where it was.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -21,13 +21,14 @@ from osoroi.catalog.store.photos import are_same, restorable
 from osoroi.encoder import BATCH, Encoder, loader
 from osoroi.errors import REENCODE, BadDataset, BadPhoto, Busy, OtherEncoder
 from osoroi.image import LIMITS, Limits
+from osoroi.prefetch import Chunk, ChunkReader, Prefetch, ReadCrop, Result, crops_of
 from osoroi.records import Clues, Crop, Input, Problem, Product, Row, Value, metadata_hash, with_utc
 
 PRODUCTS_PER_COMMIT = 64
 """About one second of work is lost where a run is stopped, and commits are few enough to cost nothing."""
 
 FIRST_BATCHES = (BATCH // 4, BATCH // 2)
-"""Crops that are encoded first of each commit, so that the encoder waits for few to be read."""
+"""Crops that are encoded first of a run, so that the encoder waits for few to be read."""
 
 
 @dataclass
@@ -53,17 +54,6 @@ class Count:
     def stored(self) -> int:
         """Products of this run that are in the catalog now."""
         return self.added + self.changed + self.unchanged
-
-
-class HashedCrop(NamedTuple):
-    """A crop with the hash of its photo, and what the encoder takes where it has to be embedded."""
-
-    crop: Crop
-    input: Input | None
-
-
-Chunk = dict[str, tuple[Product, list[Crop]]]
-"""Product id -> product and its shop crops."""
 
 
 def add(  # noqa: PLR0913 (what a caller decides, each by its name)
@@ -92,11 +82,14 @@ def add(  # noqa: PLR0913 (what a caller decides, each by its name)
     demand_encoder(catalog, encoder)
     encoder = categories.reader(catalog, encoder)
     run, marks = _Run(Count()), categories.Marks(encoder)
-    for chunk in _chunks(rows, run, products_per_commit):
+    sizes = chain(FIRST_BATCHES, repeat(BATCH))
+    for chunk, prefetched in Prefetch(_chunks(rows, run, products_per_commit), catalog, encoder, limits, threads):
+        results = prefetched
         for attempts_left in reversed(range(ATTEMPTS)):
             stored = catalog.entries(chunk)
             run.settle(chunk, stored)
-            hashed, vectors, problems = _embed(chunk, stored, encoder, threads=threads, limits=limits)
+            reader = ChunkReader.of(chunk, stored, encoder, limits)
+            hashed, vectors, problems = _embed(results, reader, sizes)
             entries, outcomes = _entries(chunk, hashed, vectors, stored, encoder)
             again = _restorable_entries(outcomes, hashed, stored, catalog.folder)
             try:
@@ -111,6 +104,7 @@ def add(  # noqa: PLR0913 (what a caller decides, each by its name)
             except BadPhoto:  # somebody removed the product, and a compaction its photo, since they were read
                 if not attempts_left:
                     raise
+                results = loader.read(crops_of(chunk), reader.read, threads=threads)
         for problem in problems:
             on_problem(problem)
         run.record(outcomes, unreadable=len(problems), embedded=len(vectors))
@@ -298,55 +292,43 @@ def _chunks(rows: Iterable[Row], run: _Run, products_per_commit: int) -> Iterato
 
 
 def _embed(
-    chunk: Chunk, stored: Mapping[str, Entry], encoder: Encoder, *, threads: int, limits: Limits
-) -> tuple[list[HashedCrop], dict[str, Float32[np.ndarray, "d"]], list[Problem]]:
+    results: Iterator[Result], reader: ChunkReader, sizes: Iterator[int]
+) -> tuple[list[Crop], dict[str, Float32[np.ndarray, "d"]], list[Problem]]:
     """The crops of a chunk, hashed; and crop id -> vector, of those that have to be embedded.
 
     Crops are encoded while others are read. A crop that cannot be read stays as it was stored.
     """
-    crops = [crop for _, of_product in chunk.values() for crop in of_product]
-    clues = {product_id: encoder.clues_of(product) for product_id, (product, _) in chunk.items()}
-    reader = partial(read_crop, stored=stored, clues=clues, encoder=encoder, limits=limits)
-    hashed: list[HashedCrop] = []
+    hashed: list[Crop] = []
     vectors: dict[str, Float32[np.ndarray, "d"]] = {}
     problems: list[Problem] = []
-    results, sizes = loader.read(crops, reader, threads=threads), chain(FIRST_BATCHES, repeat(BATCH))
     while some := list(islice(results, next(sizes))):
-        read = [result for _, result in some if not isinstance(result, BadPhoto)]
-        hashed += read
-        new = [(crop.crop_id, taken) for crop, taken in read if taken is not None]
-        rows = encoder.encode_inputs([taken for _, taken in new])
-        vectors |= {crop_id: vector for (crop_id, _), vector in zip(new, rows, strict=True)}
-        problems += [
-            Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), str(error))
-            for crop, error in some
-            if isinstance(error, BadPhoto)
-        ]
+        inputs: dict[str, Input] = {}
+        for given, result in some:
+            try:
+                crop, pixels = _up_to_date(given, result, reader)
+            except BadPhoto as error:
+                problems.append(Problem(given.product_id, given.crop_id, image.name_of(given.photo), str(error)))
+                continue
+            hashed.append(crop)
+            if pixels is not None:
+                inputs[crop.crop_id] = Input(pixels, reader.clues[crop.product_id])
+        rows = reader.encoder.encode_inputs(list(inputs.values()))
+        vectors |= zip(inputs, rows, strict=True)
     return hashed, vectors, problems
 
 
-def read_crop(
-    crop: Crop, stored: Mapping[str, Entry], clues: Mapping[str, Clues], encoder: Encoder, limits: Limits
-) -> HashedCrop:
-    """Hash a crop's photo, and crop its pixels unless the catalog has the vector. Raises BadPhoto."""
-    loaded = loader.load(crop, limits=limits)  # the file is read once
-    hashed = replace(crop, sha256=loaded.sha256)
-    entry, clue = stored.get(crop.product_id), clues[crop.product_id]
-    for before in entry.crops if entry is not None and _kind_stays(entry, clue, encoder) else []:
-        if (before.crop_id, before.sha256, before.box) == (hashed.crop_id, hashed.sha256, hashed.box):
-            return HashedCrop(hashed, None)
-    return HashedCrop(hashed, Input(loader.crop_pixels(loaded, encoder.preprocessing, limits=limits), clue))
-
-
-def _kind_stays(entry: Entry, clue: Clues, encoder: Encoder) -> bool:
-    """Whether stored vectors can stay: a kind that is known now is written into them, one that no longer is needs the
-    picture."""
-    return clue.known is not None or encoder.clues_of(entry.product).known is None
+def _up_to_date(given: Crop, result: ReadCrop | BadPhoto, reader: ChunkReader) -> ReadCrop:
+    """A crop with pixels just where they are needed, whatever the catalog held when it was read. Raises BadPhoto."""
+    if isinstance(result, BadPhoto):
+        raise result
+    if reader.has_vector(result.crop):
+        return ReadCrop(result.crop, None)
+    return reader.read(given) if result.pixels is None else result
 
 
 def _entries(
     chunk: Chunk,
-    hashed: Sequence[HashedCrop],
+    hashed: Sequence[Crop],
     vectors: Mapping[str, Float32[np.ndarray, "d"]],
     stored: Mapping[str, Entry],
     encoder: Encoder,
@@ -356,7 +338,7 @@ def _entries(
     Stored crops that these rows do not name stay for now, because later rows may name them.
     """
     readable: dict[str, dict[str, Crop]] = {product_id: {} for product_id in chunk}
-    for crop, _ in hashed:
+    for crop in hashed:
         readable[crop.product_id][crop.crop_id] = crop
     entries: list[Entry] = []
     outcomes: dict[str, Outcome] = {}
@@ -380,10 +362,10 @@ def _entries(
 
 
 def _restorable_entries(
-    outcomes: Mapping[str, Outcome], hashed: Sequence[HashedCrop], stored: Mapping[str, Entry], folder: Path
+    outcomes: Mapping[str, Outcome], hashed: Sequence[Crop], stored: Mapping[str, Entry], folder: Path
 ) -> list[tuple[Entry, Entry]]:
     """Unchanged products with kept photos that came as bytes, to be put again, as the catalog may have lost them."""
-    brought = {(crop.product_id, crop.crop_id): crop.photo for crop, _ in hashed if not isinstance(crop.photo, Path)}
+    brought = {(crop.product_id, crop.crop_id): crop.photo for crop in hashed if not isinstance(crop.photo, Path)}
     unchanged = [stored[product_id] for product_id, outcome in outcomes.items() if outcome == "unchanged"]
     again = [(before, restorable(folder, before.crops, brought)) for before in unchanged]
     return [(before, before._replace(crops=crops)) for before, crops in again if crops]

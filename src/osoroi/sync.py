@@ -287,17 +287,12 @@ def _embed(
 ) -> list[Problem]:
     """Embed crops into the staging file, each picture and box once; gives those that cannot be read."""
     each = {key_of(crop, clues[crop.product_id], stage): crop for crop in crops}
-    reader = partial(_pixels, encoder=encoder, limits=limits)
-    keys, pixels, reasons = [], [], {}
-    for crop, result in loader.read(list(each.values()), reader, threads=threads):
-        key = key_of(crop, clues[crop.product_id], stage)
-        if isinstance(result, BadPhoto):
-            reasons[key] = str(result)
-        else:
-            keys.append(key)
-            pixels.append(Input(result, clues[crop.product_id]))
-    if pixels:
-        stage.put(zip(keys, encoder.encode_inputs(pixels), strict=True))
+    reader = partial(_input, clues=clues, encoder=encoder, limits=limits)
+    keys: list[str] = list(each)
+    reasons: dict[str, str] = {}
+    for encoded in loader.encode(each.values(), encoder.encode_inputs, reader, threads=threads):
+        stage.put(zip([keys[index] for index in encoded.indices], encoded.vectors, strict=True))
+        reasons |= {keys[index]: str(error) for index, error in encoded.errors.items()}
     return [
         Problem(crop.product_id, crop.crop_id, image.name_of(crop.photo), reasons[key])
         for crop in crops
@@ -305,8 +300,9 @@ def _embed(
     ]
 
 
-def _pixels(crop: Crop, encoder: Encoder, limits: Limits) -> loader.Pixels:
-    return loader.crop_pixels(loader.load(crop, limits=limits), encoder.preprocessing, limits=limits)
+def _input(crop: Crop, clues: Mapping[str, Clues], encoder: Encoder, limits: Limits) -> Input:
+    pixels = loader.crop_pixels(loader.load(crop, limits=limits), encoder.preprocessing, limits=limits)
+    return Input(pixels, clues[crop.product_id])
 
 
 def _same_crops(crops: list[Crop], before: list[Crop]) -> bool:
