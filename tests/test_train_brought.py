@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from brought import CLIP_MEAN, CLIP_STD, SIDE, Tokens, clip_config, save, siglip_config, values, write_json
 from osoroi.encoder import Encoder
 from osoroi.errors import BadRequest, BadRun
-from osoroi.pretrained import check
+from osoroi.pretrained import check, library
 from osoroi.recipe import Recipe
 from osoroi.records import Fit
 from osoroi.training import brought, run, train
@@ -42,6 +43,16 @@ def trained(folder, out, recipe):
     config = run.RunConfig(("drawn:30:3",), recipe, backbone=str(folder))
     metrics = run.run(config, out, select=selecting(Drawn(30)))
     return train.TrainedRun(out, recipe.name, metrics)
+
+
+def test_weights_beside_a_graph_that_did_not_check_it_are_said_when_heads_are_trained_too(folder, caplog, monkeypatch):
+    monkeypatch.setattr(library, "installed", lambda *_: False)
+    brought.build(RECIPE, folder)
+    assert caplog.messages == []
+    save_file({"pooler.weight": torch.ones(2, 2)}, folder / "model.safetensors")
+    brought.build(RECIPE, folder)
+    assert [message.split(",")[1] for message in caplog.messages] == [" model.safetensors"]
+    assert caplog.records[0].levelname == "WARNING"
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Heads on a brought backbone: a folder becomes a network to train, and a trained network an encoder file."""
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ from osoroi.recipe import Recipe
 from osoroi.records import Part
 from osoroi.training.view_loader import preprocessing
 
+log = logging.getLogger(__name__)
+
 
 def build(recipe: Recipe, path: Path, foreground: Path | None = None) -> Network:
     """The network of a recipe whose ``deep`` comes from the backbone in a folder; frozen unless blocks are unfrozen.
@@ -61,6 +64,8 @@ def _vision(folder: ModelFolder, settings: PretrainedSettings, *, trained: bool)
     if reference is not None:
         vectors = brought.vectors(check.pixels_of(reference.photos, settings.fit), settings.colors)
         check.require(vectors, reference, brought, settings)
+    for note in library.unused_weights(folder, reference):
+        log.warning("%s", note)
     return FrozenVision(folder, settings, brought)
 
 
