@@ -12,13 +12,16 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import onnxruntime as ort
+from jaxtyping import Float32
 
-from osoroi.encoder import KIND
+from osoroi.encoder import KIND, slider
 from osoroi.encoder.calibration import Calibration
 from osoroi.errors import BadEncoder
 from osoroi.inference import REMEDY, faults
@@ -84,6 +87,11 @@ class EncoderMetadata:
     def graph_parts(self) -> tuple[Part, ...]:
         """The parts that the graph computes."""
         return self.parts[:-1] if self.kinds else self.parts
+
+    @cached_property
+    def scales(self) -> Float32[np.ndarray, "d"]:
+        """The weight of each number of a vector."""
+        return slider.scales({part.name: part.weight for part in self.parts}, self.parts)
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from osoroi import image
-from osoroi.encoder import DETAIL, KIND
+from osoroi.encoder import DETAIL, KIND, slider
 from osoroi.encoder.metadata import EncoderMetadata, columns_of
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
@@ -118,7 +119,7 @@ class Encoder:
         """The parts, in the order of their columns."""
         return self.metadata.parts
 
-    @property
+    @cached_property
     def has_kind(self) -> bool:
         """Whether vectors have the part ``kind``, which needs more than the pixels of a crop."""
         return bool(self.metadata.kinds)
@@ -130,7 +131,7 @@ class Encoder:
         total = sum(turned.values())
         return turned[DETAIL] / total if DETAIL in turned and len(turned) > 1 and total else None
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """Numbers in a vector."""
         return sum(part.size for part in self.metadata.parts)
@@ -179,11 +180,11 @@ class Encoder:
                 if both:
                     predictions.update(zip(some, both.predictions, strict=True))
         if self.has_kind:
-            from osoroi.garments import part
+            from osoroi.garments.part import parts
 
             street = self.preprocessing["street"]
             own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
-            vectors[:, self.columns[KIND]] = part.parts(own, known, predictions)
+            vectors[:, self.columns[KIND]] = parts(own, known, predictions)
         if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors
@@ -327,20 +328,19 @@ class Encoder:
         the shop: where it is below 1, ``kind`` weighs less for tops, dresses and outerwear, and the others more.
         Raises BadRequest outside [0, 1], and where there is nothing to turn.
         """
-        weights = {part.name: part.weight for part in self.parts}
+        scales = self.metadata.scales
         if detail is not None:
-            from osoroi.encoder.slider import shifted
-
-            weights = shifted(weights, detail)
-        scales = [np.float32(weights[part.name]) for part in self.parts]
-        weighted = vectors * np.repeat(scales, [part.size for part in self.parts])
-        if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:
+            weights = slider.shifted({part.name: part.weight for part in self.parts}, detail)
+            scales = slider.scales(weights, self.parts)
+        weighted = vectors * scales
+        kind = self.parts[-1].weight  # the slider leaves it alone
+        if not self.has_kind or categorised == 1 or not 0 < kind < 1:
             return weighted
         from osoroi.garments.part import share_of_weight
 
         columns = self.columns[KIND]
-        shares = np.minimum(share_of_weight(vectors[:, columns], categorised), 1 / weights[KIND])[:, None]
-        weighted[:, : columns.start] *= (1 - weights[KIND] * shares) / (1 - weights[KIND])
+        shares = np.minimum(share_of_weight(vectors[:, columns], categorised), 1 / kind)[:, None]
+        weighted[:, : columns.start] *= (1 - kind * shares) / (1 - kind)
         weighted[:, columns] *= shares
         return weighted
 

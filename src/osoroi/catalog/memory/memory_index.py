@@ -231,8 +231,10 @@ class MemoryIndex:
         Asks for more crops until k products are found or there are no more crops: the crops come best first, so no
         product that is left out is better. Every k begins at the same rung, so that a smaller k gives a prefix.
         """
-        candidates = len(self) if among is None else int(np.count_nonzero(among))
-        if candidates == len(self):
+        candidates = len(self)
+        if among is not None and (matching := int(np.count_nonzero(among))) < candidates:
+            candidates = matching
+        else:
             among = None  # everything matches
         width = RUNG
         while width < k + len(without):

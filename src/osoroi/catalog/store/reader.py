@@ -24,7 +24,7 @@ from osoroi.catalog.store.rows import (
     product_of,
     slot,
     vector_is_whole,
-    whole_product,
+    whole_products,
 )
 from osoroi.catalog.store.settings import WHOLE, Shard
 from osoroi.catalog.store.sql import R, SqlTransaction
@@ -50,6 +50,9 @@ class JoinedRow(NamedTuple):
     crop: CropRow
     vector: VectorRow
 
+
+END, LAST, WIDTH = np.cumsum([len(kind._fields) for kind in (ProductRow, CropRow, VectorRow)]).tolist()
+"""Where the columns of the product, of the crop, and of the vector end in a row of ``JOINED``."""
 
 JOINED = (
     "SELECT products.*, crops.*, vectors.* FROM crops LEFT JOIN products ON products.product = crops.product"
@@ -277,41 +280,38 @@ class ReadTransaction(SqlTransaction):
 
         Raises CatalogDamaged where one is not there or not what was written, and where they do not belong together.
         """
-        joined = self._joined(encoder, [one.crop for one in best])
-        rows = [joined.get(one.crop) for one in best]
-        for one, row in zip(best, rows, strict=True):
+        joined = {row.crop.crop: row for row in self._joined(encoder, [one.crop for one in best])}
+        rows = []
+        for one in best:
+            row = joined.get(one.crop)
             if row is None or row.crop.product != one.product or row.product.product is None:
                 raise self.damaged(f"crop {one.crop} and product {one.product} do not belong together")
-        whole = [row for row in rows if row is not None]
-        sums = checksums([part[:-1] for row in whole for part in row[:2]])
-        for row, product, crop in zip(whole, sums[::2], sums[1::2], strict=True):
-            if row.product.checksum != product:
+            rows.append(row)
+        sums = iter(checksums([part[:-1] for row in rows for part in row[:2]]))
+        for row in rows:
+            if row.product.checksum != next(sums):
                 raise self.damaged(f"product {row.product.product_id!r} is not what was written")
-            if row.crop.checksum != crop:
+            if row.crop.checksum != next(sums):
                 raise self.damaged(f"crop {row.crop.crop_id!r} is not what was written")
-        if any(row.vector.slot is None for row in whole):
-            raise self.damaged("a vector is not there")
-        vectors = self.vectors_of(encoder, [row.vector for row in whole])
+            if row.vector.slot is None:
+                raise self.damaged("a vector is not there")
+        products = whole_products([row.product for row in rows])
+        vectors = self.vectors_of(encoder, [row.vector for row in rows])
         return [
-            Neighbor(whole_product(row.product), row.crop.crop_id, one.score, vector)
-            for row, one, vector in zip(whole, best, vectors, strict=True)
+            Neighbor(product, row.crop.crop_id, one.score, vector)
+            for product, row, one, vector in zip(products, rows, best, vectors, strict=True)
         ]
 
-    def _joined(self, encoder: StoredEncoder, crops: Sequence[int]) -> dict[int, JoinedRow]:
-        """The rows of these crops, of their products, and of their vectors, by the key of the crop."""
-        found = {}
-        end, last = len(ProductRow._fields), len(ProductRow._fields) + len(CropRow._fields)
+    def _joined(self, encoder: StoredEncoder, crops: Sequence[int]) -> list[JoinedRow]:
+        """The rows of these crops, of their products, and of their vectors, in any order."""
+        found = []
         for start in range(0, len(crops), MOST_VALUES):
             some = crops[start : start + MOST_VALUES]
             marks = ",".join("?" * len(some))
-            for row in self.all(f"{JOINED} ({marks})", slot(encoder.encoder, 0), *some):
-                joined = JoinedRow(
-                    self._named(ProductRow, row[:end]),
-                    self._named(CropRow, row[end:last]),
-                    self._named(VectorRow, row[last:]),
-                )
-                found[joined.crop.crop] = joined
-        return found
+            found += self.all(f"{JOINED} ({marks})", slot(encoder.encoder, 0), *some)
+        if any(len(row) != WIDTH for row in found[:1]):
+            raise self.other_tables()
+        return [JoinedRow(ProductRow(*row[:END]), CropRow(*row[END:LAST]), VectorRow(*row[LAST:])) for row in found]
 
     def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
         """The rows of a table whose keys are among these, in any order."""
