@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
 
 from osoroi import image
 from osoroi.encoder import DETAIL, KIND, slider
 from osoroi.encoder.metadata import EncoderMetadata, columns_of
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
+from osoroi.image.cropping import is_readable
 from osoroi.inference import Embedder, OnnxEmbedder, read_model
 from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, PhotoLike, Preprocessing, Product
 
@@ -34,9 +34,6 @@ BATCH: Final = 16
 
 TRIAL_S: Final = 60.0
 """Seconds that a file may take for two crops when it is opened."""
-
-READ_AGAIN: Final = (bytes, str, Image.Image, np.ndarray, os.PathLike)
-"""Photos that can be read as often as one likes."""
 
 Encode = Callable[[Sequence[Input]], Float32[np.ndarray, "b d"]]
 """What turns crops with their clues into vectors."""
@@ -279,7 +276,7 @@ class Encoder:
 
         Raises BadPhoto, and BadRequest for a word that is no kind.
         """
-        if self.has_kind and not isinstance(photo, READ_AGAIN):
+        if self.has_kind and is_readable(photo):
             photo = image.load(photo, limits=limits)  # what can be read once only is read twice here
         pixels = image.crop(photo, box, self.preprocessing[domain], limits=limits)
         if domain == "street" or kind is not None:

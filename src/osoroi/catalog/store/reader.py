@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,21 +44,14 @@ class BestCrop(NamedTuple):
     score: float
 
 
-class JoinedRow(NamedTuple):
-    """A crop, its product and its vector; of a product or vector that is not there, every column is None."""
-
-    product: ProductRow
-    crop: CropRow
-    vector: VectorRow
-
-
-END, LAST, WIDTH = np.cumsum([len(kind._fields) for kind in (ProductRow, CropRow, VectorRow)]).tolist()
-"""Where the columns of the product, of the crop, and of the vector end in a row of ``JOINED``."""
-
 JOINED = (
-    "SELECT products.*, crops.*, vectors.* FROM crops LEFT JOIN products ON products.product = crops.product"
-    " LEFT JOIN vectors ON vectors.slot = ? + crops.crop WHERE crops.crop IN"
+    "SELECT crops.*, products.*, vectors.* FROM crops JOIN products ON products.product = crops.product"
+    " JOIN vectors ON vectors.slot = ? + crops.crop WHERE crops.crop IN"
 )
+"""A crop, its product and its vector in one row."""
+
+CROP_END, PRODUCT_END, WIDTH = accumulate(len(kind._fields) for kind in (CropRow, ProductRow, VectorRow))
+"""Where the columns of each end in such a row."""
 
 
 class ReadTransaction(SqlTransaction):
@@ -280,38 +274,36 @@ class ReadTransaction(SqlTransaction):
 
         Raises CatalogDamaged where one is not there or not what was written, and where they do not belong together.
         """
-        joined = {row.crop.crop: row for row in self._joined(encoder, [one.crop for one in best])}
-        rows = []
-        for one in best:
-            row = joined.get(one.crop)
-            if row is None or row.crop.product != one.product or row.product.product is None:
-                raise self.damaged(f"crop {one.crop} and product {one.product} do not belong together")
-            rows.append(row)
-        sums = iter(checksums([part[:-1] for row in rows for part in row[:2]]))
-        for row in rows:
-            if row.product.checksum != next(sums):
-                raise self.damaged(f"product {row.product.product_id!r} is not what was written")
-            if row.crop.checksum != next(sums):
-                raise self.damaged(f"crop {row.crop.crop_id!r} is not what was written")
-            if row.vector.slot is None:
-                raise self.damaged("a vector is not there")
-        products = whole_products([row.product for row in rows])
-        vectors = self.vectors_of(encoder, [row.vector for row in rows])
-        return [
-            Neighbor(product, row.crop.crop_id, one.score, vector)
-            for product, row, one, vector in zip(products, rows, best, vectors, strict=True)
-        ]
+        rows = self._joined(encoder, best)
+        crops = [row[:CROP_END] for row in rows]
+        products = [row[CROP_END:PRODUCT_END] for row in rows]
+        self._demand_written(crops, "crop")
+        self._demand_written(products, "product")
+        vectors = self.vectors_of(encoder, [row[PRODUCT_END:] for row in rows])
+        of_best = zip(whole_products(products), crops, best, vectors, strict=True)
+        return [Neighbor(product, crop[1], one.score, vector) for product, crop, one, vector in of_best]
 
-    def _joined(self, encoder: StoredEncoder, crops: Sequence[int]) -> list[JoinedRow]:
-        """The rows of these crops, of their products, and of their vectors, in any order."""
-        found = []
-        for start in range(0, len(crops), MOST_VALUES):
-            some = crops[start : start + MOST_VALUES]
-            marks = ",".join("?" * len(some))
-            found += self.all(f"{JOINED} ({marks})", slot(encoder.encoder, 0), *some)
-        if any(len(row) != WIDTH for row in found[:1]):
-            raise self.other_tables()
-        return [JoinedRow(ProductRow(*row[:END]), CropRow(*row[END:LAST]), VectorRow(*row[LAST:])) for row in found]
+    def _joined(self, encoder: StoredEncoder, best: Sequence[BestCrop]) -> list[tuple[Any, ...]]:
+        """The rows of these crops with their products and their vectors, in this order."""
+        found: dict[int, tuple[Any, ...]] = {}
+        for start in range(0, len(best), MOST_VALUES):
+            keys = [one.crop for one in best[start : start + MOST_VALUES]]
+            marks = ",".join("?" * len(keys))
+            rows = self.all(f"{JOINED} ({marks})", slot(encoder.encoder, 0), *keys)
+            if rows and len(rows[0]) != WIDTH:
+                raise self.damaged("its tables are not those that were made")
+            found |= {row[0]: row for row in rows}
+        for one in best:
+            if one.crop not in found or found[one.crop][CROP_END] != one.product:
+                raise self.damaged(f"crop {one.crop}, product {one.product} and a vector do not belong together")
+        return [found[one.crop] for one in best]
+
+    def _demand_written(self, rows: Sequence[tuple[Any, ...]], what: str) -> None:
+        """Raise CatalogDamaged for a row that was changed by anything but us; its second column is its id."""
+        sums = checksums([row[:-1] for row in rows])
+        wrong = [row[1] for row, check in zip(rows, sums, strict=True) if row[-1] != check]
+        if wrong:
+            raise self.damaged(f"{what} {wrong[0]!r} is not what was written")
 
     def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
         """The rows of a table whose keys are among these, in any order."""
@@ -349,11 +341,11 @@ class ReadTransaction(SqlTransaction):
             raise self.damaged("a vector is not there")
         return self.vectors_of(encoder, [by_slot[one] for one in slots])
 
-    def vectors_of(self, encoder: StoredEncoder, rows: Sequence[VectorRow]) -> Float32[np.ndarray, "n d"]:
+    def vectors_of(self, encoder: StoredEncoder, rows: Sequence[tuple[Any, ...]]) -> Float32[np.ndarray, "n d"]:
         """The vectors of rows of ``vectors``; raises BadCatalog where one is not what was written."""
-        if not all(vector_is_whole(row) and len(row.vector) == 4 * encoder.dim for row in rows):
+        if not all(vector_is_whole(row) and len(row[1]) == 4 * encoder.dim for row in rows):
             raise self.damaged("a vector is not what was written")
-        data = b"".join(row.vector for row in rows)
+        data = b"".join([row[1] for row in rows])
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(rows), encoder.dim)
 
     def every_crop(self, shard: Shard = WHOLE) -> Iterator[list[CropRow]]:

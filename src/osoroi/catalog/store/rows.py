@@ -183,11 +183,10 @@ def product_of(row: ProductRow) -> Product | None:
     return whole_products([row])[0] if is_whole(row) else None
 
 
-def whole_products(rows: Sequence[ProductRow]) -> list[Product]:
+def whole_products(rows: Sequence[tuple[Any, ...]]) -> list[Product]:
     """The products of rows whose checksums were compared; their attributes are read in one go."""
-    attributes = json.loads(f"[{','.join([row.attributes for row in rows])}]")
-    columns = (row[1:9] for row in rows)  # in the order of the fields of a product
-    return [Product(*of, with_tuples(one)) for of, one in zip(columns, attributes, strict=True)]
+    attributes = json.loads(f"[{','.join([row[-2] for row in rows])}]")
+    return [Product(*row[1:-2], with_tuples(one)) for row, one in zip(rows, attributes, strict=True)]
 
 
 def attributes_of(text: str) -> dict[str, Value]:
@@ -210,9 +209,10 @@ def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> VectorRow:
     return VectorRow(slot_, data, zlib.crc32(data, slot_ & 0xFFFFFFFF))
 
 
-def vector_is_whole(row: VectorRow) -> bool:
+def vector_is_whole(row: tuple[Any, ...]) -> bool:
     """Whether a vector's row is what was written."""
-    return isinstance(row.vector, bytes) and zlib.crc32(row.vector, row.slot & 0xFFFFFFFF) == row.checksum
+    slot_, vector, check = row
+    return isinstance(vector, bytes) and zlib.crc32(vector, slot_ & 0xFFFFFFFF) == check
 
 
 def box_text(box: Box | None) -> str | None:

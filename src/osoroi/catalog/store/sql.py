@@ -77,12 +77,8 @@ class SqlTransaction:
 
     def _named(self, kind: type[R], row: tuple[Any, ...]) -> R:
         if len(row) != len(kind._fields):
-            raise self.other_tables()
+            raise self.damaged("its tables are not those that were made")
         return kind._make(row)
-
-    def other_tables(self) -> CatalogDamaged:
-        """The error for rows with too few or too many columns."""
-        return self.damaged("its tables are not those that were made")
 
     def batches(self, statement: str, *values: Any) -> Iterator[list[Any]]:
         """Every row, some thousand at a time."""
