@@ -277,8 +277,7 @@ class ReadTransaction(SqlTransaction):
         rows = self._joined(encoder, best)
         crops = [row[:CROP_END] for row in rows]
         products = [row[CROP_END:PRODUCT_END] for row in rows]
-        self._demand_written(crops, "crop")
-        self._demand_written(products, "product")
+        self._demand_written([*products, *crops])
         vectors = self.vectors_of(encoder, [row[PRODUCT_END:] for row in rows])
         of_best = zip(whole_products(products), crops, best, vectors, strict=True)
         return [Neighbor(product, crop[1], one.score, vector) for product, crop, one, vector in of_best]
@@ -298,12 +297,13 @@ class ReadTransaction(SqlTransaction):
                 raise self.damaged(f"crop {one.crop}, product {one.product} and a vector do not belong together")
         return [found[one.crop] for one in best]
 
-    def _demand_written(self, rows: Sequence[tuple[Any, ...]], what: str) -> None:
-        """Raise CatalogDamaged for a row that was changed by anything but us; its second column is its id."""
+    def _demand_written(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Raise CatalogDamaged for a row of a product or a crop that was changed by anything but us."""
         sums = checksums([row[:-1] for row in rows])
-        wrong = [row[1] for row, check in zip(rows, sums, strict=True) if row[-1] != check]
+        wrong = [row for row, check in zip(rows, sums, strict=True) if row[-1] != check]
         if wrong:
-            raise self.damaged(f"{what} {wrong[0]!r} is not what was written")
+            what = "crop" if len(wrong[0]) == CROP_END else "product"
+            raise self.damaged(f"{what} {wrong[0][1]!r} is not what was written")
 
     def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
         """The rows of a table whose keys are among these, in any order."""
