@@ -118,7 +118,7 @@ def sharpened(
     >>> [round(float(share), 2) for share in sharpened(learned, np.array([[0, 1]], np.float32), unsure)[0] ** 2]
     [0.0, 0.8, 0.2]
     """
-    chances = rows.astype(np.float64) ** 2
+    chances = np.square(rows, dtype=np.float64)
     shared = chances[:, learned.columns]
     said = learned.picture * np.log(shared + FLOOR)
     logs = said + learned.likelihoods(features) + learned.prior

@@ -186,7 +186,8 @@ def product_of(row: ProductRow) -> Product | None:
 def whole_products(rows: Sequence[tuple[Any, ...]]) -> list[Product]:
     """The products of rows whose checksums were compared; their attributes are read in one go."""
     attributes = json.loads(f"[{','.join([row[-2] for row in rows])}]")
-    return [Product(*row[1:-2], with_tuples(one)) for row, one in zip(rows, attributes, strict=True)]
+    fields = ([*row[1:-2], with_tuples(one)] for row, one in zip(rows, attributes, strict=True))
+    return [Product(*each) for each in fields]
 
 
 def attributes_of(text: str) -> dict[str, Value]:
