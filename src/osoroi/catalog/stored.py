@@ -363,8 +363,7 @@ class StoredCatalog(CatalogFiles):
         where = where if where and where.strip() else None
         if where is None and not without:  # nothing is asked of the database before the rows of the best
             with self._lock.shared():
-                memory = self._memory
-                if memory is not None and seq in (None, memory.seq):
+                if (memory := self._memory) is not None and seq in (None, memory.seq):
                     best = memory.nearest(query, k, among=None)
                     with self.view() as transaction:
                         if memory.is_of(transaction):

@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime as ort
 from jaxtyping import Float32
 
-from osoroi.encoder import KIND, slider
+from osoroi.encoder import KIND
 from osoroi.encoder.calibration import Calibration
 from osoroi.errors import BadEncoder
 from osoroi.inference import REMEDY, faults
@@ -91,7 +91,7 @@ class EncoderMetadata:
     @cached_property
     def scales(self) -> Float32[np.ndarray, "d"]:
         """The weight of each number of a vector."""
-        return slider.scales({part.name: part.weight for part in self.parts}, self.parts)
+        return scales_of(self.parts, {part.name: part.weight for part in self.parts})
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""
@@ -332,6 +332,15 @@ def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
     """
     ends = list(accumulate(part.size for part in parts))
     return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
+
+
+def scales_of(parts: Sequence[Part], weights: Mapping[str, float]) -> Float32[np.ndarray, "d"]:
+    """The weight of each number of a vector: that of its part.
+
+    >>> scales_of([Part("deep", 2, 0.5), Part("detail", 1, 0.5)], {"deep": 0.25, "detail": 0.75}).tolist()
+    [0.25, 0.25, 0.75]
+    """
+    return np.repeat([np.float32(weights[part.name]) for part in parts], [part.size for part in parts])
 
 
 def read_metadata(session: ort.InferenceSession) -> EncoderMetadata:

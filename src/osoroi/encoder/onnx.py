@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from osoroi import image
-from osoroi.encoder import DETAIL, KIND, slider
-from osoroi.encoder.metadata import EncoderMetadata, columns_of
+from osoroi.encoder import DETAIL, KIND
+from osoroi.encoder.metadata import EncoderMetadata, columns_of, scales_of
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
 from osoroi.image.cropping import is_readable
@@ -327,8 +327,9 @@ class Encoder:
         """
         scales = self.metadata.scales
         if detail is not None:
-            weights = slider.shifted({part.name: part.weight for part in self.parts}, detail)
-            scales = slider.scales(weights, self.parts)
+            from osoroi.encoder.slider import shifted
+
+            scales = scales_of(self.parts, shifted({part.name: part.weight for part in self.parts}, detail))
         weighted = vectors * scales
         kind = self.parts[-1].weight  # the slider leaves it alone
         if not self.has_kind or categorised == 1 or not 0 < kind < 1:

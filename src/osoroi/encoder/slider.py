@@ -1,6 +1,6 @@
 """The slider from shape to colour: the weights of the parts for a query that sets the weight of ``detail``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -8,7 +8,6 @@ from jaxtyping import Float32
 
 from osoroi.encoder import DETAIL, KIND
 from osoroi.errors import BadRequest
-from osoroi.records import Part
 
 FEW: Final = 64
 """The mean over so many products is shrunk by half: it knows little of the others."""
@@ -33,15 +32,6 @@ def distinctive(rows: Float32[np.ndarray, "b d"], usual: Float32[np.ndarray, "d"
     """
     moved = rows - usual
     return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
-
-
-def scales(weights: Mapping[str, float], parts: Sequence[Part]) -> Float32[np.ndarray, "d"]:
-    """The weight of each number of a vector: that of its part.
-
-    >>> scales({"deep": 0.25, "detail": 0.75}, [Part("deep", 2, 0.5), Part("detail", 1, 0.5)]).tolist()
-    [0.25, 0.25, 0.75]
-    """
-    return np.repeat([np.float32(weights[part.name]) for part in parts], [part.size for part in parts])
 
 
 def shifted(weights: Mapping[str, float], detail: float) -> dict[str, float]:
