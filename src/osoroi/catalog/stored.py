@@ -360,18 +360,10 @@ class StoredCatalog(CatalogFiles):
     def _nearest(
         self, query: Float32[np.ndarray, "1 d"], k: int, where: str | None, without: Sequence[str], seq: int | None
     ) -> list[Neighbor]:
-        where = where if where and where.strip() else None
-        if where is None and not without:  # nothing is asked of the database before the rows of the best
-            with self._lock.shared():
-                if (memory := self._memory) is not None and seq in (None, memory.seq):
-                    best = memory.nearest(query, k, among=None)
-                    with self.view() as transaction:
-                        if memory.is_of(transaction):
-                            return transaction.neighbors(self.encoder, best)
         with self.current() as (transaction, memory):
             if seq is not None and memory.seq != seq:
                 raise CommittedSince
-            among = None if where is None else self._allowed(transaction, memory, where)
+            among = self._allowed(transaction, memory, where) if where and where.strip() else None
             rows = [transaction.one("SELECT product FROM products WHERE product_id = ?", one) for one in without]
             best = memory.nearest(query, k, among=among, without=[row[0] for row in rows if row])
             return transaction.neighbors(self.encoder, best)
