@@ -275,12 +275,13 @@ class ReadTransaction(SqlTransaction):
         Raises CatalogDamaged where one is not there or not what was written, and where they do not belong together.
         """
         rows = self._joined(encoder, best)
-        crops = [row[:CROP_END] for row in rows]
-        products = [row[CROP_END:PRODUCT_END] for row in rows]
-        self._demand_written([*products, *crops])
-        vectors = self.vectors_of(encoder, [row[PRODUCT_END:] for row in rows])
+        crops = [CropRow(*row[:CROP_END]) for row in rows]
+        products = [ProductRow(*row[CROP_END:PRODUCT_END]) for row in rows]
+        self._demand_written(products)
+        self._demand_written(crops)
+        vectors = self.vectors_of(encoder, [VectorRow(*row[PRODUCT_END:]) for row in rows])
         of_best = zip(whole_products(products), crops, best, vectors, strict=True)
-        return [Neighbor(product, crop[1], one.score, vector) for product, crop, one, vector in of_best]
+        return [Neighbor(product, crop.crop_id, one.score, vector) for product, crop, one, vector in of_best]
 
     def _joined(self, encoder: StoredEncoder, best: Sequence[BestCrop]) -> list[tuple[Any, ...]]:
         """The rows of these crops with their products and their vectors, in this order."""
@@ -297,13 +298,12 @@ class ReadTransaction(SqlTransaction):
                 raise self.damaged(f"crop {one.crop}, product {one.product} and a vector do not belong together")
         return [found[one.crop] for one in best]
 
-    def _demand_written(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _demand_written(self, rows: Sequence[ProductRow | CropRow]) -> None:
         """Raise CatalogDamaged for a row of a product or a crop that was changed by anything but us."""
-        sums = checksums([row[:-1] for row in rows])
-        wrong = [row for row, check in zip(rows, sums, strict=True) if row[-1] != check]
-        if wrong:
-            what = "crop" if len(wrong[0]) == CROP_END else "product"
-            raise self.damaged(f"{what} {wrong[0][1]!r} is not what was written")
+        for row, check in zip(rows, checksums([row[:-1] for row in rows]), strict=True):
+            if row.checksum != check:
+                what = f"crop {row.crop_id!r}" if isinstance(row, CropRow) else f"product {row.product_id!r}"
+                raise self.damaged(f"{what} is not what was written")
 
     def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
         """The rows of a table whose keys are among these, in any order."""
@@ -341,11 +341,11 @@ class ReadTransaction(SqlTransaction):
             raise self.damaged("a vector is not there")
         return self.vectors_of(encoder, [by_slot[one] for one in slots])
 
-    def vectors_of(self, encoder: StoredEncoder, rows: Sequence[tuple[Any, ...]]) -> Float32[np.ndarray, "n d"]:
+    def vectors_of(self, encoder: StoredEncoder, rows: Sequence[VectorRow]) -> Float32[np.ndarray, "n d"]:
         """The vectors of rows of ``vectors``; raises BadCatalog where one is not what was written."""
-        if not all(vector_is_whole(row) and len(row[1]) == 4 * encoder.dim for row in rows):
+        if not all(vector_is_whole(row) and len(row.vector) == 4 * encoder.dim for row in rows):
             raise self.damaged("a vector is not what was written")
-        data = b"".join([row[1] for row in rows])
+        data = b"".join([row.vector for row in rows])
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(rows), encoder.dim)
 
     def every_crop(self, shard: Shard = WHOLE) -> Iterator[list[CropRow]]:

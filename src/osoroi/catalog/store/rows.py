@@ -183,11 +183,16 @@ def product_of(row: ProductRow) -> Product | None:
     return whole_products([row])[0] if is_whole(row) else None
 
 
-def whole_products(rows: Sequence[tuple[Any, ...]]) -> list[Product]:
+def whole_products(rows: Sequence[ProductRow]) -> list[Product]:
     """The products of rows whose checksums were compared; their attributes are read in one go."""
-    attributes = json.loads(f"[{','.join([row[-2] for row in rows])}]")
-    fields = ([*row[1:-2], with_tuples(one)] for row, one in zip(rows, attributes, strict=True))
-    return [Product(*each) for each in fields]
+    attributes = json.loads(f"[{','.join([row.attributes for row in rows])}]")
+    return [
+        Product(
+            row.product_id, row.title, row.category, row.brand, row.price, row.currency, row.url, row.design_id,
+            with_tuples(one),
+        )
+        for row, one in zip(rows, attributes, strict=True)
+    ]  # fmt: skip
 
 
 def attributes_of(text: str) -> dict[str, Value]:
@@ -210,10 +215,9 @@ def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> VectorRow:
     return VectorRow(slot_, data, zlib.crc32(data, slot_ & 0xFFFFFFFF))
 
 
-def vector_is_whole(row: tuple[Any, ...]) -> bool:
+def vector_is_whole(row: VectorRow) -> bool:
     """Whether a vector's row is what was written."""
-    slot_, vector, check = row
-    return isinstance(vector, bytes) and zlib.crc32(vector, slot_ & 0xFFFFFFFF) == check
+    return isinstance(row.vector, bytes) and zlib.crc32(row.vector, row.slot & 0xFFFFFFFF) == row.checksum
 
 
 def box_text(box: Box | None) -> str | None:
