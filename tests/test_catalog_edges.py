@@ -327,3 +327,28 @@ def test_an_old_handle_does_not_compact_a_catalog_that_has_moved(tmp_path):
         with pytest.raises(OtherEncoder, match="was moved from encoder"):
             catalog.compact()
     assert check(tmp_path / "shop") == []
+
+
+def test_what_another_handle_commits_while_vectors_are_compared_is_in_the_answer(tmp_path, monkeypatch):
+    """A search compares vectors before it asks the database, which then has to be as the index was."""
+    shop = tmp_path / "shop"
+    with (
+        create(shop, entry("a", [1, 0, 0, 0]), entry("b", [0.8, 0.6, 0, 0])) as catalog,
+        LocalCatalog.open(shop) as other,
+    ):
+        assert found(catalog, k=1) == "a"
+        with catalog.current() as (_, memory):
+            index = memory.index
+        nearest = index.nearest
+        removed: list[str] = []
+
+        def nearest_while_others_write(*queries, **arguments):
+            neighbors = nearest(*queries, **arguments)
+            if not removed:
+                removed.extend(other.remove(["a"]))
+                put(other, entry("c", [0.9, 0.1, 0, 0]))
+            return neighbors
+
+        monkeypatch.setattr(index, "nearest", nearest_while_others_write)
+        assert found(catalog, k=1) == "c"
+        assert removed == ["a"]

@@ -67,7 +67,7 @@ def test_pictures_and_shares_of_the_products_count_about_half() -> None:
     looks, labels = clouds(np.random.default_rng(6), 3, {TOP: 110, BAG: 60, SKIRT: 40})
     fitted = learned.learn(looks, labels)
     assert fitted is not None
-    assert fitted.shares.sum() == pytest.approx(1)
+    assert np.exp(2 * fitted.prior).sum() == pytest.approx(1)
     rows = np.zeros((1, max(TOP, BAG, SKIRT) + 1), np.float32)
     rows[0, TOP], rows[0, BAG], rows[0, SKIRT] = np.sqrt([0.2, 0.7, 0.1])
     after = learned.sharpened(fitted, looks[5:6], rows)[0] ** 2

@@ -228,7 +228,7 @@ class Searcher:
 
     def turned(self, detail: float | None) -> float | None:
         """Where the slider was turned to; None where it stands where it stands by itself."""
-        return turned(detail, self.encoder.own_detail)
+        return None if detail is None else turned(detail, self.encoder.own_detail)
 
     def knows_kind(self, vector: Float32[np.ndarray, "1 d"]) -> bool:
         """Whether one kind is more likely than all others together for a query."""

@@ -89,7 +89,7 @@ class Calibration:
         if not given:
             return []
         every = [0.0] * len(given)
-        order = sorted(range(len(given)), key=lambda place: -given[place])  # of equal ones the first stays first
+        order = sorted(range(len(given)), key=given.__getitem__, reverse=True)  # of equal ones the first stays first
         best = [given[place] for place in order[:DEPTH]]
         ranked = best + [min(FLOOR, best[-1])] * (DEPTH - len(best))
         below = sum(ranked[5:11]) / 6
@@ -128,8 +128,12 @@ def appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) ->
 
 
 def _appearance(parts: Sequence[Part], cosines: Sequence[Mapping[str, float]]) -> list[float]:
-    total, weights = sum(part.weight for part in parts) or 1.0, [(part.name, part.weight) for part in parts]
-    return [sum([weight * each[name] for name, weight in weights]) / total for each in cosines]
+    sums = [0.0] * len(cosines)
+    for part in parts:
+        name, weight = part.name, part.weight
+        sums = [so_far + weight * each[name] for so_far, each in zip(sums, cosines, strict=True)]
+    total = sum([part.weight for part in parts]) or 1.0
+    return [one / total for one in sums]
 
 
 SURE: Final = (0.3, 0.7)

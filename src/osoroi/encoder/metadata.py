@@ -12,11 +12,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import onnxruntime as ort
+from jaxtyping import Float32
 
 from osoroi.encoder import KIND
 from osoroi.encoder.calibration import Calibration
@@ -84,6 +87,11 @@ class EncoderMetadata:
     def graph_parts(self) -> tuple[Part, ...]:
         """The parts that the graph computes."""
         return self.parts[:-1] if self.kinds else self.parts
+
+    @cached_property
+    def scales(self) -> Float32[np.ndarray, "d"]:
+        """The weight of each number of a vector."""
+        return scales_of(self.parts, {part.name: part.weight for part in self.parts})
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys, the same for the same metadata."""
@@ -324,6 +332,15 @@ def columns_of(parts: Sequence[Part]) -> dict[str, slice]:
     """
     ends = list(accumulate(part.size for part in parts))
     return {part.name: slice(end - part.size, end) for part, end in zip(parts, ends, strict=True)}
+
+
+def scales_of(parts: Sequence[Part], weights: Mapping[str, float]) -> Float32[np.ndarray, "d"]:
+    """The weight of each number of a vector: that of its part.
+
+    >>> scales_of([Part("deep", 2, 0.5), Part("detail", 1, 0.5)], {"deep": 0.25, "detail": 0.75}).tolist()
+    [0.25, 0.25, 0.75]
+    """
+    return np.repeat([np.float32(weights[part.name]) for part in parts], [part.size for part in parts])
 
 
 def read_metadata(session: ort.InferenceSession) -> EncoderMetadata:

@@ -5,18 +5,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image
 
 from osoroi import image
 from osoroi.encoder import DETAIL, KIND
-from osoroi.encoder.metadata import EncoderMetadata, columns_of
+from osoroi.encoder.metadata import EncoderMetadata, columns_of, scales_of
 from osoroi.errors import BadEncoder, BadRequest
 from osoroi.image import LIMITS, Limits
+from osoroi.image.cropping import is_readable
 from osoroi.inference import Embedder, OnnxEmbedder, read_model
 from osoroi.records import Box, BoxLike, Clues, Domain, Input, Kinds, Part, PhotoLike, Preprocessing, Product
 
@@ -33,9 +34,6 @@ BATCH: Final = 16
 
 TRIAL_S: Final = 60.0
 """Seconds that a file may take for two crops when it is opened."""
-
-READ_AGAIN: Final = (bytes, str, Image.Image, np.ndarray, os.PathLike)
-"""Photos that can be read as often as one likes."""
 
 Encode = Callable[[Sequence[Input]], Float32[np.ndarray, "b d"]]
 """What turns crops with their clues into vectors."""
@@ -118,7 +116,7 @@ class Encoder:
         """The parts, in the order of their columns."""
         return self.metadata.parts
 
-    @property
+    @cached_property
     def has_kind(self) -> bool:
         """Whether vectors have the part ``kind``, which needs more than the pixels of a crop."""
         return bool(self.metadata.kinds)
@@ -130,7 +128,7 @@ class Encoder:
         total = sum(turned.values())
         return turned[DETAIL] / total if DETAIL in turned and len(turned) > 1 and total else None
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """Numbers in a vector."""
         return sum(part.size for part in self.metadata.parts)
@@ -179,11 +177,11 @@ class Encoder:
                 if both:
                     predictions.update(zip(some, both.predictions, strict=True))
         if self.has_kind:
-            from osoroi.garments import part
+            from osoroi.garments.part import parts
 
             street = self.preprocessing["street"]
             own = [crop[: street.height, : street.width] for crop in crops]  # without a pretrained backbone's input
-            vectors[:, self.columns[KIND]] = part.parts(own, known, predictions)
+            vectors[:, self.columns[KIND]] = parts(own, known, predictions)
         if not np.isfinite(vectors).all():
             raise BadEncoder("the encoder gave a vector that is no number (NaN)", hint="use another encoder")
         return vectors
@@ -278,7 +276,7 @@ class Encoder:
 
         Raises BadPhoto, and BadRequest for a word that is no kind.
         """
-        if self.has_kind and not isinstance(photo, READ_AGAIN):
+        if self.has_kind and is_readable(photo):
             photo = image.load(photo, limits=limits)  # what can be read once only is read twice here
         pixels = image.crop(photo, box, self.preprocessing[domain], limits=limits)
         if domain == "street" or kind is not None:
@@ -327,20 +325,20 @@ class Encoder:
         the shop: where it is below 1, ``kind`` weighs less for tops, dresses and outerwear, and the others more.
         Raises BadRequest outside [0, 1], and where there is nothing to turn.
         """
-        weights = {part.name: part.weight for part in self.parts}
+        scales = self.metadata.scales
         if detail is not None:
             from osoroi.encoder.slider import shifted
 
-            weights = shifted(weights, detail)
-        scales = [np.float32(weights[part.name]) for part in self.parts]
-        weighted = vectors * np.repeat(scales, [part.size for part in self.parts])
-        if not self.has_kind or categorised == 1 or not 0 < weights[KIND] < 1:
+            scales = scales_of(self.parts, shifted({part.name: part.weight for part in self.parts}, detail))
+        weighted = vectors * scales
+        kind = self.parts[-1].weight  # the slider leaves it alone
+        if not self.has_kind or categorised == 1 or not 0 < kind < 1:
             return weighted
         from osoroi.garments.part import share_of_weight
 
         columns = self.columns[KIND]
-        shares = np.minimum(share_of_weight(vectors[:, columns], categorised), 1 / weights[KIND])[:, None]
-        weighted[:, : columns.start] *= (1 - weights[KIND] * shares) / (1 - weights[KIND])
+        shares = np.minimum(share_of_weight(vectors[:, columns], categorised), 1 / kind)[:, None]
+        weighted[:, : columns.start] *= (1 - kind * shares) / (1 - kind)
         weighted[:, columns] *= shares
         return weighted
 

@@ -54,17 +54,18 @@ LIKELY: Final = 0.8
 
 class LearnedKinds(NamedTuple):
     """A linear classifier: ``features @ weights + offsets`` are log likelihoods of the kinds at ``columns``, and
-    ``shares`` what part of the products each of them is. ``picture`` is the weight of log probabilities by picture."""
+    ``prior`` what is added for the part of the products that each of them is. ``picture`` is the weight of log
+    probabilities by picture."""
 
     columns: Int64[np.ndarray, "c"]
     weights: Float64[np.ndarray, "d c"]
     offsets: Float64[np.ndarray, "c"]
-    shares: Float64[np.ndarray, "c"]
+    prior: Float64[np.ndarray, "c"]
     picture: float
 
     def likelihoods(self, features: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n c"]:
         """Log likelihood of each learned kind, up to a constant in each row."""
-        logs: Float64[np.ndarray, "n c"] = (features @ self.weights + self.offsets) / TEMPERATURE
+        logs: Float64[np.ndarray, "n c"] = features @ self.weights + self.offsets
         return logs
 
 
@@ -97,9 +98,9 @@ def learn(features: Float32[np.ndarray, "n d"], labels: Int64[np.ndarray, "n"]) 
     within = (1 - shrinkage) * within + (shrinkage * np.trace(within) / dim + 1e-9) * np.eye(dim)
     weights = np.linalg.solve(within, means.T)
     offsets = -0.5 * (means.T * weights).sum(axis=0)
-    return LearnedKinds(
-        columns.astype(np.int64), weights, offsets, counts / counts.sum(), min(1.0, PICTURE + shrinkage)
-    )
+    prior = SHARE * np.log(counts / counts.sum())
+    picture = min(1.0, PICTURE + shrinkage)
+    return LearnedKinds(columns.astype(np.int64), weights / TEMPERATURE, offsets / TEMPERATURE, prior, picture)
 
 
 def sharpened(
@@ -117,10 +118,10 @@ def sharpened(
     >>> [round(float(share), 2) for share in sharpened(learned, np.array([[0, 1]], np.float32), unsure)[0] ** 2]
     [0.0, 0.8, 0.2]
     """
-    chances = rows.astype(np.float64) ** 2
+    chances = np.square(rows, dtype=np.float64)
     shared = chances[:, learned.columns]
     said = learned.picture * np.log(shared + FLOOR)
-    logs = said + learned.likelihoods(features) + SHARE * np.log(learned.shares)
+    logs = said + learned.likelihoods(features) + learned.prior
     posterior = np.exp(logs - logs.max(axis=1, keepdims=True))
     posterior *= shared.sum(axis=1, keepdims=True) / posterior.sum(axis=1, keepdims=True)
     chances[:, learned.columns] = posterior

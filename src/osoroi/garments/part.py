@@ -4,7 +4,7 @@ The part holds the square roots of the probabilities of the kinds, in the order 
 makes its length 1. ``encoder`` appends it to what an encoder's graph computes; ``query`` finds the clues of a query.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -55,29 +55,22 @@ def parts(
 
     ``predictions`` are what an encoder computed of some crops, by their place, with their vectors.
     """
-    rows = np.zeros((len(crops), SIZE), np.float32)
+    missing = [number for number, clue in enumerate(clues) if clue.known is None and number not in predictions]
+    for start in range(0, len(missing), BATCH):
+        some = missing[start : start + BATCH]
+        seen = picture.logits([_resized(crops[number]) for number in some]).rows
+        predictions = {**predictions, **dict(zip(some, seen, strict=True))}
+    rows = np.empty((len(crops), SIZE), np.float32)
     for number, clue in enumerate(clues):
-        if clue.known is not None:
-            rows[number] = part(dict(clue.known))
-    pictured = [number for number, clue in enumerate(clues) if clue.known is None]
-    for number, row in _seen(crops, pictured, predictions):
-        evidence = clues[number].evidence
-        if evidence is not None:
-            rows[number] = part(combined(evidence, row))
-        else:
-            rows[number] = part(said_posterior(row) if isinstance(row, Said) else product_posterior(*row))
+        rows[number] = part(dict(clue.known) if clue.known is not None else _posterior(clue, predictions[number]))
     return rows
 
 
-def _seen(
-    crops: Sequence[UInt8[np.ndarray, "_ _ 3"]], numbers: Sequence[int], predictions: Mapping[int, Prediction]
-) -> Iterator[tuple[int, Prediction]]:
-    """What the pixels of these crops say: as it is given, and computed for the others."""
-    yield from ((number, predictions[number]) for number in numbers if number in predictions)
-    missing = [number for number in numbers if number not in predictions]
-    for start in range(0, len(missing), BATCH):
-        some = missing[start : start + BATCH]
-        yield from zip(some, picture.logits([_resized(crops[number]) for number in some]).rows, strict=True)
+def _posterior(clue: Clues, prediction: Prediction) -> dict[str, float]:
+    """Probabilities of the kinds of a crop, by what is known of it besides and by its pixels."""
+    if clue.evidence is not None:
+        return combined(clue.evidence, prediction)
+    return said_posterior(prediction) if isinstance(prediction, Said) else product_posterior(*prediction)
 
 
 def known_kind(product: Product, *, categories: bool = True) -> str | None:

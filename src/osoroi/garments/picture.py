@@ -133,7 +133,7 @@ def of_said(said: Float32[np.ndarray, "b k"]) -> list[Said]:
 def _said_masses(log_masses: list[float]) -> dict[str, float]:
     shares = [max(math.exp(min(value, MAX_LOG_MASS)) - LEAST_MASS, MIN_MASS) for value in log_masses]
     shares.append(max(1 - sum(shares), MIN_MASS))  # of what is of no kind
-    logits = SINGLES.unpack(SINGLES.pack(*(CLASSES_TEMPERATURE * math.log(share) for share in shares)))
+    logits = SINGLES.unpack(SINGLES.pack(*[CLASSES_TEMPERATURE * math.log(share) for share in shares]))
     return dict(zip(IMAGENET, softmax_of(logits, CLASSES_TEMPERATURE), strict=False))
 
 

@@ -199,7 +199,7 @@ def part(chances: dict[str, float]) -> Float32[np.ndarray, "k"]:
     >>> float(part({"top": 1.0}) @ part({"top": 0.25, "dress": 0.75}))
     0.5
     """
-    shares = np.array([*(chances.get(name, 0.0) for name in NAMES), 0.0])
+    shares = np.array([chances.get(name, 0.0) for name in (*NAMES, "")])  # "" is of no kind, and for the slack
     shares[-1] = max(1 - shares[:-1].sum(), 0.0)
     return np.sqrt(shares).astype(np.float32)
 
@@ -221,12 +221,16 @@ def said_posterior(said: Said) -> dict[str, float]:
 
 
 def _of_product(probe: list[float], mass: Mapping[str, float]) -> dict[str, float]:
-    unknown = {kind: value for kind, value in mass.items() if kind not in PROBED}
-    n, c = sum(unknown.values()), sum(value for kind, value in mass.items() if kind in PROBED)
+    n, c = sum([mass[kind] for kind in UNKNOWN]), sum([mass[kind] for kind in KNOWN])
     a = UNKNOWN_WEIGHT * n / (UNKNOWN_WEIGHT * n + c + 0.02)
-    chances = {kind: a * value / n for kind, value in unknown.items()}
-    return chances | {kind: (1 - a) * share for kind, share in zip(PROBED, probe, strict=True)}
+    chances = {kind: a * mass[kind] / n for kind in UNKNOWN}
+    chances.update(zip(PROBED, [(1 - a) * share for share in probe], strict=True))
+    return chances
 
+
+KNOWN: Final = tuple(kind for kind in IMAGENET if kind in PROBED)
+UNKNOWN: Final = tuple(kind for kind in IMAGENET if kind not in PROBED)
+"""Kinds that ImageNet and the probe know, and those that ImageNet alone knows."""
 
 TEMPERATURE_ALONE: Final = 2.0
 """What the probe's logits are divided by where nobody wears the garment. Confidence would outrank looks."""

@@ -97,10 +97,10 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
     """
     source = as_source(photo)
     if isinstance(source, bytes):
-        return _within(source, name_of(source), limits)
+        return _within(source, source, limits)
     try:
         if not isinstance(source, Path):
-            return _within(source.read(), name_of(source), limits)
+            return _within(source.read(), source, limits)
         source = existing(source)
         state = source.stat()
         if not stat.S_ISREG(state.st_mode):
@@ -110,7 +110,7 @@ def load(photo: PhotoLike, *, limits: Limits = LIMITS) -> bytes:
             data = file.read(min(limits.bytes, state.st_size) + 1)  # Python reserves what it is told to read
             if len(data) > state.st_size:  # it has grown
                 data += file.read(limits.bytes + 1 - len(data))
-            return _within(data, name_of(source), limits, max(state.st_size, 0))
+            return _within(data, source, limits, max(state.st_size, 0))
     except FileNotFoundError as error:
         hint = "download the photo, and name its file" if files.WEB.match(str(source)) else "check the path"
         raise BadPhoto(f"there is no photo at {source}", hint=hint) from error
@@ -136,12 +136,12 @@ def existing(path: Path) -> Path:
     return place
 
 
-def _within(data: object, name: str, limits: Limits, size: int = 0) -> bytes:
+def _within(data: object, source: Source, limits: Limits, size: int = 0) -> bytes:
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise BadPhoto(f"{name} gives {type(data).__name__}, not bytes", hint="open files with mode 'rb'")
+        raise BadPhoto(f"{name_of(source)} gives {type(data).__name__}, not bytes", hint="open files with mode 'rb'")
     if len(data) > limits.bytes:
         raise BadPhoto(
-            f"{name} has {max(size, len(data)):,} bytes, more than the {limits.bytes:,} allowed",
+            f"{name_of(source)} has {max(size, len(data)):,} bytes, more than the {limits.bytes:,} allowed",
             hint="make the photo smaller, or allow more with Limits(bytes=...)",
         )
     return bytes(data)

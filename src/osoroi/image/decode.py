@@ -12,7 +12,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,6 +92,9 @@ TURNS = {
 
 ORIENTATION = 0x0112
 
+EXIF = 0xE1
+"""JPEG marker of EXIF data, and of other metadata."""
+
 INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l"}
 """Integer types of EXIF -> how ``struct`` reads one."""
 
@@ -135,7 +138,7 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
     inspect.require_modest(data, kind, name, known_markers=markers)
     data = truncation.require(data, kind, name, known_markers=markers)
     png = _png(data, name) if kind == "PNG" else None
-    with _faults(kind, name), _quiet():
+    with _Faults(kind, name), nullcontext() if _is_silent(markers) else _quiet():
         image = DECODERS[kind](io.BytesIO(data if png is None else png.data))
     width, height = image.size
     _within(width, height, name, pixels=pixels, side=side)
@@ -150,8 +153,9 @@ def decode(data: bytes, name: str, *, pixels: int, side: int, shrink: Shrink = w
         scale = _draft(image, shrink(width, height))
         image.decodermaxblock = max(image.decodermaxblock, min(len(data), AT_ONCE))
     _load(image, kind, name)
-    with _faults(kind, name):
-        image = _corrected(image, png)
+    if kind != "JPEG":  # which Pillow reads as it is meant
+        with _Faults(kind, name):
+            image = _corrected(image, png)
     left, top = -width % scale * (orientation in FROM_RIGHT), -height % scale * (orientation in FROM_BOTTOM)
     return Decoded(_upright(image, orientation, name), scale, width, height, left, top)
 
@@ -173,9 +177,7 @@ def _png(data: bytes, name: str) -> "Png":
 
 
 def _corrected(image: Image.Image, png: "Png | None") -> Image.Image:
-    """The picture as its format means it; Pillow reads a JPEG as it is meant."""
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        return image
+    """The picture as its format means it."""
     from osoroi.image import corrections
 
     return corrections.after_pixels(image, png)
@@ -193,7 +195,7 @@ def _refuse_layout(image: Image.Image, name: str) -> None:
 
 
 def _load(image: Image.Image, kind: str, name: str) -> None:
-    with _faults(kind, name), _quiet() if kind == "TIFF" else nullcontext():
+    with _Faults(kind, name), _quiet() if kind == "TIFF" else nullcontext():
         image.load()
 
 
@@ -218,24 +220,35 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     return to_srgb(image)
 
 
-@contextmanager
-def _faults(kind: str, name: str) -> Iterator[None]:
-    """Whatever a decoder throws at a file is a BadPhoto that names the file."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise BadPhoto(
-            f"{name} is a {kind} photo, and the decoder for it is not installed",
-            hint="install it with: pip install pillow-heif, or save the photo as JPEG",
-        ) from error
-    except FAULTS as error:
-        if _reason(error).lower().startswith(UNSUPPORTED):
-            problem = f"{name} is a {kind} photo of a layout that is not read: {_reason(error)}"
-            raise BadPhoto(problem, hint=PLAIN) from error
-        raise BadPhoto(
-            f"{name} is a truncated or damaged {kind} file: {_reason(error)}",
-            hint="replace it by a whole copy of the photo",
-        ) from error
+class _Faults:
+    """Whatever a decoder throws at a file is a BadPhoto that names the file. A class, as every photo passes it twice:
+    ``contextmanager`` takes three times as long."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        self._kind, self._name = kind, name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, ModuleNotFoundError):
+            raise BadPhoto(
+                f"{self._name} is a {self._kind} photo, and the decoder for it is not installed",
+                hint="install it with: pip install pillow-heif, or save the photo as JPEG",
+            ) from error
+        if isinstance(error, FAULTS):
+            if _reason(error).lower().startswith(UNSUPPORTED):
+                problem = f"{self._name} is a {self._kind} photo of a layout that is not read: {_reason(error)}"
+                raise BadPhoto(problem, hint=PLAIN) from error
+            raise BadPhoto(
+                f"{self._name} is a truncated or damaged {self._kind} file: {_reason(error)}",
+                hint="replace it by a whole copy of the photo",
+            ) from error
+
+
+def _is_silent(markers: Sequence[inspect.Marker] | None) -> bool:
+    """Whether Pillow has nothing to warn of in the head of a file: a JPEG, by its markers, that has no EXIF data."""
+    return markers is not None and all(marker.code != EXIF for marker in markers)
 
 
 _LOCK = threading.Lock()

@@ -231,26 +231,24 @@ class MemoryIndex:
         Asks for more crops until k products are found or there are no more crops: the crops come best first, so no
         product that is left out is better. Every k begins at the same rung, so that a smaller k gives a prefix.
         """
-        candidates = len(self) if among is None else int(np.count_nonzero(among))
-        if candidates == len(self):
+        if among is not None and np.count_nonzero(among) == len(self):
             among = None  # everything matches
         width = RUNG
         while width < k + len(without):
             width *= 4
         left_out = frozenset(without)  # of a shard it has all that changed since, up to thousands
-        while candidates:
-            keys, scores = self.index.nearest(query, width, among=among)
+        while True:
+            (keys,), (scores,) = self.index.nearest(query, width, among=among)
             best: dict[int, BestCrop] = {}
-            rows = zip(self.owners[keys[0]].tolist(), keys[0].tolist(), scores[0].tolist(), strict=True)
+            rows = zip(self.owners[keys].tolist(), keys.tolist(), scores.tolist(), strict=True)
             for product, crop, score in rows:
                 if product not in best and product not in left_out:
                     best[product] = BestCrop(product, crop, score)
                     if len(best) == k:
-                        break
-            if len(best) == k or width >= candidates:
+                        return list(best.values())
+            if len(keys) < width:  # there are no more crops
                 return list(best.values())
             width *= 4
-        return []
 
     def allowed(self, transaction: ReadTransaction | None, filter_: Filter) -> Bool[np.ndarray, "m"]:
         """Marks of the crops whose products match; raises NeedsDatabase where that takes a transaction."""

@@ -16,25 +16,29 @@ class ReadWriteLock:
 
     def _renew(self) -> None:
         """Let nobody be inside: in a process that was just forked, no other thread is there to leave."""
-        self._changed = threading.Condition()
+        self._mutex = threading.RLock()
+        self._changed = threading.Condition(self._mutex)
         self._inside = 0
         self._exclusive = False
         self._waiting = 0
 
-    @contextlib.contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self) -> "Shared":
         """Pass with any number of others."""
-        with self._changed:
+        return Shared(self)
+
+    def enter(self) -> None:
+        """What ``shared`` does first."""
+        with self._mutex:
             while self._exclusive or self._waiting:
                 self._changed.wait()
             self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside = max(0, self._inside - 1)  # nobody is inside in a child
-                if self._waiting and not self._inside:
-                    self._changed.notify_all()
+
+    def leave(self) -> None:
+        """What ``shared`` does in the end."""
+        with self._mutex:
+            self._inside = max(0, self._inside - 1)  # nobody is inside in a child
+            if self._waiting and not self._inside:
+                self._changed.notify_all()
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -55,6 +59,19 @@ class ReadWriteLock:
             with self._changed:
                 self._exclusive = False
                 self._changed.notify_all()
+
+
+class Shared:
+    """A passage together with others. A class, as every search passes: ``contextmanager`` takes three times as long."""
+
+    def __init__(self, lock: ReadWriteLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.leave()
 
 
 _all: weakref.WeakSet[ReadWriteLock] = weakref.WeakSet()

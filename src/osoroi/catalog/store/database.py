@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from osoroi import files
@@ -57,30 +57,47 @@ READING = ("READ", "SHORT_READ", "FSTAT", "ACCESS", "SEEK", "CORRUPTFS", "DATA")
 """Endings of ``SQLITE_IOERR_…`` that come from reading; all others come from writing or locking."""
 
 
-@contextlib.contextmanager
-def explained(folder: Path) -> Iterator[None]:
-    """Turn what SQLite, the file system and the allocator raise into errors of this package."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _meaning(folder, error) from error
-    except UnicodeEncodeError as error:
-        raise BadRequest(f"text that is no Unicode: {error.object!r:.60}") from error
-    except MemoryError as error:
-        raise CatalogUnavailable(
-            f"the catalog {folder} needs more memory than there is", hint=f"{STAYS}; raise the limit"
-        ) from error
-    except OSError as error:
-        cause = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
-        how = "read" if error.errno in UNREADABLE else "written"
-        raise CatalogUnavailable(f"the catalog {folder} cannot be {how}: {cause}", hint=REMEDY) from error
+class explained:  # noqa: N801  a context manager, named as those of contextlib are
+    """Turn what SQLite, the file system and the allocator raise into errors of this package.
+
+    This and ``transaction`` are classes, as every search passes them: ``contextmanager`` takes three times as long.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        meaning = None if error is None else _meaning(self._folder, error)
+        if meaning is not None:
+            raise meaning from error
+
+
+def _meaning(folder: Path, error: BaseException) -> OsoroiError | None:
+    """The error of this package for one of theirs; None for any other."""
+    match error:
+        case sqlite3.Error():
+            return _meaning_of_sqlite(folder, error)
+        case UnicodeEncodeError():
+            return BadRequest(f"text that is no Unicode: {error.object!r:.60}")
+        case MemoryError():
+            return CatalogUnavailable(
+                f"the catalog {folder} needs more memory than there is", hint=f"{STAYS}; raise the limit"
+            )
+        case OSError():
+            cause = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+            how = "read" if error.errno in UNREADABLE else "written"
+            return CatalogUnavailable(f"the catalog {folder} cannot be {how}: {cause}", hint=REMEDY)
+    return None
 
 
 UNREADABLE = {errno.ENOENT, errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
 REMEDY = f"{STAYS}; check the disk, its quota, limits of file size, and permissions"
 
 
-def _meaning(folder: Path, error: sqlite3.Error) -> OsoroiError:
+def _meaning_of_sqlite(folder: Path, error: sqlite3.Error) -> OsoroiError:
     """The error of this package for one of SQLite. Only what is damaged is called so."""
     result = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # the low byte is the kind
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
@@ -233,17 +250,21 @@ def leave_open(connection: sqlite3.Connection) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+class transaction:  # noqa: N801  a context manager, as above
     """One view of the database; where it writes, one commit, or none if anything is raised."""
-    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-    try:
-        yield connection
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+
+    def __init__(self, connection: sqlite3.Connection, *, write: bool = False) -> None:
+        self._connection = connection
+        self._write = write
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE" if self._write else "BEGIN")
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 def make(folder: Path, first: Callable[[sqlite3.Connection], None]) -> None:

@@ -28,17 +28,18 @@ class CatalogStamp(NamedTuple):
     marker: Times | None
 
 
-def stamp(database: Path) -> CatalogStamp | None:
-    """The stamp of a catalog by the path of its database; None where no database stands there. Opens no file."""
+def stamp(database: str, marker: str) -> CatalogStamp | None:
+    """The stamp of a catalog by the paths of its database and its ``catalog.id``; None where no database stands there.
+    Opens no file."""
     try:
         state = os.stat(database)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        marker = os.stat(os.path.join(os.path.dirname(database), FILE))
+        marked = os.stat(marker)
     except FileNotFoundError:
         return CatalogStamp((state.st_dev, state.st_ino), None)
-    times = (marker.st_ino, marker.st_size, marker.st_mtime_ns, marker.st_ctime_ns)
+    times = (marked.st_ino, marked.st_size, marked.st_mtime_ns, marked.st_ctime_ns)
     return CatalogStamp((state.st_dev, state.st_ino), times)
 
 

@@ -31,7 +31,7 @@ class Pool:
         self.folder = folder
         self.readonly = readonly
         self.identity = ""
-        self._database = folder / database.FILE
+        self._files = str(folder / database.FILE), str(folder / identity.FILE)
         self._wait_s = wait_s
         self._idle: list[sqlite3.Connection] = []
         self._frozen: tuple[int, int] | None = None
@@ -39,9 +39,10 @@ class Pool:
         self._lent = 0
         self._in_use: list[sqlite3.Connection] = []
         self._closed = False
-        self._changed = threading.Condition()
+        self._mutex = threading.RLock()
+        self._changed = threading.Condition(self._mutex)
         self._writing = threading.Lock()
-        self._stamp = identity.stamp(self._database)
+        self._stamp = identity.stamp(*self._files)
         forks.demand_usable(self._stamp and self._stamp.database, folder)
         forks.track(self)
         try:
@@ -54,7 +55,7 @@ class Pool:
     def check_identity(self) -> None:
         """Raise CatalogReplaced where other files stand in the folder than when it was opened. Takes microseconds."""
         try:
-            now = identity.stamp(self._database)
+            now = identity.stamp(*self._files)
         except OSError:
             with database.explained(self.folder):
                 raise
@@ -69,19 +70,22 @@ class Pool:
             hint="open it again",
         )
 
-    @contextlib.contextmanager
-    def connected(self) -> Iterator[sqlite3.Connection]:
+    def connected(self) -> "Lent":
         """A connection of this thread's own until it gives it back.
 
         The files are compared before a new one is opened. An idle one is of the catalog that was opened: whoever reads
         or writes with it compares the files inside the transaction.
         """
+        return Lent(self)
+
+    def lend(self) -> tuple[sqlite3.Connection, int]:
+        """A connection, and the generation that it is of, for ``take_back``."""
         if self._closed:
             raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
         if self.readonly:
             self.check_identity()
         self._demand_usable()
-        with self._changed:
+        with self._mutex:
             if self.readonly and (frozen := self._frozen_state(self.folder)) != self._frozen:
                 self._frozen = frozen
                 self._generation += 1  # what is lent just now is of the file before
@@ -93,17 +97,23 @@ class Pool:
             if connection is None:
                 self.check_identity()
                 connection = self._connect()
-            self._in_use.append(connection)
-            yield connection
-        finally:
-            with self._changed:
-                self._lent = max(0, self._lent - 1)  # none is lent in a child
-                if connection is not None and connection in self._in_use:  # a child has given it up
-                    self._in_use.remove(connection)
-                    if self._closed or generation != self._generation:
-                        self._close(connection)
-                    else:
-                        self._idle.append(connection)
+        except BaseException:
+            self.take_back(None, generation)
+            raise
+        self._in_use.append(connection)
+        return connection, generation
+
+    def take_back(self, connection: sqlite3.Connection | None, generation: int) -> None:
+        """Keep a connection for the next thread, or close it where it is of no more use."""
+        with self._mutex:
+            self._lent = max(0, self._lent - 1)  # none is lent in a child
+            if connection is not None and connection in self._in_use:  # a child has given it up
+                self._in_use.remove(connection)
+                if self._closed or generation != self._generation:
+                    self._close(connection)
+                else:
+                    self._idle.append(connection)
+            if self._closed:  # and ``close`` waits
                 self._changed.notify_all()
 
     def _connect(self) -> sqlite3.Connection:
@@ -196,10 +206,24 @@ class Pool:
     def _close(self, connection: sqlite3.Connection) -> None:
         """Close a connection; leave the files of another catalog alone, and of one that cannot be looked at."""
         try:
-            now = identity.stamp(self._database)
+            now = identity.stamp(*self._files)
         except OSError:
             now = None
         if self._stamp is None or now is None or now.database != self._stamp.database:
             database.abandon(connection)
         else:
             connection.close()
+
+
+class Lent:
+    """A connection of a pool inside a block. A class, as every search opens one: see ``database.explained``."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._lent = self._pool.lend()
+        return self._lent[0]
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.take_back(*self._lent)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from osoroi.catalog.store.rows import (
     product_of,
     slot,
     vector_is_whole,
-    whole_product,
+    whole_products,
 )
 from osoroi.catalog.store.settings import WHOLE, Shard
 from osoroi.catalog.store.sql import R, SqlTransaction
@@ -43,18 +44,14 @@ class BestCrop(NamedTuple):
     score: float
 
 
-class JoinedRow(NamedTuple):
-    """A crop, its product and its vector; of a product or vector that is not there, every column is None."""
-
-    product: ProductRow
-    crop: CropRow
-    vector: VectorRow
-
-
 JOINED = (
-    "SELECT products.*, crops.*, vectors.* FROM crops LEFT JOIN products ON products.product = crops.product"
-    " LEFT JOIN vectors ON vectors.slot = ? + crops.crop WHERE crops.crop IN"
+    "SELECT crops.*, products.*, vectors.* FROM crops JOIN products ON products.product = crops.product"
+    " JOIN vectors ON vectors.slot = ? + crops.crop WHERE crops.crop IN"
 )
+"""A crop, its product and its vector in one row."""
+
+CROP_END, PRODUCT_END, WIDTH = accumulate(len(kind._fields) for kind in (CropRow, ProductRow, VectorRow))
+"""Where the columns of each end in such a row."""
 
 
 class ReadTransaction(SqlTransaction):
@@ -277,41 +274,36 @@ class ReadTransaction(SqlTransaction):
 
         Raises CatalogDamaged where one is not there or not what was written, and where they do not belong together.
         """
-        joined = self._joined(encoder, [one.crop for one in best])
-        rows = [joined.get(one.crop) for one in best]
-        for one, row in zip(best, rows, strict=True):
-            if row is None or row.crop.product != one.product or row.product.product is None:
-                raise self.damaged(f"crop {one.crop} and product {one.product} do not belong together")
-        whole = [row for row in rows if row is not None]
-        sums = checksums([part[:-1] for row in whole for part in row[:2]])
-        for row, product, crop in zip(whole, sums[::2], sums[1::2], strict=True):
-            if row.product.checksum != product:
-                raise self.damaged(f"product {row.product.product_id!r} is not what was written")
-            if row.crop.checksum != crop:
-                raise self.damaged(f"crop {row.crop.crop_id!r} is not what was written")
-        if any(row.vector.slot is None for row in whole):
-            raise self.damaged("a vector is not there")
-        vectors = self.vectors_of(encoder, [row.vector for row in whole])
-        return [
-            Neighbor(whole_product(row.product), row.crop.crop_id, one.score, vector)
-            for row, one, vector in zip(whole, best, vectors, strict=True)
-        ]
+        rows = self._joined(encoder, best)
+        crops = [CropRow(*row[:CROP_END]) for row in rows]
+        products = [ProductRow(*row[CROP_END:PRODUCT_END]) for row in rows]
+        self._demand_written(products)
+        self._demand_written(crops)
+        vectors = self.vectors_of(encoder, [VectorRow(*row[PRODUCT_END:]) for row in rows])
+        of_best = zip(whole_products(products), crops, best, vectors, strict=True)
+        return [Neighbor(product, crop.crop_id, one.score, vector) for product, crop, one, vector in of_best]
 
-    def _joined(self, encoder: StoredEncoder, crops: Sequence[int]) -> dict[int, JoinedRow]:
-        """The rows of these crops, of their products, and of their vectors, by the key of the crop."""
-        found = {}
-        end, last = len(ProductRow._fields), len(ProductRow._fields) + len(CropRow._fields)
-        for start in range(0, len(crops), MOST_VALUES):
-            some = crops[start : start + MOST_VALUES]
-            marks = ",".join("?" * len(some))
-            for row in self.all(f"{JOINED} ({marks})", slot(encoder.encoder, 0), *some):
-                joined = JoinedRow(
-                    self._named(ProductRow, row[:end]),
-                    self._named(CropRow, row[end:last]),
-                    self._named(VectorRow, row[last:]),
-                )
-                found[joined.crop.crop] = joined
-        return found
+    def _joined(self, encoder: StoredEncoder, best: Sequence[BestCrop]) -> list[tuple[Any, ...]]:
+        """The rows of these crops with their products and their vectors, in this order."""
+        found: dict[int, tuple[Any, ...]] = {}
+        for start in range(0, len(best), MOST_VALUES):
+            keys = [one.crop for one in best[start : start + MOST_VALUES]]
+            marks = ",".join("?" * len(keys))
+            rows = self.all(f"{JOINED} ({marks})", slot(encoder.encoder, 0), *keys)
+            if rows and len(rows[0]) != WIDTH:
+                raise self.damaged("its tables are not those that were made")
+            found |= {row[0]: row for row in rows}
+        for one in best:
+            if one.crop not in found or found[one.crop][CROP_END] != one.product:
+                raise self.damaged(f"crop {one.crop}, product {one.product} and a vector do not belong together")
+        return [found[one.crop] for one in best]
+
+    def _demand_written(self, rows: Sequence[ProductRow | CropRow]) -> None:
+        """Raise CatalogDamaged for a row of a product or a crop that was changed by anything but us."""
+        for row, check in zip(rows, checksums([row[:-1] for row in rows]), strict=True):
+            if row.checksum != check:
+                what = f"crop {row.crop_id!r}" if isinstance(row, CropRow) else f"product {row.product_id!r}"
+                raise self.damaged(f"{what} is not what was written")
 
     def _among(self, kind: type[R], table: str, column: str, keys: Sequence[int]) -> list[R]:
         """The rows of a table whose keys are among these, in any order."""
@@ -353,7 +345,7 @@ class ReadTransaction(SqlTransaction):
         """The vectors of rows of ``vectors``; raises BadCatalog where one is not what was written."""
         if not all(vector_is_whole(row) and len(row.vector) == 4 * encoder.dim for row in rows):
             raise self.damaged("a vector is not what was written")
-        data = b"".join(row.vector for row in rows)
+        data = b"".join([row.vector for row in rows])
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(rows), encoder.dim)
 
     def every_crop(self, shard: Shard = WHOLE) -> Iterator[list[CropRow]]:

@@ -180,22 +180,19 @@ def product_row(key: int, product: Product) -> ProductRow:
 
 def product_of(row: ProductRow) -> Product | None:
     """The product of a row, or None where the row is not what was written."""
-    return whole_product(row) if is_whole(row) else None
+    return whole_products([row])[0] if is_whole(row) else None
 
 
-def whole_product(row: ProductRow) -> Product:
-    """The product of a row whose checksum was compared."""
-    return Product(
-        row.product_id,
-        row.title,
-        row.category,
-        row.brand,
-        row.price,
-        row.currency,
-        row.url,
-        row.design_id,
-        attributes_of(row.attributes),
-    )
+def whole_products(rows: Sequence[ProductRow]) -> list[Product]:
+    """The products of rows whose checksums were compared; their attributes are read in one go."""
+    attributes = json.loads(f"[{','.join([row.attributes for row in rows])}]")
+    return [
+        Product(
+            row.product_id, row.title, row.category, row.brand, row.price, row.currency, row.url, row.design_id,
+            with_tuples(one),
+        )
+        for row, one in zip(rows, attributes, strict=True)
+    ]  # fmt: skip
 
 
 def attributes_of(text: str) -> dict[str, Value]:
@@ -204,7 +201,12 @@ def attributes_of(text: str) -> dict[str, Value]:
     >>> attributes_of('{"sizes": ["S", "M"], "wool": true}')
     {'sizes': ('S', 'M'), 'wool': True}
     """
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
+    return with_tuples(json.loads(text))
+
+
+def with_tuples(attributes: Mapping[str, Any]) -> dict[str, Value]:
+    """Attributes whose lists are tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in attributes.items()}
 
 
 def vector_row(slot_: int, vector: Float32[np.ndarray, "d"]) -> VectorRow:
