@@ -14,6 +14,10 @@ from osoroi.errors import extra
 EPSILON = 1e-6
 """Added to deviations, so that a constant feature is not divided by 0."""
 
+NEGLIGIBLE = 1e-20
+"""Smaller weights count as 0. LDA gives features that never vary weights so small that processors multiply by them slowly.
+"""
+
 RIDGE = 1e-3
 """Ridge of the regression on nuisances, as a share of their mean variance."""
 
@@ -45,8 +49,11 @@ class Head(nn.Module):
         self.linear = nn.Linear(features, dim)
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
-        weight = self.linear.weight / self.spread  # a constant once exported
-        return unit(F.linear(F.dropout(raw - self.centre, self.dropout, self.training), weight, self.linear.bias))
+        weight = self.linear.weight / self.spread
+        if self.training and self.dropout:
+            return unit(F.linear(F.dropout(raw - self.centre, self.dropout), weight, self.linear.bias))
+        weight = torch.where(weight.abs() > NEGLIGIBLE, weight, 0.0)
+        return unit(F.linear(raw, weight, self.linear.bias - weight @ self.centre))  # both are constants once exported
 
     def init_from(self, head: "Head") -> None:
         """Take the weights of a head of the first features; the features behind them start with weights of 0."""

@@ -127,19 +127,21 @@ class FeatureExtractor(nn.Module):
         return Features(_mean(maps.last, shares), self._ordered(detail))
 
     def _color_features(self, images: Float[Tensor, "b 3 h w"], shares: Tensor | None) -> "Runs":
-        colours = pooling.thumbnails(images, COLOUR_SIDE).flatten(2).unsqueeze(1)
+        own = _shares_of(shares, COLOUR_SIDE, COLOUR_SIDE, images)
+        colours = pooling.thumbnails(images, COLOUR_SIDE).reshape(-1, 1, 3, COLOUR_SIDE * COLOUR_SIDE)
         names, gains = ["histogram"], torch.ones(1, 1, 1, 1, dtype=images.dtype, device=images.device)
         if self.color_constancy:
             names, gains = [*names, "color-constant histogram"], both_lights(colours)
         axes = pooling.axes()
         places = lab_coordinates(colours, gains, axes.origin, axes.unit)
-        own = _shares_of(shares, COLOUR_SIDE, COLOUR_SIDE, colours)
-        histograms = pooling.soft_histogram(places, self.bell if shares is None else own).flatten(1).unsqueeze(2)
+        histograms = pooling.soft_histogram(places, self.bell if shares is None else own)
+        size = histograms.shape[2]
+        row = histograms.reshape(-1, len(names) * size, 1)
+        squares = {name: row[:, size * at : size * at + size] for at, name in enumerate(names)}
         first = places[:, 0].unflatten(2, (COLOUR_SIDE, COLOUR_SIDE))  # type: ignore[no-untyped-call]
         unit, origin = (torch.tensor(each, dtype=images.dtype, device=images.device) for each in (axes.unit, axes.origin))
-        grid = (pooling.coarse_grid(first, own) * unit + origin).flatten(1).unsqueeze(2)
-        size = histograms.shape[1] // len(names)
-        squares = {name: histograms[:, size * at : size * at + size] for at, name in enumerate(names)}
+        cells = pooling.coarse_grid(first, own) * unit + origin
+        grid = cells.reshape(-1, cells.shape[1] * cells.shape[2], 1)
         return Runs({"grid": grid}, squares)
 
     def _block_features(self, maps: list[Tensor], first: int, shares: Tensor | None) -> "Runs":
@@ -157,11 +159,10 @@ class FeatureExtractor(nn.Module):
         names = [name for name, _ in self.sizes["detail"] if name in runs.known or name in runs.squares]
         found: list[Tensor] = []
         for squared, group in groupby(names, runs.squares.__contains__):
-            if squared:
-                found.append(pooling.root(torch.cat([runs.squares[name] for name in group], 1)))
-            else:
-                found += [runs.known[name] for name in group]
-        return torch.cat(found, 1).flatten(1)
+            source = runs.squares if squared else runs.known
+            together = torch.cat([source[name] for name in group], 1).flatten(1)
+            found.append(pooling.root(together) if squared else together)
+        return torch.cat(found, 1)
 
 
 class Runs(NamedTuple):

@@ -53,17 +53,21 @@ def resized(shares: Float[Tensor, "#b y x"], height: int, width: int) -> Float[T
 def mean(maps: Float[Tensor, "b c y x"], shares: Float[Tensor, "#b y x"]) -> Float[Tensor, "b c 1"]:
     r"""Mean over positions, :math:`\sum_i w_i m_i`, as one matrix product: no map has to be written that is only added
     up."""
-    return maps.flatten(2) @ shares.flatten(1).unsqueeze(2)
+    return maps.flatten(2) @ _column(shares)
 
 
 def moments(
     maps: Float[Tensor, "b c y x"], shares: Float[Tensor, "#b y x"]
 ) -> tuple[Float[Tensor, "b c 1"], Float[Tensor, "b c 1"]]:
     r"""Mean and variance over positions, :math:`\sum_i w_i (m_i - \bar m)^2`."""
-    flat, column = maps.flatten(2), shares.flatten(1).unsqueeze(2)
+    flat, column = maps.flatten(2), _column(shares)
     means = flat @ column
     centred = flat - means
     return means, centred * centred @ column
+
+
+def _column(shares: Float[Tensor, "#b y x"]) -> Float[Tensor, "#b n 1"]:
+    return shares.reshape(-1, shares.shape[1] * shares.shape[2], 1)
 
 
 def root(squares: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n"]:
@@ -110,13 +114,12 @@ def soft_histogram(
     """
     frame = axes(bins)
     inside = places.clamp(0.0, frame.last)
-    light, red, yellow = (
-        _tents(inside[:, :, axis : axis + 1], *each)
-        for axis, each in enumerate(zip(bins, frame.steps, strict=True))
-    )
-    weighted = light * shares.reshape(-1, 1, 1, shares.shape[1] * shares.shape[2])
-    cells = (weighted.unsqueeze(-2) * red.unsqueeze(-3)).flatten(-3, -2)  # [b k i*j n]
-    return (cells @ yellow.transpose(-1, -2) * (1 / math.prod(frame.steps))).flatten(-2)
+    yellow, red = (_tents(inside[:, :, axis : axis + 1], bins[axis], frame.steps[axis]) for axis in (2, 1))
+    rows, positions = red.unsqueeze(-3), shares.reshape(-1, 1, 1, shares.shape[1] * shares.shape[2])
+    light = _tents(inside[:, :, :1], bins[0], frame.steps[0])
+    cells = ((light * positions).unsqueeze(-2) * rows).flatten(-3, -2)  # [b k i*j n]
+    found = cells @ yellow.transpose(-1, -2) * (1 / math.prod(frame.steps))
+    return found.reshape(-1, places.shape[1], math.prod(bins))
 
 
 def coarse_grid(
