@@ -118,8 +118,7 @@ def soft_histogram(
     rows, positions = red.unsqueeze(-3), shares.reshape(-1, 1, 1, shares.shape[1] * shares.shape[2])
     light = _tents(inside[:, :, :1], bins[0], frame.steps[0])
     cells = ((light * positions).unsqueeze(-2) * rows).flatten(-3, -2)  # [b k i*j n]
-    found = cells @ yellow.transpose(-1, -2) * (1 / math.prod(frame.steps))
-    return found.reshape(-1, places.shape[1], math.prod(bins))
+    return (cells @ yellow.transpose(-1, -2)).reshape(-1, places.shape[1], math.prod(bins))
 
 
 def coarse_grid(
@@ -188,6 +187,10 @@ def centred(height: int, width: int, reach: float) -> Float[Tensor, "1 h w"]:
 
 
 def _tents(places: Float[Tensor, "*b 1 n"], count: int, step: float) -> Float[Tensor, "*b i n"]:
-    """How much of each colour belongs to each of ``count`` centres ``step`` apart, times ``step``."""
+    """How much of each colour belongs to each of ``count`` centres ``step`` apart."""
     centres = step * torch.arange(count, dtype=places.dtype, device=places.device)[:, None]
-    return (step - (places - centres).abs()).relu()
+    far = (places - centres).abs()
+    if torch.onnx.is_in_onnx_export():  # one operation instead of two or three
+        attributes = {"alpha": -1 / step, "beta": 1.0}
+        return torch.onnx.ops.symbolic("HardSigmoid", (far,), attributes, dtype=far.dtype, shape=far.shape)
+    return (1 - far / step).relu()
