@@ -37,16 +37,16 @@ def lab(images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     >>> [round(value, 1) for value in lab(red).flatten().tolist()]
     [53.2, 80.1, 67.2]
     """
-    found = lab_coordinates(images.flatten(-2), torch.ones(()))
+    found = lab_coordinates(images.flatten(-2), torch.ones(1, 1, device=images.device))
     return found.unflatten(-1, images.shape[-2:])  # type: ignore[no-untyped-call]
 
 
 def lab_coordinates(
-    colours: Float[Tensor, "*b 3 n"],
-    gains: Float[Tensor, "*#b"],
+    colours: Float[Tensor, "*#s 3 n"],
+    gains: Float[Tensor, "*#s _ 1"],
     origin: Sequence[float] = (0.0, 0.0, 0.0),
     unit: Sequence[float] = (1.0, 1.0, 1.0),
-) -> Float[Tensor, "*b 3 n"]:
+) -> Float[Tensor, "*s 3 n"]:
     """Lab of sRGB colours times ``gains``, at most 1; less ``origin``, over ``unit``. Constants are where they take no
     operation of their own."""
 

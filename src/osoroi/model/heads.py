@@ -15,8 +15,8 @@ EPSILON = 1e-6
 """Added to deviations, so that a constant feature is not divided by 0."""
 
 NEGLIGIBLE = 1e-20
-"""Smaller weights count as 0. LDA gives features that never vary weights so small that processors multiply by them slowly.
-"""
+"""Smaller weights count as 0. LDA gives features that never vary weights below 1e-38, and processors multiply by those
+slowly."""
 
 RIDGE = 1e-3
 """Ridge of the regression on nuisances, as a share of their mean variance."""
@@ -33,8 +33,9 @@ def unit(rows: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
             [0.0000, 0.0000]])
     """
     if torch.onnx.is_in_onnx_export():  # one operation instead of three
-        attributes = {"axis": 1, "p": 2}
-        return torch.onnx.ops.symbolic("LpNormalization", (rows,), attributes, dtype=rows.dtype, shape=rows.shape)
+        return torch.onnx.ops.symbolic(
+            "LpNormalization", (rows,), {"axis": 1, "p": 2}, dtype=rows.dtype, shape=rows.shape
+        )
     return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 

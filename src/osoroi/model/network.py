@@ -139,7 +139,7 @@ class FeatureExtractor(nn.Module):
         row = histograms.reshape(-1, len(names) * size, 1)
         squares = {name: row[:, size * at : size * at + size] for at, name in enumerate(names)}
         first = places[:, 0].unflatten(2, (COLOUR_SIDE, COLOUR_SIDE))  # type: ignore[no-untyped-call]
-        unit, origin = (torch.tensor(each, dtype=images.dtype, device=images.device) for each in (axes.unit, axes.origin))
+        unit, origin = (images.new_tensor(each) for each in (axes.unit, axes.origin))
         cells = pooling.coarse_grid(first, own) * unit + origin
         grid = cells.reshape(-1, cells.shape[1] * cells.shape[2], 1)
         return Runs({"grid": grid}, squares)
@@ -150,7 +150,7 @@ class FeatureExtractor(nn.Module):
         for block in self.blocks:
             if first <= block < first + len(maps):
                 own = maps[block - first].float()  # in half precision while training
-                moments = pooling.moments(own, _shares_of(shares, *own.shape[2:], own))
+                moments = pooling.moments(own, _shares_of(shares, own.shape[2], own.shape[3], own))
                 known[f"mean of block {block}"], squares[f"deviation of block {block}"] = moments
         return Runs(known, squares)
 
@@ -296,7 +296,7 @@ def to_images(crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
 
 def _mean(maps: Float[Tensor, "b c y x"], shares: Tensor | None) -> Float[Tensor, "b c"]:
     own = maps.float()
-    return pooling.mean(own, _shares_of(shares, *own.shape[2:], own)).flatten(1)
+    return pooling.mean(own, _shares_of(shares, own.shape[2], own.shape[3], own)).flatten(1)
 
 
 def _shares_of(shares: Tensor | None, height: int, width: int, like: Tensor) -> Float[Tensor, "#b v u"]:

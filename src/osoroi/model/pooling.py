@@ -99,8 +99,8 @@ def axes(bins: Sequence[int] = LAB_BINS) -> Axes:
 def soft_histogram(
     places: Float[Tensor, "b k 3 n"], shares: Float[Tensor, "#b y x"], bins: Sequence[int] = LAB_BINS
 ) -> Float[Tensor, "b k m"]:
-    r"""Shares of the bins of a grid over Lab, of colours in the coordinates of ``axes``; each is spread linearly over the
-    8 centres around it.
+    r"""Shares of the bins of a grid over Lab, of colours in the coordinates of ``axes``; each colour is spread linearly
+    over the 8 centres around it.
 
     .. math:: h_{ijk} = \sum_n w_n \, t(L_n, i) \, t(a_n, j) \, t(b_n, k)
 
@@ -191,6 +191,7 @@ def _tents(places: Float[Tensor, "*b 1 n"], count: int, step: float) -> Float[Te
     centres = step * torch.arange(count, dtype=places.dtype, device=places.device)[:, None]
     far = (places - centres).abs()
     if torch.onnx.is_in_onnx_export():  # one operation instead of two or three
-        attributes = {"alpha": -1 / step, "beta": 1.0}
-        return torch.onnx.ops.symbolic("HardSigmoid", (far,), attributes, dtype=far.dtype, shape=far.shape)
+        return torch.onnx.ops.symbolic(
+            "HardSigmoid", (far,), {"alpha": -1 / step, "beta": 1.0}, dtype=far.dtype, shape=far.shape
+        )
     return (1 - far / step).relu()
