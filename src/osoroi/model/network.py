@@ -122,11 +122,11 @@ class FeatureExtractor(nn.Module):
         maps = self.backbone.above(below.maps.float().contiguous(memory_format=torch.channels_last), cut)
         early = [(name, size) for name, size in self.sizes["detail"] if not _is_late(name, cut)]
         known = torch.split(below.known.unsqueeze(2), [size for _, size in early], 1)
-        detail = Runs(dict(zip([name for name, _ in early], known, strict=True)), {})
+        detail = DetailSources(dict(zip([name for name, _ in early], known, strict=True)), {})
         detail = detail.joined(self._block_features(maps.blocks, cut, shares))
         return Features(_mean(maps.last, shares), self._ordered(detail))
 
-    def _color_features(self, images: Float[Tensor, "b 3 h w"], shares: Tensor | None) -> "Runs":
+    def _color_features(self, images: Float[Tensor, "b 3 h w"], shares: Tensor | None) -> "DetailSources":
         own = _shares_of(shares, COLOUR_SIDE, COLOUR_SIDE, images)
         colours = pooling.thumbnails(images, COLOUR_SIDE).reshape(-1, 1, 3, COLOUR_SIDE * COLOUR_SIDE)
         names, gains = ["histogram"], torch.ones(1, 1, 1, 1, dtype=images.dtype, device=images.device)
@@ -142,9 +142,9 @@ class FeatureExtractor(nn.Module):
         unit, origin = (images.new_tensor(each) for each in (axes.unit, axes.origin))
         cells = pooling.coarse_grid(first, own) * unit + origin
         grid = cells.reshape(-1, cells.shape[1] * cells.shape[2], 1)
-        return Runs({"grid": grid}, squares)
+        return DetailSources({"grid": grid}, squares)
 
-    def _block_features(self, maps: list[Tensor], first: int, shares: Tensor | None) -> "Runs":
+    def _block_features(self, maps: list[Tensor], first: int, shares: Tensor | None) -> "DetailSources":
         """Mean and variance of the shallow blocks among these maps, of which the first is that of block ``first``."""
         known, squares = {}, {}
         for block in self.blocks:
@@ -152,9 +152,9 @@ class FeatureExtractor(nn.Module):
                 own = maps[block - first].float()  # in half precision while training
                 moments = pooling.moments(own, _shares_of(shares, own.shape[2], own.shape[3], own))
                 known[f"mean of block {block}"], squares[f"deviation of block {block}"] = moments
-        return Runs(known, squares)
+        return DetailSources(known, squares)
 
-    def _ordered(self, runs: "Runs") -> Float[Tensor, "b _"]:
+    def _ordered(self, runs: "DetailSources") -> Float[Tensor, "b _"]:
         """The features side by side; of neighbours the roots are taken at once."""
         names = [name for name, _ in self.sizes["detail"] if name in runs.known or name in runs.squares]
         found: list[Tensor] = []
@@ -165,15 +165,15 @@ class FeatureExtractor(nn.Module):
         return torch.cat(found, 1)
 
 
-class Runs(NamedTuple):
+class DetailSources(NamedTuple):
     """Features of ``detail`` by their source: those that are known, and those that are the roots of numbers."""
 
     known: Mapping[str, Float[Tensor, "b _ 1"]]
     squares: Mapping[str, Float[Tensor, "b _ 1"]]
 
-    def joined(self, other: "Runs") -> "Runs":
+    def joined(self, other: "DetailSources") -> "DetailSources":
         """Both."""
-        return Runs({**self.known, **other.known}, {**self.squares, **other.squares})
+        return DetailSources({**self.known, **other.known}, {**self.squares, **other.squares})
 
 
 class Network(nn.Module):
