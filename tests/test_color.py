@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from osoroi.model.color import lab, shades_of_gray
+from osoroi.model.color import both_lights, lab, lab_coordinates, shades_of_gray
 
 
 def slow_lab(red, green, blue):
@@ -49,10 +49,22 @@ def test_black_has_a_gradient():
     assert torch.isfinite(images.grad).all()
 
 
+def test_coordinates_are_lab_of_the_colours_under_another_light():
+    colours = torch.rand(2, 1, 3, 40, generator=torch.Generator().manual_seed(3)) ** 3
+    gains = torch.tensor([[1.0, 1.0, 1.0], [0.4, 2.0, 1.5]])[:, :, None]
+    origin, unit = (10.0, -64.0, 5.0), (12.5, 16.0, 2.0)
+    found = lab_coordinates(colours, gains, origin, unit)
+    lit = (colours * gains).clamp(max=1)
+    assert (lit == 1).any()
+    expected = (lab(lit[..., None]).squeeze(-1) - torch.tensor(origin)[:, None]) / torch.tensor(unit)[:, None]
+    assert found.shape == (2, 2, 3, 40)
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
 def test_another_light_changes_hardly_anything_once_a_photo_is_relit():
-    scene = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(2)) * 0.6 + 0.05
-    light = torch.tensor([1.3, 0.9, 0.75]).view(1, 3, 1, 1)
-    before, after = shades_of_gray(scene), shades_of_gray(scene * light)
+    scene = torch.rand(2, 3, 576, generator=torch.Generator().manual_seed(2)) * 0.6 + 0.05
+    light = torch.tensor([1.3, 0.9, 0.75]).view(1, 3, 1)
+    before, after = (lit(each) for each in (scene, scene * light))
     assert (before - after).abs().max() < 0.005
     assert (scene - scene * light).abs().max() > 0.1
     loops = [(scene[1, c] ** 6).mean() ** (1 / 6) for c in range(3)]
@@ -60,10 +72,22 @@ def test_another_light_changes_hardly_anything_once_a_photo_is_relit():
     assert torch.allclose(before[1], expected, atol=1e-5)
 
 
+def test_both_lights_are_none_and_shades_of_gray():
+    scene = torch.rand(2, 1, 3, 50, generator=torch.Generator().manual_seed(4))
+    found = both_lights(scene)
+    assert torch.equal(found[:, 0], torch.ones(2, 3, 1))
+    assert torch.allclose(found[:, 1], shades_of_gray(scene[:, 0]), rtol=1e-6)
+
+
 def test_a_black_photo_stays_black_and_has_a_gradient():
-    images = torch.zeros(1, 3, 2, 2, requires_grad=True)
-    found = shades_of_gray(images)
+    images = torch.zeros(1, 3, 4, requires_grad=True)
+    found = lit(images)
     found.sum().backward()
     assert not found.any()
     assert images.grad is not None
     assert torch.isfinite(images.grad).all()
+
+
+def lit(colours: torch.Tensor) -> torch.Tensor:
+    """Colours under white light."""
+    return (colours * shades_of_gray(colours)).clamp(max=1)

@@ -8,6 +8,7 @@ from osoroi.model import pooling
 
 MAPS = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(0)) * 4 + 1
 WEIGHTS = torch.rand(2, 8, 12, generator=torch.Generator().manual_seed(1)) ** 4
+SHARES = pooling.shares(WEIGHTS)
 
 
 def test_mean_and_deviation_count_each_position_by_its_weight():
@@ -16,26 +17,38 @@ def test_mean_and_deviation_count_each_position_by_its_weight():
             values, shares = MAPS[b, c].flatten().double().numpy(), WEIGHTS[b].flatten().double().numpy()
             mean = np.average(values, weights=shares)
             deviation = np.average((values - mean) ** 2, weights=shares) ** 0.5
-            assert pooling.mean(MAPS, WEIGHTS)[b, c].item() == pytest.approx(mean, abs=1e-4)
-            assert pooling.deviation(MAPS, WEIGHTS)[b, c].item() == pytest.approx(deviation, abs=1e-4)
+            assert pooling.mean(MAPS, SHARES)[b, c].item() == pytest.approx(mean, abs=1e-4)
+            means, variances = pooling.moments(MAPS, SHARES)
+            assert means[b, c].item() == pytest.approx(mean, abs=1e-4)
+            assert pooling.root(variances)[b, c].item() == pytest.approx(deviation, abs=1e-4)
 
 
-def test_weights_of_a_finer_resolution_are_averaged_to_the_maps():
+def test_shares_of_a_finer_resolution_are_added_up_to_that_of_the_maps():
     fine = torch.zeros(1, 16, 24)
     fine[0, :2, 2:6] = 1.0  # above the second and third position of the first row
-    found = pooling.mean(MAPS, fine)
+    found = pooling.mean(MAPS, pooling.resized(pooling.shares(fine), 8, 12)).squeeze(2)
     assert found.tolist() == pytest.approx(MAPS[:, :, 0, 1:3].mean(2).numpy(), abs=1e-3)
 
 
+@pytest.mark.parametrize("size", [(16, 36), (4, 24), (1, 1), (15, 18)])
+def test_shares_of_another_size_are_those_of_the_resized_weights(size):
+    """Linear up, as torch interpolates, and averaged down; the last size is no multiple."""
+    height, width = size
+    up = torch.nn.functional.interpolate(WEIGHTS[:, None], (max(8, height), max(12, width)), mode="bilinear")
+    down = torch.nn.functional.adaptive_avg_pool2d(up, size).squeeze(1)
+    found = pooling.resized(SHARES, height, width)
+    assert torch.allclose(found, down / down.sum((1, 2), keepdim=True), atol=2e-6)
+    assert found.sum((1, 2)).tolist() == pytest.approx([1, 1], abs=1e-6)
+
+
 def test_weights_that_are_zero_everywhere_count_all_positions_alike():
-    nowhere = torch.zeros(2, 8, 12)
-    assert torch.allclose(pooling.mean(MAPS, nowhere), MAPS.mean((2, 3)), atol=1e-5)
-    assert torch.isfinite(pooling.deviation(MAPS, nowhere)).all()
+    nowhere = pooling.shares(torch.zeros(2, 8, 12))
+    assert torch.allclose(pooling.mean(MAPS, nowhere).squeeze(2), MAPS.mean((2, 3)), atol=1e-5)
 
 
 def test_a_map_that_never_changes_has_hardly_a_deviation_and_a_gradient():
     flat = torch.full((1, 2, 4, 4), 3.0, requires_grad=True)
-    found = pooling.deviation(flat, torch.ones(1, 4, 4))
+    found = pooling.root(pooling.moments(flat, torch.full((1, 4, 4), 1 / 16))[1])
     found.sum().backward()
     assert found.max() <= 1.001e-3
     assert flat.grad is not None
@@ -61,19 +74,23 @@ def slow_histogram(colours, weights, bins):
 
 def test_the_histogram_spreads_each_colour_over_its_neighbours():
     random = np.random.default_rng(2)
-    colours = np.stack([random.uniform(-5, 105, (2, 3, 4)), *random.uniform(-90, 90, (2, 2, 3, 4))], 1)
     colours = np.stack(
         [random.uniform(-5, 105, (3, 4)), random.uniform(-90, 90, (3, 4)), random.uniform(-30, 9, (3, 4))]
     )
-    weights = random.uniform(0.1, 1, (3, 4))
-    found = pooling.soft_histogram(torch.tensor(colours)[None], torch.tensor(weights)[None], (3, 4, 5))[0]
-    assert found.numpy() == pytest.approx(slow_histogram(colours, weights, (3, 4, 5)), abs=1e-5)
-    assert found.sum().item() == pytest.approx(1)
+    weights, bins = random.uniform(0.1, 1, (3, 4)), (3, 4, 5)
+    axes = pooling.axes(bins)
+    origin, unit = (torch.tensor(each, dtype=torch.float64)[:, None] for each in (axes.origin, axes.unit))
+    places = (torch.tensor(colours).flatten(1) - origin) / unit
+    both = torch.stack([places, places.flip(0)])[None]  # two sets of colours, as under two lights
+    found = pooling.soft_histogram(both, torch.tensor(weights / weights.sum())[None], bins)
+    assert found[0, 0].numpy() == pytest.approx(slow_histogram(colours, weights, bins), abs=1e-5)
+    assert found.sum(2).flatten().tolist() == pytest.approx([1, 1])
+    assert (found[0, 0] - found[0, 1]).abs().max() > 0.01
 
 
 def test_the_grid_holds_the_weighed_mean_of_each_cell_row_by_row():
     maps, weights = MAPS[:, :, :8, :12], WEIGHTS
-    found = pooling.coarse_grid(maps, weights, 4, 3).reshape(2, 4, 3, 3)
+    found = pooling.coarse_grid(maps, SHARES, 4, 3).reshape(2, 4, 3, 3)
     for row in range(4):
         for column in range(3):
             cell = (slice(2 * row, 2 * row + 2), slice(4 * column, 4 * column + 4))
@@ -85,7 +102,7 @@ def test_the_grid_holds_the_weighed_mean_of_each_cell_row_by_row():
 def test_a_cell_without_the_garment_takes_the_garments_mean():
     weights = torch.zeros(2, 8, 12)
     weights[:, :4] = 1.0
-    found = pooling.coarse_grid(MAPS, weights, 2, 1).reshape(2, 2, 3)
+    found = pooling.coarse_grid(MAPS, pooling.shares(weights), 2, 1)
     assert torch.isfinite(found).all()
     assert (found[:, 1] - MAPS[:, :, 4:].mean((2, 3))).abs().max() < 4 * 2  # the values stay in the maps' range
 

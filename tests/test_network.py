@@ -14,7 +14,7 @@ from osoroi.errors import BadRun
 from osoroi.model import build as building
 from osoroi.model import pooling, shallow
 from osoroi.model.backbones import Maps, build
-from osoroi.model.color import lab
+from osoroi.model.color import lab, lab_coordinates
 from osoroi.model.foreground import ForegroundHead
 from osoroi.model.heads import Head, TwoLayers
 from osoroi.model.network import COLOUR_SIDE, REACH, FeatureExtractor, Features, Network, unfreeze
@@ -73,13 +73,15 @@ def test_features_stand_in_the_order_that_sizes_tells(network, crops):
     images = crops.permute(0, 3, 1, 2) / 255
     maps = extractor.backbone(images)
     small = images.reshape(4, 3, COLOUR_SIDE, 2, COLOUR_SIDE, 2).mean((3, 5))
-    bell = pooling.centred(COLOUR_SIDE, COLOUR_SIDE, REACH)
+    bell = pooling.shares(pooling.centred(COLOUR_SIDE, COLOUR_SIDE, REACH))
+    axes = pooling.axes()
+    places = lab_coordinates(small.flatten(2).unsqueeze(1), torch.ones(1, 1), axes.origin, axes.unit)
     expected = {
         "mean of block 0": maps.blocks[0].mean((2, 3)),
         "mean of block 2": maps.blocks[2].mean((2, 3)),
         "deviation of block 0": maps.blocks[0].std((2, 3), correction=0),
         "deviation of block 2": maps.blocks[2].std((2, 3), correction=0),
-        "histogram": pooling.soft_histogram(lab(small), bell).sqrt(),
+        "histogram": pooling.soft_histogram(places, bell)[:, 0].sqrt(),
         "grid": lab(small).reshape(4, 3, 4, 12, 3, 16).mean((3, 5)).permute(0, 2, 3, 1).flatten(1),
     }
     runs = raw.detail.split([size for _, size in extractor.sizes["detail"]], 1)

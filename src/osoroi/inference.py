@@ -6,7 +6,7 @@ Encoders and the networks that find garments run on it.
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
@@ -78,7 +78,7 @@ class OnnxEmbedder:
             return self._in_batches(output, crops, batch)
         options = ort.RunOptions()
         options.log_severity_level = 4  # what goes wrong is raised, not printed
-        with self._terminated(options), faults("could not run this encoder"):
+        with nullcontext() if self.limit_s is None else self._terminated(options), faults("could not run this encoder"):
             given: np.ndarray = self.session.run([output], {"crops": crops}, options)[0]
         if len(given.shape) != self.DIMENSIONS[output] or len(given) != len(crops) or given.dtype != np.float32:
             problem = f"{len(crops)} crops give {output} of {given.dtype} {list(given.shape)}"

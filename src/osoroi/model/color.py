@@ -1,6 +1,6 @@
 """sRGB to CIE Lab, where equal distances look about equally far apart; and color constancy by shades of gray."""
 
-import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,10 @@ DARKEST = 0.04045
 KNEE = 6 / 29
 """Where the straight pieces of sRGB and of Lab end. A straight piece is added below the end, since choosing between
 both pieces takes ONNX Runtime as long as the curve."""
+
+SRGB_SCALE = (12.92 / 1.055**2.4) ** (1 / 1.4)
+XYZ_SCALE = (3 * KNEE**2) ** -1.5
+"""Factors before the curves of sRGB and of Lab with which their straight pieces have a slope of 1."""
 
 NORM, WHITE, DARK = 6, 0.9, 1e-3
 """Of ``shades_of_gray``: the norm that Finlayson and Trezzi found best, the value that the light's own colour is mapped
@@ -33,36 +37,64 @@ def lab(images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     >>> [round(value, 1) for value in lab(red).flatten().tolist()]
     [53.2, 80.1, 67.2]
     """
-    colours = images.flatten(-2)
-    bright = _power(colours.clamp(min=DARKEST) + 0.055, 2.4, factor=1.055**-2.4)
-    linear = bright + (colours - DARKEST).clamp(max=0) / 12.92  # both curves meet there
-    matrix = torch.tensor(TO_XYZ, dtype=images.dtype, device=images.device)
-    xyz = (matrix / matrix.sum(1, keepdim=True)) @ linear
-    root = _power(xyz.clamp(min=KNEE**3), 1 / 3) + (xyz - KNEE**3).clamp(max=0) / (3 * KNEE**2)
-    offset = torch.tensor([[-16.0], [0.0], [0.0]], dtype=images.dtype, device=images.device)
-    found = torch.tensor(TO_LAB, dtype=images.dtype, device=images.device) @ root + offset
+    found = lab_coordinates(images.flatten(-2), torch.ones(1, 1, device=images.device))
     return found.unflatten(-1, images.shape[-2:])  # type: ignore[no-untyped-call]
 
 
-def _power(base: Float[Tensor, "*b n"], exponent: float, factor: float = 1.0) -> Float[Tensor, "*b n"]:
-    """A power of numbers above 0, times a factor. ONNX Runtime computes logarithms and exponentials of many numbers at
-    once, and powers one by one."""
-    logarithms = base.log() * exponent
-    return (logarithms if factor == 1 else logarithms + math.log(factor)).exp()
+def lab_coordinates(
+    colours: Float[Tensor, "*#s 3 n"],
+    gains: Float[Tensor, "*#s _ 1"],
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
+    unit: Sequence[float] = (1.0, 1.0, 1.0),
+) -> Float[Tensor, "*s 3 n"]:
+    """Lab of sRGB colours times ``gains``, at most 1; less ``origin``, over ``unit``. Constants are where they take no
+    operation of their own."""
+
+    def constant(rows: Sequence[Sequence[float]]) -> Float[Tensor, "3 _"]:
+        return torch.tensor(rows, dtype=colours.dtype, device=colours.device)
+
+    scaled = (colours * (gains * SRGB_SCALE)).clamp(max=SRGB_SCALE)
+    bright = scaled.clamp(min=DARKEST * SRGB_SCALE)
+    linear = _power(bright + 0.055 * SRGB_SCALE, 2.4) + (scaled - bright)  # both pieces meet there
+    factor = XYZ_SCALE / (12.92 * SRGB_SCALE)
+    xyz = constant([[factor * one / sum(row) for one in row] for row in TO_XYZ]) @ linear
+    bright = xyz.clamp(min=KNEE**3 * XYZ_SCALE)
+    root = _power(bright, 1 / 3) + (xyz - bright)
+    axes = zip(TO_LAB, unit, strict=True)
+    matrix = constant([[one / each * XYZ_SCALE ** (-1 / 3) for one in row] for row, each in axes])
+    offset = zip((-16.0, 0.0, 0.0), origin, unit, strict=True)
+    return matrix @ root + constant([[(one - first) / each] for one, first, each in offset])
 
 
-def shades_of_gray(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    r"""Colours in [0, 1] under white light of one brightness: color constancy by shades of gray.
+def _power(base: Float[Tensor, "*b n"], exponent: float) -> Float[Tensor, "*b n"]:
+    """A power of numbers above 0. ONNX Runtime computes logarithms and exponentials of many numbers at once, and powers
+    one by one."""
+    return (base.log() * exponent).exp()
+
+
+def shades_of_gray(colours: Float[Tensor, "*b 3 n"]) -> Float[Tensor, "*b 3 1"]:
+    r"""What colours in [0, 1] are to be multiplied by, and cut at 1, for white light of one brightness: color constancy
+    by shades of gray.
 
     .. math:: e_c = \Big(\tfrac1n \sum_i p_{ic}^6\Big)^{1/6}, \quad p'_{ic} = \min(1, .9\,p_{ic} / e_c)
 
     A photo that is twice as bright, or bluer, gives the same. With norm 1 it would be the gray-world assumption.
     Finlayson and Trezzi 2004, Shades of gray and colour constancy.
 
-    >>> grey = torch.tensor([0.2, 0.4, 0.5]).view(1, 3, 1, 1)
-    >>> shades_of_gray(grey).flatten()
+    >>> grey = torch.tensor([0.2, 0.4, 0.5]).view(1, 3, 1)
+    >>> (grey * shades_of_gray(grey)).flatten()
     tensor([0.8955, 0.8978, 0.8982])
     """
-    square = images * images
-    light = (square * square * square).mean((2, 3), keepdim=True).clamp(min=DARK**NORM) ** (1 / NORM)
-    return (WHITE * images / (light + DARK)).clamp(max=1)
+    return WHITE / (_light(colours) + DARK)
+
+
+def both_lights(colours: Float[Tensor, "*b 1 3 n"]) -> Float[Tensor, "*b 2 3 1"]:
+    """The gains 1, and those of ``shades_of_gray``, by few operations."""
+    chosen = torch.tensor([0.0, 1 / WHITE], dtype=colours.dtype, device=colours.device)[:, None, None]
+    added = torch.tensor([1.0, DARK / WHITE], dtype=colours.dtype, device=colours.device)[:, None, None]
+    return 1 / (_light(colours) * chosen + added)
+
+
+def _light(colours: Float[Tensor, "*b 3 n"]) -> Float[Tensor, "*b 3 1"]:
+    square = colours * colours
+    return (square * square * square).mean(-1, keepdim=True).clamp(min=DARK**NORM) ** (1 / NORM)

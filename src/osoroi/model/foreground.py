@@ -59,8 +59,6 @@ class ForegroundHead(nn.Module):
         return self.last(hidden).squeeze(1).sigmoid()
 
 
-def pooling_weights(mask: Float[Tensor, "b y x"], side: int) -> Float[Tensor, "b v u"]:
-    """Weights of positions on a finer grid, interpolated between the positions of the mask; at least MIN_WEIGHT."""
-    if mask.shape[1:] == (side, side):
-        return mask + MIN_WEIGHT
-    return pooling.enlarge(mask, side, side) + MIN_WEIGHT
+def pooling_shares(mask: Float[Tensor, "b y x"]) -> Float[Tensor, "b y x"]:
+    """What each position of a mask counts for; a position without garment counts as ``MIN_WEIGHT`` does."""
+    return pooling.shares(mask, MIN_WEIGHT + pooling.EPSILON)

@@ -1,6 +1,7 @@
 """A network: crops to vectors in parts. In torch; what serves is the encoder file that ``export`` makes of it."""
 
 from collections.abc import Mapping
+from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 
 from osoroi.model import pooling
 from osoroi.model.backbones import Backbone, SplitBackbone
-from osoroi.model.color import lab, shades_of_gray
-from osoroi.model.foreground import ForegroundHead, pooling_weights
+from osoroi.model.color import both_lights, lab, lab_coordinates
+from osoroi.model.foreground import ForegroundHead, pooling_shares
 from osoroi.model.heads import Head
 from osoroi.records import Part
 
@@ -67,7 +68,8 @@ class FeatureExtractor(nn.Module):
         self.blocks = blocks
         self.color_constancy = color_constancy
         self.foreground = None if foreground is None else ForegroundHead(foreground, backbone.widths)
-        self.register_buffer("bell", pooling.centred(COLOUR_SIDE, COLOUR_SIDE, REACH), persistent=False)
+        bell = pooling.shares(pooling.centred(COLOUR_SIDE, COLOUR_SIDE, REACH))
+        self.register_buffer("bell", bell, persistent=False)
 
     @property
     def sizes(self) -> dict[str, list[tuple[str, int]]]:
@@ -98,10 +100,9 @@ class FeatureExtractor(nn.Module):
         images = to_images(crops)
         maps = self.backbone(images)
         mask = self.foreground(maps.blocks) if self.foreground else None
-        last = maps.last.float()
-        runs = self._color_features(images, mask) | self._block_features(maps.blocks, 0, mask)
-        deep = pooling.mean(last, _weights(mask, last))
-        return Features(deep, self._ordered(runs)), mask
+        shares = None if mask is None else pooling_shares(mask)
+        detail = self._color_features(images, shares).joined(self._block_features(maps.blocks, 0, shares))
+        return Features(_mean(maps.last, shares), self._ordered(detail)), mask
 
     def below(self, crops: UInt8[Tensor, "b h w 3"], cut: int) -> Intermediate:
         """What the first ``cut`` blocks give; maps in half precision, as they are cached."""
@@ -109,45 +110,70 @@ class FeatureExtractor(nn.Module):
         images = to_images(crops)
         maps = self.backbone.below(images, cut)
         mask = self.foreground(maps) if self.foreground else None
-        runs = self._color_features(images, mask) | self._block_features(maps, 0, mask)
+        shares = None if mask is None else pooling_shares(mask)
+        known = self._color_features(images, shares).joined(self._block_features(maps, 0, shares))
         cached = torch.ones_like(images[:, 0, :1, :1]) if mask is None else mask
-        return Intermediate(maps[-1].half(), cached, self._ordered(runs))
+        return Intermediate(maps[-1].half(), cached, self._ordered(known))
 
     def above(self, below: Intermediate, cut: int) -> Features:
         """Features, from what ``below`` gave and the other blocks."""
         assert isinstance(self.backbone, SplitBackbone)
-        mask = below.mask if self.foreground else None
+        shares = pooling_shares(below.mask) if self.foreground else None
         maps = self.backbone.above(below.maps.float().contiguous(memory_format=torch.channels_last), cut)
         early = [(name, size) for name, size in self.sizes["detail"] if not _is_late(name, cut)]
-        known = torch.split(below.known, [size for _, size in early], 1)
-        runs = dict(zip([name for name, _ in early], known, strict=True)) | self._block_features(maps.blocks, cut, mask)
-        last = maps.last.float()
-        return Features(pooling.mean(last, _weights(mask, last)), self._ordered(runs))
+        known = torch.split(below.known.unsqueeze(2), [size for _, size in early], 1)
+        detail = DetailSources(dict(zip([name for name, _ in early], known, strict=True)), {})
+        detail = detail.joined(self._block_features(maps.blocks, cut, shares))
+        return Features(_mean(maps.last, shares), self._ordered(detail))
 
-    def _color_features(self, images: Float[Tensor, "b 3 h w"], mask: Tensor | None) -> dict[str, Tensor]:
-        small = pooling.thumbnails(images, COLOUR_SIDE)
-        names, lights = ["histogram"], [small]
+    def _color_features(self, images: Float[Tensor, "b 3 h w"], shares: Tensor | None) -> "DetailSources":
+        own = _shares_of(shares, COLOUR_SIDE, COLOUR_SIDE, images)
+        colours = pooling.thumbnails(images, COLOUR_SIDE).reshape(-1, 1, 3, COLOUR_SIDE * COLOUR_SIDE)
+        names, gains = ["histogram"], torch.ones(1, 1, 1, 1, dtype=images.dtype, device=images.device)
         if self.color_constancy:
-            names, lights = [*names, "color-constant histogram"], [*lights, shades_of_gray(small)]
-        colours = lab(torch.stack(lights, 1))
-        weights = _weights(mask, small)
-        histograms = pooling.soft_histogram(colours, self.bell if mask is None else weights)
-        runs = dict(zip(names, (histograms + pooling.EPSILON).sqrt().unbind(1), strict=True))
-        return runs | {"grid": pooling.coarse_grid(colours[:, 0], weights)}
+            names, gains = [*names, "color-constant histogram"], both_lights(colours)
+        axes = pooling.axes()
+        places = lab_coordinates(colours, gains, axes.origin, axes.unit)
+        histograms = pooling.soft_histogram(places, self.bell if shares is None else own)
+        size = histograms.shape[2]
+        row = histograms.reshape(-1, len(names) * size, 1)
+        squares = {name: row[:, size * at : size * at + size] for at, name in enumerate(names)}
+        first = places[:, 0].unflatten(2, (COLOUR_SIDE, COLOUR_SIDE))  # type: ignore[no-untyped-call]
+        unit, origin = (images.new_tensor(each) for each in (axes.unit, axes.origin))
+        cells = pooling.coarse_grid(first, own) * unit + origin
+        grid = cells.reshape(-1, cells.shape[1] * cells.shape[2], 1)
+        return DetailSources({"grid": grid}, squares)
 
-    def _block_features(self, maps: list[Tensor], first: int, mask: Tensor | None) -> dict[str, Tensor]:
-        """Mean and deviation of the shallow blocks among these maps, of which the first is that of block ``first``."""
-        runs = {}
+    def _block_features(self, maps: list[Tensor], first: int, shares: Tensor | None) -> "DetailSources":
+        """Mean and variance of the shallow blocks among these maps, of which the first is that of block ``first``."""
+        known, squares = {}, {}
         for block in self.blocks:
             if first <= block < first + len(maps):
                 own = maps[block - first].float()  # in half precision while training
-                weights = _weights(mask, own)
-                runs[f"mean of block {block}"] = pooling.mean(own, weights)
-                runs[f"deviation of block {block}"] = pooling.deviation(own, weights)
-        return runs
+                moments = pooling.moments(own, _shares_of(shares, own.shape[2], own.shape[3], own))
+                known[f"mean of block {block}"], squares[f"deviation of block {block}"] = moments
+        return DetailSources(known, squares)
 
-    def _ordered(self, runs: Mapping[str, Tensor]) -> Float[Tensor, "b _"]:
-        return torch.cat([runs[name] for name, _ in self.sizes["detail"] if name in runs], 1)
+    def _ordered(self, runs: "DetailSources") -> Float[Tensor, "b _"]:
+        """The features side by side; of neighbours the roots are taken at once."""
+        names = [name for name, _ in self.sizes["detail"] if name in runs.known or name in runs.squares]
+        found: list[Tensor] = []
+        for squared, group in groupby(names, runs.squares.__contains__):
+            source = runs.squares if squared else runs.known
+            together = torch.cat([source[name] for name in group], 1).flatten(1)
+            found.append(pooling.root(together) if squared else together)
+        return torch.cat(found, 1)
+
+
+class DetailSources(NamedTuple):
+    """Features of ``detail`` by their source: those that are known, and those that are the roots of numbers."""
+
+    known: Mapping[str, Float[Tensor, "b _ 1"]]
+    squares: Mapping[str, Float[Tensor, "b _ 1"]]
+
+    def joined(self, other: "DetailSources") -> "DetailSources":
+        """Both."""
+        return DetailSources({**self.known, **other.known}, {**self.squares, **other.squares})
 
 
 class Network(nn.Module):
@@ -268,11 +294,16 @@ def to_images(crops: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
     return crops.permute(0, 3, 1, 2).float() / 255
 
 
-def _weights(mask: Tensor | None, maps: Float[Tensor, "b _ y x"]) -> Float[Tensor, "#b v u"]:
-    """How much each position of some maps counts; never finer than the maps."""
-    if mask is None:
-        return torch.ones_like(maps[:1, 0])
-    return pooling_weights(mask, max(maps.shape[2], mask.shape[1]))
+def _mean(maps: Float[Tensor, "b c y x"], shares: Tensor | None) -> Float[Tensor, "b c"]:
+    own = maps.float()
+    return pooling.mean(own, _shares_of(shares, own.shape[2], own.shape[3], own)).flatten(1)
+
+
+def _shares_of(shares: Tensor | None, height: int, width: int, like: Tensor) -> Float[Tensor, "#b v u"]:
+    """How much each position of maps of this size counts; all alike without shares of a mask."""
+    if shares is None:
+        return torch.full((1, height, width), 1 / (height * width), dtype=like.dtype, device=like.device)
+    return pooling.resized(shares, height, width)
 
 
 def _is_late(name: str, cut: int) -> bool:

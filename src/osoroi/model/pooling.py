@@ -1,11 +1,14 @@
 """Shallow features of a crop: pure functions of maps and colours, each pooled over weighted positions.
 
-The weights say how much each position counts: all alike, more in the middle, or where the garment is. They may be the
-same for the whole batch.
+Shares say how much each position counts: all alike, more in the middle, or where the garment is. They sum to 1, and may
+be the same for the whole batch. An encoder file runs what stands here one operation at a time, so there are as few as
+possible: shares are made once, and brought to other sizes by matrix products that keep their sum.
 """
 
 import functools
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,53 +25,114 @@ ROWS, COLUMNS = 4, 3
 """Cells of the coarse grid."""
 
 
-def mean(maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"]) -> Float[Tensor, "b c"]:
-    r"""Mean over positions, :math:`\sum_i w_i m_i / \sum_i w_i`; weights of another resolution are averaged to it."""
-    return _summed(maps, _shares(weights, maps))
+def shares(weights: Float[Tensor, "#b y x"], least: float = EPSILON) -> Float[Tensor, "#b y x"]:
+    """Weights of at least 0, and ``least`` more, over their sum; all alike where all are 0."""
+    positive = weights + least
+    return positive / positive.sum((1, 2), keepdim=True)
 
 
-def deviation(maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"]) -> Float[Tensor, "b c"]:
-    r"""Standard deviation over positions, :math:`\sqrt{\sum_i w_i (m_i - \bar m)^2 / \sum_i w_i}`; at least .001."""
-    flat, shares = maps.flatten(2), _shares(weights, maps).flatten(1).unsqueeze(2)
-    centred = flat - flat @ shares
-    return (centred * centred @ shares + EPSILON).sqrt().squeeze(2)
+def resized(shares: Float[Tensor, "#b y x"], height: int, width: int) -> Float[Tensor, "#b v u"]:
+    """Shares at another size, as two matrix products: interpolated linearly up, or added up down to a divisor.
+
+    >>> resized(torch.tensor([[[0.25, 0.75]]]), 1, 4).tolist(), resized(torch.tensor([[[0.25, 0.75]]]), 1, 1).tolist()
+    ([[[0.125, 0.1875, 0.3125, 0.375]]], [[[1.0]]])
+    """
+    before = shares.shape[1:]
+    if before == (height, width):
+        return shares
+    down, across = (
+        torch.tensor(_resizing(count, wanted), dtype=shares.dtype, device=shares.device)
+        for count, wanted in zip(before, (height, width), strict=True)
+    )
+    found = down @ shares @ across.T
+    if all(min(sides) == math.gcd(*sides) for sides in zip(before, (height, width), strict=True)):
+        return found
+    return found / found.sum((1, 2), keepdim=True)  # positions counted more or less often than others
+
+
+def mean(maps: Float[Tensor, "b c y x"], shares: Float[Tensor, "#b y x"]) -> Float[Tensor, "b c 1"]:
+    r"""Mean over positions, :math:`\sum_i w_i m_i`, as one matrix product: no map has to be written that is only added
+    up."""
+    return maps.flatten(2) @ _column(shares)
+
+
+def moments(
+    maps: Float[Tensor, "b c y x"], shares: Float[Tensor, "#b y x"]
+) -> tuple[Float[Tensor, "b c 1"], Float[Tensor, "b c 1"]]:
+    r"""Mean and variance over positions, :math:`\sum_i w_i (m_i - \bar m)^2`."""
+    flat, column = maps.flatten(2), _column(shares)
+    means = flat @ column
+    centred = flat - means
+    return means, centred * centred @ column
+
+
+def _column(shares: Float[Tensor, "#b y x"]) -> Float[Tensor, "#b n 1"]:
+    return shares.reshape(-1, shares.shape[1] * shares.shape[2], 1)
+
+
+def root(squares: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n"]:
+    """Roots of numbers of at least 0; at least .001, so that there is a gradient everywhere."""
+    return (squares + EPSILON).sqrt()
+
+
+class Axes(NamedTuple):
+    """The coordinates that a histogram counts in: Lab less ``origin``, over ``unit``, so that the centres of every axis
+    lie evenly from 0 to ``last``; ``steps`` are the distances between them."""
+
+    origin: tuple[float, ...]
+    unit: tuple[float, ...]
+    steps: tuple[float, ...]
+    last: float
+
+
+def axes(bins: Sequence[int] = LAB_BINS) -> Axes:
+    """The axes of Lab with so many centres each, two at least.
+
+    >>> axes((5, 9, 9))
+    Axes(origin=(0.0, -64.0, -64.0), unit=(12.5, 16.0, 16.0), steps=(2.0, 1.0, 1.0), last=8.0)
+    """
+    last = max(bins) - 1.0
+    unit = tuple((end - first) / last for first, end in LAB_REACH)
+    return Axes(tuple(first for first, _ in LAB_REACH), unit, tuple(last / (count - 1) for count in bins), last)
 
 
 def soft_histogram(
-    colours: Float[Tensor, "b *k 3 y x"], weights: Float[Tensor, "#b v u"], bins: Sequence[int] = LAB_BINS
-) -> Float[Tensor, "b *k n"]:
-    r"""Shares of the bins of a grid over Lab; each colour is spread linearly over the 8 centres around it.
+    places: Float[Tensor, "b k 3 n"], shares: Float[Tensor, "#b y x"], bins: Sequence[int] = LAB_BINS
+) -> Float[Tensor, "b k m"]:
+    r"""Shares of the bins of a grid over Lab, of colours in the coordinates of ``axes``; each colour is spread linearly
+    over the 8 centres around it.
 
-    .. math:: h_{ijk} = \sum_n w_n \, t(L_n, i) \, t(a_n, j) \, t(b_n, k) / \sum_n w_n
+    .. math:: h_{ijk} = \sum_n w_n \, t(L_n, i) \, t(a_n, j) \, t(b_n, k)
 
     with the tent t(v, i) = max(0, 1 - |v - centre_i| / step). Colours beyond the last centre count as lying on it, so
     the shares are at least 0 and sum to 1. Order: L slowest, b fastest.
 
-    >>> grey = torch.zeros(1, 3, 2, 2); grey[:, 0] = 25.0  # L on the second of 0, 50, 100 by half, on the first by half
-    >>> soft_histogram(grey, torch.ones(1, 2, 2), (3, 1, 1))
-    tensor([[0.5000, 0.5000, 0.0000]])
+    >>> dark = torch.zeros(1, 1, 3, 4); dark[:, :, 0] = 0.5  # L on the first of 0, 1, 2 by half, on the second by half
+    >>> soft_histogram(dark, torch.full((1, 2, 2), 0.25), (3, 2, 2)).flatten().tolist()
+    [0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     """
-    shares = _shares(weights, colours).flatten(1)
-    for _ in range(colours.ndim - 3):
-        shares = shares.unsqueeze(1)
-    light, red, yellow = _tents(colours.flatten(-2), bins)
-    cells = ((light * shares).unsqueeze(-2) * red.unsqueeze(-3)).flatten(-3, -2)  # [b i*j n]
-    return (yellow @ cells.transpose(-1, -2)).transpose(-1, -2).flatten(-2)
+    frame = axes(bins)
+    inside = places.clamp(0.0, frame.last)
+    yellow, red = (_tents(inside[:, :, axis : axis + 1], bins[axis], frame.steps[axis]) for axis in (2, 1))
+    rows, positions = red.unsqueeze(-3), shares.reshape(-1, 1, 1, shares.shape[1] * shares.shape[2])
+    light = _tents(inside[:, :, :1], bins[0], frame.steps[0])
+    cells = ((light * positions).unsqueeze(-2) * rows).flatten(-3, -2)  # [b k i*j n]
+    return (cells @ yellow.transpose(-1, -2)).reshape(-1, places.shape[1], math.prod(bins))
 
 
 def coarse_grid(
-    maps: Float[Tensor, "b c y x"], weights: Float[Tensor, "#b v u"], rows: int = ROWS, columns: int = COLUMNS
-) -> Float[Tensor, "b n"]:
-    """Weighted mean of each cell of a grid, row by row, channels together; a cell without weight is near the mean.
+    maps: Float[Tensor, "b c y x"], shares: Float[Tensor, "#b y x"], rows: int = ROWS, columns: int = COLUMNS
+) -> Float[Tensor, "b n c"]:
+    """Weighted mean of each cell of a grid, row by row; a cell without weight is near the mean.
 
     The size of the maps must be a multiple of the grid's.
     """
-    tall, wide = maps.shape[2] // rows, maps.shape[3] // columns
-    shares = _shares(weights, maps)[:, None]
-    prior = EPSILON * (maps * shares).sum((2, 3), keepdim=True)
-    sums = F.avg_pool2d(maps * shares, (tall, wide)) * (tall * wide)
-    mass = F.avg_pool2d(shares, (tall, wide)) * (tall * wide)
-    return ((sums + prior) / (mass + EPSILON)).permute(0, 2, 3, 1).flatten(1)
+    size = maps.shape[2] // rows, maps.shape[3] // columns
+    cells = rows * columns
+    mixed = torch.eye(cells, dtype=maps.dtype, device=maps.device) + EPSILON  # of all cells a little in each
+    sums = F.avg_pool2d(maps * shares[:, None], size).flatten(2) @ mixed
+    mass = F.avg_pool2d(shares[:, None], size).flatten(2) @ mixed
+    return (sums / mass).transpose(1, 2)
 
 
 def shrink(maps: Float[Tensor, "b c y x"], height: int, width: int) -> Float[Tensor, "b c v u"]:
@@ -101,26 +165,16 @@ def _averaging(count: int, wide: int, size: int) -> list[list[float]]:
     return [[(at // wide == own) / size for own in range(count)] for at in range(count * wide)]
 
 
-def enlarge(maps: Float[Tensor, "b y x"], height: int, width: int) -> Float[Tensor, "b v u"]:
-    """Maps interpolated linearly up to a size, as two matrix products.
-
-    >>> enlarge(torch.tensor([[[0.0, 1.0]]]), 1, 4).tolist()
-    [[[0.0, 0.25, 0.75, 1.0]]]
-    """
-    down, across = (
-        torch.tensor(_between(count, wanted), dtype=maps.dtype, device=maps.device)
-        for count, wanted in zip(maps.shape[1:], (height, width), strict=True)
-    )
-    return down @ maps @ across.T
-
-
 @functools.cache
-def _between(count: int, wanted: int) -> list[list[float]]:
+def _resizing(count: int, wanted: int) -> list[list[float]]:
     """How much of each of ``count`` positions there is in each of ``wanted``, whose ends lie on the same ends."""
+    if wanted <= count:
+        assert count % wanted == 0, f"{count} positions are no multiple of {wanted}"
+        return [[float(own * wanted // count == at) for own in range(count)] for at in range(wanted)]
     rows = []
     for at in range(wanted):
         place = min(max((at + 0.5) * count / wanted - 0.5, 0.0), count - 1.0)
-        rows.append([max(0.0, 1.0 - abs(place - own)) for own in range(count)])
+        rows.append([max(0.0, 1.0 - abs(place - own)) * count / wanted for own in range(count)])
     return rows
 
 
@@ -131,28 +185,12 @@ def centred(height: int, width: int, reach: float) -> Float[Tensor, "1 h w"]:
     return torch.exp(-(down[:, None] ** 2 + across**2) / 2)[None]
 
 
-def _summed(maps: Float[Tensor, "b c y x"], shares: Float[Tensor, "#b y x"]) -> Float[Tensor, "b c"]:
-    """Sums over positions, as one matrix product: no map has to be written that is only added up."""
-    return (maps.flatten(2) @ shares.flatten(1).unsqueeze(2)).squeeze(2)
-
-
-def _shares(weights: Float[Tensor, "#b v u"], maps: Float[Tensor, "b *k y x"]) -> Float[Tensor, "#b y x"]:
-    """Weights at the resolution of the maps, summing to 1."""
-    if weights.shape[1:] != maps.shape[-2:]:
-        weights = shrink(weights[:, None], maps.shape[-2], maps.shape[-1]).squeeze(1)
-    positive = weights + EPSILON
-    return positive / positive.sum((1, 2), keepdim=True)
-
-
-def _tents(colours: Float[Tensor, "*b 3 n"], counts: Sequence[int]) -> list[Float[Tensor, "*b i n"]]:
-    """Along each axis of Lab, how much of each colour belongs to each of ``counts`` evenly spaced centres; its shares
-    sum to 1."""
-
-    def column(values: Sequence[float]) -> Float[Tensor, "3 1"]:
-        return torch.tensor(values, dtype=colours.dtype, device=colours.device)[:, None]
-
-    steps = [(last - first) / max(count - 1, 1) for (first, last), count in zip(LAB_REACH, counts, strict=True)]
-    places = (colours - column([first for first, _ in LAB_REACH])) / column(steps)
-    places = torch.minimum(places.relu(), column([count - 1.0 for count in counts]))
-    centres = [torch.arange(count, dtype=colours.dtype, device=colours.device)[:, None] for count in counts]
-    return [(1 - (places[..., axis : axis + 1, :] - centre).abs()).relu() for axis, centre in enumerate(centres)]
+def _tents(places: Float[Tensor, "*b 1 n"], count: int, step: float) -> Float[Tensor, "*b i n"]:
+    """How much of each colour belongs to each of ``count`` centres ``step`` apart."""
+    centres = step * torch.arange(count, dtype=places.dtype, device=places.device)[:, None]
+    far = (places - centres).abs()
+    if torch.onnx.is_in_onnx_export():  # one operation instead of two or three
+        return torch.onnx.ops.symbolic(
+            "HardSigmoid", (far,), {"alpha": -1 / step, "beta": 1.0}, dtype=far.dtype, shape=far.shape
+        )
+    return (1 - far / step).relu()
