@@ -131,14 +131,19 @@ def test_ctrl_c_prints_one_line_and_ends_with_130():
     assert (run.returncode, run.stderr) == (128 + signal.SIGINT, "interrupted\n")
 
 
-def test_ctrl_c_in_add_says_that_what_was_added_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("command", "function", "done"), [("add", "ingest.add", "added"), ("sync", "sync.sync", "embedded")]
+)
+def test_ctrl_c_says_what_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, function: str, done: str
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("osoroi.ingest.add", interrupted)
-    result = osoroi("add", tmp_path / "shop", "drawn:6")
+    monkeypatch.setattr(f"osoroi.{function}", interrupted)
+    result = osoroi(command, tmp_path / "shop", "drawn:6")
     assert result.exit_code == 128 + signal.SIGINT
-    assert result.stderr.endswith("what was added stays; the same command goes on from there\ninterrupted\n")
+    assert result.stderr.endswith(f"what was {done} stays; the same command goes on from there\ninterrupted\n")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -167,6 +167,8 @@ def test_a_column_of_every_product_wins_over_an_attribute_of_its_name():
         ("price === 5", 9, "found '='"),
         ("brand in A", 10, r"expected '\('"),
         ("price > 1; DROP TABLE products", 10, "found ';'"),
+        ("Wash °C < 40", 6, r'found \'°C\'.* no plain word is written attributes."in stock"'),
+        ('"in stock" = yes', 1, r'expected .*a column, .* no plain word is written attributes."in stock"'),
         (
             "colour = red",
             1,

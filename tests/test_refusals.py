@@ -11,7 +11,7 @@ from brought import Tokens, save, siglip_config, write_json
 from foreign_weights import save_weights, timm_vit, write_open_clip, write_timm
 from osoroi import files
 from osoroi.cli import main
-from osoroi.errors import BadEncoder
+from osoroi.errors import BadEncoder, BadRequest
 from osoroi.pretrained.folder import open_folder
 from osoroi.pretrained.make import Options, settings_of
 from osoroi.pretrained.refusals import integer, refused, room
@@ -191,3 +191,13 @@ def test_a_folder_that_is_right_is_translated(tmp_path):
     """The tables above change one field each of what is fine."""
     folder = open_folder(timm_folder(tmp_path))
     assert network.translated(folder, layout_of(folder), settings_of(folder, Options())).model == "ViTModel"
+
+
+def test_the_folder_of_a_run_in_place_of_a_backbone_is_told_with_its_weights(tmp_path):
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(BadRequest, match="there is no model in"):
+        open_folder(tmp_path)
+    (tmp_path / "last.safetensors").touch()
+    with pytest.raises(BadRequest, match="is a run of osoroi train") as raised:
+        open_folder(tmp_path)
+    assert raised.value.hint == f"to begin with its backbone, name {tmp_path / 'best.safetensors'}"

@@ -240,9 +240,13 @@ REFUSED = {
     ),
     "open quote": ('photo,title\na.jpg,"x\nb.jpg,y\n', r"line 2: unexpected end of data"),
     "stray quote": ('photo,title\na.jpg,"x"y\n', r"line 2: .*expected after"),
-    "no text": (b"photo,title\na.jpg,\x81\x8d\x8f\xff\n", r"is neither UTF-8 nor, surely, any other encoding"),
+    "no text": (b"photo,title\na.jpg,\x81\x8d\x8f\xff\n", r"is neither UTF-8 \(line 2 is not\) nor, surely, any"),
+    "a line that is no text": (
+        "photo,title\na.jpg,é\nb.jpg,x\n".encode() + b"c.jpg,\x81\x8d\x8f\xff\n",
+        r"is neither UTF-8 \(line 4 is not\)",
+    ),
     "zero byte": (b"photo,title\na.jpg,\0\n", r"line 2: a zero byte"),
-    "a photo": (b"\xff\xd8\xff\xe0" * 9, r"is neither UTF-8 nor"),
+    "a photo": (b"\xff\xd8\xff\xe0" * 9, r"is neither UTF-8 \(line 1 is not\) nor"),
 }
 
 

@@ -113,17 +113,21 @@ def synced(task: SyncTask, source: Incoming, problems: list[Problem], photos: Sh
         incoming.keep_stored(source, products)
         incoming.fetched(source, folder_of(given.catalog), private=given.private_links)
         with progress.counting("products", source.total) as show:
-            count = syncing.sync(
-                photos.watch(source.rows()),
-                products,
-                model,
-                staging=folder_of(given.catalog) / staging.FILE,
-                spared=source.spared,
-                most_removed=1.0 if task.yes else MOST_REMOVED,
-                threads=given.threads,
-                on_problem=problems.append,
-                on_progress=lambda done, total: show(done),
-            )
+            try:
+                count = syncing.sync(
+                    photos.watch(source.rows()),
+                    products,
+                    model,
+                    staging=folder_of(given.catalog) / staging.FILE,
+                    spared=source.spared,
+                    most_removed=1.0 if task.yes else MOST_REMOVED,
+                    threads=given.threads,
+                    on_problem=problems.append,
+                    on_progress=lambda done, total: show(done),
+                )
+            except KeyboardInterrupt:
+                text.warn("what was embedded stays; the same command goes on from there")
+                raise
         incoming.judged(products, added=count.added)
         return count
 

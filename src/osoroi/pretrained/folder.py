@@ -128,6 +128,8 @@ def open_folder(path: Path, file: str | None = None) -> ModelFolder:
         return ModelFolder(path, path / file)
     model = _best(path)
     if model is None:
+        if (weights := path / "best.safetensors").is_file() and (path / "last.safetensors").is_file():
+            raise BadRequest(f"{path} is a run of osoroi train", hint=f"to begin with its backbone, name {weights}")
         raise BadRequest(
             f"there is no model in {path}",
             hint=f"expected are {IMAGE_GRAPHS[0]}.onnx, {IMAGE_GRAPHS[1]}.onnx, model.onnx, "

@@ -63,6 +63,7 @@ WORDS = {
 }  # fmt: skip
 VALUES = {"NUMBER", "STRING", "TRUE", "FALSE", "WORD", "DATE"}
 EXAMPLE = 'for instance: category = skirts and price <= 5000 and brand in ("A", "B") and not attributes.sale'
+ODD_NAME = 'a column whose name is no plain word is written attributes."in stock"'
 
 
 PLAIN_NAME = re.compile(
@@ -109,8 +110,9 @@ def _unreadable(text: str, error: lark.exceptions.UnexpectedInput) -> BadFilter:
         return pointing(text, at, "the filter cannot be read", "this quote is never closed")
     words = sorted({WORDS[name] for name in expected if name in WORDS})
     wanted = " or ".join([*(["a value"] if expected & VALUES else []), *words]) or "nothing more"
+    hint = f"{EXAMPLE}; {ODD_NAME}" if expected & {"NAME", "OPERATOR"} and not ended else EXAMPLE
     found = "the end" if ended else repr((text[at:].split() or [""])[0][:20])
-    return pointing(text, at, "the filter cannot be read", f"expected {wanted}, found {found}", hint=EXAMPLE)
+    return pointing(text, at, "the filter cannot be read", f"expected {wanted}, found {found}", hint=hint)
 
 
 def pointing(text: str, at: int, what: str, why: str = "", *, hint: str = "") -> BadFilter:

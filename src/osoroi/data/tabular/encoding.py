@@ -88,7 +88,11 @@ def detect(path: Path) -> Encoding:
         return Encoding("utf-8", "UTF-8, but for some lines")
     scores = sorted(((plausibility(sample, codec), codec) for codec in LEGACY if decodes(path, codec)), reverse=True)
     if not scores or scores[0][0] < 0.5:
-        raise BadDataset(f"{path} is neither UTF-8 nor, surely, any other encoding that is recognised", hint=HINT)
+        first = first_line_beyond_utf8(path)
+        raise BadDataset(
+            f"{path} is neither UTF-8 (line {first} is not) nor, surely, any other encoding that is recognised",
+            hint=HINT,
+        )
     if len(scores) > 1 and scores[0][0] - scores[1][0] < MARGIN:
         either = " or ".join(NAMES[codec] for _, codec in scores[:2])
         raise BadDataset(f"the encoding of {path} may be {either}", hint=HINT)
@@ -119,6 +123,20 @@ def decodes(path: Path, codec: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def first_line_beyond_utf8(path: Path) -> int:
+    """The number of the first line of a file that is not UTF-8 throughout."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    before = 0
+    for block in blocks(path):
+        try:
+            decoder.decode(block)
+        except UnicodeDecodeError as error:
+            pending = len(error.object) - len(block)  # bytes of a letter that began in the block before
+            return before + block[: max(0, error.start - pending)].count(b"\n") + 1
+        before += block.count(b"\n")
+    return before + 1
 
 
 def high_lines(path: Path) -> list[bytes]:
