@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,30 @@ def test_commits_in_a_log_that_cannot_be_read_are_never_passed_over(tmp_path, mo
     assert (tmp_path / "copy" / "catalog.sqlite-wal").stat().st_size > 0
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     assert database.frozen(tmp_path / "copy") is None, "SQLite is to see the log, or to say that it cannot"
+
+
+def test_a_transaction_that_an_interrupt_left_open_is_closed_with_its_connection(tmp_path):
+    create(tmp_path / "shop", entry("a", [1, 0, 0, 0])).close()
+    pool = Pool(tmp_path / "shop", readonly=False, wait_s=1.0)
+    with pool.connected() as connection:
+        connection.execute("BEGIN IMMEDIATE")  # and an interrupt before its end
+    del connection
+    with pool.commit() as transaction:
+        assert transaction.count() == (1, 1)
+    pool.close()
+
+
+def test_a_connection_that_an_interrupt_kept_from_being_given_back_comes_back(tmp_path):
+    create(tmp_path / "shop", entry("a", [1, 0, 0, 0])).close()
+    pool = Pool(tmp_path / "shop", readonly=False, wait_s=1.0)
+    lent = pool.connected()
+    lent.__enter__().execute("BEGIN IMMEDIATE")  # and nobody calls __exit__
+    del lent
+    with pool.commit() as transaction:
+        assert transaction.count() == (1, 1)
+    begun = time.monotonic()
+    pool.close(wait_s=60.0)
+    assert time.monotonic() - begun < 30
 
 
 def test_a_connection_that_was_lent_before_the_file_changed_is_not_lent_again(tmp_path):

@@ -49,6 +49,24 @@ def test_rows_that_rot_while_they_are_searched_are_called_damaged(shop: Path, st
             found(catalog)
 
 
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("DELETE FROM products WHERE product_id = 'p00'", "a product that was put is not there"),
+        ("DELETE FROM crops WHERE crop_id = 'p00/0'", "a crop that was put is not there"),
+        ("DELETE FROM vectors WHERE slot % (1 << 40) = 1", "a vector is not there"),
+        ("UPDATE crops SET product = 2 WHERE crop = 1", "crop 1 and product 1 do not belong together"),
+    ],
+)
+def test_a_search_says_which_row_is_not_there(shop: Path, statement: str, what: str) -> None:
+    with LocalCatalog.open(shop) as catalog:
+        found(catalog)
+        with closing(sqlite3.connect(shop / database.FILE, isolation_level=None)) as other:
+            assert other.execute(statement).rowcount == 1
+        with pytest.raises(CatalogDamaged, match=what):
+            found(catalog)
+
+
 def test_a_folder_that_cannot_be_looked_at_is_said_by_every_use_and_can_be_closed(shop: Path, tmp_path: Path) -> None:
     catalog = LocalCatalog.open(shop)
     found(catalog)

@@ -89,3 +89,26 @@ def test_dropout_acts_while_learning_and_never_after():
     assert not torch.allclose(head(raw), head(raw))
     head.eval()
     assert torch.equal(head(raw), head(raw))
+
+
+def test_weights_of_new_features_have_a_gradient_with_and_without_dropout():
+    """They start at 0, which a head that serves takes for nothing."""
+    features = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
+    for dropout in (0.0, 0.3):
+        head = Head(6, 3, dropout=dropout)
+        head.init_from(Head(4, 3))
+        head.train()(features)[:, 0].sum().backward()
+        gradient = head.linear.weight.grad
+        assert gradient is not None
+        assert (gradient[:, 4:].abs() > 0).all()
+
+
+def test_a_head_learns_in_half_precision_though_features_lie_far_from_zero():
+    raw = 20 + 0.5 * torch.randn(32, 64, generator=torch.Generator().manual_seed(4))
+    torch.manual_seed(5)
+    head = Head(64, 8).train()
+    head.centre.fill_(20.0)
+    head.spread.fill_(0.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = head(raw).float()
+    assert (head(raw) * half).sum(1).min() > 0.99

@@ -59,6 +59,20 @@ def test_a_change_that_is_interrupted_while_it_waits_lets_searches_pass(monkeypa
     assert searched.wait(LONG_S)
 
 
+def test_a_search_that_an_interrupt_kept_from_leaving_keeps_no_change_waiting():
+    gate, changed = ReadWriteLock(), threading.Event()
+    passage = gate.shared()
+    passage.__enter__()  # and nobody calls __exit__
+    del passage
+
+    def change() -> None:
+        with gate.exclusive():
+            changed.set()
+
+    threading.Thread(target=change, daemon=True).start()
+    assert changed.wait(LONG_S)
+
+
 def test_a_folder_that_is_no_catalog_is_refused_and_nothing_in_it_touched(tmp_path):
     folder = tmp_path / "photos"
     with pytest.raises(BadCatalog, match="there is no catalog at"):

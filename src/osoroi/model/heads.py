@@ -54,7 +54,7 @@ class Head(nn.Module):
 
     def forward(self, raw: Float[Tensor, "b n"]) -> Float[Tensor, "b d"]:
         weight = self.linear.weight / self.spread
-        if self.training and self.dropout:
+        if self.training:  # centred first, which half precision needs; and small weights have a gradient
             return unit(F.linear(F.dropout(raw - self.centre, self.dropout), weight, self.linear.bias))
         weight = torch.where(weight.abs() > NEGLIGIBLE, weight, 0.0)
         return unit(F.linear(raw, weight, self.linear.bias - weight @ self.centre))  # both are constants once exported

@@ -26,19 +26,22 @@ class ReadWriteLock:
         """Pass with any number of others."""
         return Shared(self)
 
-    def enter(self) -> None:
+    def enter(self, passage: "Shared") -> None:
         """What ``shared`` does first."""
         with self._mutex:
             while self._exclusive or self._waiting:
                 self._changed.wait()
             self._inside += 1
+            passage.is_inside = True
 
-    def leave(self) -> None:
-        """What ``shared`` does in the end."""
+    def leave(self, passage: "Shared") -> None:
+        """What ``shared`` does in the end. An interrupt at any point leaves it undone or done, not half."""
         with self._mutex:
-            self._inside = max(0, self._inside - 1)  # nobody is inside in a child
-            if self._waiting and not self._inside:
+            inside = max(0, self._inside - 1)  # nobody is inside in a child
+            if self._waiting and not inside:
                 self._changed.notify_all()
+            self._inside = inside
+            passage.is_inside = False
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -64,14 +67,21 @@ class ReadWriteLock:
 class Shared:
     """A passage together with others. A class, as every search passes: ``contextmanager`` takes three times as long."""
 
+    is_inside = False
+
     def __init__(self, lock: ReadWriteLock) -> None:
         self._lock = lock
 
     def __enter__(self) -> None:
-        self._lock.enter()
+        self._lock.enter(self)
 
     def __exit__(self, *_: object) -> None:
-        self._lock.leave()
+        self._lock.leave(self)
+
+    def __del__(self) -> None:
+        """Leave where an interrupt came between entering and the block, or between the block and leaving."""
+        if self.is_inside:
+            self._lock.leave(self)
 
 
 _all: weakref.WeakSet[ReadWriteLock] = weakref.WeakSet()

@@ -78,43 +78,50 @@ class Pool:
         """
         return Lent(self)
 
-    def lend(self) -> tuple[sqlite3.Connection, int]:
-        """A connection, and the generation that it is of, for ``take_back``."""
+    def lend(self, lent: "Lent") -> sqlite3.Connection:
+        """A connection, until ``take_back``."""
         if self._closed:
             raise BadCatalog(f"the catalog {self.folder} is closed", hint="open it again")
         if self.readonly:
             self.check_identity()
         self._demand_usable()
-        with self._mutex:
-            if self.readonly and (frozen := self._frozen_state(self.folder)) != self._frozen:
-                self._frozen = frozen
-                self._generation += 1  # what is lent just now is of the file before
-                self._close_idle()
-            generation = self._generation
-            connection = self._idle.pop() if self._idle else None
-            self._lent += 1
         try:
-            if connection is None:
+            with self._mutex:
+                if self.readonly and (frozen := self._frozen_state(self.folder)) != self._frozen:
+                    self._frozen = frozen
+                    self._generation += 1  # what is lent just now is of the file before
+                    self._close_idle()
+                lent.generation = self._generation
+                lent.connection = self._idle.pop() if self._idle else None
+                self._lent += 1
+                lent.is_out = True
+            if lent.connection is None:
                 self.check_identity()
-                connection = self._connect()
+                lent.connection = self._connect()
+            self._in_use.append(lent.connection)
         except BaseException:
-            self.take_back(None, generation)
+            self.take_back(lent)
             raise
-        self._in_use.append(connection)
-        return connection, generation
+        return lent.connection
 
-    def take_back(self, connection: sqlite3.Connection | None, generation: int) -> None:
-        """Keep a connection for the next thread, or close it where it is of no more use."""
+    def take_back(self, lent: "Lent") -> None:
+        """Keep a connection for the next thread, or close it where it is of no more use. Acts once."""
         with self._mutex:
-            self._lent = max(0, self._lent - 1)  # none is lent in a child
+            if not lent.is_out:
+                return
+            connection = lent.connection
             if connection is not None and connection in self._in_use:  # a child has given it up
                 self._in_use.remove(connection)
-                if self._closed or generation != self._generation:
+                is_open = connection.in_transaction  # an interrupt came before its end, and the next BEGIN would fail
+                if self._closed or lent.generation != self._generation or is_open:
                     self._close(connection)
                 else:
                     self._idle.append(connection)
             if self._closed:  # and ``close`` waits
                 self._changed.notify_all()
+            left = max(0, self._lent - 1)  # none is lent in a child
+            self._lent = left
+            lent.is_out = False
 
     def _connect(self) -> sqlite3.Connection:
         """A new connection, to the same catalog as the others."""
@@ -218,12 +225,20 @@ class Pool:
 class Lent:
     """A connection of a pool inside a block. A class, as every search opens one: see ``database.explained``."""
 
+    connection: sqlite3.Connection | None = None
+    generation = 0
+    is_out = False
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     def __enter__(self) -> sqlite3.Connection:
-        self._lent = self._pool.lend()
-        return self._lent[0]
+        return self._pool.lend(self)
 
     def __exit__(self, *_: object) -> None:
-        self._pool.take_back(*self._lent)
+        self._pool.take_back(self)
+
+    def __del__(self) -> None:
+        """Give back where an interrupt came between the block and its end."""
+        if self.is_out:
+            self._pool.take_back(self)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Float32
@@ -295,8 +295,16 @@ class ReadTransaction(SqlTransaction):
             found |= {row[0]: row for row in rows}
         for one in best:
             if one.crop not in found or found[one.crop][CROP_END] != one.product:
-                raise self.damaged(f"crop {one.crop}, product {one.product} and a vector do not belong together")
+                self._raise_missing(encoder, one)
         return [found[one.crop] for one in best]
+
+    def _raise_missing(self, encoder: StoredEncoder, one: BestCrop) -> NoReturn:
+        """Raise CatalogDamaged for a best crop whose rows were not joined: by what is not there."""
+        (crop,) = self.crop_rows([one.crop])
+        if crop.product == one.product:
+            self.product_rows([one.product])
+            self.vectors_at(encoder, [one.crop])
+        raise self.damaged(f"crop {one.crop} and product {one.product} do not belong together")
 
     def _demand_written(self, rows: Sequence[ProductRow | CropRow]) -> None:
         """Raise CatalogDamaged for a row of a product or a crop that was changed by anything but us."""
