@@ -18,6 +18,7 @@ from osoroi.catalog.local import LocalCatalog
 from osoroi.catalog.maintenance.check import check
 from osoroi.catalog.opening import open_or_create
 from osoroi.catalog.store import database
+from osoroi.encoder import KIND, Encoder
 from osoroi.errors import BadDataset, CatalogUnavailable, OtherEncoder
 from osoroi.image import load
 from osoroi.ingest import Count
@@ -406,3 +407,18 @@ def test_an_update_by_another_encoder_changes_nothing(tmp_path, catalog, encoder
     with pytest.raises(OtherEncoder, match="not of other0"):
         ingest.update(catalog, TinyEncoder("other"), "p", {"price": 1.0, "category": "skirts"})
     assert (catalog.get("p").price, catalog.seq) == (None, 1)
+
+
+def test_a_kind_that_the_shop_no_longer_says_is_told_by_the_photo_again(tmp_path: Path) -> None:
+    """A kind that is known is written into the vector that is there; one that is not needs the picture."""
+    encoder = Encoder.open()
+    path = photo(tmp_path / "a.png", (200, 9, 9))
+    plain, skirt = row("a", path), row("a", path, category="Skirts")
+    with LocalCatalog.open_or_create(tmp_path / "shop", encoder) as shop:
+        assert ingest.add([plain], shop, encoder, settles=False).embedded == 1
+        by_picture = shop.vectors(["a/1"])
+        assert ingest.add([skirt], shop, encoder, settles=False) == Count(changed=1)
+        said = shop.vectors(["a/1"])
+        assert not np.allclose(said[:, encoder.columns[KIND]], by_picture[:, encoder.columns[KIND]])
+        assert ingest.add([plain], shop, encoder, settles=False) == Count(changed=1, embedded=1)
+        assert np.allclose(shop.vectors(["a/1"]), by_picture, atol=1e-6)
