@@ -20,6 +20,7 @@ from osoroi.catalog import Entry
 from osoroi.catalog.address import place_of
 from osoroi.catalog.local import LocalCatalog
 from osoroi.cli import main, new_catalog
+from osoroi.encoder import KIND, Encoder
 from osoroi.errors import BadRequest, Busy, CatalogUnavailable, OtherEncoder
 from osoroi.file_hashes import FileHashes
 from osoroi.image import cropping
@@ -374,3 +375,25 @@ def test_a_file_of_vectors_that_is_damaged_is_made_anew(tmp_path, content):
 def test_a_file_of_vectors_that_cannot_be_made_is_an_error_in_words(tmp_path):
     with pytest.raises(CatalogUnavailable, match="in which a sync keeps its vectors"):
         staging.Staging(tmp_path / "none" / staging.FILE, "f")
+
+
+def test_a_kind_that_the_table_no_longer_says_is_told_by_the_photo_again(tmp_path: Path) -> None:
+    """A kind that is known is written into the vector that is there; one that is not needs the picture."""
+    encoder = Encoder.open()
+    Image.new("RGB", (40, 40), (200, 9, 9)).save(tmp_path / "a.png")
+
+    def of(category: str) -> Path:
+        (tmp_path / "table.csv").write_text(f"photo,product_id,category\na.png,a,{category}\n")
+        return tmp_path / "table.csv"
+
+    with LocalCatalog.open_or_create(tmp_path / "shop", encoder) as storage:
+        shop = Catalog(storage, encoder)
+        shop.sync(of(""))
+        crop_id = storage.crops("a")[0].crop_id
+        by_picture = storage.vectors([crop_id])
+        shop.sync(of("Skirts"))
+        said = storage.vectors([crop_id])
+        assert not np.allclose(said[:, encoder.columns[KIND]], by_picture[:, encoder.columns[KIND]])
+        (tmp_path / "shop" / staging.FILE).unlink(missing_ok=True)  # where the first vector may lie still
+        shop.sync(of(""))
+        assert np.allclose(storage.vectors([crop_id]), by_picture, atol=1e-6)
