@@ -1,6 +1,6 @@
 """Photos of the next commit are read while this one is embedded and written; what was read too early is not used."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 
@@ -44,7 +44,7 @@ def rows_of(folder: Path, names: str) -> list[Row]:
     return [row(name, photo(folder / f"{name}.png", (40 * at, 9, 200))) for at, name in enumerate(names)]
 
 
-def before_first_commit(catalog: LocalCatalog, monkeypatch: pytest.MonkeyPatch, meddle: object) -> None:
+def before_first_commit(catalog: LocalCatalog, monkeypatch: pytest.MonkeyPatch, meddle: Callable[[], object]) -> None:
     """Call ``meddle`` just before the first commit of a run."""
     put = catalog.put
     done: list[bool] = []
@@ -52,7 +52,7 @@ def before_first_commit(catalog: LocalCatalog, monkeypatch: pytest.MonkeyPatch, 
     def first(entries: list[Entry], *, fingerprint: str) -> int:
         if not done:
             done.append(True)
-            meddle()  # type: ignore[operator]
+            meddle()
         return put(entries, fingerprint=fingerprint)
 
     monkeypatch.setattr(catalog, "put", first)

@@ -38,7 +38,7 @@ def lab(images: Float[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:
     [53.2, 80.1, 67.2]
     """
     found = lab_coordinates(images.flatten(-2), torch.ones(1, 1, device=images.device))
-    return found.unflatten(-1, images.shape[-2:])  # type: ignore[no-untyped-call]
+    return torch.unflatten(found, -1, images.shape[-2:])
 
 
 def lab_coordinates(

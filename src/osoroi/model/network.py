@@ -138,7 +138,7 @@ class FeatureExtractor(nn.Module):
         size = histograms.shape[2]
         row = histograms.reshape(-1, len(names) * size, 1)
         squares = {name: row[:, size * at : size * at + size] for at, name in enumerate(names)}
-        first = places[:, 0].unflatten(2, (COLOUR_SIDE, COLOUR_SIDE))  # type: ignore[no-untyped-call]
+        first = torch.unflatten(places[:, 0], 2, (COLOUR_SIDE, COLOUR_SIDE))
         unit, origin = (images.new_tensor(each) for each in (axes.unit, axes.origin))
         cells = pooling.coarse_grid(first, own) * unit + origin
         grid = cells.reshape(-1, cells.shape[1] * cells.shape[2], 1)
